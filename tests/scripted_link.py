@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from nexus_cli.model.config import DeviceConfig, digest, to_json
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.field import FakeDriver
 from tests.recorded import Recorded, pipeline_into
@@ -51,7 +51,7 @@ class ScriptedLink:
         self.supervisor.announce()
         return failed
 
-    def device(self, path: str) -> Running:
+    def device(self, path: str) -> DeviceRuntime:
         """A device that runs."""
         return self.supervisor.devices[path]
 

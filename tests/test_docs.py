@@ -279,6 +279,17 @@ def test_the_pictures_of_the_packages_are_the_import_contract() -> None:
     assert " → ".join(rows) in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
+def test_the_directions_within_a_role_are_the_import_contracts() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for role, contract in (("a gateway", "One way down in the gateway"), ("control", "One way down in control")):
+        layers = next(one["layers"] for one in settings["tool"]["importlinter"]["contracts"] if one["name"] == contract)
+        rank = {name.strip(): at for at, layer in enumerate(layers) for name in layer.split("|")}
+        found = re.search(rf"In {role}: (.+)\.", page("architecture.md"))
+        assert found is not None
+        ranks = [rank[name] for name in re.findall(r"`(\w+)`", found[1])]
+        assert len(ranks) > 4 and ranks == sorted(set(ranks))
+
+
 def test_the_files_of_the_architecture_page_exist() -> None:
     files = [path.as_posix() for path in (ROOT / "nexus_cli").rglob("*.py")]
     named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_0-9]+\.py)`", page("architecture.md")))

@@ -26,7 +26,7 @@ class Observations:
         self._changed = asyncio.Event()
         self.unreadable = 0
 
-    def hear(self, gateway: str, payload: bytes) -> Observed | None:
+    def receive(self, gateway: str, payload: bytes) -> Observed | None:
         """Take an `observed` message; unreadable ones are counted and change nothing."""
         try:
             answer = decode_observed(payload)

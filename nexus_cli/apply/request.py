@@ -30,7 +30,7 @@ EXTERNAL = "external"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class DeploymentRequest:
     """A deployment as it was asked for.
 
     Attributes:
@@ -49,7 +49,7 @@ class Request:
     reason: str = ""
 
 
-def refuse_stale(request: Request, recorded: Recorded) -> None:
+def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
     """Raises NexusError NX5002 (exit code 5) when the recorded state is not the one the plan was made against."""
     if request.base_digest != recorded.digest:
         raise NexusError(
@@ -74,7 +74,7 @@ def changes_between(
 
 
 def check_request(
-    request: Request,
+    request: DeploymentRequest,
     recorded: Recorded,
     before: Mapping[str, Attributes],
     *,
@@ -121,7 +121,7 @@ def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) 
             )
 
 
-def _refuse_hazards(hazards: Sequence[Hazard], request: Request) -> None:
+def _refuse_hazards(hazards: Sequence[Hazard], request: DeploymentRequest) -> None:
     open_ = blocked(hazards, request.allow)
     if open_:
         names = " ".join(f"--allow {name}" for name in sorted({hazard.name for hazard in open_}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from nexus_cli.apply import table
-from nexus_cli.apply.request import Request, changes_between
+from nexus_cli.apply.request import DeploymentRequest, changes_between
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import digest
@@ -56,7 +56,7 @@ class Run:
 
     deployment: Deployment
     plan: StoredPlan
-    request: Request
+    request: DeploymentRequest
     changes: tuple[Change, ...]
     stages: tuple[Stage, ...]
     rows: list[table.Row]
@@ -73,7 +73,7 @@ class Run:
             msgspec.ValidationError: The row holds no plan that this version can carry out.
         """
         plan = msgspec.convert(deployment.plan, StoredPlan)
-        request = Request(
+        request = DeploymentRequest(
             base_digest=deployment.base_digest,
             desired_digest=deployment.desired_digest,
             changed=plan.changed,
@@ -108,7 +108,7 @@ class Run:
 
 
 def plan_of(
-    request: Request,
+    request: DeploymentRequest,
     *,
     before: Mapping[str, Attributes],
     digests: Mapping[str, str],

@@ -1,8 +1,9 @@
-"""amqtt with our users and grants.
+"""amqtt with NEXUS's users and grants.
 
-`NexusBroker` answers the three questions of access itself instead of through amqtt's plugins: the plugin path awaits
-for every delivery, and amqtt 0.12.1 then loses a message when somebody subscribes meanwhile ("dictionary changed size
-during iteration"); and amqtt sends retained messages unfiltered, on reconnect even those of other clients' filters.
+`NexusBroker` makes the three access decisions itself instead of through amqtt's plugins: the plugin path awaits for
+each delivery, and amqtt 0.12.1 then loses a message when a client subscribes meanwhile ("dictionary changed size during
+iteration"). amqtt also sends retained messages without an access check, on reconnect even those for other clients'
+filters.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from nexus_cli.access.grants import Grant
 from nexus_cli.wire.topic import matches
 
 DECISIONS = 200_000
-"""Decisions that are remembered; all are forgotten when there are more, or the rules change."""
+"""Cached decisions; the cache is cleared when it is full, or the rules change."""
 
 
 QUEUED_BYTES = 16 << 20
 QUEUED_MESSAGES = 20_000
-"""What one client may have waiting: bytes that its socket does not take, messages it has not acknowledged (policy: the
-newest is dropped). amqtt itself has no bound: a client that reads nothing would take the memory of all."""
+"""Limits per client: bytes that its socket does not accept, messages that it has not acknowledged (policy: the newest
+is dropped). amqtt itself has no limit: a client that reads nothing would use up the broker's memory."""
 
 
 SWEEP_AT = 1_000
 
 
 class Rules:
-    """Users and grants in force; replaced whole."""
+    """The current users and grants."""
 
     def __init__(self) -> None:
         self._passwords: Mapping[str, str] = {}
@@ -41,7 +42,7 @@ class Rules:
         self._known: dict[tuple[str, str, str], bool] = {}
 
     def replace(self, grants: tuple[Grant, ...], passwords: Mapping[str, str]) -> None:
-        """Put other rules in force; living connections feel them with the next message."""
+        """Replace the rules; they apply to open connections from the next message on."""
         filters: dict[tuple[str, str], list[str]] = {}
         for grant in grants:
             filters.setdefault((grant.principal, grant.action), []).append(grant.filter)
@@ -56,7 +57,8 @@ class Rules:
         return expected is not None and hmac.compare_digest(expected.encode(), (password or "").encode())
 
     def allowed(self, user: str, action: str, topic: str) -> bool:
-        """Whether a user may publish to, hear, or subscribe (a filter, covered whole) a topic."""
+        """Whether a user may publish to, receive from, or subscribe to a topic (a filter must be covered
+        completely)."""
         key = (user, action, topic)
         known = self._known.get(key)
         if known is None:
@@ -69,18 +71,18 @@ class Rules:
 
 
 class Waiting:
-    """What waits for one client.
+    """The messages that wait for one client.
 
     Attributes:
-        messages: Not taken by its socket yet, or not acknowledged.
-        size_bytes: Their payloads.
+        messages: Messages that its socket has not accepted yet, or that are not acknowledged.
+        size_bytes: Size of their payloads.
     """
 
     def __init__(self) -> None:
         self.messages = self.size_bytes = 0
 
     def counting(self, publish: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """The same function, counted while it runs."""
+        """Wrap a publish function so that running calls are counted."""
 
         async def counted(topic: str, data: bytes, *arguments: Any, **keys: Any) -> Any:
             self.messages += 1
@@ -95,10 +97,10 @@ class Waiting:
 
 
 class NexusBroker(Broker):
-    """amqtt's broker with default deny, and a bound on what waits for one client.
+    """amqtt's broker with default deny, and a limit on the messages that wait for one client.
 
     Attributes:
-        dropped: Messages that a client did not get because too many waited for it.
+        dropped: Messages that were dropped because too many waited for the client.
     """
 
     def __init__(self, *, host: str, port: int, rules: Rules) -> None:
@@ -110,14 +112,14 @@ class NexusBroker(Broker):
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         if self._rules.authentic(session.username, session.password):
             if session.will_flag and not self._rules.allowed(session.username, "publish", session.will_topic or ""):
-                # amqtt publishes a will unasked, so one that breaks the rules must not stand.
+                # amqtt publishes a will without an access check, so a will that is not allowed is removed.
                 self.logger.warning("refused: the will of %s on %s", session.username, session.will_topic)
                 session.will_flag = False
             return True
         self.logger.warning("refused: user %r, client %r", session.username, session.client_id)
         known = self._sessions.get(session.client_id)
         if known is not None and known[0] is not session:
-            # A refused client must not take over, and so end, the session of whoever owns this client id.
+            # A refused client must not take over, and so end, the session of the owner of this client id.
             session.client_id = f"refused-{id(session)}"
         return False
 
@@ -137,7 +139,8 @@ class NexusBroker(Broker):
         return waiting is not None and (waiting.messages >= QUEUED_MESSAGES or waiting.size_bytes >= QUEUED_BYTES)
 
     async def _run_broadcast(self, running_tasks: Any) -> None:
-        """amqtt's, which forgets finished tasks only up to the first that hangs: behind a deaf client they pile up."""
+        """As amqtt's, which removes finished tasks only up to the first unfinished one: they pile up behind a client
+        that reads nothing."""
         await super()._run_broadcast(running_tasks)
         if len(running_tasks) >= self._sweep_at:
             open_ones = [task for task in running_tasks if not task.done() or task.cancelled() or task.exception()]
@@ -146,7 +149,8 @@ class NexusBroker(Broker):
             self._sweep_at = max(SWEEP_AT, 2 * len(open_ones))
 
     def _get_handler(self, session: Session) -> Any:
-        """amqtt's, with what waits for its client counted: each message is a task until the socket has taken it."""
+        """As amqtt's, but counts the messages that wait for the client: each is a task until the socket has accepted
+        it."""
         handler: Any = super()._get_handler(session)
         if handler is not None and not hasattr(handler, "nexus_waiting"):
             handler.nexus_waiting = Waiting()
@@ -156,7 +160,7 @@ class NexusBroker(Broker):
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
     ) -> None:
-        """Nothing: amqtt calls this on every connect with everybody's filters. See `_handle_subscription`."""
+        """Do nothing: amqtt calls this at each connect with the filters of all clients. See `_handle_subscription`."""
 
     async def _handle_subscription(self, client_session: Session, handler: Any, subscribe_waiter: Any) -> None:
         await super()._handle_subscription(client_session, handler, subscribe_waiter)
@@ -169,5 +173,5 @@ class NexusBroker(Broker):
         kept = [message for topic, message in self._retained_messages.items() if self._matches(topic, filter_)]
         for message in kept:
             if self._rules.allowed(session.username or "", "receive", message.topic):
-                # QoS 0: waiting for each acknowledgement here would hold up everything else of this client.
+                # QoS 0: waiting for each acknowledgement here would block everything else of this client.
                 await handler.mqtt_publish(message.topic, message.data, 0, retain=True)

@@ -1,4 +1,4 @@
-"""amqtt as the local broker, where there is no mosquitto: one Python process with our users and grants.
+"""amqtt as the local broker, where mosquitto is not installed: one Python process with NEXUS's users and grants.
 
 See docs/decisions/0010.
 """
@@ -32,7 +32,7 @@ def available() -> bool:
 
 
 async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
-    """Serve on the port of `runtime.json` until stopped, following the rights that control hands over.
+    """Serve on the port of `runtime.json` until stopped, and apply the grants that control writes.
 
     Raises:
         NexusError: NX6505, amqtt is not installed or the port can't be opened.
@@ -83,7 +83,7 @@ async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
 
 
 class AccessWatch:
-    """Notices when control, or `nexus up`, wrote rights or passwords."""
+    """Detects that control or `nexus up` has written grants or passwords."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -91,13 +91,13 @@ class AccessWatch:
         self._seen: tuple[tuple[int, int], ...] = ()
 
     def changed(self) -> bool:
-        """True when a file is another one than at the last call."""
+        """True when a file has changed since the last call."""
         now = tuple(_stamp(path) for path in self._files)
         changed, self._seen = now != self._seen, now
         return changed
 
     def read(self) -> tuple[tuple[Grant, ...], Mapping[str, str]] | None:
-        """Rights and passwords; None (with a line in the log) when they can't be read: what is in force stays."""
+        """Grants and passwords; None (and a log line) when they can't be read: the current ones stay in force."""
         try:
             grants = read_grants(self._home.path)
             passwords = read_credentials(self._home.path)["broker"]

@@ -1,4 +1,4 @@
-"""Mosquitto as the local broker: authenticated, with the grants of the site, and a short autosave.
+"""Mosquitto as the local broker: with authentication, the grants of the site, and a short autosave interval.
 
 As root it runs as an unprivileged user inside `.nexus/mosquitto`, with relative paths (its parents stay closed).
 """
@@ -23,7 +23,8 @@ PLACES = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin:/opt/homeb
 QUEUED_MESSAGES = 50_000
 QUEUED_BYTES = 64 << 20
 PACKET_BYTES = 4 << 20
-"""A gateway splits at 960 KiB. A broker takes memory for a packet before it knows whether its sender may publish it."""
+"""Limit of a packet, in bytes: a gateway splits at 960 KiB, and a broker allocates memory before it checks the sender's
+rights."""
 
 CONFIGURATION = """\
 # Written by `nexus up`; edits are lost.
@@ -53,12 +54,12 @@ connection_messages true
 
 
 def program() -> str | None:
-    """Where mosquitto is (Debian keeps it in /usr/sbin, outside a user's PATH), or None."""
+    """The path of mosquitto, or None (Debian installs it in /usr/sbin, which is not in a user's PATH)."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=PLACES)
 
 
 class LocalMosquitto:
-    """Files and start of the broker; the supervisor runs it."""
+    """The broker's files and command line; the supervisor runs it."""
 
     def __init__(self, home: Path) -> None:
         self.folder = (home / NAME).resolve()
@@ -80,10 +81,10 @@ class LocalMosquitto:
         self.write_access(grants, passwords)
 
     def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:
-        """Write rules and passwords, each whole or not at all; True when one of them changed (then reload).
+        """Write rules and passwords, each atomically; True when one has changed (then reload).
 
         Raises:
-            NexusError: NX7010, something can't be rendered; both files stay as they are.
+            NexusError: NX7010, a grant can't be rendered; both files are unchanged.
         """
         grants = tuple(grants)
         acl = render_acl(grants)
@@ -94,7 +95,7 @@ class LocalMosquitto:
         return self._write("acl", acl) or changed
 
     def launch(self) -> Launch:
-        """How to start it; `prepare` must have run and `program` found it."""
+        """How to start it; `prepare` must have run and `program` must have found it."""
         return Launch(
             command=(program() or NAME, "-c", "mosquitto.conf"),
             folder=self.folder,

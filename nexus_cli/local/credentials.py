@@ -14,7 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import CREDENTIALS_FILE
 
 SECRET_BYTES = 24
-"""192 bits: beyond guessing whatever the hash."""
+"""192 bits: can't be guessed, whatever the hash."""
 
 SECTIONS = ("broker", "api", "database")
 
@@ -43,7 +43,7 @@ def read_credentials(home: Path) -> dict[str, dict[str, str]]:
 def ensure_credentials(
     home: Path, *, broker: Iterable[str] = (), api: Iterable[str] = (), database: Iterable[str] = ()
 ) -> Mapping[str, Mapping[str, str]]:
-    """Generate what is missing, keep what is there, and give everything.
+    """Generate missing secrets, keep existing ones, and return all.
 
     Args:
         home: The `.nexus` folder; made with mode 0700 when missing.
@@ -64,7 +64,7 @@ def ensure_credentials(
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write a file beside its place with its final mode, then rename: never half written, never readable in between."""
+    """Write a temporary file with the final mode, then rename it: never incomplete, never readable by others."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -1,7 +1,7 @@
-"""What a process that `nexus up` starts finds in its environment: what it needs, and nothing else.
+"""The environment of a process that `nexus up` starts: the variables that it needs, and no others.
 
-A variable is readable by whoever may read the process (`/proc/PID/environ`, crash dumps, a debugger). So the password
-of a device reaches the gateway that opens the device, and no other role.
+A variable can be read with access to the process (`/proc/PID/environ`, crash dumps, a debugger). So the password of a
+device is passed to the gateway that connects to the device, and to no other role.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SYSTEM = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "VIRTUAL_ENV", "PYTHON*", "LD_LIBRARY_PATH", "DYLD_*", "XDG_*"),
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
 )
-"""What programs expect of an operating system; no secret is kept in any of these."""
+"""Variables that programs expect from an operating system; none has a secret."""
 ROLE = (
     *(
         "NEXUS_BROKER_URL",
@@ -37,11 +37,11 @@ DATABASE = (
     *("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*"),
     *("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"),
 )
-"""Of the roles that open the database; `PG…` are PostgreSQL's own (`PGPASSFILE`, `PGSSLROOTCERT`)."""
+"""Settings of the roles that use the database; `PG…` are PostgreSQL's (`PGPASSFILE`, `PGSSLROOTCERT`)."""
 LOCKS = "NEXUS_LOCKS"
-"""Where the supervisor keeps its lock (`local.lock`)."""
+"""The folder of the supervisor's lock (`local.lock`)."""
 EXTRA = "NEXUS_PASS_ENVIRONMENT"
-"""Names, separated by commas, that every process gets besides."""
+"""Comma-separated names of variables that each process gets in addition."""
 _REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
 
 
@@ -51,9 +51,9 @@ def environment_of(
     """The environment of one role.
 
     Args:
-        principal: The role; "" for the supervisor, which hands on what the others need.
-        environ: That of the process that starts it.
-        references: Names in `${env:…}` by the principal whose devices use them.
+        principal: The role; "" for the supervisor, which passes on what the roles need.
+        environ: The environment of the process that starts it.
+        references: Names in `${env:…}`, by the principal whose devices use them.
     """
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
     if principal in ("", CONTROL, HISTORIAN):
@@ -70,7 +70,7 @@ def environment_of(
 
 
 def references_of(snapshot: Snapshot) -> dict[str, list[str]]:
-    """Names of the variables that each gateway's devices refer to (`${env:NAME}`), sorted, by gateway."""
+    """The variables that each gateway's devices refer to (`${env:NAME}`), sorted, by gateway."""
     found: dict[str, set[str]] = {}
     for _, device in snapshot.of_kind("device"):
         names = set(_referred(device.get("connection")))
@@ -95,5 +95,5 @@ def _names(text: str) -> list[str]:
 
 
 def _with_files(names: Iterable[str]) -> list[str]:
-    """Each setting may also name a file that holds it."""
+    """The names, each also with `_FILE` (the path of a file with the value)."""
     return [each for name in names for each in (name, f"{name}_FILE")]

@@ -38,10 +38,10 @@ class Identity:
 
 
 def unprivileged(*candidates: str) -> Identity | None:
-    """The first of these users that exists, when we are root; None when we are not (then we are unprivileged already).
+    """The first of these users that exists, if this process is root; None if it is not, and so already unprivileged.
 
     Raises:
-        NexusError: NX6503, we are root and none of them exists.
+        NexusError: NX6503, this process is root and none of them exists.
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
@@ -62,11 +62,11 @@ def unprivileged(*candidates: str) -> Identity | None:
 
 
 SERVER_USERS = ("mosquitto", "nexus", "postgres", "nobody")
-"""Whom servers run as when we are root."""
+"""Candidates for the user of servers when this process is root."""
 
 
 def server_users() -> frozenset[int]:
-    """Ids of the users that servers may run as, those of them that exist."""
+    """The ids of those users that exist."""
     if sys.platform == "win32":
         return frozenset()
     import pwd  # noqa: PLC0415 - not on every system
@@ -88,7 +88,7 @@ def private_folder(path: Path, identity: Identity | None) -> Path:
 
 
 def hand_over(path: Path, identity: Identity | None, *, mode: int = 0o600) -> None:
-    """Give a file to the identity, readable by nobody else."""
+    """Give a file to the identity, with this mode."""
     path.chmod(mode)
     if identity is not None:
         os.chown(path, identity.uid, identity.gid)

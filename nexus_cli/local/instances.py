@@ -1,8 +1,8 @@
-"""Which processes belong to a `.nexus` folder, as the processes themselves say.
+"""Finds the processes of a `.nexus` folder by their environment.
 
-Every process that a supervisor starts carries three variables: where its folder was when it started, which runtime it
-is of, and which part of it. What lies in the folder can be removed, moved or copied while they run; they can't be
-mistaken by it.
+Each process that a supervisor starts has three environment variables: the folder at its start, the id of the runtime,
+and the name of the part. Files in the folder may be removed, moved or copied while processes run; the variables stay
+correct.
 
 See docs/decisions/0045.
 """
@@ -28,12 +28,12 @@ PART = "NEXUS_PART"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A living process of a runtime of this user.
+    """A running process of one of this user's runtimes.
 
     Attributes:
         name: `supervisor`, `broker`, `database`, `control`, `historian`, `gateway-NAME`.
-        instance: The runtime that it was started for.
-        home: The `.nexus` folder that it was started with.
+        instance: The id of its runtime.
+        home: The `.nexus` folder at its start.
     """
 
     name: str
@@ -43,19 +43,20 @@ class Part:
 
 
 def marks(home: Home, instance: str, name: str) -> dict[str, str]:
-    """The variables by which a part is found again."""
+    """The variables that identify a part."""
     return {HOME: str(home.path), INSTANCE: instance, PART: name}
 
 
 def original_of(home: Home) -> Path | None:
-    """The folder that this one is a copy of, while its runtime runs: what is written here leads to that runtime."""
+    """The folder of which this one is a copy, while the original's runtime runs: the addresses in the files are that
+    runtime's."""
     instance = home.instance()
     elsewhere = (part.home for part in living_parts() if instance and part.instance == instance)
     return next((path for path in elsewhere if not _same(path, home.path) and holds(path, instance)), None)
 
 
 def _same(one: Path, other: Path) -> bool:
-    """One folder may have two names: a link, a bind mount."""
+    """Whether two paths are the same folder, also through a link or a bind mount."""
     try:
         return one == other or one.samefile(other)
     except OSError:
@@ -63,9 +64,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def parts_of(home: Home) -> list[Part]:
-    """Every living part that was started with this folder, or with the place that it was moved from.
+    """The running parts that were started with this folder, also under the path from which it was moved.
 
-    A folder that was *copied* has the instance of its original: what runs for the original is not the copy's.
+    A *copied* folder has the instance of its original, whose processes are not included.
     """
     instance = home.instance()
     return [
@@ -75,20 +76,25 @@ def parts_of(home: Home) -> list[Part]:
     ]
 
 
-def is_ours(home: Home, process: Running) -> bool:
-    """Whether a process that a file of this folder names may be its own: what a copied folder's files name runs for the
-    original, and says so. What says nothing (started by hand, or its environment can't be read) may be."""
+def own(home: Home, process: Running | None) -> Running | None:
+    """A process that a file of this folder names, if it may belong to the folder, else None.
+
+    The files of a copied folder name processes of the original, whose environment shows that. A process without the
+    variables (started by hand, or unreadable) may belong.
+    """
+    if process is None:
+        return None
     named = [part for part in living_parts() if part.process == process]
-    return not named or any(part.process == process for part in parts_of(home))
+    return process if not named or any(part.process == process for part in parts_of(home)) else None
 
 
 def holds(folder: Path, instance: str) -> bool:
-    """True when the folder is (still) that of this runtime."""
+    """True when the folder belongs to this runtime."""
     return Home(folder).instance() == instance
 
 
 def living_parts() -> list[Part]:
-    """Every living part of every runtime that this user may look at; children of parts are not listed."""
+    """All running parts of all runtimes that this user may inspect, without children of parts."""
     found: dict[int, tuple[Part, int]] = {}
     for pid, parent, user, environment in _environments():
         process = identify(pid)
@@ -109,8 +115,8 @@ def living_parts() -> list[Part]:
 
 
 def _may_be(user: int, home: Path) -> bool:
-    """Whether a process of this user may be a part of that folder: anybody can write what he likes into the environment
-    of a process of his own, and root sees them all."""
+    """Whether a process of this user may be a part of that folder: any user can set these variables on his own
+    processes, and root sees them all."""
     if not hasattr(os, "getuid") or user == os.getuid():
         return True
     if os.getuid() != 0:
@@ -120,7 +126,7 @@ def _may_be(user: int, home: Path) -> bool:
 
 
 def _environments() -> Iterator[tuple[int, int, int, Mapping[str, str]]]:
-    """Process id, parent, user and environment of what carries `NEXUS_PART`."""
+    """Process id, parent, user and environment of the processes with `NEXUS_PART`."""
     if sys.platform == "linux":
         for folder in Path("/proc").iterdir():
             if not folder.name.isdecimal():
@@ -135,7 +141,7 @@ def _environments() -> Iterator[tuple[int, int, int, Mapping[str, str]]]:
                 )
                 parent, user = int(status["PPid"]), int(status["Uid"].split()[0])
             except (OSError, ValueError, KeyError, IndexError):
-                continue  # somebody else's, or it has just ended
+                continue  # another user's process, or it has just ended
             pairs = (os.fsdecode(entry).partition("=") for entry in data.split(b"\0"))
             environment = {name: value for name, _, value in pairs}
             if environment.get(PART):

@@ -1,4 +1,5 @@
-"""What lies in `.nexus/`, and `runtime.json`: where everything is, kept over restarts so that URLs stay."""
+"""The files in `.nexus/`, and `runtime.json` with the addresses, which are kept over restarts so that URLs stay the
+same."""
 
 from __future__ import annotations
 
@@ -22,18 +23,18 @@ SUPERVISOR = "supervisor"
 
 
 class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`runtime.json`. `settings` reads what comes before `broker_kind`; the rest says what the supervisor starts.
+    """`runtime.json`. `settings` reads the fields before `broker_kind`; the rest is for the supervisor.
 
     Attributes:
         site: `enterprise/site`.
-        http_ports: Port of each role's HTTP by principal.
+        http_ports: HTTP port of each role by principal.
         broker_kind: `mosquitto`, `amqtt` or `external`.
         database_kind: `embedded` or `external`.
         gateways: Names, sorted.
         folder: Working directory of the roles (relative `${file:…}` references).
-        references: Names of the variables in `${env:…}`, by gateway.
-        instance: Names this runtime, whatever its folder is called; its processes carry it.
-        beside: True when it may run besides another runtime of its site.
+        references: Variables in `${env:…}`, by gateway.
+        instance: Id of this runtime, independent of its folder; its processes have it in their environment.
+        beside: True when it may run beside another runtime of its site.
     """
 
     site: str = ""
@@ -57,7 +58,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def principals(self) -> tuple[str, ...]:
-        """Every role's principal, and the command line's."""
+        """The principals of the roles and of the command line."""
         return (CONTROL, HISTORIAN, *(gateway_principal(name) for name in self.gateways), CLI)
 
 
@@ -74,7 +75,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """One file a process."""
+        """The folder of log files, one per process."""
         return self.path / "logs"
 
     @property
@@ -84,7 +85,7 @@ class Home:
 
     @property
     def state_file(self) -> Path:
-        """What the supervisor sees, written on every change."""
+        """The supervisor's state of each service, written on every change."""
         return self.run / "state.json"
 
     def pid_file(self, name: str) -> Path:
@@ -96,31 +97,31 @@ class Home:
         return self.logs / f"{name}.log"
 
     def log_of(self, name: str) -> str:
-        """Whose log says how a service is: of one that never came to write its own, the supervisor's does."""
+        """The log to show for a service: its own, or the supervisor's if it never wrote one."""
         return name if self.log_file(name).exists() else "supervisor"
 
     def make(self) -> None:
-        """Make the folder, for its owner alone."""
+        """Create the folder, accessible only to its owner."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.run.mkdir(mode=0o700, exist_ok=True)
         self.logs.mkdir(mode=0o700, exist_ok=True)
 
     def remove_empty(self) -> None:
-        """Remove the folder when nothing but what `make` makes is in it: a refused start leaves nothing behind."""
+        """Remove the folder if it contains only what `make` creates, so that a refused start leaves nothing behind."""
         if set(self.path.iterdir()) <= {self.run, self.logs}:
-            with contextlib.suppress(OSError):  # something in one of them
+            with contextlib.suppress(OSError):  # one of them is not empty
                 for folder in (self.run, self.logs, self.path):
                     folder.rmdir()
 
     def there(self) -> bool:
-        """False once the folder, or everything in it that matters, was removed."""
+        """False once the folder, or all its important files, were removed."""
         return self.runtime_file.exists() or (self.path / CREDENTIALS_FILE).exists()
 
     def read_runtime(self) -> Runtime:
-        """What was written; an empty one when there is none.
+        """Read `runtime.json`; an empty `Runtime` when there is none.
 
         Raises:
-            NexusError: NX6501, the file is not what we write.
+            NexusError: NX6501, the file is not valid.
         """
         try:
             return msgspec.json.decode(self.runtime_file.read_bytes(), type=Runtime)
@@ -136,14 +137,14 @@ class Home:
             ) from None
 
     def instance(self) -> str:
-        """Which runtime this folder is of; "" when that is not known (no folder, an older or broken file)."""
+        """The id of the runtime of this folder; "" when unknown (no folder, an older or damaged file)."""
         try:
             return self.read_runtime().instance
         except NexusError:
             return ""
 
     def write_runtime(self, runtime: Runtime) -> None:
-        """Write it whole, or not at all; an empty one is no file."""
+        """Write `runtime.json` atomically."""
         if runtime == Runtime():
             self.runtime_file.unlink(missing_ok=True)
             return
@@ -152,11 +153,12 @@ class Home:
 
 
 def assign_ports(runtime: Runtime, *, running: bool) -> None:
-    """Give every server of ours a port: the one it had when that is free (or in use by itself), else another.
+    """Assign a port to each server that the supervisor runs: the previous one if it is free (or in use by that server),
+    else another.
 
     Args:
         runtime: Changed in place: URLs and `http_ports`.
-        running: True when the runtime is up: then what has a port keeps it.
+        running: True when the runtime is up: then assigned ports are kept.
     """
     taken: list[int] = []
 
@@ -175,7 +177,7 @@ def assign_ports(runtime: Runtime, *, running: bool) -> None:
 
 
 def port_of(url: str) -> int:
-    """The port of a URL that we wrote ourselves; 0 when there is none."""
+    """The port of a URL in `runtime.json`; 0 when there is none."""
     tail = url.rpartition("@")[2].rpartition("//")[2].partition("/")[0].rpartition(":")[2]
     return int(tail) if tail.isdecimal() else 0
 

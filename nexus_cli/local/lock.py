@@ -1,8 +1,8 @@
-"""Who supervises which `.nexus` folder on this machine, kept outside of what people delete.
+"""The locks of the supervisors on this machine, one per `.nexus` folder, stored outside of it.
 
-One file a folder, in a place of the user's own (`/tmp/nexus-UID`, or what `NEXUS_LOCKS` names). The supervisor holds
-the file's lock for as long as it lives, and the file names it; so the lock survives `rm -rf .nexus`, ends with its
-process, and a second runtime of the same site is seen before it polls the same devices.
+One file per folder, in a folder of the user (`/tmp/nexus-UID`, or `NEXUS_LOCKS`). The supervisor holds the file's lock
+while it runs, and the file names it; so the lock survives `rm -rf .nexus`, ends with its process, and a second runtime
+of the same site is detected before it polls the same devices.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from nexus_cli.local.processes import Running, is_alive
 
 LOCKS = "NEXUS_LOCKS"
 PATIENCE_S = 2.0
-"""`nexus up` holds the lock for an instant to name the supervisor that it started."""
+"""How long to wait for the lock, in seconds: `nexus up` holds it briefly, to name the supervisor that it started."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock.
+    """The holder of a lock.
 
     Attributes:
         pid: Process id.
-        started: Its start, as in `Running`.
+        started: Its start, as in `processes.Running`.
         site: `enterprise/site`.
         home: The folder when it started.
         instance: The runtime.
-        beside: True when it was asked for besides another runtime of its site.
+        beside: True when it was started to run beside another runtime of its site.
     """
 
     pid: int
@@ -48,15 +48,15 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def process(self) -> Running:
-        """The process, to look at or to end."""
+        """The holder's process."""
         return Running(pid=self.pid, started=self.started)
 
 
 def lock_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the locks of this user lie; made when it is missing.
+    """The folder of this user's locks; created when missing.
 
     Raises:
-        NexusError: NX6516, it can't be made, or it is somebody else's.
+        NexusError: NX6516, it can't be created, or belongs to another user.
     """
     given = (os.environ if environ is None else environ).get(LOCKS, "")
     user = os.getuid() if hasattr(os, "getuid") else 0
@@ -66,7 +66,7 @@ def lock_folder(environ: Mapping[str, str] | None = None) -> Path:
         seen = folder.lstat()
     except OSError as error:
         raise _unusable(folder, str(error)) from None
-    # A folder that somebody else made in /tmp could point our signals at any process.
+    # Through a folder that another user made in /tmp he could direct signals to any process.
     if not given and (not stat.S_ISDIR(seen.st_mode) or seen.st_uid != user or seen.st_mode & 0o022):
         raise _unusable(folder, "it is not a folder of this user alone")
     return folder
@@ -82,13 +82,13 @@ def _unusable(folder: Path, cause: str) -> NexusError:
 
 
 def holders(folder: Path) -> list[Holder]:
-    """Every supervisor that lives, as its lock names it."""
+    """The running supervisors, by their locks."""
     found = (_read(file) for file in sorted(folder.glob("*.lock")))
     return [holder for holder in found if holder is not None and is_alive(holder.process)]
 
 
 def holder_of(home: Home, folder: Path) -> Holder | None:
-    """The supervisor of a folder, also when that was moved since it started."""
+    """The supervisor of a folder, also if the folder was moved since its start."""
     instance = home.instance()
     for holder in holders(folder):
         if holder.home == str(home.path):
@@ -99,7 +99,7 @@ def holder_of(home: Home, folder: Path) -> Holder | None:
 
 
 def announce(home: Home, holder: Holder, folder: Path) -> None:
-    """Name a supervisor that was just started and has not come to take its lock yet."""
+    """Write the name of a supervisor that was just started and has not taken its lock yet."""
     with _file(home, folder).open("a+b") as file:
         if _taken(file.fileno()):
             _write(file.fileno(), holder)
@@ -107,7 +107,7 @@ def announce(home: Home, holder: Holder, folder: Path) -> None:
 
 @contextmanager
 def held(home: Home, holder: Holder, folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; it goes with the process, however that ends.
+    """Hold the folder's lock; the operating system releases it when the process ends.
 
     Raises:
         NexusError: NX6515, another supervisor has it; the hint names its process.
@@ -133,11 +133,11 @@ def held(home: Home, holder: Holder, folder: Path) -> Iterator[None]:
 
 
 def keep_fresh(home: Home, folder: Path) -> None:
-    """Touch the lock's file: what cleans `/tmp` takes away what is old."""
+    """Touch the lock's file, since cleaners of `/tmp` delete old files."""
     try:
         os.utime(_file(home, folder))
     except OSError:
-        pass  # it was removed: the lock is held all the same, and the processes still say whose they are
+        pass  # it was removed: the lock is still held, and the processes still have their variables
 
 
 def _file(home: Home, folder: Path) -> Path:
@@ -145,7 +145,7 @@ def _file(home: Home, folder: Path) -> Path:
 
 
 def _taken(descriptor: int) -> bool:
-    import fcntl  # noqa: PLC0415 - only POSIX has it, and `nexus status` is for all
+    import fcntl  # noqa: PLC0415 - POSIX only, and `nexus status` runs on any system
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

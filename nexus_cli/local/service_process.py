@@ -1,4 +1,4 @@
-"""Keeps one service alive: start or adopt, wait until it works, notice its end, start again with back-off."""
+"""Keeps one service running: starts or adopts it, waits until it works, detects its end, restarts it with back-off."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import is_ours, marks, parts_of
+from nexus_cli.local.instances import marks, own, parts_of
 from nexus_cli.local.layout import Home
-from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import PidFile, Running, identify, is_alive, last_line, send, spawn
 from nexus_cli.local.service_state import ServiceState
 from nexus_cli.local.services import Service
+from nexus_cli.local.startup_deadline import StartupDeadline, run_delays
 
 LOOK_S = 0.1
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 ADOPTED_S = 15.0
-"""An adopted process that does not work after this time is ended and started anew; see `local.patience`."""
+"""An adopted process that does not work after this time, in seconds, is restarted; see `local.startup_deadline`."""
 STEADY_S = 30.0
-"""A process that lived this long starts its back-off anew."""
+"""A process that ran this long, in seconds, resets its back-off."""
 
 _log = logging.getLogger("nexus.supervisor")
 
 
-class Keeper:
+class ServiceProcess:
     """One service.
 
     Attributes:
-        service: What it keeps.
-        seen: How it is.
+        service: The service.
+        status: Its status.
         ready: Set while it works.
         ended: Set when it has stopped for good.
     """
 
     def __init__(self, service: Service, *, home: Home, changed: Callable[[], None]) -> None:
         self.service = service
-        self.seen = ServiceState(since=time.time())
+        self.status = ServiceState(since=time.time())
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
         self._home = home
@@ -55,8 +55,8 @@ class Keeper:
         self._process: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
-    async def run(self, needs: list[Keeper]) -> None:
-        """Keep it alive until `stop`, once everything it needs has become ready."""
+    async def run(self, needs: list[ServiceProcess]) -> None:
+        """Keep it running until `stop`, once all services that it needs are ready."""
         for need in needs:
             if not need.ready.is_set() and not self._stop.is_set():
                 self._show("waiting", detail=f"waits for {need.service.name}")
@@ -75,7 +75,7 @@ class Keeper:
                 await self._start()
                 if await self._until_ready():
                     await self.service.after()
-                    self.seen, self._ended = replace(self.seen, failed=0), ""
+                    self.status, self._ended = replace(self.status, failed=0), ""
                     self._show("running", pid=self._pid())
                     self.ready.set()
                     await self._until_gone()
@@ -90,7 +90,7 @@ class Keeper:
                 continue
             if time.monotonic() - started > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            self.seen = replace(self.seen, restarts=self.seen.restarts + 1, failed=self.seen.failed + 1)
+            self.status = replace(self.status, restarts=self.status.restarts + 1, failed=self.status.failed + 1)
             self._ended = detail
             self._show("backoff", detail=detail)
             _log.warning("%s: %s; again in %.1f s", self.service.name, detail, pause_s)
@@ -98,11 +98,11 @@ class Keeper:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     def stop(self) -> None:
-        """Ask it to end; `run` returns once the process is gone."""
+        """Request its end; `run` returns once the process has ended."""
         self._stop.set()
 
     def restart(self) -> None:
-        """End the process politely and start it again at once; not ready meanwhile."""
+        """Stop the process and start it again at once; not ready meanwhile."""
         if self._process is not None and self.ready.is_set():
             self._again = True
             self.ready.clear()
@@ -110,7 +110,7 @@ class Keeper:
             send(self._process, self.service.signals[0][0])
 
     def name_again(self) -> None:
-        """Write the pid file anew, which somebody removed."""
+        """Write the pid file again after it was removed."""
         if self._process is not None and not self._gone():
             self._name(self._process)
 
@@ -125,7 +125,7 @@ class Keeper:
             _log.info("%s: adopted process %d", self.service.name, self._process.pid)
             return
         self._show("starting", detail=self._ended)
-        if not self._home.path.is_dir():  # what starts a process would make it anew
+        if not self._home.path.is_dir():  # starting a process would create it again
             raise NexusError(f"The folder {self._home.path} was removed or moved.", code="NX6501")
         launch = await asyncio.to_thread(self.service.prepare)
         self._child = spawn(
@@ -142,14 +142,10 @@ class Keeper:
             _log.info("%s: started as process %d", self.service.name, self._process.pid)
 
     def _adopted(self) -> Running | None:
-        """A process of this service that lives: as its file names it, as the server knows, as it says itself."""
-        running = self._pid_file.read()
-        if running is not None and not is_ours(self._home, running):
-            running = None
+        """A running process of this service: by its pid file, by the server's own file, or by its environment."""
+        running = own(self._home, self._pid_file.read())
         if running is None and (pid := self.service.find()) is not None:
-            running = identify(pid)
-            if running is not None and not is_ours(self._home, running):
-                running = None
+            running = own(self._home, identify(pid))
         if running is None:
             instance = self._home.instance()
             named = (part for part in parts_of(self._home) if part.name == self.service.name)
@@ -159,7 +155,7 @@ class Keeper:
         return running
 
     def _name(self, process: Running) -> None:
-        """The file is a convenience: a disk that is full, or a folder that was removed, ends nobody."""
+        """Write the pid file; it is a convenience, so a full disk or a removed folder ends no process."""
         try:
             if self._home.path.is_dir():
                 self._pid_file.write(process)
@@ -167,29 +163,30 @@ class Keeper:
             _log.warning("%s: its pid file can't be written: %s", self.service.name, error)
 
     async def _until_ready(self) -> bool:
-        """False when it ended, or we were stopped, before it worked."""
-        patience = Patience(limit_s=ADOPTED_S, now_s=time.monotonic())
+        """Wait until it works; False when it ended, or a stop came first."""
+        deadline = StartupDeadline(limit_s=ADOPTED_S, now_s=time.monotonic())
         while not self._stop.is_set():
             detail = await self.service.probe()
             if not detail:
                 return True
             if self._gone():
                 return False
-            if self._child is None and await asyncio.to_thread(self._waited_enough, patience):
+            if self._child is None and await asyncio.to_thread(self._waited_enough, deadline):
                 _log.warning("%s: the adopted process %d does not work", self.service.name, self._pid())
                 await self._end()
                 return False
             shown = self._ended or detail
-            if shown != self.seen.detail:
-                self.seen = replace(self.seen, detail=shown)
+            if shown != self.status.detail:
+                self.status = replace(self.status, detail=shown)
                 self._changed()
             await self._sleep(LOOK_S)
         return False
 
-    def _waited_enough(self, patience: Patience) -> bool:
-        """Blocking. Time in which it, or we who ask, had no processor is no sign of its end."""
+    def _waited_enough(self, deadline: StartupDeadline) -> bool:
+        """Whether the time for an adopted process is over, not counting time in which it or this process waited for a
+        processor. Blocking."""
         delays = run_delays([os.getpid(), self._pid()], children=False)
-        return patience.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
+        return deadline.ended(now_s=time.monotonic(), delays_s=delays, stepped=False)
 
     async def _until_gone(self) -> None:
         while not self._stop.is_set() and not self._gone():
@@ -210,14 +207,14 @@ class Keeper:
 
     async def _end(self) -> None:
         if self._process is None:
-            # Stopped while still waiting: a killed supervisor's child may be there, and must not outlive us.
+            # Stopped before it began: a process of a killed supervisor may still run, and must be ended too.
             self._process = await asyncio.to_thread(self._adopted)
         for number, patience_s in self.service.signals:
             if self._process is None or self._gone():
                 break
             send(self._process, number)
             until = time.monotonic() + patience_s
-            while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - a stranger's end is no event
+            while time.monotonic() < until and not self._gone():  # noqa: ASYNC110 - the end of a process that is not a child is no event
                 await asyncio.sleep(0.02)
         if self._gone():
             self._pid_file.remove(self._process)
@@ -228,7 +225,7 @@ class Keeper:
         return self._process.pid if self._process is not None else 0
 
     def _show(self, state: str, *, pid: int = 0, detail: str = "") -> None:
-        self.seen = replace(self.seen, state=state, pid=pid, detail=detail, since=time.time())
+        self.status = replace(self.status, state=state, pid=pid, detail=detail, since=time.time())
         self._changed()
 
     async def _sleep(self, seconds: float) -> None:

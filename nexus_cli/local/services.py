@@ -1,4 +1,4 @@
-"""What the supervisor keeps alive, from `runtime.json`: broker, database, control, historian, gateways."""
+"""The services of a runtime, from `runtime.json`: broker, database, control, historian, gateways."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One process to keep alive.
+    """One process to keep running.
 
     Attributes:
         name: `broker`, `database`, `control`, `historian`, `gateway-NAME`.
         tier: Started in ascending order, stopped in descending order.
         needs: Services that must be ready before its first start.
-        prepare: Makes files and says how to start it; blocking.
-        probe: "" once it works, else why not yet.
-        after: Done each time it became ready (migrations; rights in force).
-        find: Id of a process of this service that was started without us.
-        signals: How to end it: signal and patience in seconds, in turn.
+        prepare: Writes its files and returns how to start it; blocking.
+        probe: Returns "" once it works, else why not yet.
+        after: Runs each time that it has become ready (migrations, access rules).
+        find: Returns the id of a process of this service that another supervisor started.
+        signals: How to end it: signals with their waiting times in seconds, in turn.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Service:
 def role_environment(
     home: Home, runtime: Runtime, environ: Mapping[str, str], *, principal: str = ""
 ) -> dict[str, str]:
-    """The environment of a role, or of the supervisor (""); never another runtime's addresses or ports."""
+    """The environment of a role, or of the supervisor (""), without another runtime's addresses or ports."""
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
@@ -72,7 +72,7 @@ def role_environment(
 
 
 def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | None = None) -> dict[str, Service]:
-    """Every service of a runtime by name; what is external is not among them."""
+    """The services of a runtime by name, without external servers."""
     given = os.environ if environ is None else environ
     environment = role_environment(home, runtime, given)
     settings = load_settings(principal=CLI, environ=environment, home=home.path)
@@ -168,7 +168,7 @@ def _postgres(home: Home, runtime: Runtime, settings: Settings) -> Service:
         probe=partial(database_answers, settings),
         after=migrate,
         find=server.postmaster,
-        # Fast shutdown; a smart one (SIGTERM) waits for every client to leave.
+        # Fast shutdown; a smart one (SIGTERM) waits until all clients have disconnected.
         signals=((signal.SIGINT, 15.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
     )
 

@@ -1,4 +1,4 @@
-"""`nexus up` from the outside: decide what to run, write it down, start the supervisor, wait until it works."""
+"""The start of a runtime by `nexus up`: decide what to run, write `runtime.json`, start the supervisor."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
 
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
-"""Neither a URL nor host:port: a kind of broker, or meant as one."""
+"""Neither a URL nor host:port: the name of a kind of broker."""
 Progress = Callable[[str, str, str], None]
-"""Called with a service, its state and a detail on every change, and with the state `slow` when nothing changed for long."""
+"""Called with service, state and detail on every change, and with the state `slow` after a long time without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What `nexus up` was asked for.
+class StartRequest:
+    """The options of `nexus up`.
 
     Attributes:
-        snapshot: What the site file declares.
-        broker: "" for what it was before, else what is there; `mosquitto`, `amqtt`, or a URL.
-        database: "" for what it was before, else the embedded one; `embedded`, or a URL.
+        snapshot: The declared site.
+        broker: `mosquitto`, `amqtt`, or a URL; "" for the previous one, else the one that is installed.
+        database: `embedded`, or a URL; "" for the previous one, else the embedded one.
         beside: Run although another runtime of this site runs on this machine.
         environ: The environment of the command.
     """
@@ -61,10 +61,11 @@ class Wish:
 
 @contextmanager
 def one_at_a_time(home: Home) -> Iterator[None]:
-    """Hold the folder while a start decides and writes: two `up` at once take turns, the second finds the first's."""
+    """Hold a lock while a start decides and writes, so that of two concurrent `up` the second finds the first one's
+    supervisor."""
     import fcntl  # noqa: PLC0415 - not on every system
 
-    # One for all folders: two of them may hold the same site.
+    # One lock for all folders, since two of them may have the same site.
     with (lock_folder() / "up.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         home.make()
@@ -75,9 +76,9 @@ def one_at_a_time(home: Home) -> Iterator[None]:
             raise
 
 
-def end_strangers(home: Home, *, progress: Progress) -> None:
-    """End what still runs for a folder that was removed, and whose place this one has: both would write here. Of a
-    folder that was moved, what runs without a supervisor is ended too: it would write to the old place.
+def end_foreign_processes(home: Home, *, progress: Progress) -> None:
+    """End the processes of a removed folder that had this path: both would write here. For a moved folder, processes
+    without a supervisor are ended too: they would write to the old path.
 
     Blocking.
 
@@ -86,7 +87,7 @@ def end_strangers(home: Home, *, progress: Progress) -> None:
     """
     instance = home.instance()
     if not instance and home.there():
-        return  # of a version that did not name its runtime: what runs is this folder's
+        return  # of a version without instance ids: what runs belongs to this folder
     parts = parts_of(home)
     supervised = any(part.name == SUPERVISOR and part.instance == instance for part in parts)
     strangers = [part for part in parts if part.instance != instance or (part.home != home.path and not supervised)]
@@ -96,11 +97,12 @@ def end_strangers(home: Home, *, progress: Progress) -> None:
 
 
 def refuse_second(home: Home, runtime: Runtime) -> None:
-    """Two runtimes of one site poll the same devices, and each has half of the commands and rows.
+    """Refuse a second runtime of a site: both would poll the same devices, and each would get half of the commands and
+    rows.
 
     Raises:
-        NexusError: NX6517, another runtime of this site runs on this machine; NX6512, this one does, and its folder
-            was moved since.
+        NexusError: NX6517, another runtime of this site runs on this machine; NX6512, this one runs, and its folder was
+            moved since.
     """
     for holder in holders(lock_folder()):
         if holder.home == str(home.path) or holder.site != runtime.site:
@@ -120,32 +122,31 @@ def refuse_second(home: Home, runtime: Runtime) -> None:
             )
 
 
-def write_wish(home: Home, wish: Wish) -> Runtime:
-    """Write `runtime.json`, credentials and the first rights. Doing it twice changes nothing; a running supervisor
-    starts what is new.
+def write_request(home: Home, request: StartRequest) -> Runtime:
+    """Write `runtime.json`, credentials and the first grants. Idempotent; a running supervisor starts what is added.
 
     Raises:
-        NexusError: NX6512, something runs here that this would change under its feet.
+        NexusError: NX6512, a running process would be changed.
     """
     home.make()
-    # Children of a killed supervisor hold their ports; the next supervisor adopts them.
+    # Processes of a killed supervisor keep their ports; the next supervisor adopts them.
     running = supervisor_runs(home) or bool(left_behind(home))
     before = home.read_runtime()
     runtime = home.read_runtime()
-    runtime.site = f"{wish.snapshot.enterprise}/{wish.snapshot.site}"
-    runtime.gateways = gateways_of(wish.snapshot)
+    runtime.site = f"{request.snapshot.enterprise}/{request.snapshot.site}"
+    runtime.gateways = gateways_of(request.snapshot)
     runtime.folder = str(Path.cwd())
-    runtime.references = references_of(wish.snapshot)
+    runtime.references = references_of(request.snapshot)
     runtime.instance = _instance(home, before)
-    runtime.beside = wish.beside or (running and before.beside)
+    runtime.beside = request.beside or (running and before.beside)
     refuse_second(home, runtime)
-    _choose_broker(runtime, wish)
-    _choose_database(runtime, wish)
+    _choose_broker(runtime, request)
+    _choose_database(runtime, request)
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
     roles = runtime.principals
-    grants = compile_grants(wish.snapshot, users=False)
+    grants = compile_grants(request.snapshot, users=False)
     known = read_grants(home.path)
     if known is None or join(known, grants) != known:
         store_grants(home.path, join(known or (), grants))
@@ -159,10 +160,10 @@ def write_wish(home: Home, wish: Wish) -> Runtime:
 
 
 def _instance(home: Home, before: Runtime) -> str:
-    """The runtime's name: what it was, unless the folder is a copy of one that runs elsewhere."""
+    """The runtime's id: the previous one, unless the folder is a copy of one that runs elsewhere."""
     alive = [part for part in living_parts() if part.home == home.path]
     if not before.instance:
-        # `runtime.json` was lost, and what runs here knows.
+        # `runtime.json` was lost; the running processes have the id.
         return next((part.instance for part in alive if part.instance), "") or secrets.token_hex(8)
     elsewhere = (part for part in living_parts() if part.instance == before.instance and part.home != home.path)
     copied = any(holds(part.home, part.instance) for part in elsewhere)
@@ -170,7 +171,7 @@ def _instance(home: Home, before: Runtime) -> str:
 
 
 def gateways_of(snapshot: Snapshot) -> list[str]:
-    """Names of the gateways that a site needs, sorted."""
+    """The names of a site's gateways, sorted."""
     named = {name for name, _ in snapshot.of_kind("gateway")}
     return sorted(named | {str(device["gateway"]) for _, device in snapshot.of_kind("device") if device.get("gateway")})
 
@@ -181,14 +182,14 @@ def _brokers_here() -> list[str]:
 
 
 def broker_here() -> str:
-    """The kind of broker that this machine has, the better one first; "" when it has none."""
+    """The kind of broker that is installed, the better one first; "" for none."""
     return next(iter(_brokers_here()), "")
 
 
-def _choose_broker(runtime: Runtime, wish: Wish) -> None:
-    wanted = wish.broker or wish.environ.get("NEXUS_BROKER_URL", "")
+def _choose_broker(runtime: Runtime, request: StartRequest) -> None:
+    wanted = request.broker or request.environ.get("NEXUS_BROKER_URL", "")
     if not wanted and runtime.broker_kind == EXTERNAL:
-        return  # said once; a broker of this machine is asked for by its kind
+        return  # given once; a local broker is requested by its kind
     if wanted not in ("", MOSQUITTO, AMQTT):
         if _WORD.fullmatch(wanted):
             near = did_you_mean(wanted, (MOSQUITTO, AMQTT))
@@ -200,9 +201,9 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
                 exit_code=64,
             )
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
-        runtime.broker_ca = wish.environ.get("NEXUS_BROKER_CA", "")
-        runtime.broker_cert = wish.environ.get("NEXUS_BROKER_CERT", "")
-        runtime.broker_key = wish.environ.get("NEXUS_BROKER_KEY", "")
+        runtime.broker_ca = request.environ.get("NEXUS_BROKER_CA", "")
+        runtime.broker_cert = request.environ.get("NEXUS_BROKER_CERT", "")
+        runtime.broker_key = request.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
         runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
@@ -219,10 +220,10 @@ def _choose_broker(runtime: Runtime, wish: Wish) -> None:
     runtime.broker_kind = kind
 
 
-def _choose_database(runtime: Runtime, wish: Wish) -> None:
-    wanted = wish.database or wish.environ.get("NEXUS_DATABASE_URL", "")
+def _choose_database(runtime: Runtime, request: StartRequest) -> None:
+    wanted = request.database or request.environ.get("NEXUS_DATABASE_URL", "")
     if not wanted and runtime.database_kind == EXTERNAL:
-        return  # never silently another database than the one with the rows
+        return  # never switch silently to a database without the existing rows
     if not wanted or wanted == EMBEDDED:
         if runtime.database_kind == EXTERNAL:
             runtime.database_url = runtime.database_ca = runtime.database_cert = runtime.database_key = ""
@@ -241,9 +242,9 @@ def _choose_database(runtime: Runtime, wish: Wish) -> None:
             hint="write embedded, or postgresql://USER@HOST:5432/NAME",
         )
     runtime.database_kind, runtime.database_url = EXTERNAL, wanted
-    runtime.database_ca = wish.environ.get("NEXUS_DATABASE_CA", "")
-    runtime.database_cert = wish.environ.get("NEXUS_DATABASE_CERT", "")
-    runtime.database_key = wish.environ.get("NEXUS_DATABASE_KEY", "")
+    runtime.database_ca = request.environ.get("NEXUS_DATABASE_CA", "")
+    runtime.database_cert = request.environ.get("NEXUS_DATABASE_CERT", "")
+    runtime.database_key = request.environ.get("NEXUS_DATABASE_KEY", "")
 
 
 def _refuse_change(before: Runtime, after: Runtime) -> None:
@@ -273,16 +274,16 @@ def start_supervisor(home: Home, runtime: Runtime, environ: Mapping[str, str]) -
     )
     running = identify(child.pid)
     if running is not None:
-        # It does so itself as soon as Python has come up; a `down` in the meantime must find it already.
+        # It does so itself once Python has started; a `down` before that must find it as well.
         announce(home, holder_for(home, runtime, running), lock_folder())
         PidFile(home.pid_file(SUPERVISOR)).write(running)
 
 
 async def refuse_silent_broker(settings: Settings) -> None:
-    """A broker that was given by URL has to answer, and to be able to do what is needed, before anything is started.
+    """Check, before anything is started, that a broker given by URL answers and has the required features.
 
     Raises:
-        NexusError: NX6010 it does not answer, NX6011 it refuses our credentials, NX6015 it can't do what is needed.
+        NexusError: NX6010 it does not answer, NX6011 it refuses the credentials, NX6015 it lacks a required feature.
     """
     client = BrokerClient(settings=settings, client_id=client_id("up"))
     async with client.session():

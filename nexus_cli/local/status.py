@@ -1,4 +1,4 @@
-"""How everything is: what the processes say, what the supervisor sees, and what each role says of itself."""
+"""The state of a runtime: from its processes, the supervisor, and each role's own status."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.health import GatewayHealth, HistorianHealth, decode_status
 
 OFTEN = 3
-"""Starts in a row that came to nothing, after which a part that is started again is down."""
+"""Failed starts in a row after which a restarting part counts as down."""
 
 
 async def collect(home: Home, settings: Settings) -> StatusReport:
@@ -101,7 +101,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
 
 
 def _copy(home: Home, runtime: Runtime, original: str) -> StatusReport:
-    """Of a copied folder: its addresses are those of the original's runtime, which answers and is not this one's."""
+    """The status of a copied folder, whose addresses are those of the original's runtime."""
     detail = f"nothing runs for this folder; it is a copy of {original}, whose runtime runs"
     server = ServerReport(kind="none", url="", state=DOWN, detail="", limits="")
     return StatusReport(
@@ -125,14 +125,14 @@ def _copy(home: Home, runtime: Runtime, original: str) -> StatusReport:
 
 
 def _processes(home: Home) -> list[ProcessReport]:
-    """What runs for this folder, by name: as the processes say, the lock and the pid files."""
+    """The running processes of this folder, by name: from their environment, the lock and the pid files."""
     found = [(SUPERVISOR, process.pid) for process in supervisors_of(home)]
     found += [(name, process.pid) for name, process in left_behind(home)]
     return [ProcessReport(name=name, pid=pid) for name, pid in found]
 
 
 def _supervisor(home: Home, processes: list[ProcessReport]) -> SupervisorReport:
-    """Whether somebody starts again what ends, and what is odd about it."""
+    """Whether a supervisor runs, and what is unusual about it."""
     pids = [one.pid for one in processes if one.name == SUPERVISOR]
     detail = ""
     if not pids:
@@ -181,8 +181,8 @@ def _server(kind: str, url: str, problem: Problem, seen: ServiceState | None) ->
 
 
 def _judged(server: ServerReport, problem: Problem, witness: str) -> ServerReport:
-    """Think again of a server that gave us nothing: one that refuses *us* answers, and who has the credentials knows how it
-    is; one that is slow has not ended while its process runs or a role works with it."""
+    """Correct the state of a server that could not be used: one that refuses *these* credentials answers, and a role
+    with the right ones knows its state; a slow one has not ended while its process runs or a role works with it."""
     if problem.slow and server.state == DOWN and (witness or server.pid):
         server = replace(server, state=DEGRADED)
     if problem.refused and witness:
@@ -213,12 +213,12 @@ async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
 
 
 def _starts(seen: ServiceState | None) -> bool:
-    """True while the supervisor waits for it, or for what it needs, and it has not failed again and again."""
+    """True while the supervisor waits for it, or for what it needs, and it has not failed `OFTEN` times."""
     return seen is not None and seen.state in ("waiting", "starting") and seen.failed < OFTEN
 
 
 def _with_state(seen: ServiceState | None, why: str) -> str:
-    """The supervisor's word for a part that does not run; its reason is the better one, where it has any."""
+    """The supervisor's state of a part that does not run, with its reason if it has one."""
     if seen is None or seen.state == "running":
         return why
     if seen.state == "waiting":
@@ -227,7 +227,7 @@ def _with_state(seen: ServiceState | None, why: str) -> str:
 
 
 def _doubt(said: bytes) -> str:
-    """A gateway with a doubtful clock is up and does its work; its samples are UNCERTAIN."""
+    """A gateway's doubtful clock; the gateway is up, and its samples are UNCERTAIN."""
     doubt = decode_status(said, GatewayHealth).clock.doubt
     return f"samples are UNCERTAIN: {doubt}" if doubt else ""
 
@@ -268,17 +268,17 @@ class Answers:
         ]
 
     def reasons(self) -> dict[str, int]:
-        """Devices without a value by reason, those that are not named included, the most frequent first."""
+        """Devices without a value by reason, including unnamed ones, most frequent first."""
         counts: Counter[str] = Counter()
         for health in self.gateways.values():
             if health.silent_reasons is not UNSET:
                 counts.update(health.silent_reasons)
-            else:  # of an older gateway: what it names
+            else:  # an older gateway: only the named ones
                 counts.update(one.reason for one in health.silent)
         return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
 
     def tags(self) -> dict[str, int]:
-        """Tags by the quality of their newest sample, over every gateway that answers."""
+        """Tags by the quality of their newest sample, of all gateways that answer."""
         counts: dict[str, int] = {}
         for health in self.gateways.values():
             for quality, count in (health.tags or {}).items():

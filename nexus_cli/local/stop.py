@@ -1,7 +1,7 @@
-"""`nexus down`: the supervisor ends everything in order; what runs without one is ended by its id.
+"""`nexus down`: the supervisor stops everything in order; processes without a supervisor are ended by their ids.
 
-What runs is what the processes say (`instances`), what the lock names (`lock`) and what the pid files name, in this
-order of trust: files can be removed and moved while processes live.
+Running processes are found by their environment (`instances`), by the lock (`lock`) and by the pid files, in this order
+of trust: files can be removed and moved while processes run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Iterable
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import is_ours, parts_of
+from nexus_cli.local.instances import own, parts_of
 from nexus_cli.local.layout import SUPERVISOR, Home
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.postgres import EmbeddedPostgres
@@ -23,7 +23,7 @@ ORDER = (SUPERVISOR, "gateway", "historian", "control", BROKER, DATABASE)
 
 
 def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
-    """End everything of this folder; False when nothing ran. Blocking.
+    """Stop everything of this folder; False when nothing ran. Blocking.
 
     Raises:
         NexusError: NX6515, a process does not end.
@@ -45,41 +45,37 @@ def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:
 
 
 def supervisors_of(home: Home) -> list[Running]:
-    """Every living supervisor of this folder; more than one where `.nexus` was removed and made anew."""
+    """The running supervisors of this folder; several if `.nexus` was removed and created again."""
     holder = holder_of(home, lock_folder())
-    named = PidFile(home.pid_file(SUPERVISOR)).read()
-    found = [named if named is not None and is_ours(home, named) else None]
-    found += [holder.process if holder is not None else None]
+    found = [own(home, PidFile(home.pid_file(SUPERVISOR)).read()), holder.process if holder is not None else None]
     found += [part.process for part in parts_of(home) if part.name == SUPERVISOR]
     alive = {process.pid: process for process in found if process is not None and identify(process.pid) == process}
     return list(alive.values())
 
 
 def left_behind(home: Home) -> list[tuple[str, Running]]:
-    """Living processes of ours by name but for supervisors, in the order in which they should end."""
+    """The running processes of this folder by name, without supervisors, in the order in which they should be ended."""
     alive: dict[int, tuple[str, Running]] = {}
     for file in home.run.glob("*.pid"):
-        process = PidFile(file).read()
-        if process is not None and is_ours(home, process):
+        if (process := own(home, PidFile(file).read())) is not None:
             alive[process.pid] = (file.stem, process)
     for part in parts_of(home):
         alive[part.process.pid] = (part.name, part.process)
     if (home.path / "postgres" / "data").is_dir():
         pid = EmbeddedPostgres(home.path).postmaster()
-        running = identify(pid) if pid is not None else None
-        if running is not None and is_ours(home, running):
+        if pid is not None and (running := own(home, identify(pid))) is not None:
             alive[running.pid] = (DATABASE, running)
     return _in_order(entry for entry in alive.values() if entry[0] != SUPERVISOR)
 
 
 def end_parts(parts: Iterable[tuple[str, Running]]) -> None:
-    """End processes by their ids, against the flow of data. Blocking.
+    """End processes by their ids, in the order of the data flow. Blocking.
 
     Raises:
         NexusError: NX6515, one does not end.
     """
     for name, process in _in_order(parts):
-        # PostgreSQL's fast shutdown; a smart one (SIGTERM) waits for every client to leave.
+        # PostgreSQL's fast shutdown; a smart one (SIGTERM) waits until all clients have disconnected.
         first = signal.SIGINT if name == DATABASE else signal.SIGTERM
         _end(name, process, signals=((first, 15.0), (signal.SIGKILL, 5.0)))
 
@@ -98,7 +94,8 @@ def _end(name: str, process: Running, *, signals: tuple[tuple[signal.Signals, fl
 
 
 def wipe(home: Home) -> bool:
-    """Remove the folder with everything in it: rows, credentials, certificates, logs. False when it is not ours."""
+    """Remove the folder with everything in it: rows, credentials, certificates, logs. False when it is not a `.nexus`
+    folder."""
     if not home.runtime_file.exists():
         return False
     shutil.rmtree(home.path)

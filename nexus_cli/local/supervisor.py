@@ -1,4 +1,4 @@
-"""The supervisor: keeps every service of `runtime.json` alive, follows its changes, and ends them in order.
+"""The supervisor: keeps all services of `runtime.json` running, applies its changes, and stops them in order.
 
 See docs/decisions/0053.
 """
@@ -22,27 +22,28 @@ from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
-from nexus_cli.local.service_process import LOOK_S, Keeper
+from nexus_cli.local.service_process import LOOK_S, ServiceProcess
 from nexus_cli.local.service_state import encode_states
 from nexus_cli.local.services import BROKER, services_of
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE
 
 ROTATE_EVERY_S = 5.0
 REMOVED_FOR_S = 1.0
-"""A folder is gone when neither file is there for so long: both are replaced, and restored from backups."""
+"""A folder counts as removed when both files are missing for this long, in seconds: each may be replaced or restored
+from a backup."""
 RELOAD_S = 0.1
-"""What Mosquitto takes at most to read its files again after SIGHUP (measured: a few milliseconds)."""
+"""Longest time for Mosquitto to reload its files after SIGHUP, in seconds (measured: a few milliseconds)."""
 
 _log = logging.getLogger("nexus.supervisor")
 
 
 class Supervisor:
-    """All keepers of one runtime."""
+    """All services of one runtime."""
 
     def __init__(self, home: Home, *, locks: Path) -> None:
         self._home, self._locks = home, locks
         self._runtime: Runtime = home.read_runtime()
-        self._keepers: dict[str, Keeper] = {}
+        self._services: dict[str, ServiceProcess] = {}
         self._access = AccessWatch(home)
         self._folder = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
         self._runtime_stamp = 0
@@ -51,7 +52,7 @@ class Supervisor:
         self._rotated = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep everything alive until stopped; then gateways end first and the database last."""
+        """Keep everything running until stopped; then gateways stop first and the database last."""
         self._access.changed()
         async with Group() as group:
             while not stop.is_set() and not self._folder_removed():
@@ -69,9 +70,9 @@ class Supervisor:
         (self._home.path / "access.applied").unlink(missing_ok=True)
 
     def _folder_removed(self) -> bool:
-        """True once the files of the folder that we were started for are gone: nobody could find us there again.
+        """True once the files of this supervisor's folder are removed: no command could find it there again.
 
-        We look through the open folder, so one that was moved is still there.
+        The check uses the open folder, so a moved one still counts as present.
         """
         for name in (RUNTIME_FILE, CREDENTIALS_FILE):
             try:
@@ -87,27 +88,27 @@ class Supervisor:
         return True
 
     def _name_all_again(self) -> None:
-        """Files of `run/` that were removed are written anew: `up` and `logs` look there first."""
-        if not self._keepers or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
+        """Write removed pid files of `run/` again, which `up` and `logs` read first."""
+        if not self._services or self._home.state_file.exists() or not (self._in_place() and self._home.there()):
             return
         try:
             self._home.make()
             PidFile(self._home.pid_file(SUPERVISOR)).write(myself())
         except OSError:
-            return  # `_write_state` tells of it
-        for keeper in self._keepers.values():
-            keeper.name_again()
+            return  # `_write_state` logs it
+        for process in self._services.values():
+            process.name_again()
         self._write_state()
 
     def _in_place(self) -> bool:
-        """False where the folder was moved: another one may be made in its place, and that is not ours."""
+        """False if the folder was moved: another one may be created at its path, and that is not this runtime's."""
         try:
             return self._home.path.stat().st_ino == os.fstat(self._folder).st_ino
         except OSError:
             return False
 
     def _follow_runtime(self, group: asyncio.TaskGroup) -> None:
-        """Start what `nexus up` added to `runtime.json`, end what it took away."""
+        """Start the services that `nexus up` added to `runtime.json`, stop those that it removed."""
         try:
             stamp = self._home.runtime_file.stat().st_mtime_ns
             if stamp == self._runtime_stamp:
@@ -122,23 +123,23 @@ class Supervisor:
         if self._runtime.broker_kind in ("", EXTERNAL):
             (self._home.path / "access.applied").unlink(missing_ok=True)
         services = services_of(self._home, self._runtime)
-        for name in set(self._keepers) - set(services):
-            self._keepers.pop(name).stop()
-        added = {name: service for name, service in services.items() if name not in self._keepers}
-        control = self._keepers.get("control")
+        for name in set(self._services) - set(services):
+            self._services.pop(name).stop()
+        added = {name: service for name, service in services.items() if name not in self._services}
+        control = self._services.get("control")
         if control is not None and any(name.startswith("gateway-") for name in added):
-            # Control reads the tokens of its callers at its start; a gateway that is new has a new one.
+            # Control reads its callers' tokens at its start, and an added gateway has a new token.
             _log.info("control: starts again, to know the new gateways")
             control.restart()
         for name, service in added.items():
-            self._keepers[name] = Keeper(service, home=self._home, changed=self._write_state)
+            self._services[name] = ServiceProcess(service, home=self._home, changed=self._write_state)
         for name, service in added.items():
-            needs = [self._keepers[need] for need in service.needs]
-            group.create_task(self._keepers[name].run(needs), name=f"keep {name}")
+            needs = [self._services[need] for need in service.needs]
+            group.create_task(self._services[name].run(needs), name=f"keep {name}")
         self._write_state()
 
     async def _follow_access(self) -> None:
-        """Put rights into force that control wrote, or `nexus up`, into Mosquitto (amqtt follows by itself)."""
+        """Apply the grants that control or `nexus up` wrote to Mosquitto (amqtt reads them itself)."""
         if not self._access.changed() or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
             return
         found = self._access.read()
@@ -153,17 +154,17 @@ class Supervisor:
         except (NexusError, OSError) as error:
             _log.error("the rights stay as they are: %s", error)
             return
-        keeper = self._keepers.get(BROKER)
-        if keeper is None or not keeper.ready.is_set():
+        process = self._services.get(BROKER)
+        if process is None or not process.ready.is_set():
             return
-        if changed and keeper.signal(signal.SIGHUP):
+        if changed and process.signal(signal.SIGHUP):
             await asyncio.sleep(RELOAD_S)
             _log.info("broker: %d rules are in force", len(grants))
         if in_force(self._home.path) != grants_digest(grants):
             mark_applied(self._home.path, grants_digest(grants))
 
     def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
-        """Passwords of every principal; a declared user that is new gets one, and a token for control's API."""
+        """The passwords of all principals; a new declared user gets one, and a token for control's API."""
         people = [name for name in names if not name.startswith(RESERVED)]
         passwords = dict(ensure_credentials(self._home.path, broker=names, api=people)["broker"])
         self._access.changed()
@@ -174,36 +175,36 @@ class Supervisor:
         if now - self._rotated < ROTATE_EVERY_S:
             return
         self._rotated = now
-        for name in (*self._keepers, SUPERVISOR):
+        for name in (*self._services, SUPERVISOR):
             rotate(self._home.log_file(name))
         keep_fresh(self._home, self._locks)
 
     async def _end(self) -> None:
-        """Against the flow: who produces ends first, so that everything on its way still arrives."""
-        for tier in sorted({keeper.service.tier for keeper in self._keepers.values()}, reverse=True):
-            ending = [keeper for keeper in self._keepers.values() if keeper.service.tier == tier]
-            for keeper in ending:
-                keeper.stop()
-            for keeper in ending:
-                await keeper.ended.wait()
+        """Stop the tiers in reverse order: producers first, so that everything in transit is still stored."""
+        for tier in sorted({process.service.tier for process in self._services.values()}, reverse=True):
+            ending = [process for process in self._services.values() if process.service.tier == tier]
+            for process in ending:
+                process.stop()
+            for process in ending:
+                await process.ended.wait()
 
     def _write_state(self) -> None:
-        data = encode_states({name: keeper.seen for name, keeper in self._keepers.items()}, pid=os.getpid())
+        data = encode_states({name: process.status for name, process in self._services.items()}, pid=os.getpid())
         beside = self._home.state_file.with_suffix(".new")
         try:
             beside.write_bytes(data)
             beside.replace(self._home.state_file)
-        except OSError as error:  # a full disk, or a folder that was removed or moved, is no reason to leave them alone
+        except OSError as error:  # a full disk, or a removed or moved folder, is no reason to stop supervising
             if str(error) != self._unwritten:
                 self._unwritten = str(error)
                 _log.warning("%s can't be written: %s", self._home.state_file, error)
 
 
 async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
-    """Be the supervisor of a runtime until stopped.
+    """Run the supervisor of a runtime until stopped.
 
     Raises:
-        NexusError: NX6515, another supervisor of this folder is alive.
+        NexusError: NX6515, another supervisor of this folder runs.
     """
     home.make()
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -215,7 +216,7 @@ async def run_supervisor(home: Home, *, stop: asyncio.Event) -> None:
             await Supervisor(home, locks=locks).run(stop)
         finally:
             pid_file.remove(me)
-            if not home.path.is_dir() or pid_file.read() is None:  # a successor may be at work by now
+            if not home.path.is_dir() or pid_file.read() is None:  # a successor may run by now
                 home.state_file.unlink(missing_ok=True)
 
 
@@ -225,7 +226,7 @@ def myself() -> Running:
 
 
 def holder_for(home: Home, runtime: Runtime, process: Running) -> Holder:
-    """What a supervisor's lock says of it."""
+    """The content of a supervisor's lock file."""
     return Holder(
         pid=process.pid,
         started=process.started,

@@ -1,4 +1,4 @@
-"""`nexus up` waits until everything works, or nothing comes forward any more."""
+"""`nexus up` waits until everything works, or there is no more progress."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from collections.abc import Callable
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
-from nexus_cli.local.patience import Delays, Patience, run_delays
 from nexus_cli.local.processes import last_line
 from nexus_cli.local.running import read_state, supervisor_of
 from nexus_cli.local.service_state import ServiceState, States
 from nexus_cli.local.start import Progress
+from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
 
 LOOK_S = 0.05
 COUNT_S = 1.0
-"""How often the time is counted: that looks through the processes."""
+"""How often the time is counted, in seconds, since that reads the state of all processes."""
 QUIET_S = 15.0
-"""After so long without a line, one says what `up` waits for."""
+"""After this long without a line, in seconds, one shows what `up` waits for."""
 UNKNOWN = ServiceState(state="")
 """Of a service that the supervisor does not have yet."""
 HOPELESS = 6
-"""A service that ended so often while `up` waits (about ten seconds) will not come by waiting longer."""
+"""A service that ended this often while `up` waits (about ten seconds) will not start later either."""
 
 
 class Steps:
-    """What came forward: a state, or a reason, that a service did not have before. Starting again is no step forward."""
+    """Detects progress: a state, or a reason, that a service did not have before. A restart is not progress."""
 
     def __init__(self) -> None:
         self._seen: set[tuple[str, str, str]] = set()
 
     def new(self, state: States) -> bool:
-        """True when there is something new since the last call."""
+        """True when there was progress since the last call."""
         now = {
             (name, seen.state, re.sub(r"\d+", "", seen.detail))
             for name, seen in state.items()
@@ -52,23 +52,23 @@ def wait_running(
     given_up: Callable[[], bool] = lambda: False,
     delays: Delays = run_delays,
 ) -> None:
-    """Wait until every service works, or somebody gave up waiting. Blocking.
+    """Wait until all services work, or the wait is given up. Blocking.
 
     Args:
-        home: Where it runs.
-        runtime: What has to run.
-        timeout_s: Longest wait without a step forward, not counting the time in which a part found no free processor.
-        progress: Called with what changes.
-        given_up: True ends the wait.
+        home: The folder of the runtime.
+        runtime: The runtime.
+        timeout_s: Longest wait without progress, in seconds, not counting time in which a part waited for a processor.
+        progress: Called with each change.
+        given_up: Returns True to end the wait.
         delays: How long processes waited for a processor.
 
     Raises:
-        NexusError: NX6513 names the first that does not, with its reason; what runs keeps running.
+        NexusError: NX6513 with the first service that does not work and the reason; running services keep running.
     """
     expected = _expected(runtime)
     shown: dict[str, str] = {}
     steps, counted_s = Steps(), time.monotonic()
-    patience, quiet_since_s, stepped = Patience(limit_s=timeout_s, now_s=counted_s), counted_s, False
+    deadline, quiet_since_s, stepped = StartupDeadline(limit_s=timeout_s, now_s=counted_s), counted_s, False
     while True:
         state = read_state(home)
         for name, seen in state.items():
@@ -83,7 +83,7 @@ def wait_running(
         stepped, now_s = steps.new(state) or stepped, time.monotonic()
         if now_s - counted_s > COUNT_S:
             pids = [supervisor.pid if supervisor else 0, *(state.get(name, UNKNOWN).pid for name in waiting)]
-            if patience.ended(now_s=now_s, delays_s=delays(pids), stepped=stepped):
+            if deadline.ended(now_s=now_s, delays_s=delays(pids), stepped=stepped):
                 raise _not_ready(home, state, _first(state, waiting), timeout_s)
             counted_s, stepped = now_s, False
         if now_s - quiet_since_s > QUIET_S:
@@ -99,7 +99,7 @@ def _expected(runtime: Runtime) -> set[str]:
 
 
 def _first(state: States, waiting: list[str]) -> str:
-    """Who is to blame: one that starts and says why it does not work yet, before those that wait for it."""
+    """The service to report: one that is starting and has a reason comes before those that wait for it."""
     active = [name for name in waiting if state.get(name, UNKNOWN).state != "waiting"] or waiting
     return next((name for name in active if state.get(name, UNKNOWN).detail), active[0])
 

@@ -157,7 +157,7 @@ def saved_plan(path: str) -> Ready:
     return Ready(site=saved.site, document=saved.document, changed=saved.changed, source=saved.source)
 
 
-def refuse_moved(ready: Ready, *, settings: Settings) -> None:
+def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
     """See that neither the files nor the recorded state moved since a plan was saved.
 
     Files that are not here any more (a CI job applies what another one planned) are not compared.

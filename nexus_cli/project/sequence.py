@@ -19,7 +19,7 @@ from nexus_cli.model.rehearsal import numbered, objection
 from nexus_cli.project.live import OBSERVER_QOS
 from nexus_cli.project.write import site_topics
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, Terms, paths_in, terms_of
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, ValuePolicy, paths_in, policy_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control_sequences import RunAborted, RunLine, RunProgress, Sequences
@@ -199,7 +199,7 @@ async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[st
             async with asyncio.timeout(VALUES_S):
                 async for message in messages:
                     # Whether a value without a time of its own is fresh, control knows: it was listening before.
-                    found.hear(message.topic, message.payload)
+                    found.receive(message.topic, message.payload)
                     left.discard(topics.path(message.topic) or "")
                     if not left:
                         break
@@ -215,7 +215,7 @@ def _rehearsal(
     values: LiveValues,
     messages: dict[str, MessageConfig],
 ) -> Rehearsal:
-    made, terms = Rehearsal(name=name), terms_of(config)
+    made, terms = Rehearsal(name=name), policy_of(config)
     for number, text in enumerate(config.requires, 1):
         now, problem = _condition(text, tags, values, terms)
         if now == "false":
@@ -233,7 +233,7 @@ def _step(
     tags: dict[str, TagConfig],
     values: LiveValues,
     messages: dict[str, MessageConfig],
-    terms: Terms,
+    terms: ValuePolicy,
 ) -> tuple[str, str, str]:
     if step.do == "until":
         return *_condition(step.subject, tags, values, terms, later=True), ""
@@ -245,13 +245,13 @@ def _step(
         return f"{topic} {payload.decode()}", "", ""
     if step.do != "write":
         return "", "", ""
-    tag, found = tags[step.subject], values.of([step.subject], Terms(float("inf"), uncertain=True))
+    tag, found = tags[step.subject], values.of([step.subject], ValuePolicy(float("inf"), uncertain=True))
     unit = f" {tag.publish_unit}" if tag.publish_unit else ""
     return (f"holds {_shown(found[step.subject])}{unit}" if found else "no good value now"), "", ""
 
 
 def _condition(
-    text: str, tags: dict[str, TagConfig], values: LiveValues, terms: Terms, *, later: bool = False
+    text: str, tags: dict[str, TagConfig], values: LiveValues, terms: ValuePolicy, *, later: bool = False
 ) -> tuple[str, str]:
     try:
         condition = Condition(text, tags)

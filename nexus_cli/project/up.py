@@ -17,7 +17,14 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime, home_of
 from nexus_cli.local.lock import announce, lock_folder
-from nexus_cli.local.start import Wish, end_strangers, one_at_a_time, refuse_silent_broker, start_supervisor, write_wish
+from nexus_cli.local.start import (
+    StartRequest,
+    end_foreign_processes,
+    one_at_a_time,
+    refuse_silent_broker,
+    start_supervisor,
+    write_request,
+)
 from nexus_cli.local.supervisor import holder_for, myself, run_supervisor
 from nexus_cli.local.waiting import wait_running
 from nexus_cli.model.snapshot import Snapshot
@@ -87,11 +94,13 @@ def up(
     if loaded.value is None or has_errors(loaded.findings):
         return result
     home = _home_of(loaded.value.snapshot)
-    wish = Wish(snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ)
+    request = StartRequest(
+        snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ
+    )
     with one_at_a_time(home):
-        end_strangers(home, progress=progress)
+        end_foreign_processes(home, progress=progress)
         before = home.read_runtime()
-        runtime = write_wish(home, wish)
+        runtime = write_request(home, request)
         try:
             _ask_servers(home, runtime)
         except NexusError as error:

@@ -1,4 +1,4 @@
-"""Time: injected everywhere, strictly rising per key across clock steps and restarts.
+"""Time: an injected clock, and times that rise strictly per key across clock steps and restarts.
 
 A row is keyed by series and gateway time, so two samples of one tag must never carry the same microsecond and a
 later one never an earlier time, whatever the wall clock does (decision 0027). The one exception is a time
@@ -20,33 +20,35 @@ from nexus_cli.runtime.kernel_clock import KernelClock
 from nexus_cli.settings import ClockTrust
 
 STEP_US = 1_000_000
-"""A wall clock that jumps by more than this against the elapsed time has been stepped; health counts it."""
+"""A wall clock that jumps by more than this against the elapsed time, in µs, has been stepped; health counts it."""
 APART_US = 2_000_000
-"""Our time and a wall clock that agree better than this are one time: a leap second, a drift that is made good. Beyond
-it the time of a sample is doubtful."""
+"""Gateway time and a wall clock count as equal within this, in µs (a leap second, drift under correction). Beyond it
+the time of a sample is doubtful."""
 SETTLE_US = 60_000_000
-"""How long a wall clock that was stepped must go on without another step before it is believed, when the operating
-system does not vouch for it. Someone who mistyped the time, or a glitch, has put it right by then."""
+"""How long a stepped wall clock must run without another step before it is trusted, in µs, if the operating system does
+not call it synchronised. A mistyped time or a glitch is corrected by then."""
 MOST_AHEAD_US = 300_000_000
-"""Ahead of a believed wall clock by at most this, our time runs at half speed until they agree (ten minutes at most).
-Further ahead it is set back. It is the historian's limit: rows further ahead were not stored under their time."""
+"""If gateway time is ahead of a trusted wall clock by at most this, in µs, it runs at half speed until they agree (at
+most ten minutes); beyond that it is set back. It is the historian's limit: rows further ahead were not stored under
+their time."""
 FLOOR_AHEAD_US = 86_400_000_000
-"""A persisted time this far ahead of a possible wall clock is wrong itself: no time zone and no lost battery explains it."""
+"""A persisted time this far ahead of a possible wall clock, in µs, is itself wrong: neither a time zone nor an empty
+battery explains it."""
 AWAIT_US = 900_000_000
-"""How long a machine that has found its time server before is given to find it again after a start."""
+"""How long after a start a machine that was synchronised before may take to find its time server again, in µs."""
 SLEW_US_PER_S = 50_000
 """How fast the anchored time drifts to a wall clock that is off by less than `APART_US`, in µs per second."""
 SANE_FROM_US = 1_767_225_600_000_000
-"""2026: no machine that runs this version has seen an earlier day; its clock has lost its battery, or its mind."""
+"""2026: an earlier date on a machine with this version means an empty clock battery or a fault."""
 SANE_UNTIL_US = 4_102_444_800_000_000
 """2100: the historian stores nothing later (a 32-bit clock chip that is all ones says 2106)."""
 
 
 class Clock(Protocol):
-    """What the runtime knows of time.
+    """The runtime's source of time.
 
     Attributes:
-        turns: How often `now_us` was set back; times compare only within one turn.
+        turns: How often `now_us` was set back; times can be compared only within one turn.
     """
 
     turns: int
@@ -56,11 +58,11 @@ class Clock(Protocol):
         ...
 
     def wall_us(self) -> int:
-        """What the machine's own clock says, µs since 1970 UTC; it may fall."""
+        """The machine's wall clock, µs since 1970 UTC; it may fall."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds on a clock that nobody sets."""
+        """Monotonic seconds."""
         ...
 
     async def sleep(self, delay_s: float) -> None:
@@ -69,29 +71,29 @@ class Clock(Protocol):
 
 
 def _elapsed_ns() -> int:
-    """Time that passed, that of a suspended machine included, so that its wake-up is no step."""
+    """Elapsed time including suspension, so that a resume is not a clock step."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def is_possible(wall_us: int) -> bool:
-    """Whether a machine's clock can say so (µs since 1970 UTC)."""
+    """Whether a wall clock can have this value (µs since 1970 UTC)."""
     return SANE_FROM_US <= wall_us < SANE_UNTIL_US
 
 
 class SystemClock:
     """The machine's clock, anchored on the elapsed time.
 
-    Time runs with the elapsed time and is compared with the wall clock. One that is off by less than `APART_US` is
-    drifted to. One that was stepped further is not followed before it is believed: at once when the operating system
-    calls it synchronised, else when it has gone on for `SETTLE_US`. So a glitch never enters the record. Then our time
-    jumps forward; or, ahead, runs at half speed; or is set back (`MOST_AHEAD_US`), which begins a new turn. A wall clock
-    that says what can't be is never followed. While the two are apart, `doubt` says so.
+    `now_us` runs with the elapsed time and is compared with the wall clock. A difference below `APART_US` is slewed
+    away. A wall clock that was stepped further is not followed before it is trusted: at once if the operating system
+    calls it synchronised, else when it has run for `SETTLE_US`. So a glitch never enters the record. Then `now_us`
+    jumps forward; or, if it is ahead, runs at half speed; or is set back (`MOST_AHEAD_US`), which begins a new turn. A
+    wall clock with an impossible value is never followed. While the two differ, `doubt` says so.
 
     Attributes:
-        steps: How many steps of the wall clock were seen.
-        last_step_us: By how much the last one went, positive is forward.
-        turns: How often our time was set back.
-        refused_floor_us: A persisted time that was not obeyed, µs since 1970 UTC; 0 when there was none.
+        steps: Detected steps of the wall clock.
+        last_step_us: Size of the last step; positive is forward.
+        turns: How often `now_us` was set back.
+        refused_floor_us: A persisted time that was refused, µs since 1970 UTC; 0 when there was none.
     """
 
     def __init__(
@@ -106,11 +108,11 @@ class SystemClock:
         """Anchor at the wall clock of this moment, or at `floor_us` (the last persisted time) where that is later.
 
         Args:
-            trust: Who vouches for the wall clock.
+            trust: How the wall clock is trusted.
             floor_us: As for `raise_to`.
             wall_ns: The machine's clock.
-            monotonic_ns: A clock that nobody sets.
-            kernel: What the operating system knows of its clock.
+            monotonic_ns: A monotonic clock.
+            kernel: The operating system's state of its clock.
         """
         own = monotonic_ns is time.monotonic_ns and hasattr(time, "CLOCK_BOOTTIME")
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
@@ -129,10 +131,10 @@ class SystemClock:
         self.raise_to(floor_us)
 
     def raise_to(self, floor_us: int) -> None:
-        """Go on above the last time that was persisted, µs since 1970 UTC.
+        """Continue above the last persisted time, µs since 1970 UTC.
 
-        It is obeyed, as doubtful, also where it lies ahead of the wall clock: a machine without a battery starts in the
-        past. It is refused where it lies further ahead than `FLOOR_AHEAD_US`, or where no row can be.
+        It is used, as doubtful, even if it is ahead of the wall clock: a machine without a battery starts in the past.
+            It is refused if it is further ahead than `FLOOR_AHEAD_US`, or outside of the times that rows can have.
         """
         elapsed_us, wall_us = self._elapsed_ns() // 1000, self.wall_us()
         far = is_possible(wall_us) and floor_us - wall_us > FLOOR_AHEAD_US
@@ -144,22 +146,22 @@ class SystemClock:
             self._settles_us = elapsed_us + SETTLE_US
 
     def await_synchronisation(self) -> None:
-        """This machine has found a time server before: until it finds it again its clock is doubtful (`AWAIT_US` long)."""
+        """This machine was synchronised before: its clock is doubtful until it is again, for at most `AWAIT_US`."""
         self._awaits_us = self._elapsed_ns() // 1000 + AWAIT_US
 
     @property
     def kernel(self) -> KernelClock:
-        """What the operating system says of its clock now."""
+        """The operating system's state of its clock now."""
         return self._kernel()
 
     @property
     def ahead_us(self) -> int:
-        """How far our time is ahead of the wall clock, µs; negative when it is behind."""
+        """How far `now_us` is ahead of the wall clock, µs; negative when behind."""
         return self._anchor_us - self._wall_offset_us
 
     @property
     def wall_doubt(self) -> str:
-        """Why the wall clock can't be believed right now; "" when it can."""
+        """Why the wall clock can't be trusted at the moment; "" when it can."""
         self.now_us()
         if self._trust is ClockTrust.NO:
             return "NEXUS_CLOCK_SYNCHRONISED says that the clock of this machine is not synchronised"
@@ -176,7 +178,7 @@ class SystemClock:
 
     @property
     def doubt(self) -> str:
-        """Why the times that `now_us` gives can't be relied on right now; "" when they can."""
+        """Why the times of `now_us` are doubtful at the moment; "" when they are not."""
         found = self.wall_doubt
         if not found and abs(self.ahead_us) > APART_US:
             found = f"our time is {self.ahead_us / 1e6:,.1f} s ahead of the clock of this machine and runs slowly until they agree"
@@ -190,7 +192,7 @@ class SystemClock:
         return self._anchor_us + elapsed_us
 
     def wall_us(self) -> int:
-        """What the machine's own clock says, µs since 1970 UTC."""
+        """The machine's wall clock, µs since 1970 UTC."""
         return self._wall_ns() // 1000
 
     def monotonic_s(self) -> float:
@@ -202,7 +204,7 @@ class SystemClock:
         await asyncio.sleep(delay_s)
 
     def facts(self) -> dict[str, Any]:
-        """For health: who says what of the clock, and how far our time is from it."""
+        """For health: the state of the clock, and the distance of `now_us` from it."""
         kernel, doubt = self._kernel(), self.doubt
         set_by = {ClockTrust.YES: True, ClockTrust.NO: False}
         return {
@@ -237,7 +239,7 @@ class SystemClock:
             self._approach(passed_us)
 
     def _approach(self, passed_us: int) -> None:
-        """Let our time come nearer to a wall clock that is believed."""
+        """Move `now_us` towards a trusted wall clock."""
         ahead_us = self.ahead_us
         if -ahead_us > APART_US:
             self._anchor_us -= ahead_us
@@ -245,14 +247,15 @@ class SystemClock:
             self._anchor_us -= ahead_us
             self.turns += 1
         else:
-            # At most half the time that passed is given back, so our time keeps rising while it drifts to the wall's.
+            # At most half of the elapsed time is subtracted, so `now_us` keeps rising while it approaches the wall
+            # clock.
             most_us = passed_us // 2
             if ahead_us <= APART_US:
                 most_us = min(most_us, max(1, passed_us * SLEW_US_PER_S // 1_000_000))
             self._anchor_us -= max(-most_us, min(most_us, ahead_us))
 
     def _vouched(self) -> bool:
-        """Setting a clock by hand makes the kernel call it unsynchronised; what a time service sets it does not."""
+        """Whether the operating system calls the clock synchronised; it does not after a clock was set by hand."""
         if self._trust in (ClockTrust.YES, ClockTrust.NO):
             return self._trust is ClockTrust.YES
         return self._kernel().synchronised is True
@@ -277,27 +280,27 @@ def _date(wall_us: int) -> str:
 class RisingTime:
     """Times that strictly rise per key, across clock steps; across restarts when the clock has its floor.
 
-    When the clock is set back (`Clock.turns`) they begin anew below.
+    When the clock is set back (`Clock.turns`) they start again from its new time.
 
     Attributes:
-        now_us: The clock's own: the time now, whatever was given out.
+        now_us: The clock's `now_us`, independent of the times returned here.
     """
 
     __slots__ = ("_clock", "_last_us", "_turns", "now_us")
 
     def __init__(self, clock: Clock) -> None:
-        """Give out the times of a clock."""
+        """Use a clock."""
         self._clock = clock
         self._last_us: dict[str, int] = {}
         self._turns = clock.turns
         self.now_us = clock.now_us
 
     def next_us(self, key: str) -> int:
-        """The time now, or the least time above the key's last one."""
+        """The current time, or the next µs after the key's last one."""
         return self.at_us(key, self.now_us())
 
     def at_us(self, key: str, time_us: int) -> int:
-        """This time (none that is to come), or the least time above the key's last one."""
+        """This time (at most now), or the next µs after the key's last one."""
         if self._turns != self._clock.turns:
             self._turns = self._clock.turns
             self._last_us.clear()

@@ -1,7 +1,7 @@
-"""What stands between a socket and a role's HTTP: half-open and slow connections are closed, and their number is bounded.
+"""Limits the HTTP connections of a role: closes half-open and slow ones, and bounds their number.
 
-uvicorn times only the pause between two requests. A connection that never finishes its first request, or that reads no
-answer, would stay for as long as its client likes; a thousand of them take every descriptor of the process.
+uvicorn times only the pause between two requests. A connection that never completes its first request, or reads no
+response, would stay open as long as its client wants; a thousand of them use up the process's file descriptors.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 10.0
-"""A request's head has to be here so long after the connection was made, or after its first byte."""
+"""Time for a request's head, after the connect or its first byte, in seconds."""
 ANSWER_S = 30.0
-"""A client has to go on reading its answer within this time."""
+"""A client must continue to read its response within this time, in seconds."""
 MOST_CONNECTIONS = 400
-"""Open at once; over that the oldest that has no complete request is closed, then the one that has not read its answer
-for longest, and where there is none, the newest."""
+"""Limit of open connections; above it the oldest without a complete request is closed, else the one that has not read
+its response for longest, else the newest."""
 LINGER_S = 2.0
-"""How long what a refused client still sends is taken and thrown away."""
+"""How long data of a refused client is read and discarded, in seconds."""
 BACKLOG = 100
-"""Connections taken in one turn of the loop; the others wait in the kernel."""
+"""Connections accepted per iteration of the event loop; the rest wait in the kernel."""
 LARGEST_HEAD = 32 * 1024
-"""Bytes of a request's head, and of what comes beside it before it is complete."""
+"""Limit of a request's head, in bytes."""
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a deadline for each head and each answer."""
+    """uvicorn's HTTP/1.1 protocol with a deadline for each request head and each response."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
@@ -41,37 +41,37 @@ class GuardedProtocol(H11Protocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It has ended."""
+        """Remove it from the count."""
         self._stop_waiting()
         self._resumed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Something came; a complete head ends the wait for it."""
+        """Handle data; a complete head ends its deadline."""
         if self.transport.is_closing():
             return  # the rest of a body that was refused
         before = self.scope
         if self._head_timer is None and self._idle():
-            self._await_head()  # the next request on a connection that was kept
+            self._await_head()  # the next request on a kept-alive connection
         super().data_received(data)
         if self.scope is not before:
             self._stop_waiting()
 
     def on_response_complete(self) -> None:
-        """An answer is out: the next request may be in the buffer already."""
+        """A response is complete: the next request may be in the buffer already."""
         before = self.scope
         super().on_response_complete()
         if self.scope is not before:
             self._stop_waiting()
 
     def pause_writing(self) -> None:
-        """The client reads slower than we answer."""
+        """The client reads more slowly than the server writes."""
         super().pause_writing()
         if self._answer_timer is None:
             self._answer_timer = self.loop.call_later(ANSWER_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It goes on reading."""
+        """The client continues to read."""
         self._resumed()
         super().resume_writing()
 
@@ -103,25 +103,25 @@ class GuardedProtocol(H11Protocol):
             self.transport.abort()
 
     def _make_room(self) -> None:
-        """Close the one that waits longest for its head, else the one that reads its answer slowest, else the newest."""
+        """Close the connection that has waited longest for its head, else the slowest reader, else the newest."""
         others = [
             each
             for each in self.connections
             if isinstance(each, GuardedProtocol) and each is not self and not each.transport.is_closing()
         ]
         if len(others) < MOST_CONNECTIONS:
-            return  # some were closed in this turn of the loop already
+            return  # some were closed in this iteration already
         waiting = [each for each in others if not each.has_request] or [each for each in others if each.is_slow]
         min(waiting, key=lambda each: each._deadline(), default=self).transport.abort()
 
     @property
     def has_unread(self) -> bool:
-        """True while the client is still sending what was answered already."""
+        """True while the client still sends a request that was already answered."""
         return self.conn.their_state is h11.SEND_BODY
 
     @property
     def is_slow(self) -> bool:
-        """True while its client does not read what was answered."""
+        """True while its client does not read the response."""
         return self._answer_timer is not None
 
     def _deadline(self) -> float:
@@ -130,9 +130,9 @@ class GuardedProtocol(H11Protocol):
 
 
 class _Lingering:
-    """A transport that is closed over a request that is still being sent only after its answer had time to arrive.
+    """A transport that delays its close while a request is still being sent, so that the response can arrive.
 
-    Closing a socket with unread data resets the connection, and the reset takes the answer along (RFC 9112 §9.6).
+    Closing a socket with unread data resets the connection, and the client may lose the response (RFC 9112 §9.6).
     """
 
     def __init__(self, inner: asyncio.Transport, protocol: GuardedProtocol) -> None:
@@ -142,11 +142,11 @@ class _Lingering:
         return getattr(self._inner, name)
 
     def is_closing(self) -> bool:
-        """True once it is closed for us, though the client may not know yet."""
+        """True once it is closed on this side."""
         return self._lingers or self._inner.is_closing()
 
     def close(self) -> None:
-        """Close it; where the client still sends, say only that nothing more comes, and take the rest away."""
+        """Close it; while the client still sends, only half-close it and discard the rest."""
         if self.is_closing():
             return
         if not self._protocol.has_unread or not self._inner.can_write_eof():

@@ -1,8 +1,8 @@
-"""What the operating system knows of its own clock: adjtimex(2) on Linux; elsewhere nothing is known.
+"""The operating system's state of its clock: adjtimex(2) on Linux; unknown elsewhere.
 
 Source: adjtimex(2), clock_adjtime(2) and <sys/timex.h>. The kernel calls its clock unsynchronised after a boot, after
 someone set it by hand, and once its estimated error exceeds 16 s (about nine hours without a time server), until a
-time service says otherwise. A container shows what its host's kernel says.
+time service says otherwise. A container shows its host's state.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ STA_UNSYNC = 0x0040
 
 
 class KernelClock(NamedTuple):
-    """The kernel's word on its clock.
+    """The kernel's state of its clock.
 
     Attributes:
-        synchronised: None when it can't be asked.
-        error_us: The largest error it reckons with, µs; 0 when it can't be asked.
+        synchronised: None when unknown.
+        error_us: Estimated maximum error, µs; 0 when unknown.
     """
 
     synchronised: bool | None
@@ -66,6 +66,6 @@ def ask() -> KernelClock:
         return UNKNOWN
     timex = _Timex()
     state = _adjtimex(timex)
-    if state < 0:  # not allowed, e.g. by a container's filter
+    if state < 0:  # not permitted, e.g. by a container's seccomp filter
         return UNKNOWN
     return KernelClock(state != TIME_ERROR and not timex.status & STA_UNSYNC, max(0, timex.maxerror))

@@ -1,4 +1,4 @@
-"""How a role lives and ends: signals become an event, tasks live in named groups, scopes close against the flow."""
+"""The life cycle of a role: signals become an event, tasks run in named groups, scopes close against the data flow."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nexus_cli.diagnostics.groups import Cut, Group, first_failure, tasks
 
 @contextlib.contextmanager
 def on_signals(act: Callable[[], object]) -> Iterator[None]:
-    """Call a function on the loop at SIGTERM, SIGINT and SIGHUP (the terminal was closed), for the length of a block.
+    """Call a function on the event loop at SIGTERM, SIGINT and SIGHUP (the terminal was closed), during a block.
 
-    SIGHUP stays ignored where it is: that is what `nohup` asks for. SIGINT is heard even where a script's shell
-    ignores it for what it starts with `&`: who ends the script must not be left with a runtime.
+    SIGHUP stays ignored if it is, as `nohup` requires. SIGINT is handled even if a script's shell ignores it for
+    background commands (`&`): ending the script must also end the runtime.
     """
     loop = asyncio.get_running_loop()
     handled: list[signal.Signals] = []
@@ -37,9 +37,9 @@ def on_signals(act: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM, SIGINT and SIGHUP set. Stop is an event, not a cancel: every part ends in its turn.
+    """An event that SIGTERM, SIGINT and SIGHUP set. A stop is an event, not a cancellation: the parts stop in order.
 
-    A second signal is as polite as the first; SIGKILL is the impolite one, and the outbox is made for it.
+    A second signal has no further effect; SIGKILL ends the process at once, which the outbox survives.
     """
     stop = asyncio.Event()
     with on_signals(stop.set):
@@ -47,7 +47,7 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
-    """Wait until an event is set, at most so long; True when it is set."""
+    """Wait until an event is set, at most `timeout_s`; True when it is set."""
     if event.is_set():
         return True
     with contextlib.suppress(TimeoutError):
@@ -57,7 +57,7 @@ async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
 
 
 async def first_of(one: asyncio.Event, other: asyncio.Event, *, timeout_s: float) -> None:
-    """Wait until either event is set, at most so long."""
+    """Wait until either event is set, at most `timeout_s`."""
     async with Cut() as cut, Group() as group:
 
         async def watch(event: asyncio.Event) -> None:

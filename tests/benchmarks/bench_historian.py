@@ -79,13 +79,13 @@ async def bare_copy(settings: Settings, *, rows: int, start_us: int) -> float:
 async def historian_path(settings: Settings, arrived: list[Message]) -> float:
     """Points a second from raw messages through decode, lookup, packing, COPY and custody to the commit."""
     role, stop = Historian(dataclasses.replace(settings, broker_url="mqtt://127.0.0.1:1")), asyncio.Event()
-    intake, batcher, writer, counters = role.intake, role.batcher, role.writer, role.counters
+    inbound_queue, batcher, writer, counters = role.inbound_queue, role.batcher, role.writer, role.counters
     read, write = role.read_link, role.write_link
     ready: asyncio.Queue[Batch | None] = asyncio.Queue(2)
     await read.use(role.series.load, stop=stop)
     await read.use(role.assignments.load, stop=stop)
     for message in arrived:
-        intake.put(message)
+        inbound_queue.put(message)
     stop_reading = asyncio.Event()
     stop_reading.set()  # ends when the intake is empty
 

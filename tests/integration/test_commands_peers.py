@@ -16,7 +16,7 @@ from nexus_cli.database.connect import connection
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.proof import same_raw
 from nexus_cli.runtime.historian.command_rows import record_reports
-from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.sample import Value
 from tests.command_rows import commands
@@ -120,7 +120,7 @@ async def test_a_whole_command(name: str, broker: TestBroker, database: Settings
             refused = await bench.asker.ask(f"{device.path}/{unfit}", wrong)
             assert refused["state"] == "refused", refused
             await until(lambda: {*answers, refused["id"]} <= set(bench.asker.reports))
-    letters = Letters()
+    letters = DeadLetters()
     async with connection(database) as conn:
         async with conn.transaction():
             await record_reports(conn, "acme/chicago", list(bench.asker.reports.values()), letters)

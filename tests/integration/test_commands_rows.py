@@ -8,7 +8,7 @@ import pytest
 
 from nexus_cli.database.connect import connection
 from nexus_cli.runtime.historian.command_rows import record_reports
-from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.settings import Settings
 from nexus_cli.wire.command import Report, Response, State
 from tests.command_rows import commands
@@ -24,8 +24,8 @@ def report(name: str, asked: object, *, path: str = "a/l/d/t", principal: str = 
     )  # fmt: skip
 
 
-async def store(settings: Settings, *reports: Report) -> Letters:
-    letters = Letters()
+async def store(settings: Settings, *reports: Report) -> DeadLetters:
+    letters = DeadLetters()
     async with connection(settings) as conn, conn.transaction():
         await record_reports(conn, SITE, reports, letters)
     return letters

@@ -225,7 +225,7 @@ async def test_a_silent_refusal_of_publishes_is_found_by_the_canary(tmp_path: Pa
                     started=gateways.append,
                 )
             )
-            await until(lambda: gateways and gateways[0].canary.silent)
+            await until(lambda: gateways and gateways[0].publish_check.silent)
             assert gateways[0].ready() == (False, "the broker drops what this gateway publishes (NX6012)")
             stop.set()
         assert gateways[0].outbox.lowest_uncommitted() == 1, "what nobody stored is kept"

@@ -42,7 +42,7 @@ class Machine:
 
     @property
     def works(self) -> bool:
-        return bool(self.gateways) and self.gateway.duty.active
+        return bool(self.gateways) and self.gateway.election.active
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Machine]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nexus_cli.runtime.historian.following import Following
+from nexus_cli.runtime.historian.following import StateWatch
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import TOPICS, FakeGateway, World, applied, device, rows, snapshot, world
@@ -68,7 +68,7 @@ async def test_an_apply_that_only_changes_external_devices_reaches_the_historian
         await until(lambda: role.counters.external_rows == 3, "the new tag's value")
 
         await applied(control, snapshot(device("a/l/one")), allow=("data-loss=**",))
-        await until(lambda: role.others.filters == [], "the removal")
+        await until(lambda: role.external_topics.filters == [], "the removal")
         await say(world, "weight", "9.5")
         await until(lambda: role.counters.undeclared >= 1, "a message that nothing declares")
     stored = await rows(
@@ -85,12 +85,12 @@ async def test_an_apply_that_only_changes_external_devices_reaches_the_historian
 async def test_a_deployment_of_which_no_word_came_is_found_by_its_number(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Following, "_told", lambda *_: None)  # as with a pooler that keeps no session
+    monkeypatch.setattr(StateWatch, "_on_notice", lambda *_: None)  # as with a pooler that keeps no session
     async with world.control() as control, FakeGateway(world.settings).up(), historian(world) as role:
         await applied(control, snapshot(device("a/l/one")))
         await until(lambda: role.following._number == 1)
         await applied(control, snapshot(device("a/l/one"), scale("weight")))
-        await until(lambda: role.others.filters == [f"{TOPICS.tag(SCALE)}/#"], "the look")
+        await until(lambda: role.external_topics.filters == [f"{TOPICS.tag(SCALE)}/#"], "the look")
 
 
 async def test_a_move_between_gateways_is_recorded_with_the_deployment(world: World) -> None:

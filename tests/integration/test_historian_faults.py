@@ -93,12 +93,12 @@ async def test_a_full_queue_refuses_the_newest_and_the_gateway_sends_again(
     await declare(own_database, device(a="float64", b="float64"))
     outbox = SmallOutbox(outbox_settings(broker), window=2000)
     async with historian(own_database, broker) as role, outbox.running():
-        role.intake._most_messages = 50
+        role.inbound_queue._most_messages = 50
         own_postgres.kill()
         for seq in range(1, 1001):
             outbox.frame(seq, {"a": float(seq), "b": 2.0 * seq})
         await until(lambda: role.counters.dropped_frames > 0, "a refused frame")
-        assert len(role.intake) <= 50
+        assert len(role.inbound_queue) <= 50
         await asyncio.to_thread(own_postgres.start)
         await outbox.drained()
     found = (await query(own_database, COUNT))[0]

@@ -106,6 +106,6 @@ async def test_a_glob_of_a_device_that_was_removed_makes_nothing(database: Setti
             await until(lambda: len(role.new_series) == 1)
             await query(database, "DELETE FROM nexus.resource")
             await query(database, "SELECT pg_notify('nexus_recorded', $1)", SITE)
-            await until(lambda: role.others.filters == [], "the removal")
+            await until(lambda: role.external_topics.filters == [], "the removal")
         await until(lambda: role.counters.undeclared == 1)
     assert await query(database, "SELECT * FROM nexus.sample") == []

@@ -296,7 +296,7 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
         for seq in range(1, 4):
             outbox.frame(seq, {"a": float(seq)})
         await until(lambda: role.placement.waiting == 3, "all of them aside")
-        pieces = role.placement._aside._pieces
+        pieces = role.placement._deferred._pieces
         await until(lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), "many tries")
         await no_letters(database)
         async with connection(database) as conn:

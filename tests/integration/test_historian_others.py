@@ -105,7 +105,7 @@ async def test_dialects_doubles_conflicts_and_clocks(database: Settings, broker:
             ],
         )
         await until(lambda: role.counters.undeclared == 1 and role.counters.external_rows >= 8)
-        await until(lambda: not len(role.intake))
+        await until(lambda: not len(role.inbound_queue))
         assert role.status().undeclared_topics == {TOPICS.tag(f"{SCALE}/weigth"): 1}
     assert await stored(database) == [
         ("note", "bare text", 192),
@@ -132,7 +132,7 @@ async def test_a_glob_makes_series_up_to_its_bound(database: Settings, broker: T
     async with historian(database, broker) as role:
         await publish(broker, [(topic, b'{"value": 1, "timestamp_ms": %d}' % NOW_MS) for topic in topics])
         await until(lambda: role.counters.undeclared == 2)
-        assert role.others.filters == [f"{TOPICS.tag(PRESS)}/#"]
+        assert role.external_topics.filters == [f"{TOPICS.tag(PRESS)}/#"]
     rows = await query(database, "SELECT path, external, active FROM nexus.series ORDER BY path")
     assert [row["path"] for row in rows] == sorted(topics[:3])
     assert len(await stored(database)) == 3
@@ -169,7 +169,7 @@ async def test_a_tag_declared_later_in_a_known_device_takes_what_is_retained_and
         await until(lambda: role.counters.external_rows == 2)
         await record(database, scale())
         await until(lambda: role.counters.external_rows >= 3, "the retained value of the new tag")
-        await until(lambda: not role.others.fresh_filters)
+        await until(lambda: not role.external_topics.fresh_filters)
     assert await stored(database) == [("note", "live", 192), ("note", "kept", 192), ("weight", "3.5", 192)]
 
 
@@ -181,7 +181,7 @@ async def test_a_forgotten_tag_of_an_external_device_is_not_stored_any_more(
         await publish(broker, [(f"{SCALE}/weight", b"1")])
         await until(lambda: role.counters.external_rows == 1)
         await record(database, msgspec.structs.replace(scale(), tags={"note": scale().tags["note"]}))
-        await until(lambda: not role.others.is_declared(f"{SCALE}/weight"))
+        await until(lambda: not role.external_topics.is_declared(f"{SCALE}/weight"))
         await publish(broker, [(f"{SCALE}/weight", b"2"), (f"{SCALE}/note", b"x")])
         await until(lambda: role.counters.external_rows == 2)
         assert role.counters.undeclared == 1

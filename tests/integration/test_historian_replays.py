@@ -162,7 +162,7 @@ async def test_gaps_and_reports_under_used_numbers_are_recorded_and_replays_of_t
             async with outbox.running():
                 await until(lambda: outbox.sends >= 6, "everything was sent twice")  # noqa: B023
             assert seen == (0, 0)
-        await until(lambda: not len(role.intake))
+        await until(lambda: not len(role.inbound_queue))
         assert role.counters.replays_that_differ >= 3
     assert await counts() == (2, 2, 4)
 

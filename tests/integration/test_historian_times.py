@@ -140,7 +140,7 @@ async def test_gaps_and_reports_get_usable_times(database: Settings, broker: Tes
             again._heard = lambda message: None  # type: ignore[method-assign]
             async with again.running():
                 await until(lambda: again.sends >= 8, "everything was sent twice")  # noqa: B023
-        await until(lambda: not len(role.intake) and role.counters.reports >= 1)
+        await until(lambda: not len(role.inbound_queue) and role.counters.reports >= 1)
         assert role.counters.gaps == 3
     gaps = await query(database, 'SELECT start, "end" FROM nexus.gap ORDER BY seq')
     spans = [(round(gap["start"].timestamp() * 1e6), round(gap["end"].timestamp() * 1e6)) for gap in gaps]

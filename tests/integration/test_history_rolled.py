@@ -26,7 +26,7 @@ from nexus_cli.model.calendar import HOUR_US, microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import history, history_to_draw
 from nexus_cli.project.history_document import History
-from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
+from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import SmallOutbox, declare, historian, outbox_settings
 from tests.integration.historian_rig import device as rig_device
@@ -337,10 +337,10 @@ async def test_a_plot_of_more_than_can_be_listed_shows_the_whole_span(database: 
 async def test_the_historian_notes_the_hours_that_it_writes_to(
     database: Settings, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def until(_: HourlyUpkeep, stop: asyncio.Event) -> None:
+    async def until(_: HourlyMaintenance, stop: asyncio.Event) -> None:
         await stop.wait()
 
-    monkeypatch.setattr(HourlyUpkeep, "run", until)  # it rolls up what was noted, and ends the note
+    monkeypatch.setattr(HourlyMaintenance, "run", until)  # it rolls up what was noted, and ends the note
     await declare(database, rig_device(a="float64", b="string"))
     now_us = microseconds(datetime.now(UTC))
     outbox = SmallOutbox(outbox_settings(broker))

@@ -288,9 +288,9 @@ async def test_who_can_not_ask_the_database_leads_on_until_another_is_heard(worl
             assert not lead.acting, "it asks first"
             await asyncio.wait_for(lead.confirmed(), 30)
             assert lead.acting
-        lead.hear(lead.term)
+        lead.receive(lead.term)
         assert lead.acting, "its own word"
-        lead.hear(lead.term + 1)
+        lead.receive(lead.term + 1)
         assert not lead.acting
         with pytest.raises(LeadLost):
             lead.assert_acting()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.devices.absence import ALWAYS_LATE, BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.wire.frame import GapReason
 from tests.clock import FakeClock
 from tests.field import FakeDriver, device
@@ -67,8 +67,8 @@ class World:
 
     def start(self, reason: GapReason | None) -> None:
         """A new process; `reason` is how the one before ended."""
-        self.devices: dict[str, Running] = {
-            path: running(device(path, poll_ms=ms), "d", FakeDriver()) for path, ms in INTERVALS_MS.items()
+        self.devices: dict[str, DeviceRuntime] = {
+            path: device_runtime(device(path, poll_ms=ms), "d", FakeDriver()) for path, ms in INTERVALS_MS.items()
         }
         self.absence = Absence(clock=self.clock, add_gap=self.add_gap)
         if reason is not None:

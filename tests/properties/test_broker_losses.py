@@ -24,7 +24,7 @@ from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
@@ -79,7 +79,7 @@ class Historian:
 
     def __init__(self, broker: ScriptedBroker) -> None:
         self.client = BrokerClient(settings=broker.settings(), client_id="historian", rng=random.Random(2))
-        self.intake = Intake(topics=TOPICS, counters=Counters())
+        self.inbound_queue = InboundQueue(topics=TOPICS, counters=Counters())
         self.announcer = Announcer(client=self.client, topics=TOPICS)
         self.stored: dict[int, object] = {}
         self._ranges: dict[OutboxKey, RangeSet] = {}
@@ -92,7 +92,7 @@ class Historian:
                 self.client.run(
                     stop,
                     subscriptions=[(f"{TOPICS.platform}/data/#", 1)],
-                    on_message=self.intake.put,
+                    on_message=self.inbound_queue.put,
                     on_connected=self._connected,
                 )
             )
@@ -103,9 +103,9 @@ class Historian:
 
     async def _store(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            await self.intake.wait(0.05)
-            self.intake.config_changed.clear()  # nothing is read again here
-            while (message := self.intake.pop()) is not None:
+            await self.inbound_queue.wait(0.05)
+            self.inbound_queue.config_changed.clear()  # nothing is read again here
+            while (message := self.inbound_queue.pop()) is not None:
                 with contextlib.suppress(FrameError):
                     frame = decode_frame(message.payload)
                     assert self.stored.setdefault(frame.seq, frame.samples) == frame.samples

@@ -21,7 +21,7 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.gateway.configuration import Configuration
-from nexus_cli.runtime.gateway.devices.device import running
+from nexus_cli.runtime.gateway.devices.device import device_runtime
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
@@ -69,7 +69,7 @@ async def test_mutated_messages_to_control(tmp_path: Path) -> None:
     term.alerting.load(ALERTS, {})
     for _ in range(mutations(10_000)):
         topic, body = chance.choice(HEARD)
-        term.hear(Message(topic, mutated(body, chance), 1, chance.random() < 0.5))
+        term.receive(Message(topic, mutated(body, chance), 1, chance.random() < 0.5))
         term.seen.answer("gw", digest="sha256:1", deployment=3)
         term.seen.reachable("gw", "tcp:h:502")
         health.encode(control.status())
@@ -158,7 +158,7 @@ async def test_mutated_configurations_to_a_gateway(protocol: str, tmp_path: Path
         read += 1
         for one in configuration.devices.values():
             try:
-                running(one.config, one.digest, driver)
+                device_runtime(one.config, one.digest, driver)
                 run += 1
             except (ValueError, KeyError, TypeError):  # what a supervisor takes for a device that failed
                 continue
@@ -212,7 +212,7 @@ def test_mutated_messages_of_others() -> None:
     for _ in range(mutations(10_000)):
         payload = mutated(chance.choice(OTHERS), chance)
         message = Message(topic=TOPICS.tag("a/l/d/t"), payload=payload, qos=1, retain=False)
-        values.hear(message.topic, payload)
+        values.receive(message.topic, payload)
         seen = parse_live(TOPICS, message)
         try:
             sample = parse_payload(payload, now_us=NOW_US)

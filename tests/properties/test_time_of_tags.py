@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from nexus_cli.drivers.base import DriverError, Notification, Point, ReadResult, Request, Scope, points_of
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.commands.admission import Accepted
-from nexus_cli.runtime.gateway.commands.execution import Execution, Order
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.commands.execution import Execution, PendingCommand
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
-from nexus_cli.runtime.gateway.field.polling import Poller, Working
-from nexus_cli.runtime.gateway.field.subscriptions import Reporting
+from nexus_cli.runtime.gateway.field.polling import Poller, WorkQueue
+from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.command import Command
 from nexus_cli.wire.sample import Reason
@@ -103,13 +103,13 @@ class Plant:
             device(one, **{p.rpartition("/")[2]: calculated(p) for p in SUMS if p.startswith(one)})
             for one in (ONE, TWO)
         ]
-        self.devices: dict[str, Running] = {one.path: running(one, "1", driver) for one in configs}
+        self.devices: dict[str, DeviceRuntime] = {one.path: device_runtime(one, "1", driver) for one in configs}
         for one in self.devices.values():
             self.lose(one.normaliser)
         self.pipeline.configure(self.devices.values())
-        self.work = Working()
+        self.work = WorkQueue()
         self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
-        self.reporting = Reporting(
+        self.reporting = Subscriptions(
             self, driver=driver, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
         )  # type: ignore[arg-type]
         self.execution = Execution(pipeline=self.pipeline, find=self.devices.get, expired=lambda order: False)
@@ -200,7 +200,7 @@ class Plant:
         self.reporting._sink(path, [Notification(points[0], value) for value in values])
 
     async def _command(self, path: str, value: float) -> None:
-        order = Order(
+        order = PendingCommand(
             path=path,
             principal="op",
             command=Command(id="1", value=value, expires_at=0),
@@ -239,7 +239,7 @@ class Plant:
 
     async def _lost(self) -> None:
         if not self.polling:
-            self.link._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
+            self.link._devices.publish_bad(list(self.devices.values()), Reason.LINK_LOST)
 
     def _start(self, action: Any) -> None:
         self.tasks.append(asyncio.get_running_loop().create_task(action))

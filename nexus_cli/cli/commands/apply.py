@@ -10,7 +10,7 @@ from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_moved, saved_plan
+from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
 from nexus_cli.project.live import not_good_after
 from nexus_cli.settings import load_settings
 
@@ -49,7 +49,7 @@ def command(
     settings = load_settings()
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
-        refuse_moved(ready, settings=settings)
+        refuse_stale_plan(ready, settings=settings)
     else:
         planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow)
         complain(planned.findings, planned.files)

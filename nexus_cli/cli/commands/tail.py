@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import Sequence
 
 import click
 import orjson
@@ -19,14 +20,14 @@ from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.site import parse_duration
-from nexus_cli.project.live import Backlog, Live, parse_where, tail
+from nexus_cli.project.live import Backlog, Live, Where, parse_where, tail
 from nexus_cli.project.near import near_filters
 from nexus_cli.settings import load_settings
 
 QUIET_S = 3.0
-"""Silence after which a person reads that nothing matches so far."""
+"""Silence after which a note says that nothing matches so far, in seconds."""
 STILL_S = 10.0
-"""After so long without another message who waits for a number of them reads what he waits for."""
+"""Silence after which a note says how many of the requested messages have arrived, in seconds."""
 
 
 @click.command("tail", short_help="Follow topics live.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
@@ -58,73 +59,84 @@ def command(
       nexus tail 'packaging/**' --where quality!=GOOD
       nexus tail --json --count 100 > sample.jsonl
     """
-    wheres = [parse_where(text) for text in conditions]
-    limit_s = _seconds(duration)
-    view, behind, backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
-    seen = passed = 0
+    wheres, limit_s = [parse_where(text) for text in conditions], _seconds(duration)
+    follower = _Follower(filters, as_json=as_json, count=count, skip_retained=no_retained)
+    try:
+        asyncio.run(follower.run(wheres, limit_s=limit_s))
+    except TimeoutError:
+        if not follower.seen and limit_s is not None and limit_s < QUIET_S:
+            note(nothing_text(filters, follower.passed))
+    return Exit.OK
 
-    def pass_over() -> None:
-        nonlocal passed
-        passed += 1
 
-    def show(lives: list[Live]) -> None:
-        answer("\n".join(_json(one.to_json()) if as_json else view.line(one) for one in lives))
-        told = behind.text(lives[-1], waiting=backlog.waiting, dropped=backlog.dropped, now_s=time.time())
-        if told:
-            note(told)
+class _Follower:
+    """Shows messages as they arrive, with notes for the person who waits.
 
-    async def explain_silence() -> None:
-        await asyncio.sleep(QUIET_S)
-        near = "" if seen or passed else await near_filters(filters, load_settings())
-        if not seen:
-            note(nothing_text(filters, passed, near=near))
+    Attributes:
+        seen: Messages shown.
+        passed: Messages that did not meet the conditions.
+    """
 
-    async def follow() -> None:
-        nonlocal seen
-        showing = Showing(show)
-        still: asyncio.TimerHandle | None = None
+    def __init__(self, filters: Sequence[str], *, as_json: bool, count: int, skip_retained: bool) -> None:
+        """Show what these filters match; `count` 0 is without limit."""
+        self.seen = self.passed = 0
+        self._filters, self._as_json, self._count, self._skip_retained = filters, as_json, count, skip_retained
+        self._view, self._behind, self._backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
+        self._still: asyncio.TimerHandle | None = None
 
-        def wait_for_more() -> None:
-            nonlocal still
-            if still is not None:
-                still.cancel()
-            if count:
-                text = f"{seen} of {count} so far; an unchanged value is not published again (--for 30s ends it)"
-                still = asyncio.get_running_loop().call_later(STILL_S, lambda: note(text))
-
-        following = tail(filters, conditions=wheres, passed_over=pass_over, backlog=backlog)
+    async def run(self, conditions: Sequence[Where], *, limit_s: float | None) -> None:
+        """Follow until `count` messages were shown. Raises TimeoutError after `limit_s` seconds."""
+        showing = Showing(self._show)
+        following = tail(self._filters, conditions=conditions, passed_over=self._pass_over, backlog=self._backlog)
         try:
             async with asyncio.timeout(limit_s), tasks("tail") as group, contextlib.aclosing(following) as messages:
                 group.create_task(showing.run(), name="show")
-                quiet = group.create_task(explain_silence(), name="explain silence")
+                quiet = group.create_task(self._explain_silence(), name="explain silence")
                 async for live in messages:
-                    if no_retained and live.retained:
+                    if self._skip_retained and live.retained:
                         continue
                     await showing.put(live)
-                    seen += 1
-                    if count and seen >= count:
+                    self.seen += 1
+                    if self._count and self.seen >= self._count:
                         break
-                    wait_for_more()
+                    self._note_when_still()
                 showing.end()
                 quiet.cancel()
         finally:
-            if still is not None:
-                still.cancel()
-            if told := behind.last(dropped=backlog.dropped):
-                note(told)
+            if self._still is not None:
+                self._still.cancel()
+            if line := self._behind.last(dropped=self._backlog.dropped):
+                note(line)
 
-    try:
-        asyncio.run(follow())
-    except TimeoutError:
-        if not seen and limit_s is not None and limit_s < QUIET_S:
-            note(nothing_text(filters, passed))
-    return Exit.OK
+    def _pass_over(self) -> None:
+        self.passed += 1
+
+    def _show(self, lives: list[Live]) -> None:
+        answer("\n".join(_json(one.to_json()) if self._as_json else self._view.line(one) for one in lives))
+        backlog = self._backlog
+        line = self._behind.text(lives[-1], waiting=backlog.waiting, dropped=backlog.dropped, now_s=time.time())
+        if line:
+            note(line)
+
+    async def _explain_silence(self) -> None:
+        """Say what is near the filters, when nothing was shown for `QUIET_S`."""
+        await asyncio.sleep(QUIET_S)
+        near = "" if self.seen or self.passed else await near_filters(self._filters, load_settings())
+        if not self.seen:
+            note(nothing_text(self._filters, self.passed, near=near))
+
+    def _note_when_still(self) -> None:
+        """Say what is awaited, when no further message is shown for `STILL_S`."""
+        if self._still is not None:
+            self._still.cancel()
+        if self._count:
+            text = f"{self.seen} of {self._count} so far; an unchanged value is not published again (--for 30s ends it)"
+            self._still = asyncio.get_running_loop().call_later(STILL_S, lambda: note(text))
 
 
 def _seconds(duration: str | None) -> float | None:
     if duration is None:
         return None
-
     try:
         return parse_duration(duration) / 1000
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""How control writes: commands like everybody's, on its own principal's topics, and declared messages."""
+"""Sends control's commands, on the topics of its own principal like every sender, and declared messages."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from nexus_cli.wire.topic import Topics
 ANSWER_LATE_S = 3.0
 
 
-class BrokerHands:
-    """Sends commands and waits for their answers.
+class CommandSender:
+    """Sends commands and waits for their responses.
 
     Attributes:
-        gateways: Gateway by device path, as recorded. Only the gateway of the device may answer a command.
-        away: Whether a gateway is known to be gone, so that nothing needs to be sent to it.
+        gateways: Recorded gateway by device path. Only the device's gateway may answer a command.
+        away: Whether a gateway is known to be lost or stopped, so that no command is sent to it.
     """
 
     def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock) -> None:
-        """Act as a principal."""
+        """Send as a principal."""
         self._client, self._topics, self._principal, self._clock = client, topics, principal, clock
         self._waiting: dict[str, tuple[str, asyncio.Future[Response]]] = {}
         self.gateways: Mapping[str, str] = {}
@@ -44,11 +44,11 @@ class BrokerHands:
 
     @property
     def filter(self) -> str:
-        """What has to be subscribed for the answers."""
+        """The filter to subscribe for the responses."""
         return self._topics.response("+", self._principal, "+")
 
-    def hear(self, topic: str, payload: bytes) -> bool:
-        """Take an answer; True when the message was one."""
+    def receive(self, topic: str, payload: bytes) -> bool:
+        """Take a message; True when it is a response."""
         found = self._topics.split_response(topic, self._principal)
         if found is None:
             return False
@@ -62,10 +62,10 @@ class BrokerHands:
     async def write(
         self, path: str, *, command_id: str, value: Value, expect: Value, expects: bool, timeout_s: float, reason: str
     ) -> Response:
-        """One command, sent once; `unknown` when no answer comes.
+        """Send one command, once; the state is `unknown` when no response comes.
 
         Raises:
-            NexusError: It was not sent: NX6010 the broker is away, NX6812 the device's gateway is.
+            NexusError: It was not sent: NX6010 the broker is unreachable, NX6812 the device's gateway is.
         """
         gateway = self.gateways.get(path.rpartition("/")[0], "")
         if gateway and self.away(gateway):
@@ -97,5 +97,5 @@ class BrokerHands:
             self._waiting.pop(command_id, None)
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """One message. Raises NexusError NX6010."""
+        """Publish one message. Raises NexusError NX6010."""
         await self._client.publish(topic, payload, qos=qos, retain=retain)

@@ -1,4 +1,4 @@
-"""The control role: the HTTP API, and everything that acts while this control leads its site."""
+"""The control role: the HTTP API, and the parts that act while this control leads its site."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
-from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.api import make_api
-from nexus_cli.runtime.control.routes.auth import Tokens
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term
@@ -42,13 +42,13 @@ async def run_control(settings: Settings, *, timing: Timing | None = None, clock
     """Run control until SIGTERM or SIGINT.
 
     Args:
-        settings: `site`, database, broker, and `control_url` whose host and port are listened on.
-        timing: Waits of deployments.
-        clock: Instead of the system's.
+        settings: `site`, database, broker, and `control_url`, whose host and port the API listens on.
+        timing: Time limits of deployments.
+        clock: Instead of the system's clock.
 
     Raises:
         NexusError: NX6001 no site, NX6003 the port is taken, NX6201 the schema is not up to date, NX6202 the
-            database refused us. A database or broker that is away is waited for.
+            database refused the login. An unreachable database or broker is waited for.
     """
     if settings.site.count("/") != 1:
         raise NexusError("Control does not know its site.", code="NX6001", hint="set NEXUS_SITE to enterprise/site")
@@ -64,8 +64,8 @@ async def run_control(settings: Settings, *, timing: Timing | None = None, clock
 
 
 async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
-    """A pool, waiting for a database that does not answer yet; None when stopped meanwhile."""
-    told = False
+    """Open a pool, waiting for the database; None when stopped meanwhile."""
+    logged = False
     while not stop.is_set():
         try:
             pool = await open_pool(settings, application="nexus-control", size=POOL_SIZE)
@@ -79,22 +79,22 @@ async def _pool(settings: Settings, stop: asyncio.Event) -> Pool | None:
         except NexusError as error:
             if not error.retriable:
                 raise
-            if not told:
+            if not logged:
                 event(_log, error.message, level=logging.WARNING, cause=error.cause)
-            told = True
+            logged = True
             await asyncio.sleep(DATABASE_RETRY_S)
     return None
 
 
 class Control:
-    """The API, the lead, and the term while this control leads.
+    """The API, the election, and the term while this control leads.
 
     Attributes:
-        term: Everything that acts; None in a standby.
+        term: The parts that act; None in a standby.
     """
 
     def __init__(self, settings: Settings, *, pool: Pool, timing: Timing, clock: Clock) -> None:
-        """Join them; nothing runs yet."""
+        """Join the parts; nothing runs yet."""
         self._settings, self._pool, self._timing, self._clock = settings, pool, timing, clock
         self.metrics = Metrics()
         self.term: Term | None = None
@@ -110,7 +110,7 @@ class Control:
         return make_api(
             service=self._service,
             runs=self._runs,
-            people=People(settings=self._settings, pool=self._pool),
+            principals=Principals(settings=self._settings, pool=self._pool),
             acting=self.acting,
             alerts=self.alerts,
             tokens=Tokens.of(self._settings),
@@ -126,12 +126,13 @@ class Control:
             group.create_task(self._database.run(stop), name="database")
             group.create_task(self._lead(stop), name="lead")
             await stop.wait()
+            # Waiting requests end first: uvicorn waits for open requests at its shutdown.
             self._stopping = True
             self._service.stop()
             self._runs.stop()
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        """One term after the other; between them this control is a standby."""
+        """Run terms one after another; in between this control is a standby."""
         try:
             while not stop.is_set() and await self._leadership.campaign(stop):
                 self.term = self.new_term()
@@ -143,7 +144,7 @@ class Control:
             await self._leadership.resign()
 
     def new_term(self) -> Term:
-        """What acts in the term that the leadership holds."""
+        """Build the parts for the term that the leadership holds."""
         return Term(
             settings=self._settings,
             pool=self._pool,
@@ -156,7 +157,7 @@ class Control:
         )
 
     def acting(self) -> Term:
-        """What acts, for a caller who wants something done.
+        """The current term, for requests that change something.
 
         Raises:
             NexusError: NX6408, this control is a standby.
@@ -175,14 +176,14 @@ class Control:
         return await self._service.alerts() if self.term is None else self.term.alerting.listing()
 
     def ready(self) -> tuple[bool, str]:
-        """The control that leads does its work with a database and a broker; a standby is not ready for requests."""
+        """A leader is ready with database and broker; a standby is not ready. Else why not."""
         if self._database.problem:
             return False, self._database.problem
         problem = self._leadership.why_not() if self.term is None else self.term.problem()
         return not problem, problem
 
     def status(self) -> ControlHealth:
-        """Whether it leads; deployments, gateways and alerts."""
+        """The document of `/status`: leadership, deployments, gateways and alerts."""
         ready, why = self.ready()
         seen = self._leadership.seen
         health = ControlHealth(
@@ -216,7 +217,7 @@ class Control:
             "Number of the running deployment",
             of(lambda term: term.deployer.running),
         )
-        gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.presence.lost)))
+        gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.liveness.lost)))
         gauge(
             "nexus_control_alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record))
         )

@@ -20,10 +20,10 @@ _log = logging.getLogger("nexus.control")
 
 
 class DatabaseWatch:
-    """Asks the database every few seconds.
+    """Queries the database every few seconds.
 
     Attributes:
-        problem: Why it can't be used; empty while it can.
+        problem: Why it can't be used; "" while it can.
     """
 
     def __init__(self, *, pool: Pool, settings: Settings) -> None:
@@ -32,12 +32,12 @@ class DatabaseWatch:
         self.problem = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Ask until stopped."""
+        """Query until stopped."""
         while not await wait_for(stop, timeout_s=PERIOD_S):
             await self.look()
 
     async def look(self) -> None:
-        """Ask once."""
+        """Query once."""
         try:
             with plain_errors(self._settings):
                 async with asyncio.timeout(ANSWER_S):

@@ -1,4 +1,4 @@
-"""Carries out what was accepted, one deployment after the other, and what an earlier life of control left running."""
+"""Executes accepted deployments one at a time, and resumes those that a previous control left running."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _log = logging.getLogger("nexus.apply")
 
 
 class Deployer:
-    """The one loop that runs the engine.
+    """The loop that runs the engine.
 
     Attributes:
-        running: Number of the deployment that is being carried out; 0 is none.
-        problem: Why nothing can be carried out just now.
-        quiet: Held while a deployment is carried out.
-        busy: True from the moment that something was accepted until it is carried out, the waits in between included.
+        running: Number of the running deployment; 0 for none.
+        problem: Why no deployment can run at the moment.
+        quiet: Held while a deployment runs.
+        busy: True from the acceptance of a deployment to its end, including the waits in between.
         steps: Lines of journals written so far.
     """
 
@@ -49,7 +49,7 @@ class Deployer:
         self.busy = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped; a deployment that is cut short by the stop goes on at the next start."""
+        """Work until stopped; a deployment that the stop interrupts is resumed at the next start."""
         self._wanted.set()
         async with Group() as group:
             work = group.create_task(self._work(stop), name="deployments")
@@ -57,7 +57,8 @@ class Deployer:
             work.cancel()
 
     async def _work(self, stop: asyncio.Event) -> None:
-        # The stop is looked at, too: a cancel that meets a failure inside a group of tasks is lost (Python 3.11).
+        # The stop is checked as well: a cancellation that coincides with a failure inside a task group is lost (Python
+        # 3.11).
         while not stop.is_set():
             await self._wanted.wait()
             self._wanted.clear()
@@ -87,11 +88,12 @@ class Deployer:
                 async with self.quiet:
                     outcome = await self._carry_out(deployment)
                 event(_log, "deployment ended", number=deployment.number, outcome=outcome)
-                with contextlib.suppress(NexusError):  # the broker is away: subscriptions come with the reconnect
+                with contextlib.suppress(NexusError):  # the broker is unreachable: the reconnect subscribes
                     await self._on_recorded()
 
     async def _carry_out(self, deployment: db.Deployment) -> str:
-        """One deployment, contained: what nobody foresaw ends it, neither control nor the ones after it."""
+        """Execute one deployment and contain its failure: an unexpected error ends it, but not control or later
+        deployments."""
         try:
             with plain_errors(self._settings):
                 try:
@@ -108,7 +110,7 @@ class Deployer:
 
 
 def _root(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
-    """The one error of a group; of several that all say that the database is away, the first."""
+    """The only error of a group; if several errors all mean an unreachable database, the first."""
     only = first_failure(group)
     if only is None:
         lost, rest = group.split(is_lost)

@@ -1,10 +1,11 @@
-"""A gateway that is away: its tags become BAD `gateway_lost` on the live view, and gaps of its devices are open meanwhile.
+"""Handles lost and stopped gateways: their tags become BAD `gateway_lost` in the live view, and their devices get open
+gaps.
 
-One that was stopped on purpose says so before it leaves: its tags are as stale, but nothing is wrong.
+A gateway that is stopped on purpose announces it first: its tags are stale as well, but nothing is wrong.
 
-Control only knows that it hears nothing. A gateway that comes back with its disk log knows what it read, and declares
-what it did not: then the open gaps are deleted. One without a past (a new machine, a deleted folder) knows nothing, and
-devices may be read by another gateway by now: then each gap ends with the first row of its device.
+Control only knows that a gateway is silent. A gateway that returns with its disk log declares what it did not read, and
+the open gaps are deleted. One without a disk log (a new machine, a deleted folder) does not know, and another gateway
+may read the devices by now: then each gap ends with the first row of its device.
 """
 
 from __future__ import annotations
@@ -33,26 +34,27 @@ from nexus_cli.wire.topic import Topics
 Publish = Callable[[str, bytes], Awaitable[None]]
 Ask = Callable[[str], Awaitable[None]]
 GRACE_S = 1.0
-"""A gateway that is back this soon has published its tags again by itself; its last will must not overtake that. One
-that comes back while its tags are being marked is asked to publish them once more: a mark may lie over its value."""
+"""A gateway that is back within this time, in seconds, has published its tags again; its last will must not overwrite
+them. One that returns while its tags are being marked is asked to publish them again, since a mark may have replaced a
+value."""
 RETRY_S = 1.0
 REVIEW_FIRST_S, REVIEW_LONGEST_S = 1.0, 60.0
-"""How often open gaps are looked at, in seconds: soon after something happened, and then less and less often."""
+"""How often open gaps are reviewed, in seconds: soon after a change, then with increasing delays."""
 YOUNG_US = 3_600_000_000
-"""A gateway without a past that began longer ago than this, in µs, was looked at when it began."""
+"""A gateway without a disk log that started longer ago than this, in µs, was already handled at its start."""
 BATCH = 200
 """Messages published at once."""
 
 _log = logging.getLogger("nexus.presence")
 
 
-class Presence:
-    """Which gateways are there.
+class GatewayLiveness:
+    """Tracks which gateways run.
 
     Attributes:
-        lost: Gateways that vanished and whose tags were marked.
-        stopped: The same for gateways that ended on purpose.
-        settled: How often it was settled whether a gateway is there.
+        lost: Gateways that were lost and whose tags were marked BAD.
+        stopped: The same for gateways that were stopped on purpose.
+        handled: Number of handled changes, for the stall watch.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Presence:
         observations: Observations,
         clock: Clock,
     ) -> None:
-        """Join the parts; `ask_again` has a gateway publish every tag once more."""
+        """Join the parts; `ask_again` requests that a gateway publishes all tags again."""
         self._settings, self._pool, self._publish, self._ask_again = settings, pool, publish, ask_again
         self._seen, self._clock = observations, clock
         enterprise, _, name = settings.site.partition("/")
@@ -78,16 +80,16 @@ class Presence:
         self._there: set[str] = set()
         self.lost: set[str] = set()
         self.stopped: set[str] = set()
-        self.settled = 0
+        self.handled = 0
         self._settling = 0
 
     @property
     def waiting(self) -> int:
-        """Gateways of which it is to be settled whether they are there."""
+        """Gateways with unhandled changes."""
         return len(self._due) + self._settling
 
-    def hear(self, gateway: str, health: GatewayHealth) -> None:
-        """Take note of a health message; the work is done by `run`."""
+    def receive(self, gateway: str, health: GatewayHealth) -> None:
+        """Take a health message; `run` handles it."""
         if health.state == "running":
             instance, seen_us = self._last_seen_us.get(gateway, (health.instance, 0))
             if instance != health.instance:
@@ -102,15 +104,15 @@ class Presence:
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Settle what was heard, until stopped; what fails is tried again."""
+        """Handle health messages until stopped; failures are retried."""
         while not stop.is_set():
             due = [name for name, when in self._due.items() if when <= self._clock.monotonic_s()]
             for gateway in due:
                 self._settling = 1
                 try:
                     with plain_errors(self._settings):
-                        await self._settle(gateway)
-                    self.settled += 1
+                        await self._handle(gateway)
+                    self.handled += 1
                 except NexusError:
                     self._due[gateway] = self._clock.monotonic_s() + RETRY_S
                 finally:
@@ -121,14 +123,14 @@ class Presence:
                     await self._wake.wait()
             self._wake.clear()
 
-    async def _settle(self, gateway: str) -> None:
+    async def _handle(self, gateway: str) -> None:
         self._due.pop(gateway, None)
         self._review_s, self._review_each_s = 0.0, REVIEW_FIRST_S
         if self._is_there(gateway):
             async with self._pool.acquire() as conn:
                 await self._without_a_past(conn, gateway)
             if gateway in self.lost or gateway in self.stopped or await self._was_away(gateway):
-                self.lost.add(gateway)  # until it could be asked
+                self.lost.add(gateway)  # until the database can be queried
                 await self._ask_again(gateway)
                 event(_log, "gateway is back", gateway=gateway)
             self.lost.discard(gateway)
@@ -141,15 +143,15 @@ class Presence:
         reason = GapReason.GATEWAY_STOPPED if on_purpose else GapReason.GATEWAY_LOST
         async with self._pool.acquire() as conn:
             devices = await db.attributes_of_gateway(conn, self._settings.site, gateway)
-            # From the last sign of life: its health, or what was stored of it. Without one there is no record.
+            # From its last health message or its last stored row. Without either there is no record to mark.
             _, seen_us = self._last_seen_us.get(gateway, ("", 0))
             start_us = max(seen_us, await gaps.last_stored_us(conn, self._settings.site, gateway))
             if start_us:
                 await self._open(conn, gateway, devices, reason, start_us=start_us)
         if not devices:
             return
-        told, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
-        event(_log, told, level=level, gateway=gateway, devices=len(devices))
+        message, level = ("gateway stopped", logging.INFO) if on_purpose else ("gateway is lost", logging.WARNING)
+        event(_log, message, level=level, gateway=gateway, devices=len(devices))
         away = self.stopped if on_purpose else self.lost
         away.add(gateway)
         try:
@@ -169,7 +171,7 @@ class Presence:
             return any(gap.gateway == gateway for gap in await gaps.load_open(conn, self._settings.site))
 
     async def _without_a_past(self, conn: Connection, gateway: str) -> None:
-        """A process that knows nothing of what was before it: what lies between is a gap, though nobody saw it away."""
+        """Handle a gateway without a disk log: the time before its start is a gap, even if no absence was noticed."""
         health = self._seen.health(gateway)
         if health is None or not health.instance:
             return
@@ -184,7 +186,7 @@ class Presence:
             await self._open(conn, gateway, devices, GapReason.GATEWAY_LOST, start_us=start_us)
 
     async def _review(self) -> None:
-        """Look at the open gaps, now and then: whoever reads their devices now decides how they end."""
+        """Review the open gaps: how each ends depends on which gateway reads its device now."""
         now_s = self._clock.monotonic_s()
         if now_s < self._review_s:
             return
@@ -230,7 +232,7 @@ class Presence:
         ]
         for start in range(0, len(topics), BATCH):
             if self._is_there(gateway):
-                return  # it is back and publishes its own values again
+                return  # it is back and publishes its values itself
             try:
                 async with Group() as group:
                     for topic in topics[start : start + BATCH]:

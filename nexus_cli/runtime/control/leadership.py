@@ -1,9 +1,9 @@
-"""Whether this control leads: it campaigns, renews, and knows at each moment whether it may still act.
+"""Leader election among the controls of a site: campaigning, renewing, and whether this control may still act.
 
-One control of a site acts (alerts, marks, sequences, deployments, clearing); others answer reads and wait. Two doors
-hold that: the database refuses every write of an earlier term (`database/leader.py`), and `LeaderClient` publishes
-nothing unless the lead was confirmed lately. The second one needs a clock: one that nobody sets and that goes on
-while the process, or the machine, is suspended.
+One control of a site acts (alerts, marks, sequences, deployments, clearing); the rest answer reads and wait. Two checks
+enforce that: the database refuses each write of an earlier term (`database/leader.py`), and `LeaderClient` publishes
+only if the lead was confirmed recently. The second check needs a monotonic clock that also runs while the process or
+the machine is suspended.
 
 See docs/decisions/0032.
 """
@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import msgspec
 import psutil
 from ulid import ULID
 
@@ -37,26 +38,26 @@ from nexus_cli.wire.client import BrokerClient
 
 RENEWALS_PER_TTL = 3
 MARGIN = 1.2
-"""A standby waits this much longer than the leader's own limit."""
+"""Factor by which a standby waits longer than the leader's own limit."""
 
 Found = TypeVar("Found")
 _log = logging.getLogger("nexus.control")
 
 
 def suspended_clock_s() -> float:
-    """Seconds on a monotonic clock that runs while the machine sleeps, where there is one (Linux, clock_gettime(2))."""
+    """Seconds on a monotonic clock that includes suspension, where there is one (Linux, clock_gettime(2))."""
     number = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if number is None else time.clock_gettime(number)
 
 
 class Leadership:
-    """The lead of one site, as one process sees it.
+    """The state of one process in the election of one site.
 
     Attributes:
         instance: This process, a ULID.
-        term: The term in which it leads; 0 while it does not.
-        seen: Who led when it was looked at last.
-        problem: Why the database could not be asked; empty while it can.
+        term: Its term while it leads; 0 while it does not.
+        seen: The leader at the last check.
+        problem: Why the database can't be queried; "" while it can.
         lost: Set when the term is over.
     """
 
@@ -74,9 +75,10 @@ class Leadership:
         Args:
             settings: Site and database.
             clock: For waiting.
-            ttl_s: A leader that was not confirmed for so long acts no more; a standby takes over a little later.
+            ttl_s: A leader that was not confirmed for this long no longer acts, in seconds; a standby takes over a
+                little later.
             now_s: See `suspended_clock_s`.
-            alive: Whether the process of a leader's `facts` lives; None is not known. Default: by host and process id.
+            alive: Whether the process of a leader's `facts` runs; None when unknown. Default: by host and process id.
         """
         self.instance = str(ULID())
         self.term = 0
@@ -92,7 +94,7 @@ class Leadership:
 
     @property
     def pause_s(self) -> float:
-        """Between two looks at the database."""
+        """Seconds between two checks of the database."""
         return self._ttl_s / RENEWALS_PER_TTL
 
     @property
@@ -102,16 +104,16 @@ class Leadership:
             return False
         if self._now_s() - self._confirmed_s < self._ttl_s:
             return True
-        self._kick.set()  # asks at once: after a pause of the process the answer may be another one
+        self._kick.set()  # check at once: after a pause of the process another control may lead
         return False
 
     def assert_acting(self) -> None:
-        """Raises LeadLost unless this control may act now."""
+        """Raise LeadLost unless this control may act now."""
         if not self.acting:
             raise LeadLost(self.why_not())
 
     async def confirmed(self) -> None:
-        """Wait until this control may act: a moment, after a pause of the process.
+        """Wait until the lead is confirmed again; short, after a pause of the process.
 
         Raises:
             LeadLost: The term is over.
@@ -131,14 +133,15 @@ class Leadership:
             return f"This control is a standby: the one on {self.seen.place} leads."
         return "This control does not lead yet."
 
-    def hear(self, term: int) -> None:
-        """A control announced itself on the broker with its term: a later one ends ours, whatever the database says."""
+    def receive(self, term: int) -> None:
+        """Another control announced its term on the broker: a later term ends this one, whatever the database has."""
         if self.term and term > self.term:
             self._lose("another control announced a later term")
 
     async def campaign(self, stop: asyncio.Event) -> bool:
         """Wait until this control leads; False when stopped before."""
         self.term, self.lost = 0, asyncio.Event()
+        # A standby judges the leader by its own elapsed time, never by times in the row: clocks differ.
         still_since_s = self._now_s()
         while not stop.is_set():
             begun_s = self._now_s()
@@ -153,15 +156,15 @@ class Leadership:
                 if not self.problem:
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
                 self.problem = error.message
-                still_since_s = self._now_s()  # who can't look has seen nothing stand still
+                still_since_s = self._now_s()  # without a check there is no proof that the leader stopped renewing
             await wait_for(stop, timeout_s=self.pause_s)
         return False
 
     async def hold(self, over: asyncio.Event) -> None:
         """Renew until the term is over or `over` is set.
 
-        A database that does not answer keeps the lead: nobody can take it over there. What a partition hides is
-        announced on the broker by the new leader (`hear`).
+        While the database does not answer this control keeps the lead, since no standby can take it over. If only this
+        control is cut off, the new leader announces itself on the broker (`receive`).
         """
         while not over.is_set() and not self.lost.is_set():
             self._kick.clear()
@@ -175,13 +178,14 @@ class Leadership:
             if not ours:
                 self._lose("another control took it over")
                 return
+            # From the start of the query: the answer may be late, and a standby counts from the renewal.
             self._confirmed_s = begun_s
             self._answered.set()
             self._answered = asyncio.Event()
             await first_of(over, self.lost, self._kick, timeout_s=self.pause_s)
 
     async def resign(self) -> None:
-        """Give the lead back, and close the connection."""
+        """Release the lead, and close the connection."""
         try:
             if self.term and not self.lost.is_set():
                 await self._ask(lambda conn: rows.resign(conn, self._settings.site, term=self.term))
@@ -206,7 +210,7 @@ class Leadership:
         try:
             term = await self._ask(take, timeout_s=limit_s)
         except NexusError as error:
-            # The term before holds its row, perhaps by a session whose process will never say another word.
+            # The row of the previous term is locked, perhaps by the session of a suspended process.
             if error.code != BUSY or not await self._ask(end_silent):
                 raise
             term = await self._ask(take, timeout_s=limit_s)
@@ -224,7 +228,7 @@ class Leadership:
     async def _ask(
         self, question: Callable[[Connection], Awaitable[Found]], *, timeout_s: float | None = None
     ) -> Found:
-        """Ask on a connection of our own: one of the pool might be waited for behind slow readers."""
+        """Query on a connection of its own: one of the pool could be delayed by slow readers."""
         limit_s = self._ttl_s / 2 if timeout_s is None else timeout_s
         try:
             with plain_errors(self._settings):
@@ -245,12 +249,12 @@ class Leadership:
 
 
 class LeaderClient(BrokerClient):
-    """The broker's client of a leader: whatever is published goes through one gate."""
+    """The leader's MQTT client: it publishes only while this control may act."""
 
     def __init__(
         self, *, leadership: Leadership, settings: Settings, client_id: str, will: tuple[str, bytes] | None = None
     ) -> None:
-        """As `BrokerClient`, for one who leads."""
+        """As `BrokerClient`, for a leader."""
         super().__init__(settings=settings, client_id=client_id, will=will)
         self._leadership = leadership
 
@@ -263,6 +267,21 @@ class LeaderClient(BrokerClient):
         """As `BrokerClient.post`. Raises LeadLost when this control may not act."""
         self._leadership.assert_acting()
         return super().post(topic, payload, qos=qos, retain=retain)
+
+
+class Announcement(msgspec.Struct, frozen=True):
+    """The fields of a control's health message that another control reads."""
+
+    state: str = ""
+    term: int = 0
+
+
+def read_announcement(payload: bytes) -> Announcement:
+    """Decode a control's health message; an invalid or cleared one has no state and term 0."""
+    try:
+        return msgspec.json.decode(payload, type=Announcement) if payload else Announcement()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Announcement()
 
 
 def process_facts(*, url: str = "") -> LeaderFacts:
@@ -287,7 +306,7 @@ def process_lives(facts: LeaderFacts) -> bool | None:
 
 
 class _Place(NamedTuple):
-    """Host, boot and process namespace: a process id means something only where all three are the same."""
+    """Host, boot and process namespace: a process id is only valid where all three are equal."""
 
     host: str
     boot: str
@@ -299,7 +318,7 @@ def _place() -> _Place:
 
 
 def boot_id() -> str:
-    """The running boot of this machine (random(4)); "" where it is not told."""
+    """The id of this machine's boot (random(4)); "" where there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except (OSError, UnicodeDecodeError):
@@ -319,4 +338,13 @@ def _moved(before: Leader | None, now: Leader | None) -> bool:
     return (before.term, before.renewals) != (now.term, now.renewals)
 
 
-__all__ = ["LeadLost", "LeaderClient", "Leadership", "boot_id", "process_facts", "process_lives", "suspended_clock_s"]
+__all__ = [
+    "LeadLost",
+    "LeaderClient",
+    "Leadership",
+    "boot_id",
+    "process_facts",
+    "process_lives",
+    "read_announcement",
+    "suspended_clock_s",
+]

@@ -1,4 +1,4 @@
-"""What a term takes from the recorded state: alerts, sequences, and the topics that both of them read."""
+"""Loads alerts and sequences from the recorded state, and subscribes the topics that they read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.command_sender import BrokerHands
+from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
@@ -20,17 +20,17 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.topic import Topics
 
 SILENT_TAG_S = 3.0
-"""A watched tag that has no retained value after so long is asked of the database."""
+"""Time after which the value of a watched tag without a retained message is read from the database, in seconds."""
 MOST_ASKED = 100
-"""Tags asked of the database at once."""
+"""Tags per query to the database."""
 
 
 class Loading:
-    """Loads what is recorded, and keeps the subscriptions in line with it.
+    """Loads the recorded state, and keeps the subscriptions in line with it.
 
     Attributes:
-        subscriptions: `(filter, qos)` of everything that is heard; renewed by the client after each connect.
-        loaded: True once it was loaded.
+        subscriptions: `(filter, qos)` of all subscriptions; the client renews them after each connect.
+        loaded: True after the first load.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class Loading:
         alerting: Alerting,
         sequencing: Sequencing,
         values: LiveValues,
-        hands: BrokerHands,
+        sender: CommandSender,
         fixed: Sequence[str],
     ) -> None:
-        """Join the parts; `fixed` are filters that are heard whatever is recorded."""
+        """Join the parts; `fixed` are filters that are always subscribed."""
         self._settings, self._pool, self._broker = settings, pool, broker
-        self._alerting, self._sequencing, self._values, self._hands = alerting, sequencing, values, hands
+        self._alerting, self._sequencing, self._values, self._sender = alerting, sequencing, values, sender
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
         self.subscriptions: list[tuple[str, int]] = [(filter_, 1) for filter_ in fixed]
@@ -55,7 +55,7 @@ class Loading:
         self.loaded = False
 
     async def load(self, *, changing: Collection[str] = ()) -> None:
-        """Take alerts and sequences as recorded, subscribe what they read, and look at every alert at once.
+        """Load alerts and sequences, subscribe the tags that they read, and evaluate each alert at once.
 
         Args:
             changing: Devices that gateways are about to change; see `Alerting.load`.
@@ -68,8 +68,8 @@ class Loading:
             recorded = await db.recorded(conn, site)
             await self._sequencing.compare(conn)
         gateways = recorded.gateways.items()
-        self._hands.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
-        self._values.gateways = {path: gateway for path, gateway in self._hands.gateways.items() if gateway}
+        self._sender.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
+        self._values.gateways = {path: gateway for path, gateway in self._sender.gateways.items() if gateway}
         gone = self._alerting.load(configs, stored, held=changing)
         self._sequencing.load(sequences)
         self.loaded = True
@@ -79,34 +79,35 @@ class Loading:
                 await alert_states.delete(conn, site, gone)
             await self._alerting.clear(gone)
         if fresh and self._broker.connected:
-            with contextlib.suppress(NexusError):  # away: it subscribes all of them when it is back
+            with contextlib.suppress(NexusError):  # not connected: the next connect subscribes all of them
                 await self._broker.subscribe(fresh)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tags without a retained value, as others publish them: their newest stored sample is what is known."""
+        """Read the newest stored sample of watched tags without a retained message, as external devices may publish
+        them."""
         asked: set[str] = set()
         while not await wait_for(stop, timeout_s=SILENT_TAG_S):
-            silent = set(self._alerting.unheard())
+            silent = set(self._alerting.unreceived())
             asked &= silent
             fresh = sorted(silent - asked)[:MOST_ASKED]
             if not fresh or not self.loaded or not self._broker.connected:
                 continue
-            await wait_for(stop, timeout_s=SILENT_TAG_S)  # their subscription may be only just on its way
+            await wait_for(stop, timeout_s=SILENT_TAG_S)  # their subscription may not be acknowledged yet
             with contextlib.suppress(NexusError), plain_errors(self._settings):
                 async with self._pool.acquire() as conn:
                     found = await alert_states.last_values(conn, self._settings.site, fresh)
                 asked.update(fresh)
                 for path, facts in found.items():
-                    self._alerting.hear_stored(path, facts)
+                    self._alerting.load_stored(path, facts)
 
     def _want(self) -> list[tuple[str, int]]:
-        """Bring the subscriptions in line; gives those that have to be made now.
+        """Update the subscriptions; returns those to make now.
 
-        A topic that was subscribed before is subscribed again while nothing was heard of it: only that brings its
+        A subscribed topic without a message so far is subscribed again, since only that makes the broker send its
         retained message (MQTT 3.1.1 §3.8.4).
         """
         wanted = [(topic, 1) for topic in sorted({*self._alerting.topics(), *self._values.filters()})]
-        silent = {self._topics.tag(path) for path in self._alerting.unheard()}
+        silent = {self._topics.tag(path) for path in self._alerting.unreceived()}
         before = set(self.subscriptions)
         self.subscriptions[self._fixed :] = wanted
         return [each for each in wanted if each not in before or each[0] in silent]

@@ -1,9 +1,9 @@
-"""Retained messages that must not be there: what was removed stays removed, whatever the broker remembers.
+"""Clears retained messages of removed tags, alerts and gateways that a broker has restored.
 
-A broker that is killed comes back with the state of its last save, and with it come values, alerts and gateways that
-were cleared since. So after every connect, and now and then, control asks for the retained messages of exactly those
-topics that NEXUS once published and nobody declares any more, and clears what it finds. It never reads the live view
-as a whole, and never touches a topic that it does not know: that is somebody else's.
+A killed broker restarts with its last saved state, including values, alerts and gateways that were cleared since. So
+after each connect, and every hour, control requests the retained messages of exactly those topics that NEXUS once
+published and that are no longer declared, and clears them. It never reads the whole live view, and never touches an
+unknown topic, which belongs to another system.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from nexus_cli.wire.topic import Topics
 Publish = Callable[[str, bytes], Awaitable[None]]
 PERIOD_S = 3600.0
 SILENT_S = 35.0
-"""A gateway says that it runs every 10 s. One that is not declared and silent for so long after a connect is gone."""
+"""A gateway publishes its health every 10 s. An undeclared one that is silent for this long after a connect has ended,
+in seconds."""
 RETRY_S = 5.0
 ECHO_S = 20.0
-"""Longest wait for the end of what a broker sends after a subscription."""
+"""Limit for receiving the retained messages after a subscribe, in seconds."""
 SETTLE_S = 0.5
-"""A broker may send retained messages beside the order of its other messages (amqtt does)."""
+"""Extra wait, in seconds: amqtt sends retained messages out of order with other messages."""
 BATCH = 200
 """Topics cleared at once."""
 
@@ -44,19 +45,19 @@ _log = logging.getLogger("nexus.control")
 
 @dataclass(slots=True)
 class Found:
-    """Topics that hold a retained message, and those on which something is published at this moment."""
+    """Topics with a retained message, and topics with a live one."""
 
     retained: set[str] = field(default_factory=set)
     live: set[str] = field(default_factory=set)
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message of the session."""
         if message.payload:
             (self.retained if message.retain else self.live).add(message.topic)
 
 
 class Retained:
-    """Looks for retained messages of what is gone, and clears them.
+    """Finds retained messages of removed resources, and clears them.
 
     Attributes:
         cleared: Messages cleared so far.
@@ -77,11 +78,11 @@ class Retained:
 
         Args:
             settings: Broker and site.
-            pool: Where the declared state is.
-            publish: Publishes a retained message; an empty one clears.
-            quiet: Held while a deployment is carried out: what it declares must not be cleared after its decision.
-            gateway_heard: Monotonic time at which a gateway was heard last, None for never; retained ones don't count.
-            client_id: A fresh one for each session.
+            pool: The database with the declared state.
+            publish: Publishes a retained message; an empty one clears the topic.
+            quiet: Held while a deployment runs: what it declares meanwhile must not be cleared.
+            gateway_heard: Monotonic time of a gateway's last live message; None for never.
+            client_id: Makes a new client id for each session.
             clock: Monotonic time.
         """
         self._settings, self._pool, self._publish, self._quiet = settings, pool, publish, quiet
@@ -93,16 +94,16 @@ class Retained:
         self.cleared = 0
 
     def connected(self) -> None:
-        """The broker accepted us: it may have come back with an older state."""
+        """Call after each connect: the broker may have restored an older state."""
         self._connected_s = self._clock.monotonic_s()
         self._wanted.set()
 
     def look(self) -> None:
-        """Something was removed or came back: look soon."""
+        """Check soon, after something was removed or has returned."""
         self._wanted.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look after every connect, once more when silent gateways have shown that they are gone, and hourly."""
+        """Check after each connect, again after `SILENT_S`, and hourly."""
         wait_s = PERIOD_S
         while not stop.is_set():
             await first_of(stop, self._wanted, timeout_s=wait_s)
@@ -118,10 +119,10 @@ class Retained:
                 wait_s = RETRY_S
 
     async def reconcile(self) -> int:
-        """Look once; gives how many messages were cleared.
+        """Check once; returns the number of cleared messages.
 
         Raises:
-            NexusError: Broker or database is away, or this control does not lead.
+            NexusError: The broker or the database is unreachable, or this control does not lead.
         """
         known = await self._retired()
         found = await self._read([self._topics.tag(path) for path in known.paths], platform=self._filters())
@@ -140,7 +141,7 @@ class Retained:
         return count
 
     async def _clear_paths(self, paths: Sequence[str]) -> int:
-        async with self._quiet:  # what was declared again since is left alone
+        async with self._quiet:  # what was declared again meanwhile is not cleared
             still = await self._retired(among=paths)
             return await self._clear([self._topics.tag(path) for path in still.paths])
 
@@ -193,7 +194,8 @@ class Retained:
         return heard_s is None or self._clock.monotonic_s() - heard_s >= SILENT_S
 
     async def _read(self, topics: Iterable[str], *, platform: Sequence[str]) -> Found:
-        """The retained messages of these topics, in a session of its own: control's main one must not wait for it."""
+        """Read the retained messages of these topics, in a separate session, so that control's main one does not
+        wait."""
         found = Found()
         client = BrokerClient(settings=self._settings, client_id=self._client_id())
         canary, token = self._topics.canary(self._settings.principal), secrets.token_hex(8).encode()
@@ -203,7 +205,7 @@ class Retained:
             async def read() -> None:
                 async for message in messages:
                     if message.topic != canary:
-                        found.hear(message)
+                        found.receive(message)
                     elif message.payload == token:
                         echoed.set()
 

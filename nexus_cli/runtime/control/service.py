@@ -1,4 +1,4 @@
-"""What control does for a caller: reads recorded state, accepts deployments, shows them, keeps the lock. No HTTP here."""
+"""The operations of control's API: read recorded state, accept and show deployments, break the lock. No HTTP here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import Request, check_request, refuse_stale
+from nexus_cli.apply.request import DeploymentRequest, check_request, refuse_stale
 from nexus_cli.apply.run import gateway_digest, plan_of
 from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
@@ -19,7 +19,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.sequences.on_their_way import sequences_running
+from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
     Alert,
@@ -40,13 +40,13 @@ from nexus_cli.wire.control import (
 LONGEST_WAIT_S = 25.0
 
 
-class Office(Protocol):
-    """What a control has while it leads, and a standby has not.
+class LeaderParts(Protocol):
+    """What only a leading control has.
 
     Attributes:
-        pool: Fenced by the term.
-        engine: What carries out deployments.
-        wanted: Set when a deployment waits to be carried out.
+        pool: Refuses writes once the term is over.
+        engine: Executes deployments.
+        wanted: Set when a deployment is waiting.
     """
 
     pool: Pool
@@ -55,22 +55,22 @@ class Office(Protocol):
 
 
 class Service:
-    """The verbs of the API for one site."""
+    """The operations of the API for one site."""
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts; the site is the settings'. `pool` is for reading: what is written needs an `Office`."""
+        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self._stopping = False
         self._stepped = asyncio.Event()
 
     def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
+        """End all waiting requests: control is stopping."""
         self._stopping = True
         self.stepped()
 
     def stepped(self) -> None:
-        """A line was added to a journal: wake whoever waits for one."""
+        """Wake the waiting requests after a new journal line."""
         self._stepped.set()
         self._stepped = asyncio.Event()
 
@@ -81,25 +81,27 @@ class Service:
                 yield conn
 
     async def state(self) -> State:
-        """Digests of everything recorded."""
+        """The digests of all recorded resources."""
         async with self._connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
         return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
-        """Attributes of those that are recorded."""
+        """The attributes of those that are recorded."""
         async with self._connection() as conn:
             return Resources(resources=await db.attributes(conn, self.site, addresses))
 
-    async def deploy(self, office: Office, request: Request, *, who: str, summary: Mapping[str, int]) -> int:
-        """Accept a deployment: see that it fits, take the lock, write it down. Gives its number.
+    async def deploy(
+        self, leader: LeaderParts, request: DeploymentRequest, *, who: str, summary: Mapping[str, int]
+    ) -> int:
+        """Accept a deployment: check it, take the lock, record it. Returns its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A run that
-                begins after this is waited for, or aborted, before anything is recorded.
+            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A sequence that
+                starts afterwards is awaited, or aborted, before anything is recorded.
         """
         async with self._connection() as conn:
             await self._refuse_locked(conn)
@@ -111,8 +113,8 @@ class Service:
         plan = plan_of(request, before=before, digests=digests, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self._settings):
-            async with office.pool.acquire() as conn:
-                # The lock and the deployment that holds it are written together: neither is ever there alone.
+            async with leader.pool.acquire() as conn:
+                # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
                 refuse_stale(request, await db.recorded(conn, self.site))
                 deployment_id, number = await db.begin_deployment(
@@ -125,8 +127,8 @@ class Service:
                     plan=plan,
                 )
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
-        office.engine.adopt(deployment_id, token=token)
-        office.wanted.set()
+        leader.engine.adopt(deployment_id, token=token)
+        leader.wanted.set()
         return number
 
     async def _refuse_locked(self, conn: Connection) -> None:
@@ -152,30 +154,30 @@ class Service:
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
                 return _progress(found, lines)
             try:
-                async with asyncio.timeout(min(left, 1.0)):  # another control may have written it
+                async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
             except TimeoutError:
                 continue
 
     async def deployments(self) -> Deployments:
-        """The newest first."""
+        """The deployments, newest first."""
         async with self._connection() as conn:
             found = await db.deployments(conn, self.site)
         return Deployments(deployments=[_header(each) for each in found])
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
-        """Digests of what a gateway has to run."""
+        """The digests of a gateway's devices."""
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
         return GatewayIndex(deployment=number, digest=gateway_digest(devices), devices=devices)
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
-        """Configurations of a gateway's own devices."""
+        """The configurations of a gateway's devices."""
         async with self._connection() as conn:
             return Devices(devices=dict(await db.attributes_of_gateway(conn, self.site, gateway, paths)))
 
     async def lock(self) -> LockHeld:
-        """Who holds the lock."""
+        """The holder of the lock."""
         async with self._connection() as conn:
             held = await leases.current(conn, self.site)
         return LockHeld(lock=None if held is None else held.public())
@@ -213,13 +215,13 @@ class Service:
         async with self._connection() as conn:
             return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
 
-    async def break_lock(self, office: Office, *, who: str) -> LockBroken:
-        """Take the lock away; the deployment that held it stops before its next step."""
+    async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
+        """Break the lock; its deployment stops before the next step."""
         with plain_errors(self._settings):
-            return await self._break_lock(office, who=who)
+            return await self._break_lock(leader, who=who)
 
-    async def _break_lock(self, office: Office, *, who: str) -> LockBroken:
-        async with office.pool.acquire() as conn:
+    async def _break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
+        async with leader.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
             if held is not None:
                 detail = {"owner": held.owner, "reason": held.reason}

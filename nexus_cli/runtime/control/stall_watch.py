@@ -1,4 +1,4 @@
-"""What must move in control while there is something to do: deployments, notices, who is there, alerts."""
+"""Watches for stalls in control: deployments, notices to gateways, gateway liveness, alerts."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.timing import Timing
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.deployer import Deployer
-from nexus_cli.runtime.control.gateway_liveness import Presence
+from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.configuration import decode_notice
 from nexus_cli.wire.topic import Topics
 
 SPARE_S = 60.0
-"""Beyond the longest wait that a deployment has by itself."""
+"""Extra time on top of the longest regular wait of a deployment, in seconds."""
 NOTICE_S = 75.0
-"""A gateway asks by itself every minute, should it have missed a notice."""
+"""Limit for a notice, in seconds: a gateway that missed it asks control every minute."""
 PRESENCE_S = 20.0
 ALERT_S = 20.0
 
 
-class Notices:
-    """The newest configuration that each gateway was told of, and whether it says that it runs it."""
+class StallNotices:
+    """The newest configuration notice of each gateway, and whether the gateway reports that it runs it."""
 
     def __init__(self, topics: Topics, observations: Observations) -> None:
-        """Remember what is published on the gateways' `config` topics."""
+        """Track the gateways' `config` topics."""
         self._prefix = topics.config("")
         self._seen = observations
         self._told: dict[str, tuple[int, str]] = {}
 
     def published(self, topic: str, payload: bytes) -> None:
-        """Take note of a message that control publishes; what is no notice is passed over."""
+        """Take a message that control publishes; anything but a notice is ignored."""
         if topic.startswith(self._prefix) and payload:
             notice = decode_notice(payload)
             self._told[topic[len(self._prefix) :]] = (notice.deployment, notice.digest)
 
     def activities(self, *, connected: bool) -> dict[str, Activity]:
-        """One for each gateway that was told of something."""
+        """One activity per gateway with a notice."""
         found: dict[str, Activity] = {}
         for gateway, (deployment, digest) in self._told.items():
             health = self._seen.health(gateway)
@@ -55,12 +55,12 @@ def watch(
     *,
     client: BrokerClient,
     deployer: Deployer,
-    presence: Presence,
+    liveness: GatewayLiveness,
     alerting: Alerting,
-    notices: Notices,
+    notices: StallNotices,
     timing: Timing,
 ) -> None:
-    """Have control's parts watched."""
+    """Watch control's parts."""
 
     def look() -> dict[str, Activity]:
         return {
@@ -71,14 +71,14 @@ def watch(
                 problem=f"deployment {deployer.running or 'that waits'} does not go on",
             ),
             "presence": Activity(
-                waits=client.connected and presence.waiting > 0,
-                moved=presence.settled,
+                waits=client.connected and liveness.waiting > 0,
+                moved=liveness.handled,
                 limit_s=PRESENCE_S,
                 problem="it can't be recorded which gateways are away",
             ),
             "alerts": Activity(
                 waits=client.connected and alerting.waiting > 0,
-                moved=alerting.told,
+                moved=alerting.published,
                 limit_s=ALERT_S,
                 problem=f"no alert is published or stored, {alerting.waiting} wait",
             ),

@@ -1,7 +1,7 @@
-"""One term of a control that leads: everything that acts lives here, and ends when the term does.
+"""One term of a leading control: all parts that act, which end with the term.
 
-It is built anew for each term, so that nothing of an earlier one is left in memory. Writes go through a fenced pool,
-publishes through a client with a gate; see `leadership.py`.
+It is built anew for each term, so that no state of an earlier one remains in memory. Writes go through a fenced pool,
+messages through a fenced client; see `leadership.py`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.control import stall_watch as moving
+from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
-from nexus_cli.runtime.control.command_sender import BrokerHands
+from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.deployer import Deployer
-from nexus_cli.runtime.control.gateway_liveness import Presence
-from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
+from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
+from nexus_cli.runtime.control.leadership import LeaderClient, Leadership, read_announcement
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
@@ -53,12 +53,12 @@ _log = logging.getLogger("nexus.control")
 
 
 class Term:
-    """All parts that act, joined.
+    """The parts that act, joined.
 
     Attributes:
-        pool: Fenced by the term.
-        engine: What carries out deployments.
-        wanted: Set when a deployment waits to be carried out.
+        pool: Refuses writes once the term is over.
+        engine: Executes deployments.
+        wanted: Set when a deployment is waiting.
     """
 
     def __init__(
@@ -86,18 +86,36 @@ class Term:
             client_id=client_id(NAME),
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
+        self._health = HealthReporter(
+            client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
+        )
+        self._service = service
+        self._heard_s: dict[str, float] = {}
+        self._away: set[str] = set()
+        """Gateways that were lost or stopped at the last connect, until they publish a live message."""
+        self._due = asyncio.Event()
+        self._connected = False
+        self._loaded = False
+        self._load_again = False
+        self._join_alerts_and_sequences(runs)
+        self._join_liveness()
+        self._join_deployments(timing)
+        self._watch(timing)
+
+    def _join_alerts_and_sequences(self, runs: Runs) -> None:
+        """Build what evaluates live values, and what loads and subscribes for it."""
+        settings, topics, clock = self._settings, self._topics, self._clock
         self._values = LiveValues(topics, clock=clock)
-        self._hands = BrokerHands(self.broker, topics, principal=settings.principal, clock=clock)
-        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
+        self._sender = CommandSender(self.broker, topics, principal=settings.principal, clock=clock)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(
             settings=settings,
             pool=self.pool,
             runs=runs,
-            hands=self._hands,
+            sender=self._sender,
             values=self._values,
-            confirmed=leadership.confirmed,
+            confirmed=self._leadership.confirmed,
             clock=clock,
         )
         self._loading = Loading(
@@ -107,18 +125,27 @@ class Term:
             alerting=self.alerting,
             sequencing=self.sequencing,
             values=self._values,
-            hands=self._hands,
-            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._hands.filter],
+            sender=self._sender,
+            fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._sender.filter],
         )
-        self.presence = Presence(
-            settings=settings,
+
+    def _join_liveness(self) -> None:
+        """Build what tracks the gateways."""
+        self.liveness = GatewayLiveness(
+            settings=self._settings,
             pool=self.pool,
             publish=self._publish,
             ask_again=self._ask_again,
             observations=self.seen,
-            clock=clock,
+            clock=self._clock,
         )
-        self._hands.away = lambda name: name in self.presence.lost or name in self.presence.stopped
+        self._sender.away = lambda name: name in self.liveness.lost or name in self.liveness.stopped
+
+    def _join_deployments(self, timing: Timing) -> None:
+        """Build what executes deployments, and what clears the retained messages of removed resources."""
+        settings = self._settings
+        enterprise, _, name = settings.site.partition("/")
+        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
         self.engine = Engine(
             pool=self.pool,
             site=settings.site,
@@ -127,8 +154,8 @@ class Term:
             rights=self._rights,
             timing=timing,
             on_step=self._stepped,
-            on_recorded=self._settle,
-            may_act=leadership.assert_acting,
+            on_recorded=self._on_recorded,
+            may_act=self._leadership.assert_acting,
             make_way=self.sequencing.make_way,
         )
         self.deployer = Deployer(
@@ -139,9 +166,6 @@ class Term:
             on_recorded=self._ended,
             retry_s=timing.retry_s,
         )
-        self._heard_s: dict[str, float] = {}
-        self._away: set[str] = set()
-        """Gateways that were away at the last connect, until they say something themselves."""
         self.retained = Retained(
             settings=settings,
             pool=self.pool,
@@ -149,27 +173,22 @@ class Term:
             quiet=self.deployer.quiet,
             gateway_heard=self._heard_s.get,
             client_id=lambda: client_id(NAME),
-            clock=clock,
+            clock=self._clock,
         )
-        self._health = HealthReporter(
-            client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
-        )
-        self._service = service
-        self._notices = moving.Notices(topics, self.seen)
-        self.progress = Progress(clock=clock, changed=self._health.changed)
-        moving.watch(
+
+    def _watch(self, timing: Timing) -> None:
+        """Watch the parts for stalls."""
+        self._notices = stall_watch.StallNotices(self._topics, self.seen)
+        self.progress = Progress(clock=self._clock, changed=self._health.changed)
+        stall_watch.watch(
             self.progress,
             client=self.broker,
             deployer=self.deployer,
-            presence=self.presence,
+            liveness=self.liveness,
             alerting=self.alerting,
             notices=self._notices,
             timing=timing,
         )
-        self._due = asyncio.Event()
-        self._connected = False
-        self._loaded = False
-        self._load_again = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Act until stopped, or until the term is over. Downstream opens first and closes last."""
@@ -180,7 +199,7 @@ class Term:
                 self.broker.run(
                     broker_over,
                     subscriptions=self._loading.subscriptions,
-                    on_message=self.hear,
+                    on_message=self.receive,
                     on_connected=self._on_connected,
                 ),
                 name="broker",
@@ -191,7 +210,7 @@ class Term:
                     await first_of(stop, self._leadership.lost)
                     over.set()
                     if self._leadership.lost.is_set():
-                        for part in running:  # a stop is polite; an ended term waits for nobody
+                        for part in running:  # at a stop the parts may finish; an ended term cancels them
                             part.cancel()
                 await self._end()
             finally:
@@ -199,12 +218,12 @@ class Term:
 
     def _parts(self, over: asyncio.Event) -> Mapping[str, Coroutine[object, object, None]]:
         return {
-            "settling": self._settle_what_is_due(over),
+            "settling": self._do_due_work(over),
             "silent tags": self._loading.run(over),
             "deployer": self.deployer.run(over),
             "alerting": self.alerting.run(over),
             "alert record": self.record.run(over),
-            "presence": self.presence.run(over),
+            "presence": self.liveness.run(over),
             "sequences": self.sequencing.run(over),
             "retained": self.retained.run(over),
             "health": self._health.run(over),
@@ -212,7 +231,7 @@ class Term:
         }
 
     async def _end(self) -> None:
-        """What still waits is stored; nothing of an ended term is."""
+        """Store the queued alert changes; those of an ended term are dropped."""
         if not self._leadership.lost.is_set():
             await self.record.drain()
 
@@ -223,8 +242,8 @@ class Term:
             stalled=list(self.progress.stalled.values()),
             broker=BrokerLink(connected=self.broker.connected, reconnects=self.broker.reconnects),
             deployment_running=self.deployer.running,
-            gateways_lost=sorted(self.presence.lost),
-            gateways_stopped=sorted(self.presence.stopped),
+            gateways_lost=sorted(self.liveness.lost),
+            gateways_stopped=sorted(self.liveness.stopped),
             gateways_waiting={
                 name: f"instance {one.instance} at {one.host} (pid {one.pid})"
                 for name, one in self.seen.waiting.items()
@@ -236,32 +255,32 @@ class Term:
         )
 
     def problem(self) -> str:
-        """Why it does not do its work; empty when it does."""
+        """Why it does not work; "" when it does."""
         if self.deployer.problem:
             return self.deployer.problem
         if not self.broker.connected:
             return self.broker.problem.message if self.broker.problem else "connecting to the broker"
         return self.progress.ready()[1] if self._loaded else "reading what is recorded"
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message of the broker."""
         observed, health = self._topics.observed(""), self._topics.health("gateway", "")
         if message.topic.startswith(observed):
-            self.seen.hear(message.topic[len(observed) :], message.payload)
+            self.seen.receive(message.topic[len(observed) :], message.payload)
         elif message.topic.startswith(health):
-            self._hear_gateway(message.topic[len(health) :], message)
+            self._receive_gateway(message.topic[len(health) :], message)
         elif message.topic == self._topics.health(NAME, NAME):
-            self._hear_control(message.payload)
-        elif not self._hands.hear(message.topic, message.payload):
-            self.alerting.hear(message.topic, message.payload)
-            self._values.hear(message.topic, message.payload, retained=message.retain)
+            self._receive_control(message.payload)
+        elif not self._sender.receive(message.topic, message.payload):
+            self.alerting.receive(message.topic, message.payload)
+            self._values.receive(message.topic, message.payload, retained=message.retain)
 
-    def _hear_gateway(self, gateway: str, message: Message) -> None:
+    def _receive_gateway(self, gateway: str, message: Message) -> None:
         if not message.payload:
             return
-        away = gateway in self._away or gateway in self.presence.lost or gateway in self.presence.stopped
+        away = gateway in self._away or gateway in self.liveness.lost or gateway in self.liveness.stopped
         if message.retain and away and b'"running"' in message.payload:
-            return  # a broker that came back with an older state says so; a gateway that is there says it again itself
+            return  # an older state of a restarted broker; a gateway that runs publishes its own
         found = self.seen.hear_health(gateway, message.payload)
         if not message.retain:
             self._away.discard(gateway)
@@ -269,17 +288,14 @@ class Term:
             if found is not None and found.state == "running":
                 self._values.alive(gateway)
         if found is not None:
-            self.presence.hear(gateway, found)
+            self.liveness.receive(gateway, found)
 
-    def _hear_control(self, payload: bytes) -> None:
-        """What is said of control: our own words, a control of a later term, or what the broker says of an old one."""
-        try:
-            said = msgspec.json.decode(payload, type=_Said) if payload else _Said()
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            said = _Said()
-        self._leadership.hear(said.term)
+    def _receive_control(self, payload: bytes) -> None:
+        """A health message of control: its own, one of a control with a later term, or an old last will."""
+        said = read_announcement(payload)
+        self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
-            self._health.changed()  # the last will of a control before us must not be the last word
+            self._health.changed()  # the last will of a previous control must not stay retained
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         await self._leadership.confirmed()
@@ -291,21 +307,22 @@ class Term:
         self._service.stepped()
 
     async def _on_connected(self) -> None:
-        """Wait for nothing here: what has to be said after a connect needs the database, which may be away."""
+        """Only set flags: the work after a connect needs the database, which may be unreachable."""
         self._connected = True
         self._health.changed()
         self.alerting.publish_all()
-        self._away.update(self.presence.lost, self.presence.stopped)
+        self._away.update(self.liveness.lost, self.liveness.stopped)
         for gateway in tuple(self._away):
-            self.presence.lost.discard(gateway)  # the broker may have lost the marks on its tags
-            self.presence.stopped.discard(gateway)
+            self.liveness.lost.discard(gateway)  # the broker may have lost the marks on its tags
+            self.liveness.stopped.discard(gateway)
             found = self.seen.health(gateway)
             if found is not None:
-                self.presence.hear(gateway, found)
+                self.liveness.receive(gateway, found)
         self._due.set()
 
-    async def _settle_what_is_due(self, stop: asyncio.Event) -> None:
-        """Load what is recorded, and say after each connect what a broker may have lost; tried until it is done."""
+    async def _do_due_work(self, stop: asyncio.Event) -> None:
+        """Load the recorded state, and publish after each connect what the broker may have lost; retried until it
+        succeeds."""
         self._due.set()
         while not stop.is_set():
             await first_of(stop, self._due)
@@ -333,11 +350,11 @@ class Term:
         self.alerting.recover(self.record.recover())
         await self._loading.load()
         self.alerting.publish_all()
-        await self._hold_rights()
+        await self._write_grants()
         self._loaded = True
 
     async def _announce(self) -> None:
-        """A broker that lost its state gets the notices again."""
+        """Publish the notices again, since the broker may have lost its state."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         for gateway in state.every_gateway():
@@ -345,14 +362,15 @@ class Term:
             await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
 
     async def _ask_again(self, gateway: str) -> None:
-        """Have a gateway publish every tag once more."""
+        """Request that a gateway publishes all tags again."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         digest = gateway_digest(state.gateway_devices(gateway))
         await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
 
-    async def _hold_rights(self) -> None:
-        """At start: the rights of what is recorded, should the file have gone. A running deployment adds its own."""
+    async def _write_grants(self) -> None:
+        """At the start: write the grants of the recorded state, since the file may be missing. A running deployment
+        adds its own."""
         async with self.pool.acquire() as conn:
             if not await db.recorded_number(conn, self._settings.site):
                 return
@@ -363,12 +381,12 @@ class Term:
         except NexusError as error:
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
-    async def _settle(self, changing: Collection[str]) -> None:
-        """A deployment recorded a new state; the gateways are about to change these devices."""
+    async def _on_recorded(self, changing: Collection[str]) -> None:
+        """A deployment recorded a new state: load it; gateways are about to change these devices."""
         try:
             with plain_errors(self._settings):
                 await self._loading.load(changing=changing)
-        except NexusError as error:  # the deployment goes on; the load is tried again
+        except NexusError as error:  # the deployment continues; the load is retried
             event(_log, error.message, level=logging.WARNING, cause=error.cause)
             self._load_again = True
             self._due.set()
@@ -377,13 +395,6 @@ class Term:
         self.sequencing.way_is_free()
         await self._loading.load()
         self.retained.look()
-
-
-class _Said(msgspec.Struct, frozen=True):
-    """What control reads of a health message about control."""
-
-    state: str = ""
-    term: int = 0
 
 
 __all__ = ["NAME", "Term"]

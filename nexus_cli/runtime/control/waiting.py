@@ -9,7 +9,7 @@ from nexus_cli.runtime.lifecycle import wait_for
 
 
 async def first_of(*events: asyncio.Event, timeout_s: float = float("inf")) -> None:
-    """Wait until one of the events is set, at most so long."""
+    """Wait until one of the events is set, at most `timeout_s`."""
     async with Group() as group:
         one_is_set = asyncio.Event()
 

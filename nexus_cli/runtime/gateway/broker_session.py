@@ -1,4 +1,4 @@
-"""The gateway's session at the broker, and whether this process is the one of its name that works."""
+"""The gateway's session at the broker, and the election of the active instance over it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message, OnMessage
 
 _log = logging.getLogger("nexus.gateway")
 GREET_S = 10.0
-"""How long the first messages of a session may take, in seconds; then the connection is made again."""
+"""How long the first messages of a session may take, in seconds; then the gateway reconnects."""
 TICK_S = 0.1
-"""How often the duty is looked at, in seconds."""
+"""How often the election is evaluated, in seconds."""
 
 
-class Attending:
-    """Runs the session, and follows the duty by what comes over it."""
+class BrokerSession:
+    """Runs the session, and feeds the election with what it receives."""
 
     def __init__(
         self,
-        duty: Duty,
+        election: InstanceElection,
         *,
         client: BrokerClient,
         topic: str,
@@ -38,14 +38,14 @@ class Attending:
         """Join the parts.
 
         Args:
-            duty: What is followed.
+            election: The election.
             client: The session.
-            topic: The gateway's own health topic, where instances notice each other.
-            health: Gives the signs of life.
+            topic: The gateway's own health topic, on which instances detect each other.
+            health: Publishes this instance's health.
             clock: Time.
-            changed: Called when the duty begins or ends.
+            changed: Called when this instance becomes active or stops being it.
         """
-        self._duty, self._client, self._topic = duty, client, topic
+        self._duty, self._client, self._topic = election, client, topic
         self._health, self._clock, self._changed = health, clock, changed
         self._leave = asyncio.Event()
 
@@ -57,7 +57,7 @@ class Attending:
         on_message: OnMessage,
         on_connected: Callable[[], Awaitable[None]],
     ) -> None:
-        """Stay connected until stopped; but leave the broker alone for a while when it lets only one instance in."""
+        """Stay connected until stopped; pause between connects while the broker admits only one of two instances."""
 
         def take(message: Message) -> None:
             if message.topic != self._topic:
@@ -69,7 +69,7 @@ class Attending:
             self._duty.connected()
             try:
                 async with asyncio.timeout(GREET_S):
-                    # On its own: rules of the broker from before this subscription must not cost the others.
+                    # A subscription of its own: broker rules that lack it must not make the rest fail.
                     with contextlib.suppress(NexusError):
                         await self._client.subscribe([(self._topic, 1)])
                     await self._health.say()
@@ -104,7 +104,7 @@ class Attending:
                     await stop.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow the duty until stopped."""
+        """Run the election until stopped."""
         active, said = self._duty.active, ""
         while not stop.is_set():
             if self._duty.tick():
@@ -123,7 +123,7 @@ class Attending:
             await self._clock.sleep(TICK_S)
 
     def _answer(self) -> None:
-        """At once: one that has just started waits only a moment for it."""
+        """Answer at once: an instance that has just started waits only `SETTLE_S` for it."""
         state = "running" if self._duty.active else "waiting"
         with contextlib.suppress(NexusError):
             self._client.post(self._topic, self._health.payload(state), qos=1, retain=self._duty.active)

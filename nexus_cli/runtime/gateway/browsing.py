@@ -88,7 +88,7 @@ class Browsing:
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
         self.steps = self.deferred = 0
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         """Take a message; anything that is no request of ours is ignored, a retained one always."""
         if not message.topic.startswith(self._prefix) or message.retain or len(message.payload) > MOST_BYTES:
             return

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.census import silence, tags_by_quality
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
@@ -115,7 +115,7 @@ def _register_devices(metrics: Metrics, links: Links) -> None:
 
 
 def _register_links(metrics: Metrics, links: Links) -> None:
-    sums: dict[str, tuple[str, Callable[[Running], float]]] = {
+    sums: dict[str, tuple[str, Callable[[DeviceRuntime], float]]] = {
         "nexus_link_cycles": ("Poll cycles begun.", lambda one: one.counters.cycles),
         "nexus_link_missed_cycles": (
             "Cycles skipped because the one before was late.",
@@ -129,7 +129,7 @@ def _register_links(metrics: Metrics, links: Links) -> None:
     }
     for name, (text, of) in sums.items():
 
-        def read(of: Callable[[Running], float] = of) -> dict[tuple[str, ...], float]:
+        def read(of: Callable[[DeviceRuntime], float] = of) -> dict[tuple[str, ...], float]:
             return {
                 (link,): sum(of(device) for device in one.devices.values()) for link, one in links.supervisors.items()
             }

@@ -1,4 +1,4 @@
-"""A gateway follows its configuration: from its local copy at the start, then from control; and only while it is on duty."""
+"""Keeps a gateway's devices as configured: from the local copy at the start, then from control, while it is active."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
@@ -25,15 +25,15 @@ from nexus_cli.wire.client import BrokerClient
 
 _log = logging.getLogger("nexus.gateway")
 ASK_AGAIN_S = 60.0
-"""How often control is asked although no notice came (a retained notice can be lost with the broker's state)."""
+"""How often control is asked without a notice, in seconds (a retained notice can be lost with the broker's state)."""
 
 
-class Following:
-    """Runs the devices that control says, and answers what runs.
+class ConfigurationFollower:
+    """Runs the devices that control assigns, and publishes what runs (`observed`).
 
     Attributes:
-        problem: Why control could not be asked; None when it could.
-        observed: The last answer, b"" before the first.
+        problem: Why control can't be reached; None when it can.
+        observed: The last published payload, b"" before the first.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class Following:
         topic: str,
         clock: Clock,
         instance: str,
-        duty: Duty,
+        election: InstanceElection,
         absence: Absence,
         links: Links,
         commands: Commands,
         changed: Callable[[], None],
     ) -> None:
-        """Join the parts; answers go to `topic`, and `changed` is called when health has something new."""
+        """Join the parts; `observed` is published on `topic`, and `changed` is called when health has changed."""
         self.problem: NexusError | None = None
         self.observed = b""
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
-        self._duty, self._absence, self._links, self._commands = duty, absence, links, commands
+        self._duty, self._absence, self._links, self._commands = election, absence, links, commands
         self._changed = changed
         self._notice = asyncio.Event()
 
     def notice(self) -> None:
-        """Look again now: at control, and whether this process is on duty."""
+        """Check now whether the configuration has changed and whether this instance is active."""
         self._notice.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow until stopped."""
+        """Run until stopped."""
         backoff = Backoff(first_s=0.5, cap_s=30.0)
         at_work = first = False
         async with Group() as verifying:
@@ -92,7 +92,7 @@ class Following:
                 await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
 
     async def greet(self) -> None:
-        """Answer once more, after a connect. Raises NexusError."""
+        """Publish `observed` again, after a connect. Raises NexusError."""
         if self.observed and self._duty.active:
             await self._client.publish(self._topic, self.observed, retain=True)
 
@@ -106,7 +106,7 @@ class Following:
             event(_log, "started from the local copy", deployment=number, failed=len(failed))
 
     def _release(self) -> None:
-        """Another instance is at work: read nothing, write nothing, show nothing."""
+        """Another instance is active: stop all reads, writes and live values."""
         self._links.apply({})
         self._commands.configured([])
 
@@ -146,7 +146,7 @@ class Following:
         self,
         difference: Difference,
         failed: dict[str, str],
-        devices: Iterable[Running],
+        devices: Iterable[DeviceRuntime],
         deployment: int,
         stop: asyncio.Event,
     ) -> None:
@@ -155,7 +155,7 @@ class Following:
         while not settled(changed) and self._clock.monotonic_s() < until_s and not stop.is_set():
             await self._clock.sleep(0.1)
         if deployment == self._configuration.deployment and self._duty.active:
-            self._changed()  # health names the devices that turned out to be silent
+            self._changed()  # health names the devices that give no value
             await self._observe(difference, failed, verification=verify(changed))
 
     async def _observe(

@@ -1,21 +1,22 @@
-"""The gateway: joins configuration, links, outbox, publisher and live view, and ends them in the order of the flow."""
+"""The gateway: joins configuration, links, outbox, publisher and live view, and stops them in the order of the data
+flow."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.clock import RisingTime, SystemClock
-from nexus_cli.runtime.gateway import stall_watch as moving
-from nexus_cli.runtime.gateway.broker_session import Attending
+from nexus_cli.runtime.gateway import stall_watch
+from nexus_cli.runtime.gateway.broker_session import BrokerSession
 from nexus_cli.runtime.gateway.browsing import Browsing
-from nexus_cli.runtime.gateway.canary import Canary
 from nexus_cli.runtime.gateway.commands.admission import Clocks
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.commands.journal import Journal
@@ -25,13 +26,14 @@ from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.census import tags_by_quality
 from nexus_cli.runtime.gateway.facts import facts_of
 from nexus_cli.runtime.gateway.field.links import Links
-from nexus_cli.runtime.gateway.following import Following
-from nexus_cli.runtime.gateway.instance import Duty, Identity
+from nexus_cli.runtime.gateway.following import ConfigurationFollower
+from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.mark import Marking, load_mark, past_of, sign
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
@@ -47,7 +49,7 @@ from nexus_cli.wire.topic import Topics
 _log = logging.getLogger("nexus.gateway")
 ROLE = "gateway"
 DRAIN_S = 3.0
-"""How long a stop waits for receipts, in seconds; what is left stays on disk."""
+"""How long a stop waits for receipts, in seconds; frames without one stay on disk."""
 
 
 async def run_gateway(
@@ -69,7 +71,7 @@ async def run_gateway(
         stop: Instead of signals (tests).
         drivers: Driver by protocol.
         limits: Bounds of the outbox.
-        started: Called with the gateway once its parts exist.
+        started: Called with the gateway once it is built.
 
     Raises:
         NexusError: NX6002 bad broker address, NX6003 health port taken, NX6014 the disk log can't be used.
@@ -85,23 +87,39 @@ async def run_gateway(
         await gateway.run(stop)
 
 
+PARTS = ("mark", "outbox", "publisher", "live", "health", "client", "commands")
+"""The parts that are stopped one after another."""
+
+
+class _Started(NamedTuple):
+    """The running parts of a gateway: the events that stop them, and their tasks by name."""
+
+    ends: Mapping[str, asyncio.Event]
+    running: Mapping[str, asyncio.Task[None]]
+
+    async def end(self, part: str) -> None:
+        """Stop a part and wait for its task."""
+        self.ends[part].set()
+        await self.running[part]
+
+
 class Gateway:
     """One gateway process.
 
     Attributes:
         metrics: For Prometheus.
-        clock, outbox, live, publisher, configuration, following, absence, commands, canary: Its parts.
+        clock, outbox, live, publisher, configuration, following, absence, commands, publish_check: Its parts.
         links: The supervisors, while it runs.
         identity: This process.
-        duty: Whether it is the one of this name that works.
+        election: Whether this instance is the active one of its name.
     """
 
     links: Links
     publisher: Publisher
     commands: Commands
-    following: Following
+    following: ConfigurationFollower
     absence: Absence
-    _attending: Attending
+    _broker_session: BrokerSession
     timekeeping: Timekeeping
 
     def __init__(
@@ -123,7 +141,7 @@ class Gateway:
         self._topics = Topics(enterprise, site)
         self.clock = SystemClock(trust=settings.clock_synchronised)
         self.identity = Identity.new()
-        self.duty = Duty(self.identity, name=name, own=(), term=0, clock=self.clock)
+        self.election = InstanceElection(self.identity, name=name, own=(), term=0, clock=self.clock)
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
@@ -135,7 +153,7 @@ class Gateway:
         )
         self.live = LiveView(self._client, clock=self.clock, rate_per_s=settings.live_rate_per_s)
         self._browsing = Browsing(self._client, topics=topics, gateway=name, clock=self.clock, owner=self)
-        self.canary = Canary(self._client, topic=topics.canary(settings.principal), changed=self._changed)
+        self.publish_check = PublishCheck(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
             client=self._client,
             topic=topics.health(ROLE, name),
@@ -143,106 +161,124 @@ class Gateway:
             name=name,
             clock=self.clock,
             details=self.facts,
-            waiting=lambda: not self.duty.active,
+            waiting=lambda: not self.election.active,
         )
         self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=self._changed)
         self.http_port = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until stopped, then end against the flow: links, outbox, publisher, health, client."""
+        """Run until stopped, then stop the parts in the order of the data flow. Raises NexusError."""
         marking = self._open()
-        time = RisingTime(self.clock)
+        pipeline = self._pipeline()
+        journal = Journal(self._settings.home / "commands" / self._name)
+        journal.open(now_us=self.clock.now_us(), lost_us=self._lost_us)
+        async with tasks(f"gateway {self._name}") as group, tasks("links") as link_group:
+            self._join(link_group, journal, pipeline)
+            self._observe(pipeline)
+            async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
+                self.http_port = port
+                running = self._start(group, marking, stop)
+                await stop.wait()
+                await self._stop(running, marking)
+        journal.close()
+
+    def _pipeline(self) -> Pipeline:
+        """Build the parts between the links and the broker."""
         self.publisher = Publisher(self.outbox, self._client, clock=self.clock, gate=self.live.gate)
         pipeline = Pipeline(
             topics=self._topics,
             gateway=self._name,
             outbox=self.outbox,
             live=self.live,
-            time=time,
+            time=RisingTime(self.clock),
             absence=self.absence,
         )
         self.outbox.aftermath.on_over(pipeline.restate)
         seen = self._settings.home / "gateway" / "clock-synchronised"
         self.timekeeping = Timekeeping(self.clock, pipeline, metrics=self.metrics, seen=seen, changed=self._changed)
-        parts = ("mark", "outbox", "publisher", "live", "health", "client", "commands")
-        ends = {part: asyncio.Event() for part in parts}
-        journal = Journal(self._settings.home / "commands" / self._name)
-        journal.open(now_us=self.clock.now_us(), lost_us=self._lost_us)
-        async with tasks(f"gateway {self._name}") as group, tasks("links") as link_group:
-            self.links = Links(
-                link_group,
-                drivers=self._drivers,
-                kinds=registry.kinds(),
-                home=str(self._settings.home),
-                clock=self.clock,
-                pipeline=pipeline,
-                changed=self._changed,
-            )
-            self.commands = self._commands(journal, pipeline)
-            self.following = self._following()
-            self._attending = Attending(
-                self.duty,
-                client=self._client,
-                topic=self._topics.health(ROLE, self._name),
-                health=self._health,
-                clock=self.clock,
-                changed=self.following.notice,
-            )
-            register(
-                self.metrics,
-                links=self.links,
-                outbox=self.outbox,
-                publisher=self.publisher,
-                live=self.live,
-                pipeline=pipeline,
-                commands=self.commands,
-                absence=self.absence,
-            )
-            moving.watch(
-                self.progress,
-                client=self._client,
-                outbox=self.outbox,
-                publisher=self.publisher,
-                live=self.live,
-                links=self.links,
-                commands=self.commands,
-            )
-            async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
-                self.http_port = port
-                disk = group.create_task(self.outbox.run(ends["outbox"]), name="outbox")
-                marked = group.create_task(marking.run(ends["mark"]), name="mark")
-                group.create_task(self.publisher.run(ends["publisher"]), name="publisher")
-                group.create_task(self.live.run(ends["live"]), name="live")
-                reporting = group.create_task(self._health.run(ends["health"]), name="health")
-                group.create_task(self.canary.run(ends["client"]), name="canary")
-                group.create_task(self._broker(ends["client"]), name="broker")
-                group.create_task(self._attending.run(ends["client"]), name="duty")
-                group.create_task(self.progress.run(stop), name="progress")
-                group.create_task(self._browsing.run(ends["client"]), name="browsing")
-                group.create_task(self.timekeeping.run(stop), name="timekeeping")
-                commanding = group.create_task(self.commands.run(ends["commands"]), name="commands")
-                configuring = group.create_task(self.following.run(stop), name="configuration")
-                await stop.wait()
-                await configuring
-                ends["commands"].set()
-                await commanding
-                await self.links.close()
-                ends["mark"].set()
-                await marked
-                ends["outbox"].set()
-                await disk
-                await marking.close()
-                await self.publisher.drain(deadline_s=DRAIN_S)
-                ends["publisher"].set()
-                await self.live.finish(deadline_s=1.0)
-                ends["live"].set()
-                ends["health"].set()
-                await reporting
-                ends["client"].set()
-        journal.close()
+        return pipeline
+
+    def _join(self, link_group: asyncio.TaskGroup, journal: Journal, pipeline: Pipeline) -> None:
+        """Build the links and the parts that use them."""
+        self.links = Links(
+            link_group,
+            drivers=self._drivers,
+            kinds=registry.kinds(),
+            home=str(self._settings.home),
+            clock=self.clock,
+            pipeline=pipeline,
+            changed=self._changed,
+        )
+        self.commands = self._commands(journal, pipeline)
+        self.following = self._following()
+        self._broker_session = BrokerSession(
+            self.election,
+            client=self._client,
+            topic=self._topics.health(ROLE, self._name),
+            health=self._health,
+            clock=self.clock,
+            changed=self.following.notice,
+        )
+
+    def _observe(self, pipeline: Pipeline) -> None:
+        """Register the parts' counters, and watch them for stalls."""
+        register(
+            self.metrics,
+            links=self.links,
+            outbox=self.outbox,
+            publisher=self.publisher,
+            live=self.live,
+            pipeline=pipeline,
+            commands=self.commands,
+            absence=self.absence,
+        )
+        stall_watch.watch(
+            self.progress,
+            client=self._client,
+            outbox=self.outbox,
+            publisher=self.publisher,
+            live=self.live,
+            links=self.links,
+            commands=self.commands,
+        )
+
+    def _start(self, group: asyncio.TaskGroup, marking: Marking, stop: asyncio.Event) -> _Started:
+        """Start the tasks of all parts."""
+        ends = {part: asyncio.Event() for part in PARTS}
+        running = {
+            "outbox": self.outbox.run(ends["outbox"]),
+            "mark": marking.run(ends["mark"]),
+            "publisher": self.publisher.run(ends["publisher"]),
+            "live": self.live.run(ends["live"]),
+            "health": self._health.run(ends["health"]),
+            "canary": self.publish_check.run(ends["client"]),
+            "broker": self._broker(ends["client"]),
+            "election": self._broker_session.run(ends["client"]),
+            "progress": self.progress.run(stop),
+            "browsing": self._browsing.run(ends["client"]),
+            "timekeeping": self.timekeeping.run(stop),
+            "commands": self.commands.run(ends["commands"]),
+            "configuration": self.following.run(stop),
+        }
+        return _Started(ends, {name: group.create_task(part, name=name) for name, part in running.items()})
+
+    async def _stop(self, started: _Started, marking: Marking) -> None:
+        """Stop the parts in the order of the data flow, so that each one's output is still handled by the next."""
+        await started.running["configuration"]
+        await started.end("commands")
+        await self.links.close()
+        await started.end("mark")
+        await started.end("outbox")
+        await marking.close()  # once everything is durable: nothing of this run is missing then
+        await self.publisher.drain(deadline_s=DRAIN_S)
+        started.ends["publisher"].set()
+        await self.live.finish(deadline_s=1.0)
+        started.ends["live"].set()
+        await started.end("health")  # before the client disconnects: it publishes `stopping`
+        started.ends["client"].set()
 
     def _open(self) -> Marking:
-        """Open the disk log, and learn how the process before this one ended. Raises NexusError."""
+        """Open the disk log, and find out how the previous process ended. Raises NexusError."""
         opened = self.outbox.open()
         self._lost_us = opened.lost_us
         self.clock.raise_to(self.outbox.last_time_us)
@@ -254,7 +290,7 @@ class Gateway:
         past = past_of(mark, opened, self.outbox, gateway=self._name, topics=self._topics, paths=paths)
         if past is not None:
             self.absence.resume(past)
-        self.duty = Duty(
+        self.election = InstanceElection(
             self.identity,
             name=self._name,
             own=mark.instances if mark is not None else (),
@@ -267,18 +303,18 @@ class Gateway:
             absence=self.absence,
             clock=self.clock,
             instances=sign(folder, mark, self.identity.instance, since_us=self.absence.since_us),
-            duty=self.duty,
+            election=self.election,
         )
 
-    def _following(self) -> Following:
-        return Following(
+    def _following(self) -> ConfigurationFollower:
+        return ConfigurationFollower(
             self.configuration,
             self._source,
             client=self._client,
             topic=self._topics.observed(self._name),
             clock=self.clock,
             instance=self.identity.instance,
-            duty=self.duty,
+            election=self.election,
             absence=self.absence,
             links=self.links,
             commands=self.commands,
@@ -286,7 +322,7 @@ class Gateway:
         )
 
     def _commands(self, journal: Journal, pipeline: Pipeline) -> Commands:
-        """Commands have an MQTT session of their own, and it starts clean."""
+        """Build the commands, with their own MQTT session, which starts clean."""
         return Commands(
             gateway=self._name,
             topics=self._topics,
@@ -300,42 +336,45 @@ class Gateway:
         )
 
     def ready(self) -> tuple[bool, str]:
-        """True when it is on duty, the broker is there, the disk takes frames and a configuration runs."""
-        if not self.duty.active and self.duty.other is not None:
-            return False, self.duty.why
+        """True when it is active, the broker is connected, the disk accepts frames and a configuration runs; else why
+        not."""
+        if not self.election.active and self.election.other is not None:
+            return False, self.election.why
         if not self._client.connected:
             return False, self._client.problem.message if self._client.problem else "connecting to the broker"
         if self.outbox.failing:
             return False, f"the disk log can't be written: {self.outbox.failing}"
-        if not self.duty.active:
-            return False, self.duty.why
+        if not self.election.active:
+            return False, self.election.why
         if not self.configuration.deployment and self.following.problem is not None:
             return False, self.following.problem.message
-        if self.canary.silent:
+        if self.publish_check.silent:
             return False, "the broker drops what this gateway publishes (NX6012)"
         return self.progress.ready()
 
     def status(self) -> GatewayHealth:
-        """Everything worth seeing."""
+        """The document of `/status`."""
         ready, detail = self.ready()
-        tags = tags_by_quality(self.links.devices())  # each tag is looked at: for who asks, not in every health message
+        tags = tags_by_quality(
+            self.links.devices()
+        )  # visits every tag, so it is in `/status` and not in each health message
         return msgspec.structs.replace(self.facts(), role=ROLE, name=self._name, ready=ready, detail=detail, tags=tags)
 
     def facts(self) -> GatewayHealth:
-        """The gateway's part of its health."""
+        """The gateway's part of the health document."""
         return facts_of(self)
 
     async def _broker(self, stop: asyncio.Event) -> None:
         topics = self._topics
         own = (topics.committed(self._name), topics.config(self._name), topics.browse(self._name, "+"))
-        await self._attending.session(
+        await self._broker_session.session(
             stop,
             subscriptions=[(one, 1) for one in (*own, topics.canary(self._settings.principal))],
-            on_message=self._hear,
+            on_message=self._receive,
             on_connected=self._connected,
         )
 
-    def _hear(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         topics = self._topics
         if message.topic == topics.committed(self._name):
             if message.payload and not self.publisher.receipt(message.payload):
@@ -344,14 +383,14 @@ class Gateway:
             self.following.notice()
             self.live.noticed(message.payload)
         elif message.topic == topics.canary(self._settings.principal):
-            self.canary.heard(message.payload)
-        elif self.duty.active:
-            self._browsing.hear(message)
+            self.publish_check.receive(message.payload)
+        elif self.election.active:
+            self._browsing.receive(message)
 
     async def _connected(self) -> None:
         self.live.again()
         self.publisher.reconnected()
-        self.canary.send()
+        self.publish_check.send()
         await self.following.greet()
 
     def _changed(self) -> None:

@@ -1,13 +1,13 @@
-"""Which of several processes under one gateway's name does its work: one at a time, found out over the broker.
+"""Which of several processes under one gateway's name is active: one at a time, decided over the broker.
 
-Each process is an *instance* with a ULID. It subscribes to the health topic of its own name. A message of another
-instance that comes live (not retained) is proof that it is alive; a retained one proves nothing, so it is challenged: a
-process that is at work answers a `waiting` message at once with its own health.
+Each process is an *instance* with a ULID. It subscribes to the health topic of its own name. A live message (not
+retained) of another instance proves that this one runs; a retained one proves nothing, so it is challenged: an active
+process answers a `waiting` message at once with its own health.
 
-The one at work stays at work. One that starts and finds another alive waits: it reads nothing, and takes over when the
-other one stops, is lost (its last will) or stays silent. The moment of taking over is its *term*. A process that was cut
-off and comes back to find a higher term was replaced meanwhile: it waits in turn. With equal terms (two that started
-while the broker was away) the older one stays. Pure: it is given the messages, and the time by its clock.
+The active one stays active. One that starts and finds another running waits: it reads nothing, and takes over when the
+other one stops, is lost (its last will) or is silent. The moment of taking over is its *term*. A process that was cut
+off and returns to find a higher term was replaced meanwhile: it waits. With equal terms (two that started while the
+broker was unreachable) the older one stays active. Pure: it takes messages as input, and the time from its clock.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from nexus_cli.runtime.clock import Clock
 START_S = 2.0
 """How long a process that can't reach the broker waits before it begins to read, in seconds."""
 ECHO_S = 3.0
-"""How long its own message may take to come back, in seconds; it comes behind everything retained."""
+"""How long its own message may take to come back, in seconds; the broker sends it after everything retained."""
 SETTLE_S = 0.2
-"""How long after its own message one that works may answer it, in seconds, before this process begins."""
+"""How long after its own message an active instance may answer, in seconds, before this process becomes active."""
 CLAIM_S = 3.0
-"""How long another one has for its answer, in seconds."""
+"""How long a challenged instance has to answer, in seconds."""
 SILENCE_S = 25.0
-"""After this time without a message, two and a half periods of health, the other one is challenged, in seconds."""
+"""After this time without a message (2.5 health periods) the other instance is challenged, in seconds."""
 KICK_S, PAUSE_S = 5.0, 30.0
-"""A connection that ends this soon, twice, while another has the name: the broker lets one of the two in. The one that
-waits leaves it alone for the pause, in seconds."""
+"""Two connections that end this soon, while another instance has the name, mean that the broker admits only one of the
+two: the waiting instance then pauses before it connects again. Both in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Identity:
 
 
 class Other(msgspec.Struct, frozen=True):
-    """What the health of another process says of it."""
+    """Another instance, as its health describes it."""
 
     state: str = ""
     instance: str = ""
@@ -69,7 +69,7 @@ class Other(msgspec.Struct, frozen=True):
 
 
 class State(StrEnum):
-    """Whether this process does the gateway's work."""
+    """Whether this process is the active one."""
 
     CHECKING = "checking"
     ACTIVE = "active"
@@ -79,25 +79,26 @@ class State(StrEnum):
 _decoder = msgspec.json.Decoder(Other)
 
 
-class Duty:
-    """Decides whether this process is the one at work.
+class InstanceElection:
+    """Decides whether this process is the active instance.
 
     Attributes:
         state: See `State`.
         term: When the name was last taken over from another instance, µs since 1970 UTC; 0 when it never was.
-        foreign: Another instance was at work since the record of this one ended: it can't account for that time.
-        other: The last other instance that was noticed in this state.
-        pause_s: How long to stay away from the broker before the next connect, in seconds.
+        foreign: Another instance was active since the record of this one ended, which therefore can't account for that
+            time.
+        other: The last other instance seen in this state.
+        pause_s: How long to wait before the next connect, in seconds.
     """
 
     def __init__(self, me: Identity, *, name: str, own: Collection[str], term: int, clock: Clock) -> None:
-        """Start, without knowing of any other.
+        """Start without a known other instance.
 
         Args:
             me: This process.
             name: The gateway's name, for messages.
-            own: The instances that used this disk log before: they have ended, or the log would be locked.
-            term: Of the last of them.
+            own: The instances that used this disk log before: they have ended, since the log would be locked.
+            term: The term of the last of them.
             clock: Time.
         """
         self.state = State.CHECKING
@@ -114,12 +115,12 @@ class Duty:
 
     @property
     def active(self) -> bool:
-        """True while this process does the work."""
+        """True while this process is active."""
         return self.state is State.ACTIVE
 
     @property
     def why(self) -> str:
-        """Why it does not; "" when it does."""
+        """Why it is not active; "" when it is."""
         if self.active:
             return ""
         other = self.other or self._rival
@@ -131,7 +132,8 @@ class Duty:
         return f"another instance {name} of gateway {self._name} {verb}{where}; this one waits and reads nothing"
 
     def connected(self) -> None:
-        """The broker is there. Send a sign of life (`running` or `waiting`) now: others answer it."""
+        """Call after each connect. The health (`running` or `waiting`) has to be sent now: other instances answer
+        it."""
         self._online = True
         self._connected_s = self._clock.monotonic_s()
         self.pause_s = 0.0
@@ -149,13 +151,13 @@ class Duty:
             self._kicks, self.pause_s = 0, PAUSE_S
 
     def message(self, payload: bytes, *, retained: bool) -> bool:
-        """Take a message of the gateway's own health topic; True when a sign of life has to be sent at once."""
+        """Take a message of the gateway's own health topic; True when health has to be sent at once."""
         try:
             other = _decoder.decode(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
         if other.instance == self._me.instance:
-            # What the broker kept comes before our own message, and who works answers it at once: there is nobody else.
+            # Retained messages come before our own, and an active instance answers at once: so there is none.
             if self.state is State.CHECKING and self._rival is None and not retained:
                 self._until_s = min(self._until_s, self._clock.monotonic_s() + SETTLE_S)
             return False
@@ -167,7 +169,7 @@ class Duty:
         return False
 
     def tick(self) -> bool:
-        """Call several times a second; True when a sign of life has to be sent at once."""
+        """Call several times a second; True when health has to be sent at once."""
         now_s = self._clock.monotonic_s()
         if self.state is State.WAITING:
             if not self._online or now_s - self._heard_s <= SILENCE_S:
@@ -179,7 +181,7 @@ class Duty:
         if self.state is State.ACTIVE:
             if self._rival is None:
                 return False
-            # It did not answer, so it is gone; its term must not outlive it.
+            # It did not answer, so it has ended; ours must be above its term, should it return.
             self.term, self._rival = self._higher(self._rival), None
             return True
         if self._rival is not None:
@@ -193,7 +195,7 @@ class Duty:
         elif other.instance in self._own:
             self.term = max(self.term, other.term)
         elif other.state == "waiting":
-            if other.instance < self._me.instance:  # both want to take over: the older one has the first turn
+            if other.instance < self._me.instance:  # both want to take over: the older one goes first
                 self._until_s = max(self._until_s, self._clock.monotonic_s() + 2 * CLAIM_S)
         else:
             self._claim(other)
@@ -210,7 +212,7 @@ class Duty:
 
     def _at_work(self, other: Other, *, retained: bool) -> bool:
         if other.state != "running":
-            # One that waits asks whether we are here; the last will of one that is gone lies over our own health.
+            # A waiting instance challenges us, or the last will of an ended one has replaced our health.
             if other.state == "waiting":
                 self.other = other
             return True
@@ -225,7 +227,7 @@ class Duty:
         return True
 
     def _claim(self, rival: Other | None) -> None:
-        """Want to take over from another one, which may yet answer."""
+        """Announce the take-over from another instance, which may still answer."""
         self.state, self._rival = State.CHECKING, rival
         self._until_s = self._clock.monotonic_s() + CLAIM_S
 
@@ -241,4 +243,4 @@ class Duty:
         return max(self._clock.now_us(), self.term + 1, rival.term + 1)
 
 
-__all__ = ["Duty", "Identity", "Other", "State"]
+__all__ = ["Identity", "InstanceElection", "Other", "State"]

@@ -1,4 +1,4 @@
-"""The live view: the newest value of every tag on its topic, retained. Never a backlog: older values are conflated.
+"""The live view: the newest value of each tag, retained on its topic. There is no backlog: older values are conflated.
 
 See docs/decisions/0011.
 """
@@ -22,15 +22,15 @@ from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason, Value
 
 MOST_IN_FLIGHT = 300
-"""Messages without acknowledgement, frames included, above which the live view waits."""
+"""Unacknowledged messages, frames included, above which the live view waits."""
 SLICE_S = 0.02
 IDLE_S = 0.5
 REFUSED_PAUSE_S = 300.0
-"""A topic whose messages end the connection, whatever their size, is left alone for this long."""
+"""How long a topic is not published whose messages end the connection whatever their size, in seconds."""
 
 
-class Lane:
-    """Tags that wait for their turn, and how many of them may go now.
+class LiveQueue:
+    """Tags to publish, and how many of them may be published now.
 
     Attributes:
         dirty: State by topic, in the order of first change.
@@ -43,24 +43,24 @@ class Lane:
         self.allowance = 0.0
 
     def refill(self, messages: float, *, most: float) -> float:
-        """Allow more; gives what was too much to keep, for the other lane."""
+        """Add to the allowance; returns what exceeds `most`, for the other queue."""
         total = self.allowance + messages
         self.allowance = min(most, total)
         return total - self.allowance
 
 
 class LiveView:
-    """Remembers the newest value per topic and publishes what changed, in the order of first change.
+    """Publishes the newest value of each changed topic, in the order of first change.
 
-    What a device reports by itself has a lane of its own beside what is polled: half of the rate is kept for each, and
-    what one does not need the other has. So an event does not wait behind a backlog of polled values, nor they
-    behind a device that reports without end.
+    Reported and polled values have separate queues: each gets half of the rate, and what one does not need the other
+        may use. So an event does not wait behind a backlog of polled values, nor polled values behind a device that
+        reports continuously.
 
     Attributes:
-        published: Messages handed to the broker.
+        published: Messages passed to the broker.
         conflated: Values that a newer one replaced before they were published.
-        too_large: Values published as BAD `too_large`, because their message would not pass.
-        gate: The way to the broker; the publisher of the record shares it.
+        too_large: Values published as BAD `too_large`, because the broker does not accept messages of their size.
+        gate: The window of messages to the broker, shared with the publisher of the record.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class LiveView:
         self._clock = clock
         self._rate_per_s = rate_per_s
         self._known: dict[str, TagState] = {}
-        self._reported, self._polled = Lane(), Lane()
+        self._reported, self._polled = LiveQueue(), LiveQueue()
         self._wake = asyncio.Event()
 
     @property
@@ -90,8 +90,8 @@ class LiveView:
         return len(self._reported.dirty) + len(self._polled.dirty)
 
     def put(self, states: Iterable[TagState]) -> None:
-        """Take note that tags have a new sample. Their state holds it, and is read when their turn comes, so that a
-        conflated value is never encoded."""
+        """Queue tags that have a new sample. The value is read from their state when it is published, so a conflated
+        value is never encoded."""
         reported, polled = self._reported.dirty, self._polled.dirty
         wake = not reported and not polled
         for state in states:
@@ -108,7 +108,7 @@ class LiveView:
             self._wake.set()
 
     def forget(self, topic: str) -> None:
-        """The tag is gone from here: nothing more is published for it."""
+        """Stop publishing a tag that has been removed."""
         self._known.pop(topic, None)
         self._refused.pop(topic, None)
         self._most_bytes.pop(topic, None)
@@ -116,17 +116,18 @@ class LiveView:
         self._polled.dirty.pop(topic, None)
 
     def again(self) -> None:
-        """The broker is there (again), perhaps with its state lost: every tag is published again."""
+        """After a connect: publish every tag again, since the broker may have lost its state."""
         for topic, state in self._known.items():
-            lane = self._polled if state.config.mode == "poll" else self._reported
-            lane.dirty.setdefault(topic, state)
+            queue = self._polled if state.config.mode == "poll" else self._reported
+            queue.dirty.setdefault(topic, state)
         self._wake.set()
 
     def noticed(self, notice: bytes) -> None:
-        """A configuration notice: with `again` every tag is published once more, as control marked them meanwhile."""
+        """A configuration notice: with `again` every tag is published again, since control has marked them BAD
+        meanwhile."""
         with contextlib.suppress(ValueError):
-            told = orjson.loads(notice)
-            if isinstance(told, dict) and told.get("again") is True:
+            fields = orjson.loads(notice)
+            if isinstance(fields, dict) and fields.get("again") is True:
                 self.again()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -142,14 +143,14 @@ class LiveView:
             elif self.gate.connected:
                 self._publish_some(self._reported)
                 self._publish_some(self._polled)
-            # With a backlog the next slice; a reported value that finds its lane empty wakes us before.
+            # With a backlog: the next slice. A reported value that finds its queue empty wakes this task earlier.
             pause_s = SLICE_S if self.waiting and self.gate.connected else IDLE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
     async def finish(self, *, deadline_s: float) -> None:
-        """Publish what waits, at most so long (at a stop, while the client is still connected)."""
+        """Publish what is queued, for at most `deadline_s` seconds (at a stop, while the client is still connected)."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 while self.waiting and self.gate.connected:
@@ -165,22 +166,22 @@ class LiveView:
         spare = self._polled.refill(half + spare, most=most)
         self._reported.refill(spare, most=most)
 
-    def _publish_some(self, lane: Lane) -> None:
+    def _publish_some(self, queue: LiveQueue) -> None:
         if self.gate.careful:
             return
-        while lane.dirty and lane.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
-            topic = next(iter(lane.dirty))
+        while queue.dirty and queue.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
+            topic = next(iter(queue.dirty))
             if not self._refused or not self._is_refused(topic):
                 try:
-                    self.gate.post(topic, topic, self._payload(lane.dirty[topic]), retain=True)
+                    self.gate.post(topic, topic, self._payload(queue.dirty[topic]), retain=True)
                 except NexusError:
                     return
-                lane.allowance -= 1
+                queue.allowance -= 1
                 self.published += 1
-            del lane.dirty[topic]
+            del queue.dirty[topic]
 
     def _payload(self, state: TagState) -> bytes:
-        """The newest sample, or that its value is too large to pass."""
+        """The newest sample, or BAD `too_large` when its message would be too large."""
         data = payload(state)
         if len(data) > self._most(state.topic) or not self.gate.arrives(packet_bytes(state.topic, data)):
             self.too_large += 1
@@ -203,7 +204,7 @@ class LiveView:
         return until_s is not None
 
     async def _publish_suspect(self) -> None:
-        """Publish a value that may have ended the connection, alone; find out what to do when it does so again."""
+        """Publish alone a value that may have ended the connection, and decide what to do if it does so again."""
         topic = self.gate.suspect(str)
         if not isinstance(topic, str):
             return
@@ -220,7 +221,7 @@ class LiveView:
         if size_bytes <= max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
             self._refused[topic] = self._clock.monotonic_s() + REFUSED_PAUSE_S
             return
-        # The size can be the reason. When the mark that is published instead passes, it is.
+        # The size may be the reason. If BAD `too_large`, published instead, is accepted, it is.
         if size_bytes >= PLAUSIBLE_LIMIT:
             self.gate.learn(size_bytes, silent=False)
         self._most_bytes[topic] = (len(data) - 1, self._clock.monotonic_s() + KEPT_S)

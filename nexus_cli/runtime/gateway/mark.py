@@ -1,8 +1,8 @@
-"""The mark beside a gateway's disk log: up to where the record of this process is complete, for the next one.
+"""The mark beside a gateway's disk log: for the next process, up to which moment the record is complete.
 
-Written about once a second by renaming, without waiting for the disk: a killed process leaves it as it was last, and after
-a power failure an older one makes a gap longer, never shorter. It lies in the folder of the disk log, so that the two
-are copied, restored and deleted together.
+Written about once a second by rename, without fsync: a killed process leaves the last one, and after a power failure an
+older one makes a gap longer, never shorter. It is in the folder of the disk log, so that the two are copied, restored
+and deleted together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.instance import Duty
+from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
@@ -29,13 +29,13 @@ from nexus_cli.wire.topic import Topics
 FILE = "mark.json"
 MOST_INSTANCES = 16
 WRITE_S = 1.0
-"""How often a mark is taken, in seconds; it is written once what it speaks of is durable."""
+"""How often a mark is taken, in seconds; it is written once the frames that it covers are durable."""
 
 _log = logging.getLogger("nexus.gateway")
 
 
 def load_mark(folder: Path) -> Mark | None:
-    """The mark that the process before this one left; None when there is none that can be read."""
+    """The mark of the previous process; None when there is none, or it can't be read."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Mark)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -43,17 +43,17 @@ def load_mark(folder: Path) -> Mark | None:
 
 
 def save_mark(folder: Path, mark: Mark) -> None:
-    """Put a new mark in the place of the old one. Raises OSError."""
+    """Replace the mark. Raises OSError."""
     beside = folder / f"{FILE}.new"
     beside.write_bytes(msgspec.json.encode(mark))
     beside.replace(folder / FILE)
 
 
 def sign(folder: Path, mark: Mark | None, instance: str, *, since_us: int) -> list[str]:
-    """Note at once that a process uses this disk log; gives those that did, this one at the end.
+    """Record at once that a process uses this disk log; returns the last ones that did, this one at the end.
 
-    What the broker still says of one of them is no sign of another machine, however early it was killed. `since_us` is
-    from when on this disk log accounts for its devices, should there be no mark yet.
+    So a message that the broker retains of one of them is not taken for another machine's, however early that process
+    was killed. `since_us` is when this disk log starts to account for its devices if there is no mark yet.
     """
     before = mark or Mark(time_us=0, seq=0, since_us=since_us)
     instances = [*before.instances, instance][-MOST_INSTANCES:]
@@ -67,38 +67,39 @@ def sign(folder: Path, mark: Mark | None, instance: str, *, since_us: int) -> li
 def past_of(
     mark: Mark | None, opened: Opened, outbox: Outbox, *, gateway: str, topics: Topics, paths: Iterable[str]
 ) -> Past | None:
-    """What is known of the process before this one; None when nothing is: a new machine, or a folder that was deleted.
+    """What is known about the previous process; None on a new machine, or when its folder was deleted.
 
     Args:
-        mark: What it left, if that can be read.
+        mark: Its mark, if it can be read.
         opened: What was found in the disk log.
         outbox: The opened disk log.
         gateway: The gateway's name.
         topics: Of the site.
         paths: The devices that it read, from its copy of the configuration.
 
-    A disk log without a mark (of an older version, or the mark was lost) has its last record as one.
+    For a disk log without a mark (of an older version, or the mark was lost) the last record serves as one.
     """
     known = frozenset(paths)
     new = mark is None or not mark.time_us
     if not known or (new and not opened.last_seq):
         return None
     if mark is None or new or mark.seq > opened.last_seq:
-        # Behind the end of the log: its last records were lost, so what the mark says of them is not true any more.
+        # The mark is after the end of the log: the last records were lost, so what it says about them is no longer
+        # true.
         behind_us = opened.open_us - 1 if opened.open_us else opened.last_time_us
         time_us = behind_us or (mark.time_us if mark is not None else 0)
         mark = Mark(time_us=time_us, seq=opened.last_seq, since_us=mark.since_us if mark else 0)
     reason = GapReason.GATEWAY_KILLED if opened.killed else GapReason.GATEWAY_STOPPED
     rows_us, first_us = _rows_after(mark.seq, outbox, data=topics.data(gateway, ""), gap=topics.gap(gateway))
     if first_us:
-        # Records between the mark and the log's beginning have been delivered and deleted: they lie before it.
+        # Records between the mark and the first record of the log were delivered and deleted, so they are older.
         mark = msgspec.structs.replace(mark, time_us=max(mark.time_us, first_us))
     return Past(mark, rows_us, reason, known)
 
 
 def _rows_after(seq: int, outbox: Outbox, *, data: str, gap: str) -> tuple[dict[str, int], int]:
-    """Times of the last row (or end of a gap) by device after a seq, µs since 1970 UTC, and the time of the first record
-    when those right after the seq are not on disk any more, else 0."""
+    """The time of the last row (or end of a gap) by device after a seq, µs since 1970 UTC; and the time of the first
+    record if those right after the seq are no longer on disk, else 0."""
     rows_us: dict[str, int] = {}
     first_us = 0
     for position, record in enumerate(outbox.on_disk(after=seq)):
@@ -120,14 +121,21 @@ def _rows_after(seq: int, outbox: Outbox, *, data: str, gap: str) -> tuple[dict[
 
 
 class Marking:
-    """Keeps the pulse of the process, and the mark of how far its record is complete."""
+    """Calls `Absence.beat`, and writes the mark."""
 
     def __init__(
-        self, folder: Path, *, outbox: Outbox, absence: Absence, clock: Clock, instances: list[str], duty: Duty
+        self,
+        folder: Path,
+        *,
+        outbox: Outbox,
+        absence: Absence,
+        clock: Clock,
+        instances: list[str],
+        election: InstanceElection,
     ) -> None:
-        """Write into the folder of the disk log while this process is on duty."""
+        """Write into the folder of the disk log while this process is active."""
         self._folder, self._outbox, self._absence = folder, outbox, absence
-        self._clock, self._instances, self._duty = clock, instances, duty
+        self._clock, self._instances, self._duty = clock, instances, election
         self._thread = WorkerThread("mark")
         self._taken: Mark | None = None
         self._failing = False
@@ -135,7 +143,7 @@ class Marking:
     async def run(self, stop: asyncio.Event) -> None:
         """Beat and write until stopped."""
         async with Group() as group:
-            # Apart from each other: a slow disk must not look like a pause of the process.
+            # Two tasks: a slow disk must not look like a pause of the process.
             group.create_task(self._beat(stop), name="beat")
             group.create_task(self._keep(stop), name="mark")
 
@@ -154,13 +162,13 @@ class Marking:
                     await stop.wait()
 
     async def close(self) -> None:
-        """The last mark, once no device is read any more and everything is durable; after `run` has ended."""
+        """Write the last mark: after `run` has ended, no device is read any more and everything is durable."""
         self._taken = self._take(last=True)
         await self._write()
         self._thread.close()
 
     def _take(self, *, last: bool = False) -> Mark | None:
-        # Before it knows its devices, or while another instance reads them, it knows less than the mark on disk.
+        # Before it has its devices, or while another instance reads them, the mark on disk is better than its own.
         if not self._absence.ready or not self._duty.active:
             return None
         seq, term = self._outbox.newest_seq, self._duty.term

@@ -8,7 +8,7 @@ import msgspec
 
 from nexus_cli.runtime.gateway.configuration import Configuration, Difference
 from nexus_cli.runtime.gateway.devices.census import silence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.configuration import DeviceSeen, Observed, Verification, encode
 
 VERIFY_S = 10.0
@@ -55,7 +55,7 @@ def answer(
     )
 
 
-def settled(devices: Iterable[Running]) -> bool:
+def settled(devices: Iterable[DeviceRuntime]) -> bool:
     """True when every tag of these devices has shown what it is."""
     return all(
         state.known
@@ -65,7 +65,7 @@ def settled(devices: Iterable[Running]) -> bool:
     )
 
 
-def verify(devices: Iterable[Running]) -> dict[str, Verification]:
+def verify(devices: Iterable[DeviceRuntime]) -> dict[str, Verification]:
     """Good and bad tags, reachability, and the reason where no tag is good, by device path."""
     found: dict[str, Verification] = {}
     for device in devices:

@@ -1,8 +1,8 @@
-"""From a device's cycle to a frame in the outbox and values in the live view; calculated tags are worked out between.
+"""From a device's cycle to a frame in the outbox and values in the live view; calculated tags are evaluated in between.
 
-The rule of time: a device has at most one cycle that is still being added to. It ends, and goes on its way, before
-another cycle of the device begins. So the times of a device rise in the order in which its values became known,
-whoever made them known: polls, reports, commands, calculated tags, lost links, heartbeats.
+The rule of time: a device has at most one open cycle, which is emitted before another cycle of the device begins. So
+the times of a device rise in the order in which its values became known, whatever their source: polls, reports,
+commands, calculated tags, lost links, heartbeats.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
@@ -25,36 +25,36 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")
 MOMENT_US = 100_000
-"""How long a poll's cycle is added to, in µs: what is answered later has a time of its own."""
+"""How long a poll's cycle stays open, in µs: later answers get their own time."""
 DEEPEST = 32
-"""Calculated tags that read calculated tags are followed so far; control's checks refuse cycles."""
+"""Depth to which calculated tags that read calculated tags are evaluated; control's checks refuse cycles."""
 
 
 class _Calculated:
-    """A calculated tag: its state, where it belongs, and the states it reads."""
+    """A calculated tag: its state, its device, and the states of its inputs."""
 
     __slots__ = ("device", "expression", "inputs", "state")
 
     def __init__(
-        self, device: Running, state: TagState, expression: Expression, inputs: tuple[tuple[str, TagState], ...]
+        self, device: DeviceRuntime, state: TagState, expression: Expression, inputs: tuple[tuple[str, TagState], ...]
     ) -> None:
         self.device, self.state, self.expression, self.inputs = device, state, expression, inputs
 
     @property
     def ready(self) -> bool:
-        """Everything that it reads is known."""
+        """True when all inputs are known."""
         return all(state.known for _, state in self.inputs)
 
 
 class Pipeline:
-    """Where every supervisor hands its cycles to.
+    """Takes the cycles of all supervisors.
 
     Attributes:
-        frames: Frames handed to the outbox.
+        frames: Frames put into the outbox.
         samples: Samples in them.
-        refused: Frames that the outbox did not take (counted there as loss).
+        refused: Frames that the outbox refused (counted there as a loss).
         now_us: Gateway time, µs since 1970 UTC.
-        absence: What was not seen of each device.
+        absence: Tracks which times of each device were not read.
     """
 
     def __init__(
@@ -71,27 +71,27 @@ class Pipeline:
         self.absence = absence
         self._data_topics: dict[str, str] = {}
         self._live_topics: dict[str, str] = {}
-        self._devices: dict[str, Running] = {}
+        self._devices: dict[str, DeviceRuntime] = {}
         self._readers: dict[str, tuple[_Calculated, ...]] = {}
         self._calculated: tuple[_Calculated, ...] = ()
-        self._open: dict[str, tuple[Running, Cycle]] = {}
+        self._open: dict[str, tuple[DeviceRuntime, Cycle]] = {}
         self._doubtful = False
 
     def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
-        """Begin a cycle of a device, at a time that is above its last one; the caller emits it before it waits for anything.
+        """Begin a cycle of a device, at a time after its last one. The caller emits it before its next await.
 
-        `at_us` is when its values were, now when left out. It lies behind the device's last row and its last gap.
+        `at_us` is the time of its values, now if omitted; it is raised above the device's last row and its last gap.
 
-        A poll of the device that is still being answered ends its own cycle here: it was known before.
+        An open cycle of a running poll is emitted first, since its values were known before.
         """
         self._end_open(device)
         if at_us is None:
             return Cycle(self._time.next_us(device))
-        return Cycle(self._time.at_us(device, max(at_us, self.absence.told_us(device) + 1)))
+        return Cycle(self._time.at_us(device, max(at_us, self.absence.last_gap_us(device) + 1)))
 
-    def ongoing(self, device: Running) -> Cycle:
-        """The cycle that a poll's next answer goes into: begun here when there is none, when another one came
-        between, or when it is older than `MOMENT_US`. Never kept over an await; `finish` sends it."""
+    def ongoing(self, device: DeviceRuntime) -> Cycle:
+        """The open cycle for a poll's next answer; a new one when there is none, when another one came in between, or
+        when it is older than `MOMENT_US`. Never keep it across an await; `finish` emits it."""
         path = device.config.path
         found = self._open.get(path)
         if found is not None:
@@ -102,8 +102,8 @@ class Pipeline:
         self._open[path] = device, cycle
         return cycle
 
-    def finish(self, device: Running, *, over: bool = True) -> None:
-        """What a poll still holds goes on its way; `over` says that the device answered, or was found not to."""
+    def finish(self, device: DeviceRuntime, *, over: bool = True) -> None:
+        """Emit a poll's open cycle; `over` means that the device answered, or was found not to."""
         path = device.config.path
         found = self._open.get(path)
         if found is not None and found[0] is device:
@@ -121,9 +121,9 @@ class Pipeline:
         """A device is about to be read."""
         self.absence.asked(device)
 
-    def configure(self, devices: Iterable[Running]) -> None:
-        """Take note of all devices of the gateway; topics of tags that are gone are no longer published."""
-        for path in list(self._open):  # what was read under the old configuration is sent under it
+    def configure(self, devices: Iterable[DeviceRuntime]) -> None:
+        """Set all devices of the gateway; topics of removed tags are no longer published."""
+        for path in list(self._open):  # values that were read under the old configuration are emitted under it
             self._end_open(path)
         self._devices = {device.path: device for device in devices}
         self.absence.configured(self._devices.values())
@@ -138,23 +138,24 @@ class Pipeline:
             device.normaliser.doubt(self._doubtful)
         self._link_calculated(states)
 
-    def calculate_all(self, devices: Iterable[Running]) -> None:
-        """Work out the calculated tags of devices whose configuration is new; inputs not yet known wait."""
+    def calculate_all(self, devices: Iterable[DeviceRuntime]) -> None:
+        """Evaluate the calculated tags of reconfigured devices; those with unknown inputs wait."""
         fresh = {device.path for device in devices}
         self._work_out(one for one in self._calculated if one.device.path in fresh)
 
     def repeat_calculated(self) -> None:
-        """Work out the calculated tags whose heartbeat is due; their inputs may have stood still since."""
+        """Evaluate the calculated tags whose heartbeat is due; their inputs may be unchanged since."""
         now_us = self.now_us()
         self._work_out(one for one in self._calculated if one.state.time_us and now_us >= one.state.due_us)
 
     def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
-        """Samples from here on have a doubtful time, or no longer. What no poll records again is recorded at once.
+        """Set whether the time of samples is doubtful from now on. Tags that no poll records again are recorded at
+        once.
 
         Args:
             doubtful: Good samples are UNCERTAIN `clock_unsynchronised`.
-            anew: The time was set back: every value is recorded again, so that the newest row of each tag is on the
-                new time.
+            anew: The clock was set back: every value is recorded again, so that the newest row of each tag has the new
+                time.
         """
         self._doubtful = doubtful
         for device in self._devices.values():
@@ -168,9 +169,10 @@ class Pipeline:
         self._work_out(self._calculated)
 
     def restate(self, losses: Sequence[Span]) -> None:
-        """Record the last value of every tag once more whose row lies in a loss; a poll does it when it comes next.
+        """Record again the last value of each tag whose row is within a loss; polled tags are recorded by their next
+        poll.
 
-        A tag that changed within the loss and does not change again would keep an older last row else.
+        Otherwise a tag that changed during the loss and not since would keep an older last row.
         """
         lost: dict[str, list[TagState]] = {}
         for device in self._devices.values():
@@ -181,7 +183,7 @@ class Pipeline:
             lost[device.path] = found
             until, now_us = unstated(device, spans), self.cycle(device.path).time_us
             if until is not None and until.end_us + 1 < now_us:
-                # Nothing of the device was recorded since: what it was is not known until now.
+                # Nothing of the device was recorded since, so its state during the loss is unknown.
                 start_us, end_us = until.end_us + 1, now_us - 1
                 self._outbox.add_gap(
                     device=device.path, start_us=start_us, end_us=end_us, frames=0, reason=until.reason
@@ -191,7 +193,7 @@ class Pipeline:
         every = {state for states in lost.values() for state in states}
         self._work_out(one for one in self._calculated if one.state in every)
 
-    def _restate(self, device: Running, states: Sequence[TagState]) -> None:
+    def _restate(self, device: DeviceRuntime, states: Sequence[TagState]) -> None:
         calculated = {one.state for one in self._calculated if one.ready}
         cycle = self.cycle(device.path)
         at_once: list[TagState] = []
@@ -204,7 +206,7 @@ class Pipeline:
         self.emit(device, cycle, read=False)
 
     def _work_out(self, calculated: Iterable[_Calculated]) -> None:
-        """Evaluate calculated tags, one cycle for each device; those with inputs not yet known wait."""
+        """Evaluate calculated tags, one cycle per device; those with unknown inputs wait."""
         by_device: dict[str, list[_Calculated]] = {}
         for one in calculated:
             if one.ready:
@@ -215,8 +217,9 @@ class Pipeline:
                 _evaluate(one, cycle)
             self.emit(many[0].device, cycle)
 
-    def emit(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
-        """Send a cycle on its way; an empty one is nothing. `read` says that it may show that the device was read."""
+    def emit(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
+        """Put a cycle into the outbox and the live view; an empty one is dropped. With `read` it counts as a read of
+        the device."""
         others: dict[str, Cycle] = {}
         if self._readers and cycle.changed:
             self._calculate(device, cycle, others)
@@ -225,19 +228,19 @@ class Pipeline:
             self._send(self._devices[path], one)
 
     def _apart(self, path: str, changed: list[TagState]) -> Cycle:
-        """A cycle for what is calculated on another device. A poll of that device that is still being answered ends its
-        own one first: it is sent, and what it changed is for the caller to evaluate."""
+        """A cycle for calculated tags of another device. An open cycle of that device is emitted first, and its changes
+        are added to `changed` for the caller to evaluate."""
         found = self._open.pop(path, None)
         if found is not None:
             changed += found[1].changed
             self._send(*found)
         return Cycle(self._time.next_us(path))
 
-    def _send(self, device: Running, cycle: Cycle, *, read: bool = True) -> None:
+    def _send(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
         if not cycle.samples:
             return
         topic = self._data_topics.get(device.path)
-        if topic is None:  # removed while its last answer was on the way
+        if topic is None:  # removed while its last answer was outstanding
             return
         if read and _from_the_field(device, cycle):
             self.absence.read(device.path, cycle.time_us, answered=device.reachable)
@@ -259,7 +262,7 @@ class Pipeline:
         configs = {path: state.config for path, state in states.items()}
         readers: dict[str, list[_Calculated]] = {}
         every: list[_Calculated] = []
-        broken: list[tuple[Running, TagState]] = []
+        broken: list[tuple[DeviceRuntime, TagState]] = []
         for device in self._devices.values():
             for state in device.normaliser.states.values():
                 if not state.config.expr or not state.config.enabled or not device.config.enabled:
@@ -284,8 +287,9 @@ class Pipeline:
             device.normaliser.bad([state], Reason.EXPRESSION_ERROR, cycle)
             self.emit(device, cycle)
 
-    def _calculate(self, device: Running, cycle: Cycle, others: dict[str, Cycle]) -> None:
-        """Evaluate what reads a changed tag, and what reads that, each at most once a round."""
+    def _calculate(self, device: DeviceRuntime, cycle: Cycle, others: dict[str, Cycle]) -> None:
+        """Evaluate the tags that depend on a changed tag, and those that depend on them, each at most once per
+        round."""
         changed = list(cycle.changed)
         for _ in range(DEEPEST):
             waiting = {id(one): one for state in changed for one in self._readers.get(state.path, ())}
@@ -311,19 +315,19 @@ def _standing(state: TagState) -> tuple[object, ...]:
 
 
 def _still(state: TagState, *, anew: bool) -> bool:
-    """What no poll and no expression records again by itself."""
+    """Whether neither a poll nor an expression records this tag again."""
     if state.config.expr and state.config.enabled:
         return False
     return anew or (state.config.mode != "poll" and state.quality is not Quality.BAD)
 
 
-def _from_the_field(device: Running, cycle: Cycle) -> bool:
-    """Whether a cycle says something of the device itself, and not only of calculated tags and such that are off."""
+def _from_the_field(device: DeviceRuntime, cycle: Cycle) -> bool:
+    """Whether a cycle has values of the device itself, and not only of calculated tags and tags that are off."""
     return device.config.enabled and any(one.config.address and one.config.enabled for one in cycle.changed)
 
 
 def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:
-    """The worst quality of the inputs is the result's."""
+    """Evaluate a calculated tag; it gets the worst quality of its inputs."""
     normaliser = calculated.device.normaliser
     states = [state for _, state in calculated.inputs]
     if any(one.quality is Quality.BAD for one in states):

@@ -1,4 +1,4 @@
-"""What must move in a gateway while there is something to do: frames to disk, to their receipt, live values, links."""
+"""Watches for stalls in a gateway: frames without progress to disk or to their receipt, live values, links."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 
 RECEIPT_S = 20.0
-"""The historian answers a frame within a second; a restart of it, or of the database, takes some."""
+"""Limit for receipts, in seconds. The historian acknowledges a frame within a second; a restart of it or of the
+database takes longer."""
 DISK_S = 10.0
 LIVE_S = 20.0
 COMMANDS_S = 30.0
@@ -27,7 +28,7 @@ def watch(
     links: Links,
     commands: Commands,
 ) -> None:
-    """Have a gateway's parts watched. What the broker's absence stops is not told twice: it is the broker's."""
+    """Watch a gateway's parts. Stalls that a broken broker connection explains are not reported again."""
 
     def look() -> dict[str, Activity]:
         links.end_stuck(progress.still_s)

@@ -1,4 +1,4 @@
-"""Once a second: what the clock's state does to samples, and the heartbeats that no poll and no subscription has."""
+"""Once a second: applies the state of the clock to samples, and repeats calculated tags whose heartbeat is due."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ PERIOD_S = 1.0
 
 
 class Timekeeping:
-    """Watches the clock of a gateway: marks samples while their time is doubtful and lets them heal.
+    """Watches the clock of a gateway: samples are UNCERTAIN while their time is doubtful, and recorded again
+    afterwards.
 
-    That this machine has found a time server is remembered in a file, so that after the next boot a clock that has not
-    is known to be doubtful. A machine without a time service never has the file, and is never marked for that alone.
+    A file records that this machine was synchronised once, so that after the next boot an unsynchronised clock counts
+    as doubtful. A machine without a time service never has the file, and is never doubtful for that alone.
     """
 
     def __init__(
@@ -31,10 +32,10 @@ class Timekeeping:
         """Watch a clock.
 
         Args:
-            clock: Ours.
-            pipeline: Where samples are marked.
-            metrics: Where its state is shown.
-            seen: The file that says that this machine was synchronised once.
+            clock: The gateway's clock.
+            pipeline: Marks the samples.
+            metrics: Show its state.
+            seen: The file; it exists once this machine was synchronised.
             changed: Called when the doubt begins or ends.
         """
         self._clock, self._pipeline, self._seen, self._changed = clock, pipeline, seen, changed
@@ -58,7 +59,7 @@ class Timekeeping:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look once a second until stopped."""
+        """Run `look` once a second until stopped."""
         if not self._clock.doubt and self._clock.kernel.synchronised is False:
             event(_log, "the operating system does not call its clock synchronised; no sample is marked for that alone")
         while not stop.is_set():
@@ -68,7 +69,7 @@ class Timekeeping:
                     await stop.wait()
 
     def look(self) -> None:
-        """Compare with the clock now, and do what is due."""
+        """Check the clock now, and do what is due."""
         doubt = self._clock.doubt
         set_back = self._clock.turns != self._turns
         if bool(doubt) != self._doubtful or set_back:
@@ -96,6 +97,6 @@ class Timekeeping:
 
     def _remember(self) -> None:
         self._known = True
-        with contextlib.suppress(OSError):  # a full or read-only disk: it is asked again in the next life
+        with contextlib.suppress(OSError):  # a full or read-only disk: the next process tries again
             self._seen.parent.mkdir(parents=True, exist_ok=True)
             self._seen.touch()

@@ -1,4 +1,4 @@
-"""One thread for blocking calls, so that the order of the log is the order of the calls."""
+"""One thread for blocking calls, so that calls run in order."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ T = TypeVar("T")
 
 
 class WorkerThread:
-    """A thread that makes one call after the other."""
+    """A thread that runs calls one at a time, in order."""
 
     def __init__(self, name: str) -> None:
         """Name the thread; it starts with the first call."""
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run it there and give its result, or raise what it raised."""
+        """Run a function on the thread; returns its result or raises its exception."""
         return await asyncio.wrap_future(self._pool.submit(function, *args, **kwargs))
 
     def close(self) -> None:
-        """End the thread after the calls it has."""
+        """End the thread after the queued calls."""
         self._pool.shutdown(wait=False)

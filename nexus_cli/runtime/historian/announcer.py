@@ -1,8 +1,9 @@
-"""Receipts: what is committed, retained on the broker, merged per outbox and said again after a reconnect.
+"""Receipts: the committed numbers, retained on the broker, merged per outbox and published again after a reconnect.
 
-Each start of a gateway begins an outbox of its own, so a receipt names the one that was written last and, shorter, the ones
-before it that may still wait in the gateway's disk log. A receipt is bounded: the newest ranges, and those that hold what
-was just stored or just recognised. Whatever it leaves out is said when its frames come again.
+Each start of a gateway begins a new outbox (epoch), so a receipt names the one that was written last and, in short
+form, the earlier ones that may still be in the gateway's disk log. A receipt is bounded: the newest ranges, and those
+with numbers that were just stored or recognised as replays. Omitted ranges are announced when their frames are sent
+again.
 
 See docs/decisions/0004.
 """
@@ -24,14 +25,14 @@ from nexus_cli.wire.topic import Topics
 _log = logging.getLogger("nexus.historian.receipts")
 FLUSH_S = 2.0
 MOST_TOLD = 64
-"""Newest ranges in each receipt; holes below them are rare, and nearly always numbers that never come."""
+"""Newest ranges in each receipt; holes below them are rare, and nearly always numbers that are never sent."""
 MOST_TOLD_EARLIER = 8
 MOST_TOUCHED = 1_000
-"""Older ranges that a receipt names because something in them was stored or recognised."""
+"""Limit for older ranges in a receipt in which something was stored or recognised."""
 
 
 class Announcer:
-    """Publishes the newest ranges of each outbox; older ones that were not published yet are superseded.
+    """Publishes the newest ranges of each outbox; a newer receipt replaces one that was not published yet.
 
     Attributes:
         said: Receipts that the broker acknowledged.
@@ -52,14 +53,14 @@ class Announcer:
         return len(self._due)
 
     def note(self, key: OutboxKey, ranges: RangeSet, touched: Iterable[int] = ()) -> None:
-        """These frames are committed: announce it soon.
+        """Queue the receipt for committed frames.
 
         Args:
-            key: Whose they are.
-            ranges: Everything that is stored of it.
-            touched: Numbers that were stored or recognised just now.
+            key: Their outbox.
+            ranges: All stored numbers of it.
+            touched: Numbers that were just stored or recognised.
         """
-        # The outbox that was written last stands last, so that it is the one that stays retained.
+        # The outbox that was written last is last, so that its receipt stays retained.
         living = self._latest.setdefault(key.gateway, {})
         living.pop(key, None)
         living[key] = ranges
@@ -73,23 +74,24 @@ class Announcer:
         self._wake.set()
 
     def note_all(self, known: Iterable[tuple[OutboxKey, RangeSet]]) -> None:
-        """What the database knows at start, the newest last."""
+        """Set the receipts from the database at the start, the newest last."""
         for key, ranges in known:
             if key not in self._latest.get(key.gateway, {}):
                 self.note(key, ranges)
 
     def known(self) -> list[tuple[OutboxKey, RangeSet]]:
-        """The living outboxes and what is committed of them, of each gateway the one written last at the end."""
+        """The current outboxes and their committed ranges; of each gateway the one written last comes last."""
         return [each for living in self._latest.values() for each in living.items()]
 
     def say_again(self) -> None:
-        """A new connection: a broker that lost its state has no receipts any more. Each names its forerunners."""
+        """After a connect: publish all receipts again, each with its earlier outboxes, since the broker may have lost
+        its state."""
         for living in self._latest.values():
             self._due.setdefault(next(reversed(living)))
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped, then what is still due."""
+        """Publish until stopped, then publish what is due."""
         while not stop.is_set():
             await wait_for(self._wake, timeout_s=0.5)
             self._wake.clear()
@@ -103,7 +105,7 @@ class Announcer:
             _log.warning("%d receipts could not be published; they are said again at the next start", len(self._due))
 
     async def _publish_due(self) -> bool:
-        """Publish each due receipt; False when the broker is away."""
+        """Publish each due receipt; False when the broker is not connected."""
         while self._due and self._client.connected:
             key = next(iter(self._due))
             del self._due[key]
@@ -123,18 +125,18 @@ class Announcer:
     def _receipt(self, key: OutboxKey, touched: Iterable[int]) -> Committed | None:
         living = self._latest[key.gateway]
         if key not in living or not len(living[key]):
-            return None  # forgotten while the broker was away: it is said when its frames come again
+            return None  # dropped while the broker was unreachable: announced when its frames are sent again
         ranges = living[key].ranges
         earlier = [
             Receipt(epoch=other.epoch, ranges=known.ranges[-MOST_TOLD_EARLIER:])
             for other, known in living.items()
             if other != key and len(known)
         ]
-        return Committed(epoch=key.epoch, ranges=_told(ranges, touched), earlier=earlier[-(LIVING_EPOCHS - 1) :])
+        return Committed(epoch=key.epoch, ranges=_announced(ranges, touched), earlier=earlier[-(LIVING_EPOCHS - 1) :])
 
 
-def _told(ranges: list[tuple[int, int]], touched: Iterable[int]) -> list[tuple[int, int]]:
-    """The newest ranges, and the older ones that hold one of these numbers."""
+def _announced(ranges: list[tuple[int, int]], touched: Iterable[int]) -> list[tuple[int, int]]:
+    """The newest ranges, and the older ones that contain one of these numbers."""
     older = len(ranges) - MOST_TOLD
     if older <= 0:
         return ranges

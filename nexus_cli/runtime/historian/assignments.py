@@ -1,7 +1,7 @@
-"""Who may speak for a device: the gateway that reads it, and the ones before it for what they read then.
+"""Which gateway may send data of a device: the one that reads it, and earlier ones for what they read before.
 
 MQTT does not show the sender of a message. The gateway's level in its topics is bound to its user by the broker's access
-rules; here that gateway is held against the recorded assignments.
+rules; here that gateway is compared with the recorded assignments.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from nexus_cli.database.assignment import load_assignments
 from nexus_cli.database.connect import Connection
 
 SLACK_US = 300_000_000
-"""A gateway hears of a deployment some seconds later, and clocks differ by up to 5 minutes."""
+"""Tolerance in µs: a gateway gets a deployment some seconds later, and clocks differ by up to 5 minutes."""
 FOREVER_US = 1 << 62
 NEVER_US = -1
 
@@ -34,10 +34,11 @@ class Assignments:
         self._since_us = {each.device: each.since_us + SLACK_US for each in found if each.until_us is None}
 
     def until_us(self, gateway: str, device: str) -> int:
-        """Up to which time (µs since 1970 UTC, slack included) a gateway speaks for a device; `NEVER_US` when never."""
+        """The end of a gateway's assignment to a device (µs since 1970 UTC, tolerance included); `NEVER_US` when it has
+        none."""
         return self._until_us.get((gateway, device), NEVER_US)
 
     def may_feed(self, gateway: str, device: str, *, time_us: int) -> bool:
-        """Whether what a gateway read as a tag of another device belongs to this one, where the tag was moved to: it
-        reads this device too, or did then, or nobody who reads it now did yet."""
+        """Whether data that a gateway read under a tag's former device may be stored under this one, to which the tag
+        was moved: the gateway reads this device, did so at that time, or the present gateway did not read it yet."""
         return time_us <= max(self.until_us(gateway, device), self._since_us.get(device, NEVER_US))

@@ -1,4 +1,4 @@
-"""A batch on its way to the database: frames and gaps with their custody, others' samples, and the packed rows."""
+"""A batch for the database: frames, gaps and reports with their custody, external samples, and the packed rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nexus_cli.database.copy import (
     pack_full,
     pack_plain,
 )
-from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, shown
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, Refusal, shown
 from nexus_cli.runtime.historian.mapping import FramePlan, NumberPart
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.command import Report
@@ -30,7 +30,7 @@ _SOURCE_LIMIT = 1 << 60
 
 
 class PendingFrame(NamedTuple):
-    """A frame that waits to be stored; a refused one has no samples left."""
+    """A frame to store; a refused one has no samples."""
 
     key: OutboxKey
     topic: str
@@ -45,12 +45,12 @@ class PendingFrame(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.frame.time
 
 
 class PendingGap(NamedTuple):
-    """A gap that waits to be recorded; `claimed_us` is the end that its gateway gave, where that is not usable."""
+    """A gap to record; `claimed_us` is the end that its gateway sent, if that is not usable."""
 
     key: OutboxKey
     gap: Gap
@@ -64,12 +64,12 @@ class PendingGap(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.gap.end if self.claimed_us is None else self.claimed_us
 
 
 class PendingReport(NamedTuple):
-    """How a command ended, waiting to be recorded; `claimed_us` as in a gap."""
+    """A command's report to record; `claimed_us` as in a gap."""
 
     key: OutboxKey
     report: Report
@@ -83,7 +83,7 @@ class PendingReport(NamedTuple):
 
     @property
     def time_us(self) -> int:
-        """What tells it from another one under the same number."""
+        """Its time, which distinguishes it from another item with the same number."""
         return self.report.response.time if self.claimed_us is None else self.claimed_us
 
 
@@ -91,7 +91,7 @@ Pending: TypeAlias = PendingFrame | PendingGap | PendingReport
 
 
 class PendingSample(NamedTuple):
-    """A sample of somebody else that waits to be stored."""
+    """An external sample to store."""
 
     topic: str
     retention: str
@@ -115,17 +115,17 @@ class Packed:
 
     Attributes:
         blocks: Rows to COPY.
-        letters: What could not be packed.
+        letters: Dead letters of samples that could not be packed.
         hours: Hours since 1970 that the rows of each class touch, for the rollups and the partitions.
     """
 
     blocks: list[Block] = field(default_factory=list)
-    letters: Letters = field(default_factory=Letters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     hours: dict[str, set[int]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return sum(block.rows for block in self.blocks)
 
 
@@ -137,17 +137,17 @@ class Batch:
         frames: In order of arrival.
         gaps: In order of arrival.
         reports: Of commands, in order of arrival.
-        samples: Others' samples; a batch with any is staged, because nobody numbers them.
-        letters: Messages that could not even be read.
-        points: Samples in it, to know when it is full.
-        packed: Made ahead, for exactly `frames` and `samples`.
+        samples: External samples; they have no numbers, so a batch with any goes through a staging table.
+        letters: Dead letters of messages that could not be decoded.
+        points: Number of samples, for the limit of a batch.
+        packed: The packed rows of exactly `frames` and `samples`, if made in advance.
     """
 
     frames: list[PendingFrame] = field(default_factory=list)
     gaps: list[PendingGap] = field(default_factory=list)
     reports: list[PendingReport] = field(default_factory=list)
     samples: list[PendingSample] = field(default_factory=list)
-    letters: Letters = field(default_factory=Letters)
+    letters: DeadLetters = field(default_factory=DeadLetters)
     points: int = 0
     packed: Packed | None = None
 
@@ -157,21 +157,21 @@ class Batch:
         return not (self.frames or self.gaps or self.reports or self.samples or len(self.letters))
 
     def outboxes(self) -> list[OutboxKey]:
-        """The outboxes that it takes custody from, sorted."""
+        """The outboxes from which it takes custody, sorted."""
         others = {pending.key for pending in self.gaps} | {pending.key for pending in self.reports}
         return sorted({pending.key for pending in self.frames} | others)
 
     def refusals(self) -> list[tuple[OutboxKey, Refusal]]:
-        """What is set aside, and whose it is, in order of arrival."""
+        """The refused items with their outboxes, in order of arrival."""
         return [(each.key, each.refusal) for each in self.numbered() if each.refusal is not None]
 
     def numbered(self) -> list[Pending]:
-        """Everything that it takes custody of, in order of arrival."""
+        """All numbered items, in order of arrival."""
         return [*self.frames, *self.gaps, *self.reports]
 
 
 class _Group:
-    """Plain rows of one class, gathered by frame."""
+    """Plain rows of one class, collected by frame."""
 
     __slots__ = ("counts", "entries", "series", "sources", "times", "values")
 
@@ -188,16 +188,16 @@ class Packer:
     """Packs frames: plain numbers by column, everything else row by row."""
 
     def __init__(self, *, one_by_one: bool = False) -> None:
-        """Start empty; use once. `one_by_one` packs every row by itself, to find the one the database refuses."""
+        """Start empty; use once. `one_by_one` packs each row separately, to find the one that the database refuses."""
         self._one_by_one = one_by_one
         self._plain: dict[str, _Group] = {}
         self._sourced: dict[str, _Group] = {}
         self._full: dict[str, list[bytes]] = {}
         self._hours: dict[str, set[int]] = {}
-        self._letters = Letters()
+        self._letters = DeadLetters()
 
     def pack(self, frames: Iterable[PendingFrame], samples: Iterable[PendingSample] = ()) -> Packed:
-        """Pack all of it."""
+        """Pack all rows."""
         for pending in frames:
             self._add(pending)
         for sample in samples:
@@ -250,7 +250,8 @@ class Packer:
         return group
 
     def _close(self, retention: str, group: _Group, *, sourced: bool) -> Block | None:
-        """The block of a group; when a value in it is no number, its frames take the slow way instead."""
+        """The block of a group; None when a value is not a number, then its frames are packed row by row."""
+        # One conversion per class and batch; only a group with a bad value pays for looking at single rows.
         values = _numbers(group.values)
         sources = _source_times(group.sources) if sourced else None
         if values is None or (sourced and sources is None):
@@ -321,6 +322,7 @@ class Packer:
 
 def _numbers(values: list[object]) -> np.ndarray | None:
     """The values as doubles, or None when one of them is not a number that a double can hold."""
+    # Exact types: a text or a nested value in a numeric series must not be converted silently.
     if not _NUMBERS.issuperset(map(type, values)):
         return None
     try:
@@ -330,7 +332,7 @@ def _numbers(values: list[object]) -> np.ndarray | None:
 
 
 def _source_times(times: list[int]) -> np.ndarray | None:
-    """The times as integers, or None when one is nonsense."""
+    """The times as integers, or None when one is out of range."""
     try:
         made = np.fromiter(times, dtype=np.int64, count=len(times))
     except OverflowError:

@@ -7,12 +7,12 @@ from typing import Any
 
 from nexus_cli.database.commands import add_command
 from nexus_cli.database.raised import VALUE_ERRORS
-from nexus_cli.runtime.historian.dead_letters import Letters, shown
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, shown
 from nexus_cli.wire.command import Report
 from nexus_cli.wire.sample import Value
 
 
-async def record_reports(conn: Any, site: str, reports: Sequence[Report], letters: Letters) -> None:
+async def record_reports(conn: Any, site: str, reports: Sequence[Report], letters: DeadLetters) -> None:
     """Store reports inside the caller's transaction; one that the database refuses becomes a dead letter."""
     for report in reports:
         response = report.response
@@ -57,7 +57,7 @@ def _text(text: str) -> str:
 
 
 def _plain(value: Value) -> Value:
-    """Integers beyond 64 bits have no place in our JSON; as text nothing of them is lost."""
+    """A value for JSON: integers beyond 64 bits become text, which keeps all digits."""
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
         return str(value)
     if isinstance(value, list):

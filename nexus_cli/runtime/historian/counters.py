@@ -1,4 +1,4 @@
-"""What the historian counts: plain integers on the hot path, read when somebody asks."""
+"""The historian's counters: plain integers on the hot path, read for `/status` and metrics."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from nexus_cli.runtime.metrics import Metrics
 
 @dataclass(slots=True)
 class Counters:
-    """Counts since the start. Every sample that was not stored is in exactly one of them.
+    """Counts since the start. Each sample that was not stored is in exactly one of them.
 
     Attributes:
         frames: Frames stored.
         rows: Samples stored.
         batches: Transactions.
-        replayed_frames: Frames that were stored already and skipped.
-        replays_that_differ: Frames, gaps and reports under a number that was used before, at another time: stored.
-        not_assigned: Frames, gaps and reports about devices that their gateway does not speak for: set aside.
-        foreign_epochs: Frames, gaps and reports under an epoch of another gateway: set aside.
-        refused_times: Frames whose time lies ahead or is none: set aside, with a gap.
-        bounded_times: Gaps and reports whose time lay ahead or was none: recorded with a usable one.
-        held_frames: Frames, gaps and reports that got no receipt, because our clock may be the wrong one; they come again.
-        duplicate_rows: Samples whose series and time were stored already with the same value.
+        replayed_frames: Frames that were already stored and are skipped.
+        replays_that_differ: Frames, gaps and reports with a number that was used before at another time; stored.
+        not_assigned: Frames, gaps and reports of devices that are not assigned to their gateway; refused.
+        foreign_epochs: Frames, gaps and reports with an epoch of another gateway; refused.
+        refused_times: Frames with a time in the future or outside of the valid range; refused, with a gap.
+        bounded_times: Gaps and reports with such a time; recorded with a valid one.
+        held_frames: Frames, gaps and reports without a receipt, because the historian's clock may be wrong; sent again.
+        duplicate_rows: Samples that were already stored with the same series, time and value.
         dead_letters: Samples or messages that went to the dead letters.
         dropped_frames: Frames refused by a full queue; their gateway sends them again.
-        dropped_external: Messages of others refused by a full queue, or waiting for a series at the end; they are lost.
-        passed_on: Messages of others that another historian stores.
-        undeclared: Messages on topics below external devices that nothing declares.
-        external_rows: Samples of others stored.
+        dropped_external: External messages refused by a full queue, or still waiting for a series at a stop; lost.
+        passed_on: External messages that another historian stores.
+        undeclared: Messages on undeclared topics below external devices.
+        external_rows: External samples stored.
         gaps: Gaps recorded.
         reports: Reports of commands recorded.
-        retries: Transactions that were tried again.
-        series_loads: Times the series were read.
+        retries: Transactions that were retried.
+        series_loads: How often the series were loaded.
     """
 
     frames: int = 0
@@ -59,7 +59,7 @@ class Counters:
     undeclared_seen: dict[str, int] = field(default_factory=dict)
 
     def refused(self, reason: str) -> None:
-        """Count something of a gateway that was set aside, by the reason of its letter."""
+        """Count a refused item of a gateway by the reason of its dead letter."""
         if reason in ("ahead_of_time", "time_out_of_range"):
             self.refused_times += 1
         elif reason == "not_assigned":
@@ -72,7 +72,7 @@ class Counters:
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "undeclared_seen"}
 
     def watch(self, metrics: Metrics) -> None:
-        """Offer each as `nexus_historian_{name}_total`."""
+        """Register each as `nexus_historian_{name}_total`."""
         for each in fields(self):
             if each.name != "undeclared_seen":
                 self._watch_one(metrics, each.name)

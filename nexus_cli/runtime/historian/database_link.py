@@ -1,4 +1,4 @@
-"""A connection that is opened when needed, and again with back-off when it was lost."""
+"""A database connection that is opened when needed, and reopened with back-off after a loss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nexus_cli.settings import Settings
 T = TypeVar("T")
 _log = logging.getLogger("nexus.historian.database")
 GRACE_S = 2.0
-"""How long work that is under way may still take once it is to stop; then it is cancelled."""
+"""How long running work may continue after a stop, in seconds; then it is cancelled."""
 CANCEL_S = 0.5
 CLOSE_S = 0.5
 
@@ -39,15 +39,15 @@ def _is_cancelled() -> bool:
 
 
 class StoppedError(Exception):
-    """The role was asked to stop while the database was away, or did not answer."""
+    """The role was stopped while the database was unreachable or did not answer."""
 
 
 class DatabaseLink:
-    """One connection, kept. Every use may be repeated: `use` runs its work again after a loss.
+    """Keeps one connection. `use` repeats its work after a loss.
 
     Attributes:
-        problem: Why there is no connection; empty while there is one, or none was needed yet.
-        losses: How often it was lost or a use of it failed.
+        problem: Why there is no connection; "" while there is one, or none was needed yet.
+        losses: How often it was lost or its use failed.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class DatabaseLink:
         """Prepare; nothing is opened yet.
 
         Args:
-            settings: Where the database is.
+            settings: Have the database's address.
             application: Shown in `pg_stat_activity`.
-            on_change: Called when the connection is lost or found.
-            on_new: Called after each connect: what was known of the database is to be forgotten.
-            limits: What the server allows the session; without a limit for statements one takes as long as it needs.
-            writer: The session stores samples: other writers of the site may end it when its process was stopped.
-            grace_s: How long work that is under way may still take once it is to stop.
+            on_change: Called when the connection is lost or restored.
+            on_new: Called after each connect, to drop cached state of the database.
+            limits: The session's time-outs on the server; without one for statements they may take any time.
+            writer: The session stores samples: other writers of the site may end it if its process is suspended.
+            grace_s: How long running work may continue after a stop, in seconds.
         """
         self._settings, self._application = settings, application
         self._on_change, self._on_new = on_change, on_new
@@ -81,21 +81,21 @@ class DatabaseLink:
         self.losses = 0
 
     async def use(self, work: Callable[[Any], Awaitable[T]], *, stop: asyncio.Event) -> T:
-        """Run some work on the connection, as often as it takes.
+        """Run work on the connection, and repeat it until it succeeds.
 
         Args:
-            work: Gets the connection; must be safe to run again when its outcome is unknown.
-            stop: Ends the waiting when the database is away, and soon also work that gets no answer.
+            work: Gets the connection; must be safe to repeat when its outcome is unknown.
+            stop: Ends the wait for an unreachable database, and after the grace time also work that gets no answer.
 
         Raises:
-            StoppedError: Stopped before it worked.
+            StoppedError: Stopped before it succeeded.
         """
         while True:
             try:
                 done = await self._unless_stopped(work, stop)
             except CONNECTION_ERRORS as error:
                 self._lost(error)
-                if _is_cancelled():  # a rollback that fails hides the cancellation that it belongs to
+                if _is_cancelled():  # a failed rollback hides the cancellation that caused it
                     raise asyncio.CancelledError from None
             else:
                 self._found()
@@ -104,7 +104,7 @@ class DatabaseLink:
                 raise StoppedError
 
     async def _unless_stopped(self, work: Callable[[Any], Awaitable[T]], stop: asyncio.Event) -> T:
-        """The work, once. A server that says nothing must not keep a role from ending."""
+        """Run the work once. A server that does not answer must not keep a role from stopping."""
         async with tasks(self._application) as group:
             running = group.create_task(self._run(work), name=f"{self._application} statement")
             stopping = group.create_task(stop.wait(), name=f"{self._application} stop")
@@ -115,7 +115,7 @@ class DatabaseLink:
             if not running.done():
                 running.cancel()
                 await asyncio.wait({running}, timeout=CANCEL_S)
-                self.terminate()  # a rollback that gets no answer either ends with its connection
+                self.terminate()  # a rollback that gets no answer ends with its connection
         if running.cancelled():
             raise StoppedError
         return running.result()
@@ -142,7 +142,7 @@ class DatabaseLink:
         if not self.problem:
             event(_log, _WHAT[trouble], level=logging.WARNING, use=self._application, cause=text[:200])
         self.problem = text
-        if trouble not in (Trouble.BUSY, Trouble.SLOW):  # those leave the session as it was
+        if trouble not in (Trouble.BUSY, Trouble.SLOW):  # these leave the session usable
             self.terminate()
         self._on_change()
 
@@ -154,13 +154,13 @@ class DatabaseLink:
             self._on_change()
 
     def terminate(self) -> None:
-        """Drop the connection at once. What it waits for on the server ends by the session's own limits."""
+        """Drop the connection at once. Its statement on the server ends by the session's time-outs."""
         if self._connection is not None and not self._connection.is_closed():
             self._connection.terminate()
         self._connection = None
 
     async def close(self) -> None:
-        """Close politely, for at most half a second."""
+        """Close the connection, waiting at most half a second."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             await close(connection, timeout_s=CLOSE_S)

@@ -1,4 +1,4 @@
-"""Dead letters: what could not be stored, with the reason; alike ones are folded, so that a flood stays a row."""
+"""Dead letters: what could not be stored, with the reason; equal ones are merged, so that a flood stays one row."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
 
 PAYLOAD_BYTES = 4096
 FOLD_S = 600.0
-"""Alike letters within this time are counted in one row."""
+"""Letters with the same topic and reason within this time are counted in one row, in seconds."""
 MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
-class Letter:
-    """What is wrong with messages of one topic, for one reason."""
+class DeadLetter:
+    """Messages of one topic that could not be stored for one reason."""
 
     detail: str
     payload: str
@@ -26,41 +26,42 @@ class Letter:
 
 
 def readable(payload: bytes) -> str:
-    """Bytes as text that PostgreSQL takes: what is not UTF-8 and NUL as `\\xNN`, at most 4 KiB."""
+    """Bytes as text that PostgreSQL accepts: NUL and bytes that are not UTF-8 as `\\xNN`, at most 4 KiB."""
     text = payload[:PAYLOAD_BYTES].decode("utf-8", errors="backslashreplace")
     return text.replace("\x00", "\\x00")[:PAYLOAD_BYTES]
 
 
 def plain(text: str) -> str:
-    """Text that PostgreSQL takes: NUL and half surrogate pairs written out."""
+    """Text that PostgreSQL accepts: NUL and lone surrogates are escaped."""
     if "\x00" in text or not text.isascii():
         return text.replace("\x00", "\\x00").encode("utf-8", errors="backslashreplace").decode()
     return text
 
 
 def shown(part: object) -> bytes:
-    """A part of a message as JSON for a letter; what JSON can't hold as Python writes it, else by its type alone."""
+    """A part of a message as JSON for a letter; if that is impossible its Python form, else only its type."""
     try:
         return msgspec.json.encode(part)
     except (ValueError, TypeError, RecursionError):
         pass
     try:
         return repr(part).encode("utf-8", errors="backslashreplace")
-    except (ValueError, RecursionError):  # nested deeper than anything here can follow
+    except (ValueError, RecursionError):  # nested too deeply
         return type(part).__name__.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something of a gateway is set aside: its number is taken, so that it does not come again, and a letter written.
+    """Why an item of a gateway is refused: custody of its number is taken, so that it is not sent again, and a dead
+    letter is written.
 
     Attributes:
         reason: One word, as in the dead letters.
         detail: What is wrong, for people.
         topic: Where it came from.
-        payload: What came.
+        payload: The received bytes.
         count: How many samples are refused.
-        hole: Device whose samples are missing for it; "" when nothing is missing, or its owner tells.
+        hole: Device whose samples are missing for it; "" when nothing is missing, or its gateway declares it.
     """
 
     reason: str
@@ -71,14 +72,14 @@ class Refusal:
     hole: str = ""
 
 
-class Letters:
+class DeadLetters:
     """Letters of one batch, folded by topic and reason; the first one's detail and payload are kept."""
 
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
         """Start empty."""
-        self._found: dict[tuple[str, str], Letter] = {}
+        self._found: dict[tuple[str, str], DeadLetter] = {}
 
     def __len__(self) -> int:
         return len(self._found)
@@ -96,12 +97,12 @@ class Letters:
             reason: One word: `not_a_frame`, `unknown_series`, `type_mismatch`, …
             detail: What is wrong, for people.
             payload: What came, or the part of it that matters.
-            count: How many samples or messages it stands for.
+            count: How many samples or messages it counts.
         """
         topic = plain(topic)
         letter = self._found.get((topic, reason))
         if letter is None:
-            self._found[(topic, reason)] = Letter(plain(detail)[:1000], readable(payload), count)
+            self._found[(topic, reason)] = DeadLetter(plain(detail)[:1000], readable(payload), count)
         else:
             letter.count += count
 
@@ -110,25 +111,25 @@ class Letters:
         for _, each in refusals:
             self.add(each.topic, each.reason, detail=each.detail, payload=each.payload, count=each.count)
 
-    def merge(self, other: Letters) -> None:
+    def merge(self, other: DeadLetters) -> None:
         """Take over another batch's letters."""
         for (topic, reason), letter in other.items():
             mine = self._found.get((topic, reason))
             if mine is None:
-                self._found[(topic, reason)] = Letter(letter.detail, letter.payload, letter.count)
+                self._found[(topic, reason)] = DeadLetter(letter.detail, letter.payload, letter.count)
             else:
                 mine.count += letter.count
 
     def clear(self) -> None:
-        """Forget them: they are stored, or somebody else has them now."""
+        """Drop them, once they are stored or merged."""
         self._found.clear()
 
-    def items(self) -> Iterator[tuple[tuple[str, str], Letter]]:
+    def items(self) -> Iterator[tuple[tuple[str, str], DeadLetter]]:
         """`((topic, reason), letter)` of each."""
         yield from self._found.items()
 
 
-class DeadLetterBox:
+class DeadLetterStore:
     """Writes letters; remembers the row of each (topic, reason) for a while and raises its count."""
 
     def __init__(self, *, site: str) -> None:
@@ -136,7 +137,7 @@ class DeadLetterBox:
         self._site = site
         self._rows: dict[tuple[str, str], tuple[int, float]] = {}
 
-    async def store(self, conn: Connection, letters: Letters, *, now_s: float) -> None:
+    async def store(self, conn: Connection, letters: DeadLetters, *, now_s: float) -> None:
         """Store letters; part of the caller's transaction. A row that has vanished is simply written anew later.
 
         Args:

@@ -1,8 +1,8 @@
-"""Parts of batches that can't be stored now, while the rest can: they wait aside, bounded, and are tried again.
+"""Parts of batches that can't be stored now while the rest can: they are deferred, bounded, and retried.
 
-A late sample may meet a chunk that is being compressed, or a row that only it makes slow. Neither may hold up what
-comes behind it, and neither is a reason to give a sample up: only who was too slow again and again, while the same
-database stored other rows at once, is set aside for good, as a dead letter.
+A late sample may be blocked by a chunk that is being compressed, or be slow to store. Neither may delay what follows,
+and neither is a reason to give a sample up: it becomes a dead letter only if it was too slow repeatedly while the same
+database stored other rows at once.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from nexus_cli.backoff import Backoff
 from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingSample
 
 MOST_WAITING_POINTS = 50_000
-"""Overflow policy: beyond this nothing more is put aside; the batch itself waits, and all behind it."""
+"""Overflow policy: above this many samples nothing more is deferred; the batch itself waits, and all that follow."""
 FIRST_S, CAP_S = 2.0, 60.0
 MOST_SLOW = 3
-"""So often may a single frame or sample exceed the limit of a statement."""
+"""How often a single frame or sample may exceed the statement time-out."""
 _DAY_US = 86_400_000_000
 
 
 @dataclass(slots=True)
-class Piece:
-    """A part that waits.
+class DeferredBatch:
+    """A deferred part of a batch.
 
     Attributes:
         batch: What is to be stored.
-        why: What the database said.
-        rows_before: Rows that the historian had stored when it began to wait: without others that are stored meanwhile
-            nothing says that the fault is the piece's.
-        slow: How often it took longer than a statement may, alone.
+        why: The database's error.
+        rows_before: Rows that the historian had stored when this part was deferred; without rows stored since, the
+            database and not this part may be at fault.
+        slow: How often it exceeded the statement time-out alone.
         due_s: When to try again, monotonic seconds.
     """
 
@@ -41,49 +41,49 @@ class Piece:
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=FIRST_S, cap_s=CAP_S))
 
 
-class Aside:
-    """The pieces that wait, oldest first."""
+class DeferredBatches:
+    """The deferred parts, oldest first."""
 
     def __init__(self) -> None:
-        """Nothing waits."""
-        self._pieces: list[Piece] = []
+        """Start empty."""
+        self._pieces: list[DeferredBatch] = []
 
     def __len__(self) -> int:
         return len(self._pieces)
 
     @property
     def points(self) -> int:
-        """How many samples wait."""
+        """The number of deferred samples."""
         return sum(_points(piece.batch) for piece in self._pieces)
 
     @property
     def next_s(self) -> float | None:
-        """When the next piece is due, monotonic seconds; None when nothing waits."""
+        """When the next part is due, monotonic seconds; None when there is none."""
         return min((piece.due_s for piece in self._pieces), default=None)
 
     def has_room(self, batch: Batch) -> bool:
-        """True when this may wait as well."""
+        """True when this batch can be deferred as well."""
         return self.points + _points(batch) <= MOST_WAITING_POINTS
 
-    def put(self, piece: Piece, *, now_s: float) -> None:
-        """Let a part wait; ask `has_room` first."""
+    def put(self, piece: DeferredBatch, *, now_s: float) -> None:
+        """Defer a part; check `has_room` first."""
         self._pieces.append(piece)
         self.again(piece, now_s=now_s)
 
-    def again(self, piece: Piece, *, now_s: float) -> None:
-        """Let a piece that was due wait for its next turn."""
+    def again(self, piece: DeferredBatch, *, now_s: float) -> None:
+        """Defer a part again, with the next back-off step."""
         piece.due_s = now_s + piece.backoff.next_s()
 
-    def due(self, *, now_s: float) -> list[Piece]:
-        """The pieces whose turn it is."""
+    def due(self, *, now_s: float) -> list[DeferredBatch]:
+        """The parts that are due."""
         return [piece for piece in self._pieces if piece.due_s <= now_s]
 
-    def remove(self, piece: Piece) -> None:
-        """A piece is stored, or given up."""
+    def remove(self, piece: DeferredBatch) -> None:
+        """Remove a part that was stored or given up."""
         self._pieces.remove(piece)
 
     def without_waiting(self, batch: Batch) -> None:
-        """Take out of a batch the frames that wait here: their gateway sent them again meanwhile."""
+        """Remove from a batch the frames that are deferred here, which their gateway sent again meanwhile."""
         waiting = {
             (pending.key, pending.seq, pending.time_us) for piece in self._pieces for pending in piece.batch.frames
         }
@@ -99,7 +99,7 @@ def _points(batch: Batch) -> int:
 
 
 def halves(batch: Batch) -> list[Batch]:
-    """Two parts with half of the frames and samples each, or none when there is but one."""
+    """Two parts with half of the frames and samples each; none when there is only one."""
     if len(batch.frames) + len(batch.samples) <= 1:
         return []
     middle, centre = (len(batch.frames) + 1) // 2, len(batch.samples) // 2
@@ -110,7 +110,7 @@ def halves(batch: Batch) -> list[Batch]:
 
 
 def by_day(batch: Batch, *, today: int) -> list[Batch]:
-    """Parts by age: what is from today or yesterday (or ahead) first, then each older day by itself, the newest first.
+    """Parts by age: today, yesterday and later first, then one part per older day, newest first.
 
     Args:
         batch: What to divide.
@@ -127,6 +127,6 @@ def by_day(batch: Batch, *, today: int) -> list[Batch]:
 
 
 def is_late(batch: Batch, *, today: int) -> bool:
-    """True when nothing in it is from today or yesterday: others need not wait for it."""
+    """True when nothing in it is from today or yesterday: other batches need not wait for it."""
     times = [pending.frame.time for pending in batch.frames] + [sample.row.time_us for sample in batch.samples]
     return bool(times) and max(times) // _DAY_US < today - 1

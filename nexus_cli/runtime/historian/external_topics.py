@@ -1,4 +1,4 @@
-"""Others' topics: which are declared, which series they feed, and how many a glob may still make."""
+"""Topics of external devices: which are declared, which series they feed, and how many series a glob may still add."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexus_cli.database.queries import ExternalDevice, load_external
 from nexus_cli.database.series import DEVICE_LEVELS, SeriesFacts, create_by_globs, device_of
 from nexus_cli.runtime.historian.batch import PendingSample
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Letters
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.rows import BadValueError, full_row
 from nexus_cli.wire.client import Message
@@ -20,21 +20,21 @@ from nexus_cli.wire.topic import Topics
 
 MOST_REMEMBERED = 50_000
 MOST_UNDECLARED = 100
-"""Undeclared topics that are remembered by name; further ones are only counted."""
+"""Undeclared topics that are kept by name; further ones are only counted."""
 
 
 class Wanted(NamedTuple):
-    """A series that a message would need."""
+    """A series that a message needs."""
 
     device: str
     facts: SeriesFacts
 
 
-class Others:
-    """Turns messages of others into samples; without custody, but bounded and counted.
+class ExternalTopics:
+    """Turns external messages into samples; without custody, but bounded and counted.
 
-    What is declared while we run is fresh until its retained messages were taken: the value that a topic holds when we
-    begin to listen is stored then, even when it has no time of its own.
+    A device that is declared while the role runs is *fresh* until its retained messages were taken: the retained value
+        of a topic is then stored, even if it has no time of its own.
     """
 
     def __init__(self, *, topics: Topics, site: str, series: SeriesMap, counters: Counters) -> None:
@@ -47,7 +47,7 @@ class Others:
         self._fresh: dict[str, ExternalDevice | None] = {}
 
     async def load(self, conn: Any) -> None:
-        """Read which external devices are declared, after the series map was loaded."""
+        """Load the declared external devices, after the series map."""
         before = self._devices
         self._devices = {device.path: device for device in await load_external(conn, site=self._site)}
         if self._loaded:
@@ -60,11 +60,11 @@ class Others:
 
     @property
     def fresh_filters(self) -> list[str]:
-        """Filters of what was declared since `settled`."""
+        """Filters of the devices that were declared since `settled`."""
         return sorted(f"{self._topics.tag(path)}/#" for path in self._fresh if path in self._devices)
 
     def is_fresh(self, topic: str) -> bool:
-        """True for a topic that nothing declared before."""
+        """True for a topic that was not declared before."""
         path = self._topics.path(topic) or ""
         device = device_of(path)
         if device not in self._fresh:
@@ -75,8 +75,8 @@ class Others:
         known = self._series.target(path) is not None and self._by_glob(before, path)
         return not known and _tag_of(path) not in before.tags
 
-    def settled(self, filters: Iterable[str]) -> None:
-        """The retained messages below these filters were taken."""
+    def retained_taken(self, filters: Iterable[str]) -> None:
+        """Mark the retained messages of these filters as taken."""
         done = set(filters)
         self._fresh = {path: was for path, was in self._fresh.items() if f"{self._topics.tag(path)}/#" not in done}
 
@@ -93,7 +93,8 @@ class Others:
 
     @property
     def filters(self) -> list[str]:
-        """What to subscribe: everything below each external device, so that undeclared topics are seen too."""
+        """The filters to subscribe: everything below each external device, so that undeclared topics are counted
+        too."""
         return sorted(f"{self._topics.tag(path)}/#" for path in self._devices)
 
     @staticmethod
@@ -101,11 +102,11 @@ class Others:
         return any(matches_glob(glob, path) for glob in device.globs)
 
     def path(self, message: Message) -> str:
-        """`area/line/device/…` of a message's topic; "" when it is none of this site."""
+        """`area/line/device/…` of a message's topic; "" when it is not of this site."""
         return self._topics.path(message.topic) or ""
 
     def wants_series(self, message: Message) -> Wanted | None:
-        """The series that a message would need, when a glob covers its topic, it has a value, and room may be left."""
+        """The series that a message needs, if a glob covers its topic, it has a value, and the glob may have room."""
         path = self.path(message)
         if not path or path in self._refused or self._series.target(path) is not None:
             return None
@@ -116,7 +117,7 @@ class Others:
             sample = parse_payload(message.payload, now_us=1 << 62)
         except PayloadError:
             return None
-        if sample.value is None:  # its type is not known yet
+        if sample.value is None:  # its type is unknown
             return None
         lineage = f'{{"device": "{device.path}", "gateway": "", "protocol": "external"}}'
         facts = SeriesFacts(
@@ -131,7 +132,7 @@ class Others:
         return Wanted(device.path, facts)
 
     async def create(self, conn: Any, device_path: str, facts: Sequence[SeriesFacts]) -> None:
-        """Mint the series of topics that the globs of a device cover, as far as its bound lets."""
+        """Create the series for topics that the globs of a device cover, up to its limit."""
         device = self._devices.get(device_path)
         if device is None:
             return  # no longer declared
@@ -148,10 +149,10 @@ class Others:
             self._refused.clear()
         self._refused |= {each.path for each in facts} - {each.path for each in made}
 
-    def take(self, message: Message, *, now_us: int, letters: Letters) -> PendingSample | None:
-        """A message as a sample, or None when it went to the letters or was only counted."""
+    def take(self, message: Message, *, now_us: int, letters: DeadLetters) -> PendingSample | None:
+        """A message as a sample; None when it became a dead letter or was only counted."""
         if message.retain and not message.payload:
-            return None  # somebody cleared a retained message
+            return None  # a retained message was cleared
         path = self.path(message)
         target = self._series.target(path) if path and self.is_declared(path) else None
         if target is None:
@@ -160,7 +161,7 @@ class Others:
         try:
             sample = parse_payload(message.payload, now_us=now_us)
             if sample.time_us is None and message.retain:
-                return None  # an old value of unknown age: it was stored when it was published
+                return None  # a retained value of unknown age: it was stored when it was published
             return self._pending(message, target, sample, now_us)
         except PayloadError as error:
             letters.add(message.topic, error.reason, detail=str(error), payload=message.payload)
@@ -187,7 +188,7 @@ class Others:
 
 
 def _tag_of(path: str) -> str:
-    """What follows the device in a path; under a glob it may have several levels."""
+    """The part of a path after the device; with a glob it may have several levels."""
     return path.split("/", DEVICE_LEVELS)[-1]
 
 

@@ -1,7 +1,7 @@
-"""Follows what is recorded of the site: told by the database at each commit, and looking again every two seconds.
+"""Watches the recorded state of the site: the database notifies at each commit, and every two seconds it is checked.
 
-The notices of control reach gateways; what only changes external devices has no gateway to tell, and a retained notice
-can be lost. The same connection keeps the turn of storing others' messages and looks at the database's clock.
+Control's notices go to gateways; a change of external devices affects no gateway, and a retained notice can be lost.
+The same connection holds the turn of storing external messages and reads the database's clock.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from nexus_cli.runtime.lifecycle import wait_for
 
 PERIOD_S = 2.0
 TURN_S = 6.0
-"""A historian that does not come for so long loses its turn to another one."""
+"""A historian that does not renew its turn for this long loses it to another one, in seconds."""
 OTHERS = "others"
-"""The work whose turn it is: storing what one historian alone must store of others' messages."""
+"""The work of the turn: storing the external messages that only one historian must store."""
 
 
-class Following:
-    """Watches the recorded state over a connection of its own."""
+class StateWatch:
+    """Watches the recorded state over its own connection."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Following:
         """Join the parts.
 
         Args:
-            link: Its own, since it waits on it.
+            link: Its own connection, since it waits on it.
             site: `enterprise/site`.
-            name: Of this historian; with the machine's name it is whose turn it is, also after a restart.
-            clock: Ours, to be compared.
-            bounds: Hears the database's clock.
+            name: Of this historian; with the machine's name it identifies the holder of the turn, also after a restart.
+            clock: The historian's clock, for the comparison.
+            bounds: Gets the database's clock.
             on_recorded: Called when the recorded state may have changed.
-            on_turn: Called when the turn of storing others' messages has become ours.
-            period_s: How often it looks by itself.
-            turn_s: How long a turn lasts without a sign of life.
+            on_turn: Called when this historian gets the turn.
+            period_s: How often it checks without a notice, in seconds.
+            turn_s: How long a turn lasts without a renewal, in seconds.
         """
         self._link, self._site, self._clock, self._bounds = link, site, clock, bounds
         self._owner = f"{name}@{socket.gethostname()}"
@@ -63,17 +63,17 @@ class Following:
         self._period_s, self._turn_s = period_s, turn_s
         self._ours_until_s = float("-inf")
         self._wake = asyncio.Event()
-        self._was_told = False
+        self._was_notified = False
         self._listening: Any = None
         self._number: int | None = None
 
     @property
     def is_our_turn(self) -> bool:
-        """True while no other historian may store what one alone must store."""
+        """True while this historian has the turn."""
         return self._clock.monotonic_s() < self._ours_until_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped, then give the turn back."""
+        """Work until stopped, then release the turn."""
         try:
             while not stop.is_set():
                 await self._link.use(self._round, stop=stop)
@@ -86,17 +86,17 @@ class Following:
             return
 
     def look(self) -> None:
-        """Look now: somebody says that something was recorded."""
+        """Check now, after a notice."""
         self._wake.set()
 
     async def begin(self, conn: Any) -> None:
-        """Before the state is read for the first time: what is recorded from now on is told."""
+        """Listen for notices; call it before the state is loaded for the first time, so that no change is missed."""
         self._number = await recorded_number(conn, self._site)
         self._bounds.compare(await server_time_us(conn), newest_commit_us=await newest_commit_us(conn, site=self._site))
         await self._take_turn(conn)
 
     async def _pause(self, stop: asyncio.Event) -> None:
-        """Until something is told, the period is over or the role stops."""
+        """Wait for a notice, the end of the period or the stop."""
         until_s = self._clock.monotonic_s() + self._period_s
         while not stop.is_set() and self._clock.monotonic_s() < until_s:
             if await wait_for(self._wake, timeout_s=min(self._period_s, 0.25)):
@@ -104,12 +104,12 @@ class Following:
 
     async def _round(self, conn: Any) -> None:
         if conn is not self._listening:
-            await conn.add_listener(RECORDED_CHANNEL, self._told)
+            await conn.add_listener(RECORDED_CHANNEL, self._on_notice)
             self._listening = conn
-        told, self._was_told = self._was_told, False
+        notified, self._was_notified = self._was_notified, False
         self._wake.clear()
         number = await recorded_number(conn, self._site)
-        if told or number != self._number:
+        if notified or number != self._number:
             self._number = number
             self._on_recorded()
         self._bounds.compare(await server_time_us(conn))
@@ -122,7 +122,7 @@ class Following:
         if ours and not was_ours:
             self._on_turn()
 
-    def _told(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
+    def _on_notice(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
         if payload == self._site:
-            self._was_told = True
+            self._was_notified = True
             self._wake.set()

@@ -1,4 +1,4 @@
-"""The historian: from the broker's frames to committed rows, receipts back, and nothing twice."""
+"""The historian: stores the broker's frames exactly once, and sends receipts."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
-from nexus_cli.runtime.historian import stall_watch as moving
+from nexus_cli.runtime.historian import stall_watch
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.assignments import Assignments
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
-from nexus_cli.runtime.historian.external_topics import Others
-from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.inbound_queue import Intake
-from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
+from nexus_cli.runtime.historian.external_topics import ExternalTopics
+from nexus_cli.runtime.historian.following import StateWatch
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
+from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.placement import Placement
@@ -46,13 +46,13 @@ from nexus_cli.wire.topic import Topics
 _log = logging.getLogger("nexus.historian")
 READY_BATCHES = 2
 GIVING_UP_S = 0.2
-"""What is being written when draining has taken too long gets so much more."""
+"""Extra time for the running transaction when draining takes too long, in seconds."""
 DRAIN_S = 5.0
-"""How long a stopping historian still tries to store what it has; the rest is sent again by the gateways."""
+"""How long a stopping historian tries to store what it has, in seconds; the gateways send the rest again."""
 
 
 class Historian:
-    """One historian process: its parts, and how they start and stop."""
+    """One historian process: its parts, their start and stop."""
 
     def __init__(self, settings: Settings, *, name: str = "historian", clock: Clock | None = None) -> None:
         """Join the parts; nothing is opened yet."""
@@ -65,12 +65,14 @@ class Historian:
         self.counters, self.metrics = Counters(), Metrics()
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
-        self.intake = Intake(topics=self.topics, counters=self.counters)
+        self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
         self.assignments = Assignments(site=settings.site)
         self.bounds = TimeBounds(clock=self.clock)
-        self.others = Others(topics=self.topics, site=settings.site, series=self.series, counters=self.counters)
+        self.external_topics = ExternalTopics(
+            topics=self.topics, site=settings.site, series=self.series, counters=self.counters
+        )
         self.writer = Writer(
             site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
         )
@@ -83,9 +85,19 @@ class Historian:
             clock=self.clock,
             details=self._details,
         )
-        changed = self.health.changed
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
+        self._writing = self._written = 0
+        self._open_links()
+        self._join_reading()
+        self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
+        self._watch_progress()
+        self._watch()
+
+    def _open_links(self) -> None:
+        """Prepare one database connection per kind of work, so that none waits for another."""
+        changed, name = self.health.changed, self.name
         self.write_link = DatabaseLink(
-            settings,
+            self.settings,
             application=f"nexus-{name}-write",
             on_change=changed,
             on_new=self.writer.forget,
@@ -93,25 +105,33 @@ class Historian:
             writer=True,
             grace_s=GIVING_UP_S,
         )
-        self.read_link = DatabaseLink(settings, application=f"nexus-{name}-read", on_change=changed)
-        self.upkeep_link = DatabaseLink(settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP)
-        self.follow_link = DatabaseLink(settings, application=f"nexus-{name}-follow", on_change=changed)
-        self.series_link = DatabaseLink(settings, application=f"nexus-{name}-series", on_change=changed)
-        self.following = Following(
+        self.read_link = DatabaseLink(self.settings, application=f"nexus-{name}-read", on_change=changed)
+        self.maintenance_link = DatabaseLink(
+            self.settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP
+        )
+        self.follow_link = DatabaseLink(self.settings, application=f"nexus-{name}-follow", on_change=changed)
+        self.series_link = DatabaseLink(self.settings, application=f"nexus-{name}-series", on_change=changed)
+
+    def _join_reading(self) -> None:
+        """Build the way from the broker to batches."""
+        self.following = StateWatch(
             link=self.follow_link,
-            site=settings.site,
-            name=name,
+            site=self.settings.site,
+            name=self.name,
             clock=self.clock,
             bounds=self.bounds,
-            on_recorded=self.intake.changed,
+            on_recorded=self.inbound_queue.changed,
             on_turn=lambda: self.subscriber.take_all_retained(),
         )
-        self.intake.on_notice = self.following.look
+        self.inbound_queue.on_notice = self.following.look
         self.new_series = NewSeries(
-            link=self.series_link, others=self.others, intake=self.intake, counters=self.counters
+            link=self.series_link,
+            external_topics=self.external_topics,
+            inbound_queue=self.inbound_queue,
+            counters=self.counters,
         )
         self.batcher = Batcher(
-            intake=self.intake,
+            inbound_queue=self.inbound_queue,
             reader=Reader(
                 topics=self.topics,
                 series=self.series,
@@ -121,7 +141,7 @@ class Historian:
             ),
             series=self.series,
             assignments=self.assignments,
-            others=self.others,
+            external_topics=self.external_topics,
             new_series=self.new_series,
             following=self.following,
             link=self.read_link,
@@ -129,39 +149,38 @@ class Historian:
             counters=self.counters,
         )
         self.subscriber = Subscriber(
-            settings=settings,
+            settings=self.settings,
             topics=self.topics,
             client=self.client,
-            intake=self.intake,
-            others=self.others,
+            inbound_queue=self.inbound_queue,
+            external_topics=self.external_topics,
             batcher=self.batcher,
             following=self.following,
             on_connected=self._connected,
-            on_lost=changed,
+            on_lost=self.health.changed,
         )
-        self.upkeep = HourlyUpkeep(link=self.upkeep_link, site=settings.site, clock=self.clock)
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
-        self._writing = self._written = 0
-        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=changed)
-        moving.watch(
+
+    def _watch_progress(self) -> None:
+        """Watch the parts for stalls."""
+        self.progress = Progress(clock=self.clock, metrics=self.metrics, changed=self.health.changed)
+        stall_watch.watch(
             self.progress,
             client=self.client,
-            intake=self.intake,
+            inbound_queue=self.inbound_queue,
             announcer=self.announcer,
             storing=lambda: (self._batches.qsize() + self._writing, self._written),
         )
-        self._watch()
 
     @property
     def shared(self) -> bool:
-        """True when the broker gives each message to one of several historians."""
+        """True when the broker delivers each message to one of several historians."""
         return self.subscriber.shared
 
     def _watch(self) -> None:
         self.counters.watch(self.metrics)
         gauge = self.metrics.watch_gauges
-        gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.intake))})
-        gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.intake.size_bytes)})
+        gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.inbound_queue))})
+        gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.inbound_queue.size_bytes)})
         self.metrics.watch_counters(
             "nexus_historian_database_losses",
             "Times the database was lost, or refused a statement",
@@ -176,7 +195,7 @@ class Historian:
         gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
 
     def ready(self) -> tuple[bool, str]:
-        """True when both the broker and the database are there, and nothing waits for a clock."""
+        """True when broker and database are connected, and nothing is held for a clock; else why not."""
         if not self.client.connected:
             return False, self.client.problem.message if self.client.problem else "the broker is away"
         if not self.subscriber.listening:
@@ -188,7 +207,7 @@ class Historian:
         return self.progress.ready()
 
     def status(self) -> HistorianHealth:
-        """Everything worth seeing."""
+        """The document of `/status`."""
         return msgspec.structs.replace(
             self._details(),
             role="historian",
@@ -209,14 +228,14 @@ class Historian:
             stalled=list(self.progress.stalled.values()),
             stores_others_alone=self.following.is_our_turn,
             clock_doubt=self.bounds.doubt,
-            queue=QueueHealth(messages=len(self.intake), bytes=self.intake.size_bytes),
+            queue=QueueHealth(messages=len(self.inbound_queue), bytes=self.inbound_queue.size_bytes),
             waiting_aside=self.placement.waiting,
             clock_steps=getattr(self.clock, "steps", 0),
             counters=self.counters.as_json(),
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped; then store what has arrived, say the last receipts and leave.
+        """Work until stopped; then store what has arrived and publish the last receipts.
 
         Raises:
             NexusError: NX6201 or NX6204, the schema is not the one this version needs.
@@ -234,7 +253,7 @@ class Historian:
                 group.create_task(self.subscriber.run(client_stop), name="broker")
                 announcing = group.create_task(self.announcer.run(receipts_stop), name="receipts")
                 reporting = group.create_task(self.health.run(stop), name="health")
-                group.create_task(self.upkeep.run(stop), name="upkeep")
+                group.create_task(self.maintenance.run(stop), name="upkeep")
                 group.create_task(self.progress.run(stop), name="progress")
                 group.create_task(self.subscriber.follow(stop), name="filters")
                 group.create_task(self.following.run(stop), name="following")
@@ -248,21 +267,22 @@ class Historian:
                 stop.set()
                 await reporting
                 client_stop.set()
-            links = (self.write_link, self.read_link, self.upkeep_link, self.follow_link, self.series_link)
+            links = (self.write_link, self.read_link, self.maintenance_link, self.follow_link, self.series_link)
             async with tasks("closing") as closing:
                 for link in links:
                     closing.create_task(link.close())
             event(_log, "historian ended", rows=self.counters.rows, frames=self.counters.frames)
 
     async def _prepare(self, stop: asyncio.Event) -> None:
-        """Wait for the database, refuse a wrong schema, and learn what is committed."""
+        """Wait for the database, refuse a wrong schema, and load what is committed."""
 
         async def work(conn: Any) -> None:
+            # Listen before loading, so that no change in between is missed.
             await self.following.begin(conn)
             self.announcer.note_all(await living_outboxes(conn, site=self.settings.site))
             await self.series.load(conn)
             await self.assignments.load(conn)
-            await self.others.load(conn)
+            await self.external_topics.load(conn)
 
         while True:
             try:
@@ -302,7 +322,7 @@ class Historian:
             event(_log, "stopped with samples aside", level=logging.WARNING, samples=self.placement.waiting)
 
     async def _next_batch(self) -> Batch | None:
-        """The next batch, or an empty one when something that waits aside is due before it comes."""
+        """The next batch, or an empty one when a deferred part is due first."""
         try:
             async with asyncio.timeout(self.placement.pause_s()):
                 return await self._batches.get()
@@ -312,7 +332,7 @@ class Historian:
     async def _give_up(
         self, stop: asyncio.Event, giving_up: asyncio.Event, batching: asyncio.Task[None], writing: asyncio.Task[None]
     ) -> None:
-        """After the stop, bound the time that draining may take."""
+        """After the stop, limit the time of draining."""
         await stop.wait()
         await asyncio.wait({batching, writing}, timeout=DRAIN_S)
         giving_up.set()
@@ -325,9 +345,9 @@ async def run_historian(
 
     Args:
         settings: Site, broker, database, HTTP.
-        name: Tells several historians apart.
+        name: Distinguishes several historians.
         stop: Instead of the signals (tests).
-        clock: Instead of the machine's.
+        clock: Instead of the machine's clock.
 
     Raises:
         NexusError: The schema is not up to date, the health port is taken, or no site is named.

@@ -1,4 +1,4 @@
-"""Gaps on record: those that gateways report, and those that the historian makes by refusing frames."""
+"""Records gaps: those that gateways report, and those of frames that the historian refuses."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.loss import add_gap, last_rows_within, prolong_gap
 from nexus_cli.database.raised import VALUE_ERRORS
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.dead_letters import Letters, Refusal, plain
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, Refusal, plain
 from nexus_cli.wire.frame import Gap, GapReason, encode
 
 OF_EARLIER = (GapReason.GATEWAY_KILLED, GapReason.GATEWAY_STOPPED)
-"""Reasons of gaps that speak of the process before the one that reports them."""
+"""Reasons of gaps that concern the process before the one that reports them."""
 JOIN_S = 600.0
-"""Refusals of one device and reason within this time are one gap."""
+"""Refusals of one device and reason within this time are one gap, in seconds."""
 MOST_OPEN = 10_000
 
 
-class Holes:
+class RefusalGaps:
     """Writes gaps inside the caller's transaction."""
 
     def __init__(self, *, site: str, clock: Clock) -> None:
@@ -29,23 +29,23 @@ class Holes:
         self._site, self._clock = site, clock
         self._open: dict[tuple[str, str, str], tuple[int, float]] = {}
 
-    async def record(self, conn: Any, reported: Sequence[tuple[str, Gap]], letters: Letters) -> None:
-        """Record what gateways report, after the rows of the same transaction; what the database refuses becomes a dead
+    async def record(self, conn: Any, reported: Sequence[tuple[str, Gap]], letters: DeadLetters) -> None:
+        """Record reported gaps, after the rows of the same transaction; one that the database refuses becomes a dead
         letter.
 
         Args:
             conn: In a transaction.
-            reported: Name of the gateway and its gap, in the order in which they came.
-            letters: Takes what is refused.
+            reported: Gateway and gap, in order of arrival.
+            letters: Takes the dead letters.
         """
         for gateway, gap in await self._behind_rows(conn, reported):
             await self._record_one(conn, gateway, gap, letters)
 
     async def _behind_rows(self, conn: Any, reported: Sequence[tuple[str, Gap]]) -> list[tuple[str, Gap]]:
-        """Gaps of an earlier process begin behind the rows that are stored of it.
+        """Let gaps of an earlier process begin after its stored rows.
 
-        A gateway whose disk log lost its end, or is an older copy, knows that process up to the last record it can read.
-        What was delivered after that is on record: it was delivered in order, so only what follows is missing.
+        A gateway whose disk log lost its end, or is an older copy, knows that process up to the last readable record.
+        Later rows may have been delivered; delivery is in order, so only what follows them is missing.
         """
         asked = [at for at, (_, gap) in enumerate(reported) if gap.reason in OF_EARLIER and gap.device]
         spans = [(plain(gap.device), gap.start, gap.end) for gap in (reported[at][1] for at in asked)]
@@ -57,7 +57,7 @@ class Holes:
         gone = {asked[place] for place, row_us in last_us.items() if row_us >= spans[place][2]}
         return [one for at, one in enumerate(found) if at not in gone]
 
-    async def _record_one(self, conn: Any, gateway: str, gap: Gap, letters: Letters) -> None:
+    async def _record_one(self, conn: Any, gateway: str, gap: Gap, letters: DeadLetters) -> None:
         try:
             async with conn.transaction():
                 await add_gap(
@@ -76,9 +76,9 @@ class Holes:
             letters.add(f"gap/{gateway}", "refused_by_database", detail=str(error), payload=encode(gap))
 
     async def declare(self, conn: Any, refusals: Iterable[tuple[OutboxKey, Refusal]]) -> None:
-        """Record a gap where frames of a device are refused: from the arrival of the first to that of the last.
+        """Record a gap for refused frames of a device: from the arrival of the first to that of the last.
 
-        When their samples were read nobody knows: their time is what was wrong.
+        The time at which their samples were read is unknown, since their time is what was wrong.
         """
         missing: dict[tuple[str, str, str], int] = {}
         for key, refusal in refusals:

@@ -1,4 +1,4 @@
-"""What arrives from the broker, bounded: beyond the bound the newest is refused and counted (gateways send again)."""
+"""The bounded queue of broker messages: when it is full the newest is refused and counted (gateways send again)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CHANGED_S = 0.005
 MOST_MESSAGES = 100_000
 
 
-class Intake:
+class InboundQueue:
     """A bounded queue of raw messages. Overflow policy: the newest message is dropped and counted.
 
     Attributes:
         config_changed: Set when a deployment was recorded.
         on_notice: Called when control announces a deployment.
         taken: Messages taken from the queue.
-        closed: True once the role stops: what comes now is neither taken nor promised.
+        closed: True once the role stops: further messages are ignored.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Intake:
         most_bytes: int = MOST_BYTES,
         most_messages: int = MOST_MESSAGES,
     ) -> None:
-        """Bound the queue by bytes of payload and by messages."""
+        """Limit the queue by bytes of payload and by messages."""
         self._topics = topics
         self._counters = counters
         self._most_bytes, self._most_messages = most_bytes, most_messages
@@ -54,11 +54,11 @@ class Intake:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of payload that wait."""
+        """Bytes of payload in the queue."""
         return self._bytes
 
     def put(self, message: Message) -> None:
-        """Take a message from the broker; called on the loop, never blocks."""
+        """Add a message from the broker; called on the event loop, never blocks."""
         if message.topic.startswith(self._config):
             self.on_notice()
             return
@@ -76,17 +76,17 @@ class Intake:
         self._arrived.set()
 
     def changed(self) -> None:
-        """A deployment was recorded: what is known of the site has to be read again."""
+        """A deployment was recorded: the series have to be loaded again."""
         self.config_changed.set()
         self._arrived.set()
 
     def give_back(self, message: Message, *, arrived_us: int) -> None:
-        """A message of others whose series exists now; bounded by who kept it meanwhile. Comes before the queue."""
+        """Return an external message whose series now exists; it goes before the queue. The caller bounds these."""
         self._back.append((message, arrived_us))
         self._arrived.set()
 
     def pop_back(self) -> tuple[Message, int] | None:
-        """The oldest message that was given back, with the time of its arrival, or None."""
+        """The oldest returned message, with the time of its arrival, or None."""
         return self._back.popleft() if self._back else None
 
     def pop(self) -> Message | None:
@@ -100,11 +100,11 @@ class Intake:
         return message
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait until something is there or a deployment was recorded, at most so long; True when a message is there."""
+        """Wait for a message or a recorded deployment, at most `timeout_s`; True when there is a message."""
         if self._queue or self._back:
             return True
         self._arrived.clear()
-        # While a change waits to be read the caller looks again soon, but never without letting others run.
+        # While a change is pending the caller returns soon, but other tasks must run in between.
         longest_s = min(timeout_s, CHANGED_S) if self.config_changed.is_set() else timeout_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):

@@ -1,4 +1,4 @@
-"""Once an hour: old partitions go, new ones come, custody of outboxes long gone is forgotten."""
+"""Hourly maintenance: drops old partitions, creates new ones, deletes the custody of outboxes that ended long ago."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from nexus_cli.runtime.logging import event
 _log = logging.getLogger("nexus.historian.upkeep")
 PERIOD_S = 3600.0
 AGAIN_S = 60.0
-"""What somebody else's lock excluded is tried again so soon."""
+"""Delay before work that a lock prevented is retried, in seconds."""
 
 
-class HourlyUpkeep:
-    """Runs the upkeep of its site at start and every hour; with several historians one of them does it."""
+class HourlyMaintenance:
+    """Runs the maintenance of its site at the start and every hour; of several historians one does it."""
 
     def __init__(
         self, *, link: DatabaseLink, site: str, clock: Clock, period_s: float = PERIOD_S, again_s: float = AGAIN_S
     ) -> None:
-        """Use a link of its own: an index may take minutes."""
+        """Use its own link, since creating an index may take minutes."""
         self._link, self._site, self._clock = link, site, clock
         self._period_s, self._again_s = period_s, again_s
         self._postponed: tuple[str, ...] = ()
@@ -43,13 +43,13 @@ class HourlyUpkeep:
                 await self._link.use(self._round, stop=stop)
             except StoppedError:
                 return
-            # A session that is open for nothing would be one more, and a stopped process could hold its locks.
+            # An idle session would use a connection, and a suspended process could keep its locks.
             await self._link.close()
             await wait_for(stop, timeout_s=self._again_s if self._postponed else self._period_s)
 
     def _age_from(self, database: datetime) -> datetime | None:
-        """The time to measure ages from: the earlier of the database's and ours, since what is dropped can't be brought
-        back. A machine that starts in 2106 would drop everything; None when neither says what can be."""
+        """The time from which ages are measured: the earlier of the database's and the machine's, since dropped data
+        can't be restored. A machine that starts in 2106 would drop everything; None when neither is possible."""
         times = [round(database.timestamp() * 1e6), self._clock.wall_us()]
         possible = [each for each in times if is_possible(each)]
         return moment(min(possible)) if possible else None

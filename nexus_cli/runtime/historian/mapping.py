@@ -14,12 +14,12 @@ from nexus_cli.database.series import device_of
 from nexus_cli.runtime.historian.rows import Column, column_of
 
 MOST_PLANS = 10_000
-"""Shapes of frames that are remembered; report-by-exception makes many, so the cache starts anew when full (2 KB each)."""
+"""Cached shapes of frames (2 KB each); report-by-exception makes many, so the cache is cleared when full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where the samples of one tag go."""
+    """The series and column of one tag."""
 
     series_id: int
     retention: str
@@ -28,11 +28,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class NumberPart:
-    """The tags of a frame that are plain numbers of one retention class.
+    """Those tags of a frame that are plain numbers of one retention class.
 
     Attributes:
         retention: Their class.
-        positions: Their positions in the frame, or None when it is all of them.
+        positions: Their positions in the frame; None for all.
         series: Series ids, in that order.
     """
 
@@ -48,11 +48,11 @@ class FramePlan:
     Attributes:
         tags: In the frame's order.
         targets: One per tag, same order; None for a tag without series.
-        numbers: The fast part, by class.
-        others: Positions of tags that are not plain numbers, unknown ones left out.
+        numbers: The plain numbers, by class.
+        others: Positions of tags that are not plain numbers, without unknown ones.
         unknown: Tags without a series.
-        plain: The one part when the whole frame is plain numbers of one class, else None.
-        former: Devices that its tags were moved to: their series are found by where the tags were before.
+        plain: The part, if the whole frame is plain numbers of one class, else None.
+        former: Devices to which its tags were moved; their series are found by the former path.
     """
 
     tags: tuple[str, ...]
@@ -65,16 +65,16 @@ class FramePlan:
 
 
 NO_PLAN = FramePlan((), (), (), (), (), None)
-"""Of a frame whose samples are set aside."""
+"""The plan of a frame whose samples are refused."""
 
 
 class SeriesMap:
     """The series of one site in memory.
 
     Attributes:
-        stale: Set by a config notice: load before the next lookup.
+        stale: Set by a configuration notice: load before the next lookup.
         generation: Rises with every load.
-        external_paths: Paths of the series that others feed.
+        external_paths: Paths of the series of external devices.
     """
 
     def __init__(self, *, site: str) -> None:
@@ -91,7 +91,7 @@ class SeriesMap:
         return len(self._targets)
 
     async def load(self, conn: Connection) -> None:
-        """Read all series of the site; frames of a renamed tag that were still on their way find it by its old path."""
+        """Load all series of the site; frames of a renamed tag that arrive late find it by its old path."""
         targets: dict[str, Target] = {}
         former: dict[str, tuple[Target, str]] = {}
         external: list[str] = []
@@ -110,7 +110,7 @@ class SeriesMap:
         self.generation += 1
 
     def add(self, made: Iterable[Series]) -> None:
-        """Take over series of others that were made since the load; plans of frames stay as they are."""
+        """Add external series that were created since the load; plans of frames are unaffected."""
         external = dict.fromkeys(self.external_paths)
         for series in made:
             self._former.pop(series.path, None)
@@ -119,11 +119,11 @@ class SeriesMap:
         self.external_paths = tuple(external)
 
     def target(self, path: str) -> Target | None:
-        """Where the samples of `area/line/device/tag` go; where a tag was before it was moved nobody publishes for it."""
+        """The target of `area/line/device/tag`; former paths of moved tags are not included."""
         return self._targets.get(path)
 
     def plan(self, device: str, samples: Iterable[str], *, former: bool = True) -> FramePlan:
-        """The plan of a frame of this device with these tags; without `former` tags that were moved are unknown."""
+        """The plan of a frame of this device with these tags; without `former`, moved tags are unknown."""
         key = (device, tuple(samples), former)
         found = self._plans.get(key)
         if found is None:

@@ -1,4 +1,5 @@
-"""Series that the globs of external devices make: gathered, made with one statement, off the way of our own frames.
+"""Creates the series of new topics that globs of external devices cover: collected, with one statement, apart from
+frames.
 
 Messages of topics that wait for their series are bounded; beyond the bound the newest is dropped and counted.
 """
@@ -13,15 +14,15 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.series import SeriesFacts
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
-from nexus_cli.runtime.historian.external_topics import Others, Wanted
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.external_topics import ExternalTopics, Wanted
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import Message
 
 MOST_WAITING = 10_000
 MOST_AT_ONCE = 1_000
 GATHER_S = 0.05
-"""New topics come in crowds: this long is waited for more of them."""
+"""How long to wait for more new topics, which come in bursts, in seconds."""
 
 
 class _Waiting(NamedTuple):
@@ -30,11 +31,13 @@ class _Waiting(NamedTuple):
 
 
 class NewSeries:
-    """Makes series in a task of its own and gives the messages back to the intake, with the time of their arrival."""
+    """Creates series in its own task and returns the messages to the inbound queue, with the time of their arrival."""
 
-    def __init__(self, *, link: DatabaseLink, others: Others, intake: Intake, counters: Counters) -> None:
-        """Use a link of its own: nothing else waits for it."""
-        self._link, self._others, self._intake, self._counters = link, others, intake, counters
+    def __init__(
+        self, *, link: DatabaseLink, external_topics: ExternalTopics, inbound_queue: InboundQueue, counters: Counters
+    ) -> None:
+        """Use its own link: nothing else waits for it."""
+        self._link, self._external, self._inbound, self._counters = link, external_topics, inbound_queue, counters
         self._wanted: dict[str, Wanted] = {}
         self._waiting: deque[_Waiting] = deque()
         self._paths: set[str] = set()
@@ -44,16 +47,16 @@ class NewSeries:
         return len(self._waiting)
 
     def put(self, message: Message, wanted: Wanted | None, *, path: str, arrived_us: int) -> bool:
-        """Keep a message whose topic has no series yet, or whose forerunners still wait for it.
+        """Keep a message whose topic has no series yet, or of which earlier messages still wait.
 
         Args:
-            message: Of somebody else.
-            wanted: The series it would need; None when nothing new may be made for it.
-            path: Of its topic.
-            arrived_us: µs since 1970 UTC.
+            message: An external message.
+            wanted: The series that it needs; None when none may be created for it.
+            path: The path of its topic.
+            arrived_us: Its arrival, µs since 1970 UTC.
 
         Returns:
-            False when it is to be taken right away.
+            False when it is to be taken at once.
         """
         if wanted is None and path not in self._paths:
             return False
@@ -68,7 +71,7 @@ class NewSeries:
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make series until stopped; what waits then is dropped and counted."""
+        """Create series until stopped; messages that still wait are dropped and counted."""
         while not stop.is_set():
             if not await wait_for(self._wake, timeout_s=0.5):
                 continue
@@ -89,15 +92,15 @@ class NewSeries:
         for each in some.values():
             by_device.setdefault(each.device, []).append(each.facts)
         for device, facts in by_device.items():
-            await self._others.create(conn, device, facts)
+            await self._external.create(conn, device, facts)
 
     def _give_back(self) -> None:
-        """Messages whose path waits for nothing any more, in order of arrival."""
+        """Return the messages whose path no longer waits for a series, in order of arrival."""
         self._paths = set(self._wanted)
         kept: deque[_Waiting] = deque()
         for each in self._waiting:
-            if self._others.path(each.message) in self._paths:
+            if self._external.path(each.message) in self._paths:
                 kept.append(each)
             else:
-                self._intake.give_back(each.message, arrived_us=each.arrived_us)
+                self._inbound.give_back(each.message, arrived_us=each.arrived_us)
         self._waiting = kept

@@ -1,8 +1,9 @@
-"""What becomes of a batch: stored, divided, waiting aside, or in the end a dead letter. One bad row costs itself.
+"""Decides what happens to a batch: stored, divided, deferred, or in the end a dead letter. A bad row affects only
+itself.
 
-Four troubles, four answers. The database is away, or slow for everything: the error goes out, the same batch comes
-again, and nothing is given up. Somebody holds a lock: what is late waits aside, what is new makes everything wait. Only
-this batch is too slow: it is divided. The database refuses a value: it is divided down to the row.
+There are four cases. The database is unreachable, or slow for everything: the error is raised, the same batch is tried
+again, and nothing is given up. A lock is held: late samples are deferred, new ones make everything wait. Only this
+batch is too slow: it is divided. The database refuses a value: the batch is divided down to the row.
 """
 
 from __future__ import annotations
@@ -18,64 +19,71 @@ from nexus_cli.database.stopped import end_stopped
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import DAY_US, Batch
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Letters
-from nexus_cli.runtime.historian.deferred_batches import MOST_SLOW, Aside, Piece, by_day, halves, is_late
+from nexus_cli.runtime.historian.dead_letters import DeadLetters
+from nexus_cli.runtime.historian.deferred_batches import (
+    MOST_SLOW,
+    DeferredBatch,
+    DeferredBatches,
+    by_day,
+    halves,
+    is_late,
+)
 from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.historian.writer")
 MOST_MEETINGS = 3
-"""So often a batch that met another transaction is tried at once."""
+"""How often a batch that conflicts with another transaction is retried at once."""
 ASIDE_LOCK_S = 0.5
-"""Longest wait for a lock by what waits aside: others wait for it meanwhile."""
+"""Lock time-out for deferred batches, in seconds, since other batches wait meanwhile."""
 PROBE_S = 5.0
 
 
 class Placement:
-    """Gives batches to the writer. It has no loop of its own; errors of the way come out."""
+    """Passes batches to the writer. It has no loop; connection errors are raised."""
 
     def __init__(self, *, site: str, writer: Writer, clock: Clock, counters: Counters) -> None:
-        """Decide for one writer of a site."""
+        """Use one writer of a site."""
         self._site, self._writer, self._clock, self._counters = site, writer, clock, counters
-        self._aside = Aside()
+        self._deferred = DeferredBatches()
         self._met_lock = False
 
     @property
     def waiting(self) -> int:
-        """Samples that wait aside, because only they can't be stored now."""
-        return self._aside.points
+        """Deferred samples, which alone can't be stored now."""
+        return self._deferred.points
 
     def pause_s(self) -> float | None:
-        """How long until something that waits aside is due; None when nothing waits."""
-        due_s = self._aside.next_s
+        """Seconds until a deferred part is due; None when there is none."""
+        due_s = self._deferred.next_s
         return None if due_s is None else max(0.0, due_s - self._clock.monotonic_s())
 
     async def write(self, conn: Any, batch: Batch) -> None:
-        """Store a batch, whatever is in it, and try again what waits aside; a bad row costs itself.
+        """Store a batch, and retry the deferred parts that are due; a bad row affects only itself.
 
         Raises:
-            OSError, PostgresError: The way to the database, or the database itself, failed: connect again
-                and write the same batch again. What of it is stored already is not stored twice.
+            OSError, PostgresError: The connection or the database failed: reconnect and write the same batch again.
+                Parts of it that are stored are not stored twice.
         """
-        self._aside.without_waiting(batch)
-        parts = by_day(batch, today=self._today()) if len(self._aside) else []
-        if len(parts) > 1:  # what is late may meet the same lock again: what is new does not wait for that
+        self._deferred.without_waiting(batch)
+        parts = by_day(batch, today=self._today()) if len(self._deferred) else []
+        if len(parts) > 1:  # late samples may be blocked by the same lock again; new ones do not wait for that
             await self._parts(conn, batch, parts)
         else:
             await self._place(conn, batch)
         batch.frames, batch.samples, batch.gaps, batch.reports, batch.packed = [], [], [], [], None
-        batch.letters = Letters()
-        for piece in self._aside.due(now_s=self._clock.monotonic_s()):
+        batch.letters = DeadLetters()
+        for piece in self._deferred.due(now_s=self._clock.monotonic_s()):
             await self._again(conn, piece)
-        self._met_lock = self._met_lock and len(self._aside) > 0
+        self._met_lock = self._met_lock and len(self._deferred) > 0
 
     async def finish(self, conn: Any) -> None:
-        """Try everything that waits aside once more: the role ends. Gateways send again what is not stored now."""
-        for piece in self._aside.due(now_s=float("inf")):
+        """At a stop, retry everything deferred once. Gateways send again what is not stored now."""
+        for piece in self._deferred.due(now_s=float("inf")):
             await self._again(conn, piece)
 
     async def _place(self, conn: Any, batch: Batch) -> None:
-        """Store a batch; what only it can't have now waits aside, what the database refuses becomes dead letters."""
+        """Store a batch; what can't be stored now is deferred, what the database refuses becomes dead letters."""
         meetings = 0
         while True:
             try:
@@ -102,7 +110,8 @@ class Placement:
                 return
 
     async def _way_is_free(self, conn: Any, error: PostgresError) -> bool:
-        """True when the same at once may work: a deadlock has one victim, and a writer that was stopped is ended."""
+        """True when an immediate retry may succeed: after a deadlock, or once the session of a suspended writer was
+        ended."""
         if not isinstance(error, LockBusy):
             return True
         ended = await end_stopped(conn, site=self._site)
@@ -117,25 +126,26 @@ class Placement:
         return bool(ended)
 
     def _patience_s(self, batch: Batch) -> float:
-        """Longest wait for a lock; 0 is the session's. What is late waits briefly once a lock was met."""
+        """Lock time-out in seconds; 0 for the session's own. It is short for late samples once they were blocked by a
+        lock."""
         return ASIDE_LOCK_S if self._met_lock and is_late(batch, today=self._today()) else 0.0
 
     def _today(self) -> int:
         return self._clock.now_us() // DAY_US
 
     async def _locked(self, conn: Any, batch: Batch, error: PostgresError) -> None:
-        """A lock excludes this batch. What is late waits aside; without what is new everything waits."""
+        """A lock blocks this batch: defer late samples; new samples make everything wait."""
         self._met_lock = True
         parts = by_day(batch, today=self._today())
         if len(parts) > 1:
             await self._parts(conn, batch, parts)
             return
-        if not is_late(batch, today=self._today()) or not self._aside.has_room(batch):
+        if not is_late(batch, today=self._today()) or not self._deferred.has_room(batch):
             raise error
-        self._wait_aside(batch, error)
+        self._defer(batch, error)
 
     async def _slow(self, conn: Any, batch: Batch, error: PostgresError) -> None:
-        """A statement took too long: less at once, unless the database is slow for everything."""
+        """A statement took too long: divide the batch, unless the database is slow for everything."""
         await self._probe(conn)
         parts = by_day(batch, today=self._today())
         if len(parts) < 2:
@@ -144,22 +154,23 @@ class Placement:
             _log.warning("a batch of %d frames takes too long and is divided: %s", len(batch.frames), error)
             await self._parts(conn, batch, parts)
             return
-        if (not batch.frames and not batch.samples) or not self._aside.has_room(batch):
+        if (not batch.frames and not batch.samples) or not self._deferred.has_room(batch):
             raise error
-        self._wait_aside(batch, error, slow=1)
+        self._defer(batch, error, slow=1)
 
-    def _wait_aside(self, batch: Batch, error: PostgresError, *, slow: int = 0) -> None:
-        if not len(self._aside):
+    def _defer(self, batch: Batch, error: PostgresError, *, slow: int = 0) -> None:
+        if not len(self._deferred):
             event(_log, "samples wait aside, the others are stored", level=logging.WARNING, cause=one_line(error))
         waiting = Batch(frames=batch.frames, gaps=batch.gaps, reports=batch.reports, samples=batch.samples)
         waiting.letters.merge(batch.letters)
-        self._aside.put(
-            Piece(batch=waiting, why=one_line(error), slow=slow, rows_before=self._counters.rows),
+        self._deferred.put(
+            DeferredBatch(batch=waiting, why=one_line(error), slow=slow, rows_before=self._counters.rows),
             now_s=self._clock.monotonic_s(),
         )
 
     async def _parts(self, conn: Any, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Place the parts of a batch. What is stored leaves the batch, so that it may be given again after a loss."""
+        """Store the parts of a batch. Stored parts are removed from it, so that the batch can be retried after a
+        loss."""
         first = parts[0]
         first.gaps, first.reports, first.letters = batch.gaps, batch.reports, batch.letters
         for number, part in enumerate(parts):
@@ -170,8 +181,8 @@ class Placement:
             batch.frames = [pending for each in rest for pending in each.frames]
             batch.samples = [sample for each in rest for sample in each.samples]
 
-    async def _again(self, conn: Any, piece: Piece) -> None:
-        """Try once more what waits aside, without making others wait for long."""
+    async def _again(self, conn: Any, piece: DeferredBatch) -> None:
+        """Retry a deferred part, with short time-outs."""
         try:
             await self._writer.store(conn, piece.batch, lock_s=ASIDE_LOCK_S)
         except DATA_ERRORS as error:
@@ -182,18 +193,18 @@ class Placement:
                 raise
             piece.why = one_line(error)
             if trouble is Trouble.SLOW:
-                await self._probe(conn)  # slow for everybody: nothing is given up for that
+                await self._probe(conn)  # slow for everything: that is no reason to give up a sample
                 piece.slow += 1
             if piece.slow < MOST_SLOW or self._counters.rows == piece.rows_before:
-                self._aside.again(piece, now_s=self._clock.monotonic_s())
+                self._deferred.again(piece, now_s=self._clock.monotonic_s())
                 return
             await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
-        self._aside.remove(piece)
-        if not len(self._aside):
+        self._deferred.remove(piece)
+        if not len(self._deferred):
             event(_log, "what waited aside is settled")
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
-        """Halve a batch that the database refuses; of a single frame or sample it takes what it takes."""
+        """Halve a batch that the database refuses; a single frame or sample is stored row by row."""
         parts = halves(batch)
         if parts:
             await self._parts(conn, batch, parts)
@@ -201,5 +212,5 @@ class Placement:
             await self._writer.give_up(conn, batch, why=one_line(error))
 
     async def _probe(self, conn: Any) -> None:
-        """Write and commit something small. A database that can't do even that is slow for everything: it raises."""
+        """Commit something small; raises when even that is too slow, since the database is then slow for everything."""
         await commit_something(conn, statement_s=PROBE_S)

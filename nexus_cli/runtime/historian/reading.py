@@ -1,7 +1,8 @@
-"""Messages of our gateways, read and checked: may this gateway speak of this device, and can the time be.
+"""Decodes and checks messages of gateways: is the device assigned to the gateway, and is the time possible.
 
-What must not be stored is set aside under its number: its gateway would only send the same again. What can't be
-judged yet, because a deployment may have just changed it, is given back by name: load and ask again.
+An item that must not be stored is refused, and its number counts as stored, since its gateway would only send the same
+again. What can't be decided yet, because a deployment may have just changed it, is returned as unknown names: load them
+and try again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _log = logging.getLogger("nexus.historian.reading")
 MOST_SEQ = 1 << 53
 MOST_TOPICS = 50_000
 MOST_TOLD = 1_000
-"""Pairs of gateway and device that are named in the log, once each; further ones are only counted."""
+"""Pairs of gateway and device that are logged, once each; further ones are only counted."""
 LONGEST_PRINCIPAL = 128
 PATH_LEVELS = 4
 TAKEN: Sequence[str] = ()
@@ -44,7 +45,7 @@ class Reader:
     def __init__(
         self, *, topics: Topics, series: SeriesMap, assignments: Assignments, bounds: TimeBounds, counters: Counters
     ) -> None:
-        """Join the parts; it asks nobody and waits for nothing."""
+        """Join the parts; it does no I/O."""
         self._topics, self._series, self._counters = topics, series, counters
         self._assignments, self._bounds = assignments, bounds
         self._data = f"{topics.platform}/data/"
@@ -57,13 +58,13 @@ class Reader:
         """Put a message of a gateway into a batch.
 
         Args:
-            batch: Where to.
+            batch: Takes the item.
             message: From any topic.
-            final: What is known now is all there is: nothing is given back.
+            final: The state is up to date: unknown names are not returned for another try.
 
         Returns:
-            Names that are not known: with `final` for information, else nothing was put and the message is to be
-            taken again after a load. None when the message is not from one of our gateways.
+            Unknown names: with `final` for information, else the message was not taken and is to be tried again after a
+                load. None when the message is not a gateway's.
         """
         topic = message.topic
         if topic.startswith(self._data):
@@ -85,7 +86,7 @@ class Reader:
             frame = decode_frame(payload)
             _check(frame.epoch, frame.seq)
         except FrameError as error:
-            # With a number that can be read custody is taken: sent again and again it would be no better.
+            # If at least the number can be read, custody is taken: sending it again would not help.
             known = _identity(payload)
             if known is None:
                 batch.letters.add(topic, "not_a_frame", detail=str(error), payload=payload)
@@ -93,7 +94,7 @@ class Reader:
                 self._set_aside(batch, gateway, known, Refusal("not_a_frame", str(error), topic, payload))
             return TAKEN
         until_us = self._assignments.until_us(gateway, device)
-        verdict = self._bounds.judge(gateway, frame.time)
+        verdict = self._bounds.classify(gateway, frame.time)
         if verdict is Verdict.HELD:
             self._counters.held_frames += 1
             return TAKEN
@@ -169,7 +170,7 @@ class Reader:
         unknown = TAKEN
         device = device_of(report.response.path)
         refusal = _wrong(report, gateway, topic, payload)
-        # What a gateway took before a move, it may report later: the earlier of the two moments counts.
+        # A command that a gateway received before a move may be reported later: the earlier of the two times counts.
         if refusal is None and min(report.received, report.response.time) > self._assignments.until_us(gateway, device):
             unknown = (f"{gateway} {device}",)
             if not final:
@@ -184,7 +185,7 @@ class Reader:
         return unknown
 
     def _bounded(self, report: Report) -> Report:
-        """A command that a gateway with a wrong clock carried out is on record with a usable time, and what it said."""
+        """The report of a gateway with a wrong clock, with a usable time; the claimed one is kept in the detail."""
         said, bounded = report.response, self._bounds.bounded
         detail = f"{said.detail} (the gateway's clock said {_said(said.time)})".strip()
         response = msgspec.structs.replace(said, time=bounded(said.time), detail=detail)
@@ -205,7 +206,7 @@ class Reader:
 
 
 class _Identity(msgspec.Struct):
-    """The part of a frame that custody needs."""
+    """The fields of a frame that custody needs."""
 
     epoch: str
     seq: int
@@ -216,11 +217,11 @@ _identity_decoder = msgspec.json.Decoder(_Identity)
 
 
 def _identity(payload: bytes) -> Frame | None:
-    """An empty frame with the number of one that can't be read, or None when not even that can be."""
+    """An empty frame with the number of an unreadable one; None when the number is unreadable too."""
     try:
         found = _identity_decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        begin = _BEGIN.match(payload)  # not even JSON, or too deep; but the number stands in front
+        begin = _BEGIN.match(payload)  # not JSON, or nested too deeply; but the number is at the start
         if begin is None:
             return None
         found = _Identity(begin[1].decode(), int(begin[2]))
@@ -232,7 +233,7 @@ def _identity(payload: bytes) -> Frame | None:
 
 
 def _check(epoch: str, seq: int) -> None:
-    """Numbers and names that custody can keep."""
+    """Raise ValueError for numbers and epochs that custody can't store."""
     if not 0 < len(epoch) <= 64 or "\x00" in epoch:
         raise FrameError("the epoch is not 1 to 64 characters")
     if not 0 < seq < MOST_SEQ:
@@ -240,7 +241,7 @@ def _check(epoch: str, seq: int) -> None:
 
 
 def _wrong(report: Report, gateway: str, topic: str, payload: bytes) -> Refusal | None:
-    """What a report can't be, whoever sent it. Who asked for the command only its gateway knows."""
+    """The refusal of an impossible report, whoever sent it. Only its gateway knows who sent the command."""
     if report.gateway != gateway:
         return Refusal("not_assigned", f"it names gateway '{report.gateway}'", topic, payload)
     levels = report.response.path.split("/")
@@ -253,7 +254,7 @@ def _wrong(report: Report, gateway: str, topic: str, payload: bytes) -> Refusal 
 
 
 def _said(time_us: int) -> str:
-    """A time for people; far outside, its end of what a date can hold."""
+    """A time for people; limited to what a date can represent."""
     return moment(time_us).astimezone(UTC).isoformat(timespec="milliseconds")
 
 

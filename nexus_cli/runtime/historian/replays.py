@@ -1,8 +1,8 @@
-"""Replays: what comes again because its receipt was lost is skipped; what only has a number that was used before is not.
+"""Detects replays: items sent again because their receipt was lost are skipped; items that only reuse a number are not.
 
-A number tells a frame within one life of a disk log. A log that went back in time (an older gateway, a disk that lied)
-uses numbers again, so a frame counts as stored only when its time says the same. What differs is stored like any
-other: rows have their key, nothing is doubled. A true replay makes no row, also where retention took the rows away.
+A number identifies a frame within one epoch of a disk log. A log that was set back (an older gateway, a disk that
+ignored an fsync) reuses numbers, so a frame counts as stored only if its time is the same too. Otherwise it is stored:
+rows have a key, so none is stored twice. A replay adds no row, even if retention has deleted the original rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_TOLD = 1_000
 
 
 class Replays:
-    """Takes replays out of batches, and what stands under an epoch of another gateway aside."""
+    """Removes replays from batches, and refuses items with an epoch of another gateway."""
 
     def __init__(self, *, counters: Counters) -> None:
         """Count in the role's counters."""
@@ -35,12 +35,12 @@ class Replays:
     async def take_out(
         self, conn: Any, batch: Batch, stored: dict[OutboxKey, Custody], *, site: str
     ) -> dict[OutboxKey, list[int]]:
-        """Leave in a batch what is to be stored; gives the numbers of what was recognised, by outbox.
+        """Remove replays from a batch; returns their numbers, by outbox.
 
         Args:
-            conn: For gaps and reports that are neither new nor remembered.
+            conn: For looking up gaps and reports that are neither new nor cached.
             batch: Changed in place.
-            stored: What is stored of each of its outboxes.
+            stored: The stored numbers of each of its outboxes.
             site: `enterprise/site`.
         """
         recognised: dict[OutboxKey, list[int]] = {}
@@ -90,7 +90,7 @@ class Replays:
 def _frame_is_stored(pending: PendingFrame, custody: Custody) -> bool:
     if pending.seq not in custody.ranges:
         return False
-    # Without samples there is nothing to lose: its number is enough.
+    # Without samples nothing can be lost: the number is enough.
     return not pending.frame.samples or custody.is_replay(pending.seq, pending.frame.time)
 
 
@@ -101,7 +101,7 @@ async def _gap_is_stored(conn: Any, site: str, pending: PendingGap, custody: Cus
     if pending.refusal is not None or custody.recent.get(pending.seq) == pending.time_us:
         return True
     gateway = pending.key.gateway
-    if pending.claimed_us is not None:  # its times on record are those of its first arrival
+    if pending.claimed_us is not None:  # the recorded times are those of its first arrival
         return await is_numbered(conn, site=site, gateway=gateway, epoch=gap.epoch, seq=gap.seq)
     return await is_covered(conn, site=site, gateway=gateway, device=gap.device, start_us=gap.start, end_us=gap.end)
 

@@ -1,4 +1,4 @@
-"""Retained messages of others: a shared subscription brings none, so a session of its own fetches them."""
+"""Fetches retained external messages in a separate session, since a shared subscription gets none (MQTT 5.0 §4.8.2)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.identity import client_id
 
 QUIET_S = 1.0
-"""Brokers send what they retain right after the subscription: this long without any is the end of it."""
+"""Brokers send retained messages right after the subscription: this long without one is the end, in seconds."""
 LONGEST_S = 60.0
 
 
 async def fetch_retained(
     settings: Settings, *, filters: Sequence[str], put: Callable[[Message], None], stop: asyncio.Event
 ) -> int:
-    """Take what the broker retains below some filters; what is published meanwhile comes to others.
+    """Fetch the retained messages of some filters; live messages are left to the normal subscriptions.
 
     Args:
-        settings: Where the broker is.
+        settings: Have the broker's address.
         filters: MQTT filters.
         put: Called for each retained message.
         stop: Ends it early.
@@ -29,7 +29,7 @@ async def fetch_retained(
         How many there were, the dropped ones of a full session included.
 
     Raises:
-        NexusError: NX6010 the broker is away, NX6012 it refuses a filter.
+        NexusError: NX6010 the broker is unreachable, NX6012 it refuses a filter.
     """
     client = BrokerClient(settings=settings, client_id=client_id("retained"))
     count = 0

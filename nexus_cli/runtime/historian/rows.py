@@ -1,4 +1,4 @@
-"""A value of a frame to the columns of its row, by the type of its series. Pure."""
+"""Converts a value of a frame to the columns of its row, by the type of its series. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUALITY_BY_NAME = {quality.name: int(quality) for quality in Quality}
 
 
 class Column(IntEnum):
-    """Which column holds the values of a series."""
+    """The column that stores the values of a series."""
 
     NUMBER = 0
     EXACT = 1
@@ -27,11 +27,11 @@ class Column(IntEnum):
 
 
 class BadValueError(ValueError):
-    """The value can't stand in a row of this series; the message says why, for the dead letters."""
+    """The value can't be stored in this series; the message is for the dead letter."""
 
 
 def column_of(type_name: str) -> Column:
-    """The column of a published type; a type that this version does not know is kept as JSON."""
+    """The column of a published type; a type that this version does not know is stored as JSON."""
     try:
         kind = parse_type(type_name)
     except ValueError:
@@ -55,8 +55,8 @@ def full_row(
     """One row.
 
     Args:
-        column: Where this series keeps its values.
-        value: As it came; None needs a quality that is not GOOD.
+        column: The column of the series.
+        value: As received; None requires a quality that is not GOOD.
         series_id: The series.
         time_us: Gateway time, µs since 1970 UTC.
         quality: Name, reason and protocol code; None is GOOD.
@@ -72,7 +72,7 @@ def full_row(
     if value is None and number == Quality.GOOD:
         raise BadValueError("no value, yet GOOD")
     if source_time_us is not None and not 0 <= source_time_us < 1 << 60:
-        source_time_us = None  # devices without a clock send nonsense; the sample itself is fine
+        source_time_us = None  # devices without a clock send invalid times; the sample itself is valid
     columns = _columns(column, value)
     status = pack_status(reason, code)
     return FullRow(time_us, series_id, *columns, number, status, source_time_us)
@@ -101,7 +101,7 @@ def _float(value: int | float) -> float:
 
 
 def _integer(value: Value) -> int:
-    """An exact integer; beyond 2^53 it may come as text (schemas/frame.schema.json), and a whole float is taken too."""
+    """An exact integer; beyond 2^53 it may be text (schemas/frame.schema.json), and a whole float is accepted too."""
     number: int
     if (
         isinstance(value, (bool, int))
@@ -119,9 +119,9 @@ def _integer(value: Value) -> int:
 def _json(value: Value) -> bytes:
     try:
         text = orjson.dumps(value)
-    except (TypeError, ValueError, RecursionError):  # integers beyond 64 bits, too deep
+    except (TypeError, ValueError, RecursionError):  # an integer beyond 64 bits, or nested too deeply
         raise BadValueError("the structure can't be written as JSON") from None
-    # jsonb refuses \u0000 (PostgreSQL documentation, 8.14): it is taken out of every text inside
+    # jsonb refuses \u0000 (PostgreSQL documentation, 8.14), so it is removed from all strings
     return orjson.dumps(_without_nul(value)) if b"\\u0000" in text else text
 
 

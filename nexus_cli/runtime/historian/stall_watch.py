@@ -1,11 +1,11 @@
-"""What must move in a historian while there is something to do: messages out of the queue, rows in, receipts out."""
+"""Watches for stalls in a historian: messages in the queue, batches to store, receipts to publish."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from nexus_cli.runtime.historian.announcer import Announcer
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.progress import Activity, Progress
 from nexus_cli.wire.client import BrokerClient
 
@@ -18,20 +18,20 @@ def watch(
     progress: Progress,
     *,
     client: BrokerClient,
-    intake: Intake,
+    inbound_queue: InboundQueue,
     announcer: Announcer,
     storing: Callable[[], tuple[int, int]],
 ) -> None:
-    """Have a historian's parts watched; `storing` gives how many batches wait or are written, and how many have been."""
+    """Watch a historian's parts; `storing` gives the number of batches in progress, and of those stored."""
 
     def look() -> dict[str, Activity]:
         waiting, stored = storing()
         return {
             "intake": Activity(
-                waits=len(intake) > 0,
-                moved=intake.taken,
+                waits=len(inbound_queue) > 0,
+                moved=inbound_queue.taken,
                 limit_s=TAKE_S,
-                problem=f"no message is taken from the queue, {len(intake)} wait",
+                problem=f"no message is taken from the queue, {len(inbound_queue)} wait",
             ),
             "storing": Activity(
                 waits=waiting > 0,

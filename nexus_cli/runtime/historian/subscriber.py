@@ -1,4 +1,4 @@
-"""The historian at the broker: what it subscribes, as one of several or alone, and which retained messages it takes."""
+"""The historian's subscriptions, alone or as one of several, and the retained messages that it takes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.historian.batcher import Batcher
-from nexus_cli.runtime.historian.external_topics import Others
-from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.external_topics import ExternalTopics
+from nexus_cli.runtime.historian.following import StateWatch
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.retained import QUIET_S, fetch_retained
-from nexus_cli.runtime.historian.sharing import broker_shares
+from nexus_cli.runtime.historian.shared_subscriptions import broker_shares
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -25,10 +25,10 @@ RETRY_S = 2.0
 
 
 class Subscriber:
-    """Subscribes our own record at every connect, and others' messages whenever external devices come or change.
+    """Subscribes gateways' data at each connect, and external topics whenever external devices are added or changed.
 
     Attributes:
-        shared: True when the broker gives each message to one historian of the group.
+        shared: True when the broker delivers each message to one historian of the group.
         listening: True once everything was subscribed, or tried.
     """
 
@@ -38,16 +38,16 @@ class Subscriber:
         settings: Settings,
         topics: Topics,
         client: BrokerClient,
-        intake: Intake,
-        others: Others,
+        inbound_queue: InboundQueue,
+        external_topics: ExternalTopics,
         batcher: Batcher,
-        following: Following,
+        following: StateWatch,
         on_connected: Callable[[], None],
         on_lost: Callable[[], None],
     ) -> None:
-        """Join the parts; `run` and `follow` work."""
-        self._settings, self._topics, self._client, self._intake = settings, topics, client, intake
-        self._others, self._batcher, self._following = others, batcher, following
+        """Join the parts; `run` and `follow` do the work."""
+        self._settings, self._topics, self._client, self._inbound = settings, topics, client, inbound_queue
+        self._external, self._batcher, self._following = external_topics, batcher, following
         self._on_connected, self._on_lost = on_connected, on_lost
         self._live = f"{topics.live}/"
         self._changed = batcher.filters_changed
@@ -58,7 +58,7 @@ class Subscriber:
         self.listening = False
 
     def take_all_retained(self) -> None:
-        """After a connect, and when it has become our turn: others' retained messages may be new to us."""
+        """Take all retained external messages: after a connect, and when this historian gets the turn."""
         self._all_retained = True
         self._changed.set()
 
@@ -72,23 +72,23 @@ class Subscriber:
         await self._client.run(
             stop,
             subscriptions=[*subscriptions, (self._topics.config("+"), 1)],
-            on_message=self._hear_own,
+            on_message=self._receive_own,
             on_connected=self._connected,
             on_lost=self._on_lost,
         )
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """External devices that come or change are subscribed at once; what fails is tried again."""
+        """Subscribe added and changed external devices at once; a failed subscription is retried."""
         while not stop.is_set():
             if not await wait_for(self._changed, timeout_s=0.25) or not self._client.connected:
-                if self._changed.is_set():  # the connect asks for all of it
+                if self._changed.is_set():  # the connect subscribes everything
                     await wait_for(stop, timeout_s=0.25)
                 continue
             self._changed.clear()
             try:
                 await self._listen(stop)
             except NexusError as error:
-                # Our own frames do not depend on it.
+                # Frames do not depend on it.
                 event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
                 if await wait_for(stop, timeout_s=RETRY_S):
                     return
@@ -101,44 +101,46 @@ class Subscriber:
         self._have.clear()
         self._all_retained = True
         try:
-            await self._subscribe_others(())
+            await self._subscribe_external(())
         except NexusError as error:
-            # Our own frames do not depend on it; it is tried again.
+            # Frames do not depend on it; it is retried.
             event(_log, "subscription failed", level=logging.WARNING, cause=error.cause or error.message)
         self._changed.set()
         self.listening = True
         self._on_connected()
 
     async def _listen(self, stop: asyncio.Event) -> None:
-        """Subscribe what is new; take what the broker retains of it, once among all historians."""
-        filters, fresh = self._others.filters, self._others.fresh_filters
+        """Subscribe new filters, and take their retained messages in one of the historians."""
+        filters, fresh = self._external.filters, self._external.fresh_filters
         all_retained, self._all_retained = self._all_retained, False
         try:
-            # A broker without shares gives the retained messages at each subscription, also at one that there is already.
-            await self._subscribe_others(() if self.shared else fresh)
+            # Without shared subscriptions a broker sends the retained messages at each subscribe, also for an existing
+            # filter.
+            await self._subscribe_external(() if self.shared else fresh)
             retained = filters if all_retained else [each for each in filters if each in fresh]
             if self.shared and retained and self._following.is_our_turn:
-                await fetch_retained(self._settings, filters=retained, put=self._hear, stop=stop)
+                await fetch_retained(self._settings, filters=retained, put=self._receive, stop=stop)
         except NexusError:
             self._all_retained |= all_retained
             raise
         if fresh and not self.shared:
             await wait_for(stop, timeout_s=QUIET_S)
-        self._others.settled(fresh)
+        self._external.retained_taken(fresh)
 
-    async def _subscribe_others(self, again: Sequence[str]) -> None:
-        """Subscribe what is not subscribed yet, and these filters once more."""
-        wanted = [each for each in self._others.filters if each not in self._have or each in again]
+    async def _subscribe_external(self, again: Sequence[str]) -> None:
+        """Subscribe the new filters, and these once more."""
+        wanted = [each for each in self._external.filters if each not in self._have or each in again]
         if wanted:
             await self._client.subscribe([(self._filter(each), 1) for each in wanted])
             self._have.update(wanted)
 
-    def _hear_own(self, message: Message) -> None:
-        """From our own subscriptions. Some brokers give retained messages to each member of a group as well: not those."""
+    def _receive_own(self, message: Message) -> None:
+        """A message of the gateways. Some brokers send retained messages to each member of a group as well; those are
+        ignored."""
         if not (self.shared and message.retain and message.topic.startswith(self._live)):
-            self._hear(message)
+            self._receive(message)
 
-    def _hear(self, message: Message) -> None:
-        if message.retain and self._others.is_fresh(message.topic):
+    def _receive(self, message: Message) -> None:
+        if message.retain and self._external.is_fresh(message.topic):
             message = message._replace(retain=False)
-        self._intake.put(message)
+        self._inbound.put(message)

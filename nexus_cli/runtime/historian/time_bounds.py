@@ -1,8 +1,8 @@
-"""Which times are believed: not more than 5 minutes ahead, unless it may be our own clock that is behind.
+"""Which times of gateways are accepted: at most 5 minutes ahead, unless the historian's own clock may be behind.
 
-A frame that looks ahead is held (it gets no receipt, so that its gateway sends it again) while our clock is in doubt: it
-differs from the database's, either one is behind the last commit on record, or as many gateways look ahead as do not.
-It is refused when it alone is wrong. Pure but for the injected clock.
+A frame that seems ahead is held (it gets no receipt, so its gateway sends it again) while the historian's clock is in
+doubt: it differs from the database's, one of the two is behind the last recorded commit, or at least half of the
+gateways seem ahead. It is refused when only its gateway is wrong. Pure except for the injected clock.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from nexus_cli.wire.reading import MOST_AHEAD_US
 
 EARLIEST_US = 946_684_800_000_000
 LATEST_US = 4_102_444_800_000_000
-"""Years 2000 to 2100: a frame outside has no usable time."""
+"""Years 2000 to 2100, in µs since 1970 UTC: a frame outside has no usable time."""
 APART_US = 60_000_000
-"""Clocks that differ by more are not both right."""
+"""Clocks that differ by more than this, in µs, are not both right."""
 PROBATION_S = 5.0
-"""How long a gateway must look ahead before it is refused: others may turn out to look the same."""
+"""How long a gateway must seem ahead before its frames are refused, in seconds: others may seem ahead too."""
 AHEAD_S = 60.0
-"""A gateway looks ahead for so long after the last such frame,"""
+"""A gateway seems ahead for this long after the last such frame, in seconds,"""
 SANE_S = 4.0
-"""unless a frame with a usable time came this recently."""
+"""unless a frame with a usable time came within this time, in seconds."""
 MOST_GATEWAYS = 10_000
 
 
 class Verdict(Enum):
-    """What becomes of a time: taken, held until clocks agree, refused as ahead, refused as outside of 2000 to 2100."""
+    """The decision for a time: accepted, held until clocks agree, refused as ahead, refused as outside of 2000 to
+    2100."""
 
     GOOD = "good"
     HELD = "held"
@@ -36,10 +37,10 @@ class Verdict(Enum):
 
 
 class TimeBounds:
-    """Judges the times that gateways claim."""
+    """Checks the times that gateways send."""
 
     def __init__(self, *, clock: Clock) -> None:
-        """Believe our clock until the database's is known."""
+        """Rely on the machine's clock until the database's is known."""
         self._clock = clock
         self._offset_us = 0
         self._known_us = 0
@@ -49,17 +50,17 @@ class TimeBounds:
         self._held_s = float("-inf")
 
     def compare(self, database_us: int, *, newest_commit_us: int = 0) -> None:
-        """Take note of the database's clock, and of the last commit on record (µs since 1970 UTC)."""
+        """Take the database's clock and the time of the last recorded commit (µs since 1970 UTC)."""
         self._offset_us = database_us - self._clock.now_us()
         self._known_us = max(self._known_us, database_us, newest_commit_us)
 
     def now_us(self) -> int:
-        """The later of our clock and the database's."""
+        """The later of the machine's clock and the database's, µs since 1970 UTC."""
         return self._clock.now_us() + max(0, self._offset_us)
 
     @property
     def doubt(self) -> str:
-        """Why our clock may be wrong; "" when nothing speaks against it."""
+        """Why the machine's clock may be wrong; "" when there is no sign of it."""
         if abs(self._offset_us) > APART_US:
             return f"the database's clock differs from ours by {self._offset_us / 1e6:.0f} s"
         if self.now_us() < self._known_us - APART_US:
@@ -71,11 +72,11 @@ class TimeBounds:
 
     @property
     def holding(self) -> str:
-        """Why frames are held that came within the last minute; "" when none are, or only for their probation."""
+        """Why frames of the last minute are held; "" when none are, or only for `PROBATION_S`."""
         return self.doubt if self._clock.monotonic_s() - self._held_s <= AHEAD_S else ""
 
-    def judge(self, gateway: str, time_us: int) -> Verdict:
-        """What becomes of a frame, gap or report of this time (µs since 1970 UTC)."""
+    def classify(self, gateway: str, time_us: int) -> Verdict:
+        """Decide about a frame, gap or report with this time (µs since 1970 UTC)."""
         if not EARLIEST_US <= time_us <= LATEST_US:
             return Verdict.OUTSIDE
         now_s = self._clock.monotonic_s()
@@ -95,7 +96,7 @@ class TimeBounds:
         return Verdict.AHEAD
 
     def bounded(self, time_us: int) -> int:
-        """A time drawn into what is usable: from the year 2000 to now."""
+        """A time limited to the usable range: from the year 2000 to now."""
         return min(max(time_us, EARLIEST_US), self.now_us())
 
     def usable(self, time_us: int) -> bool:
@@ -103,7 +104,7 @@ class TimeBounds:
         return EARLIEST_US <= time_us <= self.now_us() + MOST_AHEAD_US
 
     def _gateways(self) -> tuple[set[str], set[str]]:
-        """Gateways that look ahead, and those that do not."""
+        """The gateways that seem ahead, and those that do not."""
         now_s = self._clock.monotonic_s()
         ahead = {
             name

@@ -1,4 +1,5 @@
-"""One batch, one transaction: rows and custody together, so that a receipt is true and a replay is recognised."""
+"""Stores a batch in one transaction: rows and custody together, so that receipts are correct and replays are
+detected."""
 
 from __future__ import annotations
 
@@ -16,49 +17,50 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import DeadLetterBox, Letters
-from nexus_cli.runtime.historian.holes import Holes
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, DeadLetterStore
+from nexus_cli.runtime.historian.holes import RefusalGaps
 from nexus_cli.runtime.historian.replays import Replays
 
 REFUSED = "refused_by_database"
 MOST_SLOW_ROWS = 3
 ROW_S = 5.0
-"""Longest time for a row of a frame that is stored row by row."""
+"""Statement time-out for a row of a frame that is stored row by row, in seconds."""
 
 Receipt = Callable[[OutboxKey, RangeSet, Iterable[int]], None]
 MOST_OUTBOXES = 500
-"""Outboxes whose custody is remembered; the others are looked up when something of them comes."""
+"""Outboxes whose custody is cached; others are looked up when needed."""
 
 
 class RaceLostError(Exception):
-    """Another historian stored frames of the same outbox meanwhile: load its ranges, filter, try again."""
+    """Another historian has stored frames of the same outbox meanwhile: load its ranges, filter, try again."""
 
 
 class Writer:
-    """Stores batches over one connection, each whole or not at all. What to do about an error `placement` decides."""
+    """Stores batches over one connection, each atomically. `placement` handles the errors."""
 
     def __init__(self, *, site: str, clock: Clock, counters: Counters, on_committed: Receipt) -> None:
-        """Write for one site; `on_committed` hears the ranges of an outbox, and which numbers were stored or recognised."""
+        """Write for one site; `on_committed` gets the ranges of an outbox, and the numbers that were stored or
+        recognised."""
         self._site, self._clock, self._counters = site, clock, counters
         self._on_committed = on_committed
         self._tables = SampleTables(site=site)
         self._stored: dict[OutboxKey, Custody] = {}
-        self._letters = DeadLetterBox(site=site)
+        self._letters = DeadLetterStore(site=site)
         self._replays = Replays(counters=counters)
-        self._holes = Holes(site=site, clock=clock)
+        self._holes = RefusalGaps(site=site, clock=clock)
 
     def forget(self) -> None:
-        """A new connection: trust nothing that was known of the database."""
+        """Drop the caches after a connect."""
         self._tables.forget()
         self._stored.clear()
 
     async def store(self, conn: Any, batch: Batch, *, lock_s: float = 0.0) -> None:
-        """Store a batch whole or not at all, unless another historian has stored it.
+        """Store a batch atomically; what another historian has stored is skipped.
 
         Args:
             conn: The connection.
-            batch: What is stored already leaves it.
-            lock_s: Longest wait for a lock; 0 is what the session allows.
+            batch: Already stored items are removed from it.
+            lock_s: Lock time-out in seconds; 0 for the session's own.
 
         Raises:
             OSError, PostgresError: Nothing of it was stored.
@@ -86,7 +88,7 @@ class Writer:
                 self._stored[key] = custody
 
     async def _skip_stored(self, conn: Any, batch: Batch) -> None:
-        """Take out what is stored already, and what came twice in this batch; its receipt is said again."""
+        """Remove what is already stored, and duplicates within the batch; their receipts are published again."""
         recognised = await self._replays.take_out(conn, batch, self._stored, site=self._site)
         for key, seqs in recognised.items():
             self._on_committed(key, self._stored[key].ranges, seqs)
@@ -107,18 +109,18 @@ class Writer:
                 await self._commit(conn, batch, packed, staged=False, lock_s=lock_s)
                 return
             except AlreadyStored:
-                pass  # Straight is three times as fast (decision 0009); the one batch with a double goes the careful way.
+                pass  # Without staging is three times as fast (decision 0009); only a batch with a duplicate row is staged.
             except NoPartition:
-                self._tables.forget()  # a partition was dropped meanwhile
+                self._tables.forget()  # a partition was dropped since
         try:
             await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)
         except NoPartition:
-            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)  # the same, between two statements
+            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)  # the same race, between two statements
 
     async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool, lock_s: float) -> None:
         expected = {key: self._stored[key] for key in batch.outboxes()}
         new = self._with(batch, expected)
-        letters = Letters()
+        letters = DeadLetters()
         letters.merge(batch.letters)
         letters.merge(packed.letters)
         letters.refuse(batch.refusals())
@@ -133,7 +135,7 @@ class Writer:
                     inserted, conflicts = await copy_staged(conn, made, block.pieces, block.columns)
                     rows -= block.rows - inserted
                     duplicates += block.rows - inserted - len(conflicts)
-                    _tell(letters, conflicts, made.table)
+                    _log_lost_race(letters, conflicts, made.table)
                 else:
                     await copy_straight(conn, made.table, block.pieces, block.columns)
             await self._mark(conn, packed)
@@ -151,7 +153,7 @@ class Writer:
             await mark_changed(conn, (await self._tables.table(conn, retention)).table, hours)
 
     def _taken(self, batch: Batch, new: dict[OutboxKey, Custody]) -> None:
-        """Custody is on record: remember it and say the receipts."""
+        """Custody is committed: cache it and queue the receipts."""
         self._stored.update(new)
         touched: dict[OutboxKey, list[int]] = {key: [] for key in new}
         for pending in batch.numbered():
@@ -164,7 +166,7 @@ class Writer:
         new = {key: custody.copy() for key, custody in expected.items()}
         times: dict[OutboxKey, list[tuple[int, int]]] = {}
         for pending in batch.frames:
-            # A number that is used again keeps the time that it was first used at.
+            # A reused number keeps the time of its first use.
             if new[pending.key].ranges.add(pending.seq) and pending.refusal is None:
                 times.setdefault(pending.key, []).append((pending.seq, pending.frame.time))
         for gap in batch.gaps:
@@ -177,7 +179,7 @@ class Writer:
             custody.ranges.compact()
         return new
 
-    async def _record_gaps(self, conn: Any, batch: Batch, letters: Letters) -> None:
+    async def _record_gaps(self, conn: Any, batch: Batch, letters: DeadLetters) -> None:
         reported = [(pending.key.gateway, pending.gap) for pending in batch.gaps if pending.refusal is None]
         await self._holes.record(conn, reported, letters)
         await self._holes.declare(conn, batch.refusals())
@@ -195,7 +197,8 @@ class Writer:
             counters.refused(refusal.reason)
 
     async def give_up(self, conn: Any, batch: Batch, *, why: str) -> None:
-        """A batch that can't be stored as it is: each frame row by row, each sample as a dead letter, the rest as ever."""
+        """Handle a batch that can't be stored: frames row by row, external samples as dead letters, the rest as
+        usual."""
         letters = batch.letters
         await self._learn(conn, batch.outboxes())
         for pending in batch.frames:
@@ -210,7 +213,8 @@ class Writer:
         await self.store(conn, batch)
 
     async def _row_by_row(self, conn: Any, pending: PendingFrame) -> None:
-        """Store what the database takes of one frame; the rest becomes dead letters, and the frame is done with."""
+        """Store the rows of one frame that the database accepts; the rest become dead letters, and the frame counts as
+        stored."""
         packed = Packer(one_by_one=True).pack([pending])
         letters = packed.letters
         key, rows, slow = pending.key, 0, 0
@@ -235,13 +239,13 @@ class Writer:
                         letters.add(pending.topic, REFUSED, detail=one_line(error), payload=row)
                         continue
                     rows += inserted
-                    _tell(letters, conflicts, made.table)
+                    _log_lost_race(letters, conflicts, made.table)
             await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(alone, rows=rows, letters=letters.count)
         self._taken(alone, new)
 
 
-def _tell(letters: Letters, conflicts: Sequence[Conflict], table: str) -> None:
+def _log_lost_race(letters: DeadLetters, conflicts: Sequence[Conflict], table: str) -> None:
     for conflict in conflicts:
         letters.add(
             f"series/{conflict.series_id}",

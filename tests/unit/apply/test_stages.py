@@ -11,7 +11,7 @@ import pytest
 
 from nexus_cli.apply import table
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.request import Request, changes_between
+from nexus_cli.apply.request import DeploymentRequest, changes_between
 from nexus_cli.apply.rights import before_of
 from nexus_cli.apply.run import Run, gateway_digest, notice, plan_of
 from nexus_cli.database.deployments import Deployment, Summary
@@ -145,12 +145,12 @@ def test_a_long_table_keeps_what_is_not_well() -> None:
 async def test_observations_wake_whoever_waits_and_survive_nonsense() -> None:
     seen = Observations()
     for nonsense in (b"", b"{", b"[]", b"\xff", b'{"deployment":"x"}', b'{"deployment":1,"digest":"d","devices":[]}'):
-        assert seen.hear("gw", nonsense) is None and seen.hear_health("gw", nonsense) is None
+        assert seen.receive("gw", nonsense) is None and seen.hear_health("gw", nonsense) is None
     assert seen.unreadable == 12
     assert not await seen.until(lambda: seen.answer("gw", digest="d", deployment=2) is not None, timeout_s=0.01)
-    seen.hear("gw", b'{"deployment":1,"digest":"d"}')
+    seen.receive("gw", b'{"deployment":1,"digest":"d"}')
     assert seen.answer("gw", digest="d", deployment=2) is None, "an answer to an earlier deployment"
-    seen.hear("gw", b'{"deployment":2,"digest":"d"}')
+    seen.receive("gw", b'{"deployment":2,"digest":"d"}')
     assert await seen.until(lambda: seen.answer("gw", digest="d", deployment=2) is not None, timeout_s=0.01)
     seen.hear_health("gw", b'{"state":"running","links":{"tcp:x:502":{"state":"connected","detail":"","since":1}}}')
     assert seen.reachable("gw", "tcp:x:502") and not seen.reachable("gw", "tcp:y:502")
@@ -186,7 +186,7 @@ def deployment(plan: Any) -> Deployment:
 
 def test_a_run_is_made_from_what_its_row_keeps() -> None:
     new = device("a/l/one")
-    request = Request(
+    request = DeploymentRequest(
         base_digest="a",
         desired_digest="b",
         changed={"device.a/l/one": new, "role.gone": None},

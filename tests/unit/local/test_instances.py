@@ -21,7 +21,7 @@ from nexus_cli.local.layout import Home, Runtime
 from nexus_cli.local.lock import Holder, announce, held, holder_of, holders, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.running import supervisor_of
-from nexus_cli.local.start import end_strangers, refuse_second
+from nexus_cli.local.start import end_foreign_processes, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
 from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings
@@ -115,7 +115,7 @@ def test_what_runs_for_a_folder_that_was_removed_ends_before_another_takes_its_p
     told: list[tuple[str, str, str]] = []
     home = _made(home.path, "two")
     own = start(home, "control", "two")
-    end_strangers(home, progress=lambda *each: told.append(each))
+    end_foreign_processes(home, progress=lambda *each: told.append(each))
     assert identify(old.pid) is None and identify(own.pid) == own
     assert [each[:2] for each in told] == [("gateway-a", "stopping")]
 
@@ -124,7 +124,7 @@ def test_what_a_moved_folder_left_without_a_supervisor_ends_before_a_start(home:
     old = start(home, "historian", "one")
     moved = Home(home.path.with_name("moved"))
     home.path.rename(moved.path)
-    end_strangers(moved, progress=lambda *_: None)
+    end_foreign_processes(moved, progress=lambda *_: None)
     assert identify(old.pid) is None
 
 

@@ -13,7 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import start
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.local.layout import EXTERNAL, MOSQUITTO, Home, Runtime, assign_ports, port_of
-from nexus_cli.local.start import Wish, gateways_of, write_wish
+from nexus_cli.local.start import StartRequest, gateways_of, write_request
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import load_settings
 
@@ -24,10 +24,10 @@ def _snapshot(*gateways: str, site: str = "chicago") -> Snapshot:
     return Snapshot.of("acme", site, resources)
 
 
-def _wish(*gateways: str, **more: str) -> Wish:
+def _wish(*gateways: str, **more: str) -> StartRequest:
     environ = {key: value for key, value in more.items() if key.startswith("NEXUS_")}
     given = {key: value for key, value in more.items() if not key.startswith("NEXUS_") and key != "site"}
-    return Wish(snapshot=_snapshot(*gateways, site=more.get("site", "chicago")), environ=environ, **given)
+    return StartRequest(snapshot=_snapshot(*gateways, site=more.get("site", "chicago")), environ=environ, **given)
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_twice_is_once(home: Home) -> None:
-    first = write_wish(home, _wish("gw"))
+    first = write_request(home, _wish("gw"))
     written = home.runtime_file.read_bytes()
-    second = write_wish(home, _wish("gw"))
+    second = write_request(home, _wish("gw"))
     assert second == first
     assert home.runtime_file.read_bytes() == written
     ports = [port_of(first.broker_url), port_of(first.database_url), *first.http_ports.values()]
@@ -47,7 +47,7 @@ def test_twice_is_once(home: Home) -> None:
 
 
 def test_settings_read_what_was_written(home: Home) -> None:
-    runtime = write_wish(home, _wish("gw"))
+    runtime = write_request(home, _wish("gw"))
     settings = load_settings(principal="nexus.gateway.gw", environ={}, home=home.path)
     assert settings.site == "acme/chicago"
     assert settings.broker_url == runtime.broker_url
@@ -58,28 +58,28 @@ def test_settings_read_what_was_written(home: Home) -> None:
 
 
 def test_a_taken_port_is_replaced_and_the_others_stay(home: Home) -> None:
-    first = write_wish(home, _wish("gw"))
+    first = write_request(home, _wish("gw"))
     with socket.socket() as thief:
         thief.bind(("127.0.0.1", port_of(first.broker_url)))
         thief.listen()
-        second = write_wish(home, _wish("gw"))
+        second = write_request(home, _wish("gw"))
     assert second.broker_url != first.broker_url
     assert (second.database_url, second.http_ports) == (first.database_url, first.http_ports)
 
 
 def test_a_running_runtime_keeps_its_ports_and_takes_a_new_gateway(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = write_wish(home, _wish("gw"))
+    first = write_request(home, _wish("gw"))
     monkeypatch.setattr(start, "supervisor_runs", lambda _: True)
     with socket.socket() as itself:
         itself.bind(("127.0.0.1", port_of(first.broker_url)))
         itself.listen()
-        second = write_wish(home, _wish("gw", "other"))
+        second = write_request(home, _wish("gw", "other"))
     assert second.broker_url == first.broker_url
     assert second.gateways == ["gw", "other"]
     assert second.http_ports.items() > first.http_ports.items()
     assert "nexus.gateway.other" in read_credentials(home.path)["api"]
     with pytest.raises(NexusError) as caught:
-        write_wish(home, _wish("gw", site="springfield"))
+        write_request(home, _wish("gw", site="springfield"))
     assert caught.value.code == "NX6512"
 
 
@@ -91,7 +91,7 @@ def test_rights_that_control_wrote_stay(home: Home) -> None:
         {**_snapshot("gw").resources, "role.r": {"read": ["a/**"]}, "user.u": {"role": "r"}},
     )
     store_grants(home.path, compile_grants(snapshot))
-    write_wish(home, _wish("gw", "new"))
+    write_request(home, _wish("gw", "new"))
     found = read_grants(home.path)
     assert found is not None
     assert {"u", "nexus.gateway.new", "nexus.gateway.gw"} <= {grant.principal for grant in found}
@@ -99,29 +99,29 @@ def test_rights_that_control_wrote_stay(home: Home) -> None:
 
 
 def test_urls_of_your_own(home: Home) -> None:
-    runtime = write_wish(
+    runtime = write_request(
         home,
         _wish("gw", broker="mqtts://broker:8883", database="postgresql://nexus@db/nexus", NEXUS_BROKER_CA="/ca.pem"),
     )
     assert (runtime.broker_kind, runtime.broker_url, runtime.broker_ca) == (EXTERNAL, "mqtts://broker:8883", "/ca.pem")
     assert (runtime.database_kind, runtime.database_url) == (EXTERNAL, "postgresql://nexus@db/nexus")
-    from_environment = write_wish(home, _wish("gw", NEXUS_BROKER_URL="mqtt://other"))
+    from_environment = write_request(home, _wish("gw", NEXUS_BROKER_URL="mqtt://other"))
     assert from_environment.broker_url == "mqtt://other:1883"
     assert from_environment.database_url == "postgresql://nexus@db/nexus", "never silently another database"
-    again = write_wish(home, _wish("gw"))
+    again = write_request(home, _wish("gw"))
     assert (again.broker_kind, again.broker_url) == (EXTERNAL, "mqtt://other:1883")
-    back = write_wish(home, _wish("gw", broker=MOSQUITTO, database="embedded"))
+    back = write_request(home, _wish("gw", broker=MOSQUITTO, database="embedded"))
     assert (back.broker_kind, back.database_kind) == (MOSQUITTO, "embedded")
     assert back.database_url.startswith("postgresql://nexus@127.0.0.1:")
 
 
 def test_passwords_in_urls_are_refused_without_repeating_them(home: Home) -> None:
     with pytest.raises(NexusError) as caught:
-        write_wish(home, _wish("gw", database="postgresql://nexus:hunter2@db/nexus"))
+        write_request(home, _wish("gw", database="postgresql://nexus:hunter2@db/nexus"))
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.cause}"
     assert caught.value.exit_code == 64
     with pytest.raises(NexusError) as caught:
-        write_wish(home, _wish("gw", broker="mqtt://me:hunter2@db"))
+        write_request(home, _wish("gw", broker="mqtt://me:hunter2@db"))
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}{caught.value.cause}"
     assert caught.value.exit_code == 64
 
@@ -157,13 +157,13 @@ def test_a_misspelt_kind_lists_the_kinds_and_leaves_nothing_behind(
     home: Home, given: dict[str, str], code: str, hint: str
 ) -> None:
     with pytest.raises(NexusError) as caught, start.one_at_a_time(home):
-        write_wish(home, _wish("gw", **given))
+        write_request(home, _wish("gw", **given))
     assert caught.value.code == code and caught.value.hint.startswith(hint)
     assert not home.path.exists()
 
 
 def test_a_refused_start_leaves_what_was_there(home: Home) -> None:
-    write_wish(home, _wish("gw"))
+    write_request(home, _wish("gw"))
     with pytest.raises(NexusError), start.one_at_a_time(home):
-        write_wish(home, _wish("gw", broker="plant"))
+        write_request(home, _wish("gw", broker="plant"))
     assert home.runtime_file.exists() and home.logs.exists()

@@ -11,32 +11,32 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import waiting
 from nexus_cli.local.layout import MOSQUITTO, Home, Runtime
-from nexus_cli.local.patience import Patience, run_delays
 from nexus_cli.local.processes import Running
 from nexus_cli.local.service_state import ServiceState
+from nexus_cli.local.startup_deadline import StartupDeadline, run_delays
 from nexus_cli.local.waiting import Steps, wait_running
 
 
 def test_each_step_forward_begins_the_wait_anew() -> None:
-    patience = Patience(limit_s=60, now_s=0)
-    assert not patience.ended(now_s=59, delays_s={}, stepped=False)
-    assert not patience.ended(now_s=61, delays_s={}, stepped=True)
-    assert not patience.ended(now_s=121, delays_s={}, stepped=False)
-    assert patience.ended(now_s=122, delays_s={}, stepped=False)
+    deadline = StartupDeadline(limit_s=60, now_s=0)
+    assert not deadline.ended(now_s=59, delays_s={}, stepped=False)
+    assert not deadline.ended(now_s=61, delays_s={}, stepped=True)
+    assert not deadline.ended(now_s=121, delays_s={}, stepped=False)
+    assert deadline.ended(now_s=122, delays_s={}, stepped=False)
 
 
 def test_time_without_a_free_processor_is_not_the_parts_own() -> None:
-    patience = Patience(limit_s=60, now_s=0)
-    assert not patience.ended(now_s=100, delays_s={7: 80, 8: 3}, stepped=False)
-    assert patience.idle_s == 20
-    assert not patience.ended(now_s=130, delays_s={7: 80, 8: 3}, stepped=False)
-    assert patience.idle_s == 50
-    assert patience.ended(now_s=141, delays_s={7: 80, 8: 3}, stepped=False)
+    deadline = StartupDeadline(limit_s=60, now_s=0)
+    assert not deadline.ended(now_s=100, delays_s={7: 80, 8: 3}, stepped=False)
+    assert deadline.idle_s == 20
+    assert not deadline.ended(now_s=130, delays_s={7: 80, 8: 3}, stepped=False)
+    assert deadline.idle_s == 50
+    assert deadline.ended(now_s=141, delays_s={7: 80, 8: 3}, stepped=False)
 
 
 def test_the_busiest_machine_does_not_wait_for_ever() -> None:
-    patience = Patience(limit_s=60, now_s=0)
-    ended = [now for now in range(10, 1000, 10) if patience.ended(now_s=now, delays_s={7: now}, stepped=False)]
+    deadline = StartupDeadline(limit_s=60, now_s=0)
+    ended = [now for now in range(10, 1000, 10) if deadline.ended(now_s=now, delays_s={7: now}, stepped=False)]
     assert ended[0] == 610
 
 

@@ -1,7 +1,7 @@
 """Alerts on live topics: values in, alert topics and the record of alerts out.
 
-What changed is published first and stored when the database takes it: an alarm must not wait for a database. Every
-alert is looked at again whenever its limits change, with the value that its tag has, not with the next one.
+A change is published first and stored as soon as possible: an alarm must not wait for a database. When an alert's
+limits change it is evaluated at once with the present value of its tag, not with the next one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RETRY_S = 1.0
 _log = logging.getLogger("nexus.alerts")
 
 
-class Heard(NamedTuple):
+class LiveValue(NamedTuple):
     """The newest value of a tag."""
 
     value: Value
@@ -51,34 +51,34 @@ class Heard(NamedTuple):
 
 
 class Alerting:
-    """Every alert of the recorded state.
+    """All alerts of the recorded state.
 
     Attributes:
         changed: Changes of state so far.
-        told: Alerts that the broker took so far.
+        published: Alert messages that the broker has acknowledged so far.
     """
 
     def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
-        """Join the parts; `load` brings the alerts."""
+        """Join the parts; `load` sets the alerts."""
         self._settings, self._record, self._publish, self._clock = settings, record, publish, clock
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
         self._alerts: dict[str, Alert] = {}
         self._by_topic: dict[str, list[str]] = {}
-        self._heard: dict[str, Heard] = {}
+        self._values: dict[str, LiveValue] = {}
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
-        self._unjudged: set[str] = set()
-        """Alerts that were given another tag, of which no value has come: time alone raises none of them."""
+        self._unevaluated: set[str] = set()
+        """Alerts that were given another tag without a value yet: elapsed time alone does not raise them."""
         self._to_publish: dict[str, None] = {}
-        """Alerts whose topic is behind, the oldest first; at most one entry each, the newest state is what counts."""
+        """Alerts to publish, oldest change first; at most one entry each, with the newest state."""
         self._wake = asyncio.Event()
         self._boot = boot_id()
-        self.changed = self.told = 0
+        self.changed = self.published = 0
 
     @property
     def waiting(self) -> int:
-        """Alerts whose newest state the broker does not have yet."""
+        """The number of alerts whose newest state is not published yet."""
         return len(self._to_publish)
 
     def load(
@@ -88,13 +88,13 @@ class Alerting:
         *,
         held: Collection[str] = (),
     ) -> list[str]:
-        """Take the recorded alerts, and look at each with the value that its tag has.
+        """Set the recorded alerts, and evaluate each with the present value of its tag.
 
         Args:
             configs: Attributes by name.
-            stored: Where they stood in an earlier life of control, as `alert_states.load` gives it.
-            held: Devices (`area/line/device`) that are just being changed: alerts on their tags stay as they are,
-                since the values that are known may have the unit or the meaning of before.
+            stored: Their states from the database (`alert_states.load`).
+            held: Devices (`area/line/device`) that a deployment is changing: alerts on their tags are not evaluated,
+                since the known values may have the former unit or meaning.
 
         Returns:
             Names of alerts that are no longer declared, sorted.
@@ -114,42 +114,42 @@ class Alerting:
             alerts[name] = alert = known or self._restored(name, config, stored.get(name))
             if known is None or known.config != config:
                 if known is not None and known.config.tag != config.tag:
-                    alert.value = None  # it was the other tag's
-                    self._unjudged.add(name)
+                    alert.value = None  # it was the value of another tag
+                    self._unevaluated.add(name)
                 alert.config = config
                 self._to_publish[name] = None
         gone = sorted({*self._alerts, *stored} - set(configs))
         self._alerts = alerts
-        self._unjudged &= alerts.keys()
+        self._unevaluated &= alerts.keys()
         self._by_topic = {}
         for name, alert in alerts.items():
             self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
-        self._heard = {topic: heard for topic, heard in self._heard.items() if topic in self._by_topic}
+        self._values = {topic: newest for topic, newest in self._values.items() if topic in self._by_topic}
         self._unreadable &= self._by_topic.keys()
-        for topic in self._heard:
+        for topic in self._values:
             self._look(topic)
         self._wake.set()
         return gone
 
     def recover(self, changes: list[Change]) -> None:
-        """What an earlier life knew and could not store; call before `load`: where it is newer, it counts."""
+        """Take the changes that the previous process could not store; call it before `load`. Newer states win."""
         self._unstored = {change.facts.name: change for change in changes}
 
     def topics(self) -> list[str]:
-        """Live topics that some alert watches, sorted."""
+        """The live topics of the watched tags, sorted."""
         return sorted(self._by_topic)
 
-    def unheard(self) -> list[str]:
-        """Paths of watched tags of which no value has come, sorted."""
-        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._heard)
+    def unreceived(self) -> list[str]:
+        """Paths of watched tags without a value yet, sorted."""
+        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._values)
         return sorted(path for path in found if path is not None)
 
     def listing(self) -> list[wire.Alert]:
         """Every alert and its state, by name; times in µs since 1970 UTC."""
         return [self._facts(name) for name in sorted(self._alerts)]
 
-    def hear(self, topic: str, payload: bytes) -> None:
-        """Take a live message; what is not one is passed over (the historian keeps the dead letters)."""
+    def receive(self, topic: str, payload: bytes) -> None:
+        """Take a live message; invalid ones are ignored (the historian records dead letters)."""
         if topic not in self._by_topic or not payload:
             return
         try:
@@ -162,23 +162,23 @@ class Alerting:
         if topic in self._unreadable:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
-        self._heard[topic] = Heard(found.value, found.label or None, found.state)
+        self._values[topic] = LiveValue(found.value, found.label or None, found.state)
         self._look(topic)
 
-    def hear_stored(self, path: str, found: LastValue) -> None:
-        """Take the newest stored sample of a tag whose topic is silent; a live value is never overruled by it."""
+    def load_stored(self, path: str, found: LastValue) -> None:
+        """Take the newest stored sample of a tag without a live value; it never replaces a live value."""
         topic = self._topics.tag(path)
-        if topic in self._by_topic and topic not in self._heard and found.quality in set(Quality):
-            self._heard[topic] = Heard(found.value, found.label, Quality(found.quality))
+        if topic in self._by_topic and topic not in self._values and found.quality in set(Quality):
+            self._values[topic] = LiveValue(found.value, found.label, Quality(found.quality))
             self._look(topic)
 
     def publish_all(self) -> None:
-        """The broker may have lost its state, or taken up an older one: publish every alert again."""
+        """Publish all alerts again, since the broker may have lost its state or restored an older one."""
         self._to_publish.update(dict.fromkeys(self._alerts))
         self._wake.set()
 
     async def acknowledge(self, name: str, *, who: str) -> wire.Alert:
-        """A person has seen an active alert.
+        """Acknowledge an active alert.
 
         Raises:
             NexusError: NX6406 unknown, NX6407 not active.
@@ -192,19 +192,19 @@ class Alerting:
         return self._facts(name)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Let time pass and publish changes, until stopped."""
+        """Evaluate `for` times and publish changes, until stopped."""
         while not stop.is_set():
             await first_of(stop, self._wake, timeout_s=TICK_S)
             self._wake.clear()
             now_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
             for name, alert in self._alerts.items():
-                if name not in self._unjudged and alert.tick(time_us=now_us, at_s=at_s):
+                if name not in self._unevaluated and alert.tick(time_us=now_us, at_s=at_s):
                     self._note(name)
             if not await self._flush():
                 await first_of(stop, timeout_s=RETRY_S)
 
     async def clear(self, names: list[str]) -> None:
-        """Take vanished alerts off the broker; what the broker does not take now, `Retained` clears later."""
+        """Clear the topics of removed alerts; those that fail now are cleared by `Retained` later."""
         for name in names:
             self._to_publish.pop(name, None)
             try:
@@ -213,7 +213,7 @@ class Alerting:
                 return
 
     async def _flush(self) -> bool:
-        """Publish what is behind; False when the broker is away."""
+        """Publish the queued alerts; False when the broker is not connected."""
         while self._to_publish:
             name = next(iter(self._to_publish))
             if name in self._alerts:
@@ -223,20 +223,20 @@ class Alerting:
                 except NexusError:
                     return False
                 if facts != (self._facts(name) if name in self._alerts else facts):
-                    continue  # it changed while the broker acknowledged
+                    continue  # it changed before the broker acknowledged
             self._to_publish.pop(name, None)
-            self.told += 1
+            self.published += 1
         return True
 
     def _look(self, topic: str) -> None:
-        heard, now_us, at_s = self._heard[topic], self._clock.now_us(), self._clock.monotonic_s()
+        newest, now_us, at_s = self._values[topic], self._clock.now_us(), self._clock.monotonic_s()
         for name in self._by_topic.get(topic, ()):
             alert = self._alerts[name]
-            self._unjudged.discard(name)
+            self._unevaluated.discard(name)
             pending = alert.pending
-            by_label = isinstance(alert.config.equals, str) and isinstance(heard.label, str)
-            value = heard.label if by_label else heard.value
-            if alert.feed(value, heard.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
+            by_label = isinstance(alert.config.equals, str) and isinstance(newest.label, str)
+            value = newest.label if by_label else newest.value
+            if alert.feed(value, newest.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
                 self._note(name)
             elif alert.pending is not pending:
                 self._store(name, changed=False)
@@ -245,7 +245,7 @@ class Alerting:
         alert = Alert(config, since_us=self._clock.now_us())
         unstored = self._unstored.get(name)
         if unstored is not None and (stored is None or unstored.facts.since >= stored.since):
-            # No database dated it: after another boot of the machine its `for` begins anew rather than too early.
+            # No database time is known for it: after a reboot its `for` starts again rather than ending too early.
             facts = unstored.facts
             pending = None if unstored.pending is None else wire.as_object(unstored.pending)
             stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by or "", pending)

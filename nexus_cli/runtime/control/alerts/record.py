@@ -1,4 +1,4 @@
-"""What alerts went through, on its way into the database: in order, bounded, and on disk while the database is away."""
+"""The queue of alert changes for the database: ordered, bounded, and on disk while the database is unreachable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.control import Alert, as_object, encode
 
 MAX_CHANGES = 10_000
-"""Changes that wait for the database; when it is full the oldest is dropped, counted and told."""
+"""Changes that wait for the database; when it is full the oldest is dropped, counted and logged."""
 RETRY_S = 1.0
 BATCH = 100
 """Changes stored in one transaction."""
@@ -33,12 +33,12 @@ _log = logging.getLogger("nexus.alerts")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert at one moment.
+    """The state of an alert after a change.
 
     Attributes:
-        facts: As published.
+        facts: The published document.
         pending: A condition that holds without being active yet.
-        changed: True when its state changed; False when only `pending` did.
+        changed: True when the state changed; False when only `pending` did.
     """
 
     facts: Alert
@@ -47,11 +47,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertRecord:
-    """The queue of changes and what empties it.
+    """The queue of changes and the task that stores them.
 
     Attributes:
-        dropped: Changes that found no room.
-        refused: Changes that the database would not take.
+        dropped: Changes that were dropped from a full queue.
+        refused: Changes that the database refused.
     """
 
     def __init__(self, *, settings: Settings, pool: Pool, spool: Path) -> None:
@@ -59,8 +59,8 @@ class AlertRecord:
 
         Args:
             settings: The site.
-            pool: Fenced by the term of the control that leads.
-            spool: A file that holds what waits while the database is away, for the next life of control.
+            pool: Refuses writes once the leader's term is over.
+            spool: A file that keeps the queue while the database is unreachable, for the next start of control.
         """
         self._settings, self._pool, self._spool = settings, pool, spool
         self._waiting: deque[Change] = deque()
@@ -74,13 +74,13 @@ class AlertRecord:
         return len(self._waiting)
 
     def add(self, change: Change) -> None:
-        """Take a change; never waits. After the end of the term it is nobody's."""
+        """Queue a change; never waits. After the end of the term it is ignored."""
         if self._over:
             return
         if not change.changed and self._waiting and not self._waiting[-1].changed:
             last = self._waiting[-1]
             if last.facts.name == change.facts.name:
-                self._waiting.pop()  # only the newest of what is merely pending counts
+                self._waiting.pop()  # of changes that are only pending the newest counts
         if len(self._waiting) >= MAX_CHANGES:
             self._waiting.popleft()
             self.dropped += 1
@@ -92,7 +92,7 @@ class AlertRecord:
         self._wake.set()
 
     def recover(self) -> list[Change]:
-        """What an earlier life of this control could not store; it is stored first."""
+        """Load the changes that the previous process could not store; they are stored first."""
         try:
             lines = self._spool.read_bytes().splitlines()
         except OSError:
@@ -101,7 +101,11 @@ class AlertRecord:
         for line in lines[-MAX_CHANGES:]:
             try:
                 found.append(msgspec.json.decode(line, type=Change))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # the end of the file, cut by a kill
+            except (
+                msgspec.MsgspecError,
+                UnicodeDecodeError,
+                RecursionError,
+            ):  # the incomplete last line of a killed process
                 continue
         self._waiting.extendleft(reversed(found))
         self._spooled = bool(found)
@@ -109,7 +113,7 @@ class AlertRecord:
         return found
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Store what comes, in order, until stopped."""
+        """Store changes, in order, until stopped."""
         while not stop.is_set():
             while self._waiting and not stop.is_set():
                 if not await self._store():
@@ -119,12 +123,12 @@ class AlertRecord:
                 await first_of(stop, self._wake)
 
     async def drain(self) -> None:
-        """At the end: store what still waits, if the database answers; otherwise it is in the spool."""
+        """At the end: store the queue, if the database answers; otherwise it is in the spool."""
         while self._waiting and await self._store():
             pass
 
     async def _store(self) -> bool:
-        """Store the oldest ones; False when the database is away."""
+        """Store the oldest changes; False when the database is unreachable."""
         batch = list(islice(self._waiting, BATCH))
         try:
             with plain_errors(self._settings):
@@ -136,7 +140,7 @@ class AlertRecord:
             if not self._spooled:
                 self._spooled = self._write(self._waiting, "wb")
             return False
-        for change in batch:  # what was dropped meanwhile was the oldest
+        for change in batch:  # the oldest may have been dropped meanwhile
             if self._waiting and self._waiting[0] is change:
                 self._waiting.popleft()
         if self._spooled and not self._waiting:
@@ -145,9 +149,10 @@ class AlertRecord:
         return True
 
     def _forget(self) -> None:
-        """The term is over. What was never on disk came after the lead was lost, or is its successor's to tell.
+        """Drop the queue, since the term is over. Changes that are not on disk are from after the loss of the lead, or
+        the next leader records them.
 
-        The file stays as it is: it was written while this control led, or it is the successor's own by now.
+        The file is kept: it was written while this control led, or the next leader already uses it.
         """
         event(_log, "changes of alerts are not stored: another control leads", changes=len(self._waiting))
         self._waiting.clear()
@@ -164,7 +169,7 @@ class AlertRecord:
             await self._one_by_one(batch)
 
     async def _one_by_one(self, batch: list[Change]) -> None:
-        """The database refuses something of it: store the rest, and say what was refused."""
+        """The database refuses part of a batch: store the rest, and log what was refused."""
         for change in batch:
             try:
                 async with self._pool.acquire() as conn:

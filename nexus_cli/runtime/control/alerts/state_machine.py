@@ -1,9 +1,9 @@
-"""The state machine of one alert: pure, fed with values and time.
+"""The state machine of one alert. Pure: values and times are its input.
 
-cleared -> (condition holds for `for`) -> active -> acknowledged by a person -> cleared when the condition is over.
+cleared -> (condition holds for `for`) -> active -> acknowledged by a person -> cleared when the condition ends.
 
-Two times come in: the wall clock's dates what is shown and stored, the monotonic one measures `for`. A step of the
-wall clock neither raises an alert early nor keeps one back.
+There are two times: the wall clock dates what is shown and stored, the monotonic clock measures `for`. A step of the
+wall clock neither raises an alert early nor delays one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Quality, Value
 
 LONGEST_TEXT = 1_000
-"""Characters of a text value that an alert keeps."""
+"""Limit of a text value in an alert, in characters."""
 
 
 class State(StrEnum):
-    """Where an alert stands."""
+    """The state of an alert."""
 
     CLEARED = "cleared"
     ACTIVE = "active"
@@ -33,11 +33,11 @@ class State(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Pending:
-    """A condition that holds without being active yet.
+    """A condition that holds, while the alert is not active yet.
 
     Attributes:
-        since_us: When it began, µs since 1970 UTC: for people.
-        began_s: The same on this process's monotonic clock: for measuring.
+        since_us: When it began to hold, µs since 1970 UTC; for display.
+        began_s: The same, monotonic seconds of this process; for measuring.
     """
 
     since_us: int
@@ -46,14 +46,15 @@ class Pending:
 
 @dataclass(slots=True)
 class Alert:
-    """One alert. Each call gets `time_us` (µs since 1970 UTC, for showing) and `at_s` (monotonic, for measuring).
+    """One alert. Each call gets `time_us` (µs since 1970 UTC, for display) and `at_s` (monotonic seconds, for
+    measuring).
 
     Attributes:
-        config: What it watches.
-        state: Where it stands.
-        since_us: When that state began.
-        value: The value that made it active, or the newest while it is.
-        pending: Since when the condition holds without being active yet; None when it does not.
+        config: Its configuration.
+        state: Its state.
+        since_us: When that state began, µs since 1970 UTC.
+        value: The value that made it active, updated while it is active.
+        pending: Since when the condition holds while the alert is not active yet; None when it does not hold.
     """
 
     config: AlertConfig
@@ -64,7 +65,7 @@ class Alert:
     pending: Pending | None = field(default=None)
 
     def feed(self, value: Value, quality: Quality, *, time_us: int, at_s: float) -> bool:
-        """Take a value; True when the state changed."""
+        """Evaluate a value; True when the state changed."""
         raised = self._raised(value, quality)
         if raised is None:
             return False
@@ -79,21 +80,21 @@ class Alert:
         return self.tick(time_us=time_us, at_s=at_s)
 
     def tick(self, *, time_us: int, at_s: float) -> bool:
-        """Time passes without a value; True when a pending alert became active."""
+        """Evaluate the elapsed time; True when a pending alert became active."""
         if self.pending is None or at_s - self.pending.began_s < self.config.for_ms / 1000:
             return False
         self.pending = None
         return self._become(State.ACTIVE, time_us)
 
     def acknowledge(self, *, who: str, time_us: int) -> bool:
-        """A person has seen it; False when it is not active."""
+        """Acknowledge it; False when it is not active."""
         if self.state is not State.ACTIVE:
             return False
         self.acknowledged_by = who
         return self._become(State.ACKNOWLEDGED, time_us)
 
     def _become(self, state: State, time_us: int) -> bool:
-        # Later than the state before, whatever the clock did: changes are kept and told in this order.
+        # Always later than the previous state, whatever the clock did: changes are stored and published in this order.
         self.state, self.since_us = state, max(time_us, self.since_us + 1)
         if state is not State.ACKNOWLEDGED:
             self.acknowledged_by = ""
@@ -111,7 +112,8 @@ class Alert:
         number = _number(value)
         if number is None:
             return None
-        # Limits belong to the good side: 0.30000000000000004, as others may publish it, is not above 0.3.
+        # A value at its limit is not beyond it: 0.30000000000000004, as an external device may publish it, is not above
+        # 0.3.
         if (config.above is not None and above(number, config.above)) or (
             config.below is not None and above(config.below, number)
         ):
@@ -121,7 +123,7 @@ class Alert:
         return False if self._released(number) else None
 
     def _released(self, number: float) -> bool:
-        """Whether the value has gone back far enough: the hysteresis."""
+        """Whether the value is back beyond the hysteresis."""
         config = self.config
         low_enough = config.above is None or config.clear_below is None or above(config.clear_below, number)
         high_enough = config.below is None or config.clear_above is None or above(number, config.clear_above)
@@ -131,14 +133,14 @@ class Alert:
 def _number(value: Value) -> float | None:
     if isinstance(value, (bool, int, float)):
         return float(value)
-    # A 64-bit integer beyond 2^53; no other text is a number, as the historian would not store it as one.
+    # A 64-bit integer beyond 2^53 is text; other text is not a number, and the historian would not store it as one.
     return float(value) if isinstance(value, str) and is_integer(value) else None
 
 
 def shown(value: Value) -> Value:
-    """What of a value an alert keeps and publishes: whatever others publish, it can be told and stored.
+    """The value in the form in which an alert publishes and stores it; works for any external value.
 
-    A structure is left out (it may be nested deeper than JSON can be written), a long text is cut.
+    Structures are omitted (they may be nested too deeply for JSON), long text is truncated.
     """
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return value[: LONGEST_TEXT - 1] + "…"
@@ -170,18 +172,18 @@ class StoredPending(msgspec.Struct, frozen=True, kw_only=True):
 def restored(
     stored: StoredPending, *, boot: str, at_s: float, now_us: int, database_us: int, stored_us: int
 ) -> Pending:
-    """A pending condition of an earlier life of control, on the clock of this one.
+    """A stored pending condition, converted to the clock of this process.
 
-    In the same boot of a machine the monotonic clock tells how long it holds. Elsewhere the shorter of what two clocks
-    say counts, ours and the database's: a step of one of them can't raise an alert early.
+    Within one boot of a machine the monotonic clock gives its duration. Otherwise the shorter of two durations counts,
+    by this machine's wall clock and by the database's: so a step of one of them can't raise an alert early.
 
     Args:
         stored: As `stored_pending` made it.
-        boot: Of this machine; "" is not known.
+        boot: Id of this machine's boot; "" when unknown.
         at_s: Monotonic time now.
-        now_us: Our wall clock.
-        database_us: The database's clock now.
-        stored_us: The same when it was stored.
+        now_us: This machine's wall clock, µs since 1970 UTC.
+        database_us: The database's clock now, µs since 1970 UTC.
+        stored_us: The database's clock when it was stored, µs since 1970 UTC.
     """
     since_us = stored.since
     if boot and stored.boot == boot:
@@ -192,5 +194,5 @@ def restored(
 
 
 def stored_pending(pending: Pending | None, *, boot: str) -> StoredPending | None:
-    """As it is stored for the next life of control; see `restored`."""
+    """The form in which it is stored for the next start of control; see `restored`."""
     return None if pending is None else StoredPending(since=pending.since_us, boot=boot, began_s=pending.began_s)

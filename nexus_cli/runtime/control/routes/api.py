@@ -1,4 +1,4 @@
-"""Control's HTTP API: FastAPI over `Service`, behind a `Door`. Every answer is JSON, never a traceback."""
+"""Control's HTTP API: FastAPI over `Service`, behind a `RequestGuard`. Every answer is JSON, never a traceback."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from nexus_cli import __version__
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.people import People
+from nexus_cli.runtime.control.auth import Caller, May, Tokens
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.audit import add_audit_route
-from nexus_cli.runtime.control.routes.auth import Caller, May, Tokens
 from nexus_cli.runtime.control.routes.bodies import Name, answer, documented, read_deployment, reader, schema_of
-from nexus_cli.runtime.control.routes.door import Door, failure
+from nexus_cli.runtime.control.routes.request_guard import RequestGuard, failure
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
-from nexus_cli.runtime.control.service import Office, Service
+from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths, Failure
 from nexus_cli.wire.topic import is_slug
 
@@ -32,24 +32,24 @@ def make_api(
     *,
     service: Service,
     runs: Runs,
-    people: People,
+    principals: Principals,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
     tokens: Tokens,
     health: list[BaseRoute],
     stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
-    """The whole API behind its door, with the health routes beside it.
+    """The API behind its guard, with the health routes.
 
     Args:
-        service: What every control can answer.
-        runs: The same of sequences.
-        people: What declared users may do.
-        acting: What only the control that leads can do; raises NexusError NX6408 in a standby.
-        alerts: Where the alerts stand.
-        tokens: Who may call.
+        service: Operations that each control can do.
+        runs: The same for sequences.
+        principals: Rights of declared users.
+        acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
+        alerts: The alerts with their state.
+        tokens: The known tokens.
         health: Routes without a token.
-        stopping: True when control is about to end.
+        stopping: True when control is stopping.
     """
     app = FastAPI(
         title="NEXUS control",
@@ -64,13 +64,15 @@ def make_api(
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens, people=people)
+    routes = _Routes(app, service=service, acting=acting, alerts=alerts, tokens=tokens, principals=principals)
     add_audit_route(app, base=BASE, service=service, may=routes.may)
-    add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing, people=people, may=routes.may)
-    return Door(app, tokens=tokens, stopping=stopping)
+    add_sequence_routes(
+        app, base=BASE, runs=runs, acting=lambda: acting().sequencing, principals=principals, may=routes.may
+    )
+    return RequestGuard(app, tokens=tokens, stopping=stopping)
 
 
-class Acting(Office, Protocol):
+class Acting(LeaderParts, Protocol):
     """What a control has while it leads."""
 
     alerting: Alerting
@@ -88,9 +90,9 @@ class _Routes:
         acting: Callable[[], Acting],
         alerts: Callable[[], Awaitable[list[Alert]]],
         tokens: Tokens,
-        people: People,
+        principals: Principals,
     ) -> None:
-        self._people = people
+        self._people = principals
         self._service, self._acting, self._alerts, self._tokens = service, acting, alerts, tokens
         may = self.may
         self._state_routes(app, may)
@@ -182,25 +184,25 @@ class _Routes:
             return answer(await service.gateway_devices(name, body.paths))
 
     def _alert_routes(self, app: FastAPI, may: May) -> None:
-        service, base, people = self._service, BASE, self._people
+        service, base, principals = self._service, BASE, self._people
         anybody = may(lambda caller: not caller.gateway)
 
         @app.get(base + "/alerts")
         async def alerts(caller: Caller = anybody) -> Response:
             found = await self._alerts()
-            mine = await people.named(caller, "alerts", [one.name for one in found])
+            mine = await principals.named(caller, "alerts", [one.name for one in found])
             return answer(Alerts(alerts=[one for one in found if one.name in mine]))
 
         @app.get(base + "/alerts/{name}/changes")
         async def changes(
             name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50, caller: Caller = anybody
         ) -> Response:
-            await people.require(caller, "alerts", name)
+            await principals.require(caller, "alerts", name)
             return answer(await service.alert_changes(name, limit=limit))
 
         @app.post(base + "/alerts/{name}/acknowledge")
         async def acknowledge(name: str, caller: Caller = anybody) -> Response:
-            await people.require(caller, "acknowledge", name)
+            await principals.require(caller, "acknowledge", name)
             return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))
 
 
@@ -240,7 +242,7 @@ _STATUS = {
 
 
 async def _on_failure(_: Request, error: Exception) -> Response:
-    assert isinstance(error, NexusError)  # registered for it alone
+    assert isinstance(error, NexusError)  # registered only for this class
     status = _STATUS.get(error.code, 422 if error.code[:3] in ("NX4", "NX5") else 503)
     message, hint = error.message, error.hint
     if isinstance(error, FindingsError) and error.findings:
@@ -251,14 +253,14 @@ async def _on_failure(_: Request, error: Exception) -> Response:
 
 
 async def _on_invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # registered for it alone
+    assert isinstance(error, RequestValidationError)  # registered only for this class
     found = error.errors()[0]
     where = ".".join(str(part)[:100] for part in found.get("loc", ()))
     return failure(422, "NX6405", f"Control could not read the request: {where}: {found.get('msg', '')}")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # registered for it alone
+    assert isinstance(error, HTTPException)  # registered only for this class
     code = "NX6406" if error.status_code in (404, 405) else "NX6405"
     return failure(error.status_code, code, f"Control refused the request: {error.detail}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, Query, Response
 
 from nexus_cli.database.audit import MOST
-from nexus_cli.runtime.control.routes.auth import May
+from nexus_cli.runtime.control.auth import May
 from nexus_cli.runtime.control.routes.bodies import answer
 from nexus_cli.runtime.control.service import Service
 

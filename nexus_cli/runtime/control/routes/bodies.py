@@ -73,14 +73,14 @@ def _inlined(schema: JsonObject, named: JsonObject) -> JsonObject:
     return {key: inner(each) for key, each in found.items() if key != "$ref"}
 
 
-async def read_deployment(body: bytes) -> tuple[apply.Request, dict[str, int]]:
+async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[str, int]]:
     """A deployment and the counts of its plan, from JSON.
 
     Raises:
-        RequestValidationError: It is not one.
+        RequestValidationError: It is not a deployment.
     """
     read = await asyncio.to_thread(_read, body)
-    asked = apply.Request(
+    asked = apply.DeploymentRequest(
         base_digest=read.base_digest,
         desired_digest=read.desired_digest,
         changed=read.changed,

@@ -1,4 +1,4 @@
-"""Routes of the API that start sequences, show how they went, and publish messages: for NEXUS's own and for people."""
+"""Routes that start, show and abort sequences, and publish messages; for NEXUS's own principals and for users."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from nexus_cli.runtime.control.people import People
-from nexus_cli.runtime.control.routes.auth import Caller, May
+from nexus_cli.runtime.control.auth import Caller, May
+from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
@@ -23,23 +23,24 @@ def add_sequence_routes(
     base: str,
     runs: Runs,
     acting: Callable[[], Sequencing],
-    people: People,
+    principals: Principals,
     may: May,
 ) -> None:
-    """Add them; who may deploy may run every sequence, a declared user those of its roles (`people`)."""
+    """Add the routes; callers that may deploy may run each sequence, a declared user those of its roles
+    (`principals`)."""
     anybody = may(lambda caller: not caller.gateway)
     run_request, publish_request = Depends(reader(RunRequest)), Depends(reader(PublishRequest))
 
     async def may_see(caller: Caller, name: str) -> None:
         if not caller.may_read:
-            await people.require(caller, "run", name)
+            await principals.require(caller, "run", name)
 
     @app.get(base + "/sequences")
     async def sequences(caller: Caller = anybody) -> Response:
         found = await runs.listing()
         if not caller.may_read:
             names = [*(one.name for one in found.sequences), *(one.name for one in found.runs)]
-            mine = await people.named(caller, "run", names)
+            mine = await principals.named(caller, "run", names)
             found = Sequences(
                 sequences=[one for one in found.sequences if one.name in mine],
                 runs=[one for one in found.runs if one.name in mine],
@@ -53,7 +54,7 @@ def add_sequence_routes(
 
     @app.post(base + "/sequences/{name}/runs", status_code=202, openapi_extra=documented(RunRequest))
     async def start(name: Name, caller: Caller = anybody, body: RunRequest = run_request) -> Response:
-        await people.require(caller, "run", name)
+        await principals.require(caller, "run", name)
         found = await acting().start(
             name,
             run_id=body.run,
@@ -76,16 +77,16 @@ def add_sequence_routes(
 
     @app.post(base + "/runs/{run}/abort")
     async def abort(run: Name, caller: Caller = anybody) -> Response:
-        await people.require(caller, "run", await runs.name_of(run))
+        await principals.require(caller, "run", await runs.name_of(run))
         return answer(await acting().abort(run, who=caller.principal))
 
     @app.get(base + "/messages/{name}")
     async def message(name: Name, caller: Caller = anybody) -> Response:
         if not caller.may_read:
-            await people.require(caller, "publish", name)
+            await principals.require(caller, "publish", name)
         return answer(DeclaredMessage(message=await runs.message(name)))
 
     @app.post(base + "/messages/{name}", openapi_extra=documented(PublishRequest))
     async def publish(name: Name, caller: Caller = anybody, body: PublishRequest = publish_request) -> Response:
-        await people.require(caller, "publish", name)
+        await principals.require(caller, "publish", name)
         return answer(await acting().publish(name, body.set, who=caller.principal))

@@ -1,4 +1,4 @@
-"""Whether a run may begin: its sequence can be read, its values fit, and no step is known to stop it in the middle.
+"""Decides whether a run may start: its sequence can be decoded, its values fit, and no step is known to fail midway.
 
 See docs/decisions/0046.
 """
@@ -49,7 +49,7 @@ def with_arguments(
 
 
 def device_of(path: str) -> str:
-    """Address of a tag's device."""
+    """The address of a tag's device."""
     return f"device.{path.rpartition('/')[0]}"
 
 
@@ -82,7 +82,7 @@ def refuse_not_agreed(run: Run, agreed: str, sequence: Attributes, messages: Map
 
 
 def refuse_what_would_stop(run: Run) -> None:
-    """Raises NexusError when a step is known to stop the run in the middle: NX6837, of a condition NX6832."""
+    """Raise NexusError when a step is known to fail midway: NX6837, for a condition NX6832."""
     for number, text in enumerate(run.config.requires, 1):
         _refuse_condition(run, number, text)
     for number, branch, step in numbered(run.config):

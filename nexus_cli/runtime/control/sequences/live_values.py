@@ -1,8 +1,8 @@
-"""The newest live values that conditions of sequences read, and the conditions compiled against their tags.
+"""The newest live values for the conditions of sequences, and the conditions, compiled for their tags.
 
-A value counts when it is GOOD and fresh. What a gateway reads is published when it changes, so a value that stands
-still is as fresh as the last sign of life of its gateway; a value of others is as old as its own time says, or, when it
-has none, as its arrival: what the broker had kept of it is of unknown age.
+A value counts when it is GOOD and fresh. A gateway publishes changes, so an unchanged value is as fresh as the last
+health message of its gateway. An external value has the age of its own time or, without one, of its arrival; a retained
+one without a time is of unknown age.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
 
 READ_AGE_S = 15.0
-"""Default `max_age` of what a gateway reads: it gives a sign of life every 10 s (`health.PERIOD_S`)."""
+"""Default `max_age` of a gateway's values, in seconds: its health comes every 10 s (`health.PERIOD_S`)."""
 OTHERS_AGE_S = 60.0
-"""Default `max_age` of what others publish."""
+"""Default `max_age` of external values, in seconds."""
 
 
-class Held(NamedTuple):
+class LiveValue(NamedTuple):
     """The newest message of a tag.
 
     Attributes:
         value: None when it is BAD.
         time_us: Its own time; None when it has none.
-        heard_s: When it came, monotonic; None when the broker had kept it from before.
+        received_s: Its arrival, monotonic seconds; None for a retained message.
     """
 
     value: Value
@@ -42,14 +42,14 @@ class Held(NamedTuple):
     reason: str
     unit: str
     time_us: int | None
-    heard_s: float | None
+    received_s: float | None
 
 
-class Terms(NamedTuple):
-    """What values a sequence goes by.
+class ValuePolicy(NamedTuple):
+    """Which values a sequence accepts.
 
     Attributes:
-        max_age_s: None takes the defaults above; infinity takes each.
+        max_age_s: None for the defaults above; infinity accepts any age.
         uncertain: Whether an UNCERTAIN value counts.
     """
 
@@ -57,23 +57,23 @@ class Terms(NamedTuple):
     uncertain: bool = False
 
 
-def terms_of(config: SequenceConfig) -> Terms:
-    """As the sequence declares them."""
-    return Terms(None if config.max_age_ms is None else config.max_age_ms / 1000, config.uncertain)
+def policy_of(config: SequenceConfig) -> ValuePolicy:
+    """The policy that a sequence declares."""
+    return ValuePolicy(None if config.max_age_ms is None else config.max_age_ms / 1000, config.uncertain)
 
 
 class LiveValues:
-    """By path, of the tags that somebody waits for.
+    """The newest values of the wanted tags, by path.
 
     Attributes:
-        gateways: Gateway by device path, as recorded; devices of others have none.
+        gateways: Recorded gateway by device path; external devices have none.
     """
 
     def __init__(self, topics: Topics, *, clock: Clock) -> None:
-        """Know nothing yet."""
+        """Start empty."""
         self._topics, self._clock = topics, clock
         self._wanted: set[str] = set()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LiveValue] = {}
         self._alive_s: dict[str, float] = {}
         self._changed = asyncio.Event()
         self.gateways: Mapping[str, str] = {}
@@ -87,27 +87,27 @@ class LiveValues:
         """Topics to subscribe, sorted."""
         return sorted(self._topics.tag(path) for path in self._wanted)
 
-    def hear(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        """Take a live message; what can't be read, and what was cleared, is no value."""
+    def receive(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+        """Take a live message; unreadable and cleared ones remove the value."""
         path = self._topics.path(topic)
         if path is None or path not in self._wanted:
             return
         try:
-            # A gateway's own time proves nothing here, so a clock of it that is wrong costs nothing either.
+            # A gateway's own time is not used here, so a wrong clock of a gateway does no harm.
             found = parse_payload(payload, now_us=None if self._gateway(path) else self._clock.now_us())
-            heard_s = None if retained else self._clock.monotonic_s()
-            self._held[path] = Held(found.value, found.state, found.reason, found.unit, found.time_us, heard_s)
+            received_s = None if retained else self._clock.monotonic_s()
+            self._held[path] = LiveValue(found.value, found.state, found.reason, found.unit, found.time_us, received_s)
         except PayloadError:
             self._held.pop(path, None)
         self._changed.set()
 
     def alive(self, gateway: str) -> None:
-        """A gateway gave a sign of life just now: what it published last is what it reads."""
+        """A gateway published its health: its last published values are current."""
         self._alive_s[gateway] = self._clock.monotonic_s()
         self._changed.set()
 
-    def of(self, names: Iterable[str], terms: Terms) -> dict[str, Value] | None:
-        """The values of some tags; None when one has none that counts."""
+    def of(self, names: Iterable[str], terms: ValuePolicy) -> dict[str, Value] | None:
+        """The values of some tags; None when one of them does not count."""
         found: dict[str, Value] = {}
         for name in names:
             if self.objection(name, terms):
@@ -115,7 +115,7 @@ class LiveValues:
             found[name] = self._held[name].value
         return found
 
-    def objection(self, path: str, terms: Terms) -> str:
+    def objection(self, path: str, terms: ValuePolicy) -> str:
         """Why the value of a tag does not count; "" when it does."""
         held = self._held.get(path)
         if held is None:
@@ -131,32 +131,34 @@ class LiveValues:
         return f"{path} is {old}, and may be {limit_s:g} s"
 
     def in_unit(self, path: str, unit: str) -> bool:
-        """False when a gateway said the value in another unit: that of before a deployment, or of after it."""
+        """False when the value is in another unit, from before or after a deployment."""
         held = self._held.get(path)
         return held is None or held.value is None or not self._gateway(path) or held.unit == unit
 
-    def too_old(self, path: str, terms: Terms) -> bool:
-        """True when a sign of life would do: there is a value, and it is older than it may be."""
+    def too_old(self, path: str, terms: ValuePolicy) -> bool:
+        """True when there is a value that is only too old, so that a health message would make it count."""
         held = self._held.get(path)
         return held is not None and held.value is not None and self._age_s(path, held) > self._limit_s(path, terms)
 
     def _gateway(self, path: str) -> str:
         return self.gateways.get(path.rpartition("/")[0], "")
 
-    def _limit_s(self, path: str, terms: Terms) -> float:
+    def _limit_s(self, path: str, terms: ValuePolicy) -> float:
         if terms.max_age_s is not None:
             return terms.max_age_s
         return READ_AGE_S if self._gateway(path) else OTHERS_AGE_S
 
-    def _age_s(self, path: str, held: Held) -> float:
+    def _age_s(self, path: str, held: LiveValue) -> float:
         gateway, now_s = self._gateway(path), self._clock.monotonic_s()
         if not gateway and held.time_us is not None:
             return (self._clock.now_us() - held.time_us) / 1e6
-        known = [at_s for at_s in (held.heard_s, self._alive_s.get(gateway) if gateway else None) if at_s is not None]
+        known = [
+            at_s for at_s in (held.received_s, self._alive_s.get(gateway) if gateway else None) if at_s is not None
+        ]
         return now_s - max(known) if known else float("inf")
 
     async def change(self, *, timeout_s: float) -> None:
-        """Wait until something changes, at most so long."""
+        """Wait for a change, at most `timeout_s`."""
         self._changed.clear()
         try:
             async with asyncio.timeout(timeout_s):
@@ -166,14 +168,14 @@ class LiveValues:
 
 
 class Condition:
-    """A condition and what it reads."""
+    """A condition and its tags."""
 
     def __init__(self, text: str, tags: Mapping[str, TagConfig]) -> None:
         """Compile it.
 
         Args:
             text: The expression.
-            tags: By path; every one it names must be there.
+            tags: By path; all tags of the condition are required.
 
         Raises:
             ExpressionError: It does not compile.
@@ -191,8 +193,8 @@ class Condition:
         self._expression: Expression = made.value
         self.names = made.value.names
 
-    def holds(self, values: LiveValues, terms: Terms) -> bool | None:
-        """True or false; None when a value is missing or does not count, or the arithmetic has no result."""
+    def holds(self, values: LiveValues, terms: ValuePolicy) -> bool | None:
+        """Whether it holds; None when a value is missing or does not count, or the expression has no result."""
         found = values.of(self.names, terms)
         if found is None or not all(values.in_unit(name, self._units[name]) for name in self.names):
             return None
@@ -202,12 +204,12 @@ class Condition:
             return None
 
     def with_values(self, found: Mapping[str, Value]) -> bool:
-        """True or false with these values. Raises ExpressionError: one is not of its type, or there is no result."""
+        """Whether it holds with these values. Raises ExpressionError: one is not of its type, or there is no result."""
         usable = {name: typed(value, self._types[name]) for name, value in found.items()}
         return bool(self._expression.evaluate(usable))
 
-    def objection(self, values: LiveValues, terms: Terms) -> str:
-        """Why it can't be told whether it holds."""
+    def objection(self, values: LiveValues, terms: ValuePolicy) -> str:
+        """Why it can't be evaluated; "" when it can."""
         for name in self.names:
             if missing := values.objection(name, terms):
                 return missing
@@ -217,7 +219,7 @@ class Condition:
 
 
 def paths_in(conditions: Iterable[str]) -> set[str]:
-    """Every tag that these expressions name by its full path; what parameters stand for names none."""
+    """The tags in these expressions, by full path; parameters are not tags."""
     found: set[str] = set()
     for text in conditions:
         try:
@@ -228,10 +230,10 @@ def paths_in(conditions: Iterable[str]) -> set[str]:
 
 
 def typed(value: Value, kind: DataType) -> Value:
-    """A value as JSON has it, in its tag's type; one that is of no such type stays, and no arithmetic takes it.
+    """A JSON value converted to its tag's type; one that does not fit is unchanged, and the expression fails on it.
 
-    64-bit integers beyond 2^53 travel as text (others' text may be of any length, which `int` does not take), and
-    others say 0 and 1 of a truth value, which the historian stores too.
+    64-bit integers beyond 2^53 are text (external text may be too long for `int`), and external devices may send 0 and
+    1 for a boolean, which the historian stores too.
     """
     if kind.exact64 and isinstance(value, str) and is_integer(value):
         return int(value)

@@ -1,4 +1,4 @@
-"""What the record knows of sequences, their runs, and messages: there in every control, whether it leads or not."""
+"""The recorded sequences, their runs, and messages: readable in each control, whether it leads or not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONGEST_WAIT_S = 25.0
 
 
 class Runs:
-    """What the database knows of sequences and their runs."""
+    """Reads sequences and their runs from the database."""
 
     def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
         """Read from a pool."""
@@ -39,12 +39,12 @@ class Runs:
         self._stopping = False
 
     def stop(self) -> None:
-        """Answer everybody who waits: control is ending."""
+        """End all waiting requests: control is stopping."""
         self._stopping = True
         self.stepped()
 
     def stepped(self) -> None:
-        """A run came a step further: wake whoever waits for one."""
+        """Wake the waiting requests after a step of a run."""
         self._stepped.set()
         self._stepped = asyncio.Event()
 
@@ -80,7 +80,7 @@ class Runs:
         )
 
     async def name_of(self, run_id: str) -> str:
-        """Of which sequence a run is. Raises NexusError NX6830."""
+        """The sequence of a run. Raises NexusError NX6830."""
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 found = await rows.find_run(conn, self._site, run_id)

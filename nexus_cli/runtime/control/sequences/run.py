@@ -1,8 +1,8 @@
 """One run of a sequence: preconditions, steps in order, and the abort branch when something goes wrong.
 
-What a run was agreed to do is bound to the tags as they were then: a step on one that means something else by now is
-not done. A step that could not be sent is tried again for a while, in the abort branch above all, since what made a
-step fail would make every step of the branch fail within milliseconds.
+A run is bound to the meaning of its tags when it was agreed: a step on a tag whose meaning has changed is refused. A
+step that could not be sent is retried for a while, most of all in the abort branch, where the cause of the first
+failure would otherwise make all its steps fail within milliseconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nexus_cli.model.procedure_config import MessageConfig, MessageError, Sequen
 from nexus_cli.model.rehearsal import Numbered, numbered
 from nexus_cli.plan.change import Attributes
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, terms_of
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, policy_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.control_sequences import RunEnd, StepFacts
@@ -32,18 +32,18 @@ from nexus_cli.wire.sample import Value
 _log = logging.getLogger("nexus.sequence")
 LOOK_S = 0.25
 FIRST_VALUES_S = 2.0
-"""How long a precondition's values are waited for before it counts as not holding."""
+"""How long to wait for a precondition's values before it counts as not fulfilled, in seconds."""
 FIRST_LIFE_S = 12.0
-"""The same, where a value is there and its gateway has yet to give a sign of life (`health.PERIOD_S`)."""
+"""The same, when there is a value and only its gateway's next health message is missing (`health.PERIOD_S`)."""
 
 AWAY_S = 30.0
-"""How long a step is tried again that was not sent because broker, gateway or link were away."""
+"""How long to retry a step that was not sent because broker, gateway or link were unreachable, in seconds."""
 AGAIN_S = 0.5
 PUBLISH_S = 20.0
-"""Longest wait for the broker's acknowledgement of a message."""
+"""Longest wait for the broker's acknowledgement of a message, in seconds."""
 LONGEST_S = 86_400.0 * 365
 NOT_SENT = frozenset({"NX6010", "NX6408", "NX6811", "NX6812"})
-"""Broker away, control paused, queue full, link or gateway away: the device was sent nothing."""
+"""Broker unreachable, control paused, queue full, link or gateway down: nothing was sent to the device."""
 
 
 class StepError(Exception):
@@ -62,7 +62,7 @@ class StepError(Exception):
 
 
 class Journal(Protocol):
-    """Where a run writes down what it does."""
+    """Records the steps of a run."""
 
     async def step(self, number: int, branch: str, text: str, state: str, detail: StepFacts) -> None:
         """A line. Raises NexusError when it can't be written."""
@@ -73,32 +73,32 @@ class Journal(Protocol):
         ...
 
 
-class Hands(Protocol):
-    """What a run acts with."""
+class Sender(Protocol):
+    """Sends the commands and messages of a run."""
 
     async def write(
         self, path: str, *, command_id: str, value: Value, expect: Value, expects: bool, timeout_s: float, reason: str
     ) -> Response:
-        """One command, sent once. Raises NexusError when it could not be sent."""
+        """Send one command, once. Raises NexusError when it could not be sent."""
         ...
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """One message. Raises NexusError."""
+        """Publish one message. Raises NexusError."""
         ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A run on its way.
+    """A run in progress.
 
     Attributes:
-        id: One for the whole; the command of step n is `{id}.{n}`.
-        tags: What it reads and writes, by path, as it was agreed.
-        meanings: What makes the meaning of each tag that it was agreed with; None of one that there was not.
-        changed: Those of these paths that mean something else by now, or are gone.
-        aborted: Set when somebody ends it.
-        aborted_by: Who that was, and why.
-        going_back: True once its abort branch began.
+        id: Of the run; the command of step n has `{id}.{n}`.
+        tags: The tags that it reads and writes, by path, as agreed.
+        meanings: The agreed meaning of each tag, by path; None for a tag that did not exist.
+        changed: Those paths whose meaning has changed since, or that were removed.
+        aborted: Set when it is aborted.
+        aborted_by: By whom, and why.
+        going_back: True once its abort branch has begun.
     """
 
     id: str
@@ -107,7 +107,7 @@ class Run:
     config: SequenceConfig
     tags: Mapping[str, TagConfig]
     messages: Mapping[str, MessageConfig]
-    hands: Hands
+    sender: Sender
     journal: Journal
     values: LiveValues
     clock: Clock
@@ -122,11 +122,11 @@ class Run:
 
     @property
     def devices(self) -> set[str]:
-        """Devices that it writes."""
+        """The devices that it writes to."""
         return {path.rpartition("/")[0] for path in self.config.written()}
 
     def abort(self, *, by: str) -> bool:
-        """End it before its next step; False when that was asked before, or its abort branch is on its way."""
+        """Abort it before its next step; False when it was already aborted, or its abort branch is running."""
         if self.aborted.is_set() or self.going_back:
             return False
         self.aborted_by = by
@@ -134,12 +134,12 @@ class Run:
         return True
 
     async def carry_out(self) -> str:
-        """Do it all; gives the state it ended in."""
+        """Execute the run; returns its final state."""
         event(_log, "sequence begins", name=self.name, run=self.id, who=self.who)
         try:
             state, detail = await self._outcome()
             event(_log, "sequence " + state, name=self.name, run=self.id, detail=detail.detail or "")
-            await self._telling(self.journal.end(state, detail))
+            await self._reporting(self.journal.end(state, detail))
             return state
         finally:
             self.ended.set()
@@ -164,7 +164,7 @@ class Run:
         return "aborted" if code == "NX6836" else "failed", end
 
     async def _require(self) -> None:
-        terms = terms_of(self.config)
+        terms = policy_of(self.config)
         for number, text in enumerate(self.config.requires, 1):
             condition = self._condition(text)
             held = await self._first(condition)
@@ -178,8 +178,8 @@ class Run:
                 raise StepError(f"the precondition does not hold{why}: {text}", code="NX6832", state="refused")
 
     async def _first(self, condition: Condition) -> bool | None:
-        """Whether a precondition holds, its values waited for."""
-        terms, begun_s = terms_of(self.config), self.clock.monotonic_s()
+        """Whether a precondition holds; waits for its values."""
+        terms, begun_s = policy_of(self.config), self.clock.monotonic_s()
         while (held := condition.holds(self.values, terms)) is None:
             old = any(self.values.too_old(name, terms) for name in condition.names)
             if self.aborted.is_set() or self.clock.monotonic_s() - begun_s >= (FIRST_LIFE_S if old else FIRST_VALUES_S):
@@ -195,7 +195,7 @@ class Run:
                 await self._journalled(one)
 
     def _go_on(self) -> float:
-        """Seconds that are left to the steps. Raises StepError: aborted, or none are."""
+        """Seconds left for the steps. Raises StepError when aborted, or when no time is left."""
         if self.aborted.is_set() and not self.going_back:
             who = f" ({self.aborted_by})" if self.aborted_by else ""
             raise StepError(f"aborted{who}", code="NX6836")
@@ -205,7 +205,7 @@ class Run:
         return left_s
 
     async def _back(self) -> str:
-        """The abort branch: every step of it is tried, whatever becomes of the one before."""
+        """The abort branch: each step is tried, whatever the result of the previous one."""
         self.going_back, self._deadline_s = True, math.inf
         failed = 0
         for one in numbered(self.config):
@@ -225,30 +225,30 @@ class Run:
         begun = self.journal.step(number, branch, step.text, "begun", StepFacts())
         if branch == "steps":
             await self._in_time(begun)
-        else:  # making the machine safe does not wait for a database
-            await self._telling(begun)
+        else:  # making the machine safe must not wait for a database
+            await self._reporting(begun)
         try:
             detail = await self._do(one)
         except StepError as error:
-            await self._telling(self.journal.step(number, branch, step.text, error.state, error.detail))
+            await self._reporting(self.journal.step(number, branch, step.text, error.state, error.detail))
             raise
         except NexusError as error:
             facts = StepFacts(code=error.code, detail=error.message)
-            await self._telling(self.journal.step(number, branch, step.text, "failed", facts))
+            await self._reporting(self.journal.step(number, branch, step.text, "failed", facts))
             raise
-        await self._telling(self.journal.step(number, branch, step.text, "done", detail))
+        await self._reporting(self.journal.step(number, branch, step.text, "done", detail))
 
-    async def _in_time(self, telling: Awaitable[None]) -> None:
+    async def _in_time(self, write: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(min(self._deadline_s - self.clock.monotonic_s(), LONGEST_S)):
-                await telling
+                await write
         except TimeoutError:
             self._go_on()
             raise StepError("the journal can't be written", code="NX6833") from None
 
-    async def _telling(self, telling: Awaitable[None]) -> None:
+    async def _reporting(self, write: Awaitable[None]) -> None:
         try:
-            await telling
+            await write
         except NexusError as error:
             event(_log, "the journal can't be written", level=logging.WARNING, run=self.id, cause=error.cause)
 
@@ -265,21 +265,21 @@ class Run:
 
     async def _sent(self, one: Numbered, act: Act) -> StepFacts:
         """Do a step that is sent somewhere; one that was not sent is tried again while there is time."""
-        until_s, told, tries = self.clock.monotonic_s() + AWAY_S, False, 0
+        until_s, logged, tries = self.clock.monotonic_s() + AWAY_S, False, 0
         while True:
             try:
                 return await act(one, tries)
             except (StepError, NexusError) as error:
                 if error.code not in NOT_SENT or self.clock.monotonic_s() + AGAIN_S >= until_s:
                     raise
-                if not told:
+                if not logged:
                     facts = StepFacts(code=error.code, detail=f"not sent, tried again for {AWAY_S:g} s: {error}")
-                    await self._telling(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
-                told, tries = True, tries + 1
+                    await self._reporting(self.journal.step(one.number, one.branch, one.step.text, "waiting", facts))
+                logged, tries = True, tries + 1
             await self._pause(AGAIN_S)
 
     async def _pause(self, seconds: float) -> None:
-        """Let time pass. Raises StepError: aborted meanwhile, or no time is left; never in the abort branch."""
+        """Wait. Raises StepError when aborted meanwhile, or when no time is left; never in the abort branch."""
         until_s = self.clock.monotonic_s() + min(seconds, self._go_on())
         while (left_s := until_s - self.clock.monotonic_s()) > 0:
             if self.going_back:
@@ -295,8 +295,8 @@ class Run:
     async def _write(self, one: Numbered, tries: int) -> StepFacts:
         step, again = one.step, f".{tries}" if tries else ""
         self._same_meaning([step.subject])
-        # A command lives no longer than what is left of the run: none is carried out after the abort branch.
-        found = await self.hands.write(
+        # A command expires with the time left of the run, so that none is executed after the abort branch.
+        found = await self.sender.write(
             step.subject,
             command_id=f"{self.id}.{one.number}{again}",
             value=step.value,
@@ -322,14 +322,14 @@ class Run:
             raise StepError(str(error), code="NX6841", state="refused") from None
         try:
             async with asyncio.timeout(min(self._go_on(), PUBLISH_S)):
-                await self.hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+                await self.sender.publish(topic, payload, qos=message.qos, retain=message.retain)
         except TimeoutError:
             raise StepError("the broker did not acknowledge it in time", code="NX6833", state="unknown") from None
         return StepFacts(topic=topic)
 
     async def _until(self, step: StepConfig) -> StepFacts:
         condition = self._condition(step.subject)
-        terms, until_s = terms_of(self.config), self.clock.monotonic_s() + step.timeout_ms / 1000
+        terms, until_s = policy_of(self.config), self.clock.monotonic_s() + step.timeout_ms / 1000
         while True:
             self._same_meaning(condition.names)
             if held := condition.holds(self.values, terms):

@@ -1,4 +1,4 @@
-"""Sequences of the recorded state, carried out by the control that leads; `sequence_runs.Runs` reads in every one."""
+"""Executes sequences of the recorded state, in the leading control; `record.Runs` reads them in each control."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from nexus_cli.runtime.control.sequences.admission import (
     with_arguments,
 )
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
-from nexus_cli.runtime.control.sequences.on_their_way import running_of
 from nexus_cli.runtime.control.sequences.record import Runs, one_message, one_sequence
-from nexus_cli.runtime.control.sequences.run import PUBLISH_S, Hands, Run
+from nexus_cli.runtime.control.sequences.run import PUBLISH_S, Run, Sender
+from nexus_cli.runtime.control.sequences.running_sequences import running_of
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -48,11 +48,11 @@ _log = logging.getLogger("nexus.sequence")
 
 
 class Sequencing:
-    """Every run of this control.
+    """The runs of this control.
 
     Attributes:
         running: By id.
-        ended: Runs by the state they ended in.
+        ended: Runs by final state.
     """
 
     def __init__(
@@ -61,29 +61,29 @@ class Sequencing:
         settings: Settings,
         pool: Pool,
         runs: Runs,
-        hands: Hands,
+        sender: Sender,
         values: LiveValues,
         confirmed: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        """Join the parts; `load` brings the sequences, `run` carries them out.
+        """Join the parts; `load` sets the sequences, `run` executes them.
 
         Args:
             settings: The site.
-            pool: Fenced by the term of the control that leads.
-            runs: Whom to wake at each step.
-            hands: What acts.
-            values: What conditions read.
-            confirmed: Waits until this control may act; raises NexusError when it leads no more.
+            pool: Refuses writes once the leader's term is over.
+            runs: Notified of each step.
+            sender: Sends commands and messages.
+            values: The values for conditions.
+            confirmed: Waits until this control may act; raises NexusError when it no longer leads.
             clock: Time.
         """
         self.running: dict[str, Run] = {}
         self.ended: dict[str, int] = {}
-        self._settings, self._pool, self._hands, self._values, self._clock = settings, pool, hands, values, clock
+        self._settings, self._pool, self._sender, self._values, self._clock = settings, pool, sender, values, clock
         self._site, self._runs, self._confirmed = settings.site, runs, confirmed
         self._known: dict[str, SequenceConfig] = {}
         self._changing: tuple[Change, ...] = ()
-        """What the deployment that is carried out changes: no run begins that uses it."""
+        """The changes of the running deployment: no run starts that uses them."""
         self._deployment = self._turns = 0
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,12 +102,12 @@ class Sequencing:
             run.changed |= {path for path, agreed in run.meanings.items() if meaning_of(found, path) != agreed}
 
     async def make_way(self, changes: tuple[Change, ...], number: int, waits: Callable[[str], Awaitable[None]]) -> None:
-        """Return when no run uses what a deployment changes; until `way_is_free` none begins that does.
+        """Wait until no run uses what a deployment changes; until `way_is_free` no such run starts.
 
         Args:
-            changes: The deployment's.
+            changes: The deployment's changes.
             number: Its number.
-            waits: Called with the id of each run that is waited for.
+            waits: Called with the id of each awaited run.
         """
         self._changing, self._deployment = changes, number
         self._turns += 1
@@ -124,7 +124,7 @@ class Sequencing:
         self._changing, self._deployment = (), 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry out what is started, until stopped; what runs then is interrupted, as by a kill."""
+        """Execute started runs until stopped; runs are then interrupted, as by a kill."""
         await self._end_interrupted(stop)
         async with Group() as group:
             self._group = group
@@ -146,16 +146,17 @@ class Sequencing:
         """Begin a run; the same id gives the run that it began before.
 
         Args:
-            name: Of a recorded sequence.
-            run_id: The caller's choice.
-            who: Principal.
+            name: Name of a recorded sequence.
+            run_id: Chosen by the caller.
+            who: The principal.
             reason: For the record.
-            given: Values of its parameters.
-            agreed: What the caller was shown, `plan.running.agreement`; "" when nothing was.
+            given: Values of the parameters.
+            agreed: Digest of what the caller was shown, `plan.running.agreement`; "" for none.
 
         Raises:
-            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't
-                fit, down to what the devices can hold, NX6838 it is not what was agreed any more, NX6839 the id is that of another run; nothing was begun.
+            NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't fit
+                (checked down to the devices' types), NX6838 it has changed since it was agreed, NX6839 the id belongs
+                to another run. Nothing was started.
         """
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
@@ -199,7 +200,7 @@ class Sequencing:
                 begun = await rows.begin_run(
                     conn, self._site, run=run.id, name=name, who=who, reason=reason, definition=definition
                 )
-            # Only when it is on record: a run that ends before its row is there would never end in the record.
+            # Only after its row is committed: a run that ends before that would never end in the record.
             if begun:
                 self._spawn(run)
             return None
@@ -228,7 +229,7 @@ class Sequencing:
         """Publish a message for a caller; the audit trail has a line of it.
 
         Raises:
-            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is away.
+            NexusError: NX6840 there is no such message, NX6841 it does not fit, NX6010 the broker is unreachable.
         """
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
@@ -240,7 +241,7 @@ class Sequencing:
         await self._confirmed()
         try:
             async with asyncio.timeout(PUBLISH_S):
-                await self._hands.publish(topic, payload, qos=message.qos, retain=message.retain)
+                await self._sender.publish(topic, payload, qos=message.qos, retain=message.retain)
         except TimeoutError:
             raise NexusError(
                 "The broker did not acknowledge the message in time.",
@@ -276,7 +277,7 @@ class Sequencing:
             self._runs.stepped()
 
     async def _end_interrupted(self, stop: asyncio.Event) -> None:
-        """Runs that an earlier control left, told as what they are; tried until the database takes it."""
+        """End the runs that a previous control left, as interrupted; retried until it is stored."""
         while not stop.is_set():
             try:
                 with plain_errors(self._settings):
@@ -290,7 +291,7 @@ class Sequencing:
             return
 
     def _refuse_changing(self, run: Run, turns: int) -> None:
-        """No run begins on what is just being changed, or with what was read before a deployment changed it."""
+        """Refuse a run that uses what a deployment is changing, or that was built before a deployment changed it."""
         if self._turns != turns or touched(self._changing, running_of(run.id, run.name, run.config)):
             number = f" {self._deployment}" if self._deployment else ""
             raise NexusError(
@@ -335,7 +336,7 @@ class Sequencing:
             tags=tags,
             meanings=meanings,
             messages={key: msgspec.convert(value, MessageConfig) for key, value in messages.items()},
-            hands=self._hands,
+            sender=self._sender,
             journal=_Journal(self, run_id),
             values=self._values,
             clock=self._clock,

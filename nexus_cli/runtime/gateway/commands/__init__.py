@@ -1,1 +1,1 @@
-"""Commands in the gateway: heard, judged, remembered on disk, carried out once, answered, reported."""
+"""Commands in the gateway: received, checked, journalled, executed once, answered, reported."""

@@ -1,7 +1,7 @@
-"""Commands of one gateway: heard on a session of their own, judged, queued per device, carried out once, answered.
+"""Commands of one gateway: received on their own MQTT session, checked, queued per device, executed once, answered.
 
-The MQTT session of the commands is not the one of the frames and starts clean: nothing that waited at the broker
-during an outage is delivered, and a broker that refuses the subscription stops no data.
+This session is separate from the one for frames and starts clean, so the broker delivers no command that was queued
+during an outage, and a broker that refuses the subscription does not stop the data.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge
-from nexus_cli.runtime.gateway.commands.answers import Answers, Reports
-from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.commands.journal import Journal, unknown
-from nexus_cli.runtime.gateway.commands.queue import Lanes, make_report, report_of
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.commands.queue import DeviceQueues, make_report, report_of
+from nexus_cli.runtime.gateway.commands.replies import Replies, Reports
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
@@ -35,8 +35,8 @@ _log = logging.getLogger("nexus.commands")
 LONGEST_PRINCIPAL = 128
 
 
-class Allowance:
-    """So many reports of refused commands at once, and so many a second."""
+class RateLimit:
+    """A token bucket: `most` at once, then `per_s` per second."""
 
     def __init__(self, clock: Clock, *, most: float = 200.0, per_s: float = 20.0) -> None:
         """Start full."""
@@ -44,7 +44,7 @@ class Allowance:
         self._left, self._at_s = most, clock.monotonic_s()
 
     def take(self) -> bool:
-        """True when there is one left."""
+        """Take one; False when none is left."""
         now_s = self._clock.monotonic_s()
         self._left = min(self._most, self._left + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
@@ -55,12 +55,12 @@ class Allowance:
 
 
 class Commands:
-    """The part of a gateway that writes.
+    """Receives the commands for the devices of one gateway, and answers and reports each.
 
     Attributes:
-        counts: Commands by how they ended.
-        ignored: Messages that were no command of ours (other gateways' devices, broken topics).
-        unreported: Refused commands of a flood: answered and counted, without a report of their own.
+        counts: Commands by final state.
+        ignored: Messages that are not commands for this gateway (another gateway's devices, malformed topics).
+        unreported: Refused commands above the rate limit: answered and counted, but not reported one by one.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class Commands:
         clock: Clock,
         clocks: Clocks,
     ) -> None:
-        """Join the parts; `run` works."""
+        """Join the parts; `run` does the work."""
         self.counts: Counter[str] = Counter()
         self.ignored = 0
         self.unreported = 0
         self._gateway, self._topics, self._client = gateway, topics, client
         self._links, self._journal, self._clock, self._clocks = links, journal, clock, clocks
-        self._answers = Answers(client, topics)
+        self._replies = Replies(client, topics)
         self._reports = Reports(outbox, journal, topics.audit(gateway))
         self._subscriptions: list[tuple[str, int]] = []
-        self._lanes = Lanes(
+        self._queues = DeviceQueues(
             gateway=gateway,
             journal=journal,
             execution=Execution(pipeline=pipeline, find=self._device, expired=self._expired),
@@ -95,21 +95,21 @@ class Commands:
             clock=clock,
         )
         self._wanted = asyncio.Event()
-        self._spare = Allowance(clock)
+        self._report_rate = RateLimit(clock)
 
     @property
     def waiting(self) -> int:
-        """Commands that wait or are being carried out."""
-        return self._lanes.waiting
+        """Commands that wait or are being executed."""
+        return self._queues.waiting
 
     @property
     def connected(self) -> bool:
-        """True while commands are heard."""
+        """True while the command session is connected."""
         return self._client.connected
 
     @property
     def problem(self) -> str:
-        """Why they are not."""
+        """Why it is not; "" when nothing is known."""
         return self._client.problem.message if self._client.problem else ""
 
     def facts(self) -> dict[str, Any]:
@@ -123,39 +123,40 @@ class Commands:
         }
 
     def configured(self, devices: Sequence[str]) -> None:
-        """Hear the commands of these devices from now on (paths)."""
+        """Subscribe to the commands of these devices (paths) from now on."""
+        # A broker delivers with the lower QoS of publish and subscription (MQTT 3.1.1 §3.8.4): 2 keeps the sender's.
         filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
         if filters != self._subscriptions:
             self._subscriptions[:] = filters
             self._wanted.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped: then nothing new is taken, and what is at a device is waited for."""
-        self._settle_last_life()
-        answers_stop, client_stop = asyncio.Event(), asyncio.Event()
+        """Work until stopped; then no new command is accepted, and those that a device is executing are awaited."""
+        self._finish_earlier_run()
+        replies_stop, client_stop = asyncio.Event(), asyncio.Event()
         async with Group() as outer:
             outer.create_task(
                 self._client.run(
                     client_stop,
                     subscriptions=self._subscriptions,
-                    on_message=self._hear,
+                    on_message=self._receive,
                     on_connected=self._connected,
                 ),
                 name="command session",
             )
-            answering = outer.create_task(self._answers.run(answers_stop), name="answers")
-            async with Group() as lanes:
-                self._lanes.group = lanes
-                following = lanes.create_task(self._follow(), name="command subscriptions")
+            answering = outer.create_task(self._replies.run(replies_stop), name="answers")
+            async with Group() as group:
+                self._queues.group = group
+                following = group.create_task(self._follow(), name="command subscriptions")
                 await stop.wait()
-                self._lanes.closing = True
+                self._queues.closing = True
                 following.cancel()
-            answers_stop.set()
-            self._answers.wake()
+            replies_stop.set()
+            self._replies.wake()
             await answering
             client_stop.set()
 
-    def _settle_last_life(self) -> None:
+    def _finish_earlier_run(self) -> None:
         for key in self._journal.in_flight:
             entry = self._journal.find(key)
             if entry is None or entry.ended:
@@ -164,14 +165,14 @@ class Commands:
             event(_log, "a command was in flight at the last end", level=logging.WARNING, path=report.response.path)
             self._journal.end(key, entry.fingerprint, report)
             self.counts[State.UNKNOWN.value] += 1
-            self._answers.put(report)
+            self._replies.put(report)
         self._reports.again()
 
     async def _connected(self) -> None:
-        self._answers.wake()
+        self._replies.wake()
 
     async def _follow(self) -> None:
-        """Subscribe what a new configuration brought; what it took away is ignored when it comes."""
+        """Subscribe to the devices that a new configuration adds; messages for removed ones are ignored on arrival."""
         have: set[tuple[str, int]] = set(self._subscriptions)
         while True:
             await self._wanted.wait()
@@ -184,10 +185,10 @@ class Commands:
                 except NexusError as error:
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
-    # --- hearing -----------------------------------------------------------------------------------------------
+    # --- receiving ---------------------------------------------------------------------------------------------
 
-    def _hear(self, message: Message) -> None:
-        """On the loop, for every message: judge it and queue it, or refuse it."""
+    def _receive(self, message: Message) -> None:
+        """Check each message and queue or refuse it. Runs on the event loop."""
         split = self._topics.split_command(message.topic)
         if split is None or not message.payload:
             self.ignored += bool(message.payload)
@@ -197,40 +198,41 @@ class Commands:
         path, principal = split
         device_path, _, tag = path.rpartition("/")
         device = self._device(device_path)
-        if device is None or self._lanes.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
+        if device is None or self._queues.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
             self.ignored += 1
             return
         try:
             command = decode_command(message.payload)
         except CommandError as error:
-            self._refuse(path, principal, Objection("NX6801", str(error)), id=error.id)
+            self._refuse(path, principal, Rejection("NX6801", str(error)), id=error.id)
             return
         fingerprint = command.fingerprint(path)
         if self._known(path, principal, command, fingerprint):
             return
         if message.retain:
-            objection = Objection(
+            rejection = Rejection(
                 "NX6809", "a retained command would run again at every connect; it is never carried out"
             )
-            self._refuse(path, principal, objection, command=command)
+            self._refuse(path, principal, rejection, command=command)
             return
-        verdict = judge(device, tag, command, self._clocks)
+        verdict = admit(device, tag, command, self._clocks)
         if isinstance(verdict, Accepted):
             self._take(path, principal, command, fingerprint, verdict)
         else:
             self._refuse(path, principal, verdict, command=command)
 
     def _clear(self, topic: str) -> None:
-        """Delete a retained command from the broker: it would come again at every connect."""
-        with contextlib.suppress(NexusError):  # the connection is gone; it comes again with the next one
+        """Delete a retained command from the broker, which would send it at every connect."""
+        with contextlib.suppress(NexusError):  # the connection is gone; the broker sends it again on the next one
             self._client.post(topic, b"", qos=1, retain=True)
 
     def _known(self, path: str, principal: str, command: Command, fingerprint: str) -> bool:
-        """True when the id was seen before; its answer is given again, or comes when it has ended."""
+        """True when the id was used before: an ended command is answered again, a running one is answered when it
+        ends."""
         key = (principal, command.id)
         entry = self._journal.find(key)
         if entry is None:
-            return self._lanes.holds(key)
+            return self._queues.holds(key)
         if entry.fingerprint != fingerprint:
             response = Response(
                 id=command.id,
@@ -240,27 +242,27 @@ class Commands:
                 code="NX6817",
                 detail="this id was used for another command; every command needs an id of its own",
             )
-            self._answers.put(self._report(principal, command, response))
+            self._replies.put(self._report(principal, command, response))
             return True
         if entry.ended:
-            self._answers.put(entry.report)
+            self._replies.put(entry.report)
         return True
 
     def _take(self, path: str, principal: str, command: Command, fingerprint: str, accepted: Accepted) -> None:
         supervisor = self._supervisor(path.rpartition("/")[0])
-        objection = None
+        rejection = None
         if supervisor is None or not supervisor.connected:
             detail = supervisor.state.detail if supervisor is not None else ""
-            objection = Objection("NX6812", "the link to the device is down" + (f": {detail}" if detail else ""))
-        elif self._lanes.full(path.rpartition("/")[0]):
-            objection = Objection("NX6811", "too many commands wait for this device; try again when they are through")
+            rejection = Rejection("NX6812", "the link to the device is down" + (f": {detail}" if detail else ""))
+        elif self._queues.full(path.rpartition("/")[0]):
+            rejection = Rejection("NX6811", "too many commands wait for this device; try again when they are through")
         elif self._journal.full(self._clock.now_us()):
-            objection = Objection("NX6818", "the gateway can't remember more commands right now")
-        if objection is not None:
-            self._refuse(path, principal, objection, command=command)
+            rejection = Rejection("NX6818", "the gateway can't remember more commands right now")
+        if rejection is not None:
+            self._refuse(path, principal, rejection, command=command)
             return
         left_s = (command.expires_at - self._clocks.wall_us()) / 1e6
-        order = Order(
+        pending = PendingCommand(
             path=path,
             principal=principal,
             command=command,
@@ -269,47 +271,47 @@ class Commands:
             accepted=accepted,
             fingerprint=fingerprint,
         )
-        self._lanes.put(order)
+        self._queues.put(pending)
 
     def _refuse(
-        self, path: str, principal: str, objection: Objection, *, command: Command | None = None, id: str = ""
+        self, path: str, principal: str, rejection: Rejection, *, command: Command | None = None, id: str = ""
     ) -> None:
         response = Response(
             id=command.id if command is not None else id,
             state=State.REFUSED,
             path=path,
             time=self._clock.now_us(),
-            code=objection.code,
-            detail=objection.detail,
+            code=rejection.code,
+            detail=rejection.detail,
         )
         report = self._report(principal, command, response)
         self._conclude((principal, response.id), command.fingerprint(path) if command else "", report)
 
-    # --- ending ------------------------------------------------------------------------------------------------
+    # --- results -----------------------------------------------------------------------------------------------
 
-    def _ended(self, order: Order, ended: Ended) -> None:
+    def _ended(self, pending: PendingCommand, ended: CommandResult) -> None:
         response = Response(
-            id=order.command.id,
+            id=pending.command.id,
             state=ended.state,
-            path=order.path,
+            path=pending.path,
             time=self._clock.now_us(),
             value=ended.value,
             old=ended.old,
             read_back=ended.read_back,
-            unit=order.accepted.tag.publish_unit,
+            unit=pending.accepted.tag.publish_unit,
             code=ended.code,
             detail=ended.detail,
         )
-        self._conclude(order.key, order.fingerprint, report_of(order, response, gateway=self._gateway))
+        self._conclude(pending.key, pending.fingerprint, report_of(pending, response, gateway=self._gateway))
 
     def _conclude(self, key: tuple[str, str], fingerprint: str, report: Report) -> None:
-        """Remember, answer, report; in this order."""
+        """Journal, answer, report; in this order, so that an answered id is never executed again."""
         state = report.response.state.value
         self.counts[state] += 1
-        if report.response.state is State.REFUSED and not self._spare.take():
-            # A flood of nonsense is answered and counted, but must not push samples out of the outbox.
+        if report.response.state is State.REFUSED and not self._report_rate.take():
+            # A flood of invalid commands is answered and counted, but must not push samples out of the outbox.
             self.unreported += 1
-            self._answers.put(report)
+            self._replies.put(report)
             return
         level = logging.INFO if report.response.state is State.DONE else logging.WARNING
         event(
@@ -324,19 +326,19 @@ class Commands:
         )
         if report.response.id:
             self._journal.end(key, fingerprint, report)
-        self._answers.put(report)
+        self._replies.put(report)
         self._reports.put(key, report)
 
-    # --- looking -----------------------------------------------------------------------------------------------
+    # --- lookups -----------------------------------------------------------------------------------------------
 
     def _report(self, principal: str, command: Command | None, response: Response) -> Report:
         return make_report(principal, command, response, gateway=self._gateway, received_us=response.time)
 
-    def _expired(self, order: Order) -> bool:
-        """By the wall clock and by the time that passed since: a clock set back does not bring a command to life."""
-        return self._clocks.wall_us() >= order.command.expires_at or self._clock.monotonic_s() >= order.deadline_s
+    def _expired(self, pending: PendingCommand) -> bool:
+        """By the wall clock and by the elapsed time: a clock that is set back does not revive a command."""
+        return self._clocks.wall_us() >= pending.command.expires_at or self._clock.monotonic_s() >= pending.deadline_s
 
-    def _device(self, path: str) -> Running | None:
+    def _device(self, path: str) -> DeviceRuntime | None:
         supervisor = self._supervisor(path)
         return supervisor.devices.get(path) if supervisor is not None else None
 

@@ -1,7 +1,7 @@
-"""What was asked and how it ended, on disk: an id that was seen once is never carried out again.
+"""The commands and their results on disk, so that no id is executed twice.
 
-One JSON object a line, appended. `begun` is durable (fsync) before the device is touched; an entry that began and has
-no end when the gateway starts was in flight at a kill: nobody knows whether the device has it.
+One JSON object per line, appended. `begun` is durable (fsync) before the write: a command that began and has no `ended`
+line when the gateway starts was in flight when the process was killed, and its result is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from nexus_cli.wire.command import Report, State
 
 FILE = "commands.jsonl"
 KEEP_US = 24 * 3600 * 1_000_000
-"""How long an id is remembered. A command lives 60 s at most, so a repeat after a day is a new wish of its sender."""
+"""How long an id is kept, in µs. A command expires within 60 s, so the same id after a day is a new command."""
 MOST_ENTRIES = 50_000
-MOST_TOLD_AGAIN = 2_000
-"""Reports that are handed over again after damage of the disk log (policy: the newest)."""
+MOST_REPORTED_AGAIN = 2_000
+"""Reports that are queued again after damage of the disk log (policy: the newest)."""
 MOST_BYTES = 32 << 20
-"""The file is written anew above this, with what is still remembered."""
+"""Above this size, in bytes, the file is rewritten with the entries that are still kept."""
 
 
 @dataclass(slots=True)
@@ -33,16 +33,16 @@ class Entry:
     """One command.
 
     Attributes:
-        fingerprint: Of the wish; a repeat with another one is refused.
-        report: What is known of it; its response is the answer once it has ended.
+        fingerprint: Of the command; the same id with another one is refused.
+        report: Its report; the response in it is final once the command has ended.
         ended: False while it is in flight.
-        told: True once its report is in the outbox's custody.
+        in_custody: True once its report is durable in the outbox.
     """
 
     fingerprint: str
     report: Report
     ended: bool = False
-    told: bool = False
+    in_custody: bool = False
 
 
 Key = tuple[str, str]
@@ -62,11 +62,11 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 class Journal:
-    """Remembers commands. `open` first; everything else runs on the loop, the disk on a thread.
+    """The journal of commands. `open` comes first; the rest is called on the event loop, and a thread does the fsync.
 
     Attributes:
-        in_flight: What a kill caught, found by `open`.
-        failing: Why the disk can't be written; "" when it can.
+        in_flight: Commands that had begun and not ended when the previous process was killed, found by `open`.
+        failing: Why the file can't be written; "" when it can.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,12 +89,12 @@ class Journal:
         return len(self._entries)
 
     def open(self, *, now_us: int, lost_us: Sequence[tuple[int, int]] = ()) -> None:
-        """Read what an earlier life left and write it anew. Blocks on disk.
+        """Read the file of the previous process and rewrite it. Blocks on disk.
 
         Args:
             now_us: Gateway time, µs since 1970 UTC.
             lost_us: Times, both ends included, in which the disk log may have lost records: reports of commands that
-                ended then are handed over again. Who has them already does not store them twice.
+                ended then are queued again. The historian skips those that it has.
 
         Raises:
             NexusError: NX6818, the folder can't be used.
@@ -123,21 +123,21 @@ class Journal:
             self._fd = -1
 
     def find(self, key: Key) -> Entry | None:
-        """What is known of an id."""
+        """The entry of a command; None when the id is not known."""
         return self._entries.get(key)
 
     def full(self, now_us: int) -> bool:
-        """True when no further id can be remembered."""
+        """True when no further id can be kept."""
         if len(self._entries) >= MOST_ENTRIES:
             self._forget_old(now_us)
             self._forget_refused()
         return len(self._entries) >= MOST_ENTRIES
 
     async def begin(self, key: Key, fingerprint: str, report: Report) -> None:
-        """Remember a command, durable when this returns.
+        """Journal a command; durable when this returns.
 
         Raises:
-            OSError: The disk refused it; it is not remembered and must not be carried out.
+            OSError: The disk refused it: it is not journalled and must not be executed.
         """
         line = _Line(word="begun", principal=key[0], id=key[1], fingerprint=fingerprint, report=report)
         self._entries[key] = Entry(fingerprint, report)
@@ -148,26 +148,27 @@ class Journal:
             raise
 
     def end(self, key: Key, fingerprint: str, report: Report) -> None:
-        """Remember how a command ended (also one that never began). Handed to the system at once: a kill does not
-        lose it, a power failure may, and then the command is `unknown`."""
+        """Journal the result of a command (also of one that never began). Written at once without fsync: it survives a
+        kill of the process, but may be lost in a power failure; the command is then UNKNOWN."""
         self._entries[key] = Entry(fingerprint, report, ended=True)
         self._write(_Line(word="ended", principal=key[0], id=key[1], fingerprint=fingerprint, report=report))
 
-    def told(self, key: Key) -> None:
-        """Its report is in custody."""
+    def in_custody(self, key: Key) -> None:
+        """Mark its report as durable in the outbox."""
         entry = self._entries.get(key)
-        if entry is not None and not entry.told:
-            entry.told = True
+        if entry is not None and not entry.in_custody:
+            entry.in_custody = True
+            # `in_custody` is the word in files that exist.
             self._write(_Line(word="told", principal=key[0], id=key[1]))
 
-    def untold(self) -> Iterator[tuple[Key, Entry]]:
-        """Ended commands whose report is not in custody yet."""
+    def without_custody(self) -> Iterator[tuple[Key, Entry]]:
+        """Ended commands whose report is not yet durable in the outbox."""
         for key, entry in list(self._entries.items()):
-            if entry.ended and not entry.told:
+            if entry.ended and not entry.in_custody:
                 yield key, entry
 
     async def _append(self, line: _Line) -> None:
-        """Write and fsync; those that wait together share one fsync."""
+        """Write and fsync; concurrent callers share one fsync."""
         self._waiting.append(_encoder.encode(line) + b"\n")
         self._queued += 1
         mine = self._queued
@@ -192,7 +193,7 @@ class Journal:
         os.fsync(self._fd)
 
     def _put(self, data: bytes) -> None:
-        """Append whole lines; after a write that broke off, on a line of their own."""
+        """Append whole lines; after an incomplete write, start a new line."""
         whole = b"\n" + data if self._torn else data
         self._torn = True
         _write_all(self._fd, whole)
@@ -222,12 +223,12 @@ class Journal:
             word = "ended" if entry.ended else "begun"
             line = _Line(word=word, principal=principal, id=name, fingerprint=entry.fingerprint, report=entry.report)
             lines.append(_encoder.encode(line) + b"\n")
-            if entry.told:
+            if entry.in_custody:
                 lines.append(_encoder.encode(_Line(word="told", principal=principal, id=name)) + b"\n")
         return b"".join(lines)
 
     def _rewrite(self, image: bytes) -> None:
-        """Write the whole file beside and rename it, so that no moment has neither."""
+        """Write a new file beside the old one and rename it, so that a complete file exists at every moment."""
         beside = self._path.with_suffix(".new")
         fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         try:
@@ -247,29 +248,29 @@ class Journal:
         try:
             line = _decoder.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return  # the torn last line of a kill: what it was about to begin was not begun
+            return  # the incomplete last line of a killed process: that command had not begun
         key = (line.principal, line.id)
         known = self._entries.get(key)
         if line.word == "told":
             if known is not None:
-                known.told = True
+                known.in_custody = True
         elif line.report is not None:
             self._entries[key] = Entry(line.fingerprint, line.report, ended=line.word == "ended")
 
     def _forget_old(self, now_us: int) -> None:
         for key, entry in list(self._entries.items()):
-            if entry.ended and entry.told and entry.report.received < now_us - KEEP_US:
+            if entry.ended and entry.in_custody and entry.report.received < now_us - KEEP_US:
                 del self._entries[key]
 
     def _doubt(self, lost_us: Sequence[tuple[int, int]]) -> None:
-        """The disk log may not have the reports of these times any more."""
-        told = [entry for entry in self._entries.values() if entry.ended and entry.told]
-        lost = [one for one in told if any(first <= one.report.response.time <= last for first, last in lost_us)]
-        for entry in lost[-MOST_TOLD_AGAIN:]:
-            entry.told = False
+        """Queue again the reports of times that the disk log may have lost."""
+        in_custody = [entry for entry in self._entries.values() if entry.ended and entry.in_custody]
+        lost = [one for one in in_custody if any(first <= one.report.response.time <= last for first, last in lost_us)]
+        for entry in lost[-MOST_REPORTED_AGAIN:]:
+            entry.in_custody = False
 
     def _forget_refused(self) -> None:
-        """Make room: the oldest half of those that were never carried out."""
+        """Make room: drop the oldest half of those that were never executed."""
         refused = [
             key for key, one in self._entries.items() if one.ended and one.report.response.state is State.REFUSED
         ]
@@ -278,7 +279,7 @@ class Journal:
 
 
 def unknown(report: Report, *, time_us: int) -> Report:
-    """The report of a command that a kill caught in flight."""
+    """The report of a command that was in flight when the process was killed."""
     response = msgspec.structs.replace(
         report.response,
         state=State.UNKNOWN,

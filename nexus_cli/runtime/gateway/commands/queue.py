@@ -1,4 +1,4 @@
-"""Orders of one device, one after the other: remembered on disk, given to the link, waited for, looked at again."""
+"""Command queues, one per device: journal a command, submit it to the link, await its result, read the value back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from nexus_cli.model.proof import proof_s
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.commands.journal import Journal
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.command import Command, Report, Response, State
@@ -21,17 +21,17 @@ MOST_PER_DEVICE = 16
 MOST_WAITING = 256
 """Commands that wait for any device (policy: refuse the newest at once)."""
 LOOK_AGAIN_S = (0.15, 0.6, 1.0)
-"""When a value that the device has not taken over yet is read back again, seconds after the read before; the last one
-again and again until the time for the proof is over."""
+"""Delays before another read-back of a value that the device has not applied yet, in seconds after the previous read;
+the last one repeats until the time for the read-back is over."""
 GRACE_S = 2.0
-"""How long after its expiry a command that never began is waited for; then it is withdrawn."""
+"""How long after its expiry the queue waits for a command that has not begun, in seconds; then it is withdrawn."""
 
 
-class Lanes:
-    """A queue a device, each with a task while it holds something.
+class DeviceQueues:
+    """One queue per device, each with a task while it is not empty.
 
     Attributes:
-        closing: True once the gateway ends: what has not begun is refused.
+        closing: True once the gateway is stopping: commands that have not begun are refused.
     """
 
     group: asyncio.TaskGroup
@@ -43,99 +43,103 @@ class Lanes:
         journal: Journal,
         execution: Execution,
         supervisor: Callable[[str], Supervisor | None],
-        expired: Callable[[Order], bool],
-        ended: Callable[[Order, Ended], None],
+        expired: Callable[[PendingCommand], bool],
+        ended: Callable[[PendingCommand, CommandResult], None],
         clock: Clock,
     ) -> None:
         """Join the parts.
 
         Args:
             gateway: Its name, for the reports.
-            journal: Remembers an order before its device is touched.
-            execution: What is done on a session.
-            supervisor: The link of a device path.
-            expired: Whether an order's time is over.
-            ended: Hears how each order went.
+            journal: Records a command before it is written.
+            execution: Executes it on a session.
+            supervisor: Gives the link's supervisor by device path.
+            expired: Whether a command has expired.
+            ended: Called with the result of each command.
             clock: Time.
         """
         self.closing = False
         self._gateway, self._journal, self._execution = gateway, journal, execution
         self._supervisor, self._expired, self._ended, self._clock = supervisor, expired, ended, clock
-        self._lanes: dict[str, deque[Order]] = {}
+        self._queues: dict[str, deque[PendingCommand]] = {}
         self._running: set[tuple[str, str]] = set()
 
     @property
     def waiting(self) -> int:
-        """Orders that wait or are being carried out."""
-        return sum(len(lane) for lane in self._lanes.values())
+        """Commands that wait or are being executed."""
+        return sum(len(queue) for queue in self._queues.values())
 
     def holds(self, key: tuple[str, str]) -> bool:
-        """True when this order waits or is being carried out."""
+        """True when this command waits or is being executed."""
         return key in self._running
 
     def full(self, device: str) -> bool:
-        """True when no further order for this device is taken."""
-        return len(self._lanes.get(device, ())) >= MOST_PER_DEVICE or self.waiting >= MOST_WAITING
+        """True when the queue of this device, or all of them together, take no further command."""
+        return len(self._queues.get(device, ())) >= MOST_PER_DEVICE or self.waiting >= MOST_WAITING
 
-    def put(self, order: Order) -> None:
-        """Take an order; the caller has looked that there is room."""
-        self._running.add(order.key)
-        lane = self._lanes.get(order.device)
-        if lane is not None:
-            lane.append(order)
+    def put(self, pending: PendingCommand) -> None:
+        """Queue a command; the caller has checked `full`."""
+        self._running.add(pending.key)
+        queue = self._queues.get(pending.device)
+        if queue is not None:
+            queue.append(pending)
             return
-        self._lanes[order.device] = deque([order])
-        self.group.create_task(self._lane(order.device), name=f"commands {order.device}")
+        self._queues[pending.device] = deque([pending])
+        self.group.create_task(self._work_off(pending.device), name=f"commands {pending.device}")
 
-    async def _lane(self, device: str) -> None:
-        lane = self._lanes[device]
-        while lane:
-            order = lane[0]
-            ended = await self._carry_out(order)
-            lane.popleft()
-            self._ended(order, ended)
-            self._running.discard(order.key)
-        del self._lanes[device]
+    async def _work_off(self, device: str) -> None:
+        queue = self._queues[device]
+        while queue:
+            pending = queue[0]
+            ended = await self._carry_out(pending)
+            queue.popleft()
+            self._ended(pending, ended)
+            self._running.discard(pending.key)
+        del self._queues[device]
 
-    async def _carry_out(self, order: Order) -> Ended:
-        supervisor = self._supervisor(order.device)
+    async def _carry_out(self, pending: PendingCommand) -> CommandResult:
+        supervisor = self._supervisor(pending.device)
         if self.closing:
-            return Ended(state=State.REFUSED, code="NX6812", detail="the gateway is ending")
-        if self._expired(order):
-            return Ended(state=State.REFUSED, code="NX6808", detail="it expired while others were carried out")
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the gateway is ending")
+        if self._expired(pending):
+            return CommandResult(state=State.REFUSED, code="NX6808", detail="it expired while others were carried out")
         if supervisor is None:
-            return Ended(state=State.REFUSED, code="NX6812", detail="the device is not configured any more")
-        pending = Response(id=order.command.id, state=State.UNKNOWN, path=order.path)
-        report = report_of(order, pending, gateway=self._gateway)
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the device is not configured any more")
+        in_flight = Response(id=pending.command.id, state=State.UNKNOWN, path=pending.path)
+        report = report_of(pending, in_flight, gateway=self._gateway)
         try:
-            await self._journal.begin(order.key, order.fingerprint, report)
+            await self._journal.begin(pending.key, pending.fingerprint, report)
         except OSError as error:
-            return Ended(state=State.REFUSED, code="NX6818", detail=f"the record of commands can't be written: {error}")
-        if not supervisor.submit(self._execution.write(order, supervisor.driver), dropped=order.dropped):
-            return Ended(state=State.REFUSED, code="NX6812", detail="the link was lost before the write began")
-        ended = await self._outcome(order)
-        return await self._look_again(order, supervisor, ended) if ended.again else ended
+            return CommandResult(
+                state=State.REFUSED, code="NX6818", detail=f"the record of commands can't be written: {error}"
+            )
+        if not supervisor.submit(self._execution.write(pending, supervisor.driver), dropped=pending.dropped):
+            return CommandResult(state=State.REFUSED, code="NX6812", detail="the link was lost before the write began")
+        ended = await self._outcome(pending)
+        return await self._look_again(pending, supervisor, ended) if ended.again else ended
 
-    async def _outcome(self, order: Order) -> Ended:
-        """Wait for the link; an order that it never begins is withdrawn some time after its expiry."""
-        left_s = max(0.0, order.deadline_s - self._clock.monotonic_s()) + GRACE_S
-        await asyncio.wait((order.ended,), timeout=left_s)
-        if not order.ended.done() and not order.begun:
-            order.withdrawn = True
-            order.settle(Ended(state=State.REFUSED, code="NX6808", detail="it expired while it waited for its link"))
-        return await order.ended
+    async def _outcome(self, pending: PendingCommand) -> CommandResult:
+        """Await the result; a command that has not begun is withdrawn `GRACE_S` after its expiry."""
+        left_s = max(0.0, pending.deadline_s - self._clock.monotonic_s()) + GRACE_S
+        await asyncio.wait((pending.ended,), timeout=left_s)
+        if not pending.ended.done() and not pending.begun:
+            pending.withdrawn = True
+            pending.finish(
+                CommandResult(state=State.REFUSED, code="NX6808", detail="it expired while it waited for its link")
+            )
+        return await pending.ended
 
-    async def _look_again(self, order: Order, supervisor: Supervisor, first: Ended) -> Ended:
+    async def _look_again(self, pending: PendingCommand, supervisor: Supervisor, first: CommandResult) -> CommandResult:
         found = first
-        left_s = proof_s(order.accepted.tag)
+        left_s = proof_s(pending.accepted.tag)
         delays = chain(LOOK_AGAIN_S, repeat(LOOK_AGAIN_S[-1]))
         while left_s > 0 and not self.closing:
             delay_s = min(left_s, next(delays))
             left_s -= delay_s
             await self._clock.sleep(delay_s)
-            looked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+            looked: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
 
-            def dropped(_: str, looked: asyncio.Future[Ended] = looked) -> None:
+            def dropped(_: str, looked: asyncio.Future[CommandResult] = looked) -> None:
                 if not looked.done():
                     looked.set_result(first)
 
@@ -148,15 +152,15 @@ class Lanes:
         return found
 
 
-def report_of(order: Order, response: Response, *, gateway: str) -> Report:
-    """What is kept of an order."""
-    return make_report(order.principal, order.command, response, gateway=gateway, received_us=order.received_us)
+def report_of(pending: PendingCommand, response: Response, *, gateway: str) -> Report:
+    """The report of a pending command."""
+    return make_report(pending.principal, pending.command, response, gateway=gateway, received_us=pending.received_us)
 
 
 def make_report(
     principal: str, command: Command | None, response: Response, *, gateway: str, received_us: int
 ) -> Report:
-    """What is kept of a command, or of what could not be read as one (None)."""
+    """The report of a command; None is for a message that could not be decoded."""
     return Report(
         epoch="",
         seq=0,

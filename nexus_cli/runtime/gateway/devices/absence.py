@@ -1,14 +1,14 @@
-"""Which moments of which device the record of this gateway has not seen. Pure: it is given the time and what happened.
+"""Finds the times in which a device was not read, and declares them as gaps. Pure: time and events are its input.
 
-A row shows that a device was read, and silence between two rows shows that nothing changed, as long as the gateway
-read on. Where it did not, nobody can see that from the rows: so the gateway declares each such time as a gap of the
-device, from its last read to its first one after (or to the first BAD row). Three things make such a time:
+A row shows that a device was read, and no row between two rows shows that nothing changed, provided that the gateway
+kept reading. Times without reads are not visible in the rows, so the gateway declares each as a gap of the device, from
+the last read to the first one after (or to the first BAD row). Such times have three causes:
 
-* the process before this one ended, killed or stopped (`Absence.resume`);
-* the process made a pause: a suspended machine, swap, a clock set forward (`Absence.beat`);
-* the link or the process was busy with other things for several of the device's cycles (`Absence.asked`).
+* the previous process was killed or stopped (`Absence.resume`);
+* the process paused: a suspended machine, swapping, a clock set forward (`Absence.beat`);
+* the link or the process was busy with other work for several cycles of the device (`Absence.asked`).
 
-A device that does not answer is BAD, which its rows say; that is no gap.
+A device that does not answer has BAD rows, which is not a gap.
 
 See docs/decisions/0029.
 """
@@ -23,24 +23,24 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.frame import GapReason
 
 BEAT_S = 0.25
 """How often `Absence.beat` is called, in seconds."""
 STALL_US = 1_000_000
-"""A beat that is later than this, in µs, is a pause of the process."""
+"""A beat that is more than this late, in µs, is a pause of the process."""
 PACE_SHARE = 4
-"""While each wait is too long, the usual one follows the last one by one part in so many."""
+"""While each wait is too long, the usual wait moves towards the last one by 1/`PACE_SHARE` of the difference."""
 LONGEST_PACE = 3
-"""After `ALWAYS_LATE` waits in a row that were too long, one is a hole when it is longer than so many usual ones. A link
-that is always too slow for its interval makes rows that are far apart, which everybody sees, and counts missed cycles; a
-gap between each two of them would say no more."""
+"""After `ALWAYS_LATE` waits in a row that were too long, a wait is a hole when it is longer than this many usual ones.
+A link that is always too slow for its interval makes rows that are far apart, and counts missed cycles; a gap between
+each two rows would add nothing."""
 ALWAYS_LATE = 3
 
 
 class AddGap(Protocol):
-    """Where gaps go: `Outbox.add_gap`."""
+    """Records a gap: `Outbox.add_gap`."""
 
     def __call__(self, *, device: str, start_us: int, end_us: int, frames: int, reason: GapReason) -> None:
         """Record samples that are known to be missing."""
@@ -48,12 +48,12 @@ class AddGap(Protocol):
 
 
 class Hole(msgspec.Struct, frozen=True, array_like=True):
-    """A time without reads that has begun and not ended.
+    """An open period without reads.
 
     Attributes:
-        since_us: First moment that was not seen, µs since 1970 UTC.
-        reason: What the gap will say.
-        certain: False when nothing is missing if it ends within the wait that is allowed to its device.
+        since_us: Its first moment, µs since 1970 UTC.
+        reason: The reason of the gap.
+        certain: False when nothing is missing if it ends within the longest wait that its device is allowed.
     """
 
     since_us: int
@@ -62,17 +62,17 @@ class Hole(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the next process of this gateway has to know: up to where this one's record is complete.
+    """For the next process of this gateway: up to which moment the record of this one is complete.
 
     Attributes:
         time_us: Every read up to this moment is durable, µs since 1970 UTC; 0 before it knew its devices.
         seq: The last number of the disk log at that moment.
-        since_us: From when on this gateway accounts for every moment, by row or gap; 0 for always.
+        since_us: The gateway accounts for every moment from then on, by row or gap; 0 for always.
         instances: The last processes that used this disk log, this one at the end.
-        term: Its term, see `Duty`.
-        asked_us: When devices were asked whose answer is not durable, by path.
-        read_us: When devices were read last, by path; only in the last mark of a process that was stopped.
-        holes: Of devices that have not been read since, by path.
+        term: Its term, see `InstanceElection`.
+        asked_us: Start of the requests whose answer is not durable, by device path.
+        read_us: Time of the last read by path; only in the last mark of a stopped process.
+        holes: Open holes by path.
         away: Devices that do not answer: their last rows are BAD.
         unread: Devices that have never been read.
     """
@@ -90,13 +90,13 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Past(NamedTuple):
-    """What is known of the process before this one.
+    """What is known about the previous process.
 
     Attributes:
-        mark: As it left it.
-        rows_us: Times of the last rows (or ends of gaps) by device that it wrote after the mark.
+        mark: Its last mark.
+        rows_us: Time of the last row (or end of a gap) after the mark, by device.
         reason: How it ended.
-        paths: The devices that it read.
+        paths: The devices that it was configured to read.
     """
 
     mark: Mark
@@ -111,18 +111,18 @@ class _Watched:
 
     Attributes:
         interval_us: Its shortest interval.
-        polled: False when it only reports by itself.
+        polled: False when it only reports.
         last_us: Gateway time of its last read; 0 before the first.
-        busy_us: When it was last asked or answered; what a wait is counted from.
-        asked_us: When the answer that is outstanding was asked for; 0 when none is.
-        waited_us: How long it had waited for that.
-        longest_us: The longest wait that is no hole: two cycles, but at least a second, above the interval.
-        pace_us: Its usual wait between an answer and the next question.
-        late: How many waits in a row were too long.
-        away: It does not answer, and its rows say so.
-        hole: The time without reads that has begun.
-        row_us: The time of its last row, of whatever kind: calculated ones come between reads.
-        gap_us: The end of its last gap.
+        busy_us: Time of the last request or answer; a wait is counted from it.
+        asked_us: Start of the outstanding request; 0 when there is none.
+        waited_us: The wait before that request.
+        longest_us: The longest wait that is not a hole: the interval plus two cycles, or plus a second if that is more.
+        pace_us: Its usual wait between an answer and the next request.
+        late: Consecutive waits that were too long.
+        away: It does not answer, and its rows are BAD.
+        hole: Its open hole.
+        row_us: Time of its last row of any kind: calculated tags make rows between reads.
+        gap_us: End of its last gap.
     """
 
     interval_us: int
@@ -141,26 +141,26 @@ class _Watched:
 
     @property
     def shown_us(self) -> int:
-        """The last moment that a gap may not hold."""
+        """A gap begins after this moment."""
         return max(self.last_us, self.row_us)
 
     def shows(self, time_us: int) -> None:
-        """There is a row with this time; it may be a little ahead of the clock, and far behind when that was set back."""
+        """Take the time of a row; it may be a little ahead of the clock, and far behind if the clock was set back."""
         if time_us > self.row_us or self.row_us - time_us > STALL_US:
             self.row_us = time_us
 
 
 class Absence:
-    """Watches every device of a gateway, and declares what was not seen of it.
+    """Watches each device of a gateway, and declares the times in which it was not read.
 
     Attributes:
         declared: Gaps by reason.
-        since_us: From when on this gateway accounts for every moment of its devices, µs since 1970 UTC; 0 for always.
-        ready: It has been given the devices.
+        since_us: The gateway accounts for every moment of its devices from then on, µs since 1970 UTC; 0 for always.
+        ready: True once `configured` was called.
     """
 
     def __init__(self, *, clock: Clock, add_gap: AddGap) -> None:
-        """Watch nothing yet."""
+        """Start without devices."""
         self.declared: Counter[GapReason] = Counter()
         self.since_us = clock.now_us()
         self.ready = False
@@ -171,18 +171,18 @@ class Absence:
         self._resumed_us = 0
 
     def resume(self, past: Past) -> None:
-        """Go on where the process before this one ended; before `configured`."""
+        """Continue from the end of the previous process; call it before `configured`."""
         self._past = past
         self.since_us = past.mark.since_us
 
     def begin_anew(self) -> None:
-        """Another process had the name meanwhile: what was missing until now is not ours to say."""
+        """Another instance was active meanwhile: this one can't account for the time until now."""
         self._past = None
         self._watched.clear()
         self.since_us = self._beat_us = self._clock.now_us()
 
-    def configured(self, devices: Iterable[Running]) -> None:
-        """Watch these devices; those that are gone are forgotten."""
+    def configured(self, devices: Iterable[DeviceRuntime]) -> None:
+        """Watch exactly these devices."""
         past, self._past = self._past, None
         before, self._watched = self._watched, {}
         for device in devices:
@@ -198,13 +198,13 @@ class Absence:
             self._watched[device.path] = one
         self.ready = True
 
-    def told_us(self, path: str) -> int:
-        """The end of the last gap that was declared of a device: what comes later may not be dated in it."""
+    def last_gap_us(self, path: str) -> int:
+        """The end of the last declared gap of a device: later values must not be dated into it."""
         one = self._watched.get(path)
         return 0 if one is None else one.gap_us
 
     def asked(self, path: str) -> None:
-        """A device is about to be read. When that comes several cycles late, the time since its last read is a hole."""
+        """Call before a device is read. If that is several cycles late, the time since its last read is a hole."""
         one = self._watched.get(path)
         if one is None:
             return
@@ -224,12 +224,12 @@ class Absence:
         one.waited_us = wait_us
 
     def read(self, path: str, time_us: int, *, answered: bool) -> None:
-        """A device was read, reported, or was found not to answer; call it before its row is recorded.
+        """A device was read, reported, or did not answer; call it before its row is recorded.
 
         Args:
             path: The device.
             time_us: Gateway time of the row.
-            answered: False when its rows are BAD for that.
+            answered: False when its rows are BAD because it did not answer.
         """
         if time_us - self._beat_us > STALL_US:
             self._look(time_us)
@@ -241,23 +241,23 @@ class Absence:
             if hole.certain or time_us - hole.since_us > one.longest_us:
                 self._declare(path, hole.since_us, time_us - 1, hole.reason)
         if answered and one.polled and time_us < self._resumed_us and self._resumed_us - time_us > one.longest_us:
-            # Answered before a pause, and on its way after it: the pause is still unseen.
+            # The answer is from before a pause and was handled after it: the pause has not been declared yet.
             one.hole = Hole(time_us + 1, GapReason.GATEWAY_STALLED)
         one.last_us = one.busy_us = time_us
         one.shows(time_us)
-        if one.asked_us:  # what was answered is known, what is asked for with it comes yet
+        if one.asked_us:  # this part of the request is answered, the rest is still outstanding
             one.asked_us = time_us
         one.away = not answered
 
     def finished(self, path: str, *, answered: bool) -> None:
-        """The read that a device was asked for is over, and its rows, should it have made any, are on their way."""
+        """The requested read of a device is over, and its rows, if any, are in the outbox."""
         one = self._watched.get(path)
         if one is not None and one.asked_us:
             self.read(path, self._clock.now_us(), answered=answered)
             one.asked_us = 0
 
     def row(self, path: str, time_us: int) -> None:
-        """A row of a device that was not read for it (a calculated tag): no gap may lie over it."""
+        """A row without a read (a calculated tag): no gap may contain it."""
         one = self._watched.get(path)
         if one is None:
             return
@@ -269,15 +269,15 @@ class Absence:
         one.hole = Hole(max(hole.since_us, time_us + 1), hole.reason, hole.certain)
 
     def beat(self) -> None:
-        """Call every `BEAT_S`: a beat that comes late is a pause of the whole process."""
+        """Call every `BEAT_S`: a late beat is a pause of the whole process."""
         now_us = self._clock.now_us()
         self._look(now_us)
-        if now_us < self._beat_us:  # the time was set back
+        if now_us < self._beat_us:  # the clock was set back
             self._resumed_us = 0
         self._beat_us = now_us
 
     def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
-        """How far the record is complete now, once everything up to `seq` is durable; `last` is for the end."""
+        """The mark that holds once everything up to `seq` is durable; `last` is for a stop."""
         watched = self._watched.items()
         now_us = self._clock.now_us()
         return Mark(
@@ -294,7 +294,7 @@ class Absence:
         )
 
     def _look(self, now_us: int) -> None:
-        """Whichever comes first after a pause, a beat or a value, finds it."""
+        """Detect a pause; called with each beat and each value, whichever comes first after it."""
         begun_us = self._beat_us
         if now_us - begun_us <= STALL_US:
             return
@@ -303,13 +303,14 @@ class Absence:
             if one.away or one.hole is not None or not one.last_us:
                 continue
             if one.polled:
-                # While an answer is outstanding only the pause is ours, with the wait before the question.
+                # With a request outstanding, the device may be at fault for the rest: only the pause and the wait
+                # before it count.
                 own_us = one.waited_us + now_us - begun_us if one.asked_us else now_us - one.busy_us
                 if own_us > one.longest_us:
-                    # Not certain: an answer of before the pause may still be on its way.
+                    # Not certain: an answer from before the pause may still arrive.
                     one.hole = Hole(one.shown_us + 1, GapReason.GATEWAY_STALLED, certain=False)
             elif now_us - begun_us > one.longest_us:
-                # What its device kept for us comes later than it was true: its rows are dated when they come.
+                # Reports that the device queued arrive late, and their rows are dated to the arrival.
                 self._declare(path, max(begun_us, one.shown_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)
 
     def _declare(self, path: str, start_us: int, end_us: int, reason: GapReason) -> None:
@@ -321,7 +322,7 @@ class Absence:
         self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
 
 
-def _watched(device: Running) -> _Watched:
+def _watched(device: DeviceRuntime) -> _Watched:
     intervals = list(device.jobs) or [device.config.tags[point.name].poll_ms for point in device.reported]
     interval_us = 1000 * min(intervals, default=1000)
     longest_us = interval_us + max(STALL_US, 2 * interval_us)
@@ -329,7 +330,7 @@ def _watched(device: Running) -> _Watched:
 
 
 def _remember(one: _Watched, path: str, past: Past) -> None:
-    """Give a device the hole that the process before this one left, if it read it."""
+    """Open the hole that the previous process left, if it read this device."""
     mark, row_us = past.mark, past.rows_us.get(path, 0)
     if not row_us:
         if path not in past.paths or path in mark.unread:
@@ -341,12 +342,12 @@ def _remember(one: _Watched, path: str, past: Past) -> None:
             one.hole = mark.holes[path]
             return
     if path in mark.read_us and not row_us and path not in mark.asked_us:
-        # A stop ends every read that has begun, and writes it: nothing is missing yet. (A process that was killed soon
+        # A stop finishes and records each running read: nothing is missing yet. (A process that was killed soon
         # after it may have read something.)
         one.hole = Hole(mark.read_us[path] + 1, past.reason, past.reason is not GapReason.GATEWAY_STOPPED)
         return
-    # One that did not answer may have come back since, where a log that was set back does not know it.
-    # An answer that was outstanding is missing since it was asked for, unless its row came after the mark.
+    # A device that did not answer may have answered since, which a restored older log does not contain.
+    # An outstanding answer is missing from its request on, unless its row came after the mark.
     since_us = max(mark.time_us, row_us) if row_us else mark.asked_us.get(path, mark.time_us)
     one.hole = Hole(since_us + 1, past.reason)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.health import LimitedDevice, SilentDevice
 
 MOST_NAMED = 1_000
@@ -21,7 +21,7 @@ def named(found: Sequence[SilentDevice], *, limit: int = MOST_NAMED) -> tuple[li
     return list(found[:limit]), max(0, len(found) - limit)
 
 
-def all_silent(devices: Iterable[Running]) -> list[SilentDevice]:
+def all_silent(devices: Iterable[DeviceRuntime]) -> list[SilentDevice]:
     """The devices that are switched on and give no value that counts, by path."""
     found = [facts for device in devices if (facts := silence(device)) is not None]
     return sorted(found, key=lambda facts: facts.path)
@@ -32,7 +32,7 @@ def by_reason(found: Iterable[SilentDevice]) -> dict[str, int]:
     return dict(Counter(facts.reason for facts in found).most_common())
 
 
-def silence(device: Running) -> SilentDevice | None:
+def silence(device: DeviceRuntime) -> SilentDevice | None:
     """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
     if not device.config.enabled:
         return None
@@ -53,7 +53,7 @@ def silence(device: Running) -> SilentDevice | None:
     )
 
 
-def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str, LimitedDevice]:
+def limited(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dict[str, LimitedDevice]:
     """What the limits of devices change, by path: of `limit` devices, with `MOST_TAGS` tags each."""
     found: dict[str, LimitedDevice] = {}
     for device in devices:
@@ -65,7 +65,7 @@ def limited(devices: Iterable[Running], *, limit: int = MOST_NAMED) -> dict[str,
     return found
 
 
-def tags_by_quality(devices: Iterable[Running]) -> dict[str, int]:
+def tags_by_quality(devices: Iterable[DeviceRuntime]) -> dict[str, int]:
     """Tags that are switched on, by the quality of their newest sample; `UNKNOWN` before the first."""
     counts = {"GOOD": 0, "UNCERTAIN": 0, "BAD": 0, UNKNOWN: 0}
     for device in devices:

@@ -1,6 +1,6 @@
-"""One device as its supervisor runs it: reads by interval, what was learnt of illegal addresses, its own back-off.
+"""One device as its supervisor runs it: reads by interval, what was learnt about illegal addresses, its back-off.
 
-Pure: it decides what to ask next, the supervisor asks.
+Pure: it decides what to read next, the supervisor reads.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from nexus_cli.wire.sample import Reason
 
 _log = logging.getLogger("nexus.link")
 ILLEGAL_RETRY_S = 60.0
-"""How long a point that the device refuses is left alone, in seconds."""
+"""How long a point that the device refuses is not read, in seconds."""
 DEVICE_FIRST_S, DEVICE_LONGEST_S = 1.0, 60.0
 ALONE_FIRST_S, ALONE_LONGEST_S = 2.0, 60.0
-"""What costs a time-out or a connection each time, while the rest of its device answers, is asked so often."""
+"""Back-off of a read that costs a time-out or a connection each time while the rest of its device answers, in
+seconds."""
 WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
-"""How often a read that was split is tried as a whole again."""
+"""Back-off between tries of a split read as a whole, in seconds."""
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class ReadJob:
     """One read of a device.
 
     Attributes:
-        request: As the driver made it.
-        states: The tags it answers, same order as its points.
-        gaps: True while it may have been joined over gaps.
-        refused: The error that its single point gets; None while it is read in every cycle.
-        retry_s: Not asked before this, monotonic seconds.
+        request: The driver's request.
+        states: Its tags, same order as the points.
+        gaps: True while it may contain registers of no tag (joined over gaps).
+        refused: The error of its single point while that is paused; None while it is read in each cycle.
+        retry_s: Not read before this, monotonic seconds.
         answered: Its last read gave values.
-        lost: The error of the sessions that ended while it was asked.
-        losses: How many of them did so in a row.
-        probe_s: Not tried in parts before this, monotonic seconds.
-        probes: Which of its points was asked alone last.
-        pause: Between tries of what answers neither whole nor in part.
+        lost: The error of the sessions that ended during this read.
+        losses: How many sessions in a row ended during it.
+        probe_s: Not split before this, monotonic seconds.
+        probes: Rotates the points that are read alone.
+        pause: Back-off of a read that is answered neither as a whole nor in parts.
     """
 
     request: Request
@@ -59,7 +60,7 @@ class Job:
 
     @property
     def several(self) -> bool:
-        """Whether it was joined from several points: then the join may be what the device does not like."""
+        """Whether it joins several points: then the join may be what the device rejects."""
         return len(self.states) > 1
 
 
@@ -68,15 +69,15 @@ class Split:
     """A read that the device did not answer as a whole, and what is read instead.
 
     Attributes:
-        whole: As it was joined.
-        parts: Read in its place.
+        whole: The joined read.
+        parts: The reads in its place.
         retry_s: When it is tried as a whole again, monotonic seconds.
-        pause: Between such tries.
-        halves: Should that fail, half of the parts are tried to be joined.
+        pause: Back-off between these tries.
+        halves: Whether its halves are joined if that fails.
     """
 
-    whole: Job
-    parts: list[Job]
+    whole: ReadJob
+    parts: list[ReadJob]
     retry_s: float
     pause: Backoff
     halves: bool
@@ -84,7 +85,7 @@ class Split:
 
 @dataclass(slots=True)
 class Counters:
-    """What a device did since it was configured; metrics sum them per link."""
+    """Counts of a device since it was configured; metrics sum them per link."""
 
     cycles: int = 0
     missed: int = 0
@@ -94,33 +95,33 @@ class Counters:
 
 
 @dataclass(slots=True)
-class Running:
+class DeviceRuntime:
     """A device in operation.
 
     Attributes:
-        config: What it runs.
+        config: Its configuration.
         digest: Of the configuration.
-        normaliser: Its tags' chains.
+        normaliser: The chains of its tags.
         jobs: Reads by interval (ms).
         splits: Reads that were split.
-        reported: Points that the device reports by itself.
-        meanwhile: Reads by interval (ms) of what it should report and does not.
-        backoff: Of a device that does not answer behind a link that does.
-        blocked_s: Not asked before this, monotonic seconds; 0 when it answers.
-        reachable: It answered at least once since it was configured and was not lost since.
-        subscribed: Its subscription stands.
-        lacking: Tags that it should report and does not: they are polled.
-        limits: What its limits change of the others, in words.
-        trouble: Reason, code and words of what it, or its link, last said in refusal.
+        reported: Points that are subscribed.
+        meanwhile: Reads by interval (ms) of points that it should report and does not.
+        backoff: For a device that does not answer while its link is connected.
+        blocked_s: Not read before this, monotonic seconds; 0 when it answers.
+        reachable: It has answered since it was configured, and was not lost since.
+        subscribed: Its subscription is open.
+        lacking: Tags that it should report and does not; they are polled.
+        limits: The effects of its limits on the other tags, for people.
+        trouble: Reason, code and text of the last error of the device or its link.
     """
 
     config: DeviceConfig
     digest: str
     normaliser: Normaliser
-    jobs: dict[int, list[Job]] = field(default_factory=dict)
+    jobs: dict[int, list[ReadJob]] = field(default_factory=dict)
     splits: list[Split] = field(default_factory=list)
     reported: tuple[Point, ...] = ()
-    meanwhile: dict[int, list[Job]] = field(default_factory=dict)
+    meanwhile: dict[int, list[ReadJob]] = field(default_factory=dict)
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=DEVICE_FIRST_S, cap_s=DEVICE_LONGEST_S))
     blocked_s: float = 0.0
     reachable: bool = False
@@ -151,14 +152,14 @@ class Running:
         return good, len(states) - good
 
 
-def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
+def device_runtime(config: DeviceConfig, digest: str, driver: Driver) -> DeviceRuntime:
     """Compile a device: chains and reads.
 
     Raises:
         DriverError: The driver can't group its points.
-        ValueError: A type or address in the configuration is not one (a newer control, an older gateway).
+        ValueError: The configuration has an unknown type or address (control is newer than this gateway).
     """
-    device = Running(config, digest, Normaliser(config))
+    device = DeviceRuntime(config, digest, Normaliser(config))
     if not config.enabled:
         return device
     polled: dict[int, list[Point]] = {}
@@ -175,15 +176,15 @@ def running(config: DeviceConfig, digest: str, driver: Driver) -> Running:
 
 
 def why_not(config: DeviceConfig, error: Exception) -> str:
-    """Why a device can't be run, for control's answer; the log has the whole of what is a bug of its driver."""
+    """Why a device can't be run, for `observed`; a driver's bug is logged with its traceback."""
     if isinstance(error, (DriverError, ValueError, KeyError, TypeError)):
         return one_line(str(error))
     _log.error("the driver of %s can't take it", config.path, exc_info=error)
     return f"its driver failed ({name_of(error)})"
 
 
-def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> None:
-    """Have exactly these points read that the device should report by itself. Raises DriverError."""
+def poll_meanwhile(device: DeviceRuntime, points: Iterable[Point], driver: Driver) -> None:
+    """Poll exactly these points that the device should report. Raises DriverError."""
     polled: dict[int, list[Point]] = {}
     for point in points:
         polled.setdefault(max(10, device.config.tags[point.name].poll_ms), []).append(point)
@@ -194,38 +195,43 @@ def poll_meanwhile(device: Running, points: Iterable[Point], driver: Driver) -> 
     device.meanwhile = _by_interval(device, polled, driver)
 
 
-def _by_interval(device: Running, polled: Mapping[int, Sequence[Point]], driver: Driver) -> dict[int, list[Job]]:
+def _by_interval(
+    device: DeviceRuntime, polled: Mapping[int, Sequence[Point]], driver: Driver
+) -> dict[int, list[ReadJob]]:
     return {interval_ms: jobs_of(device, driver.group(device.config, points)) for interval_ms, points in polled.items()}
 
 
-def jobs_of(device: Running, requests: Iterable[Request], *, gaps: bool = True) -> list[Job]:
-    """Requests as jobs, with the tags they answer looked up."""
+def jobs_of(device: DeviceRuntime, requests: Iterable[Request], *, gaps: bool = True) -> list[ReadJob]:
+    """Requests as jobs, with their tags."""
     return [
-        Job(one, device.normaliser.of(point.name for point in one.points), gaps=gaps and len(one.points) > 1)
+        ReadJob(one, device.normaliser.of(point.name for point in one.points), gaps=gaps and len(one.points) > 1)
         for one in requests
     ]
 
 
-def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> list[Job]:
-    """What to read instead of a job that the device does not answer.
+def split(device: DeviceRuntime, job: ReadJob, driver: Driver, *, costly: bool = False) -> list[ReadJob]:
+    """The reads that replace a job that the device does not answer as a whole.
 
     Args:
-        device: Whose job it is.
-        job: A single point has nothing to be split into: [] is returned.
+        device: The device of the job.
+        job: A single point can't be split: [] is returned.
         driver: Groups the parts.
-        dear: Another failure costs a time-out or a connection: every run without a gap is read by itself at once, and a
-            run's points one by one. Otherwise they are halved, until the hole is found and all else still joined.
+        costly: A further failure costs a time-out or a connection: a read over gaps is split at once into its runs
+            without gaps, and a run into its points. Otherwise it is halved, until the hole is found and the rest is
+            still joined.
     """
     points = job.request.points
     if len(points) < 2:
         return []
+    # Registers between the tags are the likely cause (Modbus exception 2 for an address without a register), so a read
+    # over gaps is divided at the gaps first.
     if job.gaps:
         runs = driver.group(device.config, points, fill_gaps=False)
-        if len(runs) > 1 and not dear:
+        if len(runs) > 1 and not costly:
             return _halves(device, runs, driver)
         if len(runs) > 1 or runs[0].text != job.request.text:
             return jobs_of(device, runs, gaps=False)
-    if dear:
+    if costly:
         return alone(device, job, driver)
     half = len(points) // 2
     parts = []
@@ -234,22 +240,22 @@ def split(device: Running, job: Job, driver: Driver, *, dear: bool = False) -> l
     return parts
 
 
-def _halves(device: Running, runs: Sequence[Request], driver: Driver) -> list[Job]:
+def _halves(device: DeviceRuntime, runs: Sequence[Request], driver: Driver) -> list[ReadJob]:
     half = len(runs) // 2
-    parts: list[Job] = []
+    parts: list[ReadJob] = []
     for some in (runs[:half], runs[half:]):
         parts += jobs_of(device, driver.group(device.config, [point for run in some for point in run.points]))
     return parts
 
 
-def alone(device: Running, job: Job, driver: Driver) -> list[Job]:
-    """Each point of a job as a read of its own."""
+def alone(device: DeviceRuntime, job: ReadJob, driver: Driver) -> list[ReadJob]:
+    """Each point of a job as a separate read."""
     points = job.request.points
     return [one for point in points for one in jobs_of(device, driver.group(device.config, [point], fill_gaps=False))]
 
 
-def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
-    """From now on the parts are read; a part of a split makes that one finer."""
+def part(device: DeviceRuntime, job: ReadJob, parts: Sequence[ReadJob], now_s: float) -> None:
+    """Replace a job by its parts; splitting a part of a known split refines that one."""
     _put(device, [job], parts)
     known = [one for one in device.splits if job in one.parts]
     for one in known:
@@ -259,13 +265,13 @@ def part(device: Running, job: Job, parts: Sequence[Job], now_s: float) -> None:
         device.splits.append(_split(job, parts, now_s, first=True))
 
 
-def _split(whole: Job, parts: Sequence[Job], now_s: float, *, first: bool) -> Split:
+def _split(whole: ReadJob, parts: Sequence[ReadJob], now_s: float, *, first: bool) -> Split:
     pause = Backoff(first_s=WHOLE_FIRST_S, cap_s=WHOLE_LONGEST_S)
     return Split(whole, list(parts), now_s + pause.next_s(), pause, first)
 
 
-def join(device: Running, known: Split) -> None:
-    """From now on it is read as a whole again."""
+def join(device: DeviceRuntime, known: Split) -> None:
+    """Replace the parts of a split by the whole again."""
     _put(device, known.parts, [known.whole])
     gone = set(map(id, known.parts))
     kept = []
@@ -279,8 +285,8 @@ def join(device: Running, known: Split) -> None:
     device.splits = kept
 
 
-def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> None:
-    """It was not answered as a whole again: its halves are tried, once each, and theirs after them."""
+def join_halves(device: DeviceRuntime, known: Split, driver: Driver, now_s: float) -> None:
+    """The whole was not answered: join its halves for a try, once each, and then their halves."""
     half = len(known.parts) // 2
     known.halves = False
     for some in (known.parts[:half], known.parts[half:]):
@@ -292,7 +298,7 @@ def join_halves(device: Running, known: Split, driver: Driver, now_s: float) -> 
                 device.splits.append(_split(job, within, now_s, first=len(within) > 2))
 
 
-def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
+def _put(device: DeviceRuntime, old: Sequence[ReadJob], new: Sequence[ReadJob]) -> None:
     for jobs in [*device.jobs.values(), *device.meanwhile.values()]:
         if old[0] in jobs:
             at = jobs.index(old[0])
@@ -300,8 +306,8 @@ def _put(device: Running, old: Sequence[Job], new: Sequence[Job]) -> None:
             return
 
 
-def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> None:
-    """The device does not answer: its tags are BAD once, and it is left alone for its next back-off step."""
+def fail(device: DeviceRuntime, error: DriverError, now_s: float, cycle: Cycle) -> None:
+    """The device does not answer: make its tags BAD and block it for the next back-off step."""
     device.reachable = False
     device.trouble = (error.reason, error.code, error.message)
     device.blocked_s = now_s + device.backoff.next_s()
@@ -311,7 +317,7 @@ def fail(device: Running, error: DriverError, now_s: float, cycle: Cycle) -> Non
     device.normaliser.bad(device.field_states(), error.reason, cycle, code=error.code)
 
 
-def answered(device: Running) -> None:
-    """The device answered: its back-off begins anew."""
+def answered(device: DeviceRuntime) -> None:
+    """The device answered: reset its back-off."""
     device.reachable, device.blocked_s = True, 0.0
     device.backoff.reset()

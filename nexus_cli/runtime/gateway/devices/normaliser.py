@@ -1,7 +1,7 @@
 """From raw values to samples: NaN check, scale, unit, range, deadband, heartbeat. Compiled once per device.
 
-A value is recorded when it moved by more than its deadband (any change when there is none), when its quality or
-reason changed, when the heartbeat is due, and always the first time after a (re)configuration.
+A value is recorded when it changed by more than its deadband (any change without one), when its quality or reason
+changed, when the heartbeat is due, and the first time after a (re)configuration.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ _SMALLEST_INTEGER = -(2**63)
 
 
 class TagState:
-    """One tag's chain and memory.
+    """The compiled chain and the last sample of one tag.
 
     Attributes:
         name: Tag name.
         path: `area/line/device/tag`.
-        simple: No range and no deadband: once converted, a value is what is published.
+        simple: No range and no deadband: the converted value is published.
         plain: `simple`, and its samples may be GOOD now: the fast path.
-        raw: The last raw value that was recorded as GOOD without a fault; what an unchanged poll is compared with.
+        raw: The last raw value that was recorded as GOOD without a fault; polls are compared with it.
         value, quality, reason, code: The last recorded sample.
         time_us: Its gateway time; 0 before the first.
         since_us: Gateway time of the first sample of this quality in a row.
-        due_us: When the heartbeat asks for the next one.
-        settle: Takes the result of an expression to what is published; None where it is that already.
-        topic: Where the live view publishes it; "" until the gateway has taken the device up.
+        due_us: When the heartbeat requires the next one.
+        convert_result: Converts the result of an expression to the published value; None where they are the same.
+        topic: Its topic in the live view; "" until the pipeline has the device.
     """
 
     __slots__ = (
         "code",
         "config",
         "convert",
+        "convert_result",
         "deadband",
         "due_us",
         "heartbeat_us",
@@ -56,7 +57,6 @@ class TagState:
         "quality",
         "raw",
         "reason",
-        "settle",
         "simple",
         "since_us",
         "source_us",
@@ -72,7 +72,7 @@ class TagState:
         self.topic = ""
         self.config = config
         self.convert = _converter(config)
-        self.settle = _calculated(config)
+        self.convert_result = _calculated(config)
         self.low, self.high = bounds_of(config)
         self.deadband = config.deadband
         self.heartbeat_us = config.heartbeat_ms * 1000
@@ -93,13 +93,13 @@ class TagState:
         return self.time_us > 0
 
     def forget(self) -> None:
-        """Record whatever comes next, e.g. after a reconnect."""
+        """Record the next value in any case, e.g. after a reconnect."""
         self.raw = _NOTHING
         self.due_us = 0
 
 
 class Cycle:
-    """The samples of one device and one moment, while they are gathered.
+    """The samples of one device and one moment, while they are collected.
 
     Attributes:
         time_us: Gateway time of all of them.
@@ -110,7 +110,7 @@ class Cycle:
     __slots__ = ("changed", "quality", "samples", "source_time", "time_us")
 
     def __init__(self, time_us: int) -> None:
-        """Begin at a gateway time, µs since 1970 UTC."""
+        """Start an empty one at a gateway time, µs since 1970 UTC."""
         self.time_us = time_us
         self.samples: dict[str, Value] = {}
         self.quality: dict[str, tuple[str, str | None, int]] = {}
@@ -123,8 +123,8 @@ class Normaliser:
 
     Attributes:
         states: By tag name, in declared order.
-        seen: Values that came in, faults included.
-        recorded: Samples that went out.
+        seen: Values received, faults included.
+        recorded: Samples recorded.
     """
 
     def __init__(self, device: DeviceConfig) -> None:
@@ -137,8 +137,8 @@ class Normaliser:
     def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
         """From here on samples that would be GOOD are UNCERTAIN `clock_unsynchronised`, or GOOD again.
 
-        What is read next is recorded even if it stands still. Samples that are not GOOD for a reason of their own
-        keep that reason. `anew`: the time was set back, and everything is recorded again.
+        The next values are recorded even if unchanged. Samples that are not GOOD for another reason keep it. `anew`:
+        the clock was set back, and everything is recorded again.
         """
         good = DOUBTFUL if doubtful else GOOD
         if good == self._good and not anew:
@@ -162,12 +162,12 @@ class Normaliser:
         faults: Mapping[int, Fault] | None = None,
         source_time_us: Sequence[int | None] | None = None,
     ) -> None:
-        """Pass the values of one read through the chain; what is to be recorded goes into the cycle.
+        """Pass the values of one read through the chain; recorded samples are added to the cycle.
 
         Args:
             states: Of the points that were read.
             values: One per state, same order.
-            cycle: Where the samples go.
+            cycle: Takes the samples.
             faults: By position.
             source_time_us: One per state, same order, or None.
         """
@@ -179,6 +179,8 @@ class Normaliser:
         samples, changed = cycle.samples, cycle.changed
         before = len(changed)
         for state, raw in zip(states, values, strict=True):
+            # Raw values are compared before the conversion: most polled values are unchanged, and this is where they
+            # end.
             if raw == state.raw and now_us < state.due_us:
                 continue
             if not state.plain or state.quality is not Quality.GOOD:
@@ -200,7 +202,7 @@ class Normaliser:
         self.recorded += len(changed) - before
 
     def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
-        """Make tags BAD; those that are BAD for this reason already stay silent."""
+        """Make tags BAD; those that are already BAD for this reason are not recorded again."""
         before = len(cycle.changed)
         for state in states:
             self._record(state, None, Quality.BAD, reason, code, None, cycle)
@@ -208,7 +210,7 @@ class Normaliser:
         self.recorded += len(cycle.changed) - before
 
     def again(self, states: Iterable[TagState], cycle: Cycle) -> None:
-        """Record what is known of tags once more, e.g. when a heartbeat is due or their time is no longer doubtful."""
+        """Record the last sample of tags again, e.g. when a heartbeat is due or their time is no longer doubtful."""
         before = len(cycle.changed)
         for state in states:
             quality, reason = state.quality, state.reason
@@ -222,12 +224,12 @@ class Normaliser:
         """Record a calculated value (already in the published unit); a fault is an uncertain one."""
         before = len(cycle.changed)
         self.seen += 1
-        if state.settle is not None and type(value) is float:
-            value = state.settle(value)
+        if state.convert_result is not None and type(value) is float:
+            value = state.convert_result(value)
         if not _storable(value):
             self._record(state, None, Quality.BAD, Reason.NOT_A_NUMBER, 0, None, cycle)
         else:
-            self._judge(state, value, fault, None, cycle)
+            self._check_range(state, value, fault, None, cycle)
         self.recorded += len(cycle.changed) - before
 
     def _take_slowly(
@@ -266,11 +268,13 @@ class Normaliser:
             state.raw = _NOTHING
             self._record(state, None, Quality.BAD, reason, 0, source_us, cycle)
             return
-        # An uncertain value must be looked at again even when it stands still: its fault may go.
+        # An unchanged uncertain value must be checked again: its fault may have ended.
         state.raw = raw if fault is None else _NOTHING
-        self._judge(state, value, fault, source_us, cycle)
+        self._check_range(state, value, fault, source_us, cycle)
 
-    def _judge(self, state: TagState, value: Any, fault: Fault | None, source_us: int | None, cycle: Cycle) -> None:
+    def _check_range(
+        self, state: TagState, value: Any, fault: Fault | None, source_us: int | None, cycle: Cycle
+    ) -> None:
         quality, reason = self._good
         code = 0
         if fault is not None:
@@ -299,6 +303,7 @@ class Normaliser:
         state.time_us, state.source_us = now_us, source_us
         state.due_us = now_us + state.heartbeat_us if state.heartbeat_us else NEVER_US
         name = state.name
+        # A tag may be recorded twice in one cycle (read, then calculated or BAD): the last sample counts.
         if name not in cycle.samples:
             cycle.changed.append(state)
         cycle.samples[name] = value
@@ -318,12 +323,12 @@ def _moved(state: TagState, value: Any) -> bool:
         return False
     if not state.deadband or last is None or value is None or isinstance(value, (str, list, dict)):
         return True
-    # A step that is the deadband in decimals (0.8 after 0.7) is not more than it: doubles differ in their last digits.
+    # A change equal to the deadband in decimals (0.8 after 0.7) must not exceed it: doubles differ in the last digits.
     return bool(abs(value - last) > state.deadband + TOLERANCE * max(abs(value), abs(last)))
 
 
 def _storable(value: Any) -> bool:
-    """True when JSON and the historian can hold it: finite, at most 64 bits, text that is Unicode."""
+    """True when JSON and the historian can represent it: finite, at most 64 bits, valid Unicode text."""
     kind = type(value)
     if kind is float:
         return math.isfinite(value)
@@ -353,7 +358,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _converter(config: TagConfig) -> Convert | None:
-    """What turns a raw value into the published one; None when they are the same."""
+    """The conversion from raw to published value; None when they are the same."""
     if config.expr:
         return None
     datatype = parse_type(config.type)
@@ -372,7 +377,8 @@ def _each(one: Convert) -> Convert:
 
 
 def _calculated(config: TagConfig) -> Convert | None:
-    """What takes the result of an expression to what is published: no noise of its arithmetic, its type's rounding."""
+    """The conversion of an expression's result to the published value: removes arithmetic noise, rounds to the tag's
+    type."""
     base = parse_type(config.type).base
     if not config.expr or base not in ("float16", "float32", "float64", "duration"):
         return None

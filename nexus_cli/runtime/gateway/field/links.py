@@ -1,4 +1,4 @@
-"""All links of a gateway: one supervisor each, started, changed and ended as the configuration says."""
+"""All links of a gateway, one supervisor each: started, reconfigured and stopped as the configuration requires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nexus_cli.drivers.base import Driver
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.lifecycle import wait_for
@@ -24,7 +24,7 @@ from nexus_cli.wire.health import LinkHealth
 _log = logging.getLogger("nexus.link")
 RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0
 STUCK_LIMITS = 2.0
-"""A link that has done nothing for this many of its limits is begun anew."""
+"""A link without progress for this many times its limit is restarted."""
 CLOSE_S = 5.0
 """How long a link may take to end, in seconds; then it is cancelled."""
 
@@ -34,7 +34,7 @@ class Links:
 
     Attributes:
         supervisors: Those that run.
-        restarts: How often a link's task ended by anything but a stop, by link; only those that did.
+        restarts: How often a link's task ended for another reason than a stop, by link; only links where it did.
     """
 
     def __init__(
@@ -51,13 +51,13 @@ class Links:
         """Start supervisors in a group.
 
         Args:
-            group: Where their tasks live.
-            drivers: Driver by protocol; raises KeyError when there is none.
+            group: The group of their tasks.
+            drivers: Gives the driver by protocol; raises KeyError when there is none.
             kinds: Driver kinds by protocol (for the keys that belong to a link).
             home: The `.nexus` folder.
             clock: Time.
-            pipeline: Where cycles go.
-            changed: Called when a link changed its state.
+            pipeline: Takes the cycles.
+            changed: Called when the state of a link changes.
         """
         self.supervisors: dict[str, Supervisor] = {}
         self._group = group
@@ -68,12 +68,13 @@ class Links:
         self._cuts: dict[str, Cut] = {}
         self.restarts: dict[str, int] = {}
 
-    def devices(self) -> list[Running]:
-        """Every device that runs, in the order of links."""
+    def devices(self) -> list[DeviceRuntime]:
+        """All running devices, in the order of links."""
         return [device for one in self.supervisors.values() for device in one.devices.values()]
 
     def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
-        """Run exactly these devices; gives `failed` details by path. What did not change is not touched."""
+        """Run exactly these devices and return the details of those that failed, by path. Unchanged devices are not
+        touched."""
         failed: dict[str, str] = {}
         by_link: dict[str, list[Wanted]] = {}
         for one in wanted.values():
@@ -90,13 +91,14 @@ class Links:
                 try:
                     supervisor = self._supervisor(link, protocol)
                 except Exception as error:  # noqa: BLE001 - the boundary of a link: its driver may lack a library
-                    # A device that is switched off needs no driver: nothing of it runs, and that is what is wanted.
+                    # A device that is switched off needs no driver: nothing of it is to run.
                     lacking = [one.config.path for one in many if one.config.enabled]
                     failed.update(dict.fromkeys(lacking, _no_driver(protocol, error)))
                     continue
                 started.append(link)
             failed.update(supervisor.apply([(one.config, one.digest) for one in many]))
         self._pipeline.configure(self.devices())
+        # Only now does the pipeline know the topics of the changed devices.
         for supervisor in self.supervisors.values():
             supervisor.announce()
         self._pipeline.calculate_all(device for device in self.devices() if id(device) not in before)
@@ -105,7 +107,7 @@ class Links:
         return failed
 
     async def close(self) -> None:
-        """End every link, side by side; one that hangs is cancelled."""
+        """Stop all links concurrently; one that hangs is cancelled after `CLOSE_S`."""
         for stop in self._stops.values():
             stop.set()
         running = [task for task in self._tasks.values() if not task.done()]
@@ -122,11 +124,12 @@ class Links:
         }
 
     def activities(self) -> dict[str, Activity]:
-        """Whether the links move, by link; for the role's progress."""
+        """The progress of each link, by name; for the role's stall watch."""
         return {f"link {link}": one.activity() for link, one in self.supervisors.items()}
 
     def end_stuck(self, still_s: Callable[[str], float]) -> None:
-        """Begin anew with every link that has done nothing for much longer than its limit (seconds by activity)."""
+        """Restart each link without progress for much longer than its limit; `still_s` gives the seconds by
+        activity."""
         for link, supervisor in self.supervisors.items():
             cut = self._cuts.get(link)
             if cut is not None and still_s(f"link {link}") >= supervisor.activity().limit_s * STUCK_LIMITS:
@@ -148,12 +151,15 @@ class Links:
 
     def _start(self, link: str) -> None:
         self._stops[link] = asyncio.Event()
-        task = self._group.create_task(self._keep(link, self.supervisors[link], self._stops[link]), name=f"link {link}")
+        task = self._group.create_task(
+            self._supervise(link, self.supervisors[link], self._stops[link]), name=f"link {link}"
+        )
         self._tasks[link] = task
         task.add_done_callback(lambda done: self._forget(link, done))
 
-    async def _keep(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
-        """Run a supervisor until its stop. Any other end is a fault: it is seen, counted, and started again."""
+    async def _supervise(self, link: str, supervisor: Supervisor, stop: asyncio.Event) -> None:
+        """Run a supervisor until its stop. Any other end is a fault: it is logged and counted, and the link
+        restarts."""
         backoff = Backoff(first_s=RESTART_FIRST_S, cap_s=RESTART_LONGEST_S)
         while True:
             why = "its task ended by itself"
@@ -173,7 +179,7 @@ class Links:
                     return
                 _log.exception("link %s is started again", link)
             self.restarts[link] = self.restarts.get(link, 0) + 1
-            supervisor.broke(why)
+            supervisor.failed(why)
             if await wait_for(stop, timeout_s=backoff.next_s()):
                 return
 

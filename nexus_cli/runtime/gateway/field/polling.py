@@ -1,4 +1,4 @@
-"""The reads of one session: due groups become cycles, and an error costs as little as its scope says."""
+"""The reads of one session: due groups become cycles, and an error affects only what its scope names."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running, answered, fail
-from nexus_cli.runtime.gateway.field.asking import Asking, Lost
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, fail
+from nexus_cli.runtime.gateway.field.device_reads import DeviceReads, SessionReplaced
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
 Work = Callable[[Session], Awaitable[None]]
-"""A command's part on the device; it contains its own errors, except a DriverError that ends the session."""
+"""Work on a session, such as a command; it handles its own errors, except a DriverError that ends the session."""
 Dropped = Callable[[str], None]
 Key = tuple[str, int]
 Reopen = Callable[[DriverError], Awaitable[bool]]
-"""Opens a session that ended anew, in place; False when it can't be had, or not without a loss."""
+"""Reopens a session that ended, in place; False when that fails, or would lose data."""
 CHANCES = 3
-"""So often in a row a session is opened anew without an answer between."""
+"""How often in a row a session is reopened without an answer in between."""
 
 
-class Working:
-    """What waits before polls, in order, one at a time."""
+class WorkQueue:
+    """Work that has priority over polls, done in order, one at a time."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -42,15 +42,15 @@ class Working:
         self._queue.append((work, dropped))
 
     async def do(self, session: Session) -> None:
-        """Do all that waits. Polls side by side may call this together: what one of them does, the others wait for,
-        so that two commands never overtake each other. Raises DriverError with scope SESSION."""
+        """Do all queued work. Concurrent polls may call this: while one does the work the rest wait, so that commands
+        stay in order. Raises DriverError with scope SESSION."""
         async with self._alone:
             while self._queue:
                 work, _ = self._queue.popleft()
                 await work(session)
 
     def drop(self, detail: str) -> None:
-        """The session is gone: tell everything that waits."""
+        """Drop all queued work, since the session is gone; each is notified with the detail."""
         while self._queue:
             _, dropped = self._queue.popleft()
             if dropped is not None:
@@ -58,7 +58,7 @@ class Working:
 
 
 class Poller:
-    """Carries out due reads on one session."""
+    """Does the due reads on one session."""
 
     def __init__(
         self,
@@ -67,20 +67,20 @@ class Poller:
         *,
         clock: Clock,
         pipeline: Pipeline,
-        work: Working,
+        work: WorkQueue,
         reopen: Reopen | None = None,
         reopens: Callable[[], bool] = lambda: False,
     ) -> None:
         """Poll through a session.
 
         Args:
-            session: Open.
-            driver: Of its protocol.
+            session: An open session.
+            driver: The driver of its protocol.
             clock: Time.
-            pipeline: Where cycles go.
-            work: Goes before every read.
-            reopen: For a session that ends between or in reads.
-            reopens: Whether that is worth a try now.
+            pipeline: Takes the cycles.
+            work: Done before each read.
+            reopen: Reopens a session that ends during or between reads.
+            reopens: Whether that may be tried now.
         """
         self._session, self._driver = session, driver
         self._clock, self._pipeline = clock, pipeline
@@ -93,22 +93,23 @@ class Poller:
         self._fresh = True
 
     async def work(self) -> None:
-        """Do what waits before polls. Raises DriverError with scope SESSION."""
+        """Do the queued work. Raises DriverError with scope SESSION."""
         if self._work:
-            if not getattr(self._session, "connected", True):  # closed while nobody asked: nothing is lost yet
+            if not getattr(self._session, "connected", True):  # closed while idle: nothing is lost yet
                 await self.again(DriverError("the connection was closed", scope=Scope.SESSION))
             await self._work.do(self._session)
 
     async def again(self, error: DriverError, turn: int | None = None) -> bool:
-        """Open a session that ended anew; True when one stands.
+        """Reopen a session that ended; True when one is open.
 
         Args:
             error: Why it ended.
-            turn: The session that it was, as `_turn` had it; None for the one that is.
+            turn: The number (`_turn`) of the session that ended; None for the current one.
         """
         if self._reopen is None:
             return False
         async with self._reopening:
+            # Concurrent polls see the same session end: the first reopens it, the others find a newer number.
             if turn is not None and turn != self._turn:
                 return True
             if not self._chances or not self._reopens():
@@ -119,7 +120,7 @@ class Poller:
             return await self._reopen(error)
 
     async def check(self) -> None:
-        """See that the session stands, or open it anew: many devices close a connection on which nothing is asked.
+        """Check the session, and reopen it if it has ended: many devices close an idle connection.
 
         Raises:
             DriverError: With scope SESSION.
@@ -130,7 +131,7 @@ class Poller:
         except DriverError as error:
             if error.scope is not Scope.SESSION or not await self.again(error, turn):
                 raise
-            self._chances = CHANCES  # nothing was asked for
+            self._chances = CHANCES  # an idle close is not a failed request
 
     async def _read(self, request: Request) -> ReadResult:
         turn = self._turn
@@ -143,17 +144,17 @@ class Poller:
                 raise
             if not await self.again(error, turn):
                 raise
-            raise Lost(error) from None
+            raise SessionReplaced(error) from None
         self._chances, self._fresh = CHANCES, False
         return result
 
-    async def poll(self, devices: Mapping[str, Running], due: Sequence[tuple[Key, int]]) -> bool:
+    async def poll(self, devices: Mapping[str, DeviceRuntime], due: Sequence[tuple[Key, int]]) -> bool:
         """Read the due groups, one cycle per device; True when some device answered.
 
         Raises:
             DriverError: With scope SESSION.
         """
-        wanted: dict[str, tuple[Running, list[int]]] = {}
+        wanted: dict[str, tuple[DeviceRuntime, list[int]]] = {}
         for (path, interval_ms), missed in due:
             device = devices.get(path)
             if device is None:
@@ -163,6 +164,7 @@ class Poller:
                 wanted[path][1].append(interval_ms)
             else:
                 wanted[path] = device, [interval_ms]
+        # Serial lines and most PLCs answer one request at a time; the driver says how many its protocol allows.
         if self._driver.concurrency > 1 and len(wanted) > 1:
             return await self._side_by_side(wanted.values())
         answered = False
@@ -170,10 +172,10 @@ class Poller:
             answered |= await self._device(device, intervals)
         return answered
 
-    async def _side_by_side(self, wanted: Iterable[tuple[Running, list[int]]]) -> bool:
+    async def _side_by_side(self, wanted: Iterable[tuple[DeviceRuntime, list[int]]]) -> bool:
         outcomes: list[bool] = []
 
-        async def one(device: Running, intervals: list[int]) -> None:
+        async def one(device: DeviceRuntime, intervals: list[int]) -> None:
             async with self._limit:
                 outcomes.append(await self._device(device, intervals))
 
@@ -185,15 +187,17 @@ class Poller:
             raise first_of_group(failed) from None
         return any(outcomes)
 
-    async def _device(self, device: Running, intervals: Sequence[int]) -> bool:
+    async def _device(self, device: DeviceRuntime, intervals: Sequence[int]) -> bool:
         now_s = self._clock.monotonic_s()
         if device.blocked_s > now_s:
             device.counters.skipped += len(intervals)
             return False
         device.counters.cycles += len(intervals)
         if any(interval in device.jobs for interval in intervals):
-            self._pipeline.asked(device.path)  # else it is read in place of its reports, at intervals of their own
-        asking = Asking(
+            self._pipeline.asked(
+                device.path
+            )  # else these are polls in place of missing reports, at their own intervals
+        reads = DeviceReads(
             device,
             driver=self._driver,
             clock=self._clock,
@@ -208,20 +212,20 @@ class Poller:
             if self._work:
                 await self.work()
             every = (device.jobs, device.meanwhile)
-            await asking.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
+            await reads.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
             over = True
-            if asking.dead is not None:
+            if reads.dead is not None:
                 if device.reachable or not device.backoff.step:
-                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=asking.dead.message)
-                # In a cycle of its own: what was read before was true when it was read.
+                    event(_log, "device lost", level=logging.WARNING, device=device.path, detail=reads.dead.message)
+                # In a separate cycle: the values that were read before the failure stay valid.
                 cycle = self._pipeline.cycle(device.path)
-                fail(device, asking.dead, self._clock.monotonic_s(), cycle)
+                fail(device, reads.dead, self._clock.monotonic_s(), cycle)
                 self._pipeline.emit(device, cycle)
-            elif asking.answered:
+            elif reads.answered:
                 if not device.reachable and device.backoff.step:
                     event(_log, "device answers", device=device.path)
                 answered(device)
         finally:
-            # Also after an error of the session: what was read before it is kept.
+            # Also after a session error: what was read before it is kept.
             self._pipeline.finish(device, over=over)
-        return asking.answered and asking.dead is None
+        return reads.answered and reads.dead is None

@@ -1,4 +1,5 @@
-"""When to poll: fixed phases per group, start jitter, no backlog. Pure: it is fed with the time and never waits.
+"""The poll schedule: a fixed phase per group, spread starts, no backlog. Pure: it takes the time as input and never
+waits.
 
 A group is one device and one interval. Its phase is spread by the device's name, so that a thousand devices do not
 start together and the same plant starts the same way every time. The groups of one device share their phase within
@@ -16,20 +17,20 @@ K = TypeVar("K", bound=Hashable)
 
 
 SPREAD_S = 1.0
-"""The first turns of a plant are spread over this time; phases are shared modulo it."""
+"""The first polls of a plant are spread over this time, in seconds; the groups of a device share a phase modulo it."""
 
 
 def share(name: str) -> float:
-    """Where in its interval a group stands, `[0, 1)`; the same for the same name."""
+    """The phase of a group as a share of its interval, `[0, 1)`; the same name gives the same phase."""
     return zlib.crc32(name.encode()) / 2**32
 
 
 class Due(NamedTuple):
-    """A group whose turn it is.
+    """A group that is due.
 
     Attributes:
         at_s: When it should have started, monotonic seconds.
-        missed: Whole cycles that were skipped before it (a late cycle is skipped, never made up for).
+        missed: Whole cycles skipped before it (a late cycle is skipped, never caught up).
     """
 
     key: Hashable
@@ -38,7 +39,7 @@ class Due(NamedTuple):
 
 
 class Schedule(Generic[K]):
-    """The turns of many groups."""
+    """When each of many groups is due."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -52,19 +53,19 @@ class Schedule(Generic[K]):
         return key in self._intervals
 
     def add(self, key: K, *, interval_s: float, now_s: float, name: str) -> None:
-        """Take a group up; its first turn comes within a second. One that is known keeps its phase.
+        """Add a group; it is first due within a second. A known group with the same interval keeps its phase.
 
         Args:
             key: Names the group.
-            interval_s: Time between turns, seconds.
+            interval_s: Time between polls, seconds.
             now_s: Monotonic seconds.
-            name: What the phase is drawn from, e.g. the device's path.
+            name: Determines the phase, e.g. the device's path.
         """
         if self._intervals.get(key) == interval_s:
             return
         self._intervals[key] = interval_s
         part = share(name)
-        # Long intervals get their first value soon too, and are spread over whole seconds from the second turn on.
+        # A group with a long interval also gets its first value soon; its second poll is spread over whole seconds.
         whole = int(interval_s / SPREAD_S)
         self._second[key] = min(interval_s, (1 + int(part * 7919 % 1 * whole)) * SPREAD_S) if whole > 1 else interval_s
         self._push(key, now_s + part * min(interval_s, SPREAD_S))
@@ -76,13 +77,13 @@ class Schedule(Generic[K]):
         self._second.pop(key, None)
 
     def next_s(self) -> float | None:
-        """When the next turn is, monotonic seconds; None when there is no group."""
+        """When the next group is due, monotonic seconds; None without groups."""
         while self._heap and self._next.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now_s: float) -> list[tuple[K, Due]]:
-        """Every group whose turn has come, in order of turn; the next turn of each is planned on its phase."""
+        """All groups that are due, earliest first; each is scheduled again on its phase."""
         due: list[tuple[K, Due]] = []
         heap = self._heap
         while heap and heap[0][0] <= now_s:
@@ -106,38 +107,39 @@ class Schedule(Generic[K]):
 
 
 CHECK_S = 5.0
-"""How often a link that nothing polls is proved alive, in seconds."""
+"""How often a link without polls is checked, in seconds."""
 CHECK_GAP_S = 0.1
-"""Shortest time between two checks that a session asks for, in seconds; it doubles while they follow each other."""
+"""Shortest time between two checks that a session requests, in seconds; it doubles while they follow each other."""
 
 
-class CheckTurn:
-    """When a link is to be checked: some seconds after it last answered a poll, and soon when its session asks for it.
+class CheckTimer:
+    """When to check a link: some seconds after the last answered poll, and soon when its session requests it.
 
     Attributes:
-        next_s: When that is, monotonic seconds.
+        next_s: When the next check is due, monotonic seconds.
     """
 
     def __init__(self, now_s: float, *, check_s: float | None = None) -> None:
-        """Begin with a link that has just answered; `check_s` is for one that has to be checked more often, in seconds."""
+        """Start with a link that has just answered; `check_s`, in seconds, is for one that needs more frequent
+        checks."""
         self._check_s = CHECK_S if check_s is None else min(CHECK_S, check_s)
         self.next_s = now_s + self._check_s
         self._wanted = False
         self._free_s = now_s
         self._gap_s = 0.0
 
-    def want(self) -> None:
-        """Have it checked as soon as the last check is long enough ago."""
+    def request(self) -> None:
+        """Request a check, as soon as the last one is long enough ago."""
         self._wanted = True
         self.next_s = min(self.next_s, self._free_s)
 
     def answered(self, now_s: float) -> None:
-        """A poll proved it alive; a check that was asked for still comes."""
+        """A poll was answered: postpone the next check, unless one was requested."""
         if not self._wanted:
             self.next_s = now_s + self._check_s
 
     def begin(self, now_s: float) -> bool:
-        """Whether it is to be checked now; what is asked for from here on is for the next check."""
+        """Start a check if it is due; requests from here on are for the next one."""
         if now_s < self.next_s:
             return False
         again = self._wanted and self._gap_s and now_s < self._free_s + CHECK_S

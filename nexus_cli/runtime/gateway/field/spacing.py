@@ -1,8 +1,8 @@
-"""When each value of a report was: what a device queued keeps its order and its spacing in gateway time. Pure.
+"""Dates the values of a report: what a device queued keeps its order and its spacing in gateway time. Pure.
 
-A report that holds one value of a tag says what is now. One that holds several says what was since the last report: the newest
-is dated when it comes, those before it by as much earlier as the device's own times differ (decision 0039). Only
-differences of one tag are used, so it does not matter what the device's clock says.
+A report with one value of a tag gives its current value. One with several gives what the device queued since the last
+report: the newest is dated to its arrival, those before it earlier by the differences of the device's own times
+(decision 0039). Only differences within one tag are used, so the device's clock need not be right.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Sequence
 from nexus_cli.drivers.base import Notification
 
 JOIN_US = 1_000
-"""Values of different tags that are this close go in one frame, under the time of the first, in µs."""
+"""Values of different tags within this time of each other go into one frame, dated to the first, in µs."""
 
 Moment = tuple[int, list[Notification]]
-"""Gateway time (µs since 1970 UTC) and what was then, at most one value a tag."""
+"""Gateway time (µs since 1970 UTC) and the values of that time, at most one per tag."""
 
 
 def spaced(notifications: Sequence[Notification], *, now_us: int, floor_us: int) -> list[Moment]:
     """Date a report's values.
 
     Args:
-        notifications: As they came.
-        now_us: When they came, µs since 1970 UTC.
-        floor_us: Nothing is dated earlier (when the subscription began).
+        notifications: In the order of arrival.
+        now_us: Their arrival, µs since 1970 UTC.
+        floor_us: The earliest possible time (the start of the subscription), µs since 1970 UTC.
 
     Returns:
-        By time, rising or the same; the values of one tag in the order in which they came.
+        By time, never falling; the values of one tag in the order of arrival.
     """
     names = [one.point.name for one in notifications]
     newest = _newest(notifications, {name for name, count in Counter(names).items() if count > 1})

@@ -1,10 +1,11 @@
-"""The subscriptions of one session: opened, renewed after a change or a failure, and their values put on their way.
+"""The subscriptions of one session: opens them, renews them after a change or a failure, and forwards their values.
 
-A device reports changes only. So it is this side that repeats a value that stands still when its heartbeat is due.
+A device reports changes only, so the gateway repeats an unchanged value when its heartbeat is due.
 
-What a device does not report (its node is not there yet, it takes no more items, it ended the subscription) is polled
-meanwhile, and asked for again with a back-off. It costs neither the link nor the other tags. What it took on and is silent
-about is read now and then (`silence`), so that nothing holds for ever on the word of a device that forgot it.
+A tag that a device does not report (the node does not exist yet, the server's limit of items is reached, it ended the
+subscription) is polled meanwhile and subscribed again with a back-off; neither the link nor the other tags are
+affected. Subscribed tags that are silent are read from time to time (`silence`), since a device may lose a subscription
+without notice.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from nexus_cli.drivers.base import (
     Subscription,
 )
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running, answered, fail
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, fail
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
-from nexus_cli.runtime.gateway.field.silence import SILENT_S, Silence, Verdict, Watched
+from nexus_cli.runtime.gateway.field.silence import SILENT_S, SilenceWatch, Verdict, WatchedPoint
 from nexus_cli.runtime.gateway.field.spacing import spaced
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
 SCAN_S = 0.5
-"""How often heartbeats are looked for, in seconds: one comes at most half of it early or late."""
+"""How often heartbeats are checked, in seconds: one comes at most half of this early or late."""
 RETRY_FIRST_S, RETRY_LONGEST_S = 2.0, 60.0
-"""Between two requests for what a device does not report, in seconds."""
-MOST_TOLD = 3
-"""Devices whose limits are named."""
+"""Delays between attempts to subscribe tags that a device does not report, in seconds."""
+MOST_NAMED = 3
+"""How many devices are named with their limits."""
 EARLY_US = int(SCAN_S * 500_000)
 
 
-class Meanwhile(Protocol):
-    """Has exactly these points of a device polled, among those that it should report; none ends it."""
+class PollMeanwhile(Protocol):
+    """Polls exactly these points of a device in place of their reports; an empty list ends it."""
 
-    def __call__(self, device: Running, points: Sequence[Point], /) -> None: ...
+    def __call__(self, device: DeviceRuntime, points: Sequence[Point], /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -57,58 +58,58 @@ class _Kept:
     """One device's subscription.
 
     Attributes:
-        retry_s: When what is not reported is asked for again, monotonic seconds; infinity while all is.
+        retry_s: When the missing tags are subscribed again, monotonic seconds; infinity while all are reported.
     """
 
-    device: Running
+    device: DeviceRuntime
     subscription: Subscription
     backoff: Backoff = field(default_factory=lambda: Backoff(first_s=RETRY_FIRST_S, cap_s=RETRY_LONGEST_S))
     retry_s: float = math.inf
 
     @property
     def text(self) -> str:
-        """What its limits change, for people."""
+        """The effect of the device's limits, for people."""
         notes = "; ".join(self.device.limits)
         count = len(self.device.lacking)
         return f"{count} tag{'s are' if count > 1 else ' is'} polled, not reported ({notes})" if count else notes
 
 
-class Reporting:
-    """Keeps one subscription per device that reports by itself.
+class Subscriptions:
+    """Keeps one subscription per device that reports changes.
 
     Attributes:
-        next_s: When it has something to do next, monotonic seconds; infinity while it has not.
-        limits: What the devices' limits change, one sentence for people; "" when nothing.
+        next_s: When it is next due, monotonic seconds; infinity while it is idle.
+        limits: The effects of the devices' limits, one sentence for people; "" without any.
     """
 
     def __init__(
-        self, session: Session, *, driver: Driver, clock: Clock, pipeline: Pipeline, meanwhile: Meanwhile
+        self, session: Session, *, driver: Driver, clock: Clock, pipeline: Pipeline, meanwhile: PollMeanwhile
     ) -> None:
         """Subscribe through a session of a driver."""
         self.limits = ""
         self._session, self._driver = session, driver
-        self._silence = Silence()
+        self._silence = SilenceWatch()
         self._look_s = 0.0
         self._clock, self._pipeline, self._meanwhile = clock, pipeline, meanwhile
         self._open: dict[str, _Kept] = {}
         self._beat_s = math.inf
         self._since_us: dict[str, int] = {}
-        self._devices: Mapping[str, Running] = {}
+        self._devices: Mapping[str, DeviceRuntime] = {}
         self._beating: dict[str, list[TagState]] = {}
 
     @property
     def next_s(self) -> float:
-        """When heartbeats are looked for, a refused tag is asked for again, or a silent one is read."""
+        """When a heartbeat check, a retry of a missing tag, or a read of a silent one is due."""
         retry_s = min((one.retry_s for one in self._open.values()), default=math.inf)
         return min(self._beat_s, retry_s, max(self._look_s, self._silence.next_s))
 
     @property
     def open(self) -> bool:
-        """Whether anything is reported."""
+        """Whether there is any subscription."""
         return bool(self._open)
 
-    async def renew(self, devices: Mapping[str, Running]) -> None:
-        """Open what is missing and close what is gone; a device that did not change is not touched.
+    async def renew(self, devices: Mapping[str, DeviceRuntime]) -> None:
+        """Open missing subscriptions and close those of removed devices; unchanged devices are not touched.
 
         Raises:
             DriverError: With scope SESSION.
@@ -128,13 +129,13 @@ class Reporting:
         limits = [
             f"{path}: {kept.text}" for path, kept in self._open.items() if kept.device.lacking or kept.device.limits
         ]
-        more = f"; and {len(limits) - MOST_TOLD} more" if len(limits) > MOST_TOLD else ""
-        self.limits = "; ".join(limits[:MOST_TOLD]) + more
+        more = f"; and {len(limits) - MOST_NAMED} more" if len(limits) > MOST_NAMED else ""
+        self.limits = "; ".join(limits[:MOST_NAMED]) + more
 
     async def _ask_again(self, kept: _Kept) -> None:
-        """What is not reported is polled, and asked for again when its turn has come."""
+        """Poll the missing tags, and subscribe them again when their retry is due."""
         now_s = self._clock.monotonic_s()
-        self._tell(kept)
+        self._apply_faults(kept)
         if now_s < kept.retry_s:
             return
         try:
@@ -143,10 +144,10 @@ class Reporting:
             if error.scope is Scope.SESSION:
                 raise
         kept.retry_s = self._clock.monotonic_s() + kept.backoff.next_s()
-        self._tell(kept)
+        self._apply_faults(kept)
 
-    def _tell(self, kept: _Kept) -> None:
-        """Have polled what is not reported now, and say so when that has changed."""
+    def _apply_faults(self, kept: _Kept) -> None:
+        """Poll exactly the tags that are not reported now; log it when that has changed."""
         device, lacking = kept.device, frozenset(kept.subscription.faults)
         if lacking and kept.retry_s == math.inf:
             kept.retry_s = self._clock.monotonic_s() + kept.backoff.next_s()
@@ -169,9 +170,9 @@ class Reporting:
             event(_log, "reports are limited", level=logging.WARNING, device=device.path, detail="; ".join(notes))
         device.lacking, device.limits = lacking, notes
 
-    def due(self, now_s: float) -> list[tuple[Running, list[TagState]]]:
-        """The tags whose heartbeat is due, by device. To repeat a value is to claim that it still holds: the caller
-        checks the session first."""
+    def due(self, now_s: float) -> list[tuple[DeviceRuntime, list[TagState]]]:
+        """The tags whose heartbeat is due, by device. A repeated value claims to be current, so the caller checks the
+        session first."""
         if now_s < self._beat_s:
             return []
         self._beat_s = now_s + SCAN_S if self._beating else math.inf
@@ -180,11 +181,11 @@ class Reporting:
         return [(self._open[path].device, states) for path, states in late if states]
 
     def _late(self, path: str, states: Iterable[TagState], until_us: int) -> list[TagState]:
-        # What a read has just put in doubt is not claimed to hold.
+        # A value that a read has just contradicted is not repeated.
         return [one for one in states if _due(one, until_us) and not self._silence.doubted(path, one.name)]
 
-    def repeat(self, due: Iterable[tuple[Running, list[TagState]]]) -> None:
-        """Record what `due` gave, with the quality it has, but for what was reported meanwhile."""
+    def repeat(self, due: Iterable[tuple[DeviceRuntime, list[TagState]]]) -> None:
+        """Record the tags from `due` again with their quality, except those reported meanwhile."""
         for device, states in due:
             until_us = self._pipeline.now_us() + EARLY_US
             cycle = self._pipeline.cycle(device.path)
@@ -192,7 +193,7 @@ class Reporting:
             self._pipeline.emit(device, cycle)
 
     async def read_silent(self) -> None:
-        """Read some of the tags of which nothing was heard for a while. Call it before `repeat`.
+        """Read some of the tags that have been silent for a while. Call it before `repeat`.
 
         Raises:
             DriverError: With scope SESSION.
@@ -201,7 +202,7 @@ class Reporting:
         if now_s < max(self._look_s, self._silence.next_s):
             return
         self._look_s = now_s + SCAN_S
-        silent: dict[str, list[Watched]] = {}
+        silent: dict[str, list[WatchedPoint]] = {}
         for one in self._silence.due(now_s):
             if one.point.name in self._open[one.device].subscription.faults:  # it is polled
                 self._silence.postpone(one, now_s)
@@ -213,8 +214,8 @@ class Reporting:
             for request in self._driver.group(device.config, [one.point for one in many]):
                 await self._compare(device, request, [named[point.name] for point in request.points])
 
-    async def _compare(self, device: Running, request: Request, many: Sequence[Watched]) -> None:
-        """Read silent tags; what was not reported is taken, and is to be reported anew."""
+    async def _compare(self, device: DeviceRuntime, request: Request, many: Sequence[WatchedPoint]) -> None:
+        """Read silent tags; unreported changes are recorded, and their tags are subscribed again."""
         try:
             result = await self._session.read(request)
         except DriverError as error:
@@ -230,10 +231,10 @@ class Reporting:
         missed: list[Notification] = []
         for at, one in enumerate(many):
             reported = one.last
-            found = self._silence.judge(one, result.values[at], result.faults.get(at), now_s)
+            found = self._silence.classify(one, result.values[at], result.faults.get(at), now_s)
             if found in (Verdict.OTHER, Verdict.GONE):
                 missed.append(_notification(one, result, at))
-                _tell_missed(device, one, found, reported)
+                _log_missed(device, one, found, reported)
         kept = self._open[device.path]
         if missed:
             self._deliver(device, missed, self._pipeline.now_us())
@@ -253,7 +254,7 @@ class Reporting:
         self._open.clear()
         self._beating.clear()
 
-    async def _subscribe(self, device: Running) -> None:
+    async def _subscribe(self, device: DeviceRuntime) -> None:
         tags = device.config.tags
         self._since_us[device.path] = self._pipeline.now_us()
         try:
@@ -284,20 +285,20 @@ class Reporting:
             for point in device.reported
         ]
         self._silence.watch(device.path, watched, self._clock.monotonic_s())
-        self._tell(kept)  # what is refused gets its quality from the poll that is due at once
+        self._apply_faults(kept)  # a refused tag gets its quality from its first poll, which is due at once
 
     def _sink(self, path: str, notifications: Sequence[Notification]) -> None:
         device = self._devices.get(path)
         if device is None:
             return
-        # What a subscription reports that a new configuration has just replaced is nobody's.
+        # Reports of a subscription that a new configuration has just replaced are dropped.
         known = [one for one in notifications if one.point.name in device.normaliser.states]
-        self._silence.heard(path, known, self._clock.monotonic_s())
+        self._silence.reported(path, known, self._clock.monotonic_s())
         now_us = self._pipeline.now_us()
         for at_us, batch in spaced(known, now_us=now_us, floor_us=self._since_us.get(path, now_us)):
             self._deliver(device, batch, at_us)
 
-    def _deliver(self, device: Running, batch: Sequence[Notification], at_us: int) -> None:
+    def _deliver(self, device: DeviceRuntime, batch: Sequence[Notification], at_us: int) -> None:
         cycle = self._pipeline.cycle(device.path, at_us=at_us)
         faults: dict[int, Fault] = {at: one.fault for at, one in enumerate(batch) if one.fault is not None}
         device.reachable = True
@@ -315,12 +316,12 @@ def _due(state: TagState, until_us: int) -> bool:
     return state.known and state.due_us <= until_us
 
 
-def _notification(one: Watched, result: ReadResult, at: int) -> Notification:
+def _notification(one: WatchedPoint, result: ReadResult, at: int) -> Notification:
     times = result.source_time_us
     return Notification(one.point, result.values[at], result.faults.get(at), None if times is None else times[at])
 
 
-def _tell_missed(device: Running, one: Watched, found: Verdict, reported: Notification | None) -> None:
+def _log_missed(device: DeviceRuntime, one: WatchedPoint, found: Verdict, reported: Notification | None) -> None:
     if found is Verdict.GONE:
         detail = "a read says that it is not there, and nothing was reported"
     else:

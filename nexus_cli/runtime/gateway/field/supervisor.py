@@ -1,7 +1,6 @@
-"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains whatever goes wrong.
+"""One link: connects with back-off, polls its devices, keeps their subscriptions, and contains every failure.
 
-The only `except Exception` of the runtime stands here, around one link: a driver's bug costs its own link a
-reconnect and nothing else.
+`except Exception` is allowed here, around one link: a driver's bug costs its own link a reconnect and nothing else.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from collections.abc import Callable, Sequence
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Point, Quickened
+from nexus_cli.drivers.base import Doubtful, Driver, DriverError, Quickened
 from nexus_cli.drivers.door import GuardedSession, guarded
 from nexus_cli.drivers.timeouts import slowest_s
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running, why_not
-from nexus_cli.runtime.gateway.field.polling import Poller, Work, Working
-from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTurn, Schedule
-from nexus_cli.runtime.gateway.field.subscriptions import Reporting
-from nexus_cli.runtime.gateway.field.wakeup import Alarm
+from nexus_cli.runtime.gateway.field.link_devices import LinkDevices
+from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
+from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer
+from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
+from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
@@ -31,16 +30,16 @@ from nexus_cli.wire.sample import Reason
 _log = logging.getLogger("nexus.link")
 LINK_FIRST_S, LINK_LONGEST_S = 1.0, 60.0
 STUCK_S = 30.0
-"""A call to a driver that lasts longer than this, and than twice the link's longest time-out, hangs."""
+"""A call to a driver that takes longer than this plus twice the link's longest time-out hangs, in seconds."""
 OVERDUE_S = 5.0
 COSTLY_TRIES = 2
-"""Attempts that cost something (`DriverError.rest_s`) before the link rests."""
+"""Costly attempts (`DriverError.rest_s`) before the link rests."""
 WORK_QUEUE = 64
-"""Commands that wait for a link (policy: refuse the newest)."""
+"""Work that waits for a link (policy: refuse the newest)."""
 
 
 class LinkState:
-    """What health shows of a link: `idle`, `connecting`, `connected` or `backoff`."""
+    """The state of a link in the health document: `idle`, `connecting`, `connected` or `backoff`."""
 
     def __init__(self, clock: Clock) -> None:
         """Start idle."""
@@ -50,7 +49,7 @@ class LinkState:
         self.since_us = clock.now_us()
 
     def to(self, state: str, detail: str = "") -> bool:
-        """Change; True when that was a change of state."""
+        """Set state and detail; True when the state changed."""
         changed = state != self.state
         if changed:
             self.since_us = self._clock.now_us()
@@ -59,13 +58,13 @@ class LinkState:
 
 
 class Supervisor:
-    """Owns one link. Devices are given and changed by `apply`; `run` does the work.
+    """Owns one link. `apply` sets its devices; `run` does the work.
 
     Attributes:
         link: The link's id.
-        driver: Of its protocol, behind the door.
+        driver: The driver of its protocol, behind the door.
         state: For health.
-        devices: What runs, by path.
+        devices: The running devices, by path.
         reconnects: Sessions opened after the first.
     """
 
@@ -84,96 +83,64 @@ class Supervisor:
 
         Args:
             link: Link id.
-            driver: Of its protocol.
+            driver: The driver of its protocol.
             link_keys: Connection keys whose change needs a new session.
             home: The `.nexus` folder, for certificates.
             clock: Time.
-            pipeline: Where cycles go.
-            changed: Called when the state of the link changed.
+            pipeline: Takes the cycles.
+            changed: Called when the state of the link changes.
         """
         self.link = link
         self.state = LinkState(clock)
-        self.devices: dict[str, Running] = {}
         self.reconnects = 0
-        self.driver, self._link_keys, self._home = guarded(driver), link_keys, home
+        self.driver, self._home = guarded(driver), home
+        self._devices = LinkDevices(self.driver, link_keys=link_keys, clock=clock, pipeline=pipeline)
+        self.devices = self._devices.by_path
         self._clock, self._pipeline, self._changed = clock, pipeline, changed
-        self._schedule: Schedule[tuple[str, int]] = Schedule()
+        self._schedule = self._devices.schedule
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
-        self._wake = Alarm()
-        self._work = Working()
-        self._fresh: list[Running] = []
+        self._wake = Wakeup()
+        self._work = WorkQueue()
         self._reconfigured = False
         self._reconnect = False
         self._ever_connected = False
         self._costly = 0
-        self._lost_told = False
-        self._reopened_told = False
+        self._lost_published = False
+        self._reopening_logged = False
         self._polling = False
         self._session: GuardedSession | None = None
         self._busy = False
         self._turns = 0
 
     def apply(self, wanted: Sequence[tuple[DeviceConfig, str]]) -> dict[str, str]:
-        """Run these devices (config and digest) from now on; gives `failed` details by path.
+        """Run these devices (config and digest) from now on, and return the details of those that failed, by path.
 
-        A device whose digest is the one that runs is not touched: its session, phase and deadband memory stay.
+        A device whose digest is unchanged is not touched: it keeps its session, phase and deadband memory.
         """
-        failed: dict[str, str] = {}
-        before_keys = self._link_facts([device.config for device in self.devices.values()])
-        had_any = bool(self.devices)
-        names = {config.path for config, _ in wanted}
-        for path in [path for path in self.devices if path not in names]:
-            self._drop(path)
-        for config, digest in wanted:
-            current = self.devices.get(config.path)
-            if current is not None and current.digest == digest:
-                continue
-            try:
-                device = running(config, digest, self.driver)
-            except Exception as error:  # noqa: BLE001 - of the same boundary: what can't be run costs itself alone
-                failed[config.path] = why_not(config, error)
-                continue
-            self._drop(config.path)
-            self.devices[config.path] = device
-            now_s = self._clock.monotonic_s()
-            for interval_ms in device.jobs:
-                self._schedule.add(
-                    (device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path
-                )
-            self._fresh.append(device)
-        if had_any and before_keys != self._link_facts([device.config for device in self.devices.values()]):
-            self._reconnect = True
+        failed, needs_session = self._devices.apply(wanted)
+        self._reconnect |= needs_session
         self._reconfigured = True
         self._wake.set()
         return failed
 
     def announce(self) -> None:
-        """Publish what is known of changed devices without asking them (once the pipeline knows them): BAD
-        `out_of_service` for what is switched off, BAD `link_lost` while the link is."""
-        fresh, self._fresh = self._fresh, []
-        for device in fresh:
-            off = device.out_of_service()
-            if off:
-                cycle = self._pipeline.cycle(device.path)
-                device.normaliser.bad(off, Reason.OUT_OF_SERVICE, cycle)
-                self._pipeline.emit(device, cycle)
-        if self._lost_told:
-            self._tell_bad(fresh, Reason.LINK_LOST)
+        """Publish what is known of changed devices without a read; see `LinkDevices.announce`."""
+        self._devices.announce(link_lost=self._lost_published)
 
     @property
     def connected(self) -> bool:
-        """True while a session stands."""
+        """True while a session is open."""
         return self.state.state == "connected"
 
     def free_s(self) -> float:
-        """Seconds until a poll is due, 0 while one runs or the link is down; what is not urgent goes in between."""
+        """Seconds until a poll is due, 0 while one runs or the link is down; for work that is not urgent."""
         if self._polling or not self.connected:
             return 0.0
         following_s = self._schedule.next_s()
         return CHECK_S if following_s is None else max(0.0, following_s - self._clock.monotonic_s())
 
     def activity(self) -> Activity:
-        """Whether this link moves: a call to the driver that does not end, or polls that are due and not begun."""
+        """The progress of this link: it stalls when a call to the driver does not end, or due polls do not begin."""
         overdue_s = self._clock.monotonic_s() - (self._schedule.next_s() or float("inf"))
         calls = 0 if self._session is None else self._session.calls
         timeout_s = max((slowest_s(device.config.connection) for device in self.devices.values()), default=0.0)
@@ -184,20 +151,20 @@ class Supervisor:
             problem=f"link {self.link} says {self.state.state} and does nothing",
         )
 
-    def broke(self, detail: str) -> None:
-        """Its task ended by something that is no stop; it is started again, and its tags are BAD until then."""
+    def failed(self, detail: str) -> None:
+        """Its task ended without a stop and will be restarted: its tags are BAD until then."""
         self._busy, self._session = False, None
         if self.state.to("backoff", detail):
             self._changed()
-        self._tell_bad(list(self.devices.values()), Reason.LINK_LOST)
-        self._lost_told = True
+        self._devices.publish_all_bad(Reason.LINK_LOST)
+        self._lost_published = True
 
     def submit(self, work: Work, *, dropped: Callable[[str], None] | None = None) -> bool:
-        """Have something done on the session before the next poll; False when the queue is full or the link is down.
+        """Queue work for the session, before the next poll; False when the queue is full or the link is down.
 
         Args:
-            work: What to do; it runs alone, in the order of submission.
-            dropped: Called with the reason instead of `work` when the link is lost before its turn.
+            work: Runs alone, in the order of submission.
+            dropped: Called with the reason instead of `work` when the link is lost before `work` begins.
         """
         if len(self._work) >= WORK_QUEUE or not self.connected:
             return False
@@ -221,7 +188,7 @@ class Supervisor:
 
             relaying = group.create_task(relay(), name=f"stop {self.link}")
             while not stop.is_set():
-                if not any(device.config.enabled for device in self.devices.values()):
+                if not self._devices.enabled():
                     if self.state.to("idle"):
                         self._changed()
                     self._wake.clear()
@@ -229,17 +196,17 @@ class Supervisor:
                         await self._wake.wait(None)
                     self._reconfigured = False
                     continue
-                await self._live_once(stop)
+                await self._run_session(stop)
             relaying.cancel()
 
-    async def _live_once(self, stop: asyncio.Event) -> None:
+    async def _run_session(self, stop: asyncio.Event) -> None:
         """One session from connect to its end, and the wait before the next."""
         self._reconnect = False
-        self._reconfigured = False  # what changes while it connects is told to the session then
+        self._reconfigured = False  # changes during the connect are configured on the new session
         if self.state.state != "backoff":
             self.state.to("connecting")
             self._changed()
-        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        enabled = self._devices.enabled()
         self._busy = True
         self._turns += 1
         try:
@@ -253,7 +220,7 @@ class Supervisor:
         except DriverError as error:
             await self._lost(error.message, error.reason, error.code, stop, rest_s=self._rest_s(error))
         except Exception as error:  # noqa: BLE001 - the one boundary of the runtime
-            # A bug in a driver costs its own link a reconnect, and the log has the whole of it.
+            # A bug in a driver costs its own link a reconnect, and the log has the traceback.
             _log.exception("the driver of link %s failed", self.link)
             await self._lost(name_of(error), Reason.LINK_LOST, 0, stop)
         finally:
@@ -264,30 +231,34 @@ class Supervisor:
             self.reconnects += 1
         self._ever_connected = True
         self._costly = 0
-        self._lost_told = False
+        self._lost_published = False
         if self.state.to("connected"):
             event(_log, "link connected", link=self.link)
         for device in self.devices.values():
             device.blocked_s, device.subscribed = 0.0, False
-        self._reopened_told = False
+        self._reopening_logged = False
         self._changed()
 
     async def _serve(self, session: GuardedSession, stop: asyncio.Event) -> None:
-        """Poll and listen until the session ends, the stop comes or the link's own keys change."""
-        reporting = Reporting(
-            session, driver=self.driver, clock=self._clock, pipeline=self._pipeline, meanwhile=self._poll_meanwhile
+        """Poll and keep subscriptions until the session ends, the stop is set or the link's own keys change."""
+        subscriptions = Subscriptions(
+            session,
+            driver=self.driver,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            meanwhile=self._devices.poll_meanwhile,
         )
         check_s = session.inner.check_s if isinstance(session.inner, Quickened) else None
-        turn = CheckTurn(self._clock.monotonic_s(), check_s=check_s)
+        timer = CheckTimer(self._clock.monotonic_s(), check_s=check_s)
         doubts = list(session.inner.doubts) if isinstance(session.inner, Doubtful) else []
 
         def want_check() -> None:
-            turn.want()
+            timer.request()
             self._wake.set()
 
         def reopens() -> bool:
-            # What a device reported by itself is lost with its session: that is not passed over in silence.
-            return not (reporting.open or stop.is_set() or self._reconnect)
+            # Reports are lost with their session, so with subscriptions the loss of the session must be visible.
+            return not (subscriptions.open or stop.is_set() or self._reconnect)
 
         async def reopen(error: DriverError) -> bool:
             return await self._reopen(session, error, want_check)
@@ -309,47 +280,58 @@ class Supervisor:
                 self._turns += 1
                 if self._reconfigured:
                     self._reconfigured = False
-                    if not any(device.config.enabled for device in self.devices.values()):
+                    if not self._devices.enabled():
                         return
-                    await session.configure([one.config for one in self.devices.values() if one.config.enabled])
-                await reporting.renew(self.devices)
-                detail = "; ".join([*doubts, *([reporting.limits] if reporting.limits else [])])
-                if detail != self.state.detail:
-                    self.state.to("connected", detail)
-                    self._changed()
-                await poller.work()
-                due = self._schedule.pop_due(self._clock.monotonic_s())
-                self._polling = bool(due)
-                answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
-                now_s = self._clock.monotonic_s()
-                if answered:
-                    self._backoff.reset()
-                    turn.answered(now_s)
-                still = reporting.due(now_s)
-                if turn.begin(now_s) or still:
-                    await poller.check()
-                    self._backoff.reset()
-                await reporting.read_silent()
-                reporting.repeat(still)
-                now_s = self._clock.monotonic_s()
-                self._polling = self._busy = False
-                following_s = self._schedule.next_s()
-                until_s = min(turn.next_s, reporting.next_s)
-                until_s = until_s if following_s is None else min(following_s, until_s)
-                await self._wake.wait(until_s - now_s)
+                    await session.configure(self._devices.enabled())
+                await self._wake.wait(await self._serve_once(poller, subscriptions, timer, doubts))
         finally:
             self._polling = False
-            await reporting.close()
+            await subscriptions.close()
+
+    async def _serve_once(
+        self, poller: Poller, subscriptions: Subscriptions, timer: CheckTimer, doubts: Sequence[str]
+    ) -> float:
+        """Do everything that is due on the session, work first; returns the seconds until the next time.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        await subscriptions.renew(self.devices)
+        detail = "; ".join([*doubts, *([subscriptions.limits] if subscriptions.limits else [])])
+        if detail != self.state.detail:
+            self.state.to("connected", detail)
+            self._changed()
+        await poller.work()
+        due = self._schedule.pop_due(self._clock.monotonic_s())
+        self._polling = bool(due)
+        answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
+        now_s = self._clock.monotonic_s()
+        if answered:
+            self._backoff.reset()
+            timer.answered(now_s)
+        # In this order: a repeated heartbeat claims that the device still has the value, so the session is checked
+        # first, and a value that a read of silent tags contradicts is not repeated.
+        still = subscriptions.due(now_s)
+        if timer.begin(now_s) or still:
+            await poller.check()
+            self._backoff.reset()
+        await subscriptions.read_silent()
+        subscriptions.repeat(still)
+        now_s = self._clock.monotonic_s()
+        self._polling = self._busy = False
+        following_s = self._schedule.next_s()
+        until_s = min(timer.next_s, subscriptions.next_s)
+        return (until_s if following_s is None else min(following_s, until_s)) - now_s
 
     def _rest_s(self, error: DriverError) -> float:
-        """How long an attempt that costs something is not repeated: the second time that it fails in a row, in seconds."""
+        """How long to rest, in seconds: from the second costly attempt in a row that fails, else 0."""
         self._costly = self._costly + 1 if error.rest_s else 0
         return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
 
     async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
-        """Put a new session in the place of one that ended while it was polled: devices close connections when nothing
-        was asked for a while, after some answers, or for a request that they don't like. False when that fails."""
-        enabled = [device.config for device in self.devices.values() if device.config.enabled]
+        """Replace a session that ended during a poll: devices close a connection when it is idle, after some number of
+        answers, or for a request that they reject. False when that fails."""
+        enabled = self._devices.enabled()
         if not enabled:
             return False
         await session.close()
@@ -361,8 +343,8 @@ class Supervisor:
         session.become(fresh)
         session.call_me(want_check)
         self.reconnects += 1
-        if not self._reopened_told:
-            self._reopened_told = True
+        if not self._reopening_logged:
+            self._reopening_logged = True
             event(_log, "link opened again within a poll", link=self.link, detail=error.message)
         return True
 
@@ -375,48 +357,16 @@ class Supervisor:
             event(_log, "link lost", level=logging.WARNING, link=self.link, detail=detail)
         self._changed()
         self._work.drop(detail)
-        # A refused login is told as such; everything else that ends a session is one reason for its tags.
-        told = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
-        self._tell_bad(list(self.devices.values()), told, code, detail=detail)
-        self._lost_told = True
+        # A refused login and a changed symbol table keep their reason; any other end of a session is `link_lost`.
+        published = reason if reason in (Reason.ACCESS_DENIED, Reason.SYMBOL_CHANGED) else Reason.LINK_LOST
+        self._devices.publish_all_bad(published, code, detail=detail)
+        self._lost_published = True
         until_s = self._clock.monotonic_s() + wait_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0 and not (self._reconnect or stop.is_set()):
             self._wake.clear()
             if stop.is_set():
                 return
             await self._wake.wait(left_s)
-
-    def _tell_bad(self, devices: Sequence[Running], reason: Reason, code: int = 0, *, detail: str = "") -> None:
-        for device in devices:
-            device.reachable = False
-            device.trouble = (reason, code, detail)
-            if not device.config.enabled:
-                continue
-            cycle = self._pipeline.cycle(device.path)
-            device.normaliser.bad(device.field_states(), reason, cycle, code=code)
-            self._pipeline.emit(device, cycle)
-
-    def _poll_meanwhile(self, device: Running, points: Sequence[Point]) -> None:
-        """See `reporting.Meanwhile`."""
-        before = set(device.meanwhile)
-        poll_meanwhile(device, points, self.driver)
-        if self.devices.get(device.path) is not device:
-            return  # it was replaced, and its turns are those of another
-        for interval_ms in before - device.meanwhile.keys() - device.jobs.keys():
-            self._schedule.remove((device.path, interval_ms))
-        now_s = self._clock.monotonic_s()
-        for interval_ms in device.meanwhile:
-            self._schedule.add((device.path, interval_ms), interval_s=interval_ms / 1000, now_s=now_s, name=device.path)
-
-    def _drop(self, path: str) -> None:
-        device = self.devices.pop(path, None)
-        if device is not None:
-            for interval_ms in [*device.jobs, *device.meanwhile]:
-                self._schedule.remove((path, interval_ms))
-
-    def _link_facts(self, configs: Sequence[DeviceConfig]) -> list[tuple[str, str]]:
-        facts = {(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys}
-        return sorted(facts)
 
 
 def _broke_off(error: BaseException) -> RuntimeError:

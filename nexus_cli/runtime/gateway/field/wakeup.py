@@ -1,7 +1,7 @@
-"""What the owner of a link waits on between two polls: a time, or somebody who calls earlier.
+"""What a supervisor waits on between two polls: a time-out, or an earlier wake-up.
 
 `asyncio.timeout` around `Event.wait` does the same with a context manager, two exceptions and a cancellation for each
-time that nobody calls, which is nearly every time: 7 µs a poll, against 4 (`docs/decisions/0025-modbus-on-the-wire.md`).
+time-out, which is nearly every wait: 7 µs per poll instead of 4 (`docs/decisions/0025-modbus-on-the-wire.md`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Alarm:
+class Wakeup:
     """A flag that one task may wait for."""
 
     def __init__(self) -> None:
@@ -18,17 +18,17 @@ class Alarm:
         self._waiting: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """Wake who waits, or who will, until `clear`."""
+        """Wake the waiting task, and any that waits before `clear`."""
         self._set = True
         if self._waiting is not None:
             _end(self._waiting)
 
     def clear(self) -> None:
-        """Let the next wait last."""
+        """Reset the flag."""
         self._set = False
 
     async def wait(self, delay_s: float | None) -> None:
-        """Wait until it is set, or so many seconds, or for ever (None). Others have their turn in any case."""
+        """Wait until it is set, at most `delay_s` seconds (None: without limit). Always yields to the event loop."""
         if self._set or (delay_s is not None and delay_s <= 0):
             await asyncio.sleep(0)
             return

@@ -1,24 +1,24 @@
-"""After a loss: which devices lost rows, and when, until the last values of their tags are recorded again. Pure.
+"""Tracks which devices lost rows, and when, until the last values of their tags are recorded again. Pure.
 
-With report by exception a tag that changed inside a loss and does not change again would keep an older last row for
-ever. So every loss is noted here, and reported once when it has stopped growing.
+Only changes are recorded, so a tag that changed during a loss and not since would keep an older last row for ever. So
+each loss is collected here, and reported once when it has stopped growing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nexus_cli.runtime.gateway.devices.device import Running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.normaliser import TagState
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.wire.frame import GapReason
 
 DISORDER_US = 60_000_000
-"""How much later than its time a row may come to the log, in µs: a read of a device that answers slowly."""
+"""How much later than its time a row may reach the log, in µs: a read of a slow device."""
 
 
 class Aftermath:
-    """Losses since the last report, one span a device (bounded by the number of devices)."""
+    """Losses since the last report, one span per device (bounded by the number of devices)."""
 
     def __init__(self) -> None:
         """Start with nothing lost."""
@@ -30,7 +30,7 @@ class Aftermath:
         return bool(self._over or self._growing)
 
     def note(self, span: Span) -> None:
-        """Frames of a device ("" for any device) are lost. An overflow goes on until the log has room again."""
+        """Frames of a device ("" for any device) are lost. An overflow continues until the log has room again."""
         noted = self._growing if span.reason == GapReason.OVERFLOW else self._over
         known = noted.get(span.device)
         if known is not None:
@@ -39,12 +39,12 @@ class Aftermath:
         noted[span.device] = span
 
     def on_over(self, call: Callable[[list[Span]], None]) -> None:
-        """Call with what was lost once it does not grow any more: the last values of tags in these spans have to be
+        """Set the callback for losses that no longer grow: the last values of the tags in these spans have to be
         recorded again."""
         self._on_over.append(call)
 
     def report(self, *, room: bool) -> None:
-        """Frames are taken (again): tell what was lost and does not grow any more, once.
+        """Frames are accepted: report, once, the losses that no longer grow.
 
         Args:
             room: The log has room, so that nothing is dropped soon.
@@ -59,11 +59,11 @@ class Aftermath:
                 call(found)
 
 
-def lost_states(device: Running, spans: Sequence[Span]) -> list[TagState]:
+def lost_states(device: DeviceRuntime, spans: Sequence[Span]) -> list[TagState]:
     """The tags of a device whose last row lies in a loss.
 
-    When nobody knows whose frames are lost, the time is that of the records around them, which need not be in the
-    order of their times: what is near is taken to be lost as well, and recorded once too often at most.
+    If the device of the lost frames is unknown, the span comes from the records around them, whose times need not be in
+        order: rows within `DISORDER_US` count as lost too, which at most records a value once more.
     """
     found: list[TagState] = []
     for state in device.normaliser.states.values():
@@ -75,8 +75,8 @@ def lost_states(device: Running, spans: Sequence[Span]) -> list[TagState]:
     return found
 
 
-def unstated(device: Running, spans: Sequence[Span]) -> Span | None:
-    """The loss that holds the last row of a device: nothing of it was recorded since. None when there is none."""
+def unstated(device: DeviceRuntime, spans: Sequence[Span]) -> Span | None:
+    """The loss that contains the last row of a device, which has no row since; None when there is none."""
     last_us = max((state.time_us for state in device.normaliser.states.values()), default=0)
     found = [one for one in spans if one.start_us <= last_us <= one.end_us]
     return max(found, key=lambda one: one.end_us, default=None)

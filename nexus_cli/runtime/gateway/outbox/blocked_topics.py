@@ -1,4 +1,4 @@
-"""Topics whose records do not pass the broker at the moment; the lowest record of each is tried again now and then. Pure."""
+"""Topics whose records the broker does not pass on at the moment; the lowest record of each is retried. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class _Topic:
     due_s: float
 
 
-class WaitingTopics:
-    """Which topics wait, and which record shows that one passes again. Bounded by the topics of a gateway."""
+class BlockedTopics:
+    """The blocked topics, and the record of each that is retried. Bounded by the topics of a gateway."""
 
     def __init__(self, *, clock: Clock) -> None:
         """Start with none."""
@@ -36,7 +36,7 @@ class WaitingTopics:
         return len(self._topics)
 
     def add(self, topic: str, seq: int) -> None:
-        """A record of this topic did not pass."""
+        """Block the topic of a record that the broker did not pass on."""
         known = self._topics.get(topic)
         if known is not None:
             known.seq = min(seq, known.seq)
@@ -46,11 +46,11 @@ class WaitingTopics:
         self._next_s = min(self._next_s, due_s) if len(self._topics) > 1 else due_s
 
     def holds(self, topic: str) -> bool:
-        """True when records of this topic wait."""
+        """True when this topic is blocked."""
         return topic in self._topics
 
     def due(self) -> list[int]:
-        """Records to be tried now, one of each topic whose pause is over; its next pause is longer."""
+        """Records to retry now, one of each topic whose pause is over; the next pause is longer."""
         now_s = self._clock.monotonic_s()
         if not self._topics or now_s < self._next_s:
             return []
@@ -62,7 +62,7 @@ class WaitingTopics:
         return sorted(one.seq for one in found)
 
     def passed(self, is_committed: Callable[[int], bool]) -> bool:
-        """Let go of the topics whose lowest record has its receipt; True when there were any."""
+        """Unblock the topics whose lowest record has its receipt; True when there were any."""
         gone = [topic for topic, one in self._topics.items() if is_committed(one.seq)]
         for topic in gone:
             del self._topics[topic]

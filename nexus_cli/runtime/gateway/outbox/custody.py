@@ -1,4 +1,4 @@
-"""Which records the historian has announced, by epoch, and which segments may go therefore."""
+"""Which records the historian has announced, by epoch, and which segments can therefore be deleted."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from nexus_cli.runtime.gateway.outbox.segment import Segment
 
 
 class Custody:
-    """Announced numbers and the epochs that they belong to. Numbers rise through all epochs of one log."""
+    """Announced numbers and their epochs. Numbers rise through all epochs of one log."""
 
     def __init__(self, disk: DiskLog) -> None:
-        """Look after a log."""
+        """Track the records of a log."""
         self._disk = disk
         self._committed = Intervals()
         self._epochs: list[tuple[int, str]] = []
 
     def begin(self, epochs: Iterable[tuple[int, str]]) -> None:
-        """Take note of epochs: `(first seq, epoch)`, ascending."""
+        """Set the epochs: `(first seq, epoch)`, ascending."""
         self._epochs += epochs
 
     def supersede(self, epoch: str, *, first: int, successor: str) -> None:
-        """From `first` on the numbers belong to another epoch; receipts of this one are not believed any more."""
+        """From `first` on the numbers belong to another epoch; receipts of this one are ignored from now on."""
         first = max(first, *(begin for begin, name in self._epochs if name == epoch))
         self._epochs = [*(one for one in self._epochs if one[1] != epoch), (first, successor)]
 
@@ -31,7 +31,7 @@ class Custody:
         return seq in self._committed
 
     def close(self, first: int, last: int) -> int:
-        """Nothing has to be delivered of these numbers any more; gives how many had to be."""
+        """These numbers need no delivery any more; returns how many did."""
         open_ = last - first + 1 - self._committed.count(first, last)
         self._committed.add(first, last)
         return max(0, open_)
@@ -41,14 +41,14 @@ class Custody:
         return self._committed.next_missing(seq)
 
     def open_of(self, segment: Segment) -> int:
-        """How many records of a segment have to be delivered yet."""
+        """How many records of a segment are not delivered yet."""
         if not segment.records:
             return 0
         first, last = segment.first_seq, segment.last_seq
         return last - first + 1 - self._committed.count(first, last)
 
     def announced(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Which of these numbers need no delivery, as ranges."""
+        """Those of these numbers that need no delivery, as ranges."""
         found: list[tuple[int, int]] = []
         while first <= last:
             open_ = min(self._committed.next_missing(first), last + 1)
@@ -58,7 +58,7 @@ class Custody:
         return found
 
     def within(self, epoch: str, ranges: Iterable[tuple[int, int]], *, durable_seq: int) -> list[tuple[int, int]]:
-        """The part of a receipt's ranges that is in our log; nothing of an epoch that is not known."""
+        """The part of a receipt's ranges that is in this log; empty for an unknown epoch."""
         found: list[tuple[int, int]] = []
         for position, (first, name) in enumerate(self._epochs):
             if name != epoch:
@@ -68,13 +68,13 @@ class Custody:
         return [one for one in found if one[0] <= one[1]]
 
     def receive(self, ranges: Iterable[tuple[int, int]]) -> int:
-        """These numbers of our log are announced: delete whole segments; gives how many files went."""
+        """These numbers of this log are announced: delete complete segments; returns how many."""
         for first, last in ranges:
             self._committed.add(first, last)
         return self._drop()
 
     def release(self, *, durable_seq: int) -> None:
-        """The disk is full: when everything was announced, the newest segment goes as well."""
+        """The disk is full: if everything was announced, delete the newest segment as well."""
         first = self._disk.segments[0].first_seq if self._disk.segments else durable_seq + 1
         if self._committed.next_missing(first) > durable_seq:
             while self._disk.segments:
@@ -82,6 +82,7 @@ class Custody:
 
     def _drop(self) -> int:
         dropped = 0
+        # The newest segment stays: it has the next number and the last time for a restart, even when it is empty.
         while len(self._disk.segments) > 1:
             oldest = self._disk.segments[0]
             if oldest.records and self._committed.next_missing(oldest.first_seq) <= oldest.last_seq:

@@ -1,8 +1,8 @@
-"""Damage that is not declared yet: it waits for the receipts, which say what of it the historian has.
+"""Damage that is not declared yet: it waits for receipts, which show how much of it the historian has.
 
-A damaged record may have been delivered long before. Its row is there, and no gap may hold a row. So damage is kept,
-in a file beside the segments, until a receipt names a later number: the historian stores in order, so what it has not
-announced by then is lost.
+A damaged record may have been delivered long before; then its row exists, and no gap may contain a row. So damage is
+kept in a file beside the segments until a receipt names a later number: the historian stores in order, so what it has
+not announced by then is lost.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _log = logging.getLogger("nexus.outbox")
 
 
 class _Kept(msgspec.Struct):
-    """The file.
+    """The content of the file.
 
     Attributes:
         held: Losses that are not declared yet.
-        settled: Numbers of losses that are declared, or were delivered: the jump of the numbers is found at each opening.
+        settled: Numbers of losses that are declared or were delivered, since each opening finds the jump in the numbers
+            again.
     """
 
     held: list[Loss] = []
@@ -39,8 +40,8 @@ class Damage:
     """Losses that wait for receipts.
 
     Attributes:
-        held: In the order in which they were found.
-        changed: The file has to be written.
+        held: In order of discovery.
+        changed: True when the file has to be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +49,7 @@ class Damage:
         self.held: list[Loss] = []
         self.changed = False
         self._path = folder / FILE
-        self._settled = Intervals()
+        self._finished = Intervals()
         self._received = Intervals()
         self._highest = 0
 
@@ -56,7 +57,7 @@ class Damage:
         return bool(self.held)
 
     def load(self) -> None:
-        """Read what an earlier life left. Blocks on disk."""
+        """Read the file of the previous process. Blocks on disk."""
         try:
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except FileNotFoundError:
@@ -65,18 +66,19 @@ class Damage:
             event(_log, "the list of damage can't be read", level=logging.WARNING, cause=str(error))
             return
         self.held = kept.held
+        # `settled` is the field's name in files that exist.
         for first, last in kept.settled:
-            self._settled.add(first, last)
+            self._finished.add(first, last)
 
     def take_changes(self) -> bytes | None:
-        """What the file has to say now; None when it says so already. It is for `write`."""
+        """The new content of the file, for `write`; None when it is unchanged."""
         if not self.changed:
             return None
         self.changed = False
-        return msgspec.json.encode(_Kept(held=self.held, settled=self._settled.ranges()))
+        return msgspec.json.encode(_Kept(held=self.held, settled=self._finished.ranges()))
 
     def write(self, content: bytes) -> None:
-        """Write the file, whole or not at all. Blocks on disk."""
+        """Replace the file atomically. Blocks on disk."""
         beside = self._path.with_suffix(".new")
         try:
             with beside.open("wb") as file:
@@ -91,60 +93,61 @@ class Damage:
                 beside.unlink(missing_ok=True)
 
     def forget_below(self, seq: int) -> None:
-        """The log begins here: jumps below are not found again."""
-        settled = Intervals()
-        for first, last in self._settled.ranges():
+        """The log now begins at this number: jumps below are not found again."""
+        finished = Intervals()
+        for first, last in self._finished.ranges():
             if last >= seq:
-                settled.add(first, last)
-        self.changed |= len(settled) != len(self._settled)
-        self._settled = settled
+                finished.add(first, last)
+        self.changed |= len(finished) != len(self._finished)
+        self._finished = finished
 
     def hold(self, loss: Loss) -> bool:
-        """Keep a loss until its receipts are known; False when it is known already."""
+        """Keep a loss until its receipts are known; False when it is already known."""
         if loss in self.held or (loss.frames and self._known(loss)):
             return False
         self.held.append(loss)
         self.changed = True
         return True
 
-    def settle(self, loss: Loss) -> None:
-        """A loss is declared, or was delivered."""
+    def finish(self, loss: Loss) -> None:
+        """Mark a loss as declared or delivered."""
         if loss in self.held:
             self.held.remove(loss)
         if loss.frames:
-            self._settled.add(loss.first, loss.last)
+            self._finished.add(loss.first, loss.last)
         if not self.held:
             self._received = Intervals()
         self.changed = True
 
     def announced(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """Of these numbers of a loss receipts were known before it was found."""
+        """Receipts for these numbers of a loss were known before it was found."""
         for first, last in ranges:
             self._received.add(first, last)
 
     def receive(self, ranges: Iterable[tuple[int, int]]) -> None:
-        """The historian has these numbers."""
+        """Take a receipt: the historian has these numbers."""
         for first, last in ranges:
             self._highest = max(self._highest, last)
             if self.held:
                 self._received.add(first, last)
 
     def take(self, *, now: bool = False) -> list[tuple[Loss, Loss]]:
-        """Losses whose receipts are known, or all of them; each with what is missing of it (nothing when `frames` is 0)."""
+        """Losses whose receipts are known, or (`now`) all; each with the part that is missing (none when its `frames`
+        is 0)."""
         found = [one for one in self.held if now or self._highest > max(one.first, one.last)]
         return [(one, _missing(one, self._received)) for one in found]
 
     def _known(self, loss: Loss) -> bool:
-        if self._settled.count(loss.first, loss.last) == loss.frames:
+        if self._finished.count(loss.first, loss.last) == loss.frames:
             return True
         return any(one.first <= loss.first and loss.last <= one.last for one in self.held)
 
 
 def _missing(loss: Loss, received: Intervals) -> Loss:
-    """What is lost, without the announced numbers at both ends.
+    """A loss without the announced numbers at both ends.
 
-    The times of damaged records that were announced can't be known any more. They are taken to be evenly spread
-    between the sound records around the damage.
+    The times of damaged records that were announced are unknown. They are assumed to be evenly spread between the sound
+    records around the damage.
     """
     if not loss.frames:
         return loss

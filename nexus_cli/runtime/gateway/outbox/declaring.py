@@ -1,4 +1,4 @@
-"""What the outbox loses, counted and declared: damaged records, values that are too large, segments above the budget."""
+"""Counts and declares what the outbox loses: damaged records, values that are too large, segments above the budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.damage import Damage
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
-from nexus_cli.runtime.gateway.outbox.group_commit import Waiting
+from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit
 from nexus_cli.runtime.gateway.outbox.losses import Span, dropped
 from nexus_cli.runtime.gateway.outbox.recovery import Loss, Opened
 from nexus_cli.runtime.gateway.outbox.segment import Record, Segment
@@ -22,23 +22,23 @@ from nexus_cli.wire.frame import FrameError, Gap, GapReason, decode_gap
 
 _log = logging.getLogger("nexus.outbox")
 LOSSES = (GapReason.OVERFLOW, GapReason.DISK_REFUSED, GapReason.OUTBOX_DAMAGED, GapReason.FRAME_TOO_LARGE)
-"""What the outbox itself counts as lost."""
+"""Reasons that the outbox counts as losses."""
 MOST_DEVICES = 64
-"""Dropping a segment of which nothing was delivered makes so many gaps at most, or one of the whole gateway."""
+"""A dropped segment of which nothing was delivered makes at most this many gaps, else one for the whole gateway."""
 CARRIED_BYTES = 1 << 20
-"""Most reports of a dropped segment that are written again, in bytes."""
+"""Limit for reports of a dropped segment that are written again, in bytes."""
 
 
 class Declaring:
-    """Counts losses and makes their gaps.
+    """Counts losses and records their gaps.
 
     Attributes:
         lost: Frames by the reason of their gaps; `frame_too_large` counts samples, which are BAD instead.
-        damage: What can't be read and is not declared yet.
+        damage: Damage that is not declared yet.
     """
 
     def __init__(
-        self, disk: DiskLog, custody: Custody, waiting: Waiting, *, gap_topic: str, aftermath: Aftermath
+        self, disk: DiskLog, custody: Custody, waiting: GroupCommit, *, gap_topic: str, aftermath: Aftermath
     ) -> None:
         """Declare losses of a log."""
         self.damage = Damage(disk.folder)
@@ -48,7 +48,7 @@ class Declaring:
         self._gap_topic = gap_topic
 
     def opened(self, found: Opened, *, now_us: int) -> None:
-        """Keep what the opening found damaged until its receipts are known, but for what is declared already."""
+        """Keep the damage that the opening found until its receipts are known, except what is already declared."""
         damage = self.damage
         declared = self._declared() if found.broken or damage else []
         for loss in found.broken:
@@ -56,7 +56,7 @@ class Declaring:
         for loss in list(damage.held):
             self._custody.close(loss.first, loss.last)
             if any(one.start <= loss.start_us and loss.end_us <= one.end for one in declared):
-                damage.settle(loss)
+                damage.finish(loss)
         for loss in found.broken:
             self._custody.close(loss.first, loss.last)
         if self._disk.segments:
@@ -66,17 +66,17 @@ class Declaring:
             damage.write(changes)
 
     def damaged(self, loss: Loss, *, now_us: int) -> None:
-        """Declare records that can't be read any more once their receipts are known, unless all of them were delivered."""
+        """Declare records that can't be read any more, once their receipts are known and unless all were delivered."""
         announced = self._custody.announced(loss.first, loss.last)
         if self._custody.close(loss.first, loss.last) or not loss.frames:
             self.damage.announced(announced)
             self.damage.hold(_ended(loss, now_us))
-            self.settle()
+            self.declare_due()
 
-    def settle(self, *, now: bool = False) -> None:
-        """Declare the damage whose receipts are known, or all that waits: there may never be a receipt."""
+    def declare_due(self, *, now: bool = False) -> None:
+        """Declare the damage whose receipts are known, or (`now`) all of it, since there may never be a receipt."""
         for loss, missing in self.damage.take(now=now):
-            self.damage.settle(loss)
+            self.damage.finish(loss)
             if loss.frames and not missing.frames:
                 continue
             self.lost[GapReason.OUTBOX_DAMAGED] += missing.frames
@@ -85,20 +85,20 @@ class Declaring:
             self._aftermath.note(span)
 
     def too_large(self, topic: str, tags: list[str], *, records: int = 0) -> None:
-        """Count values that became BAD, and records of which nothing is left."""
+        """Count values that became BAD `too_large`, and records of which nothing is left."""
         self.lost[GapReason.FRAME_TOO_LARGE] += len(tags) + records
         if tags or records:
             device = self._waiting.device(topic)
             event(_log, "too large to be recorded", device=device, tags=tags[:10], values=len(tags), records=records)
 
     async def keep_budget(self, total_bytes: int, *, thread: WorkerThread) -> None:
-        """Drop the oldest segments above a size, with gaps for what was not delivered of them."""
+        """Drop the oldest segments above a size, with gaps for their undelivered frames."""
         while self._disk.size_bytes > total_bytes and len(self._disk.segments) > 1:
             oldest = self._disk.segments[0]
             records: list[Record] = []
             if self._custody.open_of(oldest):
                 records = await thread.call(self._disk.read_segment, oldest)
-            if self._disk.segments[0] is oldest:  # no receipt came meanwhile
+            if self._disk.segments[0] is oldest:  # no receipt has deleted it meanwhile
                 self._disk.drop_oldest()
                 self._drop(oldest, records)
 
@@ -126,7 +126,7 @@ class Declaring:
         self.damaged(unread, now_us=0)
 
     def _carry(self, record: Record) -> bool:
-        """Write a report of a dropped segment again; False when it is none."""
+        """Write a report of a dropped segment again; False when the record is not a report."""
         if self._waiting.device(record.topic):
             return False
         try:
@@ -138,7 +138,7 @@ class Declaring:
         return True
 
     def _declared(self) -> list[Gap]:
-        """Damage that was declared before: these gaps are in the log as long as the damaged segment is."""
+        """Damage that was declared before: its gaps are in the log as long as the damaged segment is."""
         gaps = [
             decode_gap(record.payload)
             for segment in self._disk.segments

@@ -1,4 +1,4 @@
-"""The outbox's folder: segments on disk, their lock, and the marks of a clean or violent end. Blocking; no asyncio."""
+"""The outbox's folder: segments on disk, their lock, and the mark of a clean end. Blocking; no asyncio."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _ENDED = "ended"
 _LOCK = "lock"
 _ROOM = "room"
 ROOM_SEGMENTS = 2
-"""An overflow is over once so many segments fit into the log."""
+"""An overflow is over once this many segments fit into the log."""
 MOST_FAILED_READS = 5
-"""A segment that can't be read so many times in a row is given up, with a gap."""
+"""A segment whose read fails this often in a row is given up, with a gap."""
 
 
 class ReadBack(NamedTuple):
-    """Records in order, and what was found to be lost instead of them."""
+    """Records in order, and the losses found while reading."""
 
     records: list[Record]
     lost: list[Loss]
@@ -46,7 +46,7 @@ class DiskLog:
     """Segments in order, the last one open for appending.
 
     Attributes:
-        segments: Oldest first. Changed under a lock, since the reader is another thread than the loop.
+        segments: Oldest first. Changed under a lock, since a thread reads and the event loop writes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class DiskLog:
         return self._last_time_us
 
     def open(self) -> Opened:
-        """Lock the folder, read every segment, cut a torn tail, mend what is damaged.
+        """Lock the folder, read each segment, truncate an incomplete tail, repair damaged files.
 
         Raises:
             NexusError: NX6014, the folder can't be used, or another process has it.
@@ -86,7 +86,7 @@ class DiskLog:
             self._lock_fd = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             killed = (self.folder / _RUNNING).exists()
-            # Before anything is mended: a kill from here on is a violent end, which is declared.
+            # Before any repair: a kill from here on is declared as one.
             (self.folder / _RUNNING).touch()
             _sync_folder(self.folder)
             found = self._recover(killed)
@@ -98,14 +98,14 @@ class DiskLog:
 
     def _recover(self, killed: bool) -> Opened:
         ended = self.folder / _ENDED
-        # It may be there after a kill as well, of one that came before anything was written.
+        # It may also exist after a kill, if that came before anything was written.
         self.segments, found = recover(self.folder, killed=killed, ended=_read_ended(ended))
         self._last_time_us = found.last_time_us
         self._last_seq = found.last_seq
         return found
 
     def forget_end(self) -> None:
-        """What was missing at the opening is noted elsewhere: the mark of the clean end may go."""
+        """Delete the mark of the clean end, once what was missing at the opening is recorded elsewhere."""
         with contextlib.suppress(OSError):
             (self.folder / _ENDED).unlink(missing_ok=True)
 
@@ -114,12 +114,13 @@ class DiskLog:
 
         Args:
             group: `(seq, time µs, topic, payload, encoded record)`, ascending.
-            epoch: Of the group; another one than before begins a new segment.
-            segment_bytes: Size at which a new segment is begun.
+            epoch: Of the group; a new epoch begins a new segment.
+            segment_bytes: Size at which a new segment begins.
 
         Raises:
-            OSError: Nothing of the group counts as written. The next call begins a new segment, whose first number
-                says where this one ends: so the numbers may be used again, whatever of the group reached the disk.
+            OSError: No record of the group counts as written. The next call begins a new segment, whose first number
+                marks the end of this one: so the numbers can be used again, whatever part of the group reached the
+                disk.
         """
         newest = self.segments[-1] if self.segments else None
         if newest is None or self._fd < 0 or newest.epoch != epoch or newest.size_bytes >= segment_bytes:
@@ -130,6 +131,8 @@ class DiskLog:
             _write_all(self._fd, b"".join(one[4] for one in group))
             _sync_data(self._fd)
         except OSError:
+            # After a failed fsync Linux may drop the dirty pages and report success for the next fsync (fsync(2);
+            # PostgreSQL's "fsyncgate", 2018). So nothing is appended to this file again.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, good)
             self._close_fd()
@@ -150,6 +153,7 @@ class DiskLog:
         try:
             _write_all(fd, encode_header(first_seq, self._last_time_us, epoch))
             _sync_data(fd)
+            # The fsync of a file does not make its directory entry durable (fsync(2)).
             _sync_folder(self.folder)
         except OSError:
             os.close(fd)
@@ -163,11 +167,11 @@ class DiskLog:
             self.segments.append(segment)
 
     def has_room(self, limits: Limits) -> bool:
-        """So much may be written yet that nothing is dropped soon."""
+        """True when the log has room for `ROOM_SEGMENTS` before a segment is dropped."""
         return self.size_bytes + ROOM_SEGMENTS * limits.segment_bytes <= limits.total_bytes
 
     def try_room(self, size_bytes: int) -> None:
-        """Write so much beside the log and delete it again: a disk that has room for a few bytes is full all the same.
+        """Write a file of this size beside the log and delete it: a disk with room for only a few bytes counts as full.
 
         Raises:
             OSError: The disk refused.
@@ -185,9 +189,9 @@ class DiskLog:
                 path.unlink(missing_ok=True)
 
     def read(self, after: int, limit: int, limit_bytes: int, durable_seq: int) -> ReadBack:
-        """Records above a seq, in order, from the first segment that has any; none when there are none.
+        """Records above a seq, in order, from the first segment that has any; empty when there are none.
 
-        A segment that turns out to be damaged is mended: what is lost of it is told once, and the rest is given.
+        A segment found to be damaged is repaired: its losses are returned once, and the rest can be read.
         """
         with self._guard:
             holders = [one for one in self.segments if one.records and one.last_seq > after]
@@ -196,7 +200,9 @@ class DiskLog:
                 found = read_records(segment, after=after, limit=limit, limit_bytes=limit_bytes)
                 self._failed_reads = 0
             except FileNotFoundError:
-                if any(one is segment for one in self.segments):  # not dropped since: somebody deleted the file
+                if any(
+                    one is segment for one in self.segments
+                ):  # not dropped since, so the file was deleted from outside
                     return ReadBack([], self._give_up(segment))
                 continue
             except DamagedError:
@@ -229,13 +235,13 @@ class DiskLog:
             oldest.path.unlink()
 
     def _mend(self, segment: Segment) -> list[Loss]:
-        """Keep the sound records of a segment that is damaged; gives what is lost of it."""
+        """Repair a damaged segment; returns its losses."""
         found = scan(segment.path, below=segment.last_seq + 1)
         if not found.runs:
             return self._give_up(segment)
         lost = _missing(segment, found)
         if segment is self.segments[-1]:
-            self._close_fd()  # the file is replaced: the next group begins a new one
+            self._close_fd()  # the file is replaced: the next group begins a new segment
         salvage(segment.path, found, epoch=segment.epoch, last_time_us=segment.first_time_us)
         mended = scan(segment.path).segment
         with self._guard:
@@ -243,7 +249,7 @@ class DiskLog:
         return lost
 
     def _give_up(self, segment: Segment) -> list[Loss]:
-        """Go on without a segment; gives what is lost."""
+        """Give up a segment; returns its losses."""
         if segment is self.segments[-1]:
             self._close_fd()
         with contextlib.suppress(OSError):
@@ -254,10 +260,12 @@ class DiskLog:
         return [Loss(segment.first_seq, segment.last_seq, segment.first_time_us, segment.last_time_us)]
 
     def close(self, clean: bool) -> None:
-        """Close the files; a clean end is noted with its last number, so that the next start misses what is lost."""
+        """Close the files; a clean end is recorded with its last number, so that the next start detects lost
+        records."""
         self._close_fd()
         if clean:
             with contextlib.suppress(OSError):
+                # In this order: a kill in between leaves both marks, which counts as a kill.
                 (self.folder / _ENDED).write_text(f"{self._last_seq} {self._last_time_us}\n")
                 (self.folder / _RUNNING).unlink()
                 _sync_folder(self.folder)
@@ -281,7 +289,7 @@ def _read_ended(path: Path) -> tuple[int, int] | None:
 
 
 def _missing(segment: Segment, found: Scan) -> list[Loss]:
-    """What the segment had and its file has no longer."""
+    """The records that the segment had and its file no longer has."""
     lost: list[Loss] = []
     expected, start_us = segment.first_seq, segment.first_time_us
     for run in found.runs:

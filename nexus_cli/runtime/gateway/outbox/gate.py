@@ -1,10 +1,10 @@
-"""Between the gateway and its broker connection: finds the message that the broker does not pass on.
+"""The window of messages to the broker: it isolates a message that the broker does not pass on.
 
-MQTT 3.1.1 has no word for "too large" (or "not yours"): the broker closes the connection, which takes everything else on
-it along, and the next connection meets the same message. So after two connections that ended early with messages
-unacknowledged, those messages go alone, one at a time, each on a connection that was quiet for a second before. One
-that ends the connection three times so is refused: its owner makes it smaller or lets it wait. Meanwhile nothing else
-is published, so that no message is found guilty of what another one does.
+MQTT 3.1.1 has no error for "too large" or "not allowed": the broker closes the connection, with all other messages on
+it, and the next connection sends the same message again. So after two connections that ended early with unacknowledged
+messages, those are sent one at a time, each on a connection that was idle for a second. One that ends three connections
+counts as refused: its owner makes it smaller or blocks its topic. Nothing else is published meanwhile, so that no
+message is blamed for another one.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from nexus_cli.wire.client import BrokerClient
 
 _log = logging.getLogger("nexus.gateway")
 Key: TypeAlias = int | str
-"""What is on its way: a record by its seq, a live value by its topic."""
+"""Identifies a message: a record by its seq, a live value by its topic."""
 
 EARLY_S = 30.0
-"""A connection that ends within this time may have ended because of what was sent on it."""
+"""A connection that ends within this time, in seconds, may have ended because of a message on it."""
 SUSPICIOUS_LOSSES = 2
 STRIKES = 3
 QUIET_S = 1.0
 PLAUSIBLE_LIMIT = 16 * 1024
-"""Brokers with a lower limit are rare: a smaller message is as likely refused for its topic."""
+"""Brokers with a lower limit, in bytes, are rare: a smaller message is as likely refused for its topic."""
 KEPT_S = 3600.0
-"""A limit that was found is forgotten after this time: the broker's may have been raised."""
+"""A limit that was found expires after this time, in seconds: the broker's may have been raised."""
 
 
 class _Posted(NamedTuple):
@@ -42,21 +42,21 @@ class _Posted(NamedTuple):
 
 
 def packet_bytes(topic: str, payload: bytes) -> int:
-    """What counts for a broker's limit, but for a few bytes of header."""
+    """The size that counts for a broker's limit, without a few bytes of header."""
     return len(topic) + len(payload)
 
 
 class Gate:
-    """The way to the broker for records and live values.
+    """Publishes records and live values, and isolates those that end the connection.
 
     Attributes:
         acknowledged_bytes: The largest message that the broker acknowledged.
-        delivered_bytes: The largest message that is known to have arrived; the publisher notes it.
-        limit_bytes: Messages of this size or more do not pass; 0 when no limit is known.
+        delivered_bytes: The largest message known to have arrived; set by the publisher.
+        limit_bytes: Messages of this size or more are not passed on; 0 when no limit is known.
     """
 
     def __init__(self, client: BrokerClient, *, clock: Clock) -> None:
-        """Guard a client."""
+        """Publish through a client."""
         self.acknowledged_bytes = 0
         self.delivered_bytes = 0
         self.limit_bytes = 0
@@ -71,17 +71,17 @@ class Gate:
 
     @property
     def connected(self) -> bool:
-        """As of the client."""
+        """True while the client is connected."""
         return self._client.connected
 
     @property
     def inflight(self) -> int:
-        """Messages without the broker's acknowledgement."""
+        """Messages that the broker has not acknowledged."""
         return self._client.inflight
 
     @property
     def careful(self) -> bool:
-        """True while messages go one at a time: publish only what `suspect` gives."""
+        """True while messages are sent one at a time: publish only what `suspect` returns."""
         return bool(self._suspects)
 
     def post(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
@@ -91,7 +91,7 @@ class Gate:
         while waiting and waiting[0].future.done():
             done = waiting[0]
             if done.future.cancelled() or done.future.exception() is not None:
-                break  # the connection has ended: these are looked at when the next one is there
+                break  # the connection has ended: the rest is examined after the next connect
             waiting.popleft()
             self.acknowledged_bytes = max(self.acknowledged_bytes, done.size_bytes)
         if not future.done():
@@ -99,15 +99,15 @@ class Gate:
         return future
 
     def fits(self, size_bytes: int) -> bool:
-        """False when a message of this size is known not to pass."""
+        """False when a message of this size is known not to be passed on."""
         if self.limit_bytes and self._clock.monotonic_s() >= self._limit_until_s:
             self.limit_bytes = 0
         return not self.limit_bytes or size_bytes < self.limit_bytes
 
     def arrives(self, size_bytes: int) -> bool:
-        """False when a message of this size may not arrive, for what has no receipt that would show it.
+        """False when a message of this size may not arrive; for messages without a receipt.
 
-        A broker that drops in silence acknowledges all the same: only what arrived proves anything then.
+        A broker that drops messages without notice still acknowledges them: then only sizes that arrived are proof.
         """
         if self.fits(size_bytes) and self.limit_bytes:
             proven = self.delivered_bytes if self._silent else max(self.delivered_bytes, self.acknowledged_bytes)
@@ -115,14 +115,14 @@ class Gate:
         return self.fits(size_bytes)
 
     def learn(self, size_bytes: int, *, silent: bool) -> None:
-        """A message of this size does not pass; the broker drops it in silence or ends the connection."""
+        """A message of this size is not passed on; the broker drops it (`silent`) or ends the connection."""
         event(_log, "the broker does not pass on messages of this size", level=logging.WARNING, bytes=size_bytes)
         self.limit_bytes = min(self.limit_bytes, size_bytes) if self.limit_bytes else size_bytes
         self._limit_until_s = self._clock.monotonic_s() + KEPT_S
         self._silent = silent
 
     def reconnected(self) -> None:
-        """A new connection: look at what was under way when the one before ended."""
+        """After a connect: examine the messages that were unacknowledged when the previous connection ended."""
         now_s = self._clock.monotonic_s()
         early = now_s - self._since_s < EARLY_S
         self._since_s = now_s
@@ -130,6 +130,7 @@ class Gate:
         self._open.clear()
         if self._suspects:
             return
+        # Only consecutive early losses count: a network that fails now and then must not make a message a suspect.
         self._losses = self._losses * early + 1 if unacknowledged else 0
         if self._losses >= SUSPICIOUS_LOSSES:
             event(_log, "the broker connection ends again and again: messages go alone", level=logging.WARNING)
@@ -137,9 +138,10 @@ class Gate:
             self._suspects.extend(dict.fromkeys(unacknowledged))
 
     def suspect(self, kind: type[Key]) -> Key | None:
-        """The message to publish alone, when it is one of this kind (int or str) and the connection is quiet."""
+        """The message to publish alone, if it is of this kind (int or str) and the connection is idle."""
         if not self._suspects or not isinstance(self._suspects[0], kind):
             return None
+        # With another message in flight, or right after a connect, the end of the connection could have another cause.
         quiet = self._clock.monotonic_s() - self._since_s >= QUIET_S and not self._client.inflight
         return self._suspects[0] if quiet and self.connected else None
 
@@ -148,7 +150,7 @@ class Gate:
         return self._strikes.get(key, 0) >= STRIKES
 
     async def post_alone(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> bool:
-        """Publish a suspect; False when the connection ended instead of an acknowledgement."""
+        """Publish a suspect alone; False when the connection ended before the acknowledgement."""
         try:
             future = self._client.post(topic, payload, qos=1, retain=retain)
         except NexusError:
@@ -165,7 +167,7 @@ class Gate:
         return True
 
     def cleared(self, key: Key) -> None:
-        """It passed, or its owner has dealt with it: the next one."""
+        """The suspect was passed on, or its owner has handled it: continue with the next one."""
         self._strikes.pop(key, None)
         if self._suspects and self._suspects[0] == key:
             self._suspects.popleft()

@@ -1,4 +1,4 @@
-"""What waits for the next group commit: numbered records, and losses that have to be declared with them. No disk."""
+"""The records and losses that wait for the next group commit. No disk access."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Pending: TypeAlias = tuple[int, int, str, bytes, bytes]
 """Seq, time in µs, topic, payload, encoded record."""
 
 
-class Waiting:
-    """Gives out numbers and keeps what has them until it is durable.
+class GroupCommit:
+    """Assigns numbers to records and keeps the records until they are durable.
 
     Attributes:
-        epoch: Of the numbers.
-        next_seq: The next one.
-        size_bytes: Of the records that wait; the caller bounds it.
-        losses: What has to be declared.
+        epoch: The epoch of the numbers.
+        next_seq: The next number.
+        size_bytes: Size of the waiting records; the caller bounds it.
+        losses: Losses to declare.
         latest_us: The latest time of a record, µs since 1970 UTC.
     """
 
     def __init__(self, *, gap_topic: str, on_data: Callable[[], None], aftermath: Aftermath) -> None:
-        """Call `on_data` whenever there is something to write; what is refused is noted in `aftermath`."""
+        """Call `on_data` whenever there is something to write; refused frames are added to `aftermath`."""
         self.epoch = ""
         self.next_seq = 1
         self.size_bytes = 0
@@ -46,7 +46,7 @@ class Waiting:
         return bool(self._records or self.losses)
 
     def rename(self, epoch: str) -> None:
-        """Go on in another epoch, with what waits as well."""
+        """Continue in another epoch, and move the waiting records to it."""
         old, new = f'"epoch":"{self.epoch}"'.encode(), f'"epoch":"{epoch}"'.encode()
         self.epoch = epoch
         for at, (seq, time_us, topic, payload, _) in enumerate(self._records):
@@ -54,7 +54,7 @@ class Waiting:
             self._records[at] = (seq, time_us, topic, renamed, encode_record(seq, time_us, topic, renamed))
 
     def device(self, topic: str) -> str:
-        """The device of a frame's topic; "" when it is none."""
+        """The device of a frame's topic; "" for any other topic."""
         return topic[len(self._data_prefix) :] if topic.startswith(self._data_prefix) else ""
 
     def add(self, time_us: int, topic: str, payload: bytes) -> None:
@@ -84,23 +84,23 @@ class Waiting:
             reason=reason,
         )
         event(_log, "samples are missing", level=logging.WARNING, reason=reason, frames=frames, device=device)
-        # The record is as old as its place in the log: times that fall would hide when what is lost beside it was.
+        # The time of its place in the log: falling times would hide when records lost beside it were.
         self.add(max(end_us, self.latest_us + 1), self._gap_topic, encode(gap))
 
     def declare(self) -> None:
-        """Append the gaps of what was lost until now."""
+        """Append the gaps of all losses until now."""
         if self.losses:
             for span in self.losses.take():
                 self.add_gap(span)
 
     def take(self) -> list[Pending]:
-        """The group to write now."""
+        """Take the group to write now."""
         group, self._records = self._records, []
         self.size_bytes = 0
         return group
 
     def lose(self, topic: str, time_us: int) -> None:
-        """A frame was not taken, or the disk refused it."""
+        """Add the loss of a frame that was not accepted, or that the disk refused."""
         span = Span(self.device(topic), GapReason.DISK_REFUSED, time_us, time_us, 1)
         self.losses.add(span, joined=True)
         if span.device:
@@ -108,9 +108,10 @@ class Waiting:
         self._on_data()
 
     def refuse(self, group: list[Pending], *, is_frame: Callable[[str], bool]) -> int:
-        """The disk refused a group: its losses, and those of what came behind it, are to be declared.
+        """The disk refused a group: its frames, and those queued after it, become losses to declare.
 
-        The numbers are used again. Nobody has seen them, and the header of the next segment says where this one ends.
+        The numbers are used again: they were never published, and the header of the next segment marks the end of this
+            one.
 
         Returns:
             How many frames were lost.

@@ -9,7 +9,7 @@ Range = tuple[int, int]
 
 
 class Intervals:
-    """A growing set of integers, held as ranges."""
+    """A growing set of integers, stored as ranges."""
 
     __slots__ = ("_ends", "_starts")
 

@@ -1,4 +1,4 @@
-"""How much an outbox may take: on disk, in memory, in time."""
+"""The limits of an outbox: on disk, in memory, in time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Limits:
     """Bounds of the outbox.
 
     Attributes:
-        total_bytes: On disk; the oldest segment is dropped above it (policy: drop oldest, with gaps).
-        segment_bytes: A segment is closed at this size.
-        buffer_bytes: Not yet durable, in memory (policy: refuse newest, with a gap).
+        total_bytes: Size on disk; above it the oldest segment is dropped (policy: drop oldest, with gaps).
+        segment_bytes: Size at which a segment is closed.
+        buffer_bytes: Records in memory that are not durable yet (policy: refuse newest, with a gap).
         cache_bytes: Durable records kept in memory for the publisher; older ones are read back from disk.
-        room_bytes: After a failure, so much must fit on the disk before frames are taken again.
-        delay_s: Longest time a frame waits for its group commit.
+        room_bytes: After a failure, this much must fit on the disk before frames are accepted again.
+        delay_s: Longest time that a frame waits for its group commit, in seconds.
     """
 
     total_bytes: int = 1 << 30

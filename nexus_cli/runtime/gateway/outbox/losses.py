@@ -12,13 +12,13 @@ from nexus_cli.wire.frame import GapReason
 
 
 class Span(NamedTuple):
-    """A gap to be.
+    """A loss that becomes a gap.
 
     Attributes:
         device: Device path, or "" for the whole gateway.
         reason: One of `GapReason`.
         start_us, end_us: First and last missing moment, µs since 1970 UTC.
-        frames: How many are missing; 0 when that can't be known.
+        frames: How many are missing; 0 when unknown.
     """
 
     device: str
@@ -29,9 +29,9 @@ class Span(NamedTuple):
 
 
 class Losses:
-    """What has to be declared, merged where nothing that is there lies in between.
+    """Losses to declare, merged where no existing frame is in between.
 
-    Bounded by devices: above `most` devices with the same reason they become one span of the whole gateway.
+    Bounded: above `most` devices with the same reason they become one span for the whole gateway.
 
     Attributes:
         spans: By device and reason; empty when nothing is to be declared.
@@ -50,8 +50,8 @@ class Losses:
         """Note a loss.
 
         Args:
-            span: What is missing; its end may lie before its start (it is turned round).
-            joined: Nothing of this device was accepted since the last loss with this reason: they are one.
+            span: The loss; start and end are swapped if the end is earlier.
+            joined: No frame of this device was accepted since the last loss with this reason: the two are merged.
         """
         if span.end_us < span.start_us:
             span = span._replace(start_us=span.end_us, end_us=span.start_us)
@@ -67,13 +67,13 @@ class Losses:
             known.append(span)
 
     def take(self) -> list[Span]:
-        """Everything, by start; nothing is left."""
+        """Remove and return all spans, by start."""
         spans, self.spans = self.spans, {}
         self._whole.clear()
         return sorted((span for many in spans.values() for span in many), key=lambda span: span.start_us)
 
     def _gather(self, reason: str) -> None:
-        """Make one span of the whole gateway of those with this reason: their number is not bounded otherwise."""
+        """Merge the spans with this reason into one for the whole gateway, which bounds their number."""
         keys = [key for key in self.spans if key[1] == reason]
         if len(keys) < self._most // 2:
             return
@@ -86,15 +86,15 @@ class Losses:
 
 
 def dropped(records: Iterable[tuple[str, int, bool]], *, most: int) -> list[Span]:
-    """What is missing once frames are dropped that were not delivered.
+    """The spans of undelivered frames that are dropped.
 
     Args:
         records: Device, time in µs, and whether the frame is lost (else it was delivered), in order.
-        most: Above so many devices, when all frames are lost, one span of the gateway stands for them: a long outage
-            of a large plant must not fill the log with gaps.
+        most: Above this many devices, if all frames are lost, one span for the gateway is returned: a long outage of a
+            large plant must not fill the log with gaps.
 
     Returns:
-        Spans without a delivered frame in them, per device, or one of the whole gateway.
+        Spans that contain no delivered frame, per device, or one for the whole gateway.
     """
     losses = Losses(most=1 << 30)
     going_on: set[str] = set()

@@ -1,9 +1,9 @@
 """The outbox: a disk log that has custody of every accepted frame until the historian announces it stored.
 
-A frame is accepted once it is durable here (group commit). Only durable frames are published, only announced ones
-are deleted. Whatever is lost all the same (overflow, a broken disk, a kill between two group commits) is counted
-and stands in a `gap` record that travels like a frame. Every opening begins a new epoch: a folder that went back in
-time, or a copy of it, never uses a number again that the historian knows.
+A frame is accepted once it is durable here (group commit). Only durable frames are published, only announced ones are
+deleted. Losses (overflow, a failed disk, a kill between two group commits) are counted and recorded as a `gap`, which
+is delivered like a frame. Every opening begins a new epoch: a folder that was restored to an older state, or a copy of
+it, never reuses a number that the historian knows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.declaring import Declaring
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
-from nexus_cli.runtime.gateway.outbox.group_commit import Pending, Waiting
+from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit, Pending
 from nexus_cli.runtime.gateway.outbox.limits import Limits
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.recent import Recent, Replaced
@@ -46,16 +46,16 @@ IDLE_S = 60.0
 
 
 class Outbox:
-    """Accepts frames, gives durable ones in order, forgets what was announced as committed.
+    """Accepts frames, returns durable ones in order, deletes those announced as committed.
 
     Attributes:
         accepted: Frames and gaps made durable since the start.
         lost: Frames lost, by the reason of their gaps; `frame_too_large` counts samples, which are BAD instead.
-        failing: Why the disk can't be written right now; "" when it can.
-        durable_seq: The last seq that is safe on disk.
-        aftermath: Tells what was lost once a loss is over.
+        failing: Why the disk can't be written at the moment; "" when it can.
+        durable_seq: The last seq that is durable.
+        aftermath: Reports a loss once it is over.
         frame_bytes: A frame with a larger payload is split. The publisher lowers it for a broker with a low limit.
-        message_bytes: A single value that makes a payload larger than this becomes BAD; lowered likewise.
+        message_bytes: A single value whose payload is larger than this becomes BAD; lowered in the same way.
     """
 
     def __init__(self, folder: Path, *, clock: Clock, gap_topic: str, limits: Limits | None = None) -> None:
@@ -76,7 +76,7 @@ class Outbox:
         self._replaced = Replaced()
         self._have_data = asyncio.Event()
         self.aftermath = Aftermath()
-        self._waiting = Waiting(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
+        self._waiting = GroupCommit(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
         self._declaring = Declaring(
             self._disk, self._custody, self._waiting, gap_topic=gap_topic, aftermath=self.aftermath
         )
@@ -86,12 +86,12 @@ class Outbox:
 
     @property
     def epoch(self) -> str:
-        """The name of this life of the log."""
+        """The epoch: identifies this opening of the log."""
         return self._waiting.epoch
 
     @property
     def newest_seq(self) -> int:
-        """The last number given; above `durable_seq` while something waits for the disk."""
+        """The last number assigned; above `durable_seq` while records wait for the disk."""
         return self._waiting.next_seq - 1
 
     @property
@@ -115,7 +115,7 @@ class Outbox:
         return self._disk.last_time_us
 
     def open(self) -> Opened:
-        """Lock and read the folder, begin a new epoch, and record what damage cost. Blocks on disk.
+        """Lock and read the folder, begin a new epoch, and record losses by damage. Blocks on disk.
 
         Raises:
             NexusError: NX6014, the folder can't be used, or another process has it.
@@ -123,7 +123,7 @@ class Outbox:
         found = self._disk.open()
         waiting, damage = self._waiting, self._declaring.damage
         damage.load()
-        # Numbers of damage at the end that nothing was written behind are not used again.
+        # The numbers of a damaged end, after which nothing was written, are not used again.
         found = found._replace(
             last_seq=max([found.last_seq, *(one.last for one in damage.held)]),
             last_time_us=max([found.last_time_us, *(one.end_us for one in damage.held)]),
@@ -152,10 +152,10 @@ class Outbox:
         quality: dict[str, tuple[str, str | None, int]] | None = None,
         source_time: dict[str, int] | None = None,
     ) -> bool:
-        """Take a frame for the next group commit; a large one in parts.
+        """Add a frame to the next group commit; a large one in parts.
 
         Returns:
-            False when it was refused and counted (disk away or too slow).
+            False when it was refused and counted (the disk failed or is too slow).
         """
         waiting = self._waiting
         if self.failing or self._closed or waiting.size_bytes > self.limits.buffer_bytes:
@@ -185,11 +185,11 @@ class Outbox:
         return True
 
     def add_report(self, topic: str, *, time_us: int, make: Callable[[str, int], bytes]) -> int:
-        """Take a message of another kind into the same custody; `make` is given epoch and seq.
+        """Add another kind of message to the same custody; `make` gets epoch and seq and returns the payload.
 
         Returns:
-            Its seq; 0 when it was refused (disk away or too slow): it is the caller's still. One that the disk
-            refuses afterwards is named to `on_refused`.
+            Its seq; 0 when it was refused (the disk failed or is too slow) and the caller keeps it. If the disk refuses
+            it later, `on_refused` gets its seq.
         """
         if self._full():
             return 0
@@ -200,15 +200,15 @@ class Outbox:
         return seq
 
     def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: str) -> None:
-        """Record samples that are known to be missing; never refused (a gap is small and rare)."""
+        """Record that samples are missing; never refused (a gap is small and rare)."""
         self._waiting.add_gap(Span(device, reason, min(start_us, end_us), max(start_us, end_us), frames))
 
     def on_durable(self, call: Callable[[], None]) -> None:
-        """Call after every group commit."""
+        """Add a callback for each group commit."""
         self._on_durable.append(call)
 
     def on_refused(self, call: Callable[[int], None]) -> None:
-        """Call with the first seq of what the disk refused: this number and those above it are used again."""
+        """Add a callback for a refused group; it gets the first seq: this and all higher numbers are assigned again."""
         self._on_refused.append(call)
 
     def is_committed(self, seq: int) -> bool:
@@ -225,11 +225,11 @@ class Outbox:
         return self._custody.next_open(seq)
 
     def commit(self, epoch: str, ranges: Iterable[tuple[int, int]]) -> int:
-        """Take a receipt of the historian and delete whole segments; gives how many files went.
+        """Take a receipt of the historian and delete complete segments; returns how many.
 
-        Ranges of an epoch we do not know, or outside of it, are ignored. A receipt of our epoch for numbers that were
-        not given yet tells that this process went back in time (a virtual machine was set back to a snapshot while it
-        ran): everything that is not delivered gets another epoch.
+        Ranges of an unknown epoch, or outside of it, are ignored. A receipt of the current epoch for numbers that are
+        not assigned yet means that this process was set back in time (a virtual machine was restored to a snapshot
+        while it ran): everything undelivered gets another epoch.
         """
         ranges = list(ranges)
         if epoch == self.epoch and any(high > self.newest_seq for _, high in ranges):
@@ -237,7 +237,7 @@ class Outbox:
             return 0
         known = self._custody.within(epoch, ranges, durable_seq=self.durable_seq)
         self._declaring.damage.receive(known)
-        self._declaring.settle()
+        self._declaring.declare_due()
         dropped_files = self._custody.receive(known)
         if self.aftermath:
             self._have_data.set()  # there may be room now
@@ -245,8 +245,8 @@ class Outbox:
         return dropped_files
 
     def declare_damage(self) -> None:
-        """Declare damage that waits for a receipt: none came in a time in which it should have."""
-        self._declaring.settle(now=True)
+        """Declare the damage that waits for a receipt, since none came in time."""
+        self._declaring.declare_due(now=True)
 
     def _went_back(self) -> None:
         before = self.epoch
@@ -259,14 +259,14 @@ class Outbox:
     async def read(self, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
         """Durable records above a seq, in order; from memory when they are recent, else from disk.
 
-        What can't be read any more is declared and passed over by the next call.
+        Records that can't be read any more are declared, and skipped by the next call.
         """
         if after >= self.durable_seq:
             return []
         recent = self._recent.read(after, limit, limit_bytes)
         if recent is not None:
             return self._replaced.instead(recent)
-        if self._closed:  # the gateway ends; what is only on disk is delivered by its next life
+        if self._closed:  # the gateway is stopping; the next process delivers what is only on disk
             return []
         try:
             found, lost = await self._thread.call(self._disk.read, after, limit, limit_bytes, self.durable_seq)
@@ -278,17 +278,17 @@ class Outbox:
         return self._replaced.instead(found)
 
     def replace(self, record: Record, *, frame_bytes: int = 0) -> bool:
-        """Find something smaller for a durable record that the broker does not pass on.
+        """Replace a durable record that the broker does not pass on by smaller ones.
 
-        Its samples go on in parts, the first one under its number; it is sent once the others are durable. A value
-        that is too large alone becomes BAD. `read` gives the record as before until then.
+        Its samples are sent in parts, the first under its number, once the other parts are durable; until then `read`
+        returns the record as before. A single value that is too large becomes BAD.
 
         Args:
-            record: As `read` gave it.
+            record: A record from `read`.
             frame_bytes: Size of the parts; 0 for `frame_bytes` of the outbox.
 
         Returns:
-            False when nothing smaller can be made of it, or the disk takes nothing now.
+            False when it can't be made smaller, or the disk accepts nothing now.
         """
         if self._full():
             return False
@@ -307,11 +307,11 @@ class Outbox:
         if not instead.topic:
             instead = instead._replace(topic=self._gap_topic)
         self._replaced.add(instead, self.newest_seq if smaller.more else 0)
-        self._replaced.settle(self.durable_seq)
+        self._replaced.set_durable(self.durable_seq)
         return True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make buffered frames durable, in groups, until stopped; then the rest, and the mark of a clean end."""
+        """Make buffered frames durable, in groups, until stopped; then write the rest, and the mark of a clean end."""
         retry_s = FIRST_RETRY_S
         try:
             while not stop.is_set():
@@ -343,16 +343,16 @@ class Outbox:
         if not self._waiting:
             return True
         group: list[Pending] = []
-        settled: bytes | None = None
+        changes: bytes | None = None
         try:
             if self.failing:
                 self._custody.release(durable_seq=self.durable_seq)
                 await self._thread.call(self._disk.try_room, self.limits.room_bytes)
             self._waiting.declare()
-            group, settled = self._waiting.take(), self._declaring.damage.take_changes()
+            group, changes = self._waiting.take(), self._declaring.damage.take_changes()
             await self._thread.call(self._disk.append, group, self.epoch, self.limits.segment_bytes)
         except OSError as error:
-            self._declaring.damage.changed |= settled is not None
+            self._declaring.damage.changed |= changes is not None
             self._refuse(group, error)
             return False
         if self.failing:
@@ -361,10 +361,10 @@ class Outbox:
         self.accepted += len(group)
         self.durable_seq = group[-1][0]
         self._recent.add(Record(*one[:4]) for one in group)
-        self._replaced.settle(self.durable_seq)
+        self._replaced.set_durable(self.durable_seq)
         await self._declaring.keep_budget(self.limits.total_bytes, thread=self._thread)
-        if settled is not None:  # its gaps are durable now
-            await self._thread.call(self._declaring.damage.write, settled)
+        if changes is not None:  # its gaps are durable now
+            await self._thread.call(self._declaring.damage.write, changes)
         for call in self._on_durable:
             call()
         return True
@@ -381,7 +381,7 @@ class Outbox:
         if not self.failing:
             event(_log, "the outbox can't be written", level=logging.ERROR, cause=str(error))
         self.failing = str(error) or type(error).__name__
-        # Reports are kept by whoever made them, when somebody listens.
+        # A report that the disk refused is kept by its sender, if there is a callback.
         self.lost[GapReason.DISK_REFUSED] += self._waiting.refuse(
             group, is_frame=lambda topic: not self._on_refused or bool(self._waiting.device(topic))
         )

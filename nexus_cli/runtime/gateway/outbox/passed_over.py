@@ -1,4 +1,4 @@
-"""Records that stay without receipt while what was sent behind them gets one. Pure."""
+"""Records without a receipt while records sent after them have one. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Collection
 from nexus_cli.runtime.clock import Clock
 
 PASSED_OVER_S = 1.0
-"""A record whose followers have been announced for this long was lost on the way: it alone is sent again."""
+"""A record that was overtaken by receipts for this long, in seconds, was lost on the way: it alone is sent again."""
 REPEATS = 4
-"""Sent so often, and each time something that was sent later got its receipt: it does not pass."""
+"""A record that was sent this often, and overtaken each time, is not passed on by the broker."""
 
 
 class PassedOver:
-    """Counts how often a record was overtaken by what was sent after it."""
+    """Counts how often each record was overtaken by receipts of later ones."""
 
     def __init__(self, *, clock: Clock) -> None:
         """Start with nothing overtaken."""
@@ -23,7 +23,7 @@ class PassedOver:
         self._sent: dict[int, tuple[int, int]] = {}
 
     def receipt(self, highest: int, in_flight: Collection[int]) -> None:
-        """A receipt reaches up to `highest`; these numbers have none yet."""
+        """Take a receipt up to `highest`; `in_flight` are the numbers without one."""
         highest = self._receipt = max(self._receipt, highest)
         if self._sent:
             self._sent = {seq: one for seq, one in self._sent.items() if seq in in_flight}
@@ -33,22 +33,22 @@ class PassedOver:
             self._due_s = self._clock.monotonic_s() + PASSED_OVER_S
 
     def due(self) -> bool:
-        """True when overtaken records are to be looked at."""
+        """True when overtaken records have to be handled."""
         return bool(self._due_s) and self._clock.monotonic_s() >= self._due_s
 
     def pause(self) -> None:
-        """Everything is sent again anyway."""
+        """Restart the waiting time, since everything is sent again."""
         self._due_s = 0.0
 
     def take(self, in_flight: Collection[int], *, highest_sent: int) -> tuple[list[int], list[int]]:
-        """What is overtaken now.
+        """The records that are overtaken now.
 
         Args:
             in_flight: Numbers without receipt.
-            highest_sent: The highest number that was ever sent: a receipt above it is for something sent later.
+            highest_sent: The highest number sent so far: a later receipt above it is for a record sent later.
 
         Returns:
-            What to send again, and what was sent again often enough.
+            The numbers to send again, and those that were sent `REPEATS` times.
         """
         self._due_s = 0.0
         again: list[int] = []

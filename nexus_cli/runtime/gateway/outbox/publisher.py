@@ -1,11 +1,12 @@
-"""Publishes durable frames in order and keeps a bounded window of them in flight until the historian's receipt.
+"""Publishes durable frames in order, with a bounded window of frames in flight until the historian's receipt.
 
-The broker's acknowledgement only paces; it is no promise to keep (measured: thousands acknowledged and dropped).
-What stays without receipt is sent again, after a reconnect at once and otherwise with a growing pause.
+The broker's acknowledgement only limits the rate; it does not mean that the message is kept (brokers were observed to
+acknowledge and drop thousands). Frames without a receipt are sent again, at once after a reconnect and otherwise with
+increasing delays.
 
-A record that does not pass does not stop the others. One that ends the connection (`gate`), or that stays without
-receipt while what was sent behind it gets one, is made smaller when it is larger than everything that passed. Else its
-topic waits (the broker's rights may refuse it), is tried again now and then, and goes on as soon as that succeeds.
+One record that the broker does not pass on does not block the rest. A record that ends the connection (`gate`), or has
+no receipt while later ones have, is made smaller if it is larger than everything that was passed on. Otherwise its
+topic is blocked (the broker's rules may forbid it) and retried, until a retry succeeds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.outbox.blocked_topics import WaitingTopics
+from nexus_cli.runtime.gateway.outbox.blocked_topics import BlockedTopics
 from nexus_cli.runtime.gateway.outbox.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.passed_over import PassedOver
@@ -30,26 +31,26 @@ from nexus_cli.wire.frame import FrameError, decode_committed
 
 _log = logging.getLogger("nexus.outbox")
 WINDOW_FRAMES = 2_000
-"""Most frames published and not announced as committed (policy: wait)."""
+"""Limit for frames that are published and not announced as committed (policy: wait)."""
 WINDOW_BYTES = 32 << 20
 UNACKNOWLEDGED = 200
-"""Most messages handed to the broker that it has not acknowledged (policy: wait)."""
+"""Limit for messages that the broker has not acknowledged (policy: wait)."""
 BATCH = 200
 DOUBTS = 3
-"""So many messages that are larger than all that arrived are dropped in silence before their size is taken for a limit."""
+"""How many messages larger than all that arrived must be dropped without notice before their size counts as a limit."""
 RECEIPT_S = 30.0
-"""How long after a connect damage waits for the receipts that say what of it was delivered, in seconds."""
+"""How long after a connect damage waits for receipts before it is declared, in seconds."""
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
 
 
 class Publisher:
-    """Drains the outbox into the broker.
+    """Publishes the records of the outbox.
 
     Attributes:
-        published: Frames handed to the broker, repeats included.
-        repeated: Of these, how many were sent again.
+        published: Frames published, repeats included.
+        repeated: How many of them were repeats.
         receipts: Receipts that named something new.
-        waiting_topics: Topics whose records do not pass at the moment.
+        waiting_topics: The blocked topics.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class Publisher:
         window_bytes: int = WINDOW_BYTES,
         stall_first_s: float = STALL_FIRST_S,
     ) -> None:
-        """Join the two; `run` works. The gate is shared with whoever else publishes much through the client."""
+        """Publish from an outbox through a client; `run` does the work. The live view shares the gate."""
         self.published = 0
         self.repeated = 0
         self.receipts = 0
-        self.waiting_topics = WaitingTopics(clock=clock)
+        self.waiting_topics = BlockedTopics(clock=clock)
         self._outbox = outbox
         self._gate = gate or Gate(client, clock=clock)
         self._clock = clock
@@ -95,7 +96,7 @@ class Publisher:
         return len(self._sent)
 
     def facts(self) -> dict[str, Any]:
-        """The record's part of the gateway's health."""
+        """The publisher's part of the gateway's health."""
         outbox = self._outbox
         return {
             "epoch": outbox.epoch,
@@ -108,7 +109,7 @@ class Publisher:
         }
 
     def receipt(self, payload: bytes) -> bool:
-        """Take the historian's announcement; False when the bytes are not one."""
+        """Take a receipt of the historian; False when the payload is not a receipt."""
         try:
             receipt = decode_committed(payload)
         except FrameError:
@@ -137,7 +138,7 @@ class Publisher:
         return True
 
     def reconnected(self) -> None:
-        """The broker is there (again): whatever has no receipt is sent again."""
+        """After a connect: everything without a receipt is sent again."""
         self._gate.reconnected()
         self._receipt_due_s = self._clock.monotonic_s() + RECEIPT_S
         self._rewind()
@@ -147,7 +148,7 @@ class Publisher:
         """Publish until stopped."""
         while not stop.is_set():
             self._wake.clear()
-            if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit is forgotten: perhaps it is another one
+            if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit has expired: it may have been raised
                 self._lowered = False
                 self._outbox.frame_bytes, self._outbox.message_bytes = FRAME_BYTES, MESSAGE_BYTES
             self.declare_overdue()
@@ -161,19 +162,20 @@ class Publisher:
             if self._passed_over.due() and self._gate.connected:
                 await self._send_passed_over()
                 continue
-            # A condition may have changed while we looked: the pause is short enough to bridge that.
+            # A condition may have changed since it was checked; the wait is short enough for that.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await self._wake.wait()
 
     def declare_overdue(self) -> None:
-        """Damage is declared when no receipt says more of it in the time after a connect; the broker may be new."""
+        """Declare damage for which no receipt came within `RECEIPT_S` after a connect; a new broker has none."""
         if self._receipt_due_s and self._gate.connected and self._clock.monotonic_s() >= self._receipt_due_s:
             self._receipt_due_s = 0.0
             self._outbox.declare_damage()
 
     async def drain(self, *, deadline_s: float) -> bool:
-        """Wait until everything durable is announced as committed, at most so long; what is left stays on disk."""
+        """Wait until everything durable is announced as committed, at most `deadline_s` seconds; the rest stays on
+        disk."""
         until_s = self._clock.monotonic_s() + deadline_s
         while self._gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
             await self._clock.sleep(0.01)
@@ -183,15 +185,15 @@ class Publisher:
         return self._outbox.lowest_uncommitted() <= self._outbox.durable_seq
 
     def wake(self) -> None:
-        """Look again now."""
+        """Check for work now."""
         self._wake.set()
 
     async def _step(self) -> bool:
-        """Publish one batch; False when there is nothing to do now."""
+        """Publish one batch; False when there is nothing to do."""
         if self._gate.careful:
             return await self._send_suspect()
         room = self._window_frames - len(self._sent)
-        if self._cursor < self._highest:  # on the way through what was sent before: it is in the window already
+        if self._cursor < self._highest:  # these were sent before, and are in the window already
             room = BATCH
         elif room <= 0 or self._sent_bytes >= self._window_bytes:
             return False
@@ -234,7 +236,7 @@ class Publisher:
         self._sent[seq] = (size_bytes, record.topic)
 
     async def _made_smaller(self, records: list[Record]) -> bool:
-        """True when some of them are known to be too large, and are replaced once the disk has their parts."""
+        """True when some are known to be too large; they are replaced once their parts are durable."""
         if not self._gate.limit_bytes and not self._doubtful:
             return False
         too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_committed(one.seq)]
@@ -243,14 +245,14 @@ class Publisher:
             replaced += self._replace(record)
         if not replaced and not any(not self._gate.fits(packet_bytes(one.topic, one.payload)) for one in too_large):
             return False
-        await self._clock.sleep(0.01)  # the disk, which must have the parts, may refuse them now: then once more
+        await self._clock.sleep(0.01)  # the parts must be durable first; if the disk refuses them, try again
         needed = self._outbox.newest_seq
         while self._outbox.durable_seq < needed and self._outbox.taking:
             await self._clock.sleep(0.01)
         return True
 
     async def _send_suspect(self) -> bool:
-        """Publish the next record that may have ended the connection, alone; False when it is not its turn."""
+        """Publish alone the next record that may have ended the connection; False when none is due."""
         seq = self._gate.suspect(int)
         if not isinstance(seq, int):
             return False
@@ -265,7 +267,7 @@ class Publisher:
         return True
 
     async def _send_passed_over(self) -> None:
-        """Send what others have overtaken once more; what was sent often enough does not pass."""
+        """Send overtaken records again; those that were sent often enough count as not passed on."""
         self._cursor = self._outbox.lowest_uncommitted() - 1
         again, given_up = self._passed_over.take(self._sent, highest_sent=self._highest)
         self._again_up_to = max(again, default=0)
@@ -275,7 +277,7 @@ class Publisher:
                 self._does_not_pass(record, silent=True)
 
     async def _try_waiting(self) -> None:
-        """Send one record of each topic that has waited long enough."""
+        """Retry one record of each blocked topic whose pause is over."""
         for seq in self.waiting_topics.due():
             record = await self._record(seq)
             with contextlib.suppress(NexusError):
@@ -284,18 +286,18 @@ class Publisher:
                     self._note(record)
 
     async def _record(self, seq: int) -> Record | None:
-        """A record that has to be delivered yet; None when it has not."""
+        """An undelivered record by its number; None when it needs no delivery."""
         if self._outbox.is_committed(seq):
             return None
         found = await self._outbox.read(after=seq - 1, limit=1, limit_bytes=1)
         return found[0] if found and found[0].seq == seq else None
 
     def _does_not_pass(self, record: Record, *, silent: bool) -> None:
-        """Find another way for a record: smaller, when its size can be the reason, else later with its topic.
+        """Handle a record that is not passed on: make it smaller if its size may be the reason, else block its topic.
 
-        The size is taken for a limit when records of its topic pass or it is large: else the topic may as well be what
-        the broker refuses. What is dropped in silence must happen `DOUBTS` times: an overloaded broker drops anything.
-        A frame in doubt is sent in parts, which loses nothing and tells which it was.
+        The size counts as a limit when records of its topic are passed on or it is large: otherwise the broker may
+            refuse the topic. Drops without notice must happen `DOUBTS` times, since an overloaded broker drops
+            anything. In doubt a frame is sent in parts, which loses nothing and shows which of the two it was.
         """
         passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
@@ -314,19 +316,20 @@ class Publisher:
         self._rewind()
 
     def _replace(self, record: Record) -> bool:
-        """Send something smaller instead, once the disk has its parts; False when there is nothing, or no room."""
+        """Replace a record by smaller ones, once they are durable; False when that is impossible or there is no
+        room."""
         self._forget(record.seq)
         return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
 
     def _topic_passes(self, topic: str) -> None:
-        """The first receipt of a topic: what did not pass on it before was too large."""
+        """The first receipt of a topic: what was not passed on before on it was too large."""
         self._good_topics.add(topic)
         size_bytes = self._doubtful.pop(topic, 0)
         if size_bytes:
             self._learn(size_bytes, topic=topic, silent=False)
 
     def _learn(self, size_bytes: int, *, topic: str, silent: bool) -> None:
-        """This size does not pass: nothing as large is made from now on."""
+        """This size is not passed on: frames and values are kept smaller from now on."""
         payload_bytes = size_bytes - len(topic)
         self._doubts, self._lowered = 0, True
         self._gate.learn(size_bytes, silent=silent)
@@ -334,7 +337,7 @@ class Publisher:
         self._outbox.message_bytes = min(self._outbox.message_bytes, payload_bytes - 1)
 
     def _is_too_large(self, record: Record) -> bool:
-        """True when its size is known not to pass, or in doubt on its topic."""
+        """True when its size is known not to be passed on, or in doubt on its topic."""
         size_bytes = packet_bytes(record.topic, record.payload)
         if self._doubtful and size_bytes >= self._doubtful.get(record.topic, size_bytes + 1):
             return True
@@ -351,7 +354,7 @@ class Publisher:
         return bool(self._sent) and self._gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
 
     def _rewind(self) -> None:
-        """Forget what was sent and begin again at the lowest frame without receipt."""
+        """Start again at the lowest frame without a receipt."""
         self._passed_over.pause()
         self._cursor = self._outbox.lowest_uncommitted() - 1
         self._sent.clear()

@@ -1,4 +1,5 @@
-"""Durable records in memory: the newest ones for the publisher, and what is sent instead of others. Pure."""
+"""Durable records in memory: the newest ones for the publisher, and the replacements of records that are too large.
+Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from nexus_cli.runtime.gateway.outbox.segment import Record
 
 
 class Recent:
-    """The newest durable records (policy: forget the oldest; it is read back from disk)."""
+    """The newest durable records (policy: drop the oldest; it can be read from disk)."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Bound the payloads."""
+        """Limit the total size of the payloads."""
         self.size_bytes = 0
         self._most_bytes = most_bytes
         self._records: list[Record] = []
@@ -29,7 +30,7 @@ class Recent:
         del self._records[:spare]
 
     def read(self, after: int, limit: int, limit_bytes: int) -> list[Record] | None:
-        """Records above a seq, in order; None when not all of them are here."""
+        """Records above a seq, in order; None when some of them are no longer in memory."""
         if not self._records or self._records[0].seq > after + 1:
             return None
         first = bisect_right(self._records, after, key=_seq)
@@ -44,9 +45,9 @@ class Recent:
 
 
 class Replaced:
-    """What is sent instead of records that the broker does not pass on, under their numbers.
+    """Replacements for records that the broker does not pass on, by their numbers.
 
-    Only in memory: after a restart such a record is found again, unless its number was announced meanwhile.
+    Only in memory: after a restart such a record is detected again, unless its number was announced meanwhile.
     """
 
     def __init__(self) -> None:
@@ -56,24 +57,24 @@ class Replaced:
         self._renamed: list[tuple[int, bytes, bytes]] = []
 
     def rename(self, upto: int, old: str, new: str) -> None:
-        """Records up to a number are sent with another epoch than they were written with."""
+        """Records up to a number are sent with a new epoch instead of the one on disk."""
         self._renamed.append((upto, f'"epoch":"{old}"'.encode(), f'"epoch":"{new}"'.encode()))
 
     def add(self, record: Record, needs: int) -> None:
-        """Send this one instead of the record of its number, once the log is durable up to `needs`."""
+        """Replace the record with the same number, once the log is durable up to `needs`."""
         self._waiting[record.seq] = (needs, record)
 
-    def settle(self, durable_seq: int) -> None:
-        """The log is durable up to here."""
+    def set_durable(self, durable_seq: int) -> None:
+        """The log is durable up to this number."""
         for seq in [seq for seq, (needs, _) in self._waiting.items() if needs <= durable_seq]:
             self._instead[seq] = self._waiting.pop(seq)[1]
 
     def refuse(self) -> None:
-        """The disk refused what was to become durable: nothing that waits for it is replaced."""
+        """The disk refused a group: drop the replacements that wait for it."""
         self._waiting.clear()
 
     def instead(self, records: list[Record]) -> list[Record]:
-        """The records, as they are to be sent."""
+        """The records with their replacements applied."""
         if self._instead:
             records = [self._instead.get(one.seq, one) for one in records]
         for upto, old, new in self._renamed:
@@ -83,7 +84,7 @@ class Replaced:
         return records
 
     def forget(self, committed: Callable[[int], bool]) -> None:
-        """These were announced."""
+        """Drop the replacements of announced records."""
         if self._instead:
             self._instead = {seq: one for seq, one in self._instead.items() if not committed(seq)}
 

@@ -1,7 +1,7 @@
-"""What an earlier life left on disk: sound segments, and what is missing between them. Blocking.
+"""Reads the segments of the previous process, repairs them, and finds what is missing between them. Blocking.
 
-Numbers rise by one over all segments, so a loss is a jump of the numbers, however the bytes were broken. Its time lies
-between the sound records around it.
+Numbers rise by one over all segments, so a loss is a jump in the numbers, whatever the damage. Its time is between the
+sound records around it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from nexus_cli.runtime.gateway.outbox.segment import ANY_SEQ, HEADER_BYTES, Scan
 
 FOREVER_US = 1 << 62
 MOST_BROKEN = 8
-"""Damaged files that are kept for whoever wants to look (policy: delete the oldest)."""
+"""Damaged files that are kept for analysis (policy: delete the oldest)."""
 
 
 class Loss(NamedTuple):
     """Records that can't be read any more.
 
     Attributes:
-        first, last: Their numbers, both included; `last` is below `first` when nobody knows how many they were.
-        start_us, end_us: The time that they lie in, both included, µs since 1970 UTC; `end_us` 0 means until now.
+        first, last: Their numbers, both included; `last` is below `first` when their number is unknown.
+        start_us, end_us: Their period, both ends included, µs since 1970 UTC; `end_us` 0 means until now.
     """
 
     first: int
@@ -33,7 +33,7 @@ class Loss(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """How many; 0 when that can't be known."""
+        """How many; 0 when unknown."""
         return max(0, self.last - self.first + 1)
 
 
@@ -41,13 +41,13 @@ class Opened(NamedTuple):
     """What was found in the folder.
 
     Attributes:
-        last_seq: Highest number that is or was in use, 0 when new.
-        last_time_us: Latest time, µs since 1970 UTC, 0 when new.
-        open_us: Earliest time of what may have been accepted behind the last sound record, 0 when new.
-        epochs: `(first seq, epoch)` in the order of their lives.
-        killed: The process before us did not end cleanly.
-        broken: What damage cost.
-        torn_bytes: Bytes of an unfinished group commit that were cut off.
+        last_seq: Highest number ever used, 0 for a new log.
+        last_time_us: Latest time, µs since 1970 UTC, 0 for a new log.
+        open_us: Earliest time of records that may have followed the last sound one, µs since 1970 UTC, 0 for a new log.
+        epochs: `(first seq, epoch)`, oldest first.
+        killed: The previous process did not end cleanly.
+        broken: Losses by damage.
+        torn_bytes: Bytes of an incomplete group commit that were truncated.
     """
 
     last_seq: int
@@ -67,7 +67,7 @@ class Opened(NamedTuple):
     def lost_us(self) -> list[tuple[int, int]]:
         """The times in which records may be missing, both ends included, µs since 1970 UTC.
 
-        The last one begins behind the last sound record: an end that was cut off, or an older copy, leaves no trace.
+        The last period begins after the last sound record: a lost end or an older copy can't be detected.
         """
         behind_us = self.open_us or self.last_time_us + 1
         return [*((one.start_us, one.end_us or FOREVER_US) for one in self.broken), (behind_us, FOREVER_US)]
@@ -75,12 +75,12 @@ class Opened(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
-    """The state of the way through the segments.
+    """The state while reading the segments in order.
 
     Attributes:
         expected: The next number; 0 before the first file.
-        start_us: The earliest time that a record with that number can have; 0 when that is not known.
-        open: True behind broken bytes, until a later file says with which number it begins.
+        start_us: The earliest time that a record with that number can have, µs since 1970 UTC; 0 when unknown.
+        open: True after damaged bytes, until a later file gives its first number.
     """
 
     segments: list[Segment] = field(default_factory=list)
@@ -93,7 +93,7 @@ class _Walk:
     torn_bytes: int = 0
 
     def reach(self, seq: int, *, end_us: int) -> None:
-        """The log goes on with this number; what is missing before it lies before `end_us`."""
+        """The log continues with this number; missing records before it are older than `end_us`."""
         if seq > self.expected > 0:
             self.lose(seq - 1, end_us=end_us)
         self.expected = max(self.expected, seq)
@@ -107,12 +107,12 @@ class _Walk:
 
 
 def recover(folder: Path, *, killed: bool, ended: tuple[int, int] | None) -> tuple[list[Segment], Opened]:
-    """Read every segment, cut a torn tail, rewrite what is damaged without its broken bytes.
+    """Read each segment, truncate an incomplete tail, rewrite damaged files with their sound records.
 
     Args:
-        folder: Where they are.
-        killed: The process before us did not end cleanly, so the newest file may end in the middle of a group.
-        ended: Last seq and latest time that a clean end noted, or None.
+        folder: The folder of the segments.
+        killed: The previous process did not end cleanly, so the newest file may end in the middle of a group.
+        ended: Last seq and latest time of a clean end, or None.
 
     Returns:
         The segments, oldest first, and what was found. Raises OSError.
@@ -124,6 +124,8 @@ def recover(folder: Path, *, killed: bool, ended: tuple[int, int] | None) -> tup
         below = (parse_name(following) or (ANY_SEQ, 0))[0] if following is not None else ANY_SEQ
         found = scan(path, below=below)
         _follow(walk, found)
+        # Damage at the end of the newest file after a kill is an unfinished group commit. Damage before a file that
+        # begins with the expected number is a group that the disk refused. Neither was accepted.
         never_accepted = (killed and following is None) or (found.tail_only and below == walk.expected)
         if not found.whole:
             _mend(walk, path, found, torn=never_accepted)
@@ -145,7 +147,7 @@ def recover(folder: Path, *, killed: bool, ended: tuple[int, int] | None) -> tup
 
 
 def _follow(walk: _Walk, found: Scan) -> None:
-    """Compare the numbers of a file with what is expected."""
+    """Compare the numbers in a file with the expected ones."""
     if not walk.expected:
         walk.expected = found.first_seq
         walk.start_us = found.start_us or (found.last_time_us + 1 if found.last_time_us else 0)
@@ -158,13 +160,13 @@ def _follow(walk: _Walk, found: Scan) -> None:
 
 
 def _mend(walk: _Walk, path: Path, found: Scan, *, torn: bool) -> None:
-    """Make a file whole again with its sound records alone.
+    """Rewrite a file with its sound records only.
 
     Args:
-        walk: Where it goes to.
+        walk: Collects the segment and the losses.
         path: The file.
         found: What is in it.
-        torn: What is not sound was never accepted: it is cut off without a copy.
+        torn: The damaged end was never accepted: it is truncated without a copy.
     """
     end = found.runs[-1].end if found.runs else HEADER_BYTES
     if not found.runs and (not found.header or not torn):

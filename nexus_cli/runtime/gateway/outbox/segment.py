@@ -1,13 +1,13 @@
 """The outbox's files: records in append-only segments, each record with its length and checksum.
 
 A segment is `{first seq}-{time of its first group}.log`: a header, then records. Integers are little-endian. The name
-repeats what is needed to tell what is missing when nothing of a file can be read.
+has enough information to declare a loss when no byte of the file can be read.
 
     header   magic "NXO1" · first seq u64 · last time before it i64 (µs) · epoch 26 ASCII · CRC-32 u32 of all before
     record   CRC-32 u32 of what follows · length u32 of the body · seq u64 · time i64 (µs) · topic length u16 · topic · payload
 
-Numbers rise by one over all segments, so a jump is a loss. Everything a restart needs (next seq, last time) is in the
-newest segment even when it holds no record.
+Numbers rise by one over all segments, so a jump is a loss. What a restart needs (next seq, last time) is in the newest
+segment even when it has no record.
 
 See docs/decisions/0052.
 """
@@ -32,18 +32,18 @@ _BODY = struct.Struct("<QqH")
 HEADER_BYTES = _HEADER.size
 RECORD_OVERHEAD = _FRAME.size + _BODY.size
 LARGEST_BODY = 64 * 1024 * 1024
-"""No record is larger (bytes): none is written, and a length above it is damage."""
+"""Limit of a record's body in bytes: none larger is written, and a larger length is damage."""
 LARGEST_TOPIC = 65_535
 """Bytes of a topic (MQTT 3.1.1 §1.5.3)."""
 INDEX_EVERY = 128
 """Records between two entries of a segment's index."""
 READ_BYTES = 256 * 1024
-"""How much of a segment is read at once."""
+"""Bytes of a segment per read."""
 ANY_SEQ = 1 << 63
 
 
 class DamagedError(Exception):
-    """A segment holds bytes that were written as records and are none any more."""
+    """A segment has bytes that are no longer valid records."""
 
 
 class Record(NamedTuple):
@@ -56,10 +56,10 @@ class Record(NamedTuple):
 
 
 def encode_record(seq: int, time_us: int, topic: str, payload: bytes) -> bytes:
-    """A record as it stands in the file.
+    """A record in the file's format.
 
     Raises:
-        ValueError: It is larger than what can be read back.
+        ValueError: It is larger than `LARGEST_BODY`.
     """
     name = topic.encode()
     if len(name) > LARGEST_TOPIC or _BODY.size + len(name) + len(payload) > LARGEST_BODY:
@@ -86,7 +86,7 @@ def decode_header(data: bytes) -> tuple[int, int, str] | None:
 
 
 def decode_records(data: bytes | memoryview, offset: int = 0) -> Iterator[tuple[int, Record]]:
-    """Every sound record from `offset` on, with the offset behind it; ends before the first one that is not."""
+    """The sound records from `offset` on, each with the offset after it; ends before the first damaged one."""
     size = len(data)
     while offset + RECORD_OVERHEAD <= size:
         crc, length = _FRAME.unpack_from(data, offset)
@@ -103,9 +103,9 @@ def decode_records(data: bytes | memoryview, offset: int = 0) -> Iterator[tuple[
 
 
 def find_record(data: bytes | memoryview, offset: int, *, above: int = -1, below: int = ANY_SEQ) -> int | None:
-    """The next offset from `offset` on where a sound record with a seq between the bounds is, or None.
+    """The offset of the next sound record from `offset` on with a seq between the bounds, or None.
 
-    The number is looked at first: in random bytes it excludes nearly every place before a checksum is computed.
+    The number is checked first: in random bytes that excludes nearly every offset before a checksum is computed.
     """
     view = memoryview(data)
     size = len(view)
@@ -135,15 +135,15 @@ def parse_name(path: Path) -> tuple[int, int] | None:
 
 @dataclass(slots=True, kw_only=True)
 class Segment:
-    """What the outbox knows of one file.
+    """What the outbox knows about one file.
 
     Attributes:
-        first_seq, last_seq: Of its records; `last_seq` is below `first_seq` while it is empty.
-        first_time_us, last_time_us: Of its records, µs since 1970 UTC.
+        first_seq, last_seq: Numbers of its records; `last_seq` is below `first_seq` while it is empty.
+        first_time_us, last_time_us: Times of its records, µs since 1970 UTC.
         size_bytes: Sound bytes, header included.
-        records: How many it holds.
+        records: Number of its records.
         index: `(seq, offset)` of every `INDEX_EVERY`-th record.
-        resume: The seq that was read last, and the offset behind it: where the next read goes on.
+        resume: The seq that was read last, and the offset after it, where the next read continues.
     """
 
     path: Path
@@ -158,20 +158,22 @@ class Segment:
     resume: tuple[int, int] = (-1, 0)
 
     def note(self, record: Record | tuple[int, int], size_bytes: int) -> None:
-        """Take note of a record appended at the end: it, or its seq and time."""
+        """Count a record appended at the end, given as record or as seq and time."""
         seq, time_us = record[0], record[1]
         if not self.records:
             self.first_seq, self.first_time_us = seq, time_us
         if self.records % INDEX_EVERY == 0:
             self.index.append((seq, self.size_bytes))
         self.last_seq = seq
-        self.first_time_us = min(self.first_time_us, time_us)  # what a device queued is dated before it came
+        self.first_time_us = min(
+            self.first_time_us, time_us
+        )  # values that a device queued are dated before their arrival
         self.last_time_us = max(self.last_time_us, time_us)
         self.records += 1
         self.size_bytes += size_bytes
 
     def offset_of(self, after: int) -> int:
-        """Where to start reading for what follows a seq: at or before the next record."""
+        """The offset from which to read the records after a seq: at or before the first of them."""
         if self.resume[0] == after:
             return self.resume[1]
         entry = bisect_right(self.index, after + 1, key=_seq) - 1
@@ -183,10 +185,10 @@ def _seq(entry: tuple[int, int]) -> int:
 
 
 class Run(NamedTuple):
-    """Sound records side by side.
+    """Consecutive sound records.
 
     Attributes:
-        start, end: Where they are in the file; `end` is behind the last.
+        start, end: Their offsets in the file; `end` is after the last.
         first: Seq and time of the first record.
         last: Seq and time of the last record.
     """
@@ -198,16 +200,16 @@ class Run(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What was found in a segment's file.
+    """The content of a segment's file.
 
     Attributes:
-        first_seq, start_us: Of the header, or of the file's name when there is no sound header.
-        last_time_us: Latest time before the segment, 0 when that is not known.
-        epoch: Of the header, else of the first record; "" when neither is sound.
+        first_seq, start_us: From the header, or from the file's name when the header is damaged.
+        last_time_us: Latest time before the segment, 0 when unknown.
+        epoch: From the header, else from the first record; "" when both are damaged.
         header: True when the header is sound.
         runs: The sound records in order; a new run begins where a number is missing or bytes are broken.
-        size_bytes: Of the file.
-        segment: What the outbox needs to know of the file; right when it is `whole`.
+        size_bytes: Size of the file.
+        segment: The file's `Segment`; valid if the file is `whole`.
     """
 
     first_seq: int
@@ -221,7 +223,7 @@ class Scan(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """True when nothing but a header and sound records is in the file."""
+        """True when the file is just a header and sound records."""
         at = HEADER_BYTES
         for run in self.runs:
             if run.start != at:
@@ -231,7 +233,7 @@ class Scan(NamedTuple):
 
     @property
     def tail_only(self) -> bool:
-        """True when all that is not sound comes behind the last sound record."""
+        """True when all damage is after the last sound record."""
         at = HEADER_BYTES
         for run in self.runs:
             if run.start != at:
@@ -241,11 +243,11 @@ class Scan(NamedTuple):
 
 
 def scan(path: Path, *, below: int = ANY_SEQ) -> Scan:
-    """Read a segment whole. Raises OSError when the file can't be read.
+    """Read a whole segment. Raises OSError when the file can't be read.
 
     Args:
         path: The file.
-        below: The first seq of the next file: numbers from it on were refused here and used again.
+        below: The first seq of the next file: numbers from it on were refused here and assigned again.
     """
     data = memoryview(path.read_bytes())
     named = parse_name(path) or (0, 0)
@@ -259,7 +261,7 @@ def scan(path: Path, *, below: int = ANY_SEQ) -> Scan:
 
 
 def _runs(data: memoryview, offset: int, *, below: int, segment: Segment) -> Iterator[Run]:
-    """Sound records with rising numbers, joined while they follow each other without a hole; the segment notes them."""
+    """Runs of consecutive sound records with rising numbers; counts them in the segment."""
     start, first, last = offset, (0, 0), (-1, 0)
     at: int | None = offset
     known = False
@@ -288,7 +290,7 @@ _epoch_decoder = msgspec.json.Decoder(_Epoch)
 
 
 def _epoch_of(data: memoryview, offset: int) -> str:
-    """The epoch that a record's message names; "" when it names none."""
+    """The epoch in a record's message; "" when there is none."""
     for _, record in decode_records(data, offset):
         try:
             return _epoch_decoder.decode(record.payload).epoch
@@ -298,13 +300,13 @@ def _epoch_of(data: memoryview, offset: int) -> str:
 
 
 def salvage(path: Path, found: Scan, *, epoch: str, last_time_us: int) -> None:
-    """Rewrite a damaged segment with its sound records alone, whole or not at all; the damaged one stays as `.broken`.
+    """Rewrite a damaged segment with its sound records only, atomically; the damaged file is kept as `.broken`.
 
     Args:
         path: The file.
-        found: What `scan` found in it.
-        epoch: For the header when the file's own is not sound.
-        last_time_us: Latest time before the segment, for the same.
+        found: The result of `scan`.
+        epoch: For the header, if the file's own is damaged.
+        last_time_us: Latest time before the segment, also for that.
 
     Raises:
         OSError: The disk refused.
@@ -325,17 +327,17 @@ def salvage(path: Path, found: Scan, *, epoch: str, last_time_us: int) -> None:
 
 
 def read_records(segment: Segment, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
-    """Records above a seq, in order, from a segment's file; reads little more of it than it gives.
+    """Records above a seq, in order, from a segment's file; reads little more than these.
 
     Args:
-        segment: Whose file.
+        segment: The segment of the file.
         after: The last seq that is already known.
-        limit: Most records.
+        limit: Largest number of records.
         limit_bytes: Stop once their payloads exceed this.
 
     Raises:
         OSError: The file can't be read (it may have been dropped meanwhile).
-        DamagedError: What should be the next record is none.
+        DamagedError: The next record is damaged.
     """
     found: list[Record] = []
     size = 0
@@ -364,7 +366,8 @@ def read_records(segment: Segment, *, after: int, limit: int, limit_bytes: int) 
 
 
 def _incomplete(data: bytes, left: int) -> bool:
-    """True when the record at the front may end in what was not read yet; `left` are the bytes up to the end."""
+    """True when the record at the front may continue after the bytes read so far; `left` are the bytes up to the
+    end."""
     if len(data) < RECORD_OVERHEAD:
         return True
     length = _FRAME.unpack_from(data)[1]

@@ -1,4 +1,5 @@
-"""Messages of a size that every broker passes on: frames in parts, one value above a limit, reports without values. Pure.
+"""Splits messages to a size that every broker passes on: frames into parts, too large values to BAD, reports without
+values. Pure.
 
 The parts of a frame have disjoint tags and the same time, so the rows are the same as those of the whole frame.
 """
@@ -22,11 +23,12 @@ FRAME_BYTES = 64 * 1024
 FRAME_TAGS = 500
 """A frame with more tags is split."""
 MESSAGE_BYTES = 960 * 1024
-"""A payload is never larger: EMQX's default limit is 1 MiB for the whole packet. One value above it becomes BAD."""
+"""Limit of a payload, in bytes: EMQX's default limit is 1 MiB for the whole packet. A single value above it becomes
+BAD."""
 SMALLEST_BYTES = 512
-"""No broker is taken to have a lower limit: a gap must pass."""
+"""No broker is assumed to have a lower limit, in bytes, since a gap must be passed on."""
 _OVERHEAD_BYTES = 160
-"""Everything in a frame but its samples, at most: names of the fields, epoch, number, time."""
+"""Upper bound for the rest of a frame without its samples, in bytes: field names, epoch, number, time."""
 
 Quality_ = tuple[str, str | None, int]
 _encoder = msgspec.json.Encoder()
@@ -38,7 +40,7 @@ class Part:
 
     Attributes:
         samples, quality, source_time: As in `wire.frame.Frame`.
-        too_large: Tags whose value was above the limit: they are BAD here.
+        too_large: Tags whose value was above the limit; they are BAD here.
     """
 
     samples: dict[str, Value] = field(default_factory=dict)
@@ -48,12 +50,12 @@ class Part:
 
 
 class Smaller(NamedTuple):
-    """What is sent instead of a record that does not pass.
+    """The replacement for a record that is not passed on.
 
     Attributes:
-        instead: Under the number of the record; its topic is "" when nothing is left of the record and it is a gap.
+        instead: Has the number of the record; its topic is "" when nothing is left of the record and a gap replaces it.
         more: Further parts of the frame, under new numbers.
-        too_large: Tags whose value nothing passes on.
+        too_large: Tags whose value is lost.
     """
 
     instead: Record
@@ -75,8 +77,8 @@ def split(
         samples: At least one.
         quality: As in `Frame`.
         source_time: As in `Frame`.
-        frame_bytes: Payload of a part with several samples, at most.
-        message_bytes: Payload of a part with one sample, at most; a larger value becomes BAD `too_large`.
+        frame_bytes: Limit for the payload of a part with several samples.
+        message_bytes: Limit for the payload of a part with one sample; a larger value becomes BAD `too_large`.
 
     Returns:
         One part or more, each with at most `FRAME_TAGS` tags.
@@ -87,6 +89,7 @@ def split(
         marks: Quality_ | None = quality.get(tag)
         source_us = source_time.get(tag)
         cost = _size(tag, value, marks, source_us)
+        # A sample that is already None has no value to drop: it would never get smaller.
         too_large = _OVERHEAD_BYTES + cost > message_bytes and value is not None
         if too_large:
             value, marks = None, (Quality.BAD.name, Reason.TOO_LARGE.value, 0)
@@ -107,17 +110,17 @@ def split(
 
 
 def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device: str) -> Smaller | None:
-    """What to send instead of a record that the broker does not pass on.
+    """The smaller replacement for a record that the broker does not pass on.
 
     Args:
         record: The record.
         frame_bytes: As in `split`.
         message_bytes: As in `split`.
-        device: Whose frame it is; "" when it is none.
+        device: The device of the frame; "" for another kind of record.
 
     Returns:
-        A frame's first part and the others; a report without its values; else a gap. None when there is nothing
-        smaller: a gap, or a frame with one value below the limit.
+        The parts of a frame; a report without its values; else a gap. None when it can't be smaller: a gap, or a frame
+        with one value below the limit.
     """
     try:
         frame = decode_frame(record.payload)
@@ -127,6 +130,7 @@ def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device
         return _as_gap(record, frame.epoch, device=device)
     parts = split(frame.samples, frame.quality, frame.source_time, frame_bytes=frame_bytes, message_bytes=message_bytes)
     too_large = [tag for part in parts for tag in part.too_large]
+    # One value below the limit: the broker refuses its topic, not its size.
     if len(parts) == 1 and not too_large:
         return None
     payload = frame_payload(parts[0], epoch=frame.epoch, seq=frame.seq, time_us=frame.time)
@@ -134,7 +138,7 @@ def make_smaller(record: Record, *, frame_bytes: int, message_bytes: int, device
 
 
 def frame_payload(part: Part, *, epoch: str, seq: int, time_us: int) -> bytes:
-    """A part as a frame."""
+    """The payload of a part as a frame."""
     return encode(
         Frame(
             epoch=epoch,

@@ -32,7 +32,7 @@ from nexus_cli.drivers.s7.status import job_error, refusal
 from nexus_cli.drivers.s7.writing import jobs_of, plan_write
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.plan.requests import request_count
-from nexus_cli.runtime.gateway.devices.device import running, split
+from nexus_cli.runtime.gateway.devices.device import device_runtime, split
 
 
 def hexed(frame: bytes) -> str:
@@ -153,7 +153,7 @@ def test_plan_knows_the_requests_of_a_device() -> None:
 def test_a_gateway_asks_tag_by_tag_in_one_request_before_it_halves() -> None:
     tags = {f"i{at}": TagConfig(type="int16", address=f"%DB1:{at * 2}:INT") for at in range(10)}
     config = DeviceConfig(path="a/l/d", protocol="s7", tags=tags)
-    one = running(config, "digest", DRIVER)
+    one = device_runtime(config, "digest", DRIVER)
     ((job,),) = one.jobs.values()
     (apart,) = split(one, job, DRIVER)
     assert len(apart.request.detail.items) == 10

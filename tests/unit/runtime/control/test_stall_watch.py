@@ -10,7 +10,7 @@ import orjson
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.run import notice
 from nexus_cli.apply.timing import Timing
-from nexus_cli.runtime.control import stall_watch as moving
+from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
@@ -25,15 +25,15 @@ class Bench:
         self.clock, self.seen = FakeClock(), Observations()
         self.client: Any = SimpleNamespace(connected=True)
         self.deployer: Any = SimpleNamespace(busy=False, running=0, steps=0)
-        self.presence: Any = SimpleNamespace(waiting=0, settled=0)
-        self.alerting: Any = SimpleNamespace(waiting=0, told=0)
-        self.notices = moving.Notices(TOPICS, self.seen)
+        self.liveness: Any = SimpleNamespace(waiting=0, handled=0)
+        self.alerting: Any = SimpleNamespace(waiting=0, published=0)
+        self.notices = stall_watch.StallNotices(TOPICS, self.seen)
         self.progress = Progress(clock=self.clock)
-        moving.watch(
+        stall_watch.watch(
             self.progress,
             client=self.client,
             deployer=self.deployer,
-            presence=self.presence,
+            liveness=self.liveness,
             alerting=self.alerting,
             notices=self.notices,
             timing=Timing(),
@@ -71,7 +71,7 @@ def test_a_gateway_that_does_not_take_its_configuration() -> None:
     assert bench.progress.ready()[0]
     bench.pass_time(10)
     assert bench.progress.ready()[1].startswith("gateway gw-a does not say that it runs deployment 7")
-    bench.seen.hear("gw-a", orjson.dumps({"deployment": 7, "digest": "d"}))
+    bench.seen.receive("gw-a", orjson.dumps({"deployment": 7, "digest": "d"}))
     bench.pass_time(1)
     assert bench.progress.ready() == (True, "")
 
@@ -86,7 +86,7 @@ def test_a_gateway_that_is_away_is_not_waited_for() -> None:
 
 def test_presence_and_alerts_that_are_not_settled() -> None:
     bench = Bench()
-    bench.presence.waiting = bench.alerting.waiting = 3
+    bench.liveness.waiting = bench.alerting.waiting = 3
     bench.pass_time(30)
     told = bench.progress.ready()[1]
     assert "it can't be recorded which gateways are away" in told

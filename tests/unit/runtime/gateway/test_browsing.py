@@ -85,7 +85,7 @@ async def walked(steps_s: Sequence[float]) -> tuple[PolledLink, list[dict[str, A
     async with asyncio.TaskGroup() as group:
         group.create_task(one.run(stop))
         request = orjson.dumps({"id": "x", "device": "a/l/plc"})
-        one.hear(Message(topic=TOPICS.browse("gw", "desk"), payload=request, retain=False, qos=1))
+        one.receive(Message(topic=TOPICS.browse("gw", "desk"), payload=request, retain=False, qos=1))
         await done.wait()
         stop.set()
     return link, pages
@@ -136,7 +136,7 @@ async def asked(request: Any, browse: Callable[[BrowseOptions], AsyncIterator[Br
         group.create_task(one.run(stop))
         for each in (request, {"id": "good", "device": "a/l/plc"}):
             payload = orjson.dumps(each)
-            one.hear(Message(topic=TOPICS.browse("gw", "desk"), payload=payload, retain=False, qos=1))
+            one.receive(Message(topic=TOPICS.browse("gw", "desk"), payload=payload, retain=False, qos=1))
         await done.wait()
         stop.set()
     with contextlib.suppress(Exception):

@@ -16,8 +16,8 @@ from nexus_cli.runtime.gateway.instance import (
     SETTLE_S,
     SILENCE_S,
     START_S,
-    Duty,
     Identity,
+    InstanceElection,
     Other,
     State,
 )
@@ -40,28 +40,28 @@ class Process:
 
     def __post_init__(self) -> None:
         me = Identity(instance=self.name, host=f"host-{self.name}", pid=7)
-        self.duty = Duty(me, name="gw", own=self.own, term=0, clock=self.hub.clock)
+        self.election = InstanceElection(me, name="gw", own=self.own, term=0, clock=self.hub.clock)
         self.period_s = 0.0
 
     @property
     def active(self) -> bool:
-        return self.duty.active and not self.dead
+        return self.election.active and not self.dead
 
     def said(self, state: str) -> bytes:
         return msgspec.json.encode(
-            Other(state=state, instance=self.name, host=f"host-{self.name}", pid=7, term=self.duty.term)
+            Other(state=state, instance=self.name, host=f"host-{self.name}", pid=7, term=self.election.term)
         )
 
     def say(self) -> None:
         if self.online:
-            self.hub.publish(self.said("running" if self.duty.active else "waiting"), retain=self.duty.active)
+            self.hub.publish(self.said("running" if self.election.active else "waiting"), retain=self.election.active)
             self.period_s = self.hub.clock.monotonic_s() + 10.0
 
     def connect(self) -> None:
         self.online = True
         if self.hub.retained:
             self.inbox.append((self.hub.retained, True))
-        self.duty.connected()
+        self.election.connected()
         self.say()
 
     def cut(self) -> None:
@@ -69,7 +69,7 @@ class Process:
         if self.online:
             self.online = False
             self.inbox.clear()
-            self.duty.lost()
+            self.election.lost()
             self.hub.publish(msgspec.json.encode(Other(state="lost", instance=self.name)), retain=True)
 
     def kill(self) -> None:
@@ -79,12 +79,12 @@ class Process:
     def step(self) -> None:
         if self.frozen or self.dead:
             return
-        was = self.duty.active
+        was = self.election.active
         while self.inbox:
             payload, retained = self.inbox.popleft()
-            if self.duty.message(payload, retained=retained):
+            if self.election.message(payload, retained=retained):
                 self.say()
-        if self.duty.tick() or self.duty.active != was or self.hub.clock.monotonic_s() >= self.period_s:
+        if self.election.tick() or self.election.active != was or self.hub.clock.monotonic_s() >= self.period_s:
             self.say()
 
 
@@ -140,7 +140,7 @@ def test_without_a_broker_it_works_after_a_moment() -> None:
 def test_a_broker_that_gives_nothing_back_does_not_stop_it() -> None:
     hub = Hub()
     one = hub.start("01A", online=False)
-    one.duty.connected()
+    one.election.connected()
     hub.run(ECHO_S + 0.2)
     assert hub.active == ["01A"]
 
@@ -153,7 +153,7 @@ def test_its_own_predecessor_is_nobody() -> None:
     hub.start("01B", own=("01A",))
     hub.run(SETTLE_S + 2 * TICK_S)
     assert hub.active == ["01B"]
-    assert not hub.processes[1].duty.foreign
+    assert not hub.processes[1].election.foreign
 
 
 def test_a_second_one_waits_and_says_why() -> None:
@@ -163,8 +163,8 @@ def test_a_second_one_waits_and_says_why() -> None:
     second = hub.start("01B")
     hub.run(60.0)
     assert hub.active == ["01A"]
-    assert second.duty.state is State.WAITING
-    assert "another instance 01A of gateway gw runs at host-01A (pid 7)" in second.duty.why
+    assert second.election.state is State.WAITING
+    assert "another instance 01A of gateway gw runs at host-01A (pid 7)" in second.election.why
     assert msgspec.json.decode(hub.retained, type=Other).instance == "01A"
 
 
@@ -186,7 +186,7 @@ def test_it_takes_over_when_the_other_one_is_lost() -> None:
     first.kill()
     hub.run(CLAIM_S + 1.0)
     assert hub.active == ["01B"]
-    assert second.duty.foreign, "it does not know what the other one read"
+    assert second.election.foreign, "it does not know what the other one read"
 
 
 def test_of_two_that_wait_one_takes_over_and_never_both() -> None:
@@ -254,7 +254,7 @@ def test_one_that_was_replaced_while_it_was_cut_off_waits() -> None:
     second.kill()
     hub.run(CLAIM_S + 1.0)
     assert hub.active == ["01A"]
-    assert first.duty.foreign
+    assert first.election.foreign
 
 
 def test_of_two_that_started_without_a_broker_the_older_one_stays() -> None:
@@ -287,7 +287,7 @@ def test_an_older_version_without_an_instance_is_waited_for() -> None:
     hub.publish(b'{"state": "running"}', retain=True)
     hub.run(1.0)
     assert hub.active == []
-    assert "of an older version" in one.duty.why
+    assert "of an older version" in one.election.why
 
 
 def test_equal_client_ids_the_one_that_waits_leaves_the_broker_alone() -> None:
@@ -297,7 +297,7 @@ def test_equal_client_ids_the_one_that_waits_leaves_the_broker_alone() -> None:
     hub.run(1.0)
     second = hub.start("01B", online=False)
     tries = 0
-    while not second.duty.pause_s and tries < 10:
+    while not second.election.pause_s and tries < 10:
         tries += 1
         first.cut()
         second.connect()
@@ -306,8 +306,8 @@ def test_equal_client_ids_the_one_that_waits_leaves_the_broker_alone() -> None:
         first.connect()
         hub.run(0.3)
     assert tries <= 3
-    assert second.duty.pause_s == PAUSE_S
-    assert "01A" in second.duty.why
+    assert second.election.pause_s == PAUSE_S
+    assert "01A" in second.election.why
     assert hub.active == ["01A"]
     hub.run(PAUSE_S)
     assert hub.active == ["01A"]
@@ -346,6 +346,6 @@ def test_in_the_end_exactly_one_works(moves: list[tuple[str, int, float]]) -> No
             one.connect()
     hub.run(2 * SILENCE_S + 4 * CLAIM_S)
     alive = [one for one in hub.processes if not one.dead]
-    assert len(hub.active) == min(1, len(alive)), [(one.name, one.duty.state) for one in alive]
+    assert len(hub.active) == min(1, len(alive)), [(one.name, one.election.state) for one in alive]
     if alive:
         assert msgspec.json.decode(hub.retained, type=Other).instance == hub.active[0]

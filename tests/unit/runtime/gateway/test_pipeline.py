@@ -8,7 +8,7 @@ import pytest
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, TagState
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US
@@ -26,7 +26,7 @@ class Tank:
     def __init__(self, **tags: TagConfig) -> None:
         self.pipeline = pipeline_into(Recorded(), FakeClock())
         config = DeviceConfig(path=PATH, protocol="fake", link="x", gateway="gw-1", tags=tags)
-        self.device: Running = running(config, "1", FakeDriver())
+        self.device: DeviceRuntime = device_runtime(config, "1", FakeDriver())
         self.pipeline.configure([self.device])
 
     def read(self, fault: Fault | None = None, **values: Value) -> None:
@@ -103,12 +103,12 @@ class Line:
     def __init__(self, *configs: DeviceConfig) -> None:
         self.clock, self.recorded = FakeClock(), Recorded()
         self.pipeline = pipeline_into(self.recorded, self.clock)
-        self.devices: dict[str, Running] = {}
+        self.devices: dict[str, DeviceRuntime] = {}
         self.configure(*(configs or (device(ONE, tags=2), device(TWO, tags=2))))
 
     def configure(self, *configs: DeviceConfig) -> None:
         driver = FakeDriver()
-        self.devices = {one.path: running(one, "1", driver) for one in configs}
+        self.devices = {one.path: device_runtime(one, "1", driver) for one in configs}
         self.pipeline.configure(self.devices.values())
 
     def put(self, path: str, cycle: Cycle, **values: Value) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import Fault, Scope
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.pipeline import MOMENT_US
 from nexus_cli.wire.sample import Quality, Reason
 from tests.properties.test_time_of_tags import (
@@ -79,7 +79,7 @@ async def test_a_new_configuration_in_the_middle_of_a_poll_keeps_the_order() -> 
     plant = Plant()
     for one in (("set", f"{TWO}/speed", 4.0), ("poll",), ("answer", 0, None), ("answer", 0, None)):
         await plant.do(one)
-    plant.devices[ONE] = running(plant.devices[ONE].config, "2", plant.driver)
+    plant.devices[ONE] = device_runtime(plant.devices[ONE].config, "2", plant.driver)
     del plant.devices[TWO]
     plant.pipeline.configure(plant.devices.values())
     await plant.reporting.renew(plant.devices)
@@ -98,7 +98,7 @@ def test_a_device_that_moves_to_another_link_has_one_time() -> None:
     """Its last poll on the old link and its first on the new one run side by side."""
     plant = Plant()
     old = plant.devices[ONE]
-    new = running(old.config, "2", plant.driver)
+    new = device_runtime(old.config, "2", plant.driver)
     plant.pipeline.configure([new, plant.devices[TWO]])
     for device, value in ((old, 1.0), (new, 2.0), (old, 3.0), (new, 4.0)):
         device.normaliser.take(device.normaliser.of(["speed"]), [value], plant.pipeline.ongoing(device))
@@ -112,7 +112,7 @@ def test_calculated_tags_say_how_good_their_inputs_are() -> None:
     one, two = plant.devices[ONE], plant.devices[TWO]
     both = one.normaliser.states["both"]
 
-    def feed(where: Running, value: float, fault: Fault | None = None) -> None:
+    def feed(where: DeviceRuntime, value: float, fault: Fault | None = None) -> None:
         cycle = plant.pipeline.cycle(where.path)
         where.normaliser.take(where.normaliser.of(["speed"]), [value], cycle, faults={0: fault} if fault else None)
         plant.pipeline.emit(where, cycle)

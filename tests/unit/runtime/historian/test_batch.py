@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.runtime.historian.batch import Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Letters, readable
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.dead_letters import DeadLetters, readable
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.rows import BadValueError, Column, column_of, full_row
 from nexus_cli.wire.client import Message
@@ -145,25 +145,25 @@ def test_what_is_no_integer(value: Any) -> None:
 
 def test_the_intake_refuses_the_newest_and_counts_by_origin() -> None:
     counters = Counters()
-    intake = Intake(topics=Topics("acme", "chicago"), counters=counters, most_bytes=100, most_messages=2)
+    inbound_queue = InboundQueue(topics=Topics("acme", "chicago"), counters=counters, most_bytes=100, most_messages=2)
     own, other = "_nexus/acme/chicago/data/gw/a/l/d", "acme/chicago/a/l/d/t"
     for payload in (b"1", b"2", b"3"):
-        intake.put(Message(own, payload, 1, False))
-    intake.put(Message(other, b"4", 1, False))
+        inbound_queue.put(Message(own, payload, 1, False))
+    inbound_queue.put(Message(other, b"4", 1, False))
     assert (counters.dropped_frames, counters.dropped_external) == (1, 1)
-    first, second = intake.pop(), intake.pop()
+    first, second = inbound_queue.pop(), inbound_queue.pop()
     assert first is not None
     assert second is not None
-    assert (first.payload, second.payload, intake.pop(), intake.size_bytes) == (b"1", b"2", None, 0)
-    intake.put(Message(own, b"x" * 101, 1, False))
+    assert (first.payload, second.payload, inbound_queue.pop(), inbound_queue.size_bytes) == (b"1", b"2", None, 0)
+    inbound_queue.put(Message(own, b"x" * 101, 1, False))
     assert counters.dropped_frames == 2
-    intake.put(Message("_nexus/acme/chicago/config/gw", b"{}", 1, True))
-    assert intake.config_changed.is_set()
-    assert len(intake) == 0
+    inbound_queue.put(Message("_nexus/acme/chicago/config/gw", b"{}", 1, True))
+    assert inbound_queue.config_changed.is_set()
+    assert len(inbound_queue) == 0
 
 
 def test_letters_fold_and_stay_readable() -> None:
-    letters = Letters()
+    letters = DeadLetters()
     for _ in range(5):
         letters.add("topic", "reason", detail="d\x00", payload=b"\xff\x00abc")
     ((_, letter),) = letters.items()

@@ -12,9 +12,9 @@ from nexus_cli.runtime.historian.assignments import FOREVER_US, Assignments
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import MOST_DEFERRED, RELOAD_S, Batcher
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.external_topics import Others
-from nexus_cli.runtime.historian.following import Following
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.external_topics import ExternalTopics
+from nexus_cli.runtime.historian.following import StateWatch
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.reading import Reader
@@ -56,21 +56,25 @@ class Bench:
         self.assignments = Assignments(site="acme/chicago")
         self.bounds = TimeBounds(clock=clock)
         self.link = Link(self.series, self.assignments)
-        self.intake = Intake(topics=TOPICS, counters=self.counters)
-        self.others = Others(topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters)
+        self.inbound_queue = InboundQueue(topics=TOPICS, counters=self.counters)
+        self.external_topics = ExternalTopics(
+            topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters
+        )
         link: Any = self.link
-        self.following = Following(
+        self.following = StateWatch(
             link=link,
             site="acme/chicago",
             name="historian",
             clock=clock,
             bounds=self.bounds,
-            on_recorded=self.intake.changed,
+            on_recorded=self.inbound_queue.changed,
             on_turn=lambda: None,
         )
-        self.new_series = NewSeries(link=link, others=self.others, intake=self.intake, counters=self.counters)
+        self.new_series = NewSeries(
+            link=link, external_topics=self.external_topics, inbound_queue=self.inbound_queue, counters=self.counters
+        )
         self.batcher = Batcher(
-            intake=self.intake,
+            inbound_queue=self.inbound_queue,
             reader=Reader(
                 topics=TOPICS,
                 series=self.series,
@@ -80,7 +84,7 @@ class Bench:
             ),
             series=self.series,
             assignments=self.assignments,
-            others=self.others,
+            external_topics=self.external_topics,
             new_series=self.new_series,
             following=self.following,
             link=link,
@@ -91,12 +95,12 @@ class Bench:
 
     def put(self, seq: int, *, gateway: str = "gw", time_us: int = TIME, **samples: float) -> None:
         payload = encode(Frame(epoch="E", seq=seq, time=time_us + seq, samples=dict(samples)))
-        self.intake.put(Message(TOPICS.data(gateway, "a/l/d"), payload, 1, False))
+        self.inbound_queue.put(Message(TOPICS.data(gateway, "a/l/d"), payload, 1, False))
 
     async def gather(self) -> Batch:
         """One batch of everything that has arrived."""
         batch = Batch()
-        while (message := self.intake.pop()) is not None:
+        while (message := self.inbound_queue.pop()) is not None:
             await self.batcher._take(batch, message)
         return batch
 
@@ -129,7 +133,7 @@ async def test_mutated_messages_raise_nothing() -> None:
     count = mutations(10_000)
     for _ in range(count):
         topic, payload = pick.choice(seeds)
-        bench.intake.put(Message(topic, mutated_bytes(payload, pick), 1, pick.random() < 0.1))
+        bench.inbound_queue.put(Message(topic, mutated_bytes(payload, pick), 1, pick.random() < 0.1))
     batches = await bench.drain()
     whole = sum(len(batch.frames) + len(batch.gaps) + len(batch.samples) + batch.letters.count for batch in batches)
     assert whole > count // 2
@@ -143,7 +147,7 @@ async def test_an_unknown_tag_waits_for_one_load_and_holds_up_nobody() -> None:
     bench.put(1, known=1.0, new=1.0)
     bench.put(2, known=2.0)
     batch = Batch()
-    while (message := bench.intake.pop()) is not None:
+    while (message := bench.inbound_queue.pop()) is not None:
         await bench.batcher._take(batch, message)
     assert [pending.frame.seq for pending in batch.frames] == [2]
     assert not bench.batcher._deferred_due()
@@ -168,7 +172,7 @@ async def test_names_that_never_exist_cost_ever_fewer_loads() -> None:
         for _ in range(10):
             seq += 1
             bench.put(seq, **{f"mad-{seq}": 1.0})
-            message = bench.intake.pop()
+            message = bench.inbound_queue.pop()
             assert message is not None
             await bench.batcher._take(batch, message)
         if bench.batcher._deferred_due():

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.copy import FullRow
 from nexus_cli.runtime.historian.batch import DAY_US, Batch, PendingFrame, PendingSample
-from nexus_cli.runtime.historian.deferred_batches import MOST_WAITING_POINTS, Aside, Piece, by_day, halves, is_late
+from nexus_cli.runtime.historian.deferred_batches import (
+    MOST_WAITING_POINTS,
+    DeferredBatch,
+    DeferredBatches,
+    by_day,
+    halves,
+    is_late,
+)
 from nexus_cli.runtime.historian.mapping import FramePlan
 from nexus_cli.wire.frame import Frame
 
@@ -69,9 +76,9 @@ def test_halving_ends_at_one(batch: Batch) -> None:
 
 
 def test_a_part_comes_again_later_each_time_and_never_after_more_than_the_cap() -> None:
-    waiting, now_s = Aside(), 100.0
+    waiting, now_s = DeferredBatches(), 100.0
     assert waiting.next_s is None
-    piece = Piece(batch=Batch(frames=[frame(1)]), why="lock timeout", rows_before=0)
+    piece = DeferredBatch(batch=Batch(frames=[frame(1)]), why="lock timeout", rows_before=0)
     waiting.put(piece, now_s=now_s)
     assert waiting.due(now_s=now_s) == []
     for _ in range(20):
@@ -86,16 +93,18 @@ def test_a_part_comes_again_later_each_time_and_never_after_more_than_the_cap() 
 
 
 def test_what_waits_is_bounded_and_counted_by_samples() -> None:
-    waiting = Aside()
-    waiting.put(Piece(batch=Batch(frames=[frame(1, tags=MOST_WAITING_POINTS - 1)]), why="", rows_before=0), now_s=0.0)
+    waiting = DeferredBatches()
+    waiting.put(
+        DeferredBatch(batch=Batch(frames=[frame(1, tags=MOST_WAITING_POINTS - 1)]), why="", rows_before=0), now_s=0.0
+    )
     assert waiting.points == MOST_WAITING_POINTS - 1
     assert waiting.has_room(Batch(samples=[sample(1)]))
     assert not waiting.has_room(Batch(samples=[sample(1), sample(2)]))
 
 
 def test_a_frame_that_waits_and_is_sent_again_leaves_the_new_batch() -> None:
-    waiting = Aside()
-    waiting.put(Piece(batch=Batch(frames=[frame(2)]), why="", rows_before=0), now_s=0.0)
+    waiting = DeferredBatches()
+    waiting.put(DeferredBatch(batch=Batch(frames=[frame(2)]), why="", rows_before=0), now_s=0.0)
     batch = Batch(frames=[frame(1), frame(2), frame(3)])
     waiting.without_waiting(batch)
     assert [pending.frame.seq for pending in batch.frames] == [1, 3]

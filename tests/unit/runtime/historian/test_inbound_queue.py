@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.inbound_queue import Intake
+from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.wire.topic import Topics
 
 
 async def test_a_change_that_waits_does_not_make_the_waiting_spin() -> None:
-    intake = Intake(topics=Topics("acme", "chicago"), counters=Counters())
-    intake.config_changed.set()
+    inbound_queue = InboundQueue(topics=Topics("acme", "chicago"), counters=Counters())
+    inbound_queue.config_changed.set()
     turns = 0
 
     async def others() -> None:
@@ -23,6 +23,6 @@ async def test_a_change_that_waits_does_not_make_the_waiting_spin() -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(others())
         for _ in range(5):
-            assert not await intake.wait(60.0)
+            assert not await inbound_queue.wait(60.0)
             assert turns, "somebody else had a turn"
-    assert intake.config_changed.is_set(), "who reads the site again clears it"
+    assert inbound_queue.config_changed.is_set(), "who reads the site again clears it"

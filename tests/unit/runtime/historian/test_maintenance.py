@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.runtime.historian.maintenance import HourlyUpkeep
+from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from tests.clock import FakeClock
 
 NOW = datetime(2026, 12, 24, tzinfo=UTC)
@@ -32,5 +32,5 @@ def test_ages_are_measured_from_the_earlier_possible_clock(
     database: datetime, ours: datetime, found: datetime | None
 ) -> None:
     link: Any = None
-    upkeep = HourlyUpkeep(link=link, site="acme/chicago", clock=FakeClock(now_us=round(ours.timestamp() * 1e6)))
+    upkeep = HourlyMaintenance(link=link, site="acme/chicago", clock=FakeClock(now_us=round(ours.timestamp() * 1e6)))
     assert upkeep._age_from(database) == found

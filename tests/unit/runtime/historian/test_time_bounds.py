@@ -17,73 +17,73 @@ class Plant:
         self.bounds = TimeBounds(clock=self.clock)
         self.bounds.compare(self.clock.now_us())
 
-    def hear(self, *, off_us: dict[str, int], for_s: float) -> dict[str, Verdict]:
+    def receive(self, *, off_us: dict[str, int], for_s: float) -> dict[str, Verdict]:
         """Each gateway sends a frame a second, its clock off by so much; the verdicts of the last second."""
         found: dict[str, Verdict] = {}
         for _ in range(round(for_s)):
             self.clock.advance(1.0)
             for gateway, offset_us in off_us.items():
-                found[gateway] = self.bounds.judge(gateway, self.clock.now_us() + offset_us)
+                found[gateway] = self.bounds.classify(gateway, self.clock.now_us() + offset_us)
         return found
 
 
 def test_five_minutes_ahead_are_good_and_a_microsecond_more_is_not() -> None:
     plant = Plant()
     now_us = plant.clock.now_us()
-    assert plant.bounds.judge("gw", now_us + MOST_AHEAD_US) is Verdict.GOOD
-    assert plant.bounds.judge("gw", now_us + MOST_AHEAD_US + 1) is Verdict.HELD
-    assert plant.bounds.judge("gw", now_us - 400 * 24 * HOUR_US) is Verdict.GOOD
+    assert plant.bounds.classify("gw", now_us + MOST_AHEAD_US) is Verdict.GOOD
+    assert plant.bounds.classify("gw", now_us + MOST_AHEAD_US + 1) is Verdict.HELD
+    assert plant.bounds.classify("gw", now_us - 400 * 24 * HOUR_US) is Verdict.GOOD
 
 
 def test_a_time_of_no_year_is_refused_at_once() -> None:
     plant = Plant()
     for time_us in (-5, 0, 946_684_799_999_999, 4_102_444_800_000_001, 1 << 62):
-        assert plant.bounds.judge("gw", time_us) is Verdict.OUTSIDE
+        assert plant.bounds.classify("gw", time_us) is Verdict.OUTSIDE
 
 
 def test_one_gateway_ahead_is_held_a_while_then_refused() -> None:
     plant = Plant()
-    early = plant.hear(off_us={"a": HOUR_US, "b": 0}, for_s=PROBATION_S - 1)
-    late = plant.hear(off_us={"a": HOUR_US, "b": 0}, for_s=3)
+    early = plant.receive(off_us={"a": HOUR_US, "b": 0}, for_s=PROBATION_S - 1)
+    late = plant.receive(off_us={"a": HOUR_US, "b": 0}, for_s=3)
     assert (early["a"], late["a"], late["b"]) == (Verdict.HELD, Verdict.AHEAD, Verdict.GOOD)
 
 
 def test_the_only_gateway_ahead_is_refused_when_the_database_agrees_with_us() -> None:
-    assert Plant().hear(off_us={"a": HOUR_US}, for_s=PROBATION_S + 2)["a"] is Verdict.AHEAD
+    assert Plant().receive(off_us={"a": HOUR_US}, for_s=PROBATION_S + 2)["a"] is Verdict.AHEAD
 
 
 def test_a_plant_that_is_ahead_is_held_as_long_as_it_is() -> None:
     plant = Plant()
-    assert set(plant.hear(off_us={"a": HOUR_US, "b": HOUR_US, "c": 0}, for_s=600).values()) == {
+    assert set(plant.receive(off_us={"a": HOUR_US, "b": HOUR_US, "c": 0}, for_s=600).values()) == {
         Verdict.HELD,
         Verdict.GOOD,
     }
     assert "gateways are ahead" in plant.bounds.holding
-    plant.hear(off_us={"a": 0, "b": 0, "c": 0}, for_s=AHEAD_S + 5)
+    plant.receive(off_us={"a": 0, "b": 0, "c": 0}, for_s=AHEAD_S + 5)
     assert plant.bounds.holding == ""
 
 
 def test_a_minority_that_is_ahead_is_refused() -> None:
     plant = Plant()
-    found = plant.hear(off_us={"a": HOUR_US, "b": HOUR_US, "c": 0, "d": 0, "e": 0}, for_s=20)
+    found = plant.receive(off_us={"a": HOUR_US, "b": HOUR_US, "c": 0, "d": 0, "e": 0}, for_s=20)
     assert (found["a"], found["b"], found["c"]) == (Verdict.AHEAD, Verdict.AHEAD, Verdict.GOOD)
 
 
 def test_our_clock_steps_back_an_hour_under_a_running_plant() -> None:
     plant = Plant()
-    plant.hear(off_us={"a": 0, "b": 0, "c": 0}, for_s=30)
+    plant.receive(off_us={"a": 0, "b": 0, "c": 0}, for_s=30)
     plant.clock.step(-HOUR_US)
     found: set[Verdict] = set()
     for _ in range(60):
-        found |= set(plant.hear(off_us={"a": HOUR_US, "b": HOUR_US, "c": HOUR_US}, for_s=1).values())
+        found |= set(plant.receive(off_us={"a": HOUR_US, "b": HOUR_US, "c": HOUR_US}, for_s=1).values())
     assert found == {Verdict.HELD}
 
 
 def test_the_later_of_our_clock_and_the_databases_counts() -> None:
     plant = Plant()
     plant.bounds.compare(plant.clock.now_us() + HOUR_US)  # we are an hour behind
-    assert plant.hear(off_us={"a": HOUR_US}, for_s=10)["a"] is Verdict.GOOD
-    assert plant.hear(off_us={"a": 2 * HOUR_US}, for_s=600)["a"] is Verdict.HELD
+    assert plant.receive(off_us={"a": HOUR_US}, for_s=10)["a"] is Verdict.GOOD
+    assert plant.receive(off_us={"a": 2 * HOUR_US}, for_s=600)["a"] is Verdict.HELD
     assert "database's clock differs" in plant.bounds.doubt
     plant.bounds.compare(plant.clock.now_us())  # ours was set right meanwhile
 
@@ -91,15 +91,15 @@ def test_the_later_of_our_clock_and_the_databases_counts() -> None:
 def test_a_clock_behind_the_last_commit_on_record_refuses_nobody() -> None:
     plant = Plant()
     plant.bounds.compare(plant.clock.now_us(), newest_commit_us=plant.clock.now_us() + 24 * HOUR_US)
-    assert plant.hear(off_us={"a": 24 * HOUR_US}, for_s=600)["a"] is Verdict.HELD
+    assert plant.receive(off_us={"a": 24 * HOUR_US}, for_s=600)["a"] is Verdict.HELD
     assert "behind the last commit" in plant.bounds.doubt
 
 
 def test_a_gateway_that_was_set_right_may_be_wrong_again_later() -> None:
     plant = Plant()
-    assert plant.hear(off_us={"a": HOUR_US}, for_s=10)["a"] is Verdict.AHEAD
-    assert plant.hear(off_us={"a": 0}, for_s=AHEAD_S + 5)["a"] is Verdict.GOOD
-    assert plant.hear(off_us={"a": HOUR_US}, for_s=2)["a"] is Verdict.HELD
+    assert plant.receive(off_us={"a": HOUR_US}, for_s=10)["a"] is Verdict.AHEAD
+    assert plant.receive(off_us={"a": 0}, for_s=AHEAD_S + 5)["a"] is Verdict.GOOD
+    assert plant.receive(off_us={"a": HOUR_US}, for_s=2)["a"] is Verdict.HELD
 
 
 def test_bounded_times_lie_between_2000_and_now() -> None:

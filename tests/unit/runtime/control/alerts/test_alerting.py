@@ -88,7 +88,7 @@ class Plant:
 
     def value(self, value: Any, **more: Any) -> None:
         message = {"value": value, "timestamp": 1, "quality": "GOOD", **more}
-        self.alerting.hear(TOPICS.tag(TAG), orjson.dumps(message))
+        self.alerting.receive(TOPICS.tag(TAG), orjson.dumps(message))
 
     def states(self) -> dict[str, str]:
         return {each.name: each.state for each in self.alerting.listing()}
@@ -149,7 +149,7 @@ async def test_time_alone_never_raises_an_alert_for_a_tag_that_said_nothing(plan
         group.create_task(plant.alerting.run(stop))
         await until(lambda: plant.alerting.waiting == 0)
         assert plant.states() == {"hot": "cleared"} and plant.alerting.listing()[0].value is None
-        plant.alerting.hear(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
+        plant.alerting.receive(TOPICS.tag("a/l/two/other"), b'{"value": 160.0, "quality": "GOOD"}')
         assert plant.states() == {"hot": "active"}
         stop.set()
 
@@ -167,7 +167,7 @@ LONG = "0" * 10**6 + "9"
 async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, wanted: dict[str, Any]) -> None:
     """A value that can be read may be nested too deep to be written, or too large for the broker."""
     plant.load(odd={**wanted, "on_bad": "raise"})
-    plant.alerting.hear(TOPICS.tag(TAG), payload)
+    plant.alerting.receive(TOPICS.tag(TAG), payload)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(plant.alerting.run(stop))
@@ -182,11 +182,11 @@ async def test_what_others_publish_stops_no_alert(plant: Plant, payload: bytes, 
 
 def test_a_stored_sample_never_overrules_a_live_value(plant: Plant) -> None:
     plant.load(hot={"above": 100.0}, label={"equals": "fault"})
-    assert plant.alerting.unheard() == [TAG]
-    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
-    assert plant.states() == {"hot": "cleared", "label": "active"} and plant.alerting.unheard() == []
+    assert plant.alerting.unreceived() == [TAG]
+    plant.alerting.load_stored(TAG, LastValue(2, "fault", 192))
+    assert plant.states() == {"hot": "cleared", "label": "active"} and plant.alerting.unreceived() == []
     plant.value(150.0)
-    plant.alerting.hear_stored(TAG, LastValue(2, "fault", 192))
+    plant.alerting.load_stored(TAG, LastValue(2, "fault", 192))
     assert plant.states() == {"hot": "active", "label": "cleared"}
 
 
@@ -293,7 +293,7 @@ async def test_an_alert_whose_tag_is_renamed_keeps_its_state_and_follows_the_new
         assert plant.published[-1][1]["state"] == "acknowledged" and plant.published[-1][1]["acknowledged_by"] == "anna"
         plant.value(50.0)
         assert plant.states() == {"hot": "acknowledged"}, "the old name has no say"
-        plant.alerting.hear(TOPICS.tag("a/l/one/heat"), b'{"value": 50.0, "quality": "GOOD"}')
+        plant.alerting.receive(TOPICS.tag("a/l/one/heat"), b'{"value": 50.0, "quality": "GOOD"}')
         assert plant.states() == {"hot": "cleared"}
         stop.set()
 
@@ -313,7 +313,7 @@ async def test_an_alert_whose_tag_is_renamed_keeps_its_state_and_follows_the_new
 )
 def test_an_alert_reads_what_the_record_reads(plant: Plant, payload: bytes, state: str) -> None:
     plant.load(hot={"above": 100.0})
-    plant.alerting.hear(TOPICS.tag(TAG), payload)
+    plant.alerting.receive(TOPICS.tag(TAG), payload)
     assert plant.states() == {"hot": state}
 
 
@@ -328,7 +328,7 @@ def test_a_tag_that_can_not_be_read_is_told_once(plant: Plant, caplog: pytest.Lo
     plant.load(hot={"above": 100.0})
     with caplog.at_level("INFO", logger="nexus.alerts"):
         for payload in (b"{", b"{", b"150", b"{"):
-            plant.alerting.hear(TOPICS.tag(TAG), payload)
+            plant.alerting.receive(TOPICS.tag(TAG), payload)
     said = [record.getMessage() for record in caplog.records if "read" in record.getMessage()]
     assert said == ["an alert's tag can't be read", "an alert's tag can be read again", "an alert's tag can't be read"]
     assert plant.states() == {"hot": "active"}

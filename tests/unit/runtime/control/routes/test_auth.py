@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.routes.auth import Tokens
+from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.settings import Settings
 
 TOKENS = Tokens({"nexus.cli": "a" * 40, "nexus.gateway.gw": "b" * 40, "nexus.historian": "c" * 40, "empty": ""})

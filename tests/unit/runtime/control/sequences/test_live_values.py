@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.model.config import TagConfig
 from nexus_cli.project.live import parse_live
-from nexus_cli.runtime.control.sequences.live_values import OTHERS_AGE_S, READ_AGE_S, Condition, LiveValues, Terms
+from nexus_cli.runtime.control.sequences.live_values import OTHERS_AGE_S, READ_AGE_S, Condition, LiveValues, ValuePolicy
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.reading import parse_payload
 from nexus_cli.wire.sample import Quality
@@ -20,7 +20,7 @@ from tests.clock import FakeClock
 TOPICS = Topics("acme", "chicago")
 PATH = "a/l/d/t"
 TOPIC = TOPICS.tag(PATH)
-ANY = Terms(float("inf"))
+ANY = ValuePolicy(float("inf"))
 
 
 class Heard:
@@ -33,16 +33,16 @@ class Heard:
         self.values.gateways = {"a/l/d": gateway} if gateway else {}
         self.tags = {PATH: TagConfig(type=kind, publish_unit=unit)}
 
-    def hear(self, payload: bytes | dict[str, Any], **keys: Any) -> None:
-        self.values.hear(TOPIC, payload if isinstance(payload, bytes) else orjson.dumps(payload), **keys)
+    def receive(self, payload: bytes | dict[str, Any], **keys: Any) -> None:
+        self.values.receive(TOPIC, payload if isinstance(payload, bytes) else orjson.dumps(payload), **keys)
 
-    def holds(self, text: str, terms: Terms = ANY) -> bool | None:
+    def holds(self, text: str, terms: ValuePolicy = ANY) -> bool | None:
         return Condition(text, self.tags).holds(self.values, terms)
 
 
 def holds(value: Any, *, kind: str, text: str) -> bool | None:
     heard = Heard(kind=kind)
-    heard.hear({"value": value, "quality": "GOOD"})
+    heard.receive({"value": value, "quality": "GOOD"})
     return heard.holds(text)
 
 
@@ -83,55 +83,57 @@ def test_condition_person_and_record_read_one_value(payload: bytes, value: float
     live = parse_live(TOPICS, Message(topic=TOPIC, payload=payload, qos=1, retain=False))
     assert (live.value, live.quality) == (value, quality.name)
     heard = Heard()
-    heard.hear(payload)
+    heard.receive(payload)
     assert heard.holds("{a/l/d/t} > 100") is (True if quality is Quality.GOOD else None)
-    assert heard.holds("{a/l/d/t} > 100", Terms(float("inf"), uncertain=True)) is (None if value is None else True)
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy(float("inf"), uncertain=True)) is (
+        None if value is None else True
+    )
 
 
 @pytest.mark.parametrize("payload", [b'{"value": 1, "timestamp": "yesterday"}', b"", b"{", b'{"temperature": 1}'])
 def test_what_the_record_refuses_is_no_value(payload: bytes) -> None:
     heard = Heard()
-    heard.hear(b"150")
-    heard.hear(payload)
+    heard.receive(b"150")
+    heard.receive(payload)
     assert heard.holds("{a/l/d/t} > 100") is None
 
 
 def test_a_value_of_a_gateway_is_as_fresh_as_its_last_sign_of_life() -> None:
     heard = Heard(gateway="gw")
-    heard.hear({"value": 150, "timestamp": 1}, retained=True)
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is None
-    assert "unknown age" in heard.values.objection(PATH, Terms())
+    heard.receive({"value": 150, "timestamp": 1}, retained=True)
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is None
+    assert "unknown age" in heard.values.objection(PATH, ValuePolicy())
     heard.values.alive("gw")
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is True, "it stands still, and its gateway lives"
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is True, "it stands still, and its gateway lives"
     heard.clock.step(10**12)
     heard.clock._monotonic_s += READ_AGE_S + 1
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is None
-    assert f"{READ_AGE_S + 1:.0f} s old" in heard.values.objection(PATH, Terms())
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is None
+    assert f"{READ_AGE_S + 1:.0f} s old" in heard.values.objection(PATH, ValuePolicy())
     heard.values.alive("another")
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is None
-    assert heard.holds("{a/l/d/t} > 100", Terms(60.0)) is True
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is None
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy(60.0)) is True
 
 
 def test_a_value_of_others_is_as_old_as_it_says() -> None:
     heard = Heard()
     now_ms = heard.clock.now_us() // 1000
-    heard.hear({"value": 150, "timestamp": now_ms - 30_000}, retained=True)
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is True
-    assert heard.holds("{a/l/d/t} > 100", Terms(10.0)) is None
-    heard.hear({"value": 150, "timestamp": now_ms - 1000 * (int(OTHERS_AGE_S) + 1)})
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is None
-    heard.hear(b"150", retained=True)
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is None, "of unknown age"
-    heard.hear(b"150")
-    assert heard.holds("{a/l/d/t} > 100", Terms()) is True
+    heard.receive({"value": 150, "timestamp": now_ms - 30_000}, retained=True)
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is True
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy(10.0)) is None
+    heard.receive({"value": 150, "timestamp": now_ms - 1000 * (int(OTHERS_AGE_S) + 1)})
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is None
+    heard.receive(b"150", retained=True)
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is None, "of unknown age"
+    heard.receive(b"150")
+    assert heard.holds("{a/l/d/t} > 100", ValuePolicy()) is True
 
 
 def test_a_value_in_the_unit_of_before_a_deployment_does_not_count() -> None:
     heard = Heard(gateway="gw", unit="degF")
-    heard.hear({"value": 20, "unit": "degC"})
+    heard.receive({"value": 20, "unit": "degC"})
     assert heard.holds("{a/l/d/t} < 38") is None
     assert "degF" in Condition("{a/l/d/t} < 38", heard.tags).objection(heard.values, ANY)
-    heard.hear({"value": 68, "unit": "degF"})
+    heard.receive({"value": 68, "unit": "degF"})
     assert heard.holds("{a/l/d/t} > 38") is True
 
 

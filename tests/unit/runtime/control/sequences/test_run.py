@@ -46,7 +46,7 @@ class Field:
 
     def live(self, value: Any, quality: Any = "GOOD") -> None:
         message = {"value": value, "quality": quality, "timestamp": 1_700_000_000_000}
-        self.values.hear(TOPICS.tag(TEMPERATURE), orjson.dumps(message))
+        self.values.receive(TOPICS.tag(TEMPERATURE), orjson.dumps(message))
 
     async def write(self, path: str, *, command_id: str, value: Any, timeout_s: float, **_: Any) -> Response:
         if self.broker_away:
@@ -77,7 +77,7 @@ class Field:
             config=config,
             tags={TEMPERATURE: TagConfig(type="float64")},
             messages={"hello": MessageConfig(topic="x/{who}")},
-            hands=self,
+            sender=self,
             journal=self,
             values=self.values,
             clock=self.clock,
@@ -219,7 +219,7 @@ async def test_a_broker_that_stays_away_is_waited_for_thirty_seconds_a_step(
     field = Field(clock)
     run = field.run(SequenceConfig(steps=[write("a/l/d/one", 1)], on_abort=BACK))
     away = Away(field, clock, for_s=for_s)
-    run.hands = away
+    run.sender = away
     assert await run.carry_out() == ("failed" if branch else "done")
     assert [name.split(".")[1] for name, _ in field.writes] == sent, "of each step the command that was sent"
     if branch:
@@ -249,7 +249,7 @@ async def test_what_was_not_sent_to_the_device_is_tried_again_under_an_id_of_its
         return Response(id=command_id, state=state, path=path, code="" if state is State.DONE else code)
 
     run = field.run(SequenceConfig(steps=[write("a/l/d/one", 1)]))
-    run.hands = type("Hands", (), {"write": staticmethod(write_)})()
+    run.sender = type("Hands", (), {"write": staticmethod(write_)})()
     assert await run.carry_out() == "done"
     assert [name for name, _ in field.writes] == ["r1.1", "r1.1.1", "r1.1.2"]
 
@@ -293,7 +293,7 @@ async def test_the_answer_of_a_slow_step_is_waited_for_and_the_time_out_names_th
 
     config = SequenceConfig(steps=[write("a/l/d/one", 1), write("a/l/d/two", 1)], timeout_ms=20, on_abort=BACK)
     run = field.run(config)
-    run.hands = type("Hands", (), {"write": staticmethod(slow)})()
+    run.sender = type("Hands", (), {"write": staticmethod(slow)})()
     assert await run.carry_out() == "failed"
     assert (1, "steps", "done") in field.lines
     assert (field.ended[1].code, field.ended[1].step) == ("NX6833", 2)

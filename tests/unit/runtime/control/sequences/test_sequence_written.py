@@ -16,7 +16,7 @@ from nexus_cli.model.procedures import Parameter, Sequence, Step
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.text import load
 from nexus_cli.runtime.control.sequences.admission import with_arguments
-from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, terms_of
+from nexus_cli.runtime.control.sequences.live_values import Condition, LiveValues, policy_of
 from nexus_cli.source.document import Document
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
@@ -155,8 +155,8 @@ def test_a_precondition_is_judged_by_the_terms_that_are_written(
     values.gateways = {"hall/one/oven": str(found["gateway"])}
     values.want([TEMPERATURE])
     message = {"value": 45.0, "quality": quality, "unit": "degC", "timestamp": clock.now_us() // 1000}
-    values.hear(TOPICS.tag(TEMPERATURE), orjson.dumps(message))
+    values.receive(TOPICS.tag(TEMPERATURE), orjson.dumps(message))
     clock.advance(age_s)
     (condition,) = config.requires
     tag = msgspec.convert(found["tags"]["temperature"], TagConfig)
-    assert Condition(condition, {TEMPERATURE: tag}).holds(values, terms_of(config)) is holds
+    assert Condition(condition, {TEMPERATURE: tag}).holds(values, policy_of(config)) is holds

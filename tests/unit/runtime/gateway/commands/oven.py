@@ -7,9 +7,9 @@ from typing import Any
 
 from nexus_cli.drivers.base import DriverError, Point, ReadResult, Request, Scope
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.gateway.commands.admission import Clocks, Objection, judge
-from nexus_cli.runtime.gateway.commands.execution import Ended, Execution, Order
-from nexus_cli.runtime.gateway.devices.device import running
+from nexus_cli.runtime.gateway.commands.admission import Clocks, Rejection, admit
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
+from nexus_cli.runtime.gateway.devices.device import device_runtime
 from nexus_cli.wire.command import Command, State
 from tests.clock import FakeClock
 from tests.field import FakeDriver
@@ -38,7 +38,7 @@ class Oven:
         self.recorded = Recorded()
         self.pipeline = pipeline_into(self.recorded, FakeClock())
         self.driver = FakeDriver()
-        self.device = running(before, "1", self.driver)
+        self.device = device_runtime(before, "1", self.driver)
         self.pipeline.configure([self.device])
         self.execution = Execution(pipeline=self.pipeline, find=self.find, expired=lambda order: False)
 
@@ -50,7 +50,7 @@ class Oven:
         """The configuration changes, if this is the moment."""
         if moment == self.moment:
             self.moment = ""
-            self.device = running(self.after, "2", self.driver)
+            self.device = device_runtime(self.after, "2", self.driver)
             self.pipeline.configure([self.device])
 
     async def read(self, request: Request) -> ReadResult:
@@ -68,14 +68,14 @@ class Oven:
         self.registers[point.address] = value if self.takes is None else self.takes
         self.deploy("writing")
 
-    def carry_out(self, command: Command) -> Ended:
+    def carry_out(self, command: Command) -> CommandResult:
         """From the arrival to the answer."""
 
-        async def run() -> Ended:
-            verdict = judge(self.device, "set", command, Clocks(lambda: NOW_US))
-            if isinstance(verdict, Objection):
-                return Ended(state=State.REFUSED, code=verdict.code, detail=verdict.detail)
-            order = Order(
+        async def run() -> CommandResult:
+            verdict = admit(self.device, "set", command, Clocks(lambda: NOW_US))
+            if isinstance(verdict, Rejection):
+                return CommandResult(state=State.REFUSED, code=verdict.code, detail=verdict.detail)
+            order = PendingCommand(
                 path=f"{PATH}/set",
                 principal="op",
                 command=command,

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Objection, judge, same_device, still
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit, same_device, still_admitted
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.wire.command import LONGEST_AHEAD_US, Command
 from tests.field import FakeDriver
 
@@ -18,13 +18,13 @@ CLOCKS = Clocks(lambda: NOW_US)
 PATH = "a/l/oven"
 
 
-def oven(*, enabled: bool = True, connection: dict[str, Any] | None = None, **keys: Any) -> Running:
+def oven(*, enabled: bool = True, connection: dict[str, Any] | None = None, **keys: Any) -> DeviceRuntime:
     """A device with a writable tag `set` from 0 to 100."""
     tag = TagConfig(**{"type": "int16", "address": "5", "writable": True, "range": (0.0, 100.0), **keys})
     config = DeviceConfig(
         path=PATH, protocol="fake", link="x", gateway="gw", connection=connection or {}, tags={"set": tag}
     )
-    return running(msgspec.structs.replace(config, enabled=enabled), "1", FakeDriver())
+    return device_runtime(msgspec.structs.replace(config, enabled=enabled), "1", FakeDriver())
 
 
 def command(value: Any = 50, *, ahead_us: int = 10_000_000) -> Command:
@@ -46,16 +46,16 @@ def command(value: Any = 50, *, ahead_us: int = 10_000_000) -> Command:
         (oven(writable=False), "set", command("hot", ahead_us=0), "NX6803", "not writable"),
     ],
 )
-def test_each_objection(device: Running, tag: str, asked: Command, code: str, words: str) -> None:
-    found = judge(device, tag, asked, CLOCKS)
-    assert isinstance(found, Objection) and found.code == code
+def test_each_objection(device: DeviceRuntime, tag: str, asked: Command, code: str, words: str) -> None:
+    found = admit(device, tag, asked, CLOCKS)
+    assert isinstance(found, Rejection) and found.code == code
     assert words in found.detail
 
 
 @pytest.mark.parametrize("value", [0, 100])
 def test_what_nothing_speaks_against_is_accepted_with_what_it_was_judged_by(value: int) -> None:
     device = oven()
-    found = judge(device, "set", command(value, ahead_us=LONGEST_AHEAD_US), CLOCKS)
+    found = admit(device, "set", command(value, ahead_us=LONGEST_AHEAD_US), CLOCKS)
     assert found == Accepted(device.config, device.config.tags["set"])
 
 
@@ -72,7 +72,7 @@ def test_what_nothing_speaks_against_is_accepted_with_what_it_was_judged_by(valu
 )
 def test_times(expires_s: float, doubt: str, code: str | None) -> None:
     clocks = Clocks(lambda: NOW_US, lambda: doubt)
-    found = clocks.objection(NOW_US + int(expires_s * 1e6))
+    found = clocks.rejection(NOW_US + int(expires_s * 1e6))
     assert (found.code if found else None) == code
     assert doubt in (found.detail if found else "")
 
@@ -89,16 +89,18 @@ def test_times(expires_s: float, doubt: str, code: str | None) -> None:
         (oven(connection={"host": "other"}), "NX6803", "(connection)"),
     ],
 )
-def test_a_configuration_that_means_something_else_stops_a_command(now: Running | None, code: str, words: str) -> None:
+def test_a_configuration_that_means_something_else_stops_a_command(
+    now: DeviceRuntime | None, code: str, words: str
+) -> None:
     accepted = Accepted(oven().config, oven().config.tags["set"])
-    found = still(accepted, "set", now)
+    found = still_admitted(accepted, "set", now)
     assert found is not None and (found.code, words in found.detail) == (code, True)
 
 
 def test_how_often_and_how_patiently_a_device_is_asked_changes_no_meaning() -> None:
     accepted = Accepted(oven().config, oven().config.tags["set"])
     manners = {"timeout": 1, "connect_timeout": 2, "pause": 3, "session_timeout": 4, "max_read": 5}
-    assert still(accepted, "set", oven(poll_ms=50, deadband=1.0, heartbeat_ms=5, connection=manners)) is None
+    assert still_admitted(accepted, "set", oven(poll_ms=50, deadband=1.0, heartbeat_ms=5, connection=manners)) is None
 
 
 def test_a_device_is_the_same_one_by_its_link_gateway_protocol_and_address() -> None:

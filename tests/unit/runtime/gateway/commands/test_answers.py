@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.commands.answers import MOST_TRIES, Answers, Reports
 from nexus_cli.runtime.gateway.commands.journal import Journal
+from nexus_cli.runtime.gateway.commands.replies import MOST_TRIES, Replies, Reports
 from nexus_cli.runtime.gateway.outbox import disklog
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.segment import Record
@@ -54,7 +54,7 @@ async def test_an_answer_that_ends_the_connection_is_shortened_and_at_last_dropp
     limit: int, names: list[str]
 ) -> None:
     broker = Broker(limit)
-    answers = Answers(broker, TOPICS)  # type: ignore[arg-type]
+    answers = Replies(broker, TOPICS)  # type: ignore[arg-type]
     large = report("large", value="x" * 5_000)
     if limit == 200:
         detail = "y" * 1_000
@@ -83,7 +83,7 @@ async def test_an_answer_that_ends_the_connection_is_shortened_and_at_last_dropp
 
 async def test_a_large_read_back_is_left_out_of_answer_and_report(tmp_path: Path) -> None:
     broker = Broker(LARGEST_REPORT_BYTES)
-    answers = Answers(broker, TOPICS)  # type: ignore[arg-type]
+    answers = Replies(broker, TOPICS)  # type: ignore[arg-type]
     large = report("large", value="x" * 100_000)
     answers.put(large)
     stop = asyncio.Event()
@@ -122,9 +122,11 @@ async def test_a_report_that_the_disk_refuses_is_told_later_although_its_number_
         box.add_gap(device="a/l/d", start_us=1, end_us=2, frames=1, reason="gateway_stalled")
         assert not await box._flush()
     assert await box._flush()
-    assert [key for key, _ in journal.untold()] == [("desk", "one")], "not told by the gap that has its number now"
+    assert [key for key, _ in journal.without_custody()] == [("desk", "one")], (
+        "not told by the gap that has its number now"
+    )
     assert await box._flush()
-    assert not list(journal.untold())
+    assert not list(journal.without_custody())
     records = await box.read(after=0, limit=10, limit_bytes=1 << 20)
     assert [one.topic for one in records] == ["gap", "audit", "audit"]
     assert [one.seq for one in records] == [1, 2, 3]
@@ -160,7 +162,7 @@ async def test_reports_that_the_disk_log_lost_are_handed_over_again_once(tmp_pat
         journal.end(("desk", name), "f", made)
         reports.put(("desk", name), made)
         assert await box._flush()
-    assert not list(journal.untold())
+    assert not list(journal.without_custody())
     await kill(box, journal)
     segments = sorted(folder.glob("*.log"))
     if damage == "cut":
@@ -172,10 +174,10 @@ async def test_reports_that_the_disk_log_lost_are_handed_over_again_once(tmp_pat
             shutil.copytree(older, folder)
     lost = {"none": [], "cut": ["three"], "older": ["two", "three"], "deleted": ["one", "two", "three"]}[damage]
     box, journal, _ = life()
-    assert [name for (_, name), _ in journal.untold()] == lost
+    assert [name for (_, name), _ in journal.without_custody()] == lost
     await kill(box, journal)
     box, journal, _ = life()
-    assert not list(journal.untold()), "they are in custody again"
+    assert not list(journal.without_custody()), "they are in custody again"
     records: list[Record] = []
     while found := await box.read(after=records[-1].seq if records else 0, limit=10, limit_bytes=1 << 20):
         records += found

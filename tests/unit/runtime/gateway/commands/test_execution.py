@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Effect, Scope
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, judge
-from nexus_cli.runtime.gateway.commands.execution import Ended, Order
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, admit
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, PendingCommand
 from nexus_cli.wire.command import State
 from tests.unit.runtime.gateway.commands.oven import NOW_US, PATH, Oven, command, oven
 
@@ -99,17 +99,17 @@ def test_a_feedback_that_differs_is_named() -> None:
 
 def test_an_accepted_command_keeps_what_it_was_judged_by() -> None:
     plant = Oven(oven(), oven())
-    verdict = judge(plant.device, "set", command(1), Clocks(lambda: NOW_US))
+    verdict = admit(plant.device, "set", command(1), Clocks(lambda: NOW_US))
     assert verdict == Accepted(plant.device.config, plant.device.config.tags["set"])
 
 
 # --- one order on its session -----------------------------------------------------------------------------------
 
 
-def ordered(plant: Oven, **keys: Any) -> Order:
-    verdict = judge(plant.device, "set", command(42, **keys), Clocks(lambda: NOW_US))
+def ordered(plant: Oven, **keys: Any) -> PendingCommand:
+    verdict = admit(plant.device, "set", command(42, **keys), Clocks(lambda: NOW_US))
     assert isinstance(verdict, Accepted)
-    return Order(
+    return PendingCommand(
         path=f"{PATH}/set",
         principal="op",
         command=command(42, **keys),
@@ -205,7 +205,7 @@ async def test_a_value_that_shows_late_is_found_by_the_next_look() -> None:
     await plant.execution.write(order, plant.driver)(plant)
     first = order.ended.result()
     assert (first.state, first.code, first.again, first.read_back) == (State.FAILED, "NX6815", True, 0)
-    looked: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    looked: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
     plant.registers["5"] = 42
     await plant.execution.look_again(plant.driver, first, looked)(plant)
     assert (looked.result().state, looked.result().read_back) == (State.DONE, 42)

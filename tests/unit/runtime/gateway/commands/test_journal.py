@@ -28,7 +28,7 @@ async def test_what_began_and_ended_is_known_in_the_next_life(tmp_path: Path) ->
         await first.begin(("desk", name), "f", report(name, State.UNKNOWN))
     first.end(("desk", "one"), "f", report("one"))
     first.end(("desk", "two"), "f", report("two"))
-    first.told(("desk", "one"))
+    first.in_custody(("desk", "one"))
     first.close()
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"word": "begun", "principal": "desk", "id": "to')
@@ -36,8 +36,8 @@ async def test_what_began_and_ended_is_known_in_the_next_life(tmp_path: Path) ->
     second.open(now_us=NOW_US)
     assert second.in_flight == [("desk", "three")]
     found = second.find(("desk", "one"))
-    assert found is not None and found.ended and found.told and found.report.response.state is State.DONE
-    assert [key for key, _ in second.untold()] == [("desk", "two")]
+    assert found is not None and found.ended and found.in_custody and found.report.response.state is State.DONE
+    assert [key for key, _ in second.without_custody()] == [("desk", "two")]
     assert second.find(("desk", "to")) is None
     assert second.find(("other", "one")) is None, "an id belongs to who used it"
     second.close()
@@ -48,7 +48,7 @@ async def test_old_entries_go_and_untold_ones_stay(tmp_path: Path) -> None:
     first.open(now_us=NOW_US)
     for name in ("told", "untold"):
         first.end(("desk", name), "f", report(name))
-    first.told(("desk", "told"))
+    first.in_custody(("desk", "told"))
     first.close()
     later = Journal(tmp_path)
     later.open(now_us=NOW_US + KEEP_US + 1)

@@ -14,14 +14,14 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.proof import proof_s
 from nexus_cli.runtime.gateway.commands.admission import Accepted
-from nexus_cli.runtime.gateway.commands.execution import Ended, Order
-from nexus_cli.runtime.gateway.commands.queue import GRACE_S, MOST_PER_DEVICE, MOST_WAITING, Lanes
+from nexus_cli.runtime.gateway.commands.execution import CommandResult, PendingCommand
+from nexus_cli.runtime.gateway.commands.queue import GRACE_S, MOST_PER_DEVICE, MOST_WAITING, DeviceQueues
 from nexus_cli.wire.command import Command, Report, State
 from tests.simulated_time import LoopClock
 
 pytestmark = pytest.mark.simulated_time
-NOT_YET = Ended(state=State.FAILED, code="NX6815", detail="it holds 1 instead of 2", again=True)
-SHOWN = Ended(state=State.DONE, read_back=2)
+NOT_YET = CommandResult(state=State.FAILED, code="NX6815", detail="it holds 1 instead of 2", again=True)
+SHOWN = CommandResult(state=State.DONE, read_back=2)
 
 
 class Looking:
@@ -35,7 +35,7 @@ class Looking:
     async def sleep(self, delay_s: float) -> None:
         self.passed_s += delay_s
 
-    def look_again(self, _: Any, first: Ended, looked: asyncio.Future[Ended]) -> Any:
+    def look_again(self, _: Any, first: CommandResult, looked: asyncio.Future[CommandResult]) -> Any:
         self.looks.append(round(self.passed_s, 3))
         looked.set_result(SHOWN if self.passed_s >= self.shown_s else first)
         return None
@@ -44,14 +44,14 @@ class Looking:
         return True
 
 
-async def looked_for(tag: TagConfig, *, shown_s: float) -> tuple[Ended, list[float]]:
+async def looked_for(tag: TagConfig, *, shown_s: float) -> tuple[CommandResult, list[float]]:
     looking: Any = Looking(shown_s)
     none: Any = None
-    lanes = Lanes(
+    lanes = DeviceQueues(
         gateway="gw", journal=none, execution=looking, supervisor=none, expired=none, ended=none, clock=looking
     )
     order: Any = SimpleNamespace(accepted=SimpleNamespace(tag=tag))
-    wanted: Order = order
+    wanted: PendingCommand = order
     return await lanes._look_again(wanted, looking, NOT_YET), looking.looks
 
 
@@ -82,7 +82,7 @@ async def test_a_value_is_looked_for_as_long_as_its_tag_says(keys: dict[str, Any
 
 # --- the queues -------------------------------------------------------------------------------------------------
 
-DONE = Ended(state=State.DONE)
+DONE = CommandResult(state=State.DONE)
 LIFE_S = 10.0
 
 
@@ -108,7 +108,7 @@ class Plant:
         self.link: bool | None = True
         self.takes, self.expired, self.disk_full = True, False, False
         self.work: set[asyncio.Task[None]] = set()
-        self.lanes = Lanes(
+        self.lanes = DeviceQueues(
             gateway="gw",
             journal=self,  # type: ignore[arg-type]
             execution=self,  # type: ignore[arg-type]
@@ -125,11 +125,11 @@ class Plant:
         assert report.response.state is State.UNKNOWN, "what a kill leaves behind"
         self.journal.append(key[1])
 
-    def write(self, order: Order, driver: Any) -> Order:
+    def write(self, order: PendingCommand, driver: Any) -> PendingCommand:
         """The work of an order is the order."""
         return order
 
-    def submit(self, work: Order, *, dropped: Any) -> bool:
+    def submit(self, work: PendingCommand, *, dropped: Any) -> bool:
         """A link that carries out each order in a second, those of several devices side by side."""
         if not self.link:
             return False
@@ -140,20 +140,20 @@ class Plant:
             task.add_done_callback(self.work.discard)
         return True
 
-    async def _carry_out(self, order: Order) -> None:
+    async def _carry_out(self, order: PendingCommand) -> None:
         order.begun = True
         self.note("begin", order)
         await asyncio.sleep(1.0)
         self.note("end", order)
-        order.settle(DONE)
+        order.finish(DONE)
 
-    def note(self, word: str, order: Order) -> None:
+    def note(self, word: str, order: PendingCommand) -> None:
         self.log.append((round(self.clock.monotonic_s() - self.begun_s, 3), word, order.command.id))
 
-    def put(self, name: str, device: str = "a/l/d") -> Order:
+    def put(self, name: str, device: str = "a/l/d") -> PendingCommand:
         tag = TagConfig(type="uint16", address="1", writable=True)
         config = DeviceConfig(path=device, protocol="fake", tags={"t": tag})
-        order = Order(
+        order = PendingCommand(
             path=f"{device}/t",
             principal="desk",
             command=Command(id=name, value=1, expires_at=1),
@@ -254,7 +254,7 @@ async def test_an_order_that_has_begun_is_waited_for_however_long_it_takes() -> 
         order.begun = True
         await asyncio.sleep(1000.0)
         assert plant.ended == []
-        order.settle(DONE)
+        order.finish(DONE)
     assert plant.ended == [("1", State.DONE, "")]
 
 

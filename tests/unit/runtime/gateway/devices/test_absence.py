@@ -9,7 +9,7 @@ import pytest
 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
-from nexus_cli.runtime.gateway.devices.device import Running, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.wire.frame import GapReason
 from tests.clock import FakeClock
 from tests.field import FakeDriver, device
@@ -18,15 +18,15 @@ KILLED, STOPPED, STALLED = GapReason.GATEWAY_KILLED, GapReason.GATEWAY_STOPPED, 
 PATH = "a/l/one"
 
 
-def made(config: DeviceConfig) -> Running:
-    return running(config, "d", FakeDriver())
+def made(config: DeviceConfig) -> DeviceRuntime:
+    return device_runtime(config, "d", FakeDriver())
 
 
 @dataclass
 class Life:
     """One process: a clock, the watched devices, and what was declared."""
 
-    devices: list[Running] = field(default_factory=lambda: [made(device(PATH, poll_ms=1000))])
+    devices: list[DeviceRuntime] = field(default_factory=lambda: [made(device(PATH, poll_ms=1000))])
     past: Past | None = None
     clock: FakeClock = field(default_factory=FakeClock)
     gaps: list[tuple[str, int, int, GapReason]] = field(default_factory=list)
@@ -233,7 +233,7 @@ def test_a_slow_interval_misses_nothing_in_a_short_pause() -> None:
     assert life.gaps == []
 
 
-def reporting(path: str = PATH) -> Running:
+def reporting(path: str = PATH) -> DeviceRuntime:
     """A device that only reports by itself, each 500 ms."""
     config = device(path, poll_ms=500)
     tags = {name: msgspec.structs.replace(tag, mode="subscribe") for name, tag in config.tags.items()}

@@ -10,7 +10,7 @@ from nexus_cli.apply.observation import Observations
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.runtime.gateway.counters import _register_devices
 from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, named, silence, tags_by_quality
-from nexus_cli.runtime.gateway.devices.device import Running, answered, fail, running
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, device_runtime, fail
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.observed import verify
 from nexus_cli.runtime.metrics import Metrics
@@ -18,16 +18,16 @@ from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
 
 
-def _made(path: str = "a/l/one", **keys: object) -> Running:
-    return running(device(path, tags=2, **keys), "d", FakeDriver())  # type: ignore[arg-type]
+def _made(path: str = "a/l/one", **keys: object) -> DeviceRuntime:
+    return device_runtime(device(path, tags=2, **keys), "d", FakeDriver())  # type: ignore[arg-type]
 
 
-def _timed_out(one: Running, time_us: int) -> None:
+def _timed_out(one: DeviceRuntime, time_us: int) -> None:
     error = DriverError("unit 7 does not answer within 1 s", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT)
     fail(one, error, 0.0, Cycle(time_us))
 
 
-def _read(one: Running, time_us: int, *values: float) -> None:
+def _read(one: DeviceRuntime, time_us: int, *values: float) -> None:
     states = one.field_states()[: len(values)]
     one.normaliser.take(states, values, Cycle(time_us))
     answered(one)
@@ -84,7 +84,7 @@ def test_a_network_that_is_away_is_told_of_in_a_bounded_message() -> None:
 def test_metrics_count_by_device_and_quality() -> None:
     @dataclasses.dataclass
     class Link:
-        devices: dict[str, Running]
+        devices: dict[str, DeviceRuntime]
 
     @dataclasses.dataclass
     class Links:

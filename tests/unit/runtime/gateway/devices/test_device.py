@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import DriverError, Scope
-from nexus_cli.runtime.gateway.devices.device import DEVICE_FIRST_S, answered, fail, running
+from nexus_cli.runtime.gateway.devices.device import DEVICE_FIRST_S, answered, device_runtime, fail
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
@@ -12,7 +12,7 @@ SILENT = DriverError("no answer in time", scope=Scope.DEVICE, reason=Reason.DEVI
 
 
 def test_an_answer_over_a_new_connection_ends_the_back_off() -> None:
-    one = running(device("a/l/one", poll_ms=1000), "d", FakeDriver())
+    one = device_runtime(device("a/l/one", poll_ms=1000), "d", FakeDriver())
     for loss in range(6):
         fail(one, SILENT, 100.0 * loss, Cycle(1_000_000 * (loss + 1)))
         one.blocked_s = 0.0  # a new connection asks every device of its link at once

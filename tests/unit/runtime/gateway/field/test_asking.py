@@ -13,9 +13,9 @@ from nexus_cli.drivers.base import DriverError, Fault, ReadResult, Request, Scop
 from nexus_cli.drivers.modbus.driver import DRIVER
 from nexus_cli.drivers.modbus.session import EXCEPTIONS
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.runtime.gateway.devices.device import Running, running
-from nexus_cli.runtime.gateway.field import asking
-from nexus_cli.runtime.gateway.field.polling import Poller, Working
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
+from nexus_cli.runtime.gateway.field import device_reads
+from nexus_cli.runtime.gateway.field.polling import Poller, WorkQueue
 from nexus_cli.wire.sample import Quality, Reason
 from tests.clock import FakeClock
 from tests.recorded import Recorded, pipeline_into
@@ -38,7 +38,7 @@ MANNERS["garbage"] = GARBAGE
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rests before a busy device is asked again."""
-    monkeypatch.setattr(asking, "BUSY_S", 0.0)
+    monkeypatch.setattr(device_reads, "BUSY_S", 0.0)
 
 
 manners = pytest.mark.parametrize("error", MANNERS.values(), ids=MANNERS)
@@ -58,7 +58,7 @@ class Field:
         self.refuses, self.asked, self.opened, self.alive = refuses, list[tuple[int, ...]](), 0, True
         self.clock = FakeClock()
         config = DeviceConfig(path=PATH, protocol="modbus", gateway="gw-1", connection={"host": "h"}, tags=tags)
-        self.device: Running = running(config, "1", DRIVER)
+        self.device: DeviceRuntime = device_runtime(config, "1", DRIVER)
         pipeline = pipeline_into(Recorded(), self.clock)
         pipeline.configure([self.device])
         self.poller = Poller(
@@ -66,7 +66,7 @@ class Field:
             DRIVER,
             clock=self.clock,
             pipeline=pipeline,
-            work=Working(),
+            work=WorkQueue(),
             reopen=self.reopen,
             reopens=lambda: True,
         )

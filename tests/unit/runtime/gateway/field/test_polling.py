@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, Session
-from nexus_cli.runtime.gateway.devices.device import Running, running
-from nexus_cli.runtime.gateway.field.polling import CHANCES, Poller, Working
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
+from nexus_cli.runtime.gateway.field.polling import CHANCES, Poller, WorkQueue
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
 from tests.recorded import Recorded, pipeline_into
@@ -32,11 +32,11 @@ class Polled:
     """
 
     def __init__(self, *paths: str, concurrency: int = 1, tags: int = 2) -> None:
-        self.clock, self.recorded, self.working = LoopClock(), Recorded(), Working()
+        self.clock, self.recorded, self.working = LoopClock(), Recorded(), WorkQueue()
         self.driver = FakeDriver(concurrency=concurrency)
         self.driver.timeout_s = 0.0
-        self.devices: dict[str, Running] = {
-            path: running(device(path, tags=tags), "1", self.driver) for path in paths or (ONE, TWO, THREE)
+        self.devices: dict[str, DeviceRuntime] = {
+            path: device_runtime(device(path, tags=tags), "1", self.driver) for path in paths or (ONE, TWO, THREE)
         }
         self.reopens, self.opened = True, 0
         self.pipeline = pipeline_into(self.recorded, self.clock)
@@ -81,7 +81,7 @@ async def test_a_cycle_of_a_device_is_one_frame_and_the_frames_come_in_the_order
 async def test_two_intervals_of_a_device_that_are_due_together_are_one_frame() -> None:
     one = Polled(ONE)
     tags = device(ONE, tags=1).tags | {"slow": device(ONE, tags=1, poll_ms=500).tags["t0"]}
-    one.devices[ONE] = running(device(ONE, tags=0, more=tags), "2", one.driver)
+    one.devices[ONE] = device_runtime(device(ONE, tags=0, more=tags), "2", one.driver)
     one.pipeline.configure(one.devices.values())
     await one.poller.poll(one.devices, [((ONE, 100), 0), ((ONE, 500), 0)])
     assert len(one.driver.reads) == 2
@@ -238,7 +238,7 @@ async def test_work_on_a_connection_that_was_closed_meanwhile_gets_a_new_one_fir
 
 
 def test_what_never_had_its_turn_is_told() -> None:
-    working, told = Working(), []
+    working, told = WorkQueue(), []
 
     async def work(session: Session) -> None:
         raise AssertionError("it must not be done")

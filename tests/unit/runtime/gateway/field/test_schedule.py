@@ -7,7 +7,7 @@ import itertools
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.field.schedule import CHECK_GAP_S, CHECK_S, CheckTurn, Schedule
+from nexus_cli.runtime.gateway.field.schedule import CHECK_GAP_S, CHECK_S, CheckTimer, Schedule
 
 
 def test_a_thousand_devices_do_not_start_together() -> None:
@@ -71,7 +71,7 @@ def test_turns_and_skips_add_up(interval_s: float, waits: list[float], name: str
 
 
 def test_a_link_that_answers_polls_is_not_checked() -> None:
-    turn = CheckTurn(100.0)
+    turn = CheckTimer(100.0)
     for second in range(101, 120):
         assert not turn.begin(second)
         turn.answered(second)
@@ -80,8 +80,8 @@ def test_a_link_that_answers_polls_is_not_checked() -> None:
 
 
 def test_a_check_that_is_asked_for_comes_at_once_whatever_was_polled() -> None:
-    turn = CheckTurn(100.0)
-    turn.want()
+    turn = CheckTimer(100.0)
+    turn.request()
     turn.answered(100.0)
     assert turn.next_s == 100.0
     assert turn.begin(100.0)
@@ -91,10 +91,10 @@ def test_a_check_that_is_asked_for_comes_at_once_whatever_was_polled() -> None:
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
 def test_asking_without_end_gives_fewer_and_fewer_checks(steps: list[float]) -> None:
-    turn, now_s, done = CheckTurn(0.0), 0.0, []
+    turn, now_s, done = CheckTimer(0.0), 0.0, []
     for step in steps:
         now_s += step
-        turn.want()
+        turn.request()
         assert turn.next_s <= now_s + CHECK_S
         if turn.begin(now_s):
             done.append(now_s)
@@ -104,15 +104,15 @@ def test_asking_without_end_gives_fewer_and_fewer_checks(steps: list[float]) -> 
 
 
 def test_a_change_after_a_quiet_while_is_looked_after_at_once() -> None:
-    turn, now_s = CheckTurn(0.0), 0.0
+    turn, now_s = CheckTimer(0.0), 0.0
     for _ in range(6):
-        turn.want()
+        turn.request()
         now_s = turn.next_s
         assert turn.begin(now_s)
     assert turn.next_s == now_s + CHECK_S
-    turn.want()
+    turn.request()
     assert turn.next_s == now_s + CHECK_GAP_S * 2**5
     now_s += 3 * CHECK_S
     assert turn.begin(now_s)
-    turn.want()
+    turn.request()
     assert turn.next_s == now_s + CHECK_GAP_S

@@ -12,9 +12,9 @@ import pytest
 from nexus_cli.drivers.base import DriverError, Fault, Notification, Point, Promise, ReadResult, Request, Scope
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.devices.device import poll_meanwhile, running
-from nexus_cli.runtime.gateway.field.silence import LONGEST_S, MOST_A_TURN, SILENT_S, Silence, Verdict
-from nexus_cli.runtime.gateway.field.subscriptions import SCAN_S, Reporting
+from nexus_cli.runtime.gateway.devices.device import device_runtime, poll_meanwhile
+from nexus_cli.runtime.gateway.field.silence import LONGEST_S, MOST_A_READ, SILENT_S, SilenceWatch, Verdict
+from nexus_cli.runtime.gateway.field.subscriptions import SCAN_S, Subscriptions
 from nexus_cli.wire.sample import Quality, Reason, Value
 from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device
@@ -64,11 +64,11 @@ class Bench:
         tag = {"type": "float64", "poll_ms": 1000, "mode": "subscribe", "heartbeat_ms": heartbeat_ms}
         tags = {name: TagConfig(address=name, **tag) for name in names}
         self.driver.values = {(PATH, name): 1.0 for name in names}
-        self.device = running(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
+        self.device = device_runtime(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
         self.session = Session(self.driver, "link")
         pipeline = pipeline_into(self.recorded, self.clock)
         pipeline.configure([self.device])
-        self.reporting = Reporting(
+        self.reporting = Subscriptions(
             self.session,  # type: ignore[arg-type]
             driver=guarded(self.driver),
             clock=self.clock,
@@ -178,28 +178,28 @@ async def test_what_was_never_reported_is_found_too() -> None:
 async def test_silent_tags_cost_at_most_two_small_reads_a_second() -> None:
     bench = await Bench(1_000).open()
     await bench.after(SILENT_S + 12)
-    assert max(map(len, bench.reads)) == MOST_A_TURN
+    assert max(map(len, bench.reads)) == MOST_A_READ
     assert len(bench.reads) <= 12 / SCAN_S + 1
     assert {name for names in bench.reads for name in names} == set(bench.names)
 
 
 def test_twenty_thousand_silent_tags_are_read_in_their_turn() -> None:
-    silence = Silence()
+    silence = SilenceWatch()
     points = [Point(f"t{at}", f"a{at}", "float64") for at in range(20_000)]
     silence.watch(PATH, [(point, Promise(1.0), 0.0) for point in points], 0.0)
-    silence.heard(PATH, [Notification(point, 1.0) for point in points], 0.0)
+    silence.reported(PATH, [Notification(point, 1.0) for point in points], 0.0)
     read: set[str] = set()
     turns = 0
     while len(read) < len(points):
         now_s = SILENT_S + turns * SCAN_S
         many = silence.due(now_s)
-        assert len(many) == MOST_A_TURN
+        assert len(many) == MOST_A_READ
         for one in many:
-            silence.judge(one, 1.0, None, now_s)
+            silence.classify(one, 1.0, None, now_s)
             assert one.point.name not in read, "the longest silent comes first"
             read.add(one.point.name)
         turns += 1
-    assert turns == len(points) / MOST_A_TURN
+    assert turns == len(points) / MOST_A_READ
 
 
 async def test_a_device_that_does_not_answer_the_reads_is_asked_seldom_and_believed() -> None:
@@ -211,7 +211,7 @@ async def test_a_device_that_does_not_answer_the_reads_is_asked_seldom_and_belie
 
 
 async def test_one_point_that_spoils_a_read_does_not_hide_the_others() -> None:
-    silence = Silence()
+    silence = SilenceWatch()
     points = [Point(f"t{at}", f"a{at}", "float64") for at in range(4)]
     silence.watch(PATH, [(point, Promise(1.0), 0.0) for point in points], 0.0)
     now_s, proved = 0.0, set()
@@ -222,7 +222,7 @@ async def test_one_point_that_spoils_a_read_does_not_hide_the_others() -> None:
             silence.refused(many, now_s)
             continue
         for one in many:
-            silence.judge(one, None, None, now_s)
+            silence.classify(one, None, None, now_s)
             proved.add(one.point.name)
     assert proved == {"t0", "t1", "t3"}
 
@@ -243,25 +243,25 @@ async def test_one_point_that_spoils_a_read_does_not_hide_the_others() -> None:
     ],
 )
 def test_what_a_device_need_not_report_is_no_contradiction(promise: Promise, before: Any, now: Any, same: bool) -> None:
-    silence = Silence()
+    silence = SilenceWatch()
     point = Point("t", "a", "json")
     silence.watch(PATH, [(point, promise, 0.0)], 0.0)
-    silence.heard(PATH, [Notification(point, before)], 0.0)
+    silence.reported(PATH, [Notification(point, before)], 0.0)
     (one,) = silence.due(SILENT_S)
-    assert silence.judge(one, now, None, SILENT_S) is (Verdict.HOLDS if same else Verdict.WAIT)
+    assert silence.classify(one, now, None, SILENT_S) is (Verdict.HOLDS if same else Verdict.WAIT)
 
 
 def test_a_device_whose_reads_and_reports_always_differ_is_asked_less_and_less() -> None:
-    silence = Silence()
+    silence = SilenceWatch()
     point = Point("t", "a", "float64")
     silence.watch(PATH, [(point, Promise(1.0), 0.0)], 0.0)
     others, now_s = [], 0.0
     while now_s < 10 * LONGEST_S:
         now_s = max(now_s, silence.next_s)
         for one in silence.due(now_s):
-            if silence.judge(one, 2.0, None, now_s) is Verdict.OTHER:
+            if silence.classify(one, 2.0, None, now_s) is Verdict.OTHER:
                 others.append(now_s)
-                silence.heard(PATH, [Notification(point, 1.0)], now_s)
+                silence.reported(PATH, [Notification(point, 1.0)], now_s)
     gaps = [after - before for before, after in pairwise(others)]
     assert gaps[0] < 5 * SILENT_S
     assert gaps[-1] >= LONGEST_S

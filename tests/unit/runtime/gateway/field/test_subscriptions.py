@@ -13,8 +13,8 @@ from nexus_cli.drivers.base import DriverError, Fault, Point, Scope
 from nexus_cli.drivers.door import guarded
 from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.census import limited
-from nexus_cli.runtime.gateway.devices.device import Running, poll_meanwhile, running
-from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Reporting
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile
+from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Subscriptions
 from nexus_cli.wire.health import LimitedDevice
 from nexus_cli.wire.sample import Reason
 from tests.clock import FakeClock
@@ -55,10 +55,10 @@ class Bench:
     def __init__(self) -> None:
         self.driver, self.clock, self.recorded = FakeDriver(), FakeClock(), Recorded()
         tags = {f"t{at}": TagConfig(type="float64", address=f"a{at}", poll_ms=500, mode="subscribe") for at in range(3)}
-        self.device = running(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
+        self.device = device_runtime(device(PATH, more=tags, tags=0), "d", guarded(self.driver))
         pipeline = pipeline_into(self.recorded, self.clock)
         pipeline.configure([self.device])
-        self.reporting = Reporting(
+        self.reporting = Subscriptions(
             Session(self.driver, "link"),  # type: ignore[arg-type]
             driver=guarded(self.driver),
             clock=self.clock,
@@ -156,7 +156,7 @@ class Reported:
         self.devices = {path: self.made(path) for path in paths or (ONE, TWO)}
         self.pipeline.configure(self.devices.values())
         self.polled: list[tuple[str, list[str]]] = []
-        self.reporting = Reporting(
+        self.reporting = Subscriptions(
             FakeSession(self.driver, "link"),  # type: ignore[arg-type]
             driver=guarded(self.driver),
             clock=self.clock,
@@ -164,10 +164,10 @@ class Reported:
             meanwhile=lambda device, points: self.polled.append((device.path, [point.name for point in points])),
         )
 
-    def made(self, path: str, *, tags: int = 2) -> Running:
+    def made(self, path: str, *, tags: int = 2) -> DeviceRuntime:
         tag = TagConfig(type="float64", poll_ms=500, mode="subscribe", heartbeat_ms=self.heartbeat_ms)
         more = {f"t{at}": msgspec.structs.replace(tag, address=f"a{at}") for at in range(tags)}
-        return running(device(path, tags=0, more=more), "d", guarded(self.driver))
+        return device_runtime(device(path, tags=0, more=more), "d", guarded(self.driver))
 
     async def turn(self) -> None:
         """One turn of the link's loop."""

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
-from nexus_cli.runtime.gateway.field.wakeup import Alarm
+from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 
 pytestmark = pytest.mark.simulated_time
 
 
 async def test_it_ends_with_its_time_and_not_before() -> None:
-    alarm = Alarm()
+    alarm = Wakeup()
     now_s = asyncio.get_running_loop().time
     began_s = now_s()
     await alarm.wait(0.02)
@@ -21,7 +21,7 @@ async def test_it_ends_with_its_time_and_not_before() -> None:
 
 @pytest.mark.parametrize("delay_s", [None, 60.0])
 async def test_a_call_ends_it_at_once_and_no_timer_is_left(delay_s: float | None) -> None:
-    alarm = Alarm()
+    alarm = Wakeup()
     waiting = asyncio.create_task(alarm.wait(delay_s))
     await asyncio.sleep(0)
     alarm.set()
@@ -32,7 +32,7 @@ async def test_a_call_ends_it_at_once_and_no_timer_is_left(delay_s: float | None
 
 
 async def test_a_call_that_came_before_is_not_lost_until_it_is_cleared() -> None:
-    alarm = Alarm()
+    alarm = Wakeup()
     alarm.set()
     began_s = asyncio.get_running_loop().time()
     await alarm.wait(None)
@@ -49,7 +49,7 @@ async def test_a_call_that_came_before_is_not_lost_until_it_is_cleared() -> None
 
 @pytest.mark.parametrize("delay_s", [0.0, -1.0])
 async def test_no_time_at_all_still_lets_others_run(delay_s: float) -> None:
-    alarm = Alarm()
+    alarm = Wakeup()
     seen: list[str] = []
     asyncio.get_running_loop().call_soon(seen.append, "other")
     await alarm.wait(delay_s)
@@ -61,7 +61,7 @@ async def test_no_time_at_all_still_lets_others_run(delay_s: float) -> None:
 
 
 async def test_a_cancelled_wait_leaves_it_usable() -> None:
-    alarm = Alarm()
+    alarm = Wakeup()
     waiting = asyncio.create_task(alarm.wait(60.0))
     await asyncio.sleep(0)
     waiting.cancel()

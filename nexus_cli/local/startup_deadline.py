@@ -1,4 +1,4 @@
-"""How long a start is waited for: as long as its parts come forward, on a slow machine too."""
+"""How long to wait for a start: as long as its parts make progress, also on a slow machine."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 import psutil
 
 LEAST_SHARE = 0.1
-"""Of a second that passes so much counts at least: what never becomes ready is given up on the busiest machine, ten times
-later."""
+"""The share of each second that counts at least: on the busiest machine a part that never becomes ready is given up ten
+times later."""
 
 Delays = Callable[[Iterable[int]], Mapping[int, float]]
-"""Seconds in which processes could have run and the machine had no processor for them, by process id."""
+"""Seconds in which processes were runnable and waited for a processor, by process id."""
 
 
-class Patience:
-    """Counts the seconds without a step forward. Time in which a part waited for a processor is the machine's, not its own.
+class StartupDeadline:
+    """Counts the seconds without progress, without the time in which a part waited for a processor.
 
     Pure: the caller gives time and delays.
     """
@@ -27,12 +27,12 @@ class Patience:
         self.idle_s = 0.0
 
     def ended(self, *, now_s: float, delays_s: Mapping[int, float], stepped: bool) -> bool:
-        """True once nothing came forward for the limit.
+        """True once there was no progress for the limit.
 
         Args:
-            now_s: Seconds of a clock that never jumps.
-            delays_s: Of each process that is waited for, since its start.
-            stepped: A part came forward since the last call.
+            now_s: Monotonic seconds.
+            delays_s: Delays of each awaited process since its start.
+            stepped: A part made progress since the last call.
         """
         passed_s = max(0.0, now_s - self._before_s)
         held_up_s = max((delay - self._delays.get(pid, 0.0) for pid, delay in delays_s.items()), default=0.0)
@@ -42,7 +42,8 @@ class Patience:
 
 
 def run_delays(pids: Iterable[int], *, children: bool = True) -> dict[int, float]:
-    """How long each process (and each of its children) waited for a processor; empty where the system does not say.
+    """How long each process (with its children) waited for a processor, in seconds; empty where the system does not
+    measure it.
 
     Source: Linux, Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: nanoseconds on the processor, nanoseconds
     waiting for one, timeslices.

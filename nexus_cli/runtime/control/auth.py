@@ -1,4 +1,4 @@
-"""Who calls: bearer tokens from the credentials, compared in constant time, each with its scope."""
+"""Authentication: bearer tokens from the credentials, compared in constant time, each with its scope."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import CREDENTIALS_FILE, Settings
 
 OFFICE = "nexus."
-"""Principals of NEXUS itself begin so; no declared user does."""
+"""Prefix of NEXUS's own principals; no declared user may have it."""
 GATEWAY = "nexus.gateway."
 READERS = ("nexus.historian",)
-"""Principals that may read state and alerts, but deploy nothing."""
+"""Principals that may read state and alerts, but not deploy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A principal that showed its token."""
+    """An authenticated principal."""
 
     principal: str
 
     @property
     def gateway(self) -> str:
-        """Name of the gateway it is, "" for everyone else."""
+        """Its gateway name; "" for other principals."""
         return self.principal.removeprefix(GATEWAY) if self.principal.startswith(GATEWAY) else ""
 
     @property
     def office(self) -> bool:
-        """One of NEXUS's own; a declared user may do what its roles name (`people.People`)."""
+        """True for NEXUS's own principals; the rights of declared users are in `principals.Principals`."""
         return self.principal.startswith(OFFICE)
 
     def may_read_gateway(self, name: str) -> bool:
-        """A gateway reads its own configuration; who may read state may read any."""
+        """A gateway may read its own configuration; readers of the state may read any."""
         return self.may_read or (self.gateway == name and bool(name))
 
     @property
@@ -56,16 +56,16 @@ May = Callable[[Callable[[Caller], bool]], Any]
 
 
 class Tokens:
-    """The known tokens. All of them are compared, so that the time tells nothing about a near miss."""
+    """The known tokens. All are compared each time, so that the duration reveals nothing."""
 
     def __init__(
         self, tokens: Mapping[str, str], *, newer: Callable[[], Mapping[str, str] | None] | None = None
     ) -> None:
-        """Know some.
+        """Set the tokens.
 
         Args:
             tokens: By principal.
-            newer: Asked when an unknown one is shown: the tokens of now, None when they are the same as before.
+            newer: Called for an unknown token: returns the current tokens, None when they are unchanged.
         """
         self._take(tokens)
         self._newer = newer or (lambda: None)
@@ -75,7 +75,7 @@ class Tokens:
 
     @classmethod
     def of(cls, settings: Settings) -> Tokens:
-        """Tokens of `credentials.json` (`api`), and our own from the environment."""
+        """The tokens of `credentials.json` (`api`), and control's own from the environment."""
 
         def joined(credentials: Mapping[str, Any]) -> dict[str, str]:
             known = {str(name): str(token) for name, token in (credentials.get("api") or {}).items()}
@@ -87,7 +87,7 @@ class Tokens:
         seen = [_stamp(file)]
 
         def newer() -> dict[str, str] | None:
-            """Users that were applied while control runs get their token in the file."""
+            """The file again, for users that were applied while control runs."""
             now = _stamp(file)
             if now == seen[0]:
                 return None
@@ -101,7 +101,7 @@ class Tokens:
         return cls(joined(settings.credentials), newer=newer)
 
     def caller(self, authorization: str | None) -> Caller:
-        """Who shows this `Authorization` header.
+        """The caller with this `Authorization` header.
 
         Raises:
             NexusError: NX6401, no token or an unknown one.

@@ -1,9 +1,10 @@
-"""The door of control's API: who may enter, with how much, and for how long. It looks at heads before bodies.
+"""Limits for requests to control's API: authorisation, size and time of bodies, checked on the head before a body is
+read.
 
-A body is read only for a caller whose token allows the route, within the route's size, within a time, and within what
-all bodies together may take. What is refused is answered at once, and nothing of its body is kept: what the client
-still sends is thrown away for some seconds (`http_guard`), since a connection that is closed over it would take the
-answer along (RFC 9112 §9.6).
+A body is read only for a caller whose token allows the route, up to the route's size, within a time limit, and within
+the limit for all bodies together. A refused request is answered at once and its body is not kept: what the client still
+sends is discarded for some seconds (`http_guard`), since closing the connection with unread data could lose the
+response (RFC 9112 §9.6).
 """
 
 from __future__ import annotations
@@ -17,67 +18,67 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.routes.auth import Caller, Tokens
+from nexus_cli.runtime.control.auth import Caller, Tokens
 from nexus_cli.runtime.control.routes.bodies import answer
 from nexus_cli.wire.control import Failure
 
 MIB = 2**20
 SMALL_BODY = 64 * 1024
-"""Bytes of every body that no route says otherwise for."""
+"""Default limit of a body, in bytes."""
 LARGE_BODY = 64 * MIB
-"""Bytes of a deployment: a first one of 41,000 tags is about 15 MB."""
+"""Limit of a deployment, in bytes: a first one of 41,000 tags is about 15 MB."""
 NAMES_BODY = 2 * MIB
-"""Bytes of a list of names: 20,000 of them."""
+"""Limit of a list of names, in bytes: 20,000 of them."""
 ALL_BODIES = 96 * MIB
-"""Bytes of all bodies that are being read or answered; more are asked to come later."""
+"""Limit of all bodies that are being read or answered, in bytes; further requests are asked to retry later."""
 PAUSE_S = 10.0
-"""Longest silence within a body."""
+"""Longest pause within a body, in seconds."""
 START_S = 20.0
 SLOWEST_BYTES_S = 64 * 1024
-"""A body has to be complete after `START_S` and its size at this rate."""
+"""A body must be complete within `START_S` plus its size at this rate."""
 
 OPEN = frozenset({"/health/live", "/health/ready", "/metrics", "/status", "/openapi.json"})
-"""Answered without a token, from the head alone."""
+"""Routes that need no token; their bodies are not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """What a route takes.
+class RouteLimit:
+    """The limits of a route.
 
     Attributes:
-        limit: Most bytes of its body.
-        allowed: Whose body is read at all; the route itself looks at the caller once more.
+        limit: Largest body, in bytes.
+        allowed: Whether a caller's body is read at all; the route itself checks the caller again.
     """
 
     limit: int = SMALL_BODY
     allowed: Callable[[Caller], bool] = lambda _: True
 
 
-_ENTRIES: tuple[tuple[re.Pattern[str], Entry], ...] = (
-    (re.compile(r"/deployments\Z"), Entry(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
-    (re.compile(r"/resources\Z"), Entry(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
-    (re.compile(r"/gateways/[^/]*/devices\Z"), Entry(limit=NAMES_BODY)),
+_ROUTE_LIMITS: tuple[tuple[re.Pattern[str], RouteLimit], ...] = (
+    (re.compile(r"/deployments\Z"), RouteLimit(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
+    (re.compile(r"/resources\Z"), RouteLimit(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
+    (re.compile(r"/gateways/[^/]*/devices\Z"), RouteLimit(limit=NAMES_BODY)),
 )
-_PLAIN = Entry()
+_PLAIN = RouteLimit()
 
 
 class Refused(Exception):
-    """A request that is not let in, and the answer to it."""
+    """A refused request, with its response."""
 
     def __init__(self, answer: Response) -> None:
         super().__init__()
         self.answer = answer
 
 
-class Door:
-    """An ASGI application in front of another one.
+class RequestGuard:
+    """An ASGI middleware.
 
     Attributes:
         held: Bytes of bodies that are being read or answered.
     """
 
     def __init__(self, app: ASGIApp, *, tokens: Tokens, stopping: Callable[[], bool]) -> None:
-        """Guard an application; `stopping` is True when control is about to end."""
+        """Guard an application; `stopping` is True when control is stopping."""
         self._app, self._tokens, self._stopping = app, tokens, stopping
         self.held = 0
 
@@ -100,16 +101,16 @@ class Door:
         except asyncio.CancelledError:
             if started or not self._stopping():
                 raise
-            await _stopping_answer()(scope, receive, send)  # uvicorn ends what is still answered at a stop
+            await _stopping_answer()(scope, receive, send)  # uvicorn ends running requests at a stop
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = str(scope.get("path", ""))
         if self._stopping() and path not in OPEN:
             raise Refused(_stopping_answer())
-        if path in OPEN:  # nobody has to show who they are, so nobody is waited for
+        if path in OPEN:  # no token is needed, so no limit of bodies applies
             await self._app(scope, _replay(b"", receive), send)
             return
-        entry = self._entry(scope, path)
+        entry = self._limit_of(scope, path)
         announced = _announced(scope)
         if announced is not None and announced > entry.limit:
             raise Refused(_too_large(entry.limit))
@@ -123,7 +124,7 @@ class Door:
             while more:
                 message = await self._next(receive, deadline)
                 if message["type"] != "http.request":
-                    return  # the client went away
+                    return  # the client disconnected
                 body += message.get("body", b"")
                 more = bool(message.get("more_body"))
                 if len(body) > entry.limit:
@@ -134,14 +135,15 @@ class Door:
         finally:
             self.held -= reserved
 
-    def _entry(self, scope: Scope, path: str) -> Entry:
-        """What the route takes from this caller. Raises Refused when it is nobody's or not this caller's."""
+    def _limit_of(self, scope: Scope, path: str) -> RouteLimit:
+        """The limit of a route for this caller. Raises Refused without a valid token, or when the caller may not use
+        it."""
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
         try:
             caller = self._tokens.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
         except NexusError as error:
             raise Refused(failure(401, error.code, error.message, hint=error.hint)) from None
-        entry = next((entry for pattern, entry in _ENTRIES if pattern.search(path)), _PLAIN)
+        entry = next((entry for pattern, entry in _ROUTE_LIMITS if pattern.search(path)), _PLAIN)
         if scope["method"] != "POST":
             return _PLAIN
         if not entry.allowed(caller):
@@ -151,7 +153,7 @@ class Door:
         return entry
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
-        """The next piece of a body. Raises Refused when it does not come in time."""
+        """The next part of a body. Raises Refused when it does not arrive in time."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(deadline, loop.time() + PAUSE_S)):
@@ -169,7 +171,7 @@ class Door:
 
 
 def _announced(scope: Scope) -> int | None:
-    """Content-Length; 0 when there is no body, None when its size is not told (chunked)."""
+    """Content-Length; 0 without a body, None when the size is unknown (chunked)."""
     headers = dict(scope["headers"])
     if b"transfer-encoding" in headers:
         return None
@@ -180,14 +182,14 @@ def _announced(scope: Scope) -> int | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """The body in one piece, then what comes after it."""
-    told = False
+    """A `receive` that returns the whole body at once, then the following messages."""
+    sent = False
 
     async def again() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return await receive()
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

@@ -1,4 +1,4 @@
-"""Sequences on their way, by the record: what a plan and an acceptance ask."""
+"""The recorded running sequences, for plans and for accepting deployments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def sequences_running(conn: Connection, site: str) -> list[Running]:
 
 
 def running_of(run: str, name: str, config: SequenceConfig) -> Running:
-    """What a run uses."""
+    """The resources that a run uses."""
     return Running(
         run=run,
         name=name,

@@ -1,4 +1,5 @@
-"""Answers to whoever asked, and reports for the record: neither may wait for the other, nor hold up a device."""
+"""Responses to the sender of a command, and reports for the record. Neither waits for the other, nor delays a
+device."""
 
 from __future__ import annotations
 
@@ -16,23 +17,24 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, decode_response, encode, shortened, without_values
 from nexus_cli.wire.topic import Topics
 
-MOST_ANSWERS = 2_000
-"""Answers that wait for the broker (policy: drop the oldest; a repeat of the id brings the answer again)."""
+MOST_REPLIES = 2_000
+"""Responses that wait for the broker (policy: drop the oldest; sending the id again returns the response again)."""
 MOST_TRIES = 3
-"""An answer that ends the connection so often is sent without its values, and after as many more is dropped."""
+"""A response during which the connection ended so often is sent without its values, and after as many more is
+dropped."""
 MOST_REPORTS = 2_000
 """Reports that wait for the disk (policy: keep them in the journal and try again after the next group commit)."""
 
 
-class Answers:
-    """Publishes answers in the order they were given, again after a reconnect until the broker has them.
+class Replies:
+    """Publishes responses in order, and again after a reconnect until the broker has acknowledged them.
 
     Attributes:
-        dropped: Answers dropped while the broker was away, or because they do not pass it.
+        dropped: Responses dropped while the broker was unreachable, or because it does not accept them.
     """
 
     def __init__(self, client: BrokerClient, topics: Topics) -> None:
-        """Answer through a client."""
+        """Publish through a client."""
         self.dropped = 0
         self._client, self._topics = client, topics
         self._waiting: deque[tuple[str, bytes]] = deque()
@@ -40,10 +42,10 @@ class Answers:
         self._wake = asyncio.Event()
 
     def put(self, report: Report) -> None:
-        """Answer the one who asked."""
+        """Queue the response to the sender of a command; one without an id can't be answered."""
         if not report.response.id:
             return
-        if len(self._waiting) >= MOST_ANSWERS:
+        if len(self._waiting) >= MOST_REPLIES:
             self._waiting.popleft()
             self.dropped += 1
         topic = self._topics.response(report.gateway, report.principal, report.response.id)
@@ -54,11 +56,11 @@ class Answers:
         self._wake.set()
 
     def wake(self) -> None:
-        """The broker is there (again)."""
+        """Call after each connect."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped; then what is left, if the broker is there."""
+        """Publish until stopped; then what is left, if the broker is connected."""
         while True:
             self._wake.clear()
             await self._send()
@@ -82,9 +84,9 @@ class Answers:
                 self._waiting.popleft()
 
     def _failed(self, topic: str, payload: bytes) -> None:
-        """The connection ended before the broker had an answer: perhaps because of it."""
+        """The connection ended before the broker acknowledged this response: perhaps because of it."""
         self._tries += 1
-        # A short one is not too large; it has more chances, as the network may be what ends the connections.
+        # A short one can't be too large. It gets more tries, since the network may be what ends the connections.
         chances = MOST_TRIES if len(payload) > SMALLEST_BYTES else 10 * MOST_TRIES
         if self._tries == MOST_TRIES == chances:
             self._waiting[0] = (topic, encode(without_values(decode_response(payload))))
@@ -95,18 +97,18 @@ class Answers:
 
 
 class Reports:
-    """Hands reports to the outbox, and remembers in the journal which ones are durable there."""
+    """Puts reports into the outbox, and marks in the journal which ones are durable there."""
 
     def __init__(self, outbox: Outbox, journal: Journal, topic: str) -> None:
         """Report on a topic."""
         self._outbox, self._journal, self._topic = outbox, journal, topic
-        self._handed: dict[int, tuple[Key, Report]] = {}
+        self._posted: dict[int, tuple[Key, Report]] = {}
         self._missing: deque[tuple[Key, Report]] = deque(maxlen=MOST_REPORTS)
         outbox.on_durable(self._durable)
         outbox.on_refused(self._refused)
 
     def put(self, key: Key, report: Report) -> None:
-        """Report how a command ended."""
+        """Report the result of a command."""
         found = shortened(report) if len(encode(report)) > LARGEST_REPORT_BYTES else report
 
         def make(epoch: str, seq: int) -> bytes:
@@ -114,19 +116,19 @@ class Reports:
 
         seq = self._outbox.add_report(self._topic, time_us=max(1, report.response.time), make=make)
         if seq:
-            self._handed[seq] = (key, report)
+            self._posted[seq] = (key, report)
         else:
             self._missing.append((key, report))
 
     def again(self) -> None:
-        """At the start: what an earlier life did not see durable."""
-        for key, entry in self._journal.untold():
+        """At start-up: queue what the previous process did not see durable."""
+        for key, entry in self._journal.without_custody():
             self.put(key, entry.report)
 
     def _durable(self) -> None:
-        """A group commit is done: its reports are in custody."""
-        for seq in [seq for seq in self._handed if seq <= self._outbox.durable_seq]:
-            self._journal.told(self._handed.pop(seq)[0])
+        """A group commit is done: its reports are in the outbox's custody."""
+        for seq in [seq for seq in self._posted if seq <= self._outbox.durable_seq]:
+            self._journal.in_custody(self._posted.pop(seq)[0])
         for _ in range(len(self._missing)):
             key, report = self._missing.popleft()
             self.put(key, report)
@@ -134,6 +136,6 @@ class Reports:
                 return
 
     def _refused(self, first_seq: int) -> None:
-        """The disk refused these numbers, which others get now: their reports are handed over again later."""
-        for seq in [seq for seq in self._handed if seq >= first_seq]:
-            self._missing.append(self._handed.pop(seq))
+        """The disk refused these numbers, which are assigned again: queue their reports again later."""
+        for seq in [seq for seq in self._posted if seq >= first_seq]:
+            self._missing.append(self._posted.pop(seq))

@@ -1,4 +1,5 @@
-"""Whether the broker has shared subscriptions: tried once, because amqtt takes `$share/…` for an ordinary filter."""
+"""Tests whether the broker supports shared subscriptions: amqtt accepts `$share/…` as an ordinary filter, without an
+error."""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
-_log = logging.getLogger("nexus.historian.sharing")
+_log = logging.getLogger("nexus.historian.shared_subscriptions")
 ECHO_S = 1.5
 
 
 async def broker_shares(settings: Settings, *, topics: Topics, stop: asyncio.Event) -> bool:
-    """Subscribe a canary through a shared group of our own and see whether it comes back.
+    """Publish a test message to a shared subscription of its own; True when it is delivered.
 
-    False as well when the broker refuses it; waits while the broker is away, until `stop`.
+    False also when the broker refuses it; waits while the broker is unreachable, until `stop`.
     """
     backoff = Backoff(first_s=0.3, cap_s=5.0)
     said = False

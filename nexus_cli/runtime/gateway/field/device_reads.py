@@ -1,8 +1,8 @@
-"""One device's reads in one cycle: what is asked again, in parts, or left alone, and when the device counts as dead.
+"""One device's reads in one cycle: which are retried, split or paused, and when the device counts as dead.
 
-That several registers are read in one request is the gateway's own idea. Whatever a device does to such a read, its
-registers must fare as if each had been read alone: so a read that fails is tried in parts, and the parts are joined
-again where that works (`docs/decisions/0035-reads-that-are-joined.md`).
+Reading several registers in one request is the gateway's choice. Whatever a device does with such a read, each tag must
+get the result that it would get if it were read alone: a read that fails is split, and the parts are joined again when
+that works (`docs/decisions/0035-reads-that-are-joined.md`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Sco
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import (
     ILLEGAL_RETRY_S,
-    Job,
-    Running,
+    DeviceRuntime,
+    ReadJob,
     alone,
     join,
     join_halves,
@@ -30,24 +30,26 @@ from nexus_cli.wire.sample import Quality, Reason
 
 _log = logging.getLogger("nexus.link")
 BUSY_S = 0.05
-"""A device that says it is busy is asked again after this, in seconds."""
+"""Delay before a busy device is asked again, in seconds."""
 MOST_SPLITS = 4096
 MOST_JOINED = 2
-"""So many parts that are still joined are tried when a failure is dear, before all are asked point by point."""
-MOST_DEAR = 8
-"""So many time-outs or lost connections one split may cost in one cycle; the rest of it is found in the next ones."""
+"""How many joined parts are tried when a failure is costly, before all points are read one by one."""
+MOST_COSTLY = 8
+"""How many time-outs or lost connections one split may cost per cycle; the next cycles continue it."""
 MOST_SILENT, MOST_SILENT_NEW, MOST_SILENT_AWAY = 2, 2, 1
-"""Requests in a row without an answer after which a device counts as dead, also when a join is why (its parts are looked for
-while it is BAD): one that answered in the cycle before, one that was not asked yet, and one that did not answer."""
-PROBES, DEAR_PROBES = 8, 2
-"""Points asked alone to see whether the join is at fault, where a failure costs nothing, and where it is dear."""
+"""Consecutive requests without an answer after which a device counts as dead, even when a join is the cause (the search
+for its parts continues while the device is BAD): for one that answered in the previous cycle, one that was not asked
+yet, and one that did not answer."""
+PROBES, COSTLY_PROBES = 8, 2
+"""Points that are read alone to find out whether the join is at fault: where a failure costs nothing, and where it is
+costly."""
 
 
-class Lost(Exception):
-    """The session ended in a read, and a new one stands.
+class SessionReplaced(Exception):
+    """The session ended during a read, and a new one is open.
 
     Attributes:
-        error: Why.
+        error: Why it ended.
     """
 
     def __init__(self, error: DriverError) -> None:
@@ -56,22 +58,22 @@ class Lost(Exception):
 
 
 Read = Callable[[Request], Awaitable[ReadResult]]
-"""Carries out one read. Raises DriverError, or Lost when its session ended and another one stands."""
+"""Executes one read. Raises DriverError, or SessionReplaced when its session ended and a new one is open."""
 Before = Callable[[], Awaitable[None]]
-"""Does what goes before the next read."""
+"""Does the work that has priority over the next read."""
 
 
-class Asking:
+class DeviceReads:
     """The reads of one device in one cycle.
 
     Attributes:
-        answered: Something was answered, be it a refusal.
-        dead: The error by which the device counts as one that does not answer.
+        answered: The device answered something, even if it was an error.
+        dead: The error for which the device counts as not answering; None while it answers.
     """
 
     def __init__(
         self,
-        device: Running,
+        device: DeviceRuntime,
         *,
         driver: Driver,
         clock: Clock,
@@ -84,14 +86,14 @@ class Asking:
         """Prepare the cycle.
 
         Args:
-            device: Who is asked.
-            driver: Groups what is asked in parts.
+            device: The device that is read.
+            driver: Groups the points of a split read.
             clock: Time.
             pipeline: Where values go.
-            read: Carries out one read.
+            read: Executes one read.
             before: Called before each read but the first.
-            fresh: Nothing was answered on this connection yet: some devices let their first requests drop.
-            reopens: Whether a session that ends in a read can be had anew without a loss.
+            fresh: Nothing was answered on this connection yet: some devices drop the first requests.
+            reopens: Whether a session that ends during a read can be reopened without losing data.
         """
         self.answered = False
         self.dead: DriverError | None = None
@@ -105,8 +107,8 @@ class Asking:
         self._first: DriverError | None = None
         self._begun = False
 
-    async def ask(self, jobs: Sequence[Job]) -> None:
-        """Ask for these, then try what was split as a whole again. Raises DriverError with scope SESSION."""
+    async def ask(self, jobs: Sequence[ReadJob]) -> None:
+        """Do these reads, then try one split read as a whole again. Raises DriverError with scope SESSION."""
         if await self._is_away(jobs):
             return
         for job in self._in_turn(jobs):
@@ -120,8 +122,9 @@ class Asking:
         elif self._silent:
             self.dead = self._first
 
-    async def _is_away(self, jobs: Sequence[Job]) -> bool:
-        """Every second time a device that does not answer is asked for one point alone: the joins may be why."""
+    async def _is_away(self, jobs: Sequence[ReadJob]) -> bool:
+        """Read one point alone every second time that a device does not answer, since the joins may be the cause; True
+        when it is dead."""
         step = self._device.backoff.step
         several = [job for job in jobs if job.several]
         if self._reachable or not step % 2 or not several:
@@ -134,8 +137,9 @@ class Asking:
             self.dead = failed
         return self.dead is not None
 
-    def _in_turn(self, jobs: Sequence[Job]) -> list[Job]:
-        """What ended a session comes last, after what was answered; a dead device is asked another thing each time."""
+    def _in_turn(self, jobs: Sequence[ReadJob]) -> list[ReadJob]:
+        """Order the reads: those that ended a session come last; for a dead device each cycle starts with another
+        read."""
         if any(job.losses for job in jobs):
             return sorted(jobs, key=lambda job: job.losses)
         step = self._device.backoff.step
@@ -144,10 +148,10 @@ class Asking:
             return [*jobs[first:], *jobs[:first]]
         return list(jobs)
 
-    async def _job(self, job: Job) -> None:
+    async def _job(self, job: ReadJob) -> None:
         answered_before = job.answered
         if job.losses > 1 and job.lost is not None and job.several:
-            error: DriverError | None = job.lost  # it ended two sessions in a row: not asked as a whole
+            error: DriverError | None = job.lost  # it ended two sessions in a row: not read as a whole
         else:
             error = await self._try(job, patient=True)
         if error is None:
@@ -156,7 +160,7 @@ class Asking:
             if await self._is_dead(job, error):
                 return
             if self.answered and answered_before:
-                # The device was held up, perhaps, and is back: nothing is split or refused for that.
+                # The device was busy, perhaps, and answers again: that is no reason to split or refuse the read.
                 _note_again(self._device)
                 again = await self._try(job)
                 if again is None:
@@ -173,11 +177,11 @@ class Asking:
         elif self.dead is None:
             self._refuse(job, error)
 
-    async def _try(self, job: Job, *, patient: bool = False) -> DriverError | None:
-        """One read; None when it gave values. `patient`: asked again where it may well be answered then.
+    async def _try(self, job: ReadJob, *, patient: bool = False) -> DriverError | None:
+        """Do one read; None when it gave values. With `patient` it is retried where a second try is likely to succeed.
 
         Raises:
-            DriverError: With scope SESSION, and no new connection was to be had.
+            DriverError: With scope SESSION, when the session could not be reopened.
         """
         tries = 0
         kept: ReadResult | None = None
@@ -187,18 +191,18 @@ class Asking:
             self._begun = True
             try:
                 result = await self._read(job.request)
-            except (DriverError, Lost) as failed:
-                error = failed.error if isinstance(failed, Lost) else failed
+            except (DriverError, SessionReplaced) as failed:
+                error = failed.error if isinstance(failed, SessionReplaced) else failed
                 job.answered = False
                 again = self._again(job, error, tries)
                 if isinstance(failed, DriverError) and error.scope is Scope.SESSION:
                     raise
                 if kept is not None and error.scope is not Scope.SESSION:
-                    self._took(job, kept)  # what was read before one of its points was asked again
+                    self._took(job, kept)  # the values of the first try
                     return None
                 if not (patient and again):
                     return error
-                tries = 0 if isinstance(failed, Lost) else tries + 1
+                tries = 0 if isinstance(failed, SessionReplaced) else tries + 1
                 if error.transient:
                     await asyncio.sleep(BUSY_S)
                 else:
@@ -211,8 +215,8 @@ class Asking:
             self._took(job, result)
             return None
 
-    def _again(self, job: Job, error: DriverError, tries: int) -> bool:
-        """Take note of a failure; whether the same may well be answered when it is asked once more."""
+    def _again(self, job: ReadJob, error: DriverError, tries: int) -> bool:
+        """Count a failure; True when the same read is likely to be answered on another try."""
         if error.scope is Scope.SESSION:
             job.losses += 1
             job.lost = error
@@ -227,10 +231,10 @@ class Asking:
         self._first = self._first or error
         known = self._reachable or self.answered
         again = tries < (self._tries if known else self._tries - 1)
-        self._silent += known or not again  # what a new connection let drop says little
+        self._silent += known or not again  # a request that a new connection dropped proves little
         return again
 
-    def _took(self, job: Job, result: ReadResult) -> None:
+    def _took(self, job: ReadJob, result: ReadResult) -> None:
         self.answered = job.answered = True
         self._tries = 1
         if job.pause.step:
@@ -239,7 +243,7 @@ class Asking:
         if job.refused is not None:
             job.refused = None
             for known in self._device.splits:
-                if job in known.parts:  # what was missing is there
+                if job in known.parts:  # the missing part answers again
                     known.retry_s = 0.0
         job.losses, job.lost = 0, None
         self._device.normaliser.take(
@@ -250,8 +254,9 @@ class Asking:
             source_time_us=result.source_time_us,
         )
 
-    async def _is_dead(self, job: Job, error: DriverError) -> bool:
-        """Whether the device does not answer at all: what it answered before is asked once, of all its intervals."""
+    async def _is_dead(self, job: ReadJob, error: DriverError) -> bool:
+        """Whether the device does not answer at all: one read, of any interval, that it answered before is tried
+        once."""
         now_s = self._clock.monotonic_s()
         known = [one for jobs in self._device.jobs.values() for one in jobs if one is not job and one.answered]
         witness = next((one for one in known if one.retry_s <= now_s), None)
@@ -265,16 +270,16 @@ class Asking:
         return self.dead is not None
 
     def _spent(self) -> bool:
-        """Whether enough was asked of a device that answers nothing."""
+        """Whether the requests without an answer have reached the limit."""
         return self._silent >= self._most_silent
 
-    async def _alone_answers(self, job: Job, error: DriverError) -> bool:
-        """Whether some point of a joined read is answered when it is asked alone: then the join is at fault."""
+    async def _alone_answers(self, job: ReadJob, error: DriverError) -> bool:
+        """Whether some point of a joined read is answered when it is read alone: then the join is at fault."""
         now_s = self._clock.monotonic_s()
         if job.probe_s > now_s:
             return False
         points = alone(self._device, job, self._driver)
-        most = min(len(points), DEAR_PROBES if error.scope is Scope.DEVICE else PROBES)
+        most = min(len(points), COSTLY_PROBES if error.scope is Scope.DEVICE else PROBES)
         step = max(1, len(points) // most)
         first, job.probes = job.probes, job.probes + 1
         for number in range(most):
@@ -286,8 +291,8 @@ class Asking:
         job.probe_s = now_s + job.pause.next_s()
         return False
 
-    async def _in_parts(self, job: Job, error: DriverError) -> None:
-        """Read a job in parts, and those in parts, until what can be answered is."""
+    async def _in_parts(self, job: ReadJob, error: DriverError) -> None:
+        """Split a job, and its parts again, until everything that can be answered is read."""
         device = self._device
         waiting, splits, cost = deque([job]), 0, 0
         while waiting:
@@ -295,7 +300,7 @@ class Asking:
             failed = error
             if current is job:
                 pass
-            elif cost >= MOST_DEAR:
+            elif cost >= MOST_COSTLY:
                 device.normaliser.bad(current.states, error.reason, self._pipeline.ongoing(device), code=error.code)
                 continue
             elif not current.several or cost < MOST_JOINED:
@@ -303,8 +308,8 @@ class Asking:
                 if refused is None:
                     continue
                 failed = refused
-                cost += _dear(failed)
-            parts = split(device, current, self._driver, dear=_dear(failed)) if splits < MOST_SPLITS else []
+                cost += _is_costly(failed)
+            parts = split(device, current, self._driver, costly=_is_costly(failed)) if splits < MOST_SPLITS else []
             if parts:
                 splits += 1
                 part(device, current, parts, self._clock.monotonic_s())
@@ -312,35 +317,35 @@ class Asking:
             else:
                 self._refuse(current, failed)
 
-    def _refuse(self, job: Job, error: DriverError) -> None:
-        """Its tags are BAD. What can't be right, or is dear to ask, is left alone for a while.
+    def _refuse(self, job: ReadJob, error: DriverError) -> None:
+        """Make its tags BAD; a job that can't succeed, or whose failure is costly, is paused.
 
         Raises:
-            DriverError: It ended the session, and nothing else was answered: then it is no matter of this job.
+            DriverError: It ended the session and nothing else was answered: then this job is not the cause.
         """
-        dear = _dear(error)
-        if dear and not self.answered:
+        costly = _is_costly(error)
+        if costly and not self.answered:
             if error.scope is Scope.SESSION:
                 raise error
-            return  # should nothing else be answered either, the device is the matter
+            return  # if nothing else is answered either, the device is the cause
         self._device.trouble = (error.reason, error.code, error.message)
-        if dear or not error.retriable:
+        if costly or not error.retriable:
             if job.refused is None:
                 names = ", ".join(state.name for state in job.states[:5])
                 event(
                     _log,
-                    "no answer for an address" if dear else "address refused",
+                    "no answer for an address" if costly else "address refused",
                     level=logging.WARNING,
                     device=self._device.path,
                     tags=names,
                     detail=error.message,
                 )
             job.refused = error
-            job.retry_s = self._clock.monotonic_s() + (job.pause.next_s() if dear else ILLEGAL_RETRY_S)
+            job.retry_s = self._clock.monotonic_s() + (job.pause.next_s() if costly else ILLEGAL_RETRY_S)
         self._device.normaliser.bad(job.states, error.reason, self._pipeline.ongoing(self._device), code=error.code)
 
     async def _join_again(self) -> None:
-        """Try one read that was split as a whole, when its time has come. Its parts were read in this cycle."""
+        """Try one split read as a whole when its retry is due. Its parts were read in this cycle."""
         now_s = self._clock.monotonic_s()
         device = self._device
         due = [one for one in device.splits if one.retry_s <= now_s and (one.whole.lost is None or self._reopens)]
@@ -356,18 +361,18 @@ class Asking:
             join_halves(device, known, self._driver, self._clock.monotonic_s())
 
 
-def _is_held_up(job: Job, result: ReadResult) -> bool:
-    """Whether a point that had a value before has none now because the device was busy with it."""
+def _is_held_up(job: ReadJob, result: ReadResult) -> bool:
+    """Whether a point that had a value has none now because the device was busy."""
     return any(
         fault.transient and job.states[place].quality is not Quality.BAD for place, fault in result.faults.items()
     )
 
 
-def _note_again(device: Running) -> None:
-    """For whoever compares a device's own log with the record: an answer that comes too late has no row."""
+def _note_again(device: DeviceRuntime) -> None:
+    """Log a retry, for comparing a device's own log with the record: an answer that comes too late has no row."""
     event(_log, "asked again", level=logging.DEBUG, device=device.path)
 
 
-def _dear(error: DriverError) -> bool:
+def _is_costly(error: DriverError) -> bool:
     """Whether the failure cost a time-out or a connection."""
     return error.scope in (Scope.SESSION, Scope.DEVICE)

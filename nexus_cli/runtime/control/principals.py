@@ -1,6 +1,6 @@
-"""What the declared users may do through control: run and abort sequences, acknowledge and see alerts, publish messages.
+"""The rights of declared users in control: run and abort sequences, acknowledge and see alerts, publish messages.
 
-Control's own principals (`nexus.…`) have the rights of their office; everybody else those that the recorded roles name.
+Principals of NEXUS (`nexus.…`) have fixed rights; users have those of their recorded roles.
 
 See docs/decisions/0047.
 """
@@ -15,7 +15,7 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import RoleConfig, UserConfig, decode
-from nexus_cli.runtime.control.routes.auth import Caller
+from nexus_cli.runtime.control.auth import Caller
 from nexus_cli.settings import Settings
 
 Right = Literal["run", "acknowledge", "alerts", "publish"]
@@ -27,15 +27,15 @@ VERBS: dict[Right, str] = {
 }
 
 
-class People:
+class Principals:
     """The rights of declared users, as recorded."""
 
     def __init__(self, *, settings: Settings, pool: Pool) -> None:
-        """Ask a pool, at each request: a role that was taken away counts at once."""
+        """Query a pool at each request, so that a revoked role has effect at once."""
         self._settings, self._pool = settings, pool
 
     async def require(self, caller: Caller, right: Right, name: str) -> None:
-        """Raises NexusError NX6403 unless a caller has a right on something of this name."""
+        """Raise NexusError NX6403 unless a caller has a right on the resource of this name."""
         if not await self.named(caller, right, [name]):
             raise NexusError(
                 f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
@@ -44,7 +44,7 @@ class People:
             )
 
     async def named(self, caller: Caller, right: Right, names: Iterable[str]) -> set[str]:
-        """Those of the names on which a caller has a right; who may acknowledge an alert may see it too."""
+        """The names on which a caller has a right; the right to acknowledge an alert includes the right to see it."""
         wanted = set(names)
         if caller.office:
             return wanted if caller.may_deploy or (caller.may_read and right == "alerts") else set()

@@ -1,4 +1,5 @@
-"""A canary: published after every connect and awaited back, because a refused publish can be silent (MQTT 3.1.1)."""
+"""Checks that the broker passes on what this gateway publishes: a message on a topic of its own is published after each
+connect and must come back. MQTT 3.1.1 has no negative PUBACK, so a broker may drop a refused publish without notice."""
 
 from __future__ import annotations
 
@@ -16,18 +17,18 @@ _log = logging.getLogger("nexus.broker")
 ECHO_S = 5.0
 """How long an echo may take, in seconds."""
 AGAIN_S = 30.0
-"""When a canary that stayed silent is sent again, in seconds."""
+"""When the message is sent again if it did not come back, in seconds."""
 
 
-class Canary:
-    """Says whether the broker passes on what we publish.
+class PublishCheck:
+    """Publishes to itself, to find out whether the broker drops its messages.
 
     Attributes:
         state: `waiting`, `echoed` or `silent`; shown in health.
     """
 
     def __init__(self, client: BrokerClient, *, topic: str, changed: Callable[[], None]) -> None:
-        """Prove a topic that only we may publish and hear."""
+        """Check with a topic to which only this process may publish and subscribe."""
         self.state = "waiting"
         self._client, self._topic, self._changed = client, topic, changed
         self._token = b""
@@ -36,20 +37,20 @@ class Canary:
 
     @property
     def silent(self) -> bool:
-        """True when an echo did not come."""
+        """True when the message did not come back."""
         return self.state == "silent"
 
     def send(self) -> None:
-        """The broker is there (again): prove it."""
+        """Check again, after each connect."""
         self._wanted.set()
 
-    def heard(self, payload: bytes) -> None:
-        """Something came on the canary's topic."""
+    def receive(self, payload: bytes) -> None:
+        """Take a message of the topic."""
         if payload == self._token:
             self._echoed.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send when asked, until stopped."""
+        """Check on request, until stopped."""
         loop = asyncio.get_running_loop()
         again_s = 0.0
         while not stop.is_set():
@@ -70,7 +71,7 @@ class Canary:
                 await self._client.publish(self._topic, self._token, qos=1)
                 await self._echoed.wait()
         except NexusError:
-            return  # the connection went; the next connect asks again
+            return  # the connection ended; the next connect checks again
         except TimeoutError:
             if self._client.connected:
                 self._to("silent")
