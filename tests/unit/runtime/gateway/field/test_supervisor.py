@@ -60,7 +60,7 @@ async def test_a_link_that_comes_back_is_connected_and_its_next_loss_begins_with
     async with link.running():
         await asyncio.sleep(40.0)
         link.driver.down.clear()
-        await asyncio.sleep(40.0)
+        await asyncio.sleep(70.0)  # the longest wait is 60 s
         assert link.supervisor.connected
         assert link.recorded.values(f"{ONE}/t0")[0] is None and link.recorded.values(f"{ONE}/t0")[-1] is not None
         link.driver.down.add(LINK)
