@@ -15,13 +15,13 @@ from nexus_cli.source.tree import SourceTree, in_order
 from nexus_cli.source.variables import apply_variables, effective_variables, stray_parameters, stray_references
 
 
-def load_site(
+def load_files(
     path: Path,
     *,
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     inherited: frozenset[str] = frozenset(),
-) -> Outcome[SourceTree]:
+) -> tuple[tuple[SourceFile, ...], Outcome[SourceTree]]:
     """Read a site with its includes, overlay, variables, templates and inherited keys resolved.
 
     Args:
@@ -31,19 +31,10 @@ def load_site(
         inherited: Keys that `defaults`, templates and devices hand down to their tags.
 
     Returns:
-        The tree, or no value when a file could not be parsed: a missing part must not be taken for a removed one. Findings carry their places but have not gone through `SourceTree.report`.
+        Every file that was read, for the excerpts of findings; and the tree, or no value when a file could not be
+        parsed: a missing part must not be taken for a removed one. Findings carry their places but have not gone
+        through `SourceTree.report`.
     """
-    return load_files(path, env=env, variables=variables, inherited=inherited)[1]
-
-
-def load_files(
-    path: Path,
-    *,
-    env: str | None = None,
-    variables: Mapping[str, str] | None = None,
-    inherited: frozenset[str] = frozenset(),
-) -> tuple[tuple[SourceFile, ...], Outcome[SourceTree]]:
-    """As `load_site`, with every file that was read: findings quote from them even when there is no tree."""
     draft = gather(path, env=env)
     if draft.broken or not draft.parts:
         return tuple(draft.files), Outcome(None, in_order(draft.findings))

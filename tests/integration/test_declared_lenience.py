@@ -23,7 +23,7 @@ from nexus_cli.model.bind import bind
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
-from nexus_cli.source import load_site
+from tests.sources import load_site
 
 pytestmark = pytest.mark.own_time
 

@@ -22,8 +22,8 @@ from nexus_cli.model.quantities import UnitError, conversion, known
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
 from nexus_cli.model.units import UNITS
-from nexus_cli.source import load_site
 from tests.mutation import mutations
+from tests.sources import load_site
 
 DEMO = Path(__file__).parents[2] / "sites" / "demo" / "site.yaml"
 TREE = load_site(DEMO, inherited=frozenset(Inherited.model_fields)).unwrap()

@@ -13,7 +13,7 @@ from nexus_cli.model.bind import bind
 from nexus_cli.model.bound import Model
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
-from nexus_cli.source import load_site
+from tests.sources import load_site
 
 SITES = Path(__file__).parents[3] / "sites"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.source.encoding import decode
-from nexus_cli.source.load import load_site
+from tests.sources import load_site
 
 SITE = "nexus: 1\nenterprise: acme\nsite: chicago\n"
 FOREIGN = {

@@ -10,7 +10,8 @@ import pytest
 
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
-from nexus_cli.source import SourceTree, load_site
+from nexus_cli.source.tree import SourceTree
+from tests.sources import load_site
 
 INHERITED = frozenset({"poll", "mode", "retention", "deadband", "heartbeat", "enabled"})
 Load = Callable[..., Outcome[SourceTree]]
