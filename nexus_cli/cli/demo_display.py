@@ -10,7 +10,7 @@ from typing import Any
 from nexus_cli.cli.console import colour_wanted, note, rich_console
 from nexus_cli.cli.views.tail import TailView
 from nexus_cli.project.demo import Tell
-from nexus_cli.project.live import Live
+from nexus_cli.project.live_value import Live
 
 TITLES = {
     "devices": "devices as real servers",

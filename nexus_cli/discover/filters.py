@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nexus_cli.access.globs import matches_glob
@@ -10,13 +11,42 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from nexus_cli.discover.found import Discovery
-    from nexus_cli.discover.online import Wanted
 
 SOME = 4
 """Names that a hint gives as examples."""
 _NOT_INCLUDED, _EXCLUDED, _DEEPER = "not in --include", "in --exclude", "deeper than"
 _ALIKE_AMONG = 2000
 """Names among which a similar one is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What to take.
+
+    Attributes:
+        include: Path globs over the original names; empty takes everything. A glob without `/` is about the last name.
+        exclude: Globs to leave out; they win.
+        depth: Most levels, 0 for all.
+        max_nodes: End after so many values, 0 for no end.
+        rate_per_s: Most values a second, 0 for no limit.
+        start: Where to begin, in the protocol's spelling.
+        properties: OPC UA: also properties that describe no other value.
+        listen_s: MQTT: how long to listen; retained messages come at once, the rest when they are published.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    depth: int = 0
+    max_nodes: int = 0
+    rate_per_s: float = 0.0
+    start: str = ""
+    properties: bool = False
+    listen_s: float = 3.0
+
+    @property
+    def partial(self) -> bool:
+        """True when something is left out on purpose."""
+        return bool(self.include or self.exclude or self.depth or self.max_nodes or self.start)
 
 
 def left_out(path: tuple[str, ...], wanted: Wanted) -> str:

@@ -11,9 +11,9 @@ from typing import Any
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.discover.filters import left_out
+from nexus_cli.discover.filters import Wanted, left_out
 from nexus_cli.discover.found import Discovery, Skipped
-from nexus_cli.discover.online import OnProgress, Progress, Wanted
+from nexus_cli.discover.online import OnProgress, Progress
 from nexus_cli.discover.target import Target
 from nexus_cli.discover.topics import from_topics
 from nexus_cli.drivers.base import DriverError

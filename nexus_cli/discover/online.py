@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from nexus_cli.discover.facts import Facts
-from nexus_cli.discover.filters import left_out
+from nexus_cli.discover.filters import Wanted, left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
 from nexus_cli.discover.journal import Journal
@@ -19,36 +18,6 @@ from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.registry import kinds
 
 PROGRESS_EVERY_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What to take.
-
-    Attributes:
-        include: Path globs over the original names; empty takes everything. A glob without `/` is about the last name.
-        exclude: Globs to leave out; they win.
-        depth: Most levels, 0 for all.
-        max_nodes: End after so many values, 0 for no end.
-        rate_per_s: Most values a second, 0 for no limit.
-        start: Where to begin, in the protocol's spelling.
-        properties: OPC UA: also properties that describe no other value.
-        listen_s: MQTT: how long to listen; retained messages come at once, the rest when they are published.
-    """
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    depth: int = 0
-    max_nodes: int = 0
-    rate_per_s: float = 0.0
-    start: str = ""
-    properties: bool = False
-    listen_s: float = 3.0
-
-    @property
-    def partial(self) -> bool:
-        """True when something is left out on purpose."""
-        return bool(self.include or self.exclude or self.depth or self.max_nodes or self.start)
 
 
 class Progress(NamedTuple):

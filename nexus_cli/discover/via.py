@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from ulid import ULID
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.filters import Wanted
 from nexus_cli.discover.frontier import MAX_NODES, Frontier
-from nexus_cli.discover.online import Wanted
 from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.browse_shapes import restored

@@ -49,7 +49,7 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
     if not isinstance(root, Mapping):
         return Outcome(None, (finding("NX1011", "the site file must be a map", hint="begin with 'nexus: 1'"),))
     found: list[Diagnostic] = []
-    with _collection_paused():
+    with collection_paused():
         site = _lenient(TypeAdapter(Site), dict(root), base=(), shape=Site, found=found, skeleton=_SKELETON)
         if site is None:
             return Outcome(None, tuple(found))
@@ -74,7 +74,7 @@ _Read = dict[tuple[int, str], Mapping[str, Any]]
 
 
 @contextmanager
-def _collection_paused() -> Iterator[None]:
+def collection_paused() -> Iterator[None]:
     """Building a model makes hundreds of thousands of objects and no garbage: scanning them costs a third of the time."""
     enabled = gc.isenabled()
     gc.disable()

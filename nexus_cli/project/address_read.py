@@ -11,7 +11,8 @@ from nexus_cli.drivers.base import Opinion, Point, points_of
 from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.snapshot import Attributes
-from nexus_cli.project.live import Live, read
+from nexus_cli.project.live import read
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.text import load
 from nexus_cli.runtime.gateway.address_read import as_published
 from nexus_cli.settings import Settings, load_settings

@@ -23,7 +23,8 @@ from nexus_cli.local.start import broker_here
 from nexus_cli.local.stop import stop_runtime, wipe
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.change import apply_ready, plan_site
-from nexus_cli.project.live import Live, tail
+from nexus_cli.project.live import tail
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.simulate import Simulation, devices_of, serving, write_overlay
 from nexus_cli.project.text import load
 from nexus_cli.project.up import up

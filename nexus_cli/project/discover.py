@@ -17,12 +17,12 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.discover import edit as edits
 from nexus_cli.discover.edit import Edit, edited, odd_ones, proved
-from nexus_cli.discover.filters import left_out, why_nothing
+from nexus_cli.discover.filters import Wanted, left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.importers import import_file
 from nexus_cli.discover.known_tags import KnownTags, known_tags
 from nexus_cli.discover.merge import Mode
-from nexus_cli.discover.online import OnProgress, Progress, Wanted
+from nexus_cli.discover.online import OnProgress, Progress
 from nexus_cli.discover.placement import device_path, site_of, split_at
 from nexus_cli.discover.propose import Proposal, ProposedTag, propose
 from nexus_cli.discover.target import PLACE, Target, connected, is_address, parse_target

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from nexus_cli.diagnostics import NexusError
 from nexus_cli.discover.connection_hints import unreachable
+from nexus_cli.discover.filters import Wanted
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.journal import Journal
-from nexus_cli.discover.online import Collector, OnProgress, Wanted, collect
+from nexus_cli.discover.online import Collector, OnProgress, collect
 from nexus_cli.discover.target import Target
 from nexus_cli.discover.units import ask_units
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError

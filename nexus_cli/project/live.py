@@ -7,7 +7,6 @@ import contextlib
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import orjson
@@ -15,6 +14,7 @@ import orjson
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.near import near_path
 from nexus_cli.project.recorded import RecordedTypes, as_recorded
 from nexus_cli.settings import Settings, load_settings
@@ -35,35 +35,6 @@ TAG_LEVELS = 4
 """Levels of a tag's path; topics of others may have more."""
 RETAINED_WAIT_S = 1.0
 """MQTT has no end of the retained messages; a local broker sends them within milliseconds of the subscription."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Live:
-    """One message of a tag topic; of any other topic `value` is its JSON, or its text.
-
-    Attributes:
-        topic: Where it was published.
-        path: Below the site, or the topic itself when it is elsewhere.
-        timestamp: Milliseconds since 1970 UTC, or None.
-        quality: `GOOD`, `UNCERTAIN`, `BAD`, or "".
-        retained: True when the broker had kept it from before.
-    """
-
-    topic: str
-    path: str
-    value: Any
-    quality: str = ""
-    timestamp: int | None = None
-    unit: str = ""
-    label: str = ""
-    reason: str = ""
-    retained: bool = False
-
-    def to_json(self) -> dict[str, object]:
-        """As plain JSON, empty facts left out (value and quality always stand)."""
-        facts = {"path": self.path, "topic": self.topic, "value": self.value, "quality": self.quality}
-        more = {"timestamp": self.timestamp, "unit": self.unit, "label": self.label, "reason": self.reason}
-        return {**facts, **{name: fact for name, fact in more.items() if fact}, "retained": self.retained}
 
 
 def parse_live(topics: Topics, message: Message) -> Live:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project.live_value import Live
 from nexus_cli.runtime.historian.rows import BadValueError, column_of, full_row
 from nexus_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from nexus_cli.project.live import Live
 
 PATIENCE_S = 3.0
 """How long control may take to name a type; without one the value is shown as it was published."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +13,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.drivers.registry import broken, kinds
-from nexus_cli.model.bind import Model, bind
+from nexus_cli.model.bind import Model, bind, collection_paused
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
 from nexus_cli.model.snapshot import Snapshot
@@ -178,18 +176,6 @@ def _missing(given: Path) -> Diagnostic:
         hint = f"name a site file or its folder; `nexus init {folder.as_posix()}` writes a site there"
     saved = f"name a site file or its folder; `nexus plan --out {given.as_posix()}` saves a plan for `apply`"
     return finding("NX0007", f"there is no file or folder '{given.as_posix()}'", hint=hint or saved)
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """No garbage collection while a large site is built: nothing of it is garbage, and scanning it is slow."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def facts(reading: Reading) -> dict[str, object] | None:

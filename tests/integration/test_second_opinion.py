@@ -21,7 +21,7 @@ from nexus_cli.drivers.opinion import LIBRARY, NEXUS, ask
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project import address_read as verb
 from nexus_cli.project.address_read import read_direct
-from nexus_cli.project.live import Live
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.probe import Second, probe
 from nexus_cli.project.simulate import serving
 from nexus_cli.settings import Settings

@@ -20,7 +20,8 @@ from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.site import parse_duration
-from nexus_cli.project.live import Backlog, Live, Where, parse_where, tail
+from nexus_cli.project.live import Backlog, Where, parse_where, tail
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.near import near_filters
 from nexus_cli.settings import load_settings
 

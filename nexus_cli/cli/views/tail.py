@@ -14,7 +14,7 @@ from nexus_cli.diagnostics.printable import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nexus_cli.project.live import Live
+    from nexus_cli.project.live_value import Live
 
 COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 SHORTEST_PATH = 36

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
+from nexus_cli.runtime.gateway.commands.commands import Commands
+from nexus_cli.runtime.gateway.configuration import Configuration
+from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named
+from nexus_cli.runtime.gateway.field.links import Links
+from nexus_cli.runtime.gateway.following import ConfigurationFollower
+from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
+from nexus_cli.runtime.gateway.live import LiveView
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.publish_check import PublishCheck
+from nexus_cli.runtime.gateway.timekeeping import Timekeeping
+from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
-if TYPE_CHECKING:
-    from nexus_cli.runtime.gateway.gateway import Gateway
+
+class Parts(Protocol):
+    """The parts of a gateway that its health speaks of."""
+
+    links: Links
+    identity: Identity
+    election: InstanceElection
+    absence: Absence
+    configuration: Configuration
+    following: ConfigurationFollower
+    commands: Commands
+    publish_check: PublishCheck
+    timekeeping: Timekeeping
+    progress: Progress
+    outbox: Outbox
+    publisher: Publisher
+    live: LiveView
 
 
-def facts_of(gateway: Gateway) -> GatewayHealth:
+def facts_of(gateway: Parts) -> GatewayHealth:
     """Without secrets, and without the head."""
     devices = gateway.links.devices()
     without = all_silent(devices)

@@ -10,7 +10,7 @@ import pytest
 from nexus_cli.cli.showing import Showing
 from nexus_cli.cli.views.tail import BehindView
 from nexus_cli.diagnostics.groups import tasks
-from nexus_cli.project.live import Live
+from nexus_cli.project.live_value import Live
 
 
 async def test_everything_is_shown_in_order_before_the_end() -> None:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_cli.discover.filters import left_out, why_nothing
+from nexus_cli.discover.filters import Wanted, left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
 from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.journal import Journal
-from nexus_cli.discover.online import Wanted
 from nexus_cli.discover.probe import candidates, default_tolerance, ranked
 from nexus_cli.discover.sparkplug import BirthError, Metric, birth_of, metrics_of
 from nexus_cli.discover.target import parse_target

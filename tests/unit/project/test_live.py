@@ -12,7 +12,8 @@ from nexus_cli.cli.views.status import age_text, render_status
 from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.status_report import LinkReport
-from nexus_cli.project.live import Live, parse_live, parse_where, wanted
+from nexus_cli.project.live import parse_live, parse_where, wanted
+from nexus_cli.project.live_value import Live
 from nexus_cli.project.recorded import as_recorded
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.payload import encode_live
