@@ -1,36 +1,34 @@
-"""One connection to the broker: paho's protocol on asyncio's loop, with a window of publishes and one end for all.
+"""One connection to the broker: an MQTT session on asyncio's stream, with a window of publishes and one end for all.
 
-paho speaks MQTT; the socket is ours. Its descriptor is registered on the loop by this file alone, at once and on the
-loop's thread, and taken off before the socket is closed: registered a turn later, its number may by then be the socket
-of somebody else. Whatever waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that
-ends with the connection, the moment it ends.
+What is published in one turn of the loop leaves in one write, and acknowledgements are taken as they come, many at once.
+Whatever waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that ends with the
+connection, the moment it ends.
 
-See docs/decisions/0051.
+See docs/decisions/0057.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import os
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
-from nexus_cli.wire.descriptor import Descriptor
-from nexus_cli.wire.lost import HandlerError, LostError, RefusedError, lost_error
+from nexus_cli.wire.lost import LostError, RefusedError, lost_error
 from nexus_cli.wire.message import Message, OnMessage
+from nexus_cli.wire.mqtt import reasons
+from nexus_cli.wire.mqtt.events import Accepted, Acknowledged, Closed, Forgotten, Refused, Rejected, Subscribed
+from nexus_cli.wire.mqtt.packets import Options, Will
+from nexus_cli.wire.mqtt.session import Event, Session
 from nexus_cli.wire.url import BrokerUrl
+from nexus_cli.wire.websocket import WebSocket
 
 WINDOW = 20_000
-"""Most unacknowledged messages of one connection, and most packets that wait for its socket (policy: refuse). Packet
-identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
-REFUSED = 0x80
-"""Return codes of a SUBACK from here on are failures (MQTT 3.1.1 §3.9.3)."""
+"""Most unacknowledged messages of one connection (policy: refuse). Packet identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
+MOST_UNSENT = 64 * 1024 * 1024
+"""Most bytes that wait for the socket (policy: refuse)."""
 SUBSCRIBE_BATCH = 200
 """Filters in one SUBSCRIBE packet; some brokers bound its size."""
 LOOK_S = 1.0
@@ -47,7 +45,6 @@ class Connection:
     """One connect of one client; a fresh one is made for every attempt.
 
     Attributes:
-        undecodable: Messages whose topic is not UTF-8.
         left: True when the end was our own farewell.
     """
 
@@ -66,58 +63,40 @@ class Connection:
         on_message: OnMessage,
     ) -> None:
         """Prepare; `open` connects."""
-        self.undecodable = 0
         self.left = False
-        self._url, self._keepalive_s, self._timeout_s = url, keepalive_s, timeout_s
+        self._url, self._tls, self._timeout_s = url, tls, timeout_s
+        self._options = Options(
+            client_id=client_id,
+            clean=clean,
+            keepalive_s=keepalive_s,
+            user=user,
+            password=password,
+            will=None if will is None else Will(topic=will[0], payload=will[1]),
+        )
         self._sink = on_message
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
-        self._publishes: dict[int, Waiting[None]] = {}
-        self._subscribes: dict[int, Waiting[Sequence[Any]]] = {}
+        self._publishes: set[Waiting[None]] = set()
+        self._subscribes: dict[int, Waiting[Sequence[int]]] = {}
         self._moved_s = 0.0
         self._why = ""
-        self._told = ""
         self._bug: Exception | None = None
         self._watchers: list[Callable[[], None]] = []
         self._look: asyncio.TimerHandle | None = None
-        self._descriptor = Descriptor(read=self._read, write=self._write)
-        self._handover = threading.Lock()
-        self._abandoned = False
-        self._client = self._paho(client_id, clean=clean, will=will)
-        if user:
-            self._client.username_pw_set(user, password or None)
-        if tls is not None:
-            self._client.tls_set_context(tls)
-        if url.path:
-            self._client.ws_set_options(path=url.path)
-
-    def _paho(self, client_id: str, *, clean: bool, will: tuple[str, bytes] | None) -> paho.Client:
-        client = paho.Client(
-            callback_api_version=CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=clean,
-            protocol=paho.MQTTv311,
-            transport="websockets" if self._url.websocket else "tcp",
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = self._timeout_s
-        # No window of paho: with one it walks over all open messages at every acknowledgement (`_update_inflight`).
-        client.max_inflight_messages_set(0)
-        client.max_queued_messages_set(WINDOW)
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
-        client.on_message = self._on_message
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_unregister_write = self._on_unregister_write
-        if will is not None:
-            client.will_set(will[0], will[1], qos=1, retain=True)
-        return client
+        self._transport: asyncio.Transport | None = None
+        self._session: Session | None = None
+        self._websocket = WebSocket(url) if url.websocket else None
+        self._flushing = False
 
     @property
     def inflight(self) -> int:
         """Messages that are not acknowledged yet."""
-        return len(self._publishes)
+        return 0 if self._session is None else self._session.inflight
+
+    @property
+    def undecodable(self) -> int:
+        """Messages whose topic is not UTF-8."""
+        return 0 if self._session is None else self._session.undecodable
 
     @property
     def lost(self) -> bool:
@@ -150,71 +129,56 @@ class Connection:
             LostError: It can't be reached, went before it accepted, or did not in time; RefusedError, it refused.
         """
         try:
-            # paho opens the socket, TLS and the WebSocket by blocking calls, each bounded by its connect time-out.
-            await self._loop.run_in_executor(None, self._connect)
-            self._adopt()
             async with asyncio.timeout(self._timeout_s):
+                await self._loop.create_connection(
+                    lambda: _Stream(self),
+                    self._url.host,
+                    self._url.port,
+                    ssl=self._tls,
+                    server_hostname=self._url.host if self._tls is not None else None,
+                )
                 await self._accepted
         except TimeoutError as error:
             why = str(error) or f"it did not accept the connection within {self._timeout_s:g} s"
             self._end(why)
             raise LostError(why) from None
-        except (OSError, ValueError, paho.WebsocketConnectionError) as error:  # UnicodeError: a host that is no name
-            self._end(str(error) or type(error).__name__)
+        except (OSError, ValueError) as error:  # UnicodeError: a host that is no name
+            self._end(_plain(error))
             raise LostError(self._why) from None
         except BaseException as error:
             self._end(str(error) or "given up")
             raise
-
-    def _connect(self) -> None:
-        """On a thread. Who gave up meanwhile leaves the socket to us."""
-        self._client.connect(self._url.host, self._url.port, self._keepalive_s)
-        with self._handover:
-            if self._abandoned:
-                self._client._sock_close()
-
-    def _adopt(self) -> None:
-        """The socket is open: from here on it is the loop's."""
-        sock = self._client.socket()
-        if sock is None:
-            raise LostError("the connection closed while it was opened")
-        if isinstance(sock, socket.socket):
-            # Nagle would hold a small message back until the one before is acknowledged, by up to 40 ms.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._descriptor.own(sock)
-        self._moved_s = self._loop.time()
-        self._look = self._loop.call_later(LOOK_S, self._look_after)
-        self._write()
 
     async def close(self) -> None:
         """Say farewell, free the socket. An end that the broker made before is no error here; never raises."""
         gone = asyncio.Event()
         self.when_lost(gone.set)
         try:
-            if not self.lost:
+            if not self.lost and self._session is not None and self._transport is not None:
                 self.left = True
-                self._client.disconnect()
-                self._write()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await gone.wait()
+                self._session.disconnect()
+                self._flush()
+                if self._websocket is not None:
+                    self._transport.write(self._websocket.close())
+                self._transport.close()  # once what is queued has left
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_S):
+                        await gone.wait()
         finally:
             self._end("disconnected")
 
     def _end(self, why: str, *, bug: Exception | None = None) -> None:
         """The one end of a connection: the socket goes, and everything that waits for it is told."""
-        with self._handover:
-            self._abandoned = True
         if self.lost:
             return
         self._why, self._bug = " ".join(why.split()) or "disconnected", bug
         if self._look is not None:
             self._look.cancel()
-        self._client._sock_close()
-        self._descriptor.release()
+        if self._transport is not None:
+            self._transport.abort()
         _fail([self._accepted], LostError(self._why))
         _fail(self._subscribes.values(), LostError(self._why))
-        _fail(self._publishes.values(), lost_error(self._why))
+        _fail(self._publishes, lost_error(self._why))
         self._subscribes.clear()
         self._publishes.clear()
         watchers, self._watchers = self._watchers, []
@@ -226,21 +190,25 @@ class Connection:
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> Waiting[None]:
         """Publish; the future ends with the acknowledgement, or a retriable NexusError when the connection does."""
         future: Waiting[None] = self._loop.create_future()
-        if self.lost:
+        session, transport = self._session, self._transport
+        if self.lost or session is None or transport is None:
             _fail([future], lost_error(self._why))
             return future
-        if not self._publishes:
-            self._moved_s = self._loop.time()
-        if qos == 0 and len(self._client._out_packet) >= WINDOW:
+        if session.inflight >= WINDOW or (not qos and transport.get_write_buffer_size() > MOST_UNSENT):
             _fail([future], lost_error("the broker takes nothing any more"))
             return future
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            _fail([future], lost_error(paho.error_string(info.rc)))
-        elif qos == 0:
-            future.set_result(None)
+        try:
+            session.publish(topic, payload, qos=qos, retain=retain, token=future)
+        except ValueError as error:
+            _fail([future], lost_error(str(error)))
+            return future
+        if qos:
+            if not self._publishes:
+                self._moved_s = self._loop.time()
+            self._publishes.add(future)
         else:
-            self._publishes[info.mid] = future
+            future.set_result(None)
+        self._soon()
         return future
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> tuple[str, ...]:
@@ -253,24 +221,19 @@ class Connection:
         for start in range(0, len(subscriptions), SUBSCRIBE_BATCH):
             batch = list(subscriptions[start : start + SUBSCRIBE_BATCH])
             answers = await self._subscribe(batch)
-            refused += [
-                filter_
-                for (filter_, _), answer in zip(batch, answers, strict=False)
-                if (answer if isinstance(answer, int) else answer.value) >= REFUSED
-            ]
+            refused += [filter_ for (filter_, _), code in zip(batch, answers, strict=False) if code >= reasons.FAILURE]
         return tuple(refused)
 
-    async def _subscribe(self, batch: list[tuple[str, int]]) -> Sequence[Any]:
-        if self.lost:
+    async def _subscribe(self, batch: list[tuple[str, int]]) -> Sequence[int]:
+        if self.lost or self._session is None:
             raise LostError(self._why)
         try:
-            code, number = self._client.subscribe(batch)
+            number = self._session.subscribe(batch)
         except ValueError as error:
             raise LostError(f"a filter can't be subscribed: {error}") from None
-        if number is None or code != paho.MQTT_ERR_SUCCESS:
-            raise LostError(paho.error_string(code))
-        answer: Waiting[Sequence[Any]] = self._loop.create_future()
+        answer: Waiting[Sequence[int]] = self._loop.create_future()
         self._subscribes[number] = answer
+        self._soon()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer
@@ -279,101 +242,130 @@ class Connection:
         finally:
             self._subscribes.pop(number, None)
 
-    # --- the socket: its descriptor is registered here and nowhere else ----------------------------------------
+    # --- the stream ---------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        """The socket has something, or has ended."""
+    def _opened(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        if self.lost:  # given up while it was opened
+            transport.abort()
+            return
+        now_s = self._moved_s = self._loop.time()
         try:
-            while True:
-                self._client.loop_read()
-                sock: Any = self._client._sock
-                # TLS may hold decoded bytes that the loop does not see.
-                if sock is None or not hasattr(sock, "pending") or not sock.pending():
-                    break
-        except HandlerError as error:
-            self._end(str(error), bug=error.cause)
-        except Exception as error:  # noqa: BLE001 - paho's decoders raise what they like at bytes that are no MQTT
-            self._end(f"what the broker sent can't be read ({type(error).__name__}: {error})")
-        self._see()
+            self._session = Session(self._options, now_s=now_s)
+        except ValueError as error:
+            self._end(f"the connection can't be asked for: {error}")
+            return
+        self._look = self._loop.call_later(LOOK_S, self._look_after)
+        if self._websocket is not None:
+            transport.write(self._websocket.hello())
+        else:
+            self._flush()
 
-    def _write(self) -> None:
-        """The socket takes something."""
-        try:
-            self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - the same for what TLS and WebSockets raise
-            self._end(f"nothing can be sent ({type(error).__name__}: {error})")
-        self._see()
+    def _soon(self) -> None:
+        """Send at the end of this turn of the loop, together with whatever else comes in it."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
-    def _see(self) -> None:
-        """After every turn of paho: when it has closed the socket, that was the end. Its own callback comes in the middle
-        of such a turn, with a lock held that closing needs."""
-        if not self.lost and self._client.socket() is None:
-            self._end(self._told or "the broker closed the connection")
+    def _flush(self) -> None:
+        self._flushing = False
+        session, transport = self._session, self._transport
+        if self.lost or session is None or transport is None or not session.wants_to_send:
+            return
+        if self._websocket is None:
+            transport.write(session.take(self._loop.time()))
+        elif self._websocket.opened:
+            transport.write(self._websocket.wrap(session.take(self._loop.time())))
+
+    def _received(self, data: bytes) -> None:
+        if self.lost or self._session is None:
+            return
+        if self._websocket is not None:
+            try:
+                data = self._websocket.receive(data)
+            except LostError as error:
+                self._end(str(error))
+                return
+            answer = self._websocket.outgoing()
+            if answer and self._transport is not None:
+                self._transport.write(answer)
+        if data:
+            for event in self._session.receive(data, self._loop.time()):
+                self._happened(event)
+                if self.lost:
+                    return
+        self._flush()
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, Message):
+            try:
+                self._sink(event)
+            except Exception as error:  # noqa: BLE001 - whatever our own handler raises ends the connection, and is raised there
+                self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
+        elif isinstance(event, Acknowledged):
+            self._moved_s = self._loop.time()
+            for future in event.tokens:
+                self._publishes.discard(future)
+                if not future.done():
+                    future.set_result(None)
+        elif isinstance(event, Subscribed):
+            answer = self._subscribes.pop(event.number, None)
+            if answer is not None and not answer.done():
+                answer.set_result(event.codes)
+        elif isinstance(event, Accepted):
+            if not self._accepted.done():
+                self._accepted.set_result(None)
+        elif isinstance(event, Refused):
+            _fail([self._accepted], RefusedError(event.why, code=event.code))
+        elif isinstance(event, Closed):
+            self._flush()
+            self._end(event.why)
+        elif isinstance(event, Rejected):
+            self._publishes.discard(event.token)
+            _fail([event.token], lost_error(event.why))
+        elif isinstance(event, Forgotten):
+            _fail(event.tokens, lost_error("the broker has forgotten our session"))
+
+    def _closed(self, error: Exception | None) -> None:
+        early = "" if self._accepted.done() else " before it accepted us"
+        self._end(_plain(error) if error is not None else f"the broker closed the connection{early}")
 
     def _look_after(self) -> None:
         """Every second: keep-alive, and whether the broker still acknowledges."""
         self._look = self._loop.call_later(LOOK_S, self._look_after)
-        try:
-            self._client.loop_misc()
-        except Exception as error:  # noqa: BLE001
-            self._end(f"nothing can be sent ({type(error).__name__}: {error})")
-        self._see()
-        silent_s = self._loop.time() - self._moved_s
+        now_s = self._loop.time()
+        if self._session is None:
+            return
+        for event in self._session.tick(now_s):
+            self._happened(event)
+        self._flush()
+        silent_s = now_s - self._moved_s
         if self._publishes and not self.lost and silent_s >= UNANSWERED_S:
             self._end(f"the broker acknowledged nothing for {silent_s:.0f} s, {self.inflight} messages wait")
 
-    def _on_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        # From the connecting thread nothing is registered: `_adopt` sees to what waits by then.
-        client._registered_write = self._descriptor.want_write(sock)
 
-    def _on_unregister_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        self._descriptor.enough_written()
+class _Stream(asyncio.Protocol):
+    """Hands the loop's calls on."""
 
-    def _on_socket_close(self, client: Any, userdata: Any, sock: Any) -> None:
-        self._descriptor.release()  # paho is about to close it
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-    # --- what paho tells ---------------------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._connection._opened(transport)
 
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if self._accepted.done():
-            return
-        code = int(getattr(reason, "value", reason))
-        if code:
-            _fail([self._accepted], RefusedError(str(reason), code=code))
-        else:
-            self._accepted.set_result(None)
+    def data_received(self, data: bytes) -> None:
+        self._connection._received(data)
 
-    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        # 128 is paho's word for any connection that just ended (MQTT 5 "unspecified error").
-        plain = getattr(reason, "value", reason) in (0, 128)
-        early = "" if self._accepted.done() else " before it accepted us"
-        self._told = f"the broker closed the connection{early}" if plain else str(reason)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection._closed(exc)
 
-    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Sequence[Any], properties: Any) -> None:
-        future = self._subscribes.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result(reasons)
 
-    def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
-        future = self._publishes.pop(mid, None)
-        if future is None:
-            return  # QoS 0: it has left, which says nothing of the broker
-        self._moved_s = self._loop.time()
-        if not future.done():
-            future.set_result(None)
-
-    def _on_message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:  # forbidden by MQTT 3.1.1 §1.5.3, yet some brokers pass it on
-            self.undecodable += 1
-            return
-        if self.lost:
-            return
-        try:
-            self._sink(Message(topic, bytes(message.payload), message.qos, bool(message.retain)))
-        except Exception as error:
-            raise HandlerError(error) from error
+def _plain(error: Exception) -> str:
+    """A failure in the system's own words; asyncio's list every address that was tried."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) > 0:
+        return f"[Errno {error.errno}] {os.strerror(error.errno or 0)}"
+    return str(error) or type(error).__name__
 
 
 def _fail(waiting: Any, error: Exception) -> None:
