@@ -91,7 +91,7 @@ class Connection:
     @property
     def inflight(self) -> int:
         """Messages that are not acknowledged yet."""
-        return 0 if self._session is None else self._session.inflight
+        return 0 if self._session is None or self.lost else self._session.inflight
 
     @property
     def undecodable(self) -> int:
@@ -327,8 +327,11 @@ class Connection:
             _fail(event.tokens, lost_error("the broker has forgotten our session"))
 
     def _closed(self, error: Exception | None) -> None:
-        early = "" if self._accepted.done() else " before it accepted us"
-        self._end(_plain(error) if error is not None else f"the broker closed the connection{early}")
+        if error is None or isinstance(error, ConnectionError):
+            early = "" if self._accepted.done() else " before it accepted us"
+            self._end(f"the broker closed the connection{early}")
+        else:
+            self._end(_plain(error))
 
     def _look_after(self) -> None:
         """Every second: keep-alive, and whether the broker still acknowledges."""

@@ -145,7 +145,7 @@ async def test_a_publish_behind_a_reset_registers_nothing_on_the_next_owner(brok
     loop = asyncio.get_running_loop()
     async with client.session():
         assert client._connection is not None
-        number = client._connection._client.socket().fileno()  # type: ignore[union-attr]
+        number = client._connection._transport.get_extra_info("socket").fileno()  # type: ignore[union-attr]
         assert number in loop._selector.get_map()  # type: ignore[attr-defined]
         die.set()
         assert dead.wait(30)
