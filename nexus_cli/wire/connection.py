@@ -1,8 +1,7 @@
 """One connection to the broker: an MQTT session on asyncio's stream, with a window of publishes and one end for all.
 
-What is published in one turn of the loop leaves in one write, and acknowledgements are taken as they come, many at once.
-Whatever waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that ends with the
-connection, the moment it ends.
+Publishes of one turn of the loop leave in one write, and acknowledgements of one read are handled together. Everything that
+waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that ends with the connection.
 
 See docs/decisions/0057.
 """
@@ -11,24 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import logging
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from nexus_cli.wire.lost import LostError, RefusedError, lost_error
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.lost import LostError, RefusedError, fail, lost_error
 from nexus_cli.wire.message import Message, OnMessage
 from nexus_cli.wire.mqtt import reasons
-from nexus_cli.wire.mqtt.events import Accepted, Acknowledged, Closed, Forgotten, Refused, Rejected, Subscribed
+from nexus_cli.wire.mqtt.events import (
+    Accepted,
+    Acknowledged,
+    Closed,
+    Event,
+    Forgotten,
+    Oversized,
+    Refused,
+    Rejected,
+    Subscribed,
+)
 from nexus_cli.wire.mqtt.packets import Options, Will
-from nexus_cli.wire.mqtt.session import Event, Session
+from nexus_cli.wire.mqtt.session import Session
+from nexus_cli.wire.stream import MOST_UNSENT, Stream, plain_cause
 from nexus_cli.wire.url import BrokerUrl
 from nexus_cli.wire.websocket import WebSocket
 
 WINDOW = 20_000
 """Most unacknowledged messages of one connection (policy: refuse). Packet identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
-MOST_UNSENT = 64 * 1024 * 1024
-"""Most bytes that wait for the socket (policy: refuse)."""
+MOST_ANSWERS = 100_000
+"""Most acknowledgements of received messages that wait for a full socket (policy: end the connection)."""
+LARGEST_MESSAGE = 64 * 1024 * 1024
+"""Largest message that is received, bytes (policy: acknowledge and drop); whoever may publish could fill our memory otherwise."""
 SUBSCRIBE_BATCH = 200
 """Filters in one SUBSCRIBE packet; some brokers bound its size."""
 LOOK_S = 1.0
@@ -39,6 +52,9 @@ CLOSE_S = 2.0
 """Longest wait for what is queued to leave, and for the farewell."""
 T = TypeVar("T")
 Waiting = asyncio.Future[T]
+OnAcknowledged = Callable[[list[Any]], None]
+"""Called with the tokens of `Connection.send` that the broker has acknowledged, in its order, once per read of the socket."""
+_log = logging.getLogger("nexus.broker")
 
 
 class Connection:
@@ -61,6 +77,7 @@ class Connection:
         keepalive_s: int,
         timeout_s: float,
         on_message: OnMessage,
+        on_acknowledged: OnAcknowledged | None = None,
     ) -> None:
         """Prepare; `open` connects."""
         self.left = False
@@ -72,8 +89,9 @@ class Connection:
             user=user,
             password=password,
             will=None if will is None else Will(topic=will[0], payload=will[1]),
+            maximum_packet=LARGEST_MESSAGE,
         )
-        self._sink = on_message
+        self._sink, self._on_acknowledged = on_message, on_acknowledged
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
         self._publishes: set[Waiting[None]] = set()
@@ -83,10 +101,11 @@ class Connection:
         self._bug: Exception | None = None
         self._watchers: list[Callable[[], None]] = []
         self._look: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport | None = None
+        self._stream: Stream | None = None
         self._session: Session | None = None
-        self._websocket = WebSocket(url) if url.websocket else None
         self._flushing = False
+        self._unsent_bytes = 0
+        self._tokens: list[Any] = []
 
     @property
     def inflight(self) -> int:
@@ -95,7 +114,7 @@ class Connection:
 
     @property
     def undecodable(self) -> int:
-        """Messages whose topic is not UTF-8."""
+        """Received messages that were dropped because their topic is not UTF-8."""
         return 0 if self._session is None else self._session.undecodable
 
     @property
@@ -129,9 +148,16 @@ class Connection:
             LostError: It can't be reached, went before it accepted, or did not in time; RefusedError, it refused.
         """
         try:
+            stream = self._stream = Stream(
+                WebSocket(self._url) if self._url.websocket else None,
+                on_opened=self._opened,
+                on_bytes=self._received,
+                on_room=self._flush,
+                on_closed=self._closed,
+            )
             async with asyncio.timeout(self._timeout_s):
                 await self._loop.create_connection(
-                    lambda: _Stream(self),
+                    lambda: stream,
                     self._url.host,
                     self._url.port,
                     ssl=self._tls,
@@ -143,7 +169,7 @@ class Connection:
             self._end(why)
             raise LostError(why) from None
         except (OSError, ValueError) as error:  # UnicodeError: a host that is no name
-            self._end(_plain(error))
+            self._end(plain_cause(error))
             raise LostError(self._why) from None
         except BaseException as error:
             self._end(str(error) or "given up")
@@ -154,13 +180,11 @@ class Connection:
         gone = asyncio.Event()
         self.when_lost(gone.set)
         try:
-            if not self.lost and self._session is not None and self._transport is not None:
+            if not self.lost and self._session is not None and self._stream is not None:
                 self.left = True
                 self._session.disconnect()
                 self._flush()
-                if self._websocket is not None:
-                    self._transport.write(self._websocket.close())
-                self._transport.close()  # once what is queued has left
+                self._stream.close()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CLOSE_S):
                         await gone.wait()
@@ -168,17 +192,17 @@ class Connection:
             self._end("disconnected")
 
     def _end(self, why: str, *, bug: Exception | None = None) -> None:
-        """The one end of a connection: the socket goes, and everything that waits for it is told."""
+        """The one end of a connection: closes the socket and ends everything that waits."""
         if self.lost:
             return
         self._why, self._bug = " ".join(why.split()) or "disconnected", bug
         if self._look is not None:
             self._look.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        _fail([self._accepted], LostError(self._why))
-        _fail(self._subscribes.values(), LostError(self._why))
-        _fail(self._publishes, lost_error(self._why))
+        if self._stream is not None:
+            self._stream.abort()
+        fail([self._accepted], LostError(self._why))
+        fail(self._subscribes.values(), LostError(self._why))
+        fail(self._publishes, lost_error(self._why))
         self._subscribes.clear()
         self._publishes.clear()
         watchers, self._watchers = self._watchers, []
@@ -190,26 +214,46 @@ class Connection:
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> Waiting[None]:
         """Publish; the future ends with the acknowledgement, or a retriable NexusError when the connection does."""
         future: Waiting[None] = self._loop.create_future()
-        session, transport = self._session, self._transport
-        if self.lost or session is None or transport is None:
-            _fail([future], lost_error(self._why))
-            return future
-        if session.inflight >= WINDOW or (not qos and transport.get_write_buffer_size() > MOST_UNSENT):
-            _fail([future], lost_error("the broker takes nothing any more"))
-            return future
         try:
-            session.publish(topic, payload, qos=qos, retain=retain, token=future)
-        except ValueError as error:
-            _fail([future], lost_error(str(error)))
+            self.send(topic, payload, future, qos=qos, retain=retain)
+        except NexusError as error:
+            fail([future], error)
             return future
         if qos:
-            if not self._publishes:
-                self._moved_s = self._loop.time()
             self._publishes.add(future)
         else:
             future.set_result(None)
-        self._soon()
         return future
+
+    def send(self, topic: str, payload: bytes, token: Any, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish without a future per message: `on_acknowledged` gets the token.
+
+        When the connection ends, the tokens that it did not get are unacknowledged; the caller keeps account of them.
+
+        Args:
+            topic: Without wildcards.
+            payload: Any bytes.
+            token: Anything but a future; without meaning at QoS 0.
+            qos: 0 to 2.
+            retain: Whether the broker keeps it as the topic's last message.
+
+        Raises:
+            NexusError: NX6010 retriable: the connection has ended, too much waits for the broker, or the message can't be sent.
+        """
+        session, stream = self._session, self._stream
+        if self.lost or session is None or stream is None:
+            raise lost_error(self._why)
+        waiting = session.inflight
+        if waiting >= WINDOW or stream.full or self._unsent_bytes > MOST_UNSENT:
+            raise lost_error("the broker accepts nothing any more")
+        try:
+            session.publish(topic, payload, qos=qos, retain=retain, token=token)
+        except ValueError as error:
+            raise lost_error(str(error)) from None
+        if qos and not waiting:
+            self._moved_s = self._loop.time()
+        self._unsent_bytes += len(payload)
+        self._soon()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> tuple[str, ...]:
         """Subscribe; gives the filters that the broker refused (SUBACK 0x80, MQTT 3.1.1 §3.9.3).
@@ -244,10 +288,10 @@ class Connection:
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
-    def _opened(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+    def _opened(self) -> None:
         if self.lost:  # given up while it was opened
-            transport.abort()
+            if self._stream is not None:
+                self._stream.abort()
             return
         now_s = self._moved_s = self._loop.time()
         try:
@@ -256,10 +300,7 @@ class Connection:
             self._end(f"the connection can't be asked for: {error}")
             return
         self._look = self._loop.call_later(LOOK_S, self._look_after)
-        if self._websocket is not None:
-            transport.write(self._websocket.hello())
-        else:
-            self._flush()
+        self._flush()
 
     def _soon(self) -> None:
         """Send at the end of this turn of the loop, together with whatever else comes in it."""
@@ -269,32 +310,24 @@ class Connection:
 
     def _flush(self) -> None:
         self._flushing = False
-        session, transport = self._session, self._transport
-        if self.lost or session is None or transport is None or not session.wants_to_send:
+        session, stream = self._session, self._stream
+        if self.lost or session is None or stream is None or stream.full or not session.unsent:
             return
-        if self._websocket is None:
-            transport.write(session.take(self._loop.time()))
-        elif self._websocket.opened:
-            transport.write(self._websocket.wrap(session.take(self._loop.time())))
+        self._unsent_bytes = 0
+        stream.write(session.take(self._loop.time()))
 
     def _received(self, data: bytes) -> None:
-        if self.lost or self._session is None:
+        session = self._session
+        if self.lost or session is None:
             return
-        if self._websocket is not None:
-            try:
-                data = self._websocket.receive(data)
-            except LostError as error:
-                self._end(str(error))
+        for event in session.receive(data, self._loop.time()):
+            self._happened(event)
+            if self.lost:
                 return
-            answer = self._websocket.outgoing()
-            if answer and self._transport is not None:
-                self._transport.write(answer)
-        if data:
-            for event in self._session.receive(data, self._loop.time()):
-                self._happened(event)
-                if self.lost:
-                    return
+        self._hand_over()
         self._flush()
+        if session.unsent > MOST_ANSWERS:
+            self._end("the broker does not read what it is sent")
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Message):
@@ -304,34 +337,53 @@ class Connection:
                 self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
         elif isinstance(event, Acknowledged):
             self._moved_s = self._loop.time()
-            for future in event.tokens:
-                self._publishes.discard(future)
-                if not future.done():
-                    future.set_result(None)
+            for token in event.tokens:
+                if not isinstance(token, asyncio.Future):
+                    self._tokens.append(token)
+                    continue
+                self._publishes.discard(token)
+                if not token.done():
+                    token.set_result(None)
         elif isinstance(event, Subscribed):
             answer = self._subscribes.pop(event.number, None)
             if answer is not None and not answer.done():
                 answer.set_result(event.codes)
-        elif isinstance(event, Accepted):
+        elif isinstance(event, Closed):
+            self._hand_over()
+            self._flush()
+            self._end(event.why)
+        else:
+            self._seldom(event)
+
+    def _seldom(self, event: Event) -> None:
+        if isinstance(event, Accepted):
             if not self._accepted.done():
                 self._accepted.set_result(None)
         elif isinstance(event, Refused):
-            _fail([self._accepted], RefusedError(event.why, code=event.code))
-        elif isinstance(event, Closed):
-            self._flush()
-            self._end(event.why)
-        elif isinstance(event, Rejected):
+            fail([self._accepted], RefusedError(event.why, code=event.code))
+        elif isinstance(event, Oversized):
+            _log.warning("a message of %s bytes on %s is larger than is accepted, and dropped", event.size, event.topic)
+        elif isinstance(event, Rejected) and isinstance(event.token, asyncio.Future):
             self._publishes.discard(event.token)
-            _fail([event.token], lost_error(event.why))
-        elif isinstance(event, Forgotten):
-            _fail(event.tokens, lost_error("the broker has forgotten our session"))
+            fail([event.token], lost_error(event.why))
+        elif isinstance(event, Rejected | Forgotten):  # of MQTT 5, or of a state that we do not keep over connections
+            self._end("the broker rejects a message")
+
+    def _hand_over(self) -> None:
+        """The tokens that were acknowledged since the last call."""
+        if self._tokens and self._on_acknowledged is not None:
+            tokens, self._tokens = self._tokens, []
+            try:
+                self._on_acknowledged(tokens)
+            except Exception as error:  # noqa: BLE001 - as in `_happened`
+                self._end(f"an acknowledgement could not be handled ({type(error).__name__})", bug=error)
 
     def _closed(self, error: Exception | None) -> None:
         if error is None or isinstance(error, ConnectionError):
             early = "" if self._accepted.done() else " before it accepted us"
             self._end(f"the broker closed the connection{early}")
         else:
-            self._end(_plain(error))
+            self._end(plain_cause(error))
 
     def _look_after(self) -> None:
         """Every second: keep-alive, and whether the broker still acknowledges."""
@@ -343,36 +395,5 @@ class Connection:
             self._happened(event)
         self._flush()
         silent_s = now_s - self._moved_s
-        if self._publishes and not self.lost and silent_s >= UNANSWERED_S:
+        if self.inflight and not self.lost and silent_s >= UNANSWERED_S:
             self._end(f"the broker acknowledged nothing for {silent_s:.0f} s, {self.inflight} messages wait")
-
-
-class _Stream(asyncio.Protocol):
-    """Hands the loop's calls on."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._connection._opened(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._connection._received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connection._closed(exc)
-
-
-def _plain(error: Exception) -> str:
-    """A failure in the system's own words; asyncio's list every address that was tried."""
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) > 0:
-        return f"[Errno {error.errno}] {os.strerror(error.errno or 0)}"
-    return str(error) or type(error).__name__
-
-
-def _fail(waiting: Any, error: Exception) -> None:
-    for future in list(waiting):
-        if not future.done():
-            future.set_exception(error)
-            future.exception()  # marks it as seen: a caller that has gone away is no fault

@@ -1,25 +1,27 @@
-"""What a session says has happened."""
+"""The events that a session returns, in the order in which they happened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from nexus_cli.wire.message import Message
+from nexus_cli.wire.mqtt import properties
 
 
 class Accepted(NamedTuple):
-    """The broker accepted us.
+    """The broker accepted the connection.
 
     Attributes:
-        session_present: It knows our session.
+        session_present: It has our session.
         properties: Of its CONNACK, MQTT 5.
     """
 
     session_present: bool
-    properties: Mapping[str, Any]
+    properties: properties.Values
 
 
 class Refused(NamedTuple):
-    """The broker refused us; the connection is over.
+    """The broker refused the connection, which is over.
 
     Attributes:
         code: Its return code (3.1.1, 3.2.2.3) or reason code (5, 3.2.2.2).
@@ -31,7 +33,7 @@ class Refused(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """Publishes that the broker has taken over, in the order of its acknowledgements.
+    """Publishes that the broker has accepted, in the order of its acknowledgements.
 
     Attributes:
         tokens: As given to `Session.publish`.
@@ -41,11 +43,11 @@ class Acknowledged(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A publish that the broker answered with an error (MQTT 5; 3.1.1 has none).
+    """A publish that the broker answered with an error, or that its announced limits exclude (MQTT 5; 3.1.1 has neither).
 
     Attributes:
         token: As given to `Session.publish`.
-        code: Its reason code.
+        code: The reason code.
         why: In words.
     """
 
@@ -64,6 +66,18 @@ class Forgotten(NamedTuple):
     tokens: list[Any]
 
 
+class Oversized(NamedTuple):
+    """A message larger than `Options.maximum_packet`: it was acknowledged and dropped (3.1.1, where no limit can be announced).
+
+    Attributes:
+        topic: Where it was published; bytes that are not UTF-8 are replaced.
+        size: Of its packet, bytes.
+    """
+
+    topic: str
+    size: int
+
+
 class Subscribed(NamedTuple):
     """The answer to a SUBSCRIBE or UNSUBSCRIBE.
 
@@ -77,10 +91,13 @@ class Subscribed(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """The session is over; nothing more comes, and what `Session.take` still gives is the last.
+    """The session is over. No event follows; `Session.take` may still have a DISCONNECT to send.
 
     Attributes:
         why: In words.
     """
 
     why: str
+
+
+Event = Accepted | Refused | Message | Acknowledged | Rejected | Forgotten | Oversized | Subscribed | Closed

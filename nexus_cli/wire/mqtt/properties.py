@@ -8,7 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from nexus_cli.wire.mqtt.data import MalformedError, binary, byte, four, read_text, text, two, variable, write_variable
+from nexus_cli.wire.mqtt.data import (
+    PROTOCOL_ERROR,
+    MalformedError,
+    binary,
+    integer,
+    partial_variable,
+    read_binary,
+    read_four,
+    read_one,
+    read_text,
+    read_two,
+    read_variable,
+    text,
+    write_variable,
+)
 
 USER_PROPERTY: Final = 0x26
 SUBSCRIPTION_IDENTIFIER: Final = 0x0B
@@ -16,37 +30,15 @@ SUBSCRIPTION_IDENTIFIER: Final = 0x0B
 Values = Mapping[str, Any]
 """By name as below: integers, text, bytes; `user_property` a list of pairs, `subscription_identifier` a list of integers."""
 
+_Type = tuple[Callable[[bytes, int], tuple[Any, int]], Callable[[Any], bytes]]
+_BYTE: Final[_Type] = (read_one, lambda value: integer(value, 1))
+_TWO: Final[_Type] = (read_two, lambda value: integer(value, 2))
+_FOUR: Final[_Type] = (read_four, lambda value: integer(value, 4))
+_VARIABLE: Final[_Type] = (read_variable, write_variable)
+_TEXT: Final[_Type] = (read_text, text)
+_BINARY: Final[_Type] = (read_binary, binary)
 
-def _write_byte(value: Any) -> bytes:
-    return int(value).to_bytes(1, "big")
-
-
-def _write_two(value: Any) -> bytes:
-    return int(value).to_bytes(2, "big")
-
-
-def _write_four(value: Any) -> bytes:
-    return int(value).to_bytes(4, "big")
-
-
-def _write_text(value: Any) -> bytes:
-    return text(str(value))
-
-
-def _write_binary(value: Any) -> bytes:
-    return len(value).to_bytes(2, "big") + bytes(value)
-
-
-_Reader = Callable[[bytes, int], tuple[Any, int]]
-_Writer = Callable[[Any], bytes]
-_BYTE: Final = (byte, _write_byte)
-_TWO: Final = (two, _write_two)
-_FOUR: Final = (four, _write_four)
-_VARIABLE: Final = (variable, write_variable)
-_TEXT: Final = (read_text, _write_text)
-_BINARY: Final = (binary, _write_binary)
-
-TABLE: Final[dict[int, tuple[str, tuple[_Reader, _Writer]]]] = {
+TABLE: Final[dict[int, tuple[str, _Type]]] = {
     0x01: ("payload_format_indicator", _BYTE),
     0x02: ("message_expiry_interval", _FOUR),
     0x03: ("content_type", _TEXT),
@@ -76,21 +68,41 @@ TABLE: Final[dict[int, tuple[str, tuple[_Reader, _Writer]]]] = {
 }
 _NUMBERS: Final = {name: number for number, (name, _) in TABLE.items()}
 
+IN_CONNACK: Final = frozenset(
+    (0x11, 0x12, 0x13, 0x15, 0x16, 0x1A, 0x1C, 0x1F, 0x21, 0x22, 0x24, 0x25, 0x27, 0x28, 0x29, 0x2A)
+)
+IN_PUBLISH: Final = frozenset((0x01, 0x02, 0x03, 0x08, 0x09, SUBSCRIPTION_IDENTIFIER, 0x23))
+IN_ANSWER: Final = frozenset((0x1F,))
+"""Of PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK and UNSUBACK."""
+IN_DISCONNECT: Final = frozenset((0x1C, 0x1F))
+"""Of a broker; the session expiry interval is for clients (3.14.2.2.2)."""
+ANYWHERE: Final = frozenset(TABLE)
+_ZERO_OR_ONE: Final = frozenset((0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A))
+_NOT_ZERO: Final = frozenset((SUBSCRIPTION_IDENTIFIER, 0x21, 0x23, 0x27))
 
-def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    """The properties that begin at `at`, and where they end.
+
+def read(data: bytes, at: int, end: int, allowed: frozenset[int] = ANYWHERE) -> tuple[dict[str, Any], int]:
+    """The properties that begin at `at` of a packet that ends at `end`; gives them and the offset behind them.
+
+    User properties are allowed in every packet.
 
     Raises:
-        MalformedError: They are cut short, unknown, or one that may stand once stands twice (2.2.2.2).
+        MalformedError: They are cut short, unknown, not allowed here, given twice (2.2.2.2) or out of range.
     """
-    size, at = variable(data, at)
-    end = at + size
-    if end > len(data):
-        raise MalformedError("properties are cut short")
+    if at < end and not data[at]:
+        return {}, at + 1  # none, by far the most frequent
+    found = partial_variable(data, at, end)
+    if found is None or found[0] + found[1] > end:
+        raise MalformedError("the properties are cut short")
+    size, at = found
+    return _values(data[at : at + size], allowed), at + size
+
+
+def _values(data: bytes, allowed: frozenset[int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    while at < end:
-        number = data[at]
-        at += 1
+    at = 0
+    while at < len(data):
+        number, at = data[at], at + 1
         if number == USER_PROPERTY:
             key, at = read_text(data, at)
             value, at = read_text(data, at)
@@ -99,16 +111,18 @@ def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
         if number not in TABLE:
             raise MalformedError(f"property 0x{number:02x} is unknown")
         name, (reader, _) = TABLE[number]
+        if number not in allowed:
+            raise MalformedError(f"property {name} is not allowed in this packet (2.2.2.2)", code=PROTOCOL_ERROR)
         one, at = reader(data, at)
+        if (number in _ZERO_OR_ONE and one > 1) or (number in _NOT_ZERO and not one):
+            raise MalformedError(f"property {name} can't be {one}", code=PROTOCOL_ERROR)
         if number == SUBSCRIPTION_IDENTIFIER:
             found.setdefault(name, []).append(one)
         elif name in found:
-            raise MalformedError(f"property {name} is given twice")
+            raise MalformedError(f"property {name} is given twice", code=PROTOCOL_ERROR)
         else:
             found[name] = one
-    if at != end:
-        raise MalformedError("properties are longer than they say")
-    return found, at
+    return found
 
 
 def write(values: Values) -> bytes:
@@ -116,6 +130,7 @@ def write(values: Values) -> bytes:
 
     Raises:
         KeyError: A name that no property has.
+        ValueError: A value that its type can't have.
     """
     if not values:
         return b"\x00"

@@ -11,6 +11,14 @@ FAILURE: Final = 0x80
 """From here on a code is an error (MQTT 5.0, 2.4); in version 3.1.1 the one failure of a SUBACK (3.9.3)."""
 BAD_USER: Final = 4
 NOT_AUTHORISED: Final = 5
+USER_REFUSED: Final = frozenset((BAD_USER, NOT_AUTHORISED, 0x86, 0x87))
+"""The codes of either version for a user, a password or a right that the broker does not accept."""
+IDENTIFIER_NOT_FOUND: Final = 0x92
+RECEIVE_MAXIMUM_EXCEEDED: Final = 0x93
+TOPIC_ALIAS_INVALID: Final = 0x94
+PACKET_TOO_LARGE: Final = 0x95
+RETAIN_NOT_SUPPORTED: Final = 0x9A
+QOS_NOT_SUPPORTED: Final = 0x9B
 
 RETURN_CODES: Final = {
     1: "it does not accept this protocol version",
@@ -20,6 +28,7 @@ RETURN_CODES: Final = {
     NOT_AUTHORISED: "not authorised",
 }
 REASON_CODES: Final = {
+    0x00: "no reason given",
     0x04: "disconnect with will message",
     0x10: "no matching subscribers",
     0x11: "no subscription existed",
@@ -62,7 +71,7 @@ REASON_CODES: Final = {
 
 
 def name(code: int, *, level: int, reason: str = "") -> str:
-    """A code in words, with what the broker adds to it."""
+    """A code in words, with the reason string of the broker behind it."""
     table = REASON_CODES if level == 5 else RETURN_CODES
     found = table.get(code, f"code {code}")
     return f"{found} ({reason})" if reason else found
