@@ -203,7 +203,7 @@ def subscribe(
         body += properties.write(values or {})
     for name, options in subscriptions:
         _check_filter(name)
-        if options & 3 == 3 or options & (0xC0 if level == 5 else 0xFC) or options & 0x30 == 0x30:
+        if options & 3 == 3 or options & ~(0x3F if level == 5 else 3) or options & 0x30 == 0x30:
             raise ValueError(f"there are no options {options} of a subscription (3.8.3)")
         body += text(name)
         body.append(options)

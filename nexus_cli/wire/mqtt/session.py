@@ -93,6 +93,8 @@ class Session(Sending):
         at, size, needed = 0, len(data), 2
         opened, exact, accepted, largest = self._open, self._exact, self.accepted, self._options.maximum_packet
         taken: list[Any] = []
+        if not accepted and data[0] != packets.CONNACK << 4:
+            raise MalformedError("the first packet is not a CONNACK (3.2)", code=PROTOCOL_ERROR)
         try:
             while size - at >= 2:
                 first, length, body = data[at], data[at + 1], at + 2
@@ -104,6 +106,9 @@ class Session(Sending):
                     length, body = found
                 end = body + length
                 if end - at > largest:
+                    if taken:
+                        events.append(Acknowledged(taken))
+                        taken = []
                     needed = self._oversized(data, at, body, end, events)
                     if needed:
                         break
@@ -208,8 +213,6 @@ class Session(Sending):
         if flags != (packets.FLAGS if kind == PUBREL else 0):
             raise MalformedError(f"a packet of type {kind} with flags {flags} (2.2.2)")
         if not self.accepted:
-            if kind != packets.CONNACK:
-                raise MalformedError("the first packet is not a CONNACK (3.2)", code=PROTOCOL_ERROR)
             self._answered(body, events)
         elif kind in (PUBACK, PUBREC, PUBCOMP):
             self._progress(kind, answers.answer(body, level=self._level), events)
