@@ -3,7 +3,7 @@
 Publishes of one turn of the loop leave in one write, and acknowledgements of one read are handled together. Everything that
 waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that ends with the connection.
 
-See docs/decisions/0057.
+See docs/decisions/0057, which replaced docs/decisions/0051.
 """
 
 from __future__ import annotations
@@ -371,8 +371,8 @@ class Connection:
 
     def _hand_over(self) -> None:
         """The tokens that were acknowledged since the last call."""
-        if self._tokens and self._on_acknowledged is not None:
-            tokens, self._tokens = self._tokens, []
+        tokens, self._tokens = self._tokens, []
+        if tokens and self._on_acknowledged is not None:
             try:
                 self._on_acknowledged(tokens)
             except Exception as error:  # noqa: BLE001 - as in `_happened`

@@ -1,7 +1,7 @@
 """What a QoS 1 message costs a client, published and received: ours beside the libraries, on one broker in one run.
 
-Every client publishes the same messages to the same topics with a window of `WINDOW`, and takes the same messages; CPU
-is this process's. A second client counts what arrives, so that a loss shows.
+Every client publishes the same messages to the same topics with a window of `WINDOW`, and receives the same messages from a
+feeder in another process; CPU is this process's. Run: python -m tests.benchmarks.bench_mqtt
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib.util
+import logging
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from nexus_cli.wire.client import BrokerClient
-from tests.benchmarks.figures import Figure, machine
+from nexus_cli.wire.mqtt import packets
+from nexus_cli.wire.mqtt.packets import Options
+from nexus_cli.wire.mqtt.session import Session
+from tests.benchmarks.figures import Figure, machine, report
 from tests.servers import TestBroker, new_broker
 
 MESSAGES = 20_000
@@ -160,39 +166,166 @@ async def mqttium_(broker: TestBroker, on_message: Callable[[], None] | None) ->
     await client.disconnect()
 
 
-CLIENTS: dict[str, Any] = {"ours": ours, "aiomqtt": aiomqtt_, "gmqtt": gmqtt_, "MQTTium": mqttium_}
+@contextlib.asynccontextmanager
+async def sending(broker: TestBroker, on_message: Callable[[], None] | None) -> AsyncIterator[Publish]:
+    """The roles' client through its bulk door: a token a message, no future."""
+    room = asyncio.Event()
+    stop, ready = asyncio.Event(), asyncio.Event()
+    client = BrokerClient(settings=broker.settings(), client_id="sending")
+
+    async def connected() -> None:
+        ready.set()
+
+    async def publish(count: int) -> None:
+        for number in range(count):
+            client.send(TOPICS[number % len(TOPICS)], PAYLOAD, number)
+            while client.inflight >= WINDOW:
+                room.clear()
+                await room.wait()
+        while client.inflight:
+            room.clear()
+            await room.wait()
+
+    async with asyncio.TaskGroup() as group:
+        running = client.run(
+            stop,
+            subscriptions=[],
+            on_message=lambda _: None,
+            on_connected=connected,
+            on_acknowledged=lambda _: room.set(),
+        )
+        group.create_task(running)
+        await ready.wait()
+        try:
+            yield publish
+        finally:
+            stop.set()
 
 
-async def published(name: str, broker: TestBroker) -> tuple[float, int]:
-    """CPU of one message in µs, and how many of them did not arrive."""
-    count = [0]
-    counter = BrokerClient(settings=broker.settings(), client_id="counter")
-    del counter
-    async with CLIENTS[name](broker, None) as publish:
+Client = Callable[[TestBroker, Callable[[], None] | None], contextlib.AbstractAsyncContextManager[Publish]]
+OURS = "ours"
+BULK = "ours, without a future a message"
+CLIENTS: dict[str, Client] = {
+    OURS: ours,
+    BULK: sending,
+    "aiomqtt": aiomqtt_,
+    "gmqtt": gmqtt_,
+    "MQTTium": mqttium_,
+}
+"""A library's module is its name in lower case."""
+
+
+async def published(client: Client, broker: TestBroker) -> float:
+    """CPU of one published and acknowledged message, µs."""
+    async with client(broker, None) as publish:
         await publish(1000)
         gc.collect()
         cpu = time.process_time()
         await publish(MESSAGES)
         spent = time.process_time() - cpu
-    return spent / MESSAGES * 1e6, count[0]
+    return spent / MESSAGES * 1e6
 
 
-async def received(name: str, broker: TestBroker, feeder: Publish) -> float:
-    """CPU of one received message in µs; the feeder is a process of its own."""
-    count = [0]
+async def received(client: Client, broker: TestBroker) -> float:
+    """CPU of one received and acknowledged message, µs."""
+    count = 0
     done = asyncio.Event()
 
     def take() -> None:
-        count[0] += 1
-        if count[0] == MESSAGES:
+        nonlocal count
+        count += 1
+        if count == MESSAGES:
             done.set()
 
-    async with CLIENTS[name](broker, take):
+    async with client(broker, take):
         gc.collect()
         cpu = time.process_time()
-        feeding = asyncio.ensure_future(feeder(MESSAGES))
-        async with asyncio.timeout(60):
+        command = (sys.executable, "-m", "tests.benchmarks.mqtt_feeder", str(broker.port), str(MESSAGES))
+        feeder = await asyncio.create_subprocess_exec(*command)
+        async with asyncio.timeout(120):
             await done.wait()
         spent = time.process_time() - cpu
-        await feeding
+        await feeder.wait()
     return spent / MESSAGES * 1e6
+
+
+def core() -> list[Figure]:
+    """The session alone, without a socket, µs."""
+    one = Session(Options(client_id="core"), now_s=0.0)
+    one.receive(b"\x20\x02\x00\x00", 0.0)
+    one.take(0.0)
+    spent = 0.0
+    for _ in range(MESSAGES // WINDOW):
+        began = time.process_time()
+        for number in range(WINDOW):
+            one.publish(TOPICS[number % len(TOPICS)], PAYLOAD, token=number)
+        one.take(0.0)
+        spent += time.process_time() - began
+        answers = b"".join(packets.answer(packets.PUBACK, number) for number in one._open)
+        began = time.process_time()
+        one.receive(answers, 0.0)
+        spent += time.process_time() - began
+    assert one.inflight == 0
+    messages = b"".join(
+        packets.publish(TOPICS[number % len(TOPICS)], PAYLOAD, qos=1, retain=False, number=number + 1, level=4)
+        for number in range(WINDOW)
+    )
+    began = time.process_time()
+    for _ in range(MESSAGES // WINDOW):
+        one.receive(messages, 0.0)
+        one.take(0.0)
+    taken = time.process_time() - began
+    return [
+        Figure(
+            name="MQTT session alone: QoS 1 publish and its acknowledgement", value=spent / MESSAGES * 1e6, unit="µs"
+        ),
+        Figure(name="MQTT session alone: QoS 1 message received", value=taken / MESSAGES * 1e6, unit="µs"),
+    ]
+
+
+async def measure(folder: Path) -> list[Figure]:
+    """All figures."""
+    options = ("max_queued_messages 1000000", "max_inflight_messages 1000")
+    broker = new_broker(folder, options=options).start()
+    costs: dict[str, dict[str, list[float]]] = {"publish": {}, "receive": {}}
+    try:
+        for name, client in CLIENTS.items():
+            if name not in (OURS, BULK) and importlib.util.find_spec(name.lower()) is None:
+                print(f"   {name} is not installed", flush=True)
+                continue
+            for _ in range(ROUNDS):
+                costs["publish"].setdefault(name, []).append(await published(client, broker))
+                if name != BULK:
+                    costs["receive"].setdefault(name, []).append(await received(client, broker))
+    finally:
+        broker.kill()
+    found = core()
+    for what, by_name in costs.items():
+        medians = {name: statistics.median(values) for name, values in by_name.items()}
+        others = {name: value for name, value in medians.items() if name not in (OURS, BULK)}
+        cheapest = min(others, key=lambda name: others[name], default="")
+        for name, value in medians.items():
+            found.append(
+                Figure(
+                    name=f"MQTT {what}, QoS 1, window {WINDOW}, CPU: {name}",
+                    value=value,
+                    unit="µs",
+                    limit=others.get(cheapest) if name not in others else None,
+                    limit_name=cheapest,
+                    ratio_at_most=1.0 if name not in others and cheapest else None,
+                    note=f"{min(by_name[name]):.1f}–{max(by_name[name]):.1f}",
+                )
+            )
+    return found
+
+
+def run() -> list[Figure]:
+    """For `python -m tests.benchmarks`."""
+    logging.getLogger("gmqtt").setLevel(logging.CRITICAL)  # it logs every acknowledgement that it does not know
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(measure(Path(folder)))
+
+
+if __name__ == "__main__":
+    print(machine())
+    print(report(run()))

@@ -22,6 +22,10 @@ MOST_ASKED: Final = 256
 MOST_OPEN: Final = LARGEST_NUMBER - MOST_ASKED
 """Most PUBLISH packets without an acknowledgement, so that a packet identifier is always free; more of them wait."""
 
+MOST_EXACT: Final = 10
+"""Most open publishes of QoS 2 in 3.1.1, where a broker can't announce a receive maximum; more of them wait. mosquitto 2.0
+acknowledges and drops any message of a client that has `max_inflight_messages` (20) of QoS 2 unreleased."""
+
 
 class Sending:
     """What a session sends; `Session` adds what it receives.
@@ -45,6 +49,7 @@ class Sending:
         self._out: list[bytes] = [packets.connect(options)]
         self._asked: dict[int, tuple[int, int]] = {}
         self._window = MOST_OPEN
+        self._exact_window = MOST_EXACT if self._level == 4 else MOST_OPEN
         self._sent_s = now_s
 
     @property
@@ -92,7 +97,7 @@ class Sending:
             ValueError: See `packets.publish`; the session is over; or the broker announced that it does not accept such a
                 message (MQTT 5).
         """
-        if self._ready and (not qos or len(self._open) < self._window):
+        if self._ready and (not qos or self._room(qos)):
             number = self._number() if qos else 0
             data = packets.publish(
                 topic, payload, qos=qos, retain=retain, number=number, level=self._level, values=values
@@ -108,6 +113,9 @@ class Sending:
             self._check(len(data), qos, retain)
         self._queue.append(Queued(data, qos, retain, token))
         self._ready = False
+
+    def _room(self, qos: int) -> bool:
+        return len(self._open) < self._window and (qos == 1 or len(self._exact) < self._exact_window)
 
     def _begin(self, number: int, data: bytes, qos: int, token: Any) -> None:
         if qos:
@@ -236,7 +244,7 @@ class Sending:
                 self._out.append(packets.repeated(self._state.kept[number]))
         while self._queue and not self._again:
             data, qos, retain, token = self._queue[0]
-            if qos and len(self._open) >= self._window:
+            if qos and not self._room(qos):
                 break
             self._queue.popleft()
             breach = self._breach(len(data), qos, retain)

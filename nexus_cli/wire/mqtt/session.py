@@ -99,11 +99,14 @@ class Session(Sending):
             while size - at >= 2:
                 first, length, body = data[at], data[at + 1], at + 2
                 if length > 127:
-                    found = partial_variable(data, at + 1, size)
-                    if found is None:
+                    if body < size and data[body] < 128:  # two bytes, by far the most frequent
+                        length = length & 127 | data[body] << 7
+                        body += 1
+                    elif (found := partial_variable(data, at + 1, size)) is None:
                         needed = size - at + 1
                         break
-                    length, body = found
+                    else:
+                        length, body = found
                 end = body + length
                 if end - at > largest:
                     if taken:

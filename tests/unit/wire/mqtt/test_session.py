@@ -6,7 +6,7 @@ import pytest
 
 from nexus_cli.wire.message import Message
 from nexus_cli.wire.mqtt.events import Accepted, Acknowledged, Closed, Refused, Rejected, Subscribed
-from nexus_cli.wire.mqtt.sending import MOST_ASKED, MOST_OPEN
+from nexus_cli.wire.mqtt.sending import MOST_ASKED, MOST_EXACT, MOST_OPEN
 from tests.unit.wire.mqtt.conversation import CONNACK, Conversation, accepted
 
 LEVELS = pytest.mark.parametrize("level", [4, 5])
@@ -156,6 +156,32 @@ def test_packet_identifiers_are_never_0_and_never_twice_at_once() -> None:
     talk.session.take(0.0)
     talk.session.publish("t", b"", token="next")
     assert talk.says == "3205" + "000174" + "0002", "1 is still open, 0 does not exist (2.3.1)"
+
+
+def test_a_packet_identifier_that_a_subscription_has_is_not_given() -> None:
+    talk = accepted()
+    talk.session.subscribe([("a", 0)])
+    talk.session._state.last = 65_534
+    for token in range(2):
+        talk.session.publish("t", b"", token=token)
+    assert talk.says.endswith("3205000174ffff" + "32050001740002"), "1 waits for its SUBACK"
+
+
+def test_a_window_of_qos_2_in_version_3_1_1() -> None:
+    talk = accepted()
+    for token in range(MOST_EXACT + 2):
+        talk.session.publish("t", b"", qos=2, token=token)
+    talk.session.publish("t", b"", token="last")
+    assert len(bytes.fromhex(talk.says)) == MOST_EXACT * 7 and talk.session.inflight == MOST_EXACT + 3
+    assert talk.hears("50020001") == [] and talk.says == "62020001", "a PUBREC makes no room"
+    assert talk.hears("70020001") == [Acknowledged([0])]
+    assert talk.says == f"340500017400{MOST_EXACT + 1:02x}"
+    assert talk.hears("50020002", "70020002") == [Acknowledged([1])]
+    assert talk.says == "62020002" + f"340500017400{MOST_EXACT + 2:02x}" + f"320500017400{MOST_EXACT + 3:02x}"
+    five = accepted(level=5)
+    for token in range(100):
+        five.session.publish("t", b"", qos=2, token=token)
+    assert len(bytes.fromhex(five.says)) == 100 * 8, "version 5 announces its window"
 
 
 def test_the_window_ends_before_the_packet_identifiers_do() -> None:

@@ -138,6 +138,9 @@ def test_a_packet_of_just_the_maximum_is_taken() -> None:
     assert len(talk.session.receive(publish("ab", bytes(193), qos=0, retain=False, number=0, level=4), 0.0)) == 1
     (event,) = talk.session.receive(publish("ab", bytes(194), qos=0, retain=False, number=0, level=4), 0.0)
     assert event == Oversized("ab", 201)
+    larger = publish("ab", bytes(500), qos=0, retain=False, number=0, level=4)
+    assert talk.session.receive(larger + b"\x30\x05\x00", 0.0) == [Oversized("ab", 507)]
+    assert talk.session.receive(b"\x02abx", 0.0) == [Message("ab", b"x", 0, False)], "nothing of the next is skipped"
 
 
 @pytest.mark.parametrize(

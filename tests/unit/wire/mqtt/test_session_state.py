@@ -19,6 +19,7 @@ def _left_open(level: int) -> State:
     for number, qos in enumerate((1, 2, 2, 1), 1):
         talk.session.publish("t", b"%d" % number, qos=qos, token=number)
     talk.hears("50020003", "50020002")
+    assert set(state.kept) == {1, 4}, "after its PUBREC a message is never sent again"
     return state
 
 
