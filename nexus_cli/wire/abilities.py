@@ -1,6 +1,6 @@
 """What a broker says that it can do, asked with one MQTT 5 CONNECT; and why a connection fails, in one sentence.
 
-We speak MQTT 3.1.1, in which a broker has no words for what it can't do: it closes the connection. In MQTT 5 the
+We use MQTT 3.1.1, in which a broker can't say what it can't do: it closes the connection. In MQTT 5 the
 CONNACK says it. So when a connection fails, and before `nexus up` starts anything, one CONNECT of version 5 asks.
 
 Source: MQTT 5.0, 3.2.2.3 "CONNACK Properties".
@@ -75,7 +75,7 @@ async def require_able(settings: Settings) -> None:
 async def explain(settings: Settings, error: NexusError | None) -> NexusError | None:
     """A better reason than "does not answer", when one can be had; else the error that came in.
 
-    Never longer than a few seconds. It opens one connection, two where it is not clear what speaks there.
+    Never longer than a few seconds. It opens one connection, two where the protocol of the server is not clear.
     """
     url = parse_broker_url(settings.broker_url)
     if url.websocket:
@@ -129,11 +129,11 @@ def _tls_trouble(url: BrokerUrl, settings: Settings, trouble: BaseException) -> 
     if found is not None:
         return found
     try:
-        # In TLS 1.3 a refused certificate is told after the handshake, and lost when the connection is closed at once;
+        # In TLS 1.3 a refused certificate is reported after the handshake, and lost when the connection is closed at once;
         # in 1.2 it is part of it.
         ask(url, settings, latest=ssl.TLSVersion.TLSv1_2)
-    except ssl.SSLError as told:
-        found = tls_trouble(told, url, has_certificate=shown)
+    except ssl.SSLError as reported:
+        found = tls_trouble(reported, url, has_certificate=shown)
     except (OSError, ValueError):
         pass
     if found is None and _answers_plainly(url):
@@ -142,7 +142,7 @@ def _tls_trouble(url: BrokerUrl, settings: Settings, trouble: BaseException) -> 
 
 
 def _answers_plainly(url: BrokerUrl) -> bool:
-    """Whether a listener without TLS was addressed with it. Nothing of ours is told: neither user nor password."""
+    """Whether a listener without TLS was addressed with it. It gets neither user nor password."""
     plain = BrokerUrl(scheme="mqtt", host=url.host, port=url.port)
     try:
         ask(plain, Settings(), level=4)

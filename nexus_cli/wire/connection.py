@@ -41,7 +41,7 @@ WINDOW = 20_000
 MOST_ANSWERS = 100_000
 """Most acknowledgements of received messages that wait for a full socket (policy: end the connection)."""
 LARGEST_MESSAGE = 64 * 1024 * 1024
-"""Largest message that is received, bytes (policy: acknowledge and drop); whoever may publish could fill our memory otherwise."""
+"""Largest message that is received, bytes (policy: acknowledge and drop); anybody who may publish could fill our memory otherwise."""
 SUBSCRIBE_BATCH = 200
 """Filters in one SUBSCRIBE packet; some brokers bound its size."""
 LOOK_S = 1.0
@@ -49,7 +49,7 @@ LOOK_S = 1.0
 UNANSWERED_S = 15.0
 """A broker that acknowledges nothing for this long, while something waits for it, is taken for lost."""
 CLOSE_S = 2.0
-"""Longest wait for what is queued to leave, and for the farewell."""
+"""Longest wait for what is queued to leave, and for the DISCONNECT."""
 T = TypeVar("T")
 Waiting = asyncio.Future[T]
 OnAcknowledged = Callable[[list[Any]], None]
@@ -61,7 +61,7 @@ class Connection:
     """One connect of one client; a fresh one is made for every attempt.
 
     Attributes:
-        left: True when the end was our own farewell.
+        left: True when we ended it.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Connection:
             raise
 
     async def close(self) -> None:
-        """Say farewell, free the socket. An end that the broker made before is no error here; never raises."""
+        """Disconnect and free the socket. An earlier end by the broker is no error here; never raises."""
         gone = asyncio.Event()
         self.when_lost(gone.set)
         try:

@@ -21,12 +21,12 @@ class Conversation:
         self.session = Session(Options(client_id="a", level=level, clean=clean, **keys), now_s=self.now_s, state=state)
         self.connect = self.session.take(self.now_s)
 
-    def hears(self, *encoded: str) -> list[Event]:
+    def receive(self, *encoded: str) -> list[Event]:
         """The events of packets that the broker sends."""
         return self.session.receive(bytes.fromhex("".join(encoded).replace(" ", "")), self.now_s)
 
     @property
-    def says(self) -> str:
+    def sent(self) -> str:
         """What is sent."""
         return self.session.take(self.now_s).hex()
 
@@ -39,5 +39,5 @@ class Conversation:
 def accepted(*, level: int = 4, present: bool = False, connack: str = "", **keys: Any) -> Conversation:
     """A session that the broker has accepted."""
     talk = Conversation(level=level, **keys)
-    talk.hears(connack or (PRESENT if present else CONNACK)[level])
+    talk.receive(connack or (PRESENT if present else CONNACK)[level])
     return talk

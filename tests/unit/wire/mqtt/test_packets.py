@@ -31,7 +31,7 @@ CONNECTS: list[tuple[Options, str]] = [
     (Options(client_id="a", password="p"), "10 0d 00044d515454 04 02 003c 000161"),
     (Options(client_id="a", password="p", level=5), "10 11 00044d515454 05 42 003c 00 000161 000170"),
     (Options(client_id="a", level=5), "10 0e 00044d515454 05 02 003c 00 000161"),
-    # A session that is kept ends in version 5 only when it is told to: session expiry interval 0xffffffff.
+    # Without a session expiry interval a session ends with its connection in version 5 (3.1.2.11.2).
     (Options(client_id="a", level=5, clean=False), "10 13 00044d515454 05 00 003c 05 11ffffffff 000161"),
     (
         Options(client_id="a", level=5, clean=False, properties={"session_expiry_interval": 9}),

@@ -21,8 +21,8 @@ NONE = {4: "", 5: "00"}
 def test_the_first_packet_is_a_connect_and_its_answer_accepts(level: int) -> None:
     talk = Conversation(level=level)
     assert talk.connect[0] == 0x10 and talk.connect[8] == level
-    assert talk.hears(CONNACK[level]) == [Accepted(False, {})]
-    assert talk.session.accepted and not talk.session.closed and talk.says == ""
+    assert talk.receive(CONNACK[level]) == [Accepted(False, {})]
+    assert talk.session.accepted and not talk.session.closed and talk.sent == ""
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_the_first_packet_is_a_connect_and_its_answer_accepts(level: int) -> Non
 )
 def test_a_refusal(level: int, connack: str, code: int, why: str) -> None:
     talk = Conversation(level=level)
-    assert talk.hears(connack) == [Refused(code, why)]
-    assert talk.session.closed and talk.says == "" and talk.hears(CONNACK[level]) == []
+    assert talk.receive(connack) == [Refused(code, why)]
+    assert talk.session.closed and talk.sent == "" and talk.receive(CONNACK[level]) == []
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_refusal(level: int, connack: str, code: int, why: str) -> None:
 )
 def test_a_first_packet_that_ends_the_session(level: int, encoded: str, code: int) -> None:
     talk = Conversation(level=level)
-    (event,) = talk.hears(encoded)
+    (event,) = talk.receive(encoded)
     assert isinstance(event, Closed) and event.why
-    assert talk.says == (f"e001{code:02x}" if level == 5 else "")
-    assert not talk.session.accepted and talk.hears(CONNACK[level]) == []
+    assert talk.sent == (f"e001{code:02x}" if level == 5 else "")
+    assert not talk.session.accepted and talk.receive(CONNACK[level]) == []
 
 
 @LEVELS
@@ -72,11 +72,11 @@ def test_what_is_published_before_the_connack_waits_for_it(level: int) -> None:
     talk = Conversation(level=level)
     for qos in (1, 0, 2):
         talk.session.publish("t", b"x", qos=qos, token=qos)
-    assert talk.says == "" and talk.session.inflight == 3
-    talk.hears(CONNACK[level])
+    assert talk.sent == "" and talk.session.inflight == 3
+    talk.receive(CONNACK[level])
     sizes = {4: ("06", "04", "06"), 5: ("07", "05", "07")}[level]
     none = NONE[level]
-    assert talk.says == f"32{sizes[0]}0001740001{none}7830{sizes[1]}000174{none}7834{sizes[2]}0001740002{none}78"
+    assert talk.sent == f"32{sizes[0]}0001740001{none}7830{sizes[1]}000174{none}7834{sizes[2]}0001740002{none}78"
 
 
 # --- 3.3, 4.3: messages of ours -------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_what_is_published_before_the_connack_waits_for_it(level: int) -> None:
 def test_qos_0_is_sent_and_forgotten(level: int) -> None:
     talk = accepted(level=level)
     talk.session.publish("t", b"x", qos=0, token="never")
-    assert talk.says.startswith("30") and talk.session.inflight == 0
+    assert talk.sent.startswith("30") and talk.session.inflight == 0
 
 
 @LEVELS
@@ -94,24 +94,24 @@ def test_qos_1_is_acknowledged_once(level: int) -> None:
     talk = accepted(level=level)
     talk.session.publish("t", b"x", token="one")
     talk.session.publish("t", b"x", token="two")
-    assert talk.session.inflight == 2 and talk.says
-    assert talk.hears("40020002", "40020001") == [Acknowledged(["two", "one"])]
-    assert talk.hears("40020002", "40020007") == [] and talk.session.inflight == 0
+    assert talk.session.inflight == 2 and talk.sent
+    assert talk.receive("40020002", "40020001") == [Acknowledged(["two", "one"])]
+    assert talk.receive("40020002", "40020007") == [] and talk.session.inflight == 0
 
 
 @LEVELS
 def test_qos_2_takes_four_packets(level: int) -> None:
     talk = accepted(level=level)
     talk.session.publish("t", b"x", qos=2, token="one")
-    assert talk.says == {4: "3406000174000178", 5: "340700017400010078"}[level]
-    assert talk.hears("50020001") == []
-    assert talk.says == "62020001" and talk.session.inflight == 1
-    assert talk.hears("50020001") == [], "its PUBREC again"
-    assert talk.says == "62020001"
-    assert talk.hears("70020001") == [Acknowledged(["one"])]
-    assert talk.session.inflight == 0 and talk.hears("70020001") == []
-    assert talk.hears("50020001") == [], "a late PUBREC is answered, so that the broker can finish"
-    assert talk.says == {4: "62020001", 5: "6203000192"}[level]
+    assert talk.sent == {4: "3406000174000178", 5: "340700017400010078"}[level]
+    assert talk.receive("50020001") == []
+    assert talk.sent == "62020001" and talk.session.inflight == 1
+    assert talk.receive("50020001") == [], "its PUBREC again"
+    assert talk.sent == "62020001"
+    assert talk.receive("70020001") == [Acknowledged(["one"])]
+    assert talk.session.inflight == 0 and talk.receive("70020001") == []
+    assert talk.receive("50020001") == [], "a late PUBREC is answered, so that the broker can finish"
+    assert talk.sent == {4: "62020001", 5: "6203000192"}[level]
 
 
 @pytest.mark.parametrize("level", [4, 5])
@@ -119,16 +119,16 @@ def test_qos_2_takes_four_packets(level: int) -> None:
 def test_an_acknowledgement_of_another_qos_ends_the_session(level: int, qos: int, packet: str) -> None:
     talk = accepted(level=level)
     talk.session.publish("t", b"x", qos=qos, token="one")
-    assert talk.says
-    (event,) = talk.hears(packet)
+    assert talk.sent
+    (event,) = talk.receive(packet)
     assert isinstance(event, Closed) and "QoS" in event.why
-    assert talk.says == ("e00182" if level == 5 else "")
+    assert talk.sent == ("e00182" if level == 5 else "")
 
 
 def test_a_pubcomp_before_its_pubrec_is_no_acknowledgement() -> None:
     talk = accepted()
     talk.session.publish("t", b"x", qos=2, token="one")
-    assert talk.hears("70020001") == [] and talk.session.inflight == 1
+    assert talk.receive("70020001") == [] and talk.session.inflight == 1
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_pubcomp_before_its_pubrec_is_no_acknowledgement() -> None:
 def test_reason_codes_of_version_5(qos: int, packet: str, found: object) -> None:
     talk = accepted(level=5)
     talk.session.publish("t", b"x", qos=qos, token="one")
-    assert talk.hears(packet) == [found] and talk.session.inflight == 0
+    assert talk.receive(packet) == [found] and talk.session.inflight == 0
 
 
 def test_packet_identifiers_are_never_0_and_never_twice_at_once() -> None:
@@ -152,10 +152,10 @@ def test_packet_identifiers_are_never_0_and_never_twice_at_once() -> None:
     talk.session.publish("t", b"", token=0)
     for token in range(1, 65_535):
         talk.session.publish("t", b"", token=token)
-        talk.hears("4002" + (token + 1).to_bytes(2, "big").hex())
+        talk.receive("4002" + (token + 1).to_bytes(2, "big").hex())
     talk.session.take(0.0)
     talk.session.publish("t", b"", token="next")
-    assert talk.says == "3205" + "000174" + "0002", "1 is still open, 0 does not exist (2.3.1)"
+    assert talk.sent == "3205" + "000174" + "0002", "1 is still open, 0 does not exist (2.3.1)"
 
 
 def test_a_packet_identifier_that_a_subscription_has_is_not_given() -> None:
@@ -164,7 +164,7 @@ def test_a_packet_identifier_that_a_subscription_has_is_not_given() -> None:
     talk.session._state.last = 65_534
     for token in range(2):
         talk.session.publish("t", b"", token=token)
-    assert talk.says.endswith("3205000174ffff" + "32050001740002"), "1 waits for its SUBACK"
+    assert talk.sent.endswith("3205000174ffff" + "32050001740002"), "1 waits for its SUBACK"
 
 
 def test_a_window_of_qos_2_in_version_3_1_1() -> None:
@@ -172,16 +172,16 @@ def test_a_window_of_qos_2_in_version_3_1_1() -> None:
     for token in range(MOST_EXACT + 2):
         talk.session.publish("t", b"", qos=2, token=token)
     talk.session.publish("t", b"", token="last")
-    assert len(bytes.fromhex(talk.says)) == MOST_EXACT * 7 and talk.session.inflight == MOST_EXACT + 3
-    assert talk.hears("50020001") == [] and talk.says == "62020001", "a PUBREC makes no room"
-    assert talk.hears("70020001") == [Acknowledged([0])]
-    assert talk.says == f"340500017400{MOST_EXACT + 1:02x}"
-    assert talk.hears("50020002", "70020002") == [Acknowledged([1])]
-    assert talk.says == "62020002" + f"340500017400{MOST_EXACT + 2:02x}" + f"320500017400{MOST_EXACT + 3:02x}"
+    assert len(bytes.fromhex(talk.sent)) == MOST_EXACT * 7 and talk.session.inflight == MOST_EXACT + 3
+    assert talk.receive("50020001") == [] and talk.sent == "62020001", "a PUBREC makes no room"
+    assert talk.receive("70020001") == [Acknowledged([0])]
+    assert talk.sent == f"340500017400{MOST_EXACT + 1:02x}"
+    assert talk.receive("50020002", "70020002") == [Acknowledged([1])]
+    assert talk.sent == "62020002" + f"340500017400{MOST_EXACT + 2:02x}" + f"320500017400{MOST_EXACT + 3:02x}"
     five = accepted(level=5)
     for token in range(100):
         five.session.publish("t", b"", qos=2, token=token)
-    assert len(bytes.fromhex(five.says)) == 100 * 8, "version 5 announces its window"
+    assert len(bytes.fromhex(five.sent)) == 100 * 8, "version 5 announces its window"
 
 
 def test_the_window_ends_before_the_packet_identifiers_do() -> None:
@@ -195,8 +195,8 @@ def test_the_window_ends_before_the_packet_identifiers_do() -> None:
     with pytest.raises(ValueError, match="wait for their answers"):
         talk.session.subscribe([("a", 0)])
     talk.session.take(0.0)
-    assert talk.hears("4002000a") == [Acknowledged([9])]
-    assert talk.says == "3205000174000a", "the first that waited has its identifier"
+    assert talk.receive("4002000a") == [Acknowledged([9])]
+    assert talk.sent == "3205000174000a", "the first that waited has its identifier"
 
 
 # --- 4.9, 3.2.2.3: the limits of a broker of version 5 ---------------------------------------------------------------
@@ -206,16 +206,16 @@ def test_the_receive_maximum_bounds_what_is_open() -> None:
     talk = accepted(level=5, connack="2006000003210002")
     for token in range(5):
         talk.session.publish("t", b"", qos=1 + token % 2, token=token)
-    assert talk.says == "32060001740001" + "00" + "34060001740002" + "00"
+    assert talk.sent == "32060001740001" + "00" + "34060001740002" + "00"
     talk.session.publish("u", b"", qos=0)
-    assert talk.says == "", "nothing overtakes"
-    assert talk.hears("40020001") == [Acknowledged([0])]
-    assert talk.says == "3206000174000300"
-    assert talk.hears("50020002", "70020002") == [Acknowledged([1])], "a PUBCOMP makes room, a PUBREC does not"
-    assert talk.says == "62020002" + "3406000174000400"
-    assert talk.hears("40020003") == [Acknowledged([2])]
-    assert talk.says == "3206000174000500" + "3004000175" + "00"
-    assert talk.hears("5003000480") == [Rejected(3, 0x80, "unspecified error")]
+    assert talk.sent == "", "nothing overtakes"
+    assert talk.receive("40020001") == [Acknowledged([0])]
+    assert talk.sent == "3206000174000300"
+    assert talk.receive("50020002", "70020002") == [Acknowledged([1])], "a PUBCOMP makes room, a PUBREC does not"
+    assert talk.sent == "62020002" + "3406000174000400"
+    assert talk.receive("40020003") == [Acknowledged([2])]
+    assert talk.sent == "3206000174000500" + "3004000175" + "00"
+    assert talk.receive("5003000480") == [Rejected(3, 0x80, "unspecified error")]
     assert talk.session.inflight == 1
 
 
@@ -234,20 +234,20 @@ def test_what_the_broker_does_not_accept_is_not_sent(
     talk = accepted(level=5, connack=connack)
     with pytest.raises(ValueError, match=said):
         talk.session.publish("t", b"x" * size, qos=qos, retain=retain, token="one")
-    assert talk.says == "" and talk.session.inflight == 0
+    assert talk.sent == "" and talk.session.inflight == 0
     early = Conversation(level=5)
     early.session.publish("t", b"x" * size, qos=qos, retain=retain, token="one")
     early.session.publish("t", b"", qos=0, token="two")
-    events = early.hears(connack)
+    events = early.receive(connack)
     rejected = [event for event in events if isinstance(event, Rejected)]
     assert [(event.token, said in event.why) for event in rejected] == ([("one", True)] if qos else [])
-    assert early.says == "3004000174" + "00" and early.session.inflight == 0
+    assert early.sent == "3004000174" + "00" and early.session.inflight == 0
 
 
 def test_a_packet_of_just_the_maximum_passes() -> None:
     talk = accepted(level=5, connack="2008000005 2700000020")
     talk.session.publish("t", b"x" * 24, token="one")
-    assert len(bytes.fromhex(talk.says)) == 32
+    assert len(bytes.fromhex(talk.sent)) == 32
     with pytest.raises(ValueError, match="32 bytes"):
         talk.session.subscribe([("x" * 30, 0)])
 
@@ -260,44 +260,46 @@ def test_messages_of_every_qos(level: int) -> None:
     talk, none = accepted(level=level), NONE[level]
     size = {4: "06", 5: "07"}[level]
     short = {4: "04", 5: "05"}[level]
-    assert talk.hears(f"30{short} 000174 {none} 78") == [Message("t", b"x", 0, False)]
-    assert talk.says == ""
-    assert talk.hears(f"33{size} 000174 0009 {none} 78") == [Message("t", b"x", 1, True)]
-    assert talk.says == "40020009"
-    assert talk.hears(f"3b{size} 000174 0009 {none} 78") == [Message("t", b"x", 1, True)], "at least once"
-    assert talk.says == "40020009"
-    assert talk.hears(f"34{size} 000174 0009 {none} 78") == [Message("t", b"x", 2, False)]
-    assert talk.says == "50020009"
-    assert talk.hears(f"3c{size} 000174 0009 {none} 78") == [], "exactly once"
-    assert talk.says == "50020009"
-    assert talk.hears("62020009") == []
-    assert talk.says == "70020009"
-    assert talk.hears("62020009") == [], "its PUBREL again"
-    assert talk.says == {4: "70020009", 5: "7003000992"}[level]
-    assert talk.hears(f"34{size} 000174 0009 {none} 79") == [Message("t", b"y", 2, False)], "a new one with its number"
+    assert talk.receive(f"30{short} 000174 {none} 78") == [Message("t", b"x", 0, False)]
+    assert talk.sent == ""
+    assert talk.receive(f"33{size} 000174 0009 {none} 78") == [Message("t", b"x", 1, True)]
+    assert talk.sent == "40020009"
+    assert talk.receive(f"3b{size} 000174 0009 {none} 78") == [Message("t", b"x", 1, True)], "at least once"
+    assert talk.sent == "40020009"
+    assert talk.receive(f"34{size} 000174 0009 {none} 78") == [Message("t", b"x", 2, False)]
+    assert talk.sent == "50020009"
+    assert talk.receive(f"3c{size} 000174 0009 {none} 78") == [], "exactly once"
+    assert talk.sent == "50020009"
+    assert talk.receive("62020009") == []
+    assert talk.sent == "70020009"
+    assert talk.receive("62020009") == [], "its PUBREL again"
+    assert talk.sent == {4: "70020009", 5: "7003000992"}[level]
+    assert talk.receive(f"34{size} 000174 0009 {none} 79") == [Message("t", b"y", 2, False)], (
+        "a new one with its number"
+    )
 
 
 def test_properties_of_a_message_are_read_and_its_payload_is_behind_them() -> None:
     talk = accepted(level=5)
-    assert talk.hears("300a 000174 05 0101 0b8001 78") == [Message("t", b"x", 0, False)]
-    assert talk.hears("3206 000174 0009 00") == [Message("t", b"", 1, False)]
+    assert talk.receive("300a 000174 05 0101 0b8001 78") == [Message("t", b"x", 0, False)]
+    assert talk.receive("3206 000174 0009 00") == [Message("t", b"", 1, False)]
 
 
 @LEVELS
 def test_an_empty_payload_and_an_empty_stream(level: int) -> None:
     talk = accepted(level=level)
     packet = {4: "3003 000174", 5: "3004 000174 00"}[level]
-    assert talk.hears(packet, packet) == [Message("t", b"", 0, False)] * 2
-    assert talk.hears("") == []
+    assert talk.receive(packet, packet) == [Message("t", b"", 0, False)] * 2
+    assert talk.receive("") == []
 
 
 @LEVELS
 def test_a_topic_that_is_not_utf_8_is_counted_and_answered(level: int) -> None:
     talk = accepted(level=level)
     packet = {4: "0005 0001ff 0009", 5: "0006 0001ff 0009 00"}[level][2:]
-    assert talk.hears("34", packet) == [] and talk.says == "50020009"
-    assert talk.hears("3c", packet) == [] and talk.session.undecodable == 1
-    assert talk.hears("32", packet) == [] and talk.session.undecodable == 2
+    assert talk.receive("34", packet) == [] and talk.sent == "50020009"
+    assert talk.receive("3c", packet) == [] and talk.session.undecodable == 1
+    assert talk.receive("32", packet) == [] and talk.session.undecodable == 2
 
 
 # --- 3.8 to 3.11: subscriptions --------------------------------------------------------------------------------------
@@ -308,12 +310,12 @@ def test_subscriptions(level: int) -> None:
     talk, none = accepted(level=level), NONE[level]
     one = talk.session.subscribe([("a/#", 1), ("b", 0)])
     two = talk.session.unsubscribe(["c", "d"])
-    assert (one, two) == (1, 2) and talk.says
-    assert talk.hears(f"{'b002' if level == 4 else 'b005'} 0002 {none} {'' if level == 4 else '0011'}") == [
+    assert (one, two) == (1, 2) and talk.sent
+    assert talk.receive(f"{'b002' if level == 4 else 'b005'} 0002 {none} {'' if level == 4 else '0011'}") == [
         Subscribed(2, () if level == 4 else (0, 0x11))
     ]
-    assert talk.hears(f"{'9004' if level == 4 else '9005'} 0001 {none} 0180") == [Subscribed(1, (1, 0x80))]
-    assert talk.hears(f"{'9004' if level == 4 else '9005'} 0001 {none} 0180") == [], "answered before"
+    assert talk.receive(f"{'9004' if level == 4 else '9005'} 0001 {none} 0180") == [Subscribed(1, (1, 0x80))]
+    assert talk.receive(f"{'9004' if level == 4 else '9005'} 0001 {none} 0180") == [], "answered before"
     assert talk.session.subscribe([("a", 1)]) == 3
 
 
@@ -321,7 +323,7 @@ def test_subscriptions(level: int) -> None:
 def test_a_suback_for_an_unsubscribe_ends_the_session(level: int) -> None:
     talk = accepted(level=level)
     talk.session.unsubscribe(["a"])
-    (event,) = talk.hears({4: "9003 0001 00", 5: "9004 0001 00 00"}[level])
+    (event,) = talk.receive({4: "9003 0001 00", 5: "9004 0001 00 00"}[level])
     assert isinstance(event, Closed)
 
 
@@ -330,11 +332,11 @@ def test_a_suback_for_an_unsubscribe_ends_the_session(level: int) -> None:
 
 def test_a_ping_before_the_keep_alive_is_over_and_the_end_without_an_answer() -> None:
     talk = accepted(keepalive_s=10)
-    assert talk.tick(8.5) == [] and talk.says == ""
-    assert talk.tick(0.5) == [] and talk.says == "c000"
-    assert talk.hears("d000") == []
-    assert talk.tick(8.5) == [] and talk.says == ""
-    assert talk.tick(1.0) == [] and talk.says == "c000"
+    assert talk.tick(8.5) == [] and talk.sent == ""
+    assert talk.tick(0.5) == [] and talk.sent == "c000"
+    assert talk.receive("d000") == []
+    assert talk.tick(8.5) == [] and talk.sent == ""
+    assert talk.tick(1.0) == [] and talk.sent == "c000"
     assert talk.tick(4.5) == []
     (event,) = talk.tick(0.5)
     assert event == Closed("the broker sent nothing for 14 s")
@@ -345,23 +347,23 @@ def test_what_arrives_counts_as_an_answer_and_what_we_send_does_not() -> None:
     talk = accepted(keepalive_s=10)
     for _ in range(5):
         talk.session.publish("t", b"", qos=0)
-        assert talk.says.startswith("30") and talk.tick(1.9) == []
-    assert talk.says == "c000", "the broker was silent"
-    assert talk.hears("30030001 74") and talk.tick(4.9) == [] and talk.says == ""
-    assert talk.session.take(talk.now_s) == b"" and talk.tick(4.2) == [] and talk.says == "c000", (
+        assert talk.sent.startswith("30") and talk.tick(1.9) == []
+    assert talk.sent == "c000", "the broker was silent"
+    assert talk.receive("30030001 74") and talk.tick(4.9) == [] and talk.sent == ""
+    assert talk.session.take(talk.now_s) == b"" and talk.tick(4.2) == [] and talk.sent == "c000", (
         "an empty take sends nothing"
     )
 
 
 def test_no_keep_alive_and_the_one_of_the_server() -> None:
     talk = accepted(keepalive_s=0)
-    assert talk.tick(1e6) == [] and talk.says == ""
+    assert talk.tick(1e6) == [] and talk.sent == ""
     five = accepted(level=5, keepalive_s=60, connack="2006000003130005")  # server keep alive of 5 s (3.2.2.3.14)
-    assert five.tick(4.0) == [] and five.says == "c000"
+    assert five.tick(4.0) == [] and five.sent == "c000"
     off = accepted(level=5, keepalive_s=1, connack="2006000003130000")
-    assert off.tick(1e6) == [] and off.says == ""
+    assert off.tick(1e6) == [] and off.sent == ""
     second = accepted(keepalive_s=1)
-    assert second.tick(0.5) == [] and second.says == "c000"
+    assert second.tick(0.5) == [] and second.sent == "c000"
 
 
 @LEVELS
@@ -370,7 +372,7 @@ def test_a_disconnect_of_ours_is_the_last_packet(level: int) -> None:
     talk.session.publish("t", b"", qos=0)
     talk.session.disconnect(code=4)
     talk.session.disconnect()
-    assert talk.says.endswith({4: "e000", 5: "e00104"}[level])
+    assert talk.sent.endswith({4: "e000", 5: "e00104"}[level])
     for refused in (
         lambda: talk.session.publish("t", b""),
         lambda: talk.session.subscribe([("t", 0)]),
@@ -378,11 +380,11 @@ def test_a_disconnect_of_ours_is_the_last_packet(level: int) -> None:
     ):
         with pytest.raises(ValueError, match="over"):
             refused()
-    assert talk.hears("30030001 74") == [] and talk.says == ""
+    assert talk.receive("30030001 74") == [] and talk.sent == ""
 
 
 def test_a_disconnect_of_the_broker_says_why() -> None:
     talk = accepted(level=5)
-    assert talk.hears("e0018e", "300400017400") == [Closed("the broker ended the connection: session taken over")]
-    assert talk.says == ""
-    assert accepted(level=5).hears("e000") == [Closed("the broker ended the connection: no reason given")]
+    assert talk.receive("e0018e", "300400017400") == [Closed("the broker ended the connection: session taken over")]
+    assert talk.sent == ""
+    assert accepted(level=5).receive("e000") == [Closed("the broker ended the connection: no reason given")]

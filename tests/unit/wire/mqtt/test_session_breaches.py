@@ -54,19 +54,19 @@ BREACHES: list[tuple[int, str, int]] = [
 @pytest.mark.parametrize(("level", "encoded", "code"), BREACHES)
 def test_a_breach(level: int, encoded: str, code: int) -> None:
     talk = accepted(level=level)
-    events = talk.hears(encoded)
+    events = talk.receive(encoded)
     assert len(events) == 1 and isinstance(events[0], Closed), events
     assert "not MQTT" in events[0].why
-    assert talk.says == (f"e001{code:02x}" if level == 5 else ""), "3.1.1 has no words for it (4.8)"
-    assert talk.session.closed and talk.hears("d000") == [] and talk.tick(1e6) == []
+    assert talk.sent == (f"e001{code:02x}" if level == 5 else ""), "3.1.1 has no words for it (4.8)"
+    assert talk.session.closed and talk.receive("d000") == [] and talk.tick(1e6) == []
 
 
 def test_more_messages_of_qos_2_than_announced() -> None:
     talk = accepted(level=5, properties={"receive_maximum": 2})
-    assert len(talk.hears("34060001740001 00", "34060001740002 00")) == 2
-    assert talk.hears("3c060001740001 00") == [], "again is not more"
-    (event,) = talk.hears("34060001740003 00")
-    assert isinstance(event, Closed) and talk.says.endswith("e00193")
+    assert len(talk.receive("34060001740001 00", "34060001740002 00")) == 2
+    assert talk.receive("3c060001740001 00") == [], "again is not more"
+    (event,) = talk.receive("34060001740003 00")
+    assert isinstance(event, Closed) and talk.sent.endswith("e00193")
 
 
 def test_packets_in_pieces_of_any_size_give_the_same_events() -> None:
@@ -82,7 +82,7 @@ def test_packets_in_pieces_of_any_size_give_the_same_events() -> None:
             one for at in range(0, len(stream), step) for one in talk.session.receive(stream[at : at + step], 0.0)
         ]
         assert events == whole, step
-        assert talk.says == "".join(f"4002{number:04x}" for number in range(1, 12))
+        assert talk.sent == "".join(f"4002{number:04x}" for number in range(1, 12))
 
 
 def test_a_short_packet_behind_a_long_one_needs_no_third() -> None:
@@ -91,10 +91,10 @@ def test_a_short_packet_behind_a_long_one_needs_no_third() -> None:
     long = publish("t", bytes(100_000), qos=0, retain=False, number=0, level=4)
     assert talk.session.receive(long[:50_000], 0.0) == []
     assert len(talk.session.receive(long[50_000:] + b"\x30", 0.0)) == 1, "half of a header is left"
-    assert talk.hears("03000174") == [Message("t", b"", 0, False)]
+    assert talk.receive("03000174") == [Message("t", b"", 0, False)]
     assert talk.session.receive(long[:-1] + b"", 0.0) == []
     assert len(talk.session.receive(long[-1:] + b"\x30\x80", 0.0)) == 1
-    assert talk.hears("01") == []
+    assert talk.receive("01") == []
     assert len(talk.session.receive(b"\x00\x01t" + bytes(125), 0.0)) == 1
 
 
@@ -119,7 +119,7 @@ LARGE = [("30", "", ""), ("32", "0009", "40020009"), ("34", "0009", "50020009")]
 def test_a_message_that_is_too_large_is_answered_and_dropped(first: str, number: str, answer: str, step: int) -> None:
     talk = accepted(maximum_packet=200)
     talk.session.publish("t", b"", token="mine")
-    assert talk.says
+    assert talk.sent
     body = b"\x00\x02ab" + bytes.fromhex(number) + bytes(1_000)
     length = len(body)
     large = bytes.fromhex(first) + bytes((length & 127 | 128, length >> 7)) + body
@@ -129,7 +129,7 @@ def test_a_message_that_is_too_large_is_answered_and_dropped(first: str, number:
     again = [] if first == "34" else [dropped]  # of QoS 2 with the same identifier: delivered, that is dropped, before
     x, y = (Message("ab", one, 0, False) for one in (b"x", b"y"))
     assert events == [Acknowledged(["mine"]), dropped, x, *again, y]
-    assert talk.says == answer * 2
+    assert talk.sent == answer * 2
     assert len(talk.session._assembly._held) <= 200
 
 
@@ -149,11 +149,11 @@ def test_a_packet_of_just_the_maximum_is_taken() -> None:
 )
 def test_anything_else_that_is_too_large_ends_the_session_at_its_header(level: int, encoded: str) -> None:
     talk = accepted(level=level, maximum_packet=200)
-    (event,) = talk.hears(encoded)
+    (event,) = talk.receive(encoded)
     assert isinstance(event, Closed) and "too large" in event.why
-    assert talk.says == ("e00195" if level == 5 else "")
+    assert talk.sent == ("e00195" if level == 5 else "")
 
 
 def test_a_connack_that_is_too_large() -> None:
-    (event,) = Conversation(maximum_packet=200).hears("30ac02")
+    (event,) = Conversation(maximum_packet=200).receive("30ac02")
     assert isinstance(event, Closed)
