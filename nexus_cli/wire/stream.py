@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from nexus_cli.wire.websocket import WebSocket
 
 MOST_UNSENT = 64 * 1024 * 1024
 """From this many bytes on that wait for the socket, it counts as full."""
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class Stream(asyncio.Protocol):
@@ -109,7 +112,9 @@ class Stream(asyncio.Protocol):
 
 
 def plain_cause(error: Exception) -> str:
-    """A failure in the system's own words; asyncio's list every address that was tried."""
-    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and (error.errno or 0) > 0:
-        return f"[Errno {error.errno}] {os.strerror(error.errno or 0)}"
+    """A failure in the system's own words; asyncio's list every address that was tried, of which the last counts."""
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
+        numbers = [error.errno] if error.errno else [int(found) for found in _ERRNO.findall(str(error))]
+        if numbers and numbers[-1] > 0:
+            return f"[Errno {numbers[-1]}] {os.strerror(numbers[-1])}"
     return str(error) or type(error).__name__

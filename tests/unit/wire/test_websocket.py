@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import sys
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -11,7 +14,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from nexus_cli.wire.lost import LostError
-from nexus_cli.wire.stream import Stream
+from nexus_cli.wire.stream import Stream, plain_cause
 from nexus_cli.wire.url import parse_broker_url
 from nexus_cli.wire.websocket import WebSocket
 
@@ -138,3 +141,24 @@ def test_a_stream_is_open_after_the_handshake_and_pings_do_not_fill_a_full_one()
     assert calls[2:] == ["the broker does not read what it is sent"] and transport.written == before
     stream.resume_writing()
     assert calls[3:] == ["room"] and not stream.full
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1883)"), "[Errno 111] Connection refused"),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 101] Connect call failed ('::1', 1, 0, 0), [Errno 111] Connect call failed ('h', 1)"
+            ),
+            "[Errno 111] Connection refused",
+        ),
+        (socket.gaierror(-2, "Name or service not known"), "[Errno -2] Name or service not known"),
+        (ssl.SSLError(1, "[SSL] wrong version number"), "[SSL] wrong version number"),
+        (OSError(), "OSError"),
+        (ValueError("odd"), "odd"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers are Linux's")
+def test_a_cause_is_in_the_systems_words(error: Exception, said: str) -> None:
+    assert said in plain_cause(error) and "Connect call" not in plain_cause(error)
