@@ -1,9 +1,9 @@
 """What a broker says that it can do, asked with one MQTT 5 CONNECT; and why a connection fails, in one sentence.
 
-We speak MQTT 3.1.1, in which a broker has no words for what it can't do: it closes the connection. In MQTT 5 the
+We use MQTT 3.1.1, in which a broker can't say what it can't do: it closes the connection. In MQTT 5 the
 CONNACK says it. So when a connection fails, and before `nexus up` starts anything, one CONNECT of version 5 asks.
 
-Source: MQTT 5.0, 3.1 "CONNECT", 3.2 "CONNACK" (properties in 3.2.2.3), 1.5.5 "Variable Byte Integer".
+Source: MQTT 5.0, 3.2.2.3 "CONNACK Properties".
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import asyncio
 import contextlib
 import socket
 import ssl
-import struct
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.mqtt.events import Accepted, Closed, Refused
+from nexus_cli.wire.mqtt.packets import Options
+from nexus_cli.wire.mqtt.properties import Values
+from nexus_cli.wire.mqtt.session import Session
 from nexus_cli.wire.tls import no_tls, tls_context, tls_trouble
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
@@ -26,16 +29,8 @@ SMALLEST_PACKET = 16 * 1024
 """What must pass whole: a command, a notice, the health of a gateway. Frames are split to whatever passes."""
 QOS = 2
 """Commands are published with it, so that none is carried out twice."""
-_CONNACK = 2
-_RETAIN, _MAXIMUM_QOS, _PACKET = 0x25, 0x24, 0x27
-_WILDCARD, _SHARED, _SUBSCRIPTION_ID = 0x28, 0x2A, 0x29
-# Widths of the CONNACK's other properties: 2 and 4 bytes, and those that begin with their length.
-_FIXED = {0x11: 4, 0x21: 2, 0x22: 2, 0x13: 2, _RETAIN: 1, _MAXIMUM_QOS: 1, _PACKET: 4}
-_FIXED |= {_WILDCARD: 1, _SHARED: 1, _SUBSCRIPTION_ID: 1}
-_TEXTS = frozenset((0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F))
-_USER_PROPERTY = 0x26
-_VERSION = 1
-"""Return code of a 3.1.1 CONNACK: "unacceptable protocol version" (MQTT 3.1.1, 3.2.2.3)."""
+MOST_ANSWER = 65_536
+"""Most bytes that an answer may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +75,7 @@ async def require_able(settings: Settings) -> None:
 async def explain(settings: Settings, error: NexusError | None) -> NexusError | None:
     """A better reason than "does not answer", when one can be had; else the error that came in.
 
-    Never longer than a few seconds. It opens one connection, two where it is not clear what speaks there.
+    Never longer than a few seconds. It opens one connection, two where the protocol of the server is not clear.
     """
     url = parse_broker_url(settings.broker_url)
     if url.websocket:
@@ -94,7 +89,7 @@ async def explain(settings: Settings, error: NexusError | None) -> NexusError | 
 def _explain(url: BrokerUrl, settings: Settings, error: NexusError | None) -> NexusError | None:
     try:
         code, abilities = ask(url, settings)
-    except (OSError, ValueError, struct.error) as trouble:
+    except (OSError, ValueError) as trouble:
         # It closed before it answered, or said something that is no CONNACK.
         return (_tls_trouble(url, settings, trouble) if url.tls else _speaks_tls(url)) or error
     if code == 0 and (missing := abilities.lacks()):
@@ -134,11 +129,11 @@ def _tls_trouble(url: BrokerUrl, settings: Settings, trouble: BaseException) -> 
     if found is not None:
         return found
     try:
-        # In TLS 1.3 a refused certificate is told after the handshake, and lost when the connection is closed at once;
+        # In TLS 1.3 a refused certificate is reported after the handshake, and lost when the connection is closed at once;
         # in 1.2 it is part of it.
         ask(url, settings, latest=ssl.TLSVersion.TLSv1_2)
-    except ssl.SSLError as told:
-        found = tls_trouble(told, url, has_certificate=shown)
+    except ssl.SSLError as reported:
+        found = tls_trouble(reported, url, has_certificate=shown)
     except (OSError, ValueError):
         pass
     if found is None and _answers_plainly(url):
@@ -147,7 +142,7 @@ def _tls_trouble(url: BrokerUrl, settings: Settings, trouble: BaseException) -> 
 
 
 def _answers_plainly(url: BrokerUrl) -> bool:
-    """Whether a listener without TLS was addressed with it. Nothing of ours is told: neither user nor password."""
+    """Whether a listener without TLS was addressed with it. It gets neither user nor password."""
     plain = BrokerUrl(scheme="mqtt", host=url.host, port=url.port)
     try:
         ask(plain, Settings(), level=4)
@@ -189,112 +184,50 @@ def ask(
     context = tls_context(url, settings)
     if context is not None and latest is not None:
         context.maximum_version = latest
+    options = Options(
+        client_id=client_id("ask"),
+        level=level,
+        keepalive_s=10,
+        user=settings.broker_user,
+        password=settings.broker_password if settings.broker_user else "",
+    )
     with contextlib.ExitStack() as stack:
         sock: socket.socket = stack.enter_context(socket.create_connection((url.host, url.port), timeout=TIMEOUT_S))
         if context is not None:
             sock = stack.enter_context(context.wrap_socket(sock, server_hostname=url.host))
         sock.settimeout(TIMEOUT_S)
-        sock.sendall(connect_packet(client_id("ask"), settings.broker_user, settings.broker_password, level=level))
-        answer = _connack(sock, level)
+        session = Session(options, now_s=0.0)
+        sock.sendall(session.take(0.0))
+        answer = _answer(sock, session)
+        session.disconnect()
         with contextlib.suppress(OSError):
-            sock.sendall(b"\xe0\x00")  # DISCONNECT
+            sock.sendall(session.take(0.0))
         return answer
 
 
-def connect_packet(name: str, user: str, password: str, *, level: int = 5) -> bytes:
-    """A CONNECT with a clean start, without properties (3.1); level 4 is MQTT 3.1.1."""
-    flags = 0x02 | (0x80 if user else 0) | (0x40 if user and password else 0)
-    body = _text("MQTT") + bytes([level, flags]) + struct.pack(">H", 10)
-    body += (b"\x00" if level == 5 else b"") + _text(name)
-    if user:
-        body += _text(user) + (_text(password) if password else b"")
-    return b"\x10" + _length(len(body)) + body
-
-
-def _connack(sock: socket.socket, level: int) -> tuple[int, Abilities]:
-    first = _exactly(sock, 1)[0]
-    if first >> 4 != _CONNACK:
-        raise ValueError("no CONNACK")
-    size = shift = 0
-    for _ in range(4):
-        byte = _exactly(sock, 1)[0]
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            break
-    body = _exactly(sock, min(size, 65_536))
-    return parse_connack(body) if level == 5 else (body[1], Abilities())
-
-
-def parse_connack(body: bytes) -> tuple[int, Abilities]:
-    """Reason code and properties of a CONNACK without its fixed header.
-
-    One of a version 3.1.1 broker has two bytes; its code 1 says that it does not know version 5.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if len(body) < 2:
-        raise ValueError("a CONNACK is cut short")
-    code, rest = body[1], body[2:]
-    if not rest:
-        return (code or _VERSION), Abilities()
-    size, used = _variable(rest)
-    return code, _abilities(rest[used : used + size])
-
-
-def _abilities(data: bytes) -> Abilities:
-    found: dict[int, int] = {}
-    at = 0
-    while at < len(data):
-        name, at = data[at], at + 1
-        if name in _FIXED:
-            width = _FIXED[name]
-            found[name] = int.from_bytes(data[at : at + width], "big")
-        elif name in _TEXTS or name == _USER_PROPERTY:
-            width = 2 + int.from_bytes(data[at : at + 2], "big")
-            if name == _USER_PROPERTY:
-                width += 2 + int.from_bytes(data[at + width : at + width + 2], "big")
-        else:
-            raise ValueError(f"property 0x{name:02x} is unknown")
-        at += width
-    return Abilities(
-        maximum_qos=found.get(_MAXIMUM_QOS, 2),
-        retain=bool(found.get(_RETAIN, 1)),
-        packet_bytes=found.get(_PACKET, 0),
-        wildcard=bool(found.get(_WILDCARD, 1)),
-        shared=bool(found.get(_SHARED, 1)),
-    )
-
-
-def _variable(data: bytes) -> tuple[int, int]:
-    size = 0
-    for used, byte in enumerate(data[:4]):
-        size |= (byte & 0x7F) << (7 * used)
-        if not byte & 0x80:
-            return size, used + 1
-    raise ValueError("a length is cut short")
-
-
-def _length(size: int) -> bytes:
-    found = bytearray()
-    while True:
-        size, byte = divmod(size, 128)
-        found.append(byte | (0x80 if size else 0))
-        if not size:
-            return bytes(found)
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack(">H", len(data)) + data
-
-
-def _exactly(sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = sock.recv(size - len(data))
-        if not part:
+def _answer(sock: socket.socket, session: Session) -> tuple[int, Abilities]:
+    received = 0
+    while received <= MOST_ANSWER:
+        data = sock.recv(4096)
+        if not data:
             raise ConnectionError("the broker closed the connection before it answered")
-        data += part
-    return data
+        received += len(data)
+        for event in session.receive(data, 0.0):
+            if isinstance(event, Accepted):
+                return 0, abilities_of(event.properties)
+            if isinstance(event, Refused):
+                return event.code, Abilities()
+            if isinstance(event, Closed):
+                raise ValueError(event.why)
+    raise ValueError(f"the answer has more than {MOST_ANSWER} bytes")
+
+
+def abilities_of(values: Values) -> Abilities:
+    """Those that the properties of a CONNACK name; without them, all of them."""
+    return Abilities(
+        maximum_qos=values.get("maximum_qos", 2),
+        retain=bool(values.get("retain_available", 1)),
+        packet_bytes=values.get("maximum_packet_size", 0),
+        wildcard=bool(values.get("wildcard_subscription_available", 1)),
+        shared=bool(values.get("shared_subscription_available", 1)),
+    )

@@ -7,16 +7,18 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Cut, tasks
 from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import explain
-from nexus_cli.wire.connection import Connection
+from nexus_cli.wire.connection import Connection, OnAcknowledged
 from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
+from nexus_cli.wire.mqtt import reasons
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
@@ -80,6 +82,7 @@ class BrokerClient:
         self._backoff = Backoff(first_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, rng=rng)
         self._asked, self._ask_again_s = "", 0.0
         self._reason: NexusError | None = None
+        self._on_acknowledged: OnAcknowledged | None = None
 
     @property
     def reconnects(self) -> int:
@@ -114,6 +117,7 @@ class BrokerClient:
         on_message: OnMessage,
         on_connected: Callable[[], Awaitable[None]] | None = None,
         on_lost: Callable[[], None] | None = None,
+        on_acknowledged: OnAcknowledged | None = None,
     ) -> None:
         """Stay connected until `stop`, reconnecting with back-off and jitter; logs changes of state only.
 
@@ -124,7 +128,9 @@ class BrokerClient:
             on_connected: Awaited after every connect, once publishing works. It is cut short when the connection ends; an
                 outside failure in it reconnects.
             on_lost: Called once per lost connection.
+            on_acknowledged: Called with the tokens of `send` that the broker has acknowledged.
         """
+        self._on_acknowledged = on_acknowledged
         async with tasks("broker client") as group:
 
             async def relay() -> None:
@@ -210,6 +216,18 @@ class BrokerClient:
             raise self._unreachable(self.problem.cause if self.problem else "not connected")
         return self._connection.post(topic, payload, qos=qos, retain=retain)
 
+    def send(self, topic: str, payload: bytes, token: Any, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish without waiting and without a future per message: `on_acknowledged` of `run` gets the token.
+
+        Tokens that it did not get before `on_lost` are unacknowledged: their messages may have arrived or not.
+
+        Raises:
+            NexusError: NX6010 retriable, not connected, or too much waits for the broker.
+        """
+        if self._connection is None:
+            raise self._unreachable(self.problem.cause if self.problem else "not connected")
+        self._connection.send(topic, payload, token, qos=qos, retain=retain)
+
     @contextlib.asynccontextmanager
     async def session(self, *, newest: bool = False) -> AsyncIterator[AsyncIterator[Message]]:
         """Connect once, for a command; gives the messages of what `subscribe` asked for.
@@ -279,6 +297,7 @@ class BrokerClient:
             keepalive_s=self._keepalive_s,
             timeout_s=CONNECT_TIMEOUT_S,
             on_message=on_message,
+            on_acknowledged=self._on_acknowledged,
         )
         try:
             await (self._explained(connection) if once else self._connect(connection))
@@ -307,8 +326,7 @@ class BrokerClient:
             raise (await explain(self._settings, error) or error) from None
 
     def _refused(self, error: RefusedError) -> NexusError:
-        # 3.1.1 return codes 4 and 5 (§3.2.2.3); paho shows them as MQTT 5 reason codes 134 and 135.
-        if error.code in (4, 5, 134, 135):
+        if error.code in reasons.USER_REFUSED:
             return NexusError(
                 f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
                 code="NX6011",

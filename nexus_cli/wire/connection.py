@@ -1,36 +1,49 @@
-"""One connection to the broker: paho's protocol on asyncio's loop, with a window of publishes and one end for all.
+"""One connection to the broker: an MQTT session on asyncio's stream, with a window of publishes and one end for all.
 
-paho speaks MQTT; the socket is ours. Its descriptor is registered on the loop by this file alone, at once and on the
-loop's thread, and taken off before the socket is closed: registered a turn later, its number may by then be the socket
-of somebody else. Whatever waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that
-ends with the connection, the moment it ends.
+Publishes of one turn of the loop leave in one write, and acknowledgements of one read are handled together. Everything that
+waits for the broker (acceptance, subscriptions, acknowledgements) waits for a future that ends with the connection.
 
-See docs/decisions/0051.
+See docs/decisions/0057, which replaced docs/decisions/0051.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
+import logging
 import ssl
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
-from nexus_cli.wire.descriptor import Descriptor
-from nexus_cli.wire.lost import HandlerError, LostError, RefusedError, lost_error
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.lost import LostError, RefusedError, fail, lost_error
 from nexus_cli.wire.message import Message, OnMessage
+from nexus_cli.wire.mqtt import reasons
+from nexus_cli.wire.mqtt.events import (
+    Accepted,
+    Acknowledged,
+    Closed,
+    Event,
+    Forgotten,
+    Oversized,
+    Refused,
+    Rejected,
+    Subscribed,
+)
+from nexus_cli.wire.mqtt.packets import Options, Will
+from nexus_cli.wire.mqtt.session import Session
+from nexus_cli.wire.stream import MOST_UNSENT, Stream, plain_cause
 from nexus_cli.wire.url import BrokerUrl
 
+if TYPE_CHECKING:
+    from nexus_cli.wire.websocket import WebSocket
+
 WINDOW = 20_000
-"""Most unacknowledged messages of one connection, and most packets that wait for its socket (policy: refuse). Packet
-identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
-REFUSED = 0x80
-"""Return codes of a SUBACK from here on are failures (MQTT 3.1.1 §3.9.3)."""
+"""Most unacknowledged messages of one connection (policy: refuse). Packet identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
+MOST_ANSWERS = 100_000
+"""Most acknowledgements of received messages that wait for a full socket (policy: end the connection)."""
+LARGEST_MESSAGE = 64 * 1024 * 1024
+"""Largest message that is received, bytes (policy: acknowledge and drop); anybody who may publish could fill our memory otherwise."""
 SUBSCRIBE_BATCH = 200
 """Filters in one SUBSCRIBE packet; some brokers bound its size."""
 LOOK_S = 1.0
@@ -38,17 +51,19 @@ LOOK_S = 1.0
 UNANSWERED_S = 15.0
 """A broker that acknowledges nothing for this long, while something waits for it, is taken for lost."""
 CLOSE_S = 2.0
-"""Longest wait for what is queued to leave, and for the farewell."""
+"""Longest wait for what is queued to leave, and for the DISCONNECT."""
 T = TypeVar("T")
 Waiting = asyncio.Future[T]
+OnAcknowledged = Callable[[list[Any]], None]
+"""Called with the tokens of `Connection.send` that the broker has acknowledged, in its order, once per read of the socket."""
+_log = logging.getLogger("nexus.broker")
 
 
 class Connection:
     """One connect of one client; a fresh one is made for every attempt.
 
     Attributes:
-        undecodable: Messages whose topic is not UTF-8.
-        left: True when the end was our own farewell.
+        left: True when we ended it.
     """
 
     def __init__(
@@ -64,60 +79,45 @@ class Connection:
         keepalive_s: int,
         timeout_s: float,
         on_message: OnMessage,
+        on_acknowledged: OnAcknowledged | None = None,
     ) -> None:
         """Prepare; `open` connects."""
-        self.undecodable = 0
         self.left = False
-        self._url, self._keepalive_s, self._timeout_s = url, keepalive_s, timeout_s
-        self._sink = on_message
+        self._url, self._tls, self._timeout_s = url, tls, timeout_s
+        self._options = Options(
+            client_id=client_id,
+            clean=clean,
+            keepalive_s=keepalive_s,
+            user=user,
+            password=password,
+            will=None if will is None else Will(topic=will[0], payload=will[1]),
+            maximum_packet=LARGEST_MESSAGE,
+        )
+        self._sink, self._on_acknowledged = on_message, on_acknowledged
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
-        self._publishes: dict[int, Waiting[None]] = {}
-        self._subscribes: dict[int, Waiting[Sequence[Any]]] = {}
+        self._publishes: set[Waiting[None]] = set()
+        self._subscribes: dict[int, Waiting[Sequence[int]]] = {}
         self._moved_s = 0.0
         self._why = ""
-        self._told = ""
         self._bug: Exception | None = None
         self._watchers: list[Callable[[], None]] = []
         self._look: asyncio.TimerHandle | None = None
-        self._descriptor = Descriptor(read=self._read, write=self._write)
-        self._handover = threading.Lock()
-        self._abandoned = False
-        self._client = self._paho(client_id, clean=clean, will=will)
-        if user:
-            self._client.username_pw_set(user, password or None)
-        if tls is not None:
-            self._client.tls_set_context(tls)
-        if url.path:
-            self._client.ws_set_options(path=url.path)
-
-    def _paho(self, client_id: str, *, clean: bool, will: tuple[str, bytes] | None) -> paho.Client:
-        client = paho.Client(
-            callback_api_version=CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            clean_session=clean,
-            protocol=paho.MQTTv311,
-            transport="websockets" if self._url.websocket else "tcp",
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = self._timeout_s
-        # No window of paho: with one it walks over all open messages at every acknowledgement (`_update_inflight`).
-        client.max_inflight_messages_set(0)
-        client.max_queued_messages_set(WINDOW)
-        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
-        client.on_publish, client.on_subscribe = self._on_publish, self._on_subscribe
-        client.on_message = self._on_message
-        client.on_socket_close = self._on_socket_close
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_unregister_write = self._on_unregister_write
-        if will is not None:
-            client.will_set(will[0], will[1], qos=1, retain=True)
-        return client
+        self._stream: Stream | None = None
+        self._session: Session | None = None
+        self._flushing = False
+        self._unsent_bytes = 0
+        self._tokens: list[Any] = []
 
     @property
     def inflight(self) -> int:
         """Messages that are not acknowledged yet."""
-        return len(self._publishes)
+        return 0 if self._session is None or self.lost else self._session.inflight
+
+    @property
+    def undecodable(self) -> int:
+        """Received messages that were dropped because their topic is not UTF-8."""
+        return 0 if self._session is None else self._session.undecodable
 
     @property
     def lost(self) -> bool:
@@ -150,71 +150,61 @@ class Connection:
             LostError: It can't be reached, went before it accepted, or did not in time; RefusedError, it refused.
         """
         try:
-            # paho opens the socket, TLS and the WebSocket by blocking calls, each bounded by its connect time-out.
-            await self._loop.run_in_executor(None, self._connect)
-            self._adopt()
+            stream = self._stream = Stream(
+                _websocket(self._url) if self._url.websocket else None,
+                on_opened=self._opened,
+                on_bytes=self._received,
+                on_room=self._flush,
+                on_closed=self._closed,
+            )
             async with asyncio.timeout(self._timeout_s):
+                await self._loop.create_connection(
+                    lambda: stream,
+                    self._url.host,
+                    self._url.port,
+                    ssl=self._tls,
+                    server_hostname=self._url.host if self._tls is not None else None,
+                )
                 await self._accepted
         except TimeoutError as error:
             why = str(error) or f"it did not accept the connection within {self._timeout_s:g} s"
             self._end(why)
             raise LostError(why) from None
-        except (OSError, ValueError, paho.WebsocketConnectionError) as error:  # UnicodeError: a host that is no name
-            self._end(str(error) or type(error).__name__)
+        except (OSError, ValueError) as error:  # UnicodeError: a host that is no name
+            self._end(plain_cause(error))
             raise LostError(self._why) from None
         except BaseException as error:
             self._end(str(error) or "given up")
             raise
 
-    def _connect(self) -> None:
-        """On a thread. Who gave up meanwhile leaves the socket to us."""
-        self._client.connect(self._url.host, self._url.port, self._keepalive_s)
-        with self._handover:
-            if self._abandoned:
-                self._client._sock_close()
-
-    def _adopt(self) -> None:
-        """The socket is open: from here on it is the loop's."""
-        sock = self._client.socket()
-        if sock is None:
-            raise LostError("the connection closed while it was opened")
-        if isinstance(sock, socket.socket):
-            # Nagle would hold a small message back until the one before is acknowledged, by up to 40 ms.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._descriptor.own(sock)
-        self._moved_s = self._loop.time()
-        self._look = self._loop.call_later(LOOK_S, self._look_after)
-        self._write()
-
     async def close(self) -> None:
-        """Say farewell, free the socket. An end that the broker made before is no error here; never raises."""
+        """Disconnect and free the socket. An earlier end by the broker is no error here; never raises."""
         gone = asyncio.Event()
         self.when_lost(gone.set)
         try:
-            if not self.lost:
+            if not self.lost and self._session is not None and self._stream is not None:
                 self.left = True
-                self._client.disconnect()
-                self._write()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await gone.wait()
+                self._session.disconnect()
+                self._flush()
+                self._stream.close()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_S):
+                        await gone.wait()
         finally:
             self._end("disconnected")
 
     def _end(self, why: str, *, bug: Exception | None = None) -> None:
-        """The one end of a connection: the socket goes, and everything that waits for it is told."""
-        with self._handover:
-            self._abandoned = True
+        """The one end of a connection: closes the socket and ends everything that waits."""
         if self.lost:
             return
         self._why, self._bug = " ".join(why.split()) or "disconnected", bug
         if self._look is not None:
             self._look.cancel()
-        self._client._sock_close()
-        self._descriptor.release()
-        _fail([self._accepted], LostError(self._why))
-        _fail(self._subscribes.values(), LostError(self._why))
-        _fail(self._publishes.values(), lost_error(self._why))
+        if self._stream is not None:
+            self._stream.abort()
+        fail([self._accepted], LostError(self._why))
+        fail(self._subscribes.values(), LostError(self._why))
+        fail(self._publishes, lost_error(self._why))
         self._subscribes.clear()
         self._publishes.clear()
         watchers, self._watchers = self._watchers, []
@@ -226,22 +216,46 @@ class Connection:
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> Waiting[None]:
         """Publish; the future ends with the acknowledgement, or a retriable NexusError when the connection does."""
         future: Waiting[None] = self._loop.create_future()
-        if self.lost:
-            _fail([future], lost_error(self._why))
+        try:
+            self.send(topic, payload, future, qos=qos, retain=retain)
+        except NexusError as error:
+            fail([future], error)
             return future
-        if not self._publishes:
-            self._moved_s = self._loop.time()
-        if qos == 0 and len(self._client._out_packet) >= WINDOW:
-            _fail([future], lost_error("the broker takes nothing any more"))
-            return future
-        info = self._client.publish(topic, payload, qos, retain)
-        if info.rc != paho.MQTT_ERR_SUCCESS:
-            _fail([future], lost_error(paho.error_string(info.rc)))
-        elif qos == 0:
-            future.set_result(None)
+        if qos:
+            self._publishes.add(future)
         else:
-            self._publishes[info.mid] = future
+            future.set_result(None)
         return future
+
+    def send(self, topic: str, payload: bytes, token: Any, *, qos: int = 1, retain: bool = False) -> None:
+        """Publish without a future per message: `on_acknowledged` gets the token.
+
+        When the connection ends, the tokens that it did not get are unacknowledged; the caller keeps account of them.
+
+        Args:
+            topic: Without wildcards.
+            payload: Any bytes.
+            token: Anything but a future; without meaning at QoS 0.
+            qos: 0 to 2.
+            retain: Whether the broker keeps it as the topic's last message.
+
+        Raises:
+            NexusError: NX6010 retriable: the connection has ended, too much waits for the broker, or the message can't be sent.
+        """
+        session, stream = self._session, self._stream
+        if self.lost or session is None or stream is None:
+            raise lost_error(self._why)
+        waiting = session.inflight
+        if waiting >= WINDOW or stream.full or self._unsent_bytes > MOST_UNSENT:
+            raise lost_error("the broker accepts nothing any more")
+        try:
+            session.publish(topic, payload, qos=qos, retain=retain, token=token)
+        except ValueError as error:
+            raise lost_error(str(error)) from None
+        if qos and not waiting:
+            self._moved_s = self._loop.time()
+        self._unsent_bytes += len(payload)
+        self._soon()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> tuple[str, ...]:
         """Subscribe; gives the filters that the broker refused (SUBACK 0x80, MQTT 3.1.1 §3.9.3).
@@ -253,24 +267,19 @@ class Connection:
         for start in range(0, len(subscriptions), SUBSCRIBE_BATCH):
             batch = list(subscriptions[start : start + SUBSCRIBE_BATCH])
             answers = await self._subscribe(batch)
-            refused += [
-                filter_
-                for (filter_, _), answer in zip(batch, answers, strict=False)
-                if (answer if isinstance(answer, int) else answer.value) >= REFUSED
-            ]
+            refused += [filter_ for (filter_, _), code in zip(batch, answers, strict=False) if code >= reasons.FAILURE]
         return tuple(refused)
 
-    async def _subscribe(self, batch: list[tuple[str, int]]) -> Sequence[Any]:
-        if self.lost:
+    async def _subscribe(self, batch: list[tuple[str, int]]) -> Sequence[int]:
+        if self.lost or self._session is None:
             raise LostError(self._why)
         try:
-            code, number = self._client.subscribe(batch)
+            number = self._session.subscribe(batch)
         except ValueError as error:
             raise LostError(f"a filter can't be subscribed: {error}") from None
-        if number is None or code != paho.MQTT_ERR_SUCCESS:
-            raise LostError(paho.error_string(code))
-        answer: Waiting[Sequence[Any]] = self._loop.create_future()
+        answer: Waiting[Sequence[int]] = self._loop.create_future()
         self._subscribes[number] = answer
+        self._soon()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await answer
@@ -279,105 +288,120 @@ class Connection:
         finally:
             self._subscribes.pop(number, None)
 
-    # --- the socket: its descriptor is registered here and nowhere else ----------------------------------------
+    # --- the stream ---------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
-        """The socket has something, or has ended."""
+    def _opened(self) -> None:
+        if self.lost:  # given up while it was opened
+            if self._stream is not None:
+                self._stream.abort()
+            return
+        now_s = self._moved_s = self._loop.time()
         try:
-            while True:
-                self._client.loop_read()
-                sock: Any = self._client._sock
-                # TLS may hold decoded bytes that the loop does not see.
-                if sock is None or not hasattr(sock, "pending") or not sock.pending():
-                    break
-        except HandlerError as error:
-            self._end(str(error), bug=error.cause)
-        except Exception as error:  # noqa: BLE001 - paho's decoders raise what they like at bytes that are no MQTT
-            self._end(f"what the broker sent can't be read ({type(error).__name__}: {error})")
-        self._see()
+            self._session = Session(self._options, now_s=now_s)
+        except ValueError as error:
+            self._end(f"the connection can't be asked for: {error}")
+            return
+        self._look = self._loop.call_later(LOOK_S, self._look_after)
+        self._flush()
 
-    def _write(self) -> None:
-        """The socket takes something."""
-        try:
-            self._client.loop_write()
-        except Exception as error:  # noqa: BLE001 - the same for what TLS and WebSockets raise
-            self._end(f"nothing can be sent ({type(error).__name__}: {error})")
-        self._see()
+    def _soon(self) -> None:
+        """Send at the end of this turn of the loop, together with whatever else comes in it."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
-    def _see(self) -> None:
-        """After every turn of paho: when it has closed the socket, that was the end. Its own callback comes in the middle
-        of such a turn, with a lock held that closing needs."""
-        if not self.lost and self._client.socket() is None:
-            self._end(self._told or "the broker closed the connection")
+    def _flush(self) -> None:
+        self._flushing = False
+        session, stream = self._session, self._stream
+        if self.lost or session is None or stream is None or stream.full or not session.unsent:
+            return
+        self._unsent_bytes = 0
+        stream.write(session.take(self._loop.time()))
+
+    def _received(self, data: bytes) -> None:
+        session = self._session
+        if self.lost or session is None:
+            return
+        for event in session.receive(data, self._loop.time()):
+            self._happened(event)
+            if self.lost:
+                return
+        self._hand_over()
+        self._flush()
+        if session.unsent > MOST_ANSWERS:
+            self._end("the broker does not read what it is sent")
+
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, Message):
+            try:
+                self._sink(event)
+            except Exception as error:  # noqa: BLE001 - whatever our own handler raises ends the connection, and is raised there
+                self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
+        elif isinstance(event, Acknowledged):
+            self._moved_s = self._loop.time()
+            for token in event.tokens:
+                if not isinstance(token, asyncio.Future):
+                    self._tokens.append(token)
+                    continue
+                self._publishes.discard(token)
+                if not token.done():
+                    token.set_result(None)
+        elif isinstance(event, Subscribed):
+            answer = self._subscribes.pop(event.number, None)
+            if answer is not None and not answer.done():
+                answer.set_result(event.codes)
+        elif isinstance(event, Closed):
+            self._hand_over()
+            self._flush()
+            self._end(event.why)
+        else:
+            self._seldom(event)
+
+    def _seldom(self, event: Event) -> None:
+        if isinstance(event, Accepted):
+            if not self._accepted.done():
+                self._accepted.set_result(None)
+        elif isinstance(event, Refused):
+            fail([self._accepted], RefusedError(event.why, code=event.code))
+        elif isinstance(event, Oversized):
+            _log.warning("a message of %s bytes on %s is larger than is accepted, and dropped", event.size, event.topic)
+        elif isinstance(event, Rejected) and isinstance(event.token, asyncio.Future):
+            self._publishes.discard(event.token)
+            fail([event.token], lost_error(event.why))
+        elif isinstance(event, Rejected | Forgotten):  # of MQTT 5, or of a state that we do not keep over connections
+            self._end("the broker rejects a message")
+
+    def _hand_over(self) -> None:
+        """The tokens that were acknowledged since the last call."""
+        tokens, self._tokens = self._tokens, []
+        if tokens and self._on_acknowledged is not None:
+            try:
+                self._on_acknowledged(tokens)
+            except Exception as error:  # noqa: BLE001 - as in `_happened`
+                self._end(f"an acknowledgement could not be handled ({type(error).__name__})", bug=error)
+
+    def _closed(self, error: Exception | None) -> None:
+        if error is None or isinstance(error, ConnectionError):
+            early = "" if self._accepted.done() else " before it accepted us"
+            self._end(f"the broker closed the connection{early}")
+        else:
+            self._end(plain_cause(error))
 
     def _look_after(self) -> None:
         """Every second: keep-alive, and whether the broker still acknowledges."""
         self._look = self._loop.call_later(LOOK_S, self._look_after)
-        try:
-            self._client.loop_misc()
-        except Exception as error:  # noqa: BLE001
-            self._end(f"nothing can be sent ({type(error).__name__}: {error})")
-        self._see()
-        silent_s = self._loop.time() - self._moved_s
-        if self._publishes and not self.lost and silent_s >= UNANSWERED_S:
+        now_s = self._loop.time()
+        if self._session is None:
+            return
+        for event in self._session.tick(now_s):
+            self._happened(event)
+        self._flush()
+        silent_s = now_s - self._moved_s
+        if self.inflight and not self.lost and silent_s >= UNANSWERED_S:
             self._end(f"the broker acknowledged nothing for {silent_s:.0f} s, {self.inflight} messages wait")
 
-    def _on_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        # From the connecting thread nothing is registered: `_adopt` sees to what waits by then.
-        client._registered_write = self._descriptor.want_write(sock)
 
-    def _on_unregister_write(self, client: Any, userdata: Any, sock: Any) -> None:
-        self._descriptor.enough_written()
+def _websocket(url: BrokerUrl) -> WebSocket:
+    from nexus_cli.wire.websocket import WebSocket  # noqa: PLC0415 - its library takes 15 ms to load
 
-    def _on_socket_close(self, client: Any, userdata: Any, sock: Any) -> None:
-        self._descriptor.release()  # paho is about to close it
-
-    # --- what paho tells ---------------------------------------------------------------------------------------
-
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        if self._accepted.done():
-            return
-        code = int(getattr(reason, "value", reason))
-        if code:
-            _fail([self._accepted], RefusedError(str(reason), code=code))
-        else:
-            self._accepted.set_result(None)
-
-    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        # 128 is paho's word for any connection that just ended (MQTT 5 "unspecified error").
-        plain = getattr(reason, "value", reason) in (0, 128)
-        early = "" if self._accepted.done() else " before it accepted us"
-        self._told = f"the broker closed the connection{early}" if plain else str(reason)
-
-    def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Sequence[Any], properties: Any) -> None:
-        future = self._subscribes.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result(reasons)
-
-    def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
-        future = self._publishes.pop(mid, None)
-        if future is None:
-            return  # QoS 0: it has left, which says nothing of the broker
-        self._moved_s = self._loop.time()
-        if not future.done():
-            future.set_result(None)
-
-    def _on_message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:  # forbidden by MQTT 3.1.1 §1.5.3, yet some brokers pass it on
-            self.undecodable += 1
-            return
-        if self.lost:
-            return
-        try:
-            self._sink(Message(topic, bytes(message.payload), message.qos, bool(message.retain)))
-        except Exception as error:
-            raise HandlerError(error) from error
-
-
-def _fail(waiting: Any, error: Exception) -> None:
-    for future in list(waiting):
-        if not future.done():
-            future.set_exception(error)
-            future.exception()  # marks it as seen: a caller that has gone away is no fault
+    return WebSocket(url)

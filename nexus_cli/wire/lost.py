@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
 from nexus_cli.diagnostics.errors import NexusError
 
 
@@ -21,14 +25,14 @@ class RefusedError(LostError):
         self.code = code
 
 
-class HandlerError(Exception):
-    """The handler of messages raised: our own fault, told apart from what paho raises."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(f"a message could not be handled ({type(cause).__name__})")
-        self.cause = cause
-
-
 def lost_error(cause: str) -> NexusError:
     """The retriable error of a publish that has no acknowledgement."""
     return NexusError("The connection to the broker was lost.", code="NX6010", cause=cause, retriable=True)
+
+
+def fail(waiting: Iterable[asyncio.Future[Any]], error: Exception) -> None:
+    """End futures that are not done yet with an error; nobody need look at it."""
+    for future in list(waiting):
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # marks it as seen: a caller that has gone away is not a fault

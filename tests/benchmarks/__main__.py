@@ -21,6 +21,7 @@ NAMES = {
     "s7": "reads of the S7 driver beside bare python-snap7",
     "ads": "sum reads and notifications of the ADS driver beside pyads",
     "browse": "walking an OPC UA server and an ADS symbol table beside the bare libraries",
+    "mqtt": "a QoS 1 message, published and received, beside other MQTT clients",
     "core": "the whole gateway beside the bare libraries, per core",
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",

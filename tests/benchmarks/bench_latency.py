@@ -115,7 +115,7 @@ async def notify(folder: Path, url: str, pipe: Any, *, polled: int) -> tuple[lis
         )
         while "a/l/reports" not in driver.subscriptions or not found[0].ready()[0]:
             await asyncio.sleep(0.05)
-        _watch(found[0].live._client, written)
+        _watch(found[0]._client, written)
         await asyncio.sleep(3.0)
         begun: dict[float, float] = {}
         value = 1e9  # no polled value comes near it
@@ -136,20 +136,20 @@ async def notify(folder: Path, url: str, pipe: Any, *, polled: int) -> tuple[lis
 
 
 def _watch(client: BrokerClient, written: dict[float, float]) -> None:
-    """Note the moment after the socket took each publish of a reported value (paho writes one packet at a time)."""
-    paho: Any = client._connection._client  # type: ignore[union-attr]
-    send = paho._sock_send
+    """Note the moment after the socket took each publish of a reported value (one write may hold several packets)."""
+    stream: Any = client._connection._stream  # type: ignore[union-attr]
+    write = stream.write
 
-    def timed(packet: Any) -> int:
-        sent: int = send(packet)
-        at = bytes(packet).find(REPORTS)
-        if at >= 0:
-            now_s = time.monotonic()
-            payload = bytes(packet)[at + len(REPORTS) + len("n00") + 2 :]  # a packet identifier stands before it
+    def timed(data: bytes) -> None:
+        write(data)
+        now_s, at = time.monotonic(), data.find(REPORTS)
+        while at >= 0:
+            begin = at + len(REPORTS) + len("n00") + 2  # a packet identifier is before the payload
+            payload = data[begin : data.index(b"}", begin) + 1]
             written[orjson.loads(payload)["value"]] = now_s
-        return sent
+            at = data.find(REPORTS, begin)
 
-    paho._sock_send = timed
+    stream.write = timed
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

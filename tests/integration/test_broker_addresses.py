@@ -179,7 +179,7 @@ asyncio.run(main())
 
 
 async def test_websocket(tmp_path: Path) -> None:
-    """Debian's mosquitto has no WebSockets any more, so the other side is amqtt, which shares no code with paho."""
+    """Debian's mosquitto has no WebSockets any more, so the other side is amqtt."""
     import subprocess
     import sys
 

@@ -96,6 +96,6 @@ async def test_the_last_will_is_published_when_a_client_vanishes(broker: TestBro
         doomed = BrokerClient(settings=broker.settings(), client_id="doomed", will=("health", b"lost"))
         async with doomed.session():
             assert doomed._connection is not None
-            doomed._connection._client._sock_close()
+            doomed._connection._stream.abort()  # type: ignore[union-attr]
             message = await anext(messages)
     assert message.payload == b"lost"

@@ -22,7 +22,7 @@ ALWAYS_HEAVY = (
     "sqlalchemy",
     "asyncpg",
     "alembic",
-    "paho",
+    "websockets",
     "httpx",
     "fastapi",
     "uvicorn",
@@ -44,7 +44,7 @@ def imported(*command: str, cwd: Path) -> set[str]:
 
 def test_help_imports_click_and_nothing_else() -> None:
     modules = imported("--help", cwd=ROOT)
-    outside = {"yaml", "pydantic", "msgspec", "orjson", "rich", "sqlalchemy", "httpx", "paho", "numpy", "asyncio"}
+    outside = {"yaml", "pydantic", "msgspec", "orjson", "rich", "sqlalchemy", "httpx", "websockets", "numpy", "asyncio"}
     assert not outside & modules
     assert {name for name in modules if name.startswith("nexus_cli.")} <= {
         "nexus_cli.cli", "nexus_cli.cli.arguments", "nexus_cli.cli.main", "nexus_cli.cli.exit_help", "nexus_cli.exit_codes",

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.abilities import Abilities, connect_packet, explain, parse_connack, require_able
+from nexus_cli.wire.abilities import Abilities, _answer, ask, explain, require_able
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.mqtt.packets import Options
+from nexus_cli.wire.mqtt.session import Session
+from nexus_cli.wire.url import parse_broker_url
 
 CLOSED = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed the connection")
 EARLY = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed it before it accepted us")
@@ -88,18 +91,44 @@ async def test_nobody_there_is_what_it_was() -> None:
     assert await explain(Settings(broker_url=f"mqtt://127.0.0.1:{port}"), CLOSED) is CLOSED
 
 
-def test_the_packet_is_one_of_version_5() -> None:
-    # MQTT 5.0, 3.1: fixed header, "MQTT", level, flags (user name, clean start), keep-alive, no properties, id, user.
-    assert connect_packet("id", "me", "") == b"\x10\x13\x00\x04MQTT\x05\x82\x00\x0a\x00\x00\x02id\x00\x02me"
-    assert connect_packet("id", "", "", level=4) == b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x0a\x00\x02id"
+@pytest.mark.parametrize(
+    ("user", "password", "level", "flags"),
+    [("me", "", 5, 0x82), ("me", "secret", 5, 0xC2), ("", "secret", 5, 0x02), ("", "", 4, 0x02)],
+)
+def test_what_is_asked_with(user: str, password: str, level: int, flags: int) -> None:
+    # 3.1: fixed header, "MQTT", level, flags (user name, password, clean start), a keep-alive of 10 s, no properties.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        received: list[bytes] = []
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                received.append(client.recv(4096))
+                client.sendall(_connack(0, b"\x24\x01") if level == 5 else b"\x20\x02\x00\x00")
+                received.append(client.recv(4096))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = parse_broker_url(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        answer = ask(url, Settings(broker_user=user, broker_password=password), level=level)
+        thread.join(10)
+    assert answer == (0, Abilities(maximum_qos=1) if level == 5 else Abilities())
+    head = b"\x00\x04MQTT" + bytes((level, flags)) + b"\x00\x0a" + (b"\x00" if level == 5 else b"")
+    assert received[0][2 : 2 + len(head)] == head
+    assert received[1] == b"\xe0\x00", "it leaves"
 
 
-@given(st.binary(max_size=40))
-def test_any_bytes_are_a_connack_or_none(data: bytes) -> None:
-    try:
-        code, abilities = parse_connack(data)
-    except ValueError:
-        return
+@pytest.mark.parametrize("level", [4, 5])
+@given(data=st.binary(min_size=1, max_size=40))
+def test_any_bytes_are_an_answer_or_none(level: int, data: bytes) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"\x20" + data)
+        theirs.shutdown(socket.SHUT_WR)
+        try:
+            code, abilities = _answer(ours, Session(Options(client_id="ask", level=level), now_s=0.0))
+        except (ValueError, ConnectionError):
+            return
     assert 0 <= code <= 255 and isinstance(abilities, Abilities)
 
 
