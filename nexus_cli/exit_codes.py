@@ -12,9 +12,9 @@ class Exit(IntEnum):
     FINDINGS = 1
     """Errors in your files, or it failed and nothing changed."""
     CHANGES = 2
-    """Only with --detailed-exitcode: changes or drift."""
+    """Only with --detailed-exitcode: changes."""
     BLOCKED = 3
-    """A hazard without consent, or a policy."""
+    """A hazard without consent."""
     PARTLY = 4
     """Partly applied."""
     CONFLICT = 5

@@ -25,7 +25,7 @@ LIVING_EPOCHS = 8
 
 
 class OutboxKey(NamedTuple):
-    """One life of one gateway's outbox."""
+    """One epoch of one gateway's outbox."""
 
     gateway: str
     epoch: str
@@ -217,7 +217,7 @@ _IS_ULID = "e ~ '^[0-9A-HJKMNP-TV-Z]{26}$'"
 async def load_custody(conn: Connection, *, site: str, keys: Sequence[OutboxKey]) -> dict[OutboxKey, Custody]:
     """What is stored of these outboxes; a missing row is made, so that it can be locked and compared.
 
-    A new row whose epoch another gateway used first is marked as refused: a ULID names one life of one outbox.
+    A new row whose epoch another gateway used first is marked as refused: a ULID names one epoch of one outbox.
     """
     gateways, epochs = [key.gateway for key in keys], [key.epoch for key in keys]
     await conn.execute(

@@ -1,4 +1,7 @@
-"""The only door to the broker: reconnect, window and errors around one connection. MQTT 3.1.1 (amqtt has no 5)."""
+"""The door to the broker: reconnect, window and errors around one connection. MQTT 3.1.1 (amqtt has no 5).
+
+`abilities` alone opens another one, to ask what the broker can do.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ TagValue: TypeAlias = Annotated[
     ),
 ]
 Epoch: TypeAlias = Annotated[
-    str, Meta(description="Names one life of an outbox (a ULID).", extra_json_schema={"minLength": 1})
+    str, Meta(description="Names one opening of a disk log (a ULID).", extra_json_schema={"minLength": 1})
 ]
 Seq: TypeAlias = Annotated[
     int,

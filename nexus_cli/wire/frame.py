@@ -97,10 +97,10 @@ Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint,
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of one life of an outbox.
+    """What is stored of one epoch of an outbox.
 
     Attributes:
-        epoch: The outbox's life that the ranges belong to.
+        epoch: Of the ranges.
         ranges: Disjoint, ascending, inclusive `[first, last]`.
     """
 
@@ -115,16 +115,16 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     again.
 
     Attributes:
-        epoch: The outbox's life that the ranges belong to: the one that was written last.
+        epoch: Of the ranges: the one that was written last.
         ranges: Disjoint, ascending, inclusive `[first, last]`.
-        earlier: The newest ranges of its lives before, at most 7 of them.
+        earlier: The newest ranges of the epochs before, at most 7 of them.
     """
 
     epoch: Epoch
     ranges: Ranges
     earlier: Annotated[
         list[Receipt],
-        Meta(description="The newest ranges of the lives of the disk log before.", extra_json_schema={"maxItems": 7}),
+        Meta(description="The newest ranges of the epochs before.", extra_json_schema={"maxItems": 7}),
     ] = []
 
 

@@ -212,7 +212,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         silent_reasons: How many of each reason, the most frequent first; unset in older versions.
         limited: Devices that do not report all that they should, by path.
         links: By link id.
-        canary: `waiting`, `echoed` or `silent`.
+        canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
         stalled: What has work and does none of it.
         gaps: Gaps declared, by reason.
     """
@@ -254,7 +254,7 @@ class QueueHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KnownOutbox(msgspec.Struct, frozen=True, kw_only=True):
-    """One life of a gateway's disk log as the historian knows it, with its number of ranges."""
+    """One epoch of a gateway's disk log as the historian knows it, with its number of ranges."""
 
     gateway: str
     epoch: str

@@ -22,7 +22,7 @@ class Quality(IntEnum):
 
 
 class Reason(StrEnum):
-    """Why a sample is not GOOD: a closed list. Append only, the position is stored (`reason_number`)."""
+    """Why a sample is not GOOD: a closed list. Append only, the position is stored (`REASON_NUMBER`)."""
 
     LINK_LOST = "link_lost"
     DEVICE_TIMEOUT = "device_timeout"

@@ -53,8 +53,8 @@ class LiveView:
     """Publishes the newest value of each changed topic, in the order of first change.
 
     Reported and polled values have separate queues: each gets half of the rate, and what one does not need the other
-        may use. So an event does not wait behind a backlog of polled values, nor polled values behind a device that
-        reports continuously.
+    may use. So an event does not wait behind a backlog of polled values, nor polled values behind a device that reports
+    continuously.
 
     Attributes:
         published: Messages passed to the broker.
