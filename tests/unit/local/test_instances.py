@@ -25,7 +25,7 @@ from nexus_cli.local.start import end_foreign_processes, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
 from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
@@ -52,7 +52,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)  # with what it started
-        child.wait(10)
+        child.wait(PATIENCE_S)
 
 
 @pytest.fixture
