@@ -203,14 +203,15 @@ class _Asking:
         self._settings, self._topics, self._gateway = settings, topics, gateway
         self._topic = topics.browse(gateway, settings.principal)
         self._silence_s = silence_s
-        self._name = ""
+        self._name = self._response = ""
         self._open = contextlib.AsyncExitStack()
 
     async def _connect(self) -> None:
         name = str(ULID())
         self._client = BrokerClient(settings=self._settings, client_id=client_id("browse"))
         self._messages = await self._open.enter_async_context(self._client.session())
-        await self._client.subscribe([(self._topics.response(self._gateway, self._settings.principal, name), 1)])
+        self._response = self._topics.response(self._gateway, self._settings.principal, name)
+        await self._client.subscribe([(self._response, 1)])
         self._name = name
 
     async def aclose(self) -> None:
@@ -258,7 +259,10 @@ class _Asking:
     async def _page(self) -> BrowsePage:
         try:
             async with asyncio.timeout(self._silence_s):
-                return decode_page((await anext(self._messages)).payload)
+                # A plain amqtt sends whoever connects what it retains for the filters of others.
+                while (message := await anext(self._messages)).topic != self._response:
+                    pass
+                return decode_page(message.payload)
         except ValueError as error:
             raise NexusError(
                 f"An answer of the gateway '{self._gateway}' can't be read.", code="NX6611", cause=str(error)

@@ -283,8 +283,9 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
             await client.subscribe([(topics.tag(path), OBSERVER_QOS)])
             async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S)):
                 async for message in messages:
-                    live = parse_live(topics, message)
-                    break
+                    if message.topic == topics.tag(path):  # a plain amqtt sends what it retains for others too
+                        live = parse_live(topics, message)
+                        break
     except TimeoutError:
         pass
     if live is None:

@@ -144,6 +144,11 @@ class FakeGateway:
         token = API[f"nexus.gateway.{self.name}"]
         self.control = ControlClient(dataclasses.replace(self.settings, control_token=token))
 
+        def take(message: Message) -> None:
+            # amqtt sends whoever connects what it retains for the filters of others.
+            if message.topic == TOPICS.config(self.name):
+                queue.put_nowait(message)
+
         async def greet() -> None:
             links = {"tcp:10.0.0.9:502": {"state": "connected", "since": 0}}
             mute = [{"path": path, "reason": "device_timeout"} for path in self.mute]
@@ -154,7 +159,7 @@ class FakeGateway:
                 self.client.run(
                     stop,
                     subscriptions=[(TOPICS.config(self.name), 1)],
-                    on_message=queue.put_nowait,
+                    on_message=take,
                     on_connected=greet,
                 )
             )

@@ -100,6 +100,7 @@ async def test_the_bound_holds_among_historians_that_make_series_at_once(
 async def test_a_glob_of_a_device_that_was_removed_makes_nothing(database: Settings, broker: TestBroker) -> None:
     await record(database, cell(10))
     async with historian(database, broker) as role:
+        await until(lambda: role.following._listening is not None, "its first look, from which on it gets notices")
         async with connection(database) as conn, conn.transaction():
             await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))", f"{SITE}/{CELL}", GLOB_LOCK)
             await publish(broker, [f"{CELL}/t1"])

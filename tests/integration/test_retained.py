@@ -168,7 +168,7 @@ async def test_a_gateway_without_devices_is_told_again_by_a_broker_that_lost_its
         gateway.notices.clear()
         world.broker.start()
         await until(lambda: bool(gateway.notices), "the notice after the restart")
-        assert gateway.notices[-1].get("deployment") == removed.number, gateway.notices
+        assert gateway.notices[-1]["deployment"] == removed.number
         assert orjson.loads((await kept(world))[topic])["deployment"] == removed.number
 
 

@@ -147,10 +147,7 @@ class Browsing:
             why = f"this gateway runs no such device or link{f' ({place})' if place else ''}"
             await self._send(pages, error=why, done=True)
             return
-        if not supervisor.connected:
-            why = f"the link is {supervisor.state.state}: {supervisor.state.detail}"
-            await self._send(pages, error=why, done=True, again=True)
-            return
+        _require_connected(supervisor)
         tag = request.read
         steps: _Steps | Look
         if tag:
@@ -164,6 +161,7 @@ class Browsing:
             if pages.name in self._cancelled or _too_late(request, self._clock.wall_us()):
                 await self._send(pages, error="cancelled", done=True)
                 return
+            _require_connected(supervisor)  # it may be lost between two steps
             if await self._room(steps, began_s):
                 await self._step(steps)
                 self.steps += 1
@@ -256,6 +254,12 @@ class Browsing:
         )
         topic = self._topics.response(self._gateway, pages.principal, pages.name)
         await self._client.publish(topic, _encoded(page))
+
+
+def _require_connected(supervisor: Supervisor) -> None:
+    """Raise a retriable DriverError while the link is down."""
+    if not supervisor.connected:
+        raise DriverError(f"the link is {supervisor.state.state}: {supervisor.state.detail}", scope=Scope.SESSION)
 
 
 def _encoded(page: BrowsePage) -> bytes:

@@ -90,7 +90,8 @@ class StateWatch:
         self._wake.set()
 
     async def begin(self, conn: Any) -> None:
-        """Listen for notices; call it before the state is loaded for the first time, so that no change is missed."""
+        """Note the number of the recorded state; call it before the state is loaded for the first time, so that the first
+        check of `run` finds every deployment since."""
         self._number = await recorded_number(conn, self._site)
         self._bounds.compare(await server_time_us(conn), newest_commit_us=await newest_commit_us(conn, site=self._site))
         await self._take_turn(conn)

@@ -277,7 +277,7 @@ class Historian:
         """Wait for the database, refuse a wrong schema, and load what is committed."""
 
         async def work(conn: Any) -> None:
-            # Listen before loading, so that no change in between is missed.
+            # Before the load, so that no deployment in between is missed.
             await self.following.begin(conn)
             self.announcer.note_all(await living_outboxes(conn, site=self.settings.site))
             await self.series.load(conn)

@@ -11,12 +11,13 @@ from nexus_cli.cli.showing import Showing
 from nexus_cli.cli.views.tail import BehindView
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.project.live_value import Live
+from tests.waiting import PATIENCE_S
 
 
 async def test_everything_is_shown_in_order_before_the_end() -> None:
     shown: list[int] = []
     showing = Showing[int](shown.extend, most=3)
-    async with asyncio.timeout(30), tasks("show") as group:
+    async with asyncio.timeout(PATIENCE_S), tasks("show") as group:
         group.create_task(showing.run(), name="show")
         for number in range(1000):
             await showing.put(number)
@@ -28,12 +29,12 @@ async def test_a_function_that_blocks_holds_only_the_bound() -> None:
     go_on, shown = threading.Event(), list[int]()
 
     def show(ready: list[int]) -> None:
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE_S)
         shown.extend(ready)
 
     showing = Showing[int](show, most=5)
     turns = 0
-    async with asyncio.timeout(30), tasks("show") as group:
+    async with asyncio.timeout(PATIENCE_S), tasks("show") as group:
         group.create_task(showing.run(), name="show")
         for number in range(4):
             await showing.put(number)
@@ -60,7 +61,7 @@ async def test_what_the_function_raises_comes_out() -> None:
 
     showing = Showing[int](show)
     with pytest.raises(BrokenPipeError):
-        async with asyncio.timeout(30), tasks("show") as group:
+        async with asyncio.timeout(PATIENCE_S), tasks("show") as group:
             group.create_task(showing.run(), name="show")
             await showing.put(1)
             await asyncio.sleep(30)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ulid import ULID
 
 from nexus_cli.cli.views.status import render_status
 from nexus_cli.diagnostics.errors import NexusError
@@ -25,11 +26,13 @@ from nexus_cli.local.start import end_foreign_processes, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
 from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
 from nexus_cli.settings import Settings
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(300)"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {SLEEPER!r}])"
 Start = Callable[..., Running]
+ONE, TWO = str(ULID()), str(ULID())
+"""Instances of nobody else: what is looked for are processes of the whole machine, also those of another worker."""
 
 
 @pytest.fixture
@@ -52,12 +55,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)  # with what it started
-        child.wait(10)
+        child.wait(PATIENCE_S)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return _made(tmp_path / "plant" / ".nexus", "one")
+    return _made(tmp_path / "plant" / ".nexus", ONE)
 
 
 def _made(path: Path, instance: str, site: str = "acme/chicago") -> Home:
@@ -72,7 +75,7 @@ def _found(home: Home) -> dict[str, int]:
 
 
 def test_a_process_is_found_without_any_file(home: Home, start: Start) -> None:
-    control = start(home, "control", "one")
+    control = start(home, "control", ONE)
     shutil.rmtree(home.path)
     assert _found(home) == {"control": control.pid}
     assert left_behind(home) == [("control", control)]
@@ -82,12 +85,12 @@ def test_a_process_is_found_without_any_file(home: Home, start: Start) -> None:
 
 
 def test_what_a_part_starts_is_no_part(home: Home, start: Start) -> None:
-    parent = start(home, "control", "one", PARENT)
+    parent = start(home, "control", ONE, PARENT)
     assert _found(home) == {"control": parent.pid}
 
 
 def test_a_folder_that_was_moved_has_its_processes_and_a_copy_has_none(home: Home, start: Start) -> None:
-    control = start(home, "control", "one")
+    control = start(home, "control", ONE)
     copy = Home(home.path.with_name("copy"))
     shutil.copytree(home.path, copy.path)
     assert not _found(copy)
@@ -98,7 +101,7 @@ def test_a_folder_that_was_moved_has_its_processes_and_a_copy_has_none(home: Hom
 
 
 def test_the_files_of_a_copy_name_processes_of_the_original_and_end_none(home: Home, start: Start) -> None:
-    supervisor, control = start(home, "supervisor", "one"), start(home, "control", "one")
+    supervisor, control = start(home, "supervisor", ONE), start(home, "control", ONE)
     PidFile(home.pid_file("supervisor")).write(supervisor)
     PidFile(home.pid_file("control")).write(control)
     copy = Home(home.path.parent.parent / "copy" / ".nexus")
@@ -110,18 +113,18 @@ def test_the_files_of_a_copy_name_processes_of_the_original_and_end_none(home: H
 
 
 def test_what_runs_for_a_folder_that_was_removed_ends_before_another_takes_its_place(home: Home, start: Start) -> None:
-    old = start(home, "gateway-a", "one")
+    old = start(home, "gateway-a", ONE)
     shutil.rmtree(home.path)
     told: list[tuple[str, str, str]] = []
-    home = _made(home.path, "two")
-    own = start(home, "control", "two")
+    home = _made(home.path, TWO)
+    own = start(home, "control", TWO)
     end_foreign_processes(home, progress=lambda *each: told.append(each))
     assert identify(old.pid) is None and identify(own.pid) == own
     assert [each[:2] for each in told] == [("gateway-a", "stopping")]
 
 
 def test_what_a_moved_folder_left_without_a_supervisor_ends_before_a_start(home: Home, start: Start) -> None:
-    old = start(home, "historian", "one")
+    old = start(home, "historian", ONE)
     moved = Home(home.path.with_name("moved"))
     home.path.rename(moved.path)
     end_foreign_processes(moved, progress=lambda *_: None)
@@ -129,7 +132,7 @@ def test_what_a_moved_folder_left_without_a_supervisor_ends_before_a_start(home:
 
 
 def test_a_process_of_another_user_is_nobodys_part(home: Home, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    control = start(home, "control", "one")
+    control = start(home, "control", ONE)
     assert _found(home) == {"control": control.pid}
     mine = os.getuid()
     monkeypatch.setattr(os, "getuid", lambda: mine + 4711)
@@ -137,7 +140,7 @@ def test_a_process_of_another_user_is_nobodys_part(home: Home, start: Start, mon
 
 
 def test_every_supervisor_is_found(home: Home, start: Start) -> None:
-    first, second = start(home, "supervisor", "one"), start(home, "supervisor", "one")
+    first, second = start(home, "supervisor", ONE), start(home, "supervisor", ONE)
     PidFile(home.pid_file("supervisor")).write(first)
     assert set(supervisors_of(home)) == {first, second}
     shutil.rmtree(home.run)
@@ -145,7 +148,7 @@ def test_every_supervisor_is_found(home: Home, start: Start) -> None:
 
 
 def test_a_pid_file_is_removed_by_its_owner_alone(home: Home, start: Start) -> None:
-    successor = start(home, "supervisor", "one")
+    successor = start(home, "supervisor", ONE)
     file = PidFile(home.pid_file("supervisor"))
     file.write(successor)
     file.remove(Running(pid=1, started=2.0))
@@ -160,15 +163,15 @@ def _holder(home: Home, process: Running, **keys: object) -> Holder:
 
 
 def test_a_lock_names_its_process_and_is_held_once(home: Home, start: Start, tmp_path: Path) -> None:
-    me, locks = start(home, "supervisor", "one"), tmp_path
+    me, locks = start(home, "supervisor", ONE), tmp_path
     with held(home, _holder(home, me), locks):
         shutil.rmtree(home.path)
-        assert holders(locks) == [_holder(home, me, instance="one")]
+        assert holders(locks) == [_holder(home, me, instance=ONE)]
         with pytest.raises(NexusError) as caught, held(home, _holder(home, me), locks):
             pass
         assert caught.value.code == "NX6515" and str(me.pid) in caught.value.message
         announce(home, _holder(home, Running(pid=1, started=0.0)), locks)
-        assert holder_of(home, locks) == _holder(home, me, instance="one"), "who holds it is not overwritten"
+        assert holder_of(home, locks) == _holder(home, me, instance=ONE), "who holds it is not overwritten"
     assert not holders(locks)
 
 
@@ -176,15 +179,15 @@ def test_a_second_runtime_of_a_site_is_refused_by_name(
     home: Home, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NEXUS_LOCKS", str(tmp_path / "locks"))
-    first = start(home, "supervisor", "one")
-    other = _made(tmp_path / "other" / ".nexus", "two")
+    first = start(home, "supervisor", ONE)
+    other = _made(tmp_path / "other" / ".nexus", TWO)
     announce(home, _holder(home, first), lock_folder())
     with pytest.raises(NexusError) as caught:
         refuse_second(other, other.read_runtime())
     said = caught.value
     assert said.code == "NX6517" and str(home.path) in said.message and str(first.pid) in said.message
-    refuse_second(other, Runtime(site="acme/springfield", instance="two"))
-    refuse_second(other, Runtime(site="acme/chicago", instance="two", beside=True))
+    refuse_second(other, Runtime(site="acme/springfield", instance=TWO))
+    refuse_second(other, Runtime(site="acme/chicago", instance=TWO, beside=True))
     refuse_second(home, home.read_runtime())
     moved = Home(home.path.with_name("moved"))
     home.path.rename(moved.path)
@@ -209,13 +212,13 @@ def test_a_place_for_locks_that_others_may_write_is_refused(tmp_path: Path, monk
 def test_signals_reach_the_database_politely(home: Home, start: Start) -> None:
     """SIGTERM would have PostgreSQL wait for its clients."""
     code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(300)"
-    database = start(home, "database", "one", code)
+    database = start(home, "database", ONE, code)
     assert stop_runtime(home, progress=lambda _: None)
     assert identify(database.pid) is None
 
 
 def test_a_copy_of_a_running_folder_is_no_runtime(home: Home, start: Start, tmp_path: Path) -> None:
-    start(home, "supervisor", "one")
+    start(home, "supervisor", ONE)
     copy = Home(tmp_path / "copy" / ".nexus")
     shutil.copytree(home.path, copy.path)
     assert original_of(copy) == home.path and original_of(home) is None
@@ -229,7 +232,7 @@ def test_a_copy_of_a_running_folder_is_no_runtime(home: Home, start: Start, tmp_
 def test_nothing_of_the_original_is_changed_from_a_copy(
     home: Home, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start(home, "control", "one")
+    start(home, "control", ONE)
     copy = Home(tmp_path / "copy" / ".nexus")
     shutil.copytree(home.path, copy.path)
     for given in (copy.path, home.path, tmp_path / "none"):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Activity, Progress
 from tests.clock import FakeClock
+from tests.waiting import PATIENCE_S
 
 
 @dataclass
@@ -98,6 +99,6 @@ async def test_it_looks_by_itself_until_stopped() -> None:
         return {}
 
     bench.progress.watch(look)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await bench.progress.run(stop)
     assert looks == 1

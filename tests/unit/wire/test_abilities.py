@@ -19,6 +19,7 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.mqtt.packets import Options
 from nexus_cli.wire.mqtt.session import Session
 from nexus_cli.wire.url import parse_broker_url
+from tests.waiting import PATIENCE_S
 
 CLOSED = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed the connection")
 EARLY = NexusError("The broker does not answer.", code="NX6010", cause="the broker closed it before it accepted us")
@@ -140,7 +141,7 @@ async def test_a_role_that_is_cut_off_says_why() -> None:
             with contextlib.suppress(NexusError):
                 await client.publish("a/b", b"x" * 20, retain=True)
 
-        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
             group.create_task(client.run(stop, subscriptions=[], on_message=lambda _: None, on_connected=publish))
             while client.problem is None or client.problem.code != "NX6015":
                 await asyncio.sleep(0.01)

@@ -19,6 +19,8 @@ from nexus_cli.runtime.control.leadership import LeaderClient, Leadership, proce
 from nexus_cli.settings import Settings
 from tests.clock import FakeClock
 
+pytestmark = pytest.mark.simulated_time
+
 
 class Site:
     """The leader's row, without a database."""

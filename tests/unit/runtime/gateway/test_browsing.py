@@ -34,6 +34,7 @@ class PolledLink(FakeClock):
         self.due_s = self.monotonic_s() + INTERVAL_S
         self.waited_s: list[float] = []
         self.link, self.devices, self.connected = "link", {"a/l/plc": SimpleNamespace(config=None)}, True
+        self.state = SimpleNamespace(state="connected", detail="")
         self.browse: Callable[[BrowseOptions], AsyncIterator[Browsed]]
 
     async def sleep(self, delay_s: float) -> None:
@@ -46,8 +47,12 @@ class PolledLink(FakeClock):
         await asyncio.sleep(0)
 
     def free_s(self) -> float:
-        """Until the next poll."""
-        return max(0.0, self.due_s - self.monotonic_s())
+        """Until the next poll; 0 while the link is down."""
+        return max(0.0, self.due_s - self.monotonic_s()) if self.connected else 0.0
+
+    def lose(self) -> None:
+        """The link goes down, as one does that is reset."""
+        self.connected, self.state = False, SimpleNamespace(state="backoff", detail="connection reset")
 
     def submit(self, work: Any, *, dropped: Any = None) -> bool:
         """Do it, and then the polls that fell due meanwhile."""
@@ -63,14 +68,17 @@ class PolledLink(FakeClock):
         return True
 
 
-async def walked(steps_s: Sequence[float]) -> tuple[PolledLink, list[dict[str, Any]]]:
-    """Browse with steps that take so long each; the link afterwards, and the pages."""
+async def walked(steps_s: Sequence[float], *, lost_after: int | None = None) -> tuple[PolledLink, list[dict[str, Any]]]:
+    """Browse with steps that take so long each, and lose the link after one of them; the link afterwards, and the
+    pages."""
     link, pages, done = PolledLink(), list[dict[str, Any]](), asyncio.Event()
 
     async def browse(_options: BrowseOptions) -> AsyncIterator[Browsed]:
         for number, took_s in enumerate(steps_s):
             link.advance(took_s)
             yield Browsed((f"v{number}",), f"n{number}", "float64")
+            if number == lost_after:
+                link.lose()
             yield Browsed((), "", "", detail={"beat": True})
 
     async def publish(_topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
@@ -116,6 +124,12 @@ async def test_a_walk_that_finds_no_room_takes_a_step_after_seconds_all_the_same
     late = [waited for waited in link.waited_s if waited]
     assert len(late) <= 2 * 4, "a step of one and a half intervals meets two polls"
     assert len(link.waited_s) - len(late) >= 3 * (STARVED_S / INTERVAL_S) * 0.8, "the polls between went undisturbed"
+
+
+async def test_a_link_that_is_lost_between_two_steps_is_reported_at_once() -> None:
+    """With signs of life instead, whoever asks would wait and never ask again."""
+    _, pages = await walked([0.012] * 5, lost_after=2)
+    assert [(page["error"], page["again"]) for page in pages] == [("the link is backoff: connection reset", True)]
 
 
 async def asked(request: Any, browse: Callable[[BrowseOptions], AsyncIterator[Browsed]]) -> list[dict[str, Any]]:

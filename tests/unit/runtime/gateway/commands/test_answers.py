@@ -20,6 +20,7 @@ from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, Response, State, decode_report, decode_response
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.waiting import PATIENCE_S
 
 TOPICS = Topics("acme", "chicago")
 NOW_US = 1_800_000_000_000_000
@@ -67,7 +68,7 @@ async def test_an_answer_that_ends_the_connection_is_shortened_and_at_last_dropp
     answers.put(large)
     answers.put(report("small"))
     stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group, asyncio.timeout(30):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):
         group.create_task(answers.run(stop))
         while not broker.sent or broker.sent[-1].id != "small":
             answers.wake()
