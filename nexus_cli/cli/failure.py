@@ -1,4 +1,4 @@
-"""How a failure is told: the outside world's in one plain sentence, ours as a crash report to paste."""
+"""How a failure is shown: one from outside in one plain sentence, a bug of NEXUS as a crash report to paste."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the reader of our pipe has gone
         code = Exit.OK
-    except Exception as error:  # noqa: BLE001 - the one boundary: ours or the outside world's
+    except Exception as error:  # noqa: BLE001 - the one boundary: a bug, or a failure outside
         from nexus_cli.cli.failure import report  # noqa: PLC0415 - only for a failure
 
         code = report(error)

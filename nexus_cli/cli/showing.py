@@ -1,4 +1,4 @@
-"""Shows what comes on a thread, so that a slow terminal or pipe does not keep the caller from receiving."""
+"""Shows arriving values on a thread, so that a slow terminal or pipe does not keep the caller from receiving."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ async def _only_site(conn: Connection) -> str:
     found = await sites(conn)
     if len(found) != 1:
         raise NexusError(
-            "It is not known which site is meant." if found else "Nothing is stored yet.",
+            "Several sites are stored, and none was named." if found else "Nothing is stored yet.",
             code="NX6210",
             hint=f"set NEXUS_SITE to one of: {', '.join(found)}" if found else "apply a site first",
         )

@@ -60,7 +60,7 @@ class Live:
     retained: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """As plain JSON, empty facts left out (value and quality always stand)."""
+        """As plain JSON without empty facts (value and quality are always there)."""
         facts = {"path": self.path, "topic": self.topic, "value": self.value, "quality": self.quality}
         more = {"timestamp": self.timestamp, "unit": self.unit, "label": self.label, "reason": self.reason}
         return {**facts, **{name: fact for name, fact in more.items() if fact}, "retained": self.retained}
@@ -248,7 +248,7 @@ async def tail(
 
 
 async def not_good(devices: Sequence[str], *, settings: Settings, wait_s: float = RETAINED_WAIT_S) -> tuple[Live, ...]:
-    """The newest values of these devices that are not GOOD, by path: what the broker keeps, and what comes meanwhile.
+    """The newest values of these devices that are not GOOD, by path: retained by the broker, or received meanwhile.
 
     Raises:
         NexusError: NX6010 and others of the broker.
@@ -275,7 +275,7 @@ class NotGood(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def not_good_after(found: DeploymentProgress, *, settings: Settings) -> list[NotGood]:
-    """Which tags a deployment left not GOOD, with their reasons; empty when the broker does not tell."""
+    """The tags that are not GOOD after a deployment, with their reasons; empty when the broker does not answer."""
     devices = [
         row.address.removeprefix("device.")
         for row in found.table

@@ -93,7 +93,7 @@ def hint_for_filter(text: str, known: Iterable[str]) -> str:
 
 
 async def near_filters(filters: Iterable[str], settings: Settings) -> str:
-    """The hint for the first filter that names what is not there; "" when all do, or nobody says."""
+    """The hint for the first filter that names something unknown; "" when there is none, or control does not answer."""
     from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only when nothing arrives
 
     asked = [text for text in filters if "#" not in text and "+" not in text]

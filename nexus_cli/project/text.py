@@ -105,7 +105,7 @@ def read_all(
 ) -> tuple[Reading, ...]:
     """Read several sites, each once however often it is named; none means the default site.
 
-    A folder without a site file stands for the sites in it.
+    A folder without a site file means the sites in it.
     """
     chosen: dict[object, Path | str | None] = {}
     for path in (one for given in paths for one in _inside(given)):
@@ -141,7 +141,7 @@ def sites_of(paths: Sequence[Path | str]) -> tuple[Path, ...]:
 
 
 def locate(path: Path | str | None) -> Outcome[Path]:
-    """The site file that is meant by a path, a folder, or nothing."""
+    """The site file that a path, a folder, or nothing selects."""
     if path is not None:
         given = Path(path)
         target = given / SITE_FILE if given.is_dir() else given

@@ -94,7 +94,7 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\Z", re.ASCII)
 
 
 def _number_hint(text: str, tag: TagConfig) -> str:
-    """What a tired person meant by `42,5` or `42 degC`; never a guess at a conversion."""
+    """The likely correction of `42,5` or `42 degC`; never a guess at a conversion."""
     if _THOUSANDS.match(text.strip()):
         return f"write {text.strip().replace(',', '')}, or a point before decimals"
     match = _NUMBER.match(text.strip())
@@ -244,7 +244,7 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
 
 
 async def _path_hint(control: ControlClient, path: str) -> str:
-    """What was meant by a device, a dotted path, or a tag's bare name."""
+    """The likely path for a device, a dotted path, or a tag's bare name."""
     devices = [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
     if path.count("/") == 2 and path in devices:
         found = (await control.resources([f"device.{path}"])).get(f"device.{path}")

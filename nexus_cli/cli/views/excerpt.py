@@ -42,8 +42,7 @@ class Excerpts:
         self._hidden: dict[int, list[tuple[int, int | None]]] = {}
 
     def hide(self, place: Place) -> None:
-        """A finding says that this value is a secret, whatever the key is called that it stands under: behind a variable
-        or a parameter it has any name."""
+        """Mask a value that a finding reports as a secret, whatever its key is: a variable or a parameter can have any name."""
         last = max(place.line, place.end_line)
         for number in range(place.line, min(last, place.line + LONGEST_BLOCK) + 1):
             start = place.column - 1 if number == place.line else 0
@@ -128,7 +127,7 @@ def _masked_value(text: str) -> str:
 
 
 def _inside_secret_block(file: SourceFile, number: int) -> bool:
-    """True when the line goes on with a value that began on a line above, under the key of a secret.
+    """True when the line continues a value that began on a line above, under the key of a secret.
 
     Nothing is copied but the one line that may hold the key: a line may be as long as the file.
     """

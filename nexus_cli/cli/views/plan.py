@@ -231,7 +231,7 @@ def _hazards(hazards: Sequence[HazardEntry], style: Style) -> Iterator[str]:
 
 
 def _renames(plan: PlanDocument, style: Style) -> Iterator[str]:
-    """The block to paste when what goes and what comes are most likely the same."""
+    """The block to paste when a removed and an added tag are most likely the same."""
     if plan.get("renames"):
         yield ""
         yield style("Renamed?", "bold") + f" {RENAMED}"
@@ -239,7 +239,7 @@ def _renames(plan: PlanDocument, style: Style) -> Iterator[str]:
 
 
 def moved_block(plan: PlanDocument) -> Iterator[str]:
-    """`moved:` with the renames that nobody declared, as it is written in a site file."""
+    """`moved:` with the renames that are not declared, as it is written in a site file."""
     renames = plan["renames"]
     yield "moved:" if not plan["moved"] else "moved:   # add to the list that is there"
     yield from (f"  - {{from: {old}, to: {new}}}" for old, new in renames[:MOST_RENAMES])

@@ -20,7 +20,7 @@ COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 SHORTEST_PATH = 36
 LONGEST_VALUE = 200
 BEHIND_S = 1.0
-TELL_S = 2.0
+REPORT_S = 2.0
 
 
 class TailView:
@@ -57,12 +57,12 @@ class BehindView:
     """Whether the reader keeps up, said now and then: how old the newest shown value is, and what was left out."""
 
     def __init__(self) -> None:
-        self._told_s = float("-inf")
+        self._reported_s = float("-inf")
         self._dropped = 0
         self._behind = False
 
     def text(self, live: Live, *, waiting: int, dropped: int, now_s: float) -> str:
-        """What to say after a message was shown; "" for nothing new, at most one sentence in `TELL_S`.
+        """What to say after a message was shown; "" for nothing new, at most one sentence in `REPORT_S`.
 
         Args:
             live: The newest one shown.
@@ -77,20 +77,20 @@ class BehindView:
                 self._behind = False
                 return "up to date again"
             return ""
-        if now_s - self._told_s < TELL_S:
+        if now_s - self._reported_s < REPORT_S:
             return ""
         lost = dropped - self._dropped
-        self._told_s, self._dropped, self._behind = now_s, dropped, True
+        self._reported_s, self._dropped, self._behind = now_s, dropped, True
         return behind_text(age_s, waiting=waiting, lost=lost)
 
     def last(self, *, dropped: int) -> str:
-        """What to say at the end, of what was not told yet."""
+        """The line at the end, about losses that were not reported yet."""
         lost = dropped - self._dropped
         return f"{lost:,} messages were left out: newer ones came faster than they could be shown" if lost else ""
 
 
 def behind_text(age_s: float, *, waiting: int, lost: int) -> str:
-    """One sentence about a reader that is slower than what comes."""
+    """One sentence about a reader that is slower than the messages arrive."""
     left_out = f", {lost:,} were left out for newer ones" if lost else ""
     return f"behind by {age_text(max(0.0, age_s))}: {waiting:,} messages wait{left_out}"
 
