@@ -107,7 +107,7 @@ class RangeSet:
 class FrameTimes:
     """Which times the stored frames of an outbox have, by number.
 
-    A number that is used again (a disk log that went back in time) is told from a replay by its time. Spans of numbers
+    A number that is used again (a disk log that went back in time) is distinguished from a replay by its time. Spans of numbers
     hold the lowest and the highest time stored under them: narrow for what was stored last, wider with age, as the
     log goes back by as much as the numbers lie behind. At most `MOST_SPANS` of them.
     """
@@ -183,7 +183,7 @@ class Custody:
     Attributes:
         ranges: Numbers that are stored.
         times: Times of the frames among them.
-        refused: Its epoch belongs to another gateway: what comes under it is set aside.
+        refused: Its epoch belongs to another gateway: its messages become dead letters.
         recent: Exact time by number of what this process stored last; shared by copies.
     """
 
@@ -249,7 +249,7 @@ def _custody(row: Any) -> Custody:
 async def replace_custody(
     conn: Connection, *, site: str, expected: dict[OutboxKey, Custody], new: dict[OutboxKey, Custody]
 ) -> bool:
-    """Store custody if nobody else changed it meanwhile; locks the rows until the transaction ends.
+    """Store custody if no other session changed it meanwhile; locks the rows until the transaction ends.
 
     Returns:
         False when another historian was faster for at least one outbox: roll back, load and filter again.

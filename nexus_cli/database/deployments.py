@@ -21,7 +21,7 @@ from nexus_cli.model.snapshot import Attributes
 from nexus_cli.wire.control import JournalLine, TableRow, encode
 
 RECORD_STEP = "record"
-"""The journal step whose `done` stands in the same transaction as the resources themselves."""
+"""The journal step whose `done` is written in the transaction of the resources themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,10 +137,10 @@ def place_of(url: str) -> str:
 
 @contextmanager
 def own_cancellations() -> Iterator[None]:
-    """A cancellation that nobody asked this task for is the driver giving up: it becomes a ConnectionError.
+    """Turn a cancellation that no caller requested into a ConnectionError: the driver gave up.
 
     asyncpg cancels its own waiters when a connection ends under them. Left as it is, such a cancellation would end a
-    task that nobody wanted to end, in silence.
+    task that should continue, in silence.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
@@ -156,7 +156,7 @@ def own_cancellations() -> Iterator[None]:
 def plain_errors(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors into NexusErrors, NX6200 to NX6208; a cancellation of its own is one of them.
 
-    A statement that the server refuses for what it says is a bug of ours and leaves as it is.
+    A statement that the server refuses for its content is a bug of NEXUS; its error passes unchanged.
     """
     try:
         with _own_cancellations_in_a_loop():
@@ -241,12 +241,12 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
 
 
 def _alert(error: BaseException) -> tuple[str, str, str] | None:
-    """Sentence, hint and cause when TLS ended because of our certificate."""
+    """Sentence, hint and cause when TLS ended because of the client's certificate."""
     at: BaseException | None = error
     while at is not None and not isinstance(at, ssl.SSLError):
         at = at.__cause__
     reason = str(getattr(at, "reason", None) or "")
-    known = next((told for name, told in _ALERTS.items() if reason.endswith("ALERT_" + name)), None)
+    known = next((texts for name, texts in _ALERTS.items() if reason.endswith("ALERT_" + name)), None)
     return None if known is None else (*known, reason.lower().replace("_", " "))
 
 
@@ -261,8 +261,8 @@ def _unreadable(settings: Settings) -> str:
 
 
 def _away(settings: Settings, error: BaseException) -> NexusError:
-    if (told := _alert(error)) is not None:
-        message, hint, cause = told
+    if (texts := _alert(error)) is not None:
+        message, hint, cause = texts
         return NexusError(message.format(place_of(settings.database_url)), code=REFUSED, cause=cause, hint=hint)
     cause = one_line(system_words(error)) if isinstance(error, OSError) else one_line(error) or type(error).__name__
     place = place_of(settings.database_url)

@@ -109,6 +109,6 @@ async def current(conn: Any, site: str) -> Lease | None:
 
 
 async def break_(conn: Any, site: str) -> Lease | None:
-    """Take the lock away from whoever holds it; gives what was broken."""
+    """Take the lock away from its holder; gives the lock that was broken."""
     row = await conn.fetchrow(f"DELETE FROM nexus.lease AS lease WHERE site = $1 RETURNING {_COLUMNS}", site)
     return None if row is None else Lease(**dict(row))

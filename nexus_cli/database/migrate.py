@@ -147,7 +147,7 @@ async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[s
 
 
 async def _let_pass() -> None:
-    """Hold no lock and wait for none, so that whoever waited behind us goes first."""
+    """Hold no lock and wait for none, so that sessions that wait for one go first."""
     await asyncio.sleep(LOCK_PAUSE_S)
 
 

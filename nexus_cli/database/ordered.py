@@ -55,7 +55,7 @@ def from_jsonb(text: str) -> JsonObject:
     """The document of a column, in its order; one that was written without any is as jsonb sorts it."""
     document: JsonObject = orjson.loads(text)
     if not isinstance(document, dict):
-        return document  # whoever reads it finds that it is not what it should be
+        return document  # the reader's decoder refuses it
     order = document.pop(ORDER, {})
     for pointer, keys in order.items() if isinstance(order, dict) else ():
         found = _at(document, pointer)

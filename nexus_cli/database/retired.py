@@ -1,4 +1,4 @@
-"""Topics that NEXUS once published and that nobody declares any more: what a broker must not give back."""
+"""Topics that NEXUS once published and that are no longer declared: a broker must not keep their retained messages."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Rollups that are kept for each class: one relation for each width, with a row for each series and bucket.
 
-With TimescaleDB it is a continuous aggregate, else a table of ours; both have the same columns and are read alike. Every
+With TimescaleDB it is a continuous aggregate, else a plain table; both have the same columns and are read alike. Every
 class has hours, and what its `rollups` name beside them. The historian's upkeep brings them up to date: buckets that are
 complete are rolled up, and those whose hours were written to since (late samples) again. `rollup_change` has those hours,
-written in the transaction that added the samples: whoever reads takes them from the samples, so that nothing is missing.
+written in the transaction that added the samples: queries compute them from the samples, so that nothing is missing.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ async def mark_changed(conn: Connection, table: str, hours: Iterable[int]) -> No
 
 
 async def ensure_rollups(conn: Connection, made: SampleClass) -> list[Kept]:
-    """Make the relations of a class that are missing, and drop those that nobody declares any more."""
+    """Make the relations of a class that are missing, and drop those that are no longer declared."""
     there = {each.width: each for each in await load_rollups(conn, [made.table])}
     wanted = {ALWAYS, *(width for width in made.rollups if width in WIDTHS_US)}
     for width in sorted(there.keys() - wanted):
@@ -179,7 +179,7 @@ async def _create(conn: Connection, made: SampleClass, width: str) -> None:
                 await _remember(conn, made, width, relation, continuous=True)
             return
         except (asyncpg.FeatureNotSupportedError, asyncpg.InsufficientPrivilegeError):
-            pass  # this server won't, or not for us: a table of ours does as well
+            pass  # the server can't, or this user may not: a plain table serves as well
     async with conn.transaction():
         await conn.execute(f'CREATE TABLE {SCHEMA}."{relation}" ({COLUMNS}, PRIMARY KEY (series_id, bucket))')
         await conn.execute(f'CREATE INDEX "{relation}_bucket" ON {SCHEMA}."{relation}" (bucket)')

@@ -22,7 +22,7 @@ from nexus_cli.database.partitions import ensure_partitions, periods_around
 from nexus_cli.database.timescale import has_timescale, keep_policies, make_hypertable
 
 LOCK_KEY = 0x6E6578_75730002
-"""Advisory lock of whoever adds a class: the names of tables and the view are shared by all sites."""
+"""Advisory lock of a session that adds a class: the names of tables and the view are shared by all sites."""
 VIEW_LOCK_S = 1.0
 
 _COLUMNS = """

@@ -326,7 +326,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         state: How a command or a run ended.
         value, written, old, read_back, expect: Of a command, in the published unit `unit`.
         gateway: Who carried the command out, or refused it.
-        reason: As whoever did it gave it.
+        reason: As the user gave it.
         code, detail: Why it did not go well.
         run: Of a sequence.
         set: Values of parameters or fields, by name.

@@ -128,7 +128,7 @@ class RunLine(Body, frozen=True, kw_only=True):
 
     Attributes:
         id: Rises; a later line has a larger one.
-        step: From 1; the steps of the abort branch go on counting.
+        step: From 1; the steps of the abort branch continue the numbers.
         branch: `requires`, `steps` or `on_abort`.
         text: The step, for people.
         state: `begun`, `waiting`, `done`, `refused`, `failed` or `unknown`.

@@ -1,7 +1,7 @@
 """Types of message fields that several messages share: what a reader of `schemas/` learns about them.
 
 `Meta(extra_json_schema=…)` goes into the published schema alone. A decoder does not check it: what a schema refuses may
-still be read, and is then judged where it is used.
+still be decoded, and is then checked where it is used.
 """
 
 from __future__ import annotations

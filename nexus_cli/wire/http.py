@@ -30,7 +30,7 @@ class ControlClient:
 
     Args:
         settings: `control_url`, `control_token` and `site` (`enterprise/site`) are used.
-        site: `enterprise/site` to speak about, when it is not the settings' own (the command line takes it
+        site: `enterprise/site` of the requests, when it is not the settings' own (the command line takes it
             from the file).
         timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
 
