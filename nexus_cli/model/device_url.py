@@ -59,7 +59,7 @@ class UrlReader:
 
 
 def host_of(parts: SplitResult) -> str:
-    """The host as it stands in an address: IPv6 in brackets.
+    """The host as it is written in an address: IPv6 in brackets.
 
     Raises:
         UrlError: It names none.

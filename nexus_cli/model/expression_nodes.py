@@ -141,7 +141,7 @@ class Compiler:
     """Compiles one expression.
 
     Attributes:
-        identifiers: Tag name by the identifier that stands for it in the parsed text.
+        identifiers: Tag name by its identifier in the parsed text.
         types: Type by tag name.
         labels: Value names by tag name.
     """

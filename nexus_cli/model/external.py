@@ -1,6 +1,6 @@
-"""Devices that others publish (`protocol: external`): NEXUS stores their messages and never connects to them.
+"""Devices that other systems publish (`protocol: external`): NEXUS stores their messages and never connects to them.
 
-Two ways to declare them, which may stand together:
+Two ways to declare them, which can be combined:
 
 ```yaml
 scale-7: {protocol: external, tags: {weight: {type: float64, unit: kg}}}      # tag by tag

@@ -51,7 +51,7 @@ class InversionError(ValueError):
 
 
 def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
-    """The raw value that stands for a published one.
+    """The raw value of a published one.
 
     Args:
         tag: The tag in normal form.
@@ -193,14 +193,14 @@ def _real(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Boun
 def _whole(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Bounds) -> int:
     exact = (decimal_of(value) - line.shift) / line.factor
     raw = round(exact)
-    meant = abs(exact - raw) <= _unsaid(value, line)
-    if not bounds.hold(_at(line, raw) if meant else value):
+    exact_count = abs(exact - raw) <= _unsaid(value, line)
+    if not bounds.hold(_at(line, raw) if exact_count else value):
         raise _out_of_range(tag, value)
-    # A conversion of units rarely meets a whole count (21 °C are 69.8 °F): there the nearest one is meant, which
-    # lies within half a count. Where only a scale stands between, the device can hold exactly what is displayed: the
-    # decimal itself, or as near as a double of its size can say.
+    # A conversion of units rarely meets a whole count (21 °C are 69.8 °F): there the nearest one is written, which
+    # lies within half a count. Where there is only a scale, the device can hold exactly what is displayed: the
+    # decimal itself, or the nearest double.
     converted = tag.unit_factor != 1.0 or tag.unit_shift != 0.0
-    if not meant and not converted:
+    if not exact_count and not converted:
         low, high = math.floor(exact), math.ceil(exact)
         near = f"{_tidy(_at(line, low))} or {_tidy(_at(line, high))}"
         raise InversionError(f"the device can't hold {value} exactly", code=INEXACT, hint=f"write {near}")

@@ -1,6 +1,6 @@
 """Whether any value can fit a part of a message's schema: bounds, lengths and counts of all its layers together.
 
-It finds what people write by mistake, and says nothing where it can't tell. Pure.
+It finds mistakes, and reports nothing where it is not certain. Pure.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ _PHYSICAL: dict[str, str] = {
     "luminous flux": "lm",
     "illuminance": "lx",
 }
-"""Base unit by kind, in the library's spelling, of those kinds that physics alone tells apart. A unit of another kind
+"""Base unit by kind, in the library's spelling, of those kinds that dimensions alone distinguish. A unit of another kind
 (rotation, angle, torque, counts, apparent power …) never becomes one that the table does not have."""
 _TURNS = re.compile(r"radian|degree|turn|revolution|cycle|hertz|grade|gon\b|arcminute|arcsecond|count|rpm|becquerel")
 """The library's names of angles and of what happens so often a second: it takes all of them for pure numbers, so that a

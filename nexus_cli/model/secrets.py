@@ -1,4 +1,4 @@
-"""Which keys hold secrets, and what a reference to one looks like: one meaning for checks, plans and excerpts."""
+"""Which keys hold secrets, and the form of a reference to one: one definition for checks, plans and excerpts."""
 
 from __future__ import annotations
 

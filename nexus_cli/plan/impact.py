@@ -33,11 +33,11 @@ class Impact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What stands around a change.
+    """What a change's impact depends on.
 
     Attributes:
         links: Declared devices by link, after the change.
-        cost: Requests of a device, where a driver can tell.
+        cost: Requests of a device, where a driver can compute them.
         roles: Declared roles by name, after the change.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """
