@@ -90,7 +90,7 @@ class ModbusSession:
         Args:
             channel: The connection.
             devices: Behind it.
-            reopen: Makes a channel like it, not open yet.
+            reopen: Makes an equal channel that is not open yet.
             pause_s: Rest between an answer and the next request.
         """
         self._channel, self._make = channel, reopen
