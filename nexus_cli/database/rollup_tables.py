@@ -291,7 +291,7 @@ class _Work:
         target = self._floor(now_us)
         if self._until_us is None:
             self._from_us = self._until_us = target
-            await self._settle()
+            await self._save_progress()
         while self._until_us < target:
             end = min(target, self._until_us + max(self._width_us, HOUR_US * 6))
             start, self._until_us = self._until_us, end
@@ -304,7 +304,7 @@ class _Work:
         while self._from_us is not None and self._from_us > open_us:
             if oldest_us is None or self._from_us <= oldest_us:
                 self._from_us = open_us
-                await self._settle()
+                await self._save_progress()
                 return True
             if time.monotonic() >= until_s:
                 return False
@@ -338,7 +338,7 @@ class _Work:
             await self._conn.execute(
                 f"CALL refresh_continuous_aggregate('{name}', timestamptz '{start.isoformat()}', timestamptz '{end.isoformat()}')"
             )
-            await self._settle()
+            await self._save_progress()
             return
         source = " UNION ALL ".join(
             f'SELECT "time", series_id, value, value_exact, quality FROM {SCHEMA}."{table}"'
@@ -350,9 +350,9 @@ class _Work:
                 _ROLL.format(relation=name, source=source, value=_VALUE, exact=_EXACT),
                 *(start, end, timedelta(microseconds=self._width_us)),
             )
-            await self._settle()
+            await self._save_progress()
 
-    async def _settle(self) -> None:
+    async def _save_progress(self) -> None:
         await self._conn.execute(
             f"UPDATE {SCHEMA}.rollup SET done_from = $3, done_until = $4 WHERE table_name = $1 AND width = $2",
             *(self._kept.table, self._kept.width, moment_of(self._from_us or 0), moment_of(self._until_us or 0)),

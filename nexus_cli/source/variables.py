@@ -25,7 +25,7 @@ _KINDS = ("var", "param", "env", "file")
 _FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"
 
 Problem = Callable[[str, str, str], None]
-"""Told a code, a message and a hint."""
+"""Called with a code, a message and a hint."""
 
 
 def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem) -> Any:

@@ -1,6 +1,6 @@
 """What every way to a PLC offers, and the ADS commands built on it.
 
-There are two ways: `direct` speaks AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
+There are two ways: `direct` uses AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
 
 See docs/decisions/0021.
 """

@@ -303,7 +303,7 @@ class ModbusSession:
     async def _leave(self, request: bytes, text: str) -> None:
         """After a time-out: what is asked again goes over a connection without late answers.
 
-        One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
+        One that has never carried an answer stays: some devices drop the first request on each connection.
         """
         again = request == self._unanswered
         if self._channel.leaves and (self._channel.answered if again else self._unsure):

@@ -73,7 +73,7 @@ class StreamServer(ABC):
 
     @abstractmethod
     def client(self) -> Client:
-        """What speaks with the next one who connects."""
+        """The handler of the next connection."""
 
     @property
     def endpoint(self) -> str:
@@ -114,7 +114,7 @@ class StreamServer(ABC):
         return time.monotonic() - self._started_s
 
     def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
+        """Answer nothing for so long; requests of that time are answered late. None ends it."""
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
