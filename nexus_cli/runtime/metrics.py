@@ -14,7 +14,7 @@ Readings = Callable[[], Mapping[tuple[str, ...], float]]
 class Metrics:
     """The counters, gauges and histograms of one role.
 
-    Hot paths count in plain integers; `watch` hands them over only when somebody scrapes, so a sample costs nothing.
+    Hot paths count in plain integers; `watch` reads them only at a scrape, so a sample costs nothing.
     """
 
     def __init__(self) -> None:

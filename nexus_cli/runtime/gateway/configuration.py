@@ -19,7 +19,7 @@ BATCH = 200
 
 
 class ConfigSource(Protocol):
-    """Where the configuration comes from: `wire.http.ControlClient`, or a stand-in in tests."""
+    """Where the configuration comes from: `wire.http.ControlClient`, or a fake in tests."""
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """What the gateway has to run. Raises NexusError."""

@@ -55,8 +55,8 @@ def answer(
     )
 
 
-def settled(devices: Iterable[DeviceRuntime]) -> bool:
-    """True when every tag of these devices has shown what it is."""
+def all_known(devices: Iterable[DeviceRuntime]) -> bool:
+    """True when every tag of these devices has had its first value or failure."""
     return all(
         state.known
         for device in devices

@@ -27,7 +27,7 @@ _log = logging.getLogger("nexus.sequence")
 
 
 def readable(configs: Mapping[str, Attributes]) -> dict[str, SequenceConfig]:
-    """The sequences of these attributes; what can't be read is told and left out."""
+    """The sequences of these attributes; those that can't be read are logged and left out."""
     known: dict[str, SequenceConfig] = {}
     for name, attributes in configs.items():
         try:

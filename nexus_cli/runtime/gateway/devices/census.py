@@ -9,7 +9,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.health import LimitedDevice, SilentDevice
 
 MOST_NAMED = 1_000
-"""Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
+"""Devices that are named; the rest is counted. So a site whose network is down fits in one message."""
 MOST_TAGS = 200
 """Tags of one device that are named."""
 UNKNOWN = "UNKNOWN"
@@ -38,11 +38,11 @@ def silence(device: DeviceRuntime) -> SilentDevice | None:
         return None
     states = device.field_states()
     known = [state for state in states if state.known]
-    # Before the first answer or failure a device is not silent, it was not asked.
+    # Before the first answer or failure a device is not silent: it was not read yet.
     if not known or any(state.quality for state in known) or (len(known) < len(states) and device.reachable):
         return None
     (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
-    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it speaks of an earlier time
+    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it is about an earlier time
     return SilentDevice(
         path=device.path,
         reason=reason.value if reason is not None else "",
