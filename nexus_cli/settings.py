@@ -25,13 +25,12 @@ _TAILS = {"postgresql": "/NAME"}
 
 
 class ClockTrust(StrEnum):
-    """Who vouches for the machine's clock (`NEXUS_CLOCK_SYNCHRONISED`).
+    """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
-    AUTO: The operating system where it calls its clock synchronised; where it does not, the clock itself by going on
-        without a step.
-    REQUIRED: The operating system alone: until it calls its clock synchronised, every time is doubtful.
+    AUTO: The operating system where it reports its clock as synchronised; otherwise elapsed time without a step.
+    REQUIRED: The operating system only: until it reports its clock as synchronised, every time is doubtful.
     YES: The site: the clock is right by other means, and every step of it is a correction.
-    NO: Nobody: every time is doubtful.
+    NO: Not trusted: every time is doubtful.
     """
 
     AUTO = "auto"

@@ -34,11 +34,11 @@ from nexus_cli.wire.topic import Topics
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
 
-Settle = Callable[[Collection[str]], Awaitable[None]]
+OnRecorded = Callable[[Collection[str]], Awaitable[None]]
 
 
 async def _nothing(_: Collection[str]) -> None:
-    """Nobody waits for it."""
+    """The default of `on_recorded`: no work follows."""
 
 
 MakeWay = Callable[[tuple[Change, ...], int, Callable[[str], Awaitable[None]]], Awaitable[None]]
@@ -67,7 +67,7 @@ class Engine:
         rights: Rights,
         timing: Timing,
         on_step: Callable[[], None] = lambda: None,
-        on_recorded: Settle = _nothing,
+        on_recorded: OnRecorded = _nothing,
         may_act: Callable[[], None] = lambda: None,
         make_way: MakeWay = _clear_way,
     ) -> None:
@@ -345,7 +345,7 @@ class Engine:
         await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows).counts)
 
     async def _lock_lost(self, run: Run) -> str:
-        """Somebody broke the lock: record nothing more, say how far it came."""
+        """The lock was broken: record nothing more, report how far the deployment came."""
         async with self._pool.acquire() as conn:
             run.journal = await db.journal(conn, run.deployment.id, limit=100_000)
         if run.is_done(step.RECORD):

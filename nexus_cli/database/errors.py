@@ -1,7 +1,7 @@
-"""The door's way out: what the driver raises becomes ours, and says whether waiting, dividing or a person helps.
+"""Errors of the database driver as errors of NEXUS, with the remedy: wait, divide the batch, or ask a person.
 
-Two readers ask. A role that stores asks `trouble_of`: is the server away, is somebody else in the way, was it too slow,
-or is it the data? Everybody else wraps the use of a connection in `plain_errors` and gets a NexusError.
+A role that stores calls `trouble_of`: is the server unreachable, does another session block, was it too slow,
+or is it the data? All other code wraps the use of a connection in `plain_errors` and gets a NexusError.
 """
 
 from __future__ import annotations

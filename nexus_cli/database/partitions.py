@@ -31,7 +31,7 @@ class Partition:
         name: Its table.
         start: First moment, inclusive.
         end: Last moment, exclusive.
-        leaving: True when somebody began to detach it: no new statement sees it.
+        leaving: True when a session has begun to detach it: no new statement sees it.
     """
 
     name: str

@@ -27,7 +27,7 @@ class Series:
         unit: Of the published value.
         retention: Its class.
         active: False when its tag is no longer declared.
-        external: True when somebody else publishes it.
+        external: True when another system publishes it.
         labels: Names of an enumeration's codes.
     """
 
@@ -190,7 +190,7 @@ async def load_gaps(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalDevice:
-    """A device whose topics somebody else publishes, as recorded.
+    """A device whose topics another system publishes, as recorded.
 
     Attributes:
         path: `area/line/device`.

@@ -94,7 +94,7 @@ async def ensure_class(
 
 
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
-    """Make a hypertable's policies say what its class says; False when a lock of somebody else excludes it now."""
+    """Set a hypertable's policies as its class declares; False when another session's lock prevents it now."""
     if not made.hypertable or not await has_timescale(conn):
         return True
     try:

@@ -128,7 +128,7 @@ async def running_demo(
 
 
 def _refuse_anothers(home: Path, site: str) -> None:
-    """The demo writes into its folder and ends by stopping what runs there: that must not be somebody's plant."""
+    """The demo writes into its folder and ends by stopping what runs there: that must not be a real plant."""
     kept = Home(home).read_runtime().site
     if kept not in ("", site):
         raise NexusError(
@@ -156,7 +156,7 @@ class Blocking:
         self._given_up.set()
 
     def given_up(self) -> bool:
-        """True once somebody asked."""
+        """True once it was requested."""
         return self._given_up.is_set()
 
     async def call(self, function: Callable[[], T]) -> T:

@@ -71,7 +71,7 @@ class Document:
         return self._seen(path) is not None
 
     def keys(self, path: Path) -> list[str]:
-        """Keys of the map at a path; none when there is no map."""
+        """Keys of the map at a path; none when there is not a map."""
         node = self._seen(path)
         return [] if node is None or node.kind != "map" else [key.text for key, _, _ in node.entries]
 

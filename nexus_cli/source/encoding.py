@@ -57,7 +57,7 @@ def decode(data: bytes, name: str) -> tuple[str | None, list[Diagnostic]]:
 
 
 def for_libyaml(text: str) -> tuple[str, Callable[[str], str]]:
-    """The text with stand-ins for what ends a line in YAML 1.1 only, and the way back; positions stay.
+    """The text with placeholders for characters that end a line in YAML 1.1 only, and the way back; positions stay.
 
     U+0085, U+2028 and U+2029 are ordinary characters in YAML 1.2, while libyaml ends a line, and so a comment, there.
     Source: YAML 1.2.2, section 5.4 "Line Break Characters", and appendix of changes from 1.1.

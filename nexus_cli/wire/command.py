@@ -63,7 +63,7 @@ class CommandError(ValueError):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A write that somebody asks for.
+    """A requested write.
 
     Attributes:
         id: Idempotency key, unique per principal.

@@ -285,7 +285,7 @@ class LockHeld(Body, frozen=True, kw_only=True):
 
 
 class LockBroken(Body, frozen=True, kw_only=True):
-    """Whether somebody held the lock that was taken away."""
+    """Whether the lock was held before it was taken away."""
 
     broken: bool
 

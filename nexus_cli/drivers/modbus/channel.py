@@ -111,7 +111,7 @@ class Channel(RequestTransport):
 
         Args:
             request: Unit id and PDU.
-            broadcast: Nobody answers: give b"" at once.
+            broadcast: Without an answer: give b"" at once.
 
         Returns:
             The PDU of the answer, at least its function code. The caller checks whether it fits the request.

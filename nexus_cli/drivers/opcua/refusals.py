@@ -137,7 +137,7 @@ def password_too_long(attempt: Attempt, *, size_bytes: int, key: x509.Certificat
 
 
 def unreachable(attempt: Attempt, why: str, *, kind: FailureKind = FailureKind.OTHER) -> DriverError:
-    """Nobody answers at the address, or at the one that the server announced."""
+    """There is no answer at the address, or at the one that the server announced."""
     text = f"{attempt.endpoint} can't be reached ({why})"
     if attempt.announced and f"//{attempt.announced}" not in attempt.endpoint:
         text = (
