@@ -77,7 +77,7 @@ def join(*lists: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def principals(grants: Iterable[Grant]) -> tuple[str, ...]:
-    """Who has at least one grant, sorted."""
+    """Principals with at least one grant, sorted."""
     return tuple(sorted({grant.principal for grant in grants}))
 
 

@@ -45,7 +45,7 @@ def store_grants(home: Path, grants: tuple[Grant, ...]) -> str:
 
 
 def read_grants(home: Path) -> tuple[Grant, ...] | None:
-    """What control asked for; None before the first deployment.
+    """The grants that control requested; None before the first deployment.
 
     Raises:
         NexusError: NX7011, the file is not what control writes.

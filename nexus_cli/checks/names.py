@@ -27,7 +27,7 @@ def slugify(name: str) -> str:
 
 
 def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
-    """What sort, name and place of everything that has a name of its own."""
+    """Kind, name and place of everything that has a name of its own."""
     site = view.model.site
     for area_name, area in site.areas.items():
         yield "area", area_name, ("areas", area_name)

@@ -43,7 +43,7 @@ from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import PLATFORM
 
 PLAIN_LEVEL = re.compile(r"\$?[A-Za-z0-9._@-]+\Z")
-"""What `access` can write into a broker's rules; a leading `$` has a check of its own."""
+"""Levels that `access` can write into a broker's rules; a leading `$` has a check of its own."""
 
 
 class Placed(NamedTuple):

@@ -44,7 +44,7 @@ class TagView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What every check is given.
+    """The input of every check.
 
     Attributes:
         model: The bound site.

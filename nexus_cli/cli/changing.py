@@ -1,4 +1,4 @@
-"""What `plan`, `apply` and `show` say in the same way."""
+"""Output that `plan`, `apply` and `show` share."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def agreed(question: str = "Apply this?") -> bool:
 
 
 def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
-    """Say which hazard blocks, and how to consent."""
+    """Show which hazard blocks, and how to consent."""
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")

@@ -97,7 +97,7 @@ def cli(color: str | None, home: str | None) -> None:
 
 
 def _named_long(error: click.NoSuchOption) -> click.UsageError:
-    """Offer `--out` to who wrote `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
+    """Suggest `--out` for `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
     word = error.option_name.lstrip("-")
     if error.possibilities or error.ctx is None or len(word) != 1:
         return error

@@ -105,7 +105,7 @@ class RangeSet:
 
 
 class FrameTimes:
-    """Which times the stored frames of an outbox have, by number.
+    """The times of an outbox's stored frames, by number.
 
     A number that is used again (a disk log that went back in time) is distinguished from a replay by its time. Spans of numbers
     hold the lowest and the highest time stored under them: narrow for what was stored last, wider with age, as the
@@ -178,7 +178,7 @@ class FrameTimes:
 
 @dataclass(slots=True)
 class Custody:
-    """What is stored of one outbox.
+    """The stored numbers of one outbox.
 
     Attributes:
         ranges: Numbers that are stored.
@@ -215,7 +215,7 @@ _IS_ULID = "e ~ '^[0-9A-HJKMNP-TV-Z]{26}$'"
 
 
 async def load_custody(conn: Connection, *, site: str, keys: Sequence[OutboxKey]) -> dict[OutboxKey, Custody]:
-    """What is stored of these outboxes; a missing row is made, so that it can be locked and compared.
+    """The custody of these outboxes; a missing row is made, so that it can be locked and compared.
 
     A new row whose epoch another gateway used first is marked as refused: a ULID names one life of one outbox.
     """

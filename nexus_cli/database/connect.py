@@ -47,7 +47,7 @@ _SEARCH_PATH = "public"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the server allows a session; 0 is no limit. Seconds.
+    """Limits of a session at the server, in seconds; 0 is no limit.
 
     Attributes:
         lock_s: Longest wait for one lock. Shorter than `statement_s`, so that a lock and a slow statement are different errors.

@@ -26,7 +26,7 @@ RECORD_STEP = "record"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What control recorded for a site.
+    """The recorded state of a site.
 
     Attributes:
         number: The deployment that recorded it last; 0 when there was none.

@@ -93,14 +93,14 @@ _ALERTS = {
         ),
     ),
 }
-"""What the server's end of TLS says of our certificate, by the end of OpenSSL's name of the alert. With TLS 1.3 it comes
+"""Verdicts of the server's TLS on the client certificate, by the end of OpenSSL's name of the alert. With TLS 1.3 it comes
 after our side's handshake: the driver then reports a connection that was closed, because of it.
 
 Source: RFC 8446, 6.2; OpenSSL, sslerr.h."""
 
 
 class Trouble(Enum):
-    """What an error of the database asks for."""
+    """The remedy for an error of the database."""
 
     AWAY = "the server or the way to it is gone, full or shutting down: connect again, later"
     BUSY = "somebody else holds a lock, or two transactions met: the same again, soon"
@@ -110,7 +110,7 @@ class Trouble(Enum):
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """What this error asks for."""
+    """The remedy for this error."""
     if isinstance(error, _DIVISIBLE):
         return Trouble.SLOW
     if isinstance(error, _BUSY):
@@ -334,6 +334,6 @@ def schema_behind(settings: Settings, *, cause: str = "") -> NexusError:
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error says, on one line, without passwords."""
+    """The text of an error on one line, without passwords."""
     text = re.sub(r"\s+", " ", str(error)).strip()
     return re.sub(r"(password=|:)[^\s:@/]+@", r"\1***@", text)[:300]

@@ -1,4 +1,4 @@
-"""Which control leads a site, by a row and a term that only rises; and a pool whose every use is fenced by that term.
+"""The leading control of a site, by a row and a term that only rises; and a pool whose every use is fenced by that term.
 
 A term is a fencing token: the leader writes only inside transactions that lock the row and find their own term in
 it. A successor raises the term and waits for such transactions first, so what an earlier leader still sends changes
@@ -75,7 +75,7 @@ class Leader:
 
 
 async def observe(conn: Connection, site: str) -> Leader | None:
-    """Who leads; None when there was never a leader."""
+    """The leader; None when there was never one."""
     row = await conn.fetchrow(
         "SELECT term, renewals, holder, facts::text AS facts, resigned FROM nexus.leader WHERE site = $1", site
     )

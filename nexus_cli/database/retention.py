@@ -43,7 +43,7 @@ _NAME = re.compile(r"_p(\d{8})\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What one round of upkeep did.
+    """The result of one round of upkeep.
 
     Attributes:
         dropped: Partitions that were dropped.

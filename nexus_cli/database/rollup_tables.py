@@ -119,7 +119,7 @@ class Kept:
 
 
 async def load_rollups(conn: Connection, tables: Sequence[str]) -> list[Kept]:
-    """What is kept for these tables of samples, the widest first."""
+    """The rollups of these tables of samples, the widest first."""
     rows = await conn.fetch(
         f"SELECT table_name, width, relation, continuous, done_from, done_until FROM {SCHEMA}.rollup"
         " WHERE table_name = ANY($1::text[])",
@@ -319,7 +319,7 @@ class _Work:
         return True
 
     async def expire(self, oldest: datetime) -> None:
-        """What is older than the samples goes."""
+        """Delete rollups that are older than the samples."""
         name = f'{SCHEMA}."{self._kept.relation}"'
         if self._kept.continuous:
             await self._conn.execute(

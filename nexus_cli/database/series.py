@@ -31,7 +31,7 @@ DEVICE_LEVELS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesChange:
-    """What `sync_series` did, as paths in ascending order.
+    """The result of `sync_series`, as paths in ascending order.
 
     Attributes:
         created: New series.
@@ -50,7 +50,7 @@ class SeriesChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFacts:
-    """What a series says about its tag."""
+    """Facts of a series about its tag."""
 
     path: str
     type: str
@@ -66,7 +66,7 @@ class SeriesFacts:
 
 
 def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
-    """What the series of a tag should say; the same tag gives the same text, byte by byte."""
+    """The facts for the series of a tag; equal tags give equal texts, byte by byte."""
     lineage: dict[str, object] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
     if tag.address:
         lineage["address"] = tag.address

@@ -68,7 +68,7 @@ def line_of(tag: TagConfig) -> Line:
 
 
 def converter(tag: TagConfig) -> Convert | None:
-    """What turns one raw number of the tag into the published one; None when they are the same.
+    """The function from a raw number of the tag to the published one; None when they are the same.
 
     The function raises TypeError, ValueError or OverflowError for a value that is not a number or has no finite result. For
     arrays it takes one element.
@@ -84,7 +84,7 @@ def converter(tag: TagConfig) -> Convert | None:
 
 
 def cleaner(base: str) -> Convert | None:
-    """What takes a float of this type to a short decimal that means it; None where the number is it already.
+    """The function from a float of this type to the shortest decimal that identifies it; None where the number is that decimal.
 
     Hot: every sample of a REAL passes here. A decimal of so many digits is a whole number divided by a power of ten,
     which a double rounds once, so nothing has to be printed.

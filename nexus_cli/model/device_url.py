@@ -26,7 +26,7 @@ class UrlError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlConnection:
-    """What an address says.
+    """The parts of an address.
 
     Attributes:
         connection: Keys of `connection:` as they would be written.

@@ -1,4 +1,4 @@
-"""What the model must know of a protocol to read its keys: pure, no protocol library behind it.
+"""Description of a protocol for the model, to read its keys: pure, without a protocol library.
 
 Every driver folder has a `kind.py` that makes one of these; the model binds with the kinds it is handed.
 """

@@ -41,7 +41,7 @@ def of_another_protocol(
 
 
 def _own(written: Mapping[object, object], kind: DriverKind) -> str:
-    """What a connection of this protocol needs, with the host that was written."""
+    """The keys that a connection of this protocol needs, with the host as written."""
     host = str(written.get("host") or "device")
     lacking = [name for name, field in kind.connection.model_fields.items() if field.is_required()]
     if not lacking:

@@ -74,7 +74,7 @@ def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
 
 
 def published_of(tag: TagConfig, raw: Value) -> Value:
-    """What a raw value is published as. Raises InversionError when it has not the tag's type."""
+    """The published value of a raw one. Raises InversionError when it is not of the tag's type."""
     kind = parse_type(tag.type)
     if isinstance(raw, list):
         return [published_of_one(tag, kind, item) for item in raw]
@@ -154,7 +154,7 @@ def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Valu
 
 
 def _check_coding(tag: TagConfig, kind: DataType, raw: float) -> None:
-    """What the device's own coding leaves out: digits beyond a BCD number's, and numbers that mean "no value"."""
+    """Values that the device's coding excludes: digits beyond a BCD number's, and numbers that mean "no value"."""
     if raw in tag.options.get("none", ()):
         raise InversionError(f"the raw number {raw} means 'no value' in this device (none:)", code=RANGE)
     if tag.options.get("encoding") == "bcd" and kind.base in INTEGER_BOUNDS:

@@ -215,7 +215,7 @@ def _device(kinds: Mapping[str, DriverKind], definitions: dict[str, Schema], *, 
 def _branch(
     name: str, connection: type[BaseModel] | None, tag: type[BaseModel], definitions: dict[str, Schema]
 ) -> Schema:
-    """What a protocol's devices may say. Only `type` is demanded of a tag: a template may give the rest."""
+    """The keys of a protocol's devices. A tag only requires `type`: a template may have the rest."""
     definitions[f"{name}-tag"] = _model(tag, definitions)
     definitions[f"{name}-tag"].pop("required", None)
     tags = {"type": ["object", "null"], "additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}

@@ -12,7 +12,7 @@ from typing import Any
 
 Layer = Mapping[str, Any]
 Problem = Callable[[Layer, Any], str]
-"""What of a value does not fit a schema, "" when all does."""
+"""Why a value does not fit a schema, "" when it fits."""
 MOST_MULTIPLES = 1_000_000
 """Multiples between two bounds beyond which there is no need to look at them."""
 

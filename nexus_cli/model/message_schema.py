@@ -62,7 +62,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "json-pointer": lambda text: bool(_POINTER.match(text)),
     "regex": lambda text: re.compile(text) is not None,
 }
-"""What each `format` asks of a text, JSON Schema 2020-12 (validation) §7.3; RFC 3339 for times and durations. A check
+"""The check of each `format`, JSON Schema 2020-12 (validation) §7.3; RFC 3339 for times and durations. A check
 that raises ValueError or `re.error` says no."""
 
 
@@ -78,7 +78,7 @@ def fits_format(name: str, value: object) -> bool:
 
 
 def problem(schema: Mapping[str, Any], payload: Any) -> str:
-    """What of a payload does not fit a JSON Schema; "" when all does. References are never fetched from elsewhere."""
+    """Why a payload does not fit a JSON Schema; "" when it fits. References are never fetched from elsewhere."""
     import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - jsonschema: only for sites with messages
     import referencing  # noqa: PLC0415 - jsonschema: only for sites with messages
 
@@ -189,7 +189,7 @@ def _kinds(schema: Any, root: Mapping[str, Any], left: int) -> frozenset[str]:
 
 
 def _target(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference inside the schema points at (RFC 6901, as a fragment); True when that is not known here."""
+    """The target of a reference inside the schema (RFC 6901, as a fragment); True when that is not known here."""
     if not reference.startswith("#"):
         return True
     found: Any = root

@@ -1,4 +1,4 @@
-"""What pydantic says, in our words: each of its errors becomes a finding with a code, a quoted value and a hint."""
+"""Errors of pydantic as findings: each gets a code, a quoted value and a hint."""
 
 from __future__ import annotations
 

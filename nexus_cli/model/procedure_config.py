@@ -198,7 +198,7 @@ def filter_of(topic: str) -> str:
 
 
 def fields_of(message: MessageConfig) -> list[str]:
-    """What can be set: the schema's properties, then what only the topic needs; never what is fixed."""
+    """Fields that can be set: the schema's properties, then those of the topic only; never fixed ones."""
     names = [*message_schema.fields(message.schema), *PLACEHOLDER.findall(message.topic)]
     return [name for name in dict.fromkeys(names) if name not in message.payload]
 
@@ -316,7 +316,7 @@ def is_level(text: str) -> bool:
 
 
 def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """What of a payload does not fit; see `message_schema.problem`."""
+    """Why a payload does not fit; see `message_schema.problem`."""
     return message_schema.problem(schema, payload)
 
 

@@ -52,7 +52,7 @@ class Step(Strict):
     description: str | None = Field(default=None, description="For people.")
 
     def words(self) -> tuple[str, ...]:
-        """Which of `WORDS` it says."""
+        """The one of `WORDS` that it has."""
         return tuple(word for word in WORDS if getattr(self, word) is not None)
 
 

@@ -1,4 +1,4 @@
-"""Which keys hold secrets, and the form of a reference to one: one definition for checks, plans and excerpts."""
+"""Keys that hold secrets, and the form of a reference to one: one definition for checks, plans and excerpts."""
 
 from __future__ import annotations
 

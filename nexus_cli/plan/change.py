@@ -11,7 +11,7 @@ Attributes = Mapping[str, Any]
 
 
 class Action(StrEnum):
-    """What happens to a resource or a tag."""
+    """The action on a resource or a tag."""
 
     CREATE = "create"
     UPDATE = "update"

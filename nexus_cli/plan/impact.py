@@ -1,4 +1,4 @@
-"""What a change does to the plant, plane by plane: sessions, topics, rights, series, load. Estimates are said as such."""
+"""The impact of a change on the plant, by plane: sessions, topics, rights, series, load. Estimates are marked."""
 
 from __future__ import annotations
 

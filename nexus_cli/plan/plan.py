@@ -26,7 +26,7 @@ from nexus_cli.wire.control import Running
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What control recorded, as much of it as a comparison needs.
+    """The recorded state, as far as a comparison needs it.
 
     Attributes:
         deployment: Number of the deployment that recorded it; 0 is none.
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def desired(self) -> Changed:
-        """What control has to record: attributes by address, None removes."""
+        """The changes for control to record: attributes by address, None removes."""
         wanted: Changed = {}
         for change in self.changes:
             if change.previous_address is not None:

@@ -1,4 +1,4 @@
-"""The whole chain of one tag: line in the file → link → request → bytes → value → unit → topic → row."""
+"""The chain of one tag: line in the file → link → request → bytes → value → unit → topic → row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nexus_cli.wire.topic import Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What happens to one tag, step by step.
+    """The processing of one tag, step by step.
 
     Attributes:
         path: `area/line/device/tag`.

@@ -1,4 +1,4 @@
-"""Format files: which ones, and what would change."""
+"""Format files: selection, and the changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nexus sequence`: what a sequence would do now, start it in control, follow it, abort it."""
+"""`nexus sequence`: dry run, start in control, follow, abort."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def listing(*, settings: Settings | None = None) -> Sequences:
 
 
 async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, settings: Settings | None = None) -> Rehearsal:
-    """Look at every step of an applied sequence without doing any.
+    """Check every step of an applied sequence without executing any.
 
     Args:
         name: Of the sequence.
@@ -172,7 +172,7 @@ async def follow(run: str, *, on_line: Callable[[RunLine], None], settings: Sett
 
 
 async def status(run: str, *, settings: Settings | None = None) -> RunProgress:
-    """One run with its whole journal."""
+    """One run with its complete journal."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.sequence_run(run)
 
@@ -184,7 +184,7 @@ async def abort(run: str, *, settings: Settings | None = None) -> RunAborted:
 
 
 async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[str, str]) -> LiveValues:
-    """What the broker keeps of these tags, read as control reads it."""
+    """Retained values of these tags, read as control reads them."""
     topics = site_topics(settings)
     found = LiveValues(topics, clock=SystemClock())
     found.gateways = gateways

@@ -45,10 +45,10 @@ class LoadedSite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How far a site came, errors or not.
+    """How far a site could be read, with or without errors.
 
     Attributes:
-        findings: Settled: placed, joined, suppressed where a comment says so, in order.
+        findings: With their places, joined, without the suppressed ones, in order.
         files: Every file that was read, for excerpts.
         tree: None when a file could not be parsed.
         model: What could be bound; None with `tree`.
@@ -193,7 +193,7 @@ def collection_paused() -> Iterator[None]:
 
 
 def facts(reading: Reading) -> dict[str, object] | None:
-    """What the answer of `validate` says about the site itself, or None without a model."""
+    """The site's own part of the answer of `validate`, or None without a model."""
     model = reading.model
     if model is None:
         return None

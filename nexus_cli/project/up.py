@@ -38,12 +38,12 @@ from nexus_cli.source.nodes import SourceFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpResult:
-    """What `up` did.
+    """The result of `up`.
 
     Attributes:
         findings: Of the site file.
         files: Texts that the findings quote.
-        runtime: What runs; None when the file has errors.
+        runtime: The running one; None when the file has errors.
         credentials: Where the generated credentials lie.
     """
 

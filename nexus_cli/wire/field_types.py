@@ -24,7 +24,7 @@ def one_of(names: Iterable[str | Enum]) -> Meta:
 
 
 PlainValue: TypeAlias = Value
-"""What a tag can hold, for a field with a description of its own."""
+"""A tag's value, for a field with a description of its own."""
 Microseconds: TypeAlias = Annotated[int, Meta(description="Microseconds since 1970 UTC.")]
 Milliseconds: TypeAlias = Annotated[int, Meta(description="Milliseconds since 1970 UTC.")]
 Count: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0})]

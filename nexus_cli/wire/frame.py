@@ -97,7 +97,7 @@ Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint,
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of one life of an outbox.
+    """The stored numbers of one epoch.
 
     Attributes:
         epoch: The outbox's life that the ranges belong to.

@@ -1,4 +1,4 @@
-"""What a process says of itself: the health message (retained, with a last will) and `/status` on its HTTP port.
+"""State of a process: the health message (retained, with a last will) and `/status` on its HTTP port.
 
 One document per role. A field is unset where it belongs to the other of the two: `state`, `time`, `version` to the
 message, `ready`, `detail` and `tags` to `/status`. Every other field has a default, so that a reader takes the document
@@ -45,7 +45,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastWill(Health, frozen=True, kw_only=True):
-    """What the broker publishes for a process that is lost; `instance` is that process."""
+    """The message that the broker publishes for a lost process; `instance` is that process."""
 
     instance: str | UnsetType = UNSET
 
@@ -247,7 +247,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
 
 
 class QueueHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits in a historian: messages and their bytes."""
+    """The queue of a historian: messages and their bytes."""
 
     messages: int = 0
     bytes: int = 0

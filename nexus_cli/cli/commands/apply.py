@@ -1,4 +1,4 @@
-"""`nexus apply`: plan, show, ask, send, follow, say how it ended."""
+"""`nexus apply`: plan, show, confirm, send, follow, show the outcome."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ VERBS = {
 
 
 def progress_line(line: JournalLine) -> str | None:
-    """One line of the journal for people; None for what is not worth a line."""
+    """One line of the journal for people; None for entries that are not shown."""
     line = plain(line)
     text = VERBS.get(line.step, line.step).format(subject=line.subject)
     if line.state == "begun":

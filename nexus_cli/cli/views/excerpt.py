@@ -19,7 +19,7 @@ _KEY = re.compile(rf"""(?<![\w-])[\w-]*{NAMES}['"]?\s*:[ \t]*""", re.IGNORECASE)
 _QUOTED = re.compile(r"""'(?:[^']|'')*'?|"(?:[^"\\]|\\.)*"?""")
 _INDENT = re.compile(r"[^\S\r\n]*")
 _PLAIN = re.compile(r"(?:[^,{}\[\]#$]|\$\{[^{}]*\}|\$|(?<!\s)#)*")
-"""Up to what ends a plain scalar in a flow map or begins a comment (YAML 1.2 §7.3.3)."""
+"""Up to the end of a plain scalar in a flow map, or the start of a comment (YAML 1.2 §7.3.3)."""
 _REST = re.compile(r"(?:[^#]|(?<!\s)#)*")
 """Up to a comment: a plain scalar in a block map, where commas and brackets are part of it, or a list."""
 _EXPLICIT_KEY = re.compile(rf"""\s*\?\s+['"]?[\w-]*{NAMES}['"]?\s*\Z""", re.IGNORECASE)
@@ -110,7 +110,7 @@ def _opened(line: str, start: int, end: int) -> int:
 
 
 def _plain(line: str, start: int, *, within: bool) -> re.Pattern[str]:
-    """What a value that is not quoted may hold: less inside the braces of a flow map."""
+    """Characters of an unquoted value: fewer inside the braces of a flow map."""
     if line.startswith("[", start) or not (within or line.startswith("{", start)):
         return _REST
     return _PLAIN

@@ -1,4 +1,4 @@
-"""What a large plan says once instead of a thousand times: devices that change alike, and hazards of one kind.
+"""Groups that a large plan shows once instead of a thousand times: devices with equal changes, and hazards of one kind.
 
 One edit of a template changes every device of its kind in the same way, so the lines of such devices are the same but
 for the device's name. They become one block with a count; hazards become one line with the narrowest consent.

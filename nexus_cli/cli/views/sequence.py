@@ -45,7 +45,7 @@ def known(value: Value | msgspec.UnsetType) -> Value:
 
 
 def set_text(values: Mapping[str, Value]) -> str:
-    """What a run was given: `  amount=35 mode=auto`."""
+    """The parameters of a run: `  amount=35 mode=auto`."""
     return "".join(f"  {name}={value_text(value)}" for name, value in values.items())
 
 

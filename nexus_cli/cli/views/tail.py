@@ -54,7 +54,7 @@ class TailView:
 
 
 class BehindView:
-    """Whether the reader keeps up, said now and then: how old the newest shown value is, and what was left out."""
+    """Reports from time to time whether the reader keeps up: age of the newest shown value, and dropped messages."""
 
     def __init__(self) -> None:
         self._reported_s = float("-inf")
@@ -62,7 +62,7 @@ class BehindView:
         self._behind = False
 
     def text(self, live: Live, *, waiting: int, dropped: int, now_s: float) -> str:
-        """What to say after a message was shown; "" for nothing new, at most one sentence in `REPORT_S`.
+        """The line after a message was shown; "" for nothing new, at most one sentence in `REPORT_S`.
 
         Args:
             live: The newest one shown.
@@ -96,11 +96,11 @@ def behind_text(age_s: float, *, waiting: int, lost: int) -> str:
 
 
 def nothing_text(filters: Sequence[str], passed_over: int, *, near: str = "") -> str:
-    """What to say when nothing was shown: because of the condition, or because nothing is published there.
+    """The line when nothing was shown: because of the condition, or because nothing is published there.
 
     Args:
-        filters: What was asked for.
-        passed_over: Messages that came and did not fulfil the conditions.
+        filters: As given on the command line.
+        passed_over: Messages that arrived and did not meet the conditions.
         near: What to write instead, where it is known.
     """
     if passed_over:
