@@ -1,4 +1,4 @@
-"""What discovery found: shared by online browsing and the importers of files."""
+"""The result of a discovery, for online browsing and the importers of files."""
 
 from __future__ import annotations
 

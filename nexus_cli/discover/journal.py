@@ -1,4 +1,4 @@
-"""What a walk has found so far, on disk, so that a second run resumes where the first one ended.
+"""The things found by a walk so far, on disk, so that a second run resumes where the first one ended.
 
 One JSON line per thing found and per beat; a walk is continued from its last beat, and things after it are found
 again. The file is removed when the walk is complete. A walk from here and one through a gateway use the same file.

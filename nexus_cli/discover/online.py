@@ -23,7 +23,7 @@ PROGRESS_EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to take.
+    """Limits and filters of a walk.
 
     Attributes:
         include: Path globs over the original names; empty takes everything. A glob without `/` is about the last name.

@@ -1,4 +1,4 @@
-"""What `nexus status` says, as its JSON has it. Times of links and devices are µs since 1970 UTC, of processes seconds."""
+"""The result of `nexus status`, in the form of its JSON. Times of links and devices are µs since 1970 UTC, of processes seconds."""
 
 from __future__ import annotations
 

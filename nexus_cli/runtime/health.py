@@ -30,7 +30,7 @@ PERIOD_S = 10.0
 
 
 class RoleState(Protocol):
-    """What the HTTP side asks a role."""
+    """The interface of a role for its HTTP server."""
 
     metrics: Metrics
 

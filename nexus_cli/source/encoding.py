@@ -75,7 +75,7 @@ def _same(text: str) -> str:
 
 
 def _not_text(data: bytes) -> tuple[str, str] | None:
-    """What a file is that is not UTF-8 text, and what to do; None for text, odd bytes in it or not."""
+    """The kind of a file that is not UTF-8 text, with a hint; None for text, with or without odd bytes."""
     encoding = next((name for name, mark in _BOMS if data.startswith(mark)), "") or _unmarked(data)
     if encoding:
         return f"{encoding} text", f"save it as UTF-8 in the editor, or: iconv -f {encoding} -t UTF-8 OLD > NEW"

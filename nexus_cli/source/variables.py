@@ -19,7 +19,7 @@ REFERENCE = re.compile(r"\$\{([^{}]*)(\}?)")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _LONE = re.compile("[\ud800-\udfff]")
-"""What Python makes of bytes of the command line that are no UTF-8; no JSON or file can hold it."""
+"""Python's characters for bytes of the command line that are not UTF-8; neither JSON nor a file can hold them."""
 _SECRET = re.compile(r"\$\{(?:env|file):")
 _KINDS = ("var", "param", "env", "file")
 _FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"

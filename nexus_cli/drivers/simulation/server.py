@@ -1,4 +1,4 @@
-"""What every simulator on a stream is: a listener, its clients, a clock, and the faults that can be switched.
+"""Base of every simulator on a stream: a listener, its clients, a clock, and the faults that can be switched.
 
 A protocol adds its memory and what it answers: a `StreamServer` that makes a `Client` per connection.
 

@@ -20,7 +20,7 @@ from nexus_cli.wire.browse import AddressRead
 from nexus_cli.wire.sample import Value
 
 NEEDS_S = 0.02
-"""What one read is taken to need."""
+"""The assumed duration of one read."""
 
 
 class Look:

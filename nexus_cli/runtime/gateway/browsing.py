@@ -36,7 +36,7 @@ QUEUED = 100
 """Nodes that wait, in one message."""
 SIGN_OF_LIFE_S = 3.0
 FIRST_STEP_S = 0.02
-"""What a step is taken to need before one was measured."""
+"""The assumed duration of a step before one was measured."""
 STARVED_S = 5.0
 """A walk that found no room for so long takes one step between two polls all the same."""
 GIVE_UP_S = 120.0
@@ -44,17 +44,17 @@ GIVE_UP_S = 120.0
 MOST_BYTES = 65_536
 
 Requests = asyncio.Queue[tuple[str, BrowseRequest]]
-"""Who asks, and for what."""
+"""The client, and its request."""
 
 
 class Owner(Protocol):
-    """What is needed of the gateway."""
+    """The parts of the gateway that browsing needs."""
 
     links: Links
 
 
 class Publishes(Protocol):
-    """What is needed of the broker's client."""
+    """The parts of the broker's client that browsing needs."""
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """See `BrokerClient.publish`."""
@@ -259,7 +259,7 @@ class Browsing:
 
 
 def _encoded(page: BrowsePage) -> bytes:
-    """What a device names may be anything: keys that are no texts, values that JSON has no form for."""
+    """A device's details may hold anything: keys that are not texts, values that JSON can't hold."""
     shown = {name: each for name, each in msgspec.structs.asdict(page).items() if each is not msgspec.UNSET}
     return orjson.dumps(shown, default=_builtin, option=orjson.OPT_NON_STR_KEYS)
 

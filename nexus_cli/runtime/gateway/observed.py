@@ -1,4 +1,4 @@
-"""What a gateway answers to a deployment: per device at once, and within ten seconds what its tags turned out to be."""
+"""A gateway's answer to a deployment: per device at once, and within ten seconds the verification of its tags."""
 
 from __future__ import annotations
 

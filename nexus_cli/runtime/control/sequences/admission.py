@@ -54,7 +54,7 @@ def device_of(path: str) -> str:
 
 
 def meaning_of(devices: Mapping[str, Attributes], path: str) -> Attributes | None:
-    """What makes the meaning of a tag, from the attributes of devices by address."""
+    """The attributes that define a tag, from those of devices by address."""
     return meaning(devices.get(device_of(path)), path.rpartition("/")[2])
 
 

@@ -33,7 +33,7 @@ def by_reason(found: Iterable[SilentDevice]) -> dict[str, int]:
 
 
 def silence(device: DeviceRuntime) -> SilentDevice | None:
-    """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
+    """The entry of `all_silent` for one device; None when it gives values, is disabled or was not read yet."""
     if not device.config.enabled:
         return None
     states = device.field_states()
@@ -54,7 +54,7 @@ def silence(device: DeviceRuntime) -> SilentDevice | None:
 
 
 def limited(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dict[str, LimitedDevice]:
-    """What the limits of devices change, by path: of `limit` devices, with `MOST_TAGS` tags each."""
+    """The effects of the devices' limits, by path: of `limit` devices, with `MOST_TAGS` tags each."""
     found: dict[str, LimitedDevice] = {}
     for device in devices:
         if (device.lacking or device.limits) and len(found) < limit:
