@@ -111,8 +111,8 @@ class Plugin:
     """One protocol, as its folder describes it. Making one must be cheap: libraries are imported by `driver` and `serve`.
 
     Attributes:
-        kind: What the site language may say of it.
-        group: Which reads to join.
+        kind: The protocol in the site language.
+        group: Joins reads.
         driver: Imports and returns the driver.
         serve: Imports and returns the simulator's start; None when it has no simulator.
         ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.
