@@ -1,4 +1,4 @@
-"""Files that are replaced at once: whoever reads one sees the old content or the new one, also after a power cut."""
+"""Files that are replaced at once: a reader sees the old content or the new one, also after a power cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long to wait before the next try: exponential with full jitter and a cap. Pure; nobody sleeps here."""
+"""How long to wait before the next try: exponential with full jitter and a cap. Pure; it does not sleep."""
 
 from __future__ import annotations
 

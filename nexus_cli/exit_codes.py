@@ -20,7 +20,7 @@ class Exit(IntEnum):
     CONFLICT = 5
     """Lock held, or plan stale."""
     OUTSIDE = 6
-    """The outside world failed: runtime, broker, database or device unreachable."""
+    """Runtime, broker, database or device unreachable, or a failure there."""
     USAGE = 64
     BUG = 70
     INTERRUPTED = 130

@@ -25,13 +25,12 @@ _TAILS = {"postgresql": "/NAME"}
 
 
 class ClockTrust(StrEnum):
-    """Who vouches for the machine's clock (`NEXUS_CLOCK_SYNCHRONISED`).
+    """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
-    AUTO: The operating system where it calls its clock synchronised; where it does not, the clock itself by going on
-        without a step.
-    REQUIRED: The operating system alone: until it calls its clock synchronised, every time is doubtful.
+    AUTO: The operating system where it reports its clock as synchronised; otherwise elapsed time without a step.
+    REQUIRED: The operating system only: until it reports its clock as synchronised, every time is doubtful.
     YES: The site: the clock is right by other means, and every step of it is a correction.
-    NO: Nobody: every time is doubtful.
+    NO: Not trusted: every time is doubtful.
     """
 
     AUTO = "auto"
@@ -42,12 +41,12 @@ class ClockTrust(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every command and role needs to reach the outside world.
+    """What every command and role needs to reach broker, control and database.
 
     Attributes:
         home: The `.nexus` folder: credentials, logs, process ids, outboxes, certificates.
         site: `enterprise/site` that a role serves.
-        principal: Who we are at the broker, e.g. `nexus.cli`, `nexus.gateway.gw-1`.
+        principal: User at the broker, e.g. `nexus.cli`, `nexus.gateway.gw-1`.
         control_url: Control's HTTP API.
         control_token: Bearer token; a secret.
         broker_url: `mqtt://`, `mqtts://`, `ws://` or `wss://host:port`, without credentials.
@@ -55,7 +54,7 @@ class Settings:
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
         broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
-        broker_key: PEM file of its key; "" when it stands in the same file.
+        broker_key: PEM file of its key; "" when it is in the same file.
         database_url: `postgresql://user@host:port/name`, without the password.
         database_password: A secret.
         database_ca: PEM file to trust for TLS to the database; without `sslmode` in the URL it asks for verify-full.
@@ -206,7 +205,7 @@ def _above(start: Path) -> Path | None:
 
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
-    """What a person wrote into a variable is a usage error, not the outside world's."""
+    """An error for the value of a variable: a usage error."""
     return NexusError(message, code="NX6001", cause=cause, hint=hint)
 
 
@@ -239,7 +238,7 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
 
 
 def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
-    """Hosts and ports of a database's URL, in order; 5432 where no port stands. Several are tried in turn.
+    """Hosts and ports of a database's URL, in order; 5432 where no port is given. Several are tried in turn.
 
     Raises:
         ValueError: A port is none.
@@ -257,7 +256,7 @@ def database_hosts(url: str) -> tuple[tuple[str, int], ...]:
 def database_address(value: str) -> str:
     """The database's URL as it is; refused when it can't be one. A password in it is not repeated.
 
-    Several hosts may stand in it, with `target_session_attrs=read-write` for the one that takes writes.
+    It may have several hosts, with `target_session_attrs=read-write` for the one that takes writes.
     """
     if not value:
         return value
@@ -291,7 +290,7 @@ def database_address(value: str) -> str:
 
 def _password_apart(url: str) -> tuple[str, str]:
     """A database URL without its password, and the password, percent-decoded: the URL is shown to people. It may also
-    stand behind the `?`, as libpq has it."""
+    be behind the `?`, as in libpq."""
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
     behind = [value for name, value in query if name == "password"]
@@ -354,7 +353,7 @@ def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _broken(path: Path, cause: str) -> NexusError:
-    hint = "remove it, and `nexus up` writes it anew: rows and credentials stay"
+    hint = "remove it, and `nexus up` writes a new one: rows and credentials stay"
     if path.name == CREDENTIALS_FILE:
         hint = "restore it from a backup: the broker and the database know the secrets in it"
     return NexusError(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import io
 import re
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +34,8 @@ _DIALECT = re.compile(
     r"speaks?|settles?|anew|whoever|what (?:came|comes|answers)|is no (?:tag|port|number|code|frame|map))\b",
     re.IGNORECASE,
 )
+_NOBODY = re.compile(r"\b(nobody|somebody)\b", re.IGNORECASE)
+_ELSEWHERE = {"project.py"}  # a file that a decision gives as an example
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -109,6 +114,29 @@ def test_helps_are_in_plain_english() -> None:
     texts += [(name, text) for name, (_, text) in COMMANDS.items()]
     assert len(texts) > 60
     assert [(name, found[0]) for name, text in texts if (found := _DIALECT.search(text))] == []
+
+
+def _prose(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of every docstring (of attributes too) and comment of a module."""
+    source = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def test_docstrings_and_comments_are_in_plain_english() -> None:
+    package = ROOT / "nexus_cli"
+    files = sorted(package.rglob("*.py"))
+    assert len(files) > 600
+    texts = [
+        (f"{path.relative_to(ROOT)}:{line}", re.sub(r"`[^`]*`", "", text))
+        for path in files
+        for line, text in _prose(path)
+    ]
+    assert [(at, found[0]) for at, text in texts if (found := _DIALECT.search(text) or _NOBODY.search(text))] == []
 
 
 def test_the_messages_of_the_architecture_page_fit_their_schemas() -> None:
@@ -290,8 +318,25 @@ def test_the_directions_within_a_role_are_the_import_contracts() -> None:
         assert len(ranks) > 4 and ranks == sorted(set(ranks))
 
 
-def test_the_files_of_the_architecture_page_exist() -> None:
-    files = [path.as_posix() for path in (ROOT / "nexus_cli").rglob("*.py")]
-    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_0-9]+\.py)`", page("architecture.md")))
-    assert len(named) > 20
-    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []
+@pytest.mark.parametrize(
+    "path",
+    [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))],
+    ids=lambda path: path.stem,
+)
+def test_files_and_names_of_the_code_exist(path: Path) -> None:
+    """Every module that a page names, and every name that it places in one (`FakeClock` of `tests/clock.py`)."""
+    text = path.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:[a-z_0-9-]+/)*[a-z_0-9]+\.py)`", text):
+        assert _modules(name) or name in _ELSEWHERE, name
+    for name, module in re.findall(r"`(\w+)`,? (?:in|of) `((?:[a-z_]+/)*[a-z_0-9]+\.py)`", text):
+        sources = [source.read_text(encoding="utf-8") for source in _modules(module)]
+        assert any(re.search(rf"\b{name}\b", source) for source in sources), f"{name} in {module}"
+
+
+def test_the_architecture_page_names_its_modules() -> None:
+    assert len(set(re.findall(r"`(?:[a-z_]+/)*[a-z_0-9]+\.py`", page("architecture.md")))) > 20
+
+
+def _modules(name: str) -> list[Path]:
+    files = [path for folder in ("nexus_cli", "tests", "migrations") for path in (ROOT / folder).rglob("*.py")]
+    return [path for path in files if path.as_posix().endswith(f"/{name}")]

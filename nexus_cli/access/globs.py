@@ -34,10 +34,10 @@ def has_partial_level(glob: str) -> bool:
 
 
 def overlap(one: str, other: str) -> str | None:
-    """The glob of what two globs both mean, each with `**` at its end alone; None when they have nothing in common.
+    """The glob of what two globs both match, each with `**` at its end alone; None when they have nothing in common.
 
-    Levels that are partly wildcards stay so in the answer (`has_partial_level`); two of them at one place meet in the
-    first, which is then too wide: nobody can say both in MQTT anyway.
+    Levels that are partly wildcards stay so in the answer (`has_partial_level`); of two at one place the
+    first is taken, which is then too wide: a filter of MQTT can't express both anyway.
     """
     left, right = one.split("/"), other.split("/")
     found: list[str] = []
@@ -81,7 +81,7 @@ def names_matching(glob: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 class _Fits:
-    """Whether a level is meant: `*` is any text, every other sign is itself (others' topics hold `[` and `?` too)."""
+    """Whether a level matches: `*` is any text, every other sign is itself (external topics may hold `[` and `?`)."""
 
     __slots__ = ("_pattern", "_text")
 

@@ -1,4 +1,4 @@
-"""Grants: what each principal may publish and hear. Allow only; what no grant covers is refused.
+"""Grants: what each principal may publish and subscribe to. Allow only; what no grant covers is refused.
 
 Compiled from a snapshot: one per role process, and one per declared user from its roles. A gateway gets its own
 devices' topics, as whole lines or areas where it owns them all (brokers limit the number of rules).
@@ -77,7 +77,7 @@ def join(*lists: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def principals(grants: Iterable[Grant]) -> tuple[str, ...]:
-    """Who has at least one grant, sorted."""
+    """Principals with at least one grant, sorted."""
     return tuple(sorted({grant.principal for grant in grants}))
 
 
@@ -153,7 +153,7 @@ def _platform(topics: Topics) -> Iterator[Grant]:
 
 
 def _messages(snapshot: Snapshot) -> Iterator[Grant]:
-    """Declared messages: by control, for sequences and for callers, whose names stand in the audit trail."""
+    """Declared messages: by control, for sequences and for callers, whose names are in the audit trail."""
     for name, message in every(snapshot, "message", MessageConfig):
         yield Grant(CONTROL, "publish", filter_of(message.topic), f"message {name}")
 

@@ -1,8 +1,8 @@
-"""From control to the broker that `nexus up` runs: `.nexus/access.json` holds the grants, the supervisor obeys.
+"""From control to the broker that `nexus up` runs: `.nexus/access.json` holds the grants, the supervisor applies them.
 
-Control writes the file before it tells gateways of a deployment (old and new rights together) and once more when
+Control writes the file before it notifies gateways of a deployment (old and new rights together) and once more when
 the deployment is final. The supervisor renders and reloads, then writes the digest of what is in force into
-`.nexus/access.applied`. Where another broker is used nobody answers, and control does not wait.
+`.nexus/access.applied`. Where another broker is used there is no answer, and control does not wait.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def store_grants(home: Path, grants: tuple[Grant, ...]) -> str:
 
 
 def read_grants(home: Path) -> tuple[Grant, ...] | None:
-    """What control asked for; None before the first deployment.
+    """The grants that control requested; None before the first deployment.
 
     Raises:
         NexusError: NX7011, the file is not what control writes.

@@ -1,7 +1,7 @@
 """Carries out a deployment, step by step, each one in the journal before it happens.
 
 It starts from what the journal says, so that the first try and the one after a crash are the same code: a
-deployment whose record step is done goes on with the gateways, one that never recorded anything records it now.
+deployment whose record step is done continues with the gateways, one that never recorded anything records it now.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from nexus_cli.wire.topic import Topics
 Publish = Callable[[str, bytes], Awaitable[None]]
 """Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
 
-Settle = Callable[[Collection[str]], Awaitable[None]]
+OnRecorded = Callable[[Collection[str]], Awaitable[None]]
 
 
 async def _nothing(_: Collection[str]) -> None:
-    """Nobody waits for it."""
+    """The default of `on_recorded`: no work follows."""
 
 
 MakeWay = Callable[[tuple[Change, ...], int, Callable[[str], Awaitable[None]]], Awaitable[None]]
@@ -67,7 +67,7 @@ class Engine:
         rights: Rights,
         timing: Timing,
         on_step: Callable[[], None] = lambda: None,
-        on_recorded: Settle = _nothing,
+        on_recorded: OnRecorded = _nothing,
         may_act: Callable[[], None] = lambda: None,
         make_way: MakeWay = _clear_way,
     ) -> None:
@@ -78,8 +78,8 @@ class Engine:
                 transaction that finds this term in force, so that what an earlier control does late changes nothing.
             site: `enterprise/site`.
             publish: See `Publish`.
-            observations: What is heard from the gateways.
-            rights: Where grants are handed over.
+            observations: The gateways' messages.
+            rights: Where grants are written for the broker.
             timing: Waits.
             on_step: Called after every line of the journal.
             on_recorded: Called when the new state is recorded, with the devices that gateways are only about to
@@ -140,9 +140,9 @@ class Engine:
         return outcome
 
     async def give_up(self, deployment: db.Deployment, *, why: str) -> str:
-        """End a deployment that can't be carried out because of a bug of ours (NX9000), and give the lock back.
+        """End a deployment that can't be carried out because of a bug (NX9000), and give the lock back.
 
-        Nothing is read of its plan: that may be what the bug is about.
+        Its plan is not read: it may cause the bug.
         """
         async with self._pool.acquire() as conn, conn.transaction():
             journal = await db.journal(conn, deployment.id, limit=100_000)
@@ -251,7 +251,7 @@ class Engine:
                     self._topics.config(gateway), notice(deployment=run.deployment.number, digest=wanted)
                 )
             except NexusError as error:
-                # The notice is published again when the broker is back; the wait below goes on meanwhile.
+                # The notice is published again when the broker is back; the wait below continues meanwhile.
                 await self._journal(run, step.NOTIFY, "failed", subject=gateway, detail={"message": error.message})
             else:
                 await self._journal(run, step.NOTIFY, "done", subject=gateway)
@@ -265,15 +265,17 @@ class Engine:
     async def _observe_one(self, run: Run, stage: Stage) -> None:
         gateway = stage.subject
         await self._journal(run, step.OBSERVE, "begun", subject=gateway)
-        heard = await self._seen.until(lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s)
+        answered = await self._seen.until(
+            lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s
+        )
         answer = run.answers[gateway] = self._answer(run, gateway)
-        if answer is not None and answer.time and not answer.verification:  # said when it took the deployment over
+        if answer is not None and answer.time and not answer.verification:  # sent when it applied the deployment
             async with self._pool.acquire() as conn:
                 await place_segments(
                     conn, site=self._site, number=run.deployment.number, devices=stage.paths, time_us=answer.time
                 )
-        detail = {} if heard else {"message": f"no answer within {self._timing.observe_s:g} s"}
-        await self._journal(run, step.OBSERVE, "done" if heard else "failed", subject=gateway, detail=detail)
+        detail = {} if answered else {"message": f"no answer within {self._timing.observe_s:g} s"}
+        await self._journal(run, step.OBSERVE, "done" if answered else "failed", subject=gateway, detail=detail)
 
     def _answer(self, run: Run, gateway: str) -> Observed | None:
         return self._seen.answer(gateway, digest=run.wanted[gateway], deployment=run.deployment.number)
@@ -343,7 +345,7 @@ class Engine:
         await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows).counts)
 
     async def _lock_lost(self, run: Run) -> str:
-        """Somebody broke the lock: record nothing more, say how far it came."""
+        """The lock was broken: record nothing more, report how far the deployment came."""
         async with self._pool.acquire() as conn:
             run.journal = await db.journal(conn, run.deployment.id, limit=100_000)
         if run.is_done(step.RECORD):

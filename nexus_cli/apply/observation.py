@@ -1,4 +1,4 @@
-"""What control has heard from the gateways: what they run, how their links are, what they verified. In memory."""
+"""The state that the gateways report: what they run, how their links are, what they verified. In memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nexus_cli.wire.health import GatewayHealth, decode_gateway
 
 
 class Observations:
-    """The newest answer and health of every gateway; whoever waits is woken by each message.
+    """The newest answer and health of every gateway; every waiting task is woken by each message.
 
     Attributes:
         unreadable: Messages that could not be read.
@@ -82,9 +82,9 @@ class Observations:
         return found is not None and found.state == "connected"
 
     def answers(self, gateway: str, link: str, device: str) -> bool:
-        """True when a device gives values, as its gateway says: its link is connected, and it is not among the silent.
+        """True when a device gives values, as its gateway says: its link is connected, and it is not a silent one.
 
-        Where a gateway has more silent devices than it names, nobody is sure of the rest: False.
+        Where a gateway has more silent devices than it names, the rest is unknown: False.
         """
         health = self._health.get(gateway)
         if health is None or health.silent_left_out or not self.reachable(gateway, link):

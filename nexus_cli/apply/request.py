@@ -1,4 +1,4 @@
-"""What control checks before it records anything: the request makes the state it promises, and nothing forbids it."""
+"""Checks of control before it records anything: the request makes the state it promises, and nothing forbids it."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ Resources = Mapping[str, Attributes]
 
 
 class Rights:
-    """Hands grants over to whoever renders them for the broker (`nexus up` does for its own)."""
+    """Writes grants for the process that renders them for the broker (`nexus up` does so for its own broker)."""
 
     def __init__(self, home: Path, *, enterprise: str, site: str) -> None:
-        """Rights of one site, handed over in `home`."""
+        """Rights of one site, written in `home`."""
         self._home, self._enterprise, self._site = home, enterprise, site
 
     async def hold(self, *states: Resources) -> None:

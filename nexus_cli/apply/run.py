@@ -21,7 +21,7 @@ from nexus_cli.wire.control import JournalLine
 
 
 class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment's row keeps of its plan: enough to carry it out, and to take it back.
+    """The part of a plan in a deployment's row: enough to carry it out, and to revert it.
 
     Attributes:
         changed: Attributes to record by address; None removes.

@@ -14,7 +14,7 @@ KINDS = tuple(name for name in CONFIG_OF if name not in ("site", "device"))
 
 
 def problem_of(kind: str, attributes: Mapping[str, Any]) -> str:
-    """What is wrong with the attributes of a resource; "" when nothing is."""
+    """The fault of a resource's attributes; "" when they are valid."""
     try:
         decode(attributes, CONFIG_OF[kind])
     except (msgspec.ValidationError, RecursionError) as error:

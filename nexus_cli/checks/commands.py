@@ -1,4 +1,4 @@
-"""What proves a write: a tag that exists, is read, and stands behind the same link."""
+"""The tag that proves a write: it exists, is read, and is on the same link."""
 
 from __future__ import annotations
 

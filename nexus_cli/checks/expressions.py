@@ -37,14 +37,14 @@ def expression_compiles(view: View) -> Iterator[Diagnostic]:
         if broken:
             continue  # an input has an error of its own; what follows from it would only repeat that
         outcome = compile_expression(calculated.expr, types=types, labels=labels, result=tag.type)
-        told: set[str] = set()
+        reported: set[str] = set()
         for item in outcome.findings:
             hint = item.hint
             if item.code == "NX2403" and "'" in item.message:
-                hint = _meant(item.message.split("'")[1], calculated.expr, _near(tag))
-            if item.code == "NX2403" and "{" in hint and hint in told:
+                hint = _hint(item.message.split("'")[1], calculated.expr, _near(tag))
+            if item.code == "NX2403" and "{" in hint and hint in reported:
                 continue  # both halves of a name that was read as a subtraction
-            told.add(hint)
+            reported.add(hint)
             key = "type" if item.code == "NX2407" and "type" in item.hint else "expr"
             yield replace(item, where=(*tag.where, key), hint=hint)
 
@@ -54,7 +54,7 @@ def _near(tag: TagView) -> list[str]:
     return [name for name in (*tag.device.tags, *tag.device.device.calculated) if name != tag.name]
 
 
-def _meant(name: str, expr: str, near: list[str]) -> str:
+def _hint(name: str, expr: str, near: list[str]) -> str:
     """A tag whose name is written without braces, or the nearest name."""
     bare = next((one for one in near if not one.isidentifier() and one in expr and name in one), None)
     return f"a name with a hyphen or a dot needs braces: {{{bare}}}" if bare else did_you_mean(name, near)
@@ -65,21 +65,21 @@ def expression_cycle(view: View) -> Iterator[Diagnostic]:
     needs = {
         tag.path: list(inputs_of(calculated.expr, tag.device.path).values()) for tag, calculated in _calculated(view)
     }
-    settled: set[str] = set()
+    checked: set[str] = set()
     for start in needs:
-        if start not in settled:
-            yield from _walk(view, start, needs, settled)
+        if start not in checked:
+            yield from _walk(view, start, needs, checked)
 
 
-def _walk(view: View, start: str, needs: dict[str, list[str]], settled: set[str]) -> Iterator[Diagnostic]:
+def _walk(view: View, start: str, needs: dict[str, list[str]], checked: set[str]) -> Iterator[Diagnostic]:
     """Depth first, without recursion: chains of calculated tags may be long."""
     stack = [(start, iter(needs[start]))]
     trail = {start: 0}
     while stack:
         path, rest = stack[-1]
-        following = next((one for one in rest if one in needs and one not in settled), None)
+        following = next((one for one in rest if one in needs and one not in checked), None)
         if following is None:
-            settled.add(path)
+            checked.add(path)
             stack.pop()
             trail.pop(path)
         elif following in trail:

@@ -42,7 +42,7 @@ def selects_nothing(view: View) -> Iterator[Diagnostic]:
         for position, text in enumerate(gateway.select):
             parsed = parse_selector(text)
             if parsed is None or (parsed[0] == "link" and unlinked):
-                continue  # a connection with errors may be the one that is meant
+                continue  # the selector may name a connection with errors
             if any(
                 selects(parsed, device, labels=labels_of(model.site, device) if parsed[0] == "label" else {})
                 for device in devices

@@ -46,7 +46,7 @@ def link_settings_differ(view: View) -> Iterator[Diagnostic]:
 
 
 def protocols_own(view: View) -> Iterator[Diagnostic]:
-    """What the drivers check of their links."""
+    """The drivers' own checks of their links."""
     for link, devices in view.model.links().items():
         kind = devices[0].kind
         if kind is not None:
@@ -97,7 +97,7 @@ def device_twice(view: View) -> Iterator[Diagnostic]:
 
 
 def _read_by(device: BoundDevice) -> str | None:
-    """What a device reads, as a text; None where it is not known, or is too little to be taken for a copy."""
+    """The reads of a device as a text; None where they are unknown, or too few to recognise a copy."""
     addresses = [one.address for one in device.tags.values()]
     if device.connection is None or len(addresses) < FEWEST_ALIKE or any(one is None for one in addresses):
         return None

@@ -1,4 +1,4 @@
-"""Names: what may stand in a topic."""
+"""Names that are allowed in a topic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPELT_OUT = {"#": "-", "+": "-plus-", "&": "-and-", "%": "-percent-", "°": "-d
 
 
 def slugify(name: str) -> str:
-    """The nearest name that may stand in a path, e.g. `boiler-1` for `Boiler #1`; "" when nothing is left."""
+    """The nearest name that is allowed in a path, e.g. `boiler-1` for `Boiler #1`; "" when nothing is left."""
     for sign, word in _SPELT_OUT.items():
         name = name.replace(sign, word)
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name)
@@ -27,7 +27,7 @@ def slugify(name: str) -> str:
 
 
 def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
-    """What sort, name and place of everything that has a name of its own."""
+    """Kind, name and place of everything that has a name of its own."""
     site = view.model.site
     for area_name, area in site.areas.items():
         yield "area", area_name, ("areas", area_name)

@@ -64,7 +64,7 @@ def parameter_known(view: View) -> Iterator[Diagnostic]:
 
 
 def _texts(name: str, sequence: Sequence) -> Iterator[tuple[str, ModelPath, bool]]:
-    """Every text of a sequence, where it stands, and whether a parameter may stand in it."""
+    """Every text of a sequence, its place, and whether it may hold a parameter."""
     base: ModelPath = ("sequences", name)
     for position, text in enumerate(sequence.requires):
         yield text, (*base, "requires", position), True

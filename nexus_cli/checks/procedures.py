@@ -43,11 +43,11 @@ from nexus_cli.wire.sample import Value
 from nexus_cli.wire.topic import PLATFORM
 
 PLAIN_LEVEL = re.compile(r"\$?[A-Za-z0-9._@-]+\Z")
-"""What `access` can write into a broker's rules; a leading `$` is told apart."""
+"""Levels that `access` can write into a broker's rules; a leading `$` has a check of its own."""
 
 
 class Placed(NamedTuple):
-    """A step, where it stands, and the parameters of its sequence."""
+    """A step, its place, and the parameters of its sequence."""
 
     step: Step
     where: ModelPath

@@ -15,7 +15,7 @@ BACKLOG_MS = parse_duration("1d")
 """How old samples may be when they arrive: a gateway's outbox is sized for a day without a historian."""
 SHORTEST_KEEP_MS = parse_duration("1h")
 LONGEST_NAME = 48
-"""A class gives its table a part of its name; of a longer one nothing would be left to tell it from others."""
+"""A class gives its table a part of its name; names that differ only behind it would give one table."""
 
 
 def unknown_retention(view: View) -> Iterator[Diagnostic]:
@@ -61,7 +61,9 @@ def class_name_too_long(view: View) -> Iterator[Diagnostic]:
     """NX2305."""
     for name in view.model.site.retention:
         if len(name) > LONGEST_NAME:
-            message = f"the class name '{name[:30]}…' has {len(name)} characters, a table's name bears {LONGEST_NAME}"
+            message = (
+                f"the class name '{name[:30]}…' has {len(name)} characters, a table's name can hold {LONGEST_NAME}"
+            )
             yield finding("NX2305", message, where=("retention", name), on_key=True, hint="give it a shorter name")
 
 

@@ -131,7 +131,7 @@ def range_beyond_type(view: View) -> Iterator[Diagnostic]:
 
 
 def published_span(tag: TagView) -> tuple[float, float] | None:
-    """Least and greatest published value of an integer type; None for other types and for errors told elsewhere."""
+    """Least and greatest published value of an integer type; None for other types and for errors that are reported elsewhere."""
     if tag.type.base not in INTEGER_BOUNDS or tag.type.count:
         return None
     factor, shift = Fraction(1), Fraction(0)

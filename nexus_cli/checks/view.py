@@ -44,7 +44,7 @@ class TagView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What every check is given.
+    """The input of every check.
 
     Attributes:
         model: The bound site.
@@ -75,7 +75,7 @@ class View:
         return cls(model, tuple(tags), read, {view.path: view for view in tags})
 
     def inherited(self, view: TagView, key: str) -> bool:
-        """True when a tag has this key's value from its device, line, area or the site, as far as can be told."""
+        """True when a tag has this key's value from its device, line, area or the site; a guess by equal values."""
         value = getattr(view.tag, key)
         return value == getattr(view.device.device, key) or value in _defaults(self.model, view.device, key)
 

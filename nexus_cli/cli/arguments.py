@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 
 def not_text(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """What is wrong with them, or "". Python keeps such bytes as lone surrogates, which neither JSON nor YAML can hold."""
+    """The fault of the arguments, or "". Python keeps such bytes as lone surrogates, which neither JSON nor YAML can hold."""
     for position, argument in enumerate(arguments, 1):
         # A variable of the site has a finding of its own, NX0053.
         variable = argument.startswith("--var=") or (position > 1 and arguments[position - 2] == "--var")
@@ -28,5 +28,5 @@ def is_text(value: str) -> bool:
 
 
 def shown(value: str) -> str:
-    """The text with `?` for what can't be written."""
+    """The text with `?` for characters that can't be written."""
     return value.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""What `plan`, `apply` and `show` say in the same way."""
+"""Output that `plan`, `apply` and `show` share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexus_cli.project.live import NotGood
 
 MOST_OF_A_CODE = 10
-"""Findings of one code that are told one by one."""
+"""Findings of one code that are shown one by one; more are counted."""
 
 
 def styler(stream: TextIO) -> Callable[[str, str], str]:
@@ -52,12 +52,12 @@ def complain(findings: Sequence[Diagnostic], files: Iterable[SourceFile] = ()) -
 
     colour, texts = styler(sys.stderr), tuple(files)
     answer = document(findings, texts)
-    told: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     for each in answer["diagnostics"]:
-        told[each["code"]] += 1
-        if told[each["code"]] <= MOST_OF_A_CODE:
+        shown[each["code"]] += 1
+        if shown[each["code"]] <= MOST_OF_A_CODE:
             note(block(each, colour).removesuffix("" if "snippet" in each else "\n"))
-    for code, count in told.items():
+    for code, count in shown.items():
         if count > MOST_OF_A_CODE:
             where = " (`nexus validate --format json` lists all)" if texts else ""
             note(f"… and {count - MOST_OF_A_CODE:,} more {code}{where}")
@@ -66,7 +66,7 @@ def complain(findings: Sequence[Diagnostic], files: Iterable[SourceFile] = ()) -
 
 
 def agreed(question: str = "Apply this?") -> bool:
-    """Ask for consent; without a terminal there is nobody to ask, which is a usage error."""
+    """Ask for consent; without a terminal that is a usage error."""
     if not sys.stdin.isatty():
         did, does = ("applied", "applies") if question.startswith("Apply") else ("done", "goes ahead")
         raise click.UsageError(f"There is no terminal to ask on, and nothing was {did}: --yes {does} without asking.")
@@ -74,7 +74,7 @@ def agreed(question: str = "Apply this?") -> bool:
 
 
 def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
-    """Say which hazard blocks, and how to consent."""
+    """Show which hazard blocks, and how to consent."""
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")

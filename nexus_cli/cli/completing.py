@@ -1,4 +1,4 @@
-"""What a shell completes beside commands and options: paths of tags, devices, gateways, environments, sequences.
+"""Shell completion beyond commands and options: paths of tags, devices, gateways, environments, sequences.
 
 All of it is read from the site that `nexus validate` would take here; where there is none, or it can't be read, nothing
 is offered. A path is completed level by level, so that a plant of 41,000 tags offers a dozen words.

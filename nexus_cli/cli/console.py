@@ -27,7 +27,7 @@ STYLES = {
 }
 
 _COLOURS = re.compile(r"(\x1b\[(?:0|1|22|3[1236]|90)m)")
-"""What `style` makes of STYLES (ECMA-48 SGR): nothing that hides text or moves the cursor."""
+"""Escape sequences of STYLES (ECMA-48 SGR): none that hides text or moves the cursor."""
 
 
 def colour_wanted(stream: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nexus_cli.cli.console import colour_wanted, note, rich_console
 from nexus_cli.cli.views.tail import TailView
-from nexus_cli.project.demo import Tell
+from nexus_cli.project.demo import Reporter
 from nexus_cli.project.live_value import Live
 
 TITLES = {
@@ -23,16 +23,16 @@ TITLES = {
 
 
 @contextmanager
-def telling() -> Iterator[Tell]:
-    """Speak on stderr for the length of a block."""
+def reporting() -> Iterator[Reporter]:
+    """Report progress on stderr for the length of a block."""
     if sys.stderr.isatty():
-        with _bars() as tell:
-            yield tell
+        with _bars() as report:
+            yield report
     else:
         yield _lines()
 
 
-def _lines() -> Tell:
+def _lines() -> Reporter:
     view = TailView(colour=False)
     quarters: dict[str, int] = {}
 
@@ -51,11 +51,11 @@ def _lines() -> Tell:
     def live(value: Live) -> None:
         note("  " + view.line(value))
 
-    return Tell(step=step, progress=progress, live=live)
+    return Reporter(step=step, progress=progress, live=live)
 
 
 @contextmanager
-def _bars() -> Iterator[Tell]:
+def _bars() -> Iterator[Reporter]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415 - rich: only on a terminal
     from rich.text import Text  # noqa: PLC0415 - rich: only on a terminal
 
@@ -83,4 +83,4 @@ def _bars() -> Iterator[Tell]:
         bars.console.print(Text.from_ansi("  " + view.line(value)))
 
     with bars:
-        yield Tell(step=step, progress=progress, live=live)
+        yield Reporter(step=step, progress=progress, live=live)

@@ -1,4 +1,4 @@
-"""What `discover` and `probe` do around their verbs: options, Ctrl-C, progress."""
+"""Code that `discover` and `probe` share: options, Ctrl-C, progress."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def working(text: str) -> Iterator[None]:
-    """Say what takes its time, on a terminal."""
+    """Show a spinner during long work, on a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -163,7 +163,7 @@ def working(text: str) -> Iterator[None]:
 
 
 def removal_agreed(change: Edit, *, yes: bool) -> bool:
-    """Name what would be removed, and ask before it is."""
+    """List the tags to remove, and ask for confirmation."""
     removed = change.merged.removed
     if not removed or yes:
         return True

@@ -1,4 +1,4 @@
-"""How a failure is told: the outside world's in one plain sentence, ours as a crash report to paste."""
+"""How a failure is shown: one from outside in one plain sentence, a bug of NEXUS as a crash report to paste."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MACHINE = {
     errno.ENOTDIR: "a part of its path is a file",
     errno.ENAMETOOLONG: "use a shorter folder or name",
 }
-"""What a disk refuses, and what to do; every other OSError that gets here is a bug."""
+"""Errors of a disk, with a hint; any other OSError that arrives here is a bug."""
 
 
 def report(error: Exception) -> int:
-    """Say what happened on stderr and give the exit code."""
+    """Report the failure on stderr and give the exit code."""
     colour = colour_wanted(sys.stderr)
     if isinstance(error, NexusError):
         note(style(f"error[{error.code}]", "error", enabled=colour) + f": {one_line(error.message)}")

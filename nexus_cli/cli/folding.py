@@ -1,4 +1,4 @@
-"""Long lines of a table on a narrow terminal: they go on below their last column, not at the left edge."""
+"""Long lines of a table on a narrow terminal: they continue below their last column, not at the left edge."""
 
 from __future__ import annotations
 

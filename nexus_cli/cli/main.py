@@ -97,7 +97,7 @@ def cli(color: str | None, home: str | None) -> None:
 
 
 def _named_long(error: click.NoSuchOption) -> click.UsageError:
-    """Offer `--out` to who wrote `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
+    """Suggest `--out` for `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
     word = error.option_name.lstrip("-")
     if error.possibilities or error.ctx is None or len(word) != 1:
         return error
@@ -128,7 +128,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the reader of our pipe has gone
         code = Exit.OK
-    except Exception as error:  # noqa: BLE001 - the one boundary: ours or the outside world's
+    except Exception as error:  # noqa: BLE001 - the one boundary: a bug, or a failure outside
         from nexus_cli.cli.failure import report  # noqa: PLC0415 - only for a failure
 
         code = report(error)

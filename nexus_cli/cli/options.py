@@ -13,7 +13,7 @@ import click
 
 from nexus_cli.cli.completing import environments
 from nexus_cli.cli.console import note
-from nexus_cli.project.copied import refuse_copy, told_of_copy
+from nexus_cli.project.copied import notice_of_copy, refuse_copy
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ def changes_runtime(address: str) -> Callable[[F], F]:
 
 
 def reads_runtime(address: str) -> Callable[[F], F]:
-    """The command shows something of the runtime of this folder: in a copy of a folder that runs it says whose it is.
+    """The command shows something of the runtime of this folder: in a copy of a folder that runs it says which one it is.
 
     Args:
         address: As for `changes_runtime`; "" where no variable leads elsewhere.
@@ -101,8 +101,8 @@ def _of_runtime(address: str, *, changes: bool) -> Callable[[F], F]:
         def checked(*given: Any, **named: Any) -> Any:
             if changes:
                 refuse_copy(address)
-            elif told := told_of_copy(address):
-                note(told)
+            elif notice := notice_of_copy(address):
+                note(notice)
             return function(*given, **named)
 
         checked.of_runtime = address  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ def following() -> Iterator[Tell]:
     console = rich_console(stderr=True)
     with console.status("sending the plan …") as status:
 
-        def tell(line: JournalLine) -> None:
+        def show(line: JournalLine) -> None:
             text = progress_line(line)
             if text is None:
                 return
@@ -31,7 +31,7 @@ def following() -> Iterator[Tell]:
             else:
                 console.print(f"  {text}")
 
-        yield tell
+        yield show
 
 
 def _plain(line: JournalLine) -> None:

@@ -1,4 +1,4 @@
-"""Shows what comes on a thread, so that a slow terminal or pipe does not keep the caller from receiving."""
+"""Shows arriving values on a thread, so that a slow terminal or pipe does not keep the caller from receiving."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Showing(Generic[T]):
     """A bounded queue before a function that may block. Overflow policy: `put` waits."""
 
     def __init__(self, show: Callable[[list[T]], None], *, most: int = MOST) -> None:
-        """Show by a function, which gets what has come since its last call.
+        """Show by a function, which gets the values since its last call.
 
         Args:
             show: Called on a thread, one call at a time.
-            most: What may wait for it.
+            most: Values that may wait for it.
         """
         self._show, self._most = show, most
         self._ready: list[T] = []
@@ -34,7 +34,7 @@ class Showing(Generic[T]):
         self._come.set()
 
     def end(self) -> None:
-        """Nothing comes any more: `run` ends once everything is shown."""
+        """No more values follow: `run` ends once everything is shown."""
         self._ended = True
         self._come.set()
 

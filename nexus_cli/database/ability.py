@@ -13,11 +13,11 @@ READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 async def require_able(settings: Settings) -> None:
     """Raise unless the server takes writes and gives every connection a session of its own.
 
-    A pooler in transaction mode hands one session to whoever has a transaction open. So one connection asks for its
+    A pooler in transaction mode assigns a session to a client only for a transaction. So one connection asks for its
     session's id, a second one opens a transaction, and the first asks again: it must have kept its own.
 
     Raises:
-        NexusError: NX6206 it is read-only, NX6207 a pooler lies between; NX6200 to NX6203 it can't be reached.
+        NexusError: NX6206 it is read-only, NX6207 a pooler is in between; NX6200 to NX6203 it can't be reached.
     """
     async with connection(settings, application="nexus-up") as first:
         if await first.fetchval(READ_ONLY):

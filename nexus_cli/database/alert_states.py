@@ -1,4 +1,4 @@
-"""Where each alert stands (`alert`), and every change of state it went through (`alert_change`)."""
+"""The state of each alert (`alert`), and every change of it (`alert_change`)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def write(conn: Connection, site: str, alert: Alert, *, pending: JsonObjec
 
 
 async def delete(conn: Connection, site: str, names: Sequence[str]) -> None:
-    """Forget where alerts stand that are no longer declared; their changes stay on record."""
+    """Delete the state of alerts that are no longer declared; their changes stay on record."""
     await conn.execute("DELETE FROM nexus.alert WHERE site = $1 AND name = ANY($2::text[])", site, list(names))
 
 

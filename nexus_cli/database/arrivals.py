@@ -1,4 +1,4 @@
-"""What arrived since a moment: rows and newest time by path (the demo's proof that the chain is whole)."""
+"""Rows since a moment: count and newest time by path (the demo's proof that every part works)."""
 
 from __future__ import annotations
 

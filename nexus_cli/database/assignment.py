@@ -15,7 +15,7 @@ from nexus_cli.model.config import DeviceConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """A gateway that speaks, or spoke, for a device.
+    """A gateway that is, or was, assigned to a device.
 
     Attributes:
         device: `area/line/device`.
@@ -36,7 +36,7 @@ async def assign(conn: Connection, *, site: str, devices: Mapping[str, DeviceCon
     Args:
         conn: In the deployment's transaction; the database's clock gives the time.
         site: `enterprise/site`.
-        devices: New or changed devices by path, None for a removed one. A device that no gateway reads is nobody's.
+        devices: New or changed devices by path, None for a removed one. A device that no gateway reads has no assignment.
     """
     paths = list(devices)
     gateways = [device.gateway if device is not None else "" for device in devices.values()]

@@ -19,9 +19,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "alert": ("acknowledge",),
     "message": ("publish",),
 }
-"""What `audit.what` holds, by what a person asks for."""
+"""Values of `audit.what` by the `--kind` of the command line."""
 FACTS = tuple(name for name in AuditEntry.__struct_fields__ if name not in ("at", "kind", "what", "who", "subject"))
-"""What of `audit.detail` is shown; anything else stays in the table."""
+"""Keys of `audit.detail` that are shown; the others stay in the table."""
 MOST = 1000
 _SPECIAL = re.compile(r"(?![A-Za-z0-9_])[\x01-\x7f]")
 

@@ -11,7 +11,7 @@ from nexus_cli.database.connect import Connection
 
 DAY_MS = 86_400_000
 KEEP_DEFAULT_MS = 400 * DAY_MS
-"""Kept for a class that a series names and nobody declared (`default`)."""
+"""How long a class that is not declared (`default`) keeps its samples."""
 SITE_LENGTH = 16
 TABLE_LENGTH = 40
 """With `_pYYYYMMDD_series` behind it, and a number before that, a name stays below PostgreSQL's 63 bytes."""

@@ -1,4 +1,4 @@
-"""The table `command` and its lines in the audit trail: written once per command, whoever reports it again."""
+"""The table `command` and its lines in the audit trail: written once per command, however often it is reported."""
 
 from __future__ import annotations
 

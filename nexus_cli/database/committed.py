@@ -105,9 +105,9 @@ class RangeSet:
 
 
 class FrameTimes:
-    """Which times the stored frames of an outbox have, by number.
+    """The times of an outbox's stored frames, by number.
 
-    A number that is used again (a disk log that went back in time) is told from a replay by its time. Spans of numbers
+    A number that is used again (a disk log that went back in time) is distinguished from a replay by its time. Spans of numbers
     hold the lowest and the highest time stored under them: narrow for what was stored last, wider with age, as the
     log goes back by as much as the numbers lie behind. At most `MOST_SPANS` of them.
     """
@@ -178,12 +178,12 @@ class FrameTimes:
 
 @dataclass(slots=True)
 class Custody:
-    """What is stored of one outbox.
+    """The stored numbers of one outbox.
 
     Attributes:
         ranges: Numbers that are stored.
         times: Times of the frames among them.
-        refused: Its epoch belongs to another gateway: what comes under it is set aside.
+        refused: Its epoch belongs to another gateway: its messages become dead letters.
         recent: Exact time by number of what this process stored last; shared by copies.
     """
 
@@ -215,7 +215,7 @@ _IS_ULID = "e ~ '^[0-9A-HJKMNP-TV-Z]{26}$'"
 
 
 async def load_custody(conn: Connection, *, site: str, keys: Sequence[OutboxKey]) -> dict[OutboxKey, Custody]:
-    """What is stored of these outboxes; a missing row is made, so that it can be locked and compared.
+    """The custody of these outboxes; a missing row is made, so that it can be locked and compared.
 
     A new row whose epoch another gateway used first is marked as refused: a ULID names one epoch of one outbox.
     """
@@ -249,7 +249,7 @@ def _custody(row: Any) -> Custody:
 async def replace_custody(
     conn: Connection, *, site: str, expected: dict[OutboxKey, Custody], new: dict[OutboxKey, Custody]
 ) -> bool:
-    """Store custody if nobody else changed it meanwhile; locks the rows until the transaction ends.
+    """Store custody if no other session changed it meanwhile; locks the rows until the transaction ends.
 
     Returns:
         False when another historian was faster for at least one outbox: roll back, load and filter again.

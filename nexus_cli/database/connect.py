@@ -47,7 +47,7 @@ _SEARCH_PATH = "public"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the server allows a session; 0 is no limit. Seconds.
+    """Limits of a session at the server, in seconds; 0 is no limit.
 
     Attributes:
         lock_s: Longest wait for one lock. Shorter than `statement_s`, so that a lock and a slow statement are different errors.
@@ -177,9 +177,9 @@ async def open_connection(
 
 
 async def _refuse_pooler(opened: Connection, settings: Settings, *, timeout_s: float) -> None:
-    """Raise NexusError NX6207 when what a session begins with did not arrive: a pooler was told to ignore it.
+    """Raise NexusError NX6207 when a session does not have its start-up parameters: a pooler is configured to ignore them.
 
-    Limits and names would be missing in silence, and in transaction mode every statement may meet another session.
+    Limits and names would be missing without notice, and in transaction mode every statement may run in another session.
     """
     try:
         path = await opened.fetchval("SELECT current_setting('search_path')", timeout=timeout_s)

@@ -1,4 +1,4 @@
-"""Which parts of a span are read from rollups, which from the samples themselves. Pure."""
+"""The parts of a span that are read from rollups, and those from the samples themselves. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _usable(
 
 
 def _without(low: int, high: int, taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What is left of `[low, high)` without these spans (ascending by start; they may overlap)."""
+    """The rest of `[low, high)` without these spans (ascending by start; they may overlap)."""
     left, at = list[tuple[int, int]](), low
     for start, end in taken:
         if start > at and start < high:

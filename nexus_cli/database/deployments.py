@@ -21,12 +21,12 @@ from nexus_cli.model.snapshot import Attributes
 from nexus_cli.wire.control import JournalLine, TableRow, encode
 
 RECORD_STEP = "record"
-"""The journal step whose `done` stands in the same transaction as the resources themselves."""
+"""The journal step whose `done` is written in the transaction of the resources themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What control recorded for a site.
+    """The recorded state of a site.
 
     Attributes:
         number: The deployment that recorded it last; 0 when there was none.

@@ -1,7 +1,7 @@
-"""The door's way out: what the driver raises becomes ours, and says whether waiting, dividing or a person helps.
+"""Errors of the database driver as errors of NEXUS, with the remedy: wait, divide the batch, or ask a person.
 
-Two readers ask. A role that stores asks `trouble_of`: is the server away, is somebody else in the way, was it too slow,
-or is it the data? Everybody else wraps the use of a connection in `plain_errors` and gets a NexusError.
+A role that stores calls `trouble_of`: is the server unreachable, does another session block, was it too slow,
+or is it the data? All other code wraps the use of a connection in `plain_errors` and gets a NexusError.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ _ALERTS = {
         ),
     ),
 }
-"""What the server's end of TLS says of our certificate, by the end of OpenSSL's name of the alert. With TLS 1.3 it comes
+"""Verdicts of the server's TLS on the client certificate, by the end of OpenSSL's name of the alert. With TLS 1.3 it comes
 after our side's handshake: the driver then reports a connection that was closed, because of it.
 
 Source: RFC 8446, 6.2; OpenSSL, sslerr.h."""
 
 
 class Trouble(Enum):
-    """What an error of the database asks for."""
+    """The remedy for an error of the database."""
 
     AWAY = "the server or the way to it is gone, full or shutting down: connect again, later"
     BUSY = "somebody else holds a lock, or two transactions met: the same again, soon"
@@ -110,7 +110,7 @@ class Trouble(Enum):
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """What this error asks for."""
+    """The remedy for this error."""
     if isinstance(error, _DIVISIBLE):
         return Trouble.SLOW
     if isinstance(error, _BUSY):
@@ -137,10 +137,10 @@ def place_of(url: str) -> str:
 
 @contextmanager
 def own_cancellations() -> Iterator[None]:
-    """A cancellation that nobody asked this task for is the driver giving up: it becomes a ConnectionError.
+    """Turn a cancellation that no caller requested into a ConnectionError: the driver gave up.
 
     asyncpg cancels its own waiters when a connection ends under them. Left as it is, such a cancellation would end a
-    task that nobody wanted to end, in silence.
+    task that should continue, in silence.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task is not None else 0
@@ -156,7 +156,7 @@ def own_cancellations() -> Iterator[None]:
 def plain_errors(settings: Settings) -> Iterator[None]:
     """Turn the driver's errors into NexusErrors, NX6200 to NX6208; a cancellation of its own is one of them.
 
-    A statement that the server refuses for what it says is a bug of ours and leaves as it is.
+    A statement that the server refuses for its content is a bug of NEXUS; its error passes unchanged.
     """
     try:
         with _own_cancellations_in_a_loop():
@@ -241,12 +241,12 @@ def _passing(settings: Settings, error: asyncpg.PostgresError) -> NexusError | N
 
 
 def _alert(error: BaseException) -> tuple[str, str, str] | None:
-    """Sentence, hint and cause when TLS ended because of our certificate."""
+    """Sentence, hint and cause when TLS ended because of the client's certificate."""
     at: BaseException | None = error
     while at is not None and not isinstance(at, ssl.SSLError):
         at = at.__cause__
     reason = str(getattr(at, "reason", None) or "")
-    known = next((told for name, told in _ALERTS.items() if reason.endswith("ALERT_" + name)), None)
+    known = next((texts for name, texts in _ALERTS.items() if reason.endswith("ALERT_" + name)), None)
     return None if known is None else (*known, reason.lower().replace("_", " "))
 
 
@@ -261,8 +261,8 @@ def _unreadable(settings: Settings) -> str:
 
 
 def _away(settings: Settings, error: BaseException) -> NexusError:
-    if (told := _alert(error)) is not None:
-        message, hint, cause = told
+    if (texts := _alert(error)) is not None:
+        message, hint, cause = texts
         return NexusError(message.format(place_of(settings.database_url)), code=REFUSED, cause=cause, hint=hint)
     cause = one_line(system_words(error)) if isinstance(error, OSError) else one_line(error) or type(error).__name__
     place = place_of(settings.database_url)
@@ -334,6 +334,6 @@ def schema_behind(settings: Settings, *, cause: str = "") -> NexusError:
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error says, on one line, without passwords."""
+    """The text of an error on one line, without passwords."""
     text = re.sub(r"\s+", " ", str(error)).strip()
     return re.sub(r"(password=|:)[^\s:@/]+@", r"\1***@", text)[:300]

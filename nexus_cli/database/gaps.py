@@ -1,6 +1,6 @@
-"""The gaps that control keeps open while a gateway is away: one row for each of its devices, until somebody knows better.
+"""The gaps that control keeps open while a gateway is away: one row for each of its devices, until the real gap is known.
 
-Such a row says to people that the record has a hole so far. A gateway that comes back with its disk log declares what
+Such a row shows that samples are missing so far. A gateway that comes back with its disk log declares what
 is missing by itself, so the row is deleted; otherwise the rows of the device say when it was read again.
 """
 
@@ -117,7 +117,7 @@ async def close_by_rows(conn: Any, site: str, gaps: Sequence[OpenGap], *, back_u
         conn: An open connection.
         site: `enterprise/site`.
         gaps: Open gaps of devices.
-        back_us: From when on somebody reads them again, µs since 1970 UTC: rows from here on are after the gap.
+        back_us: From when on a gateway reads them again, µs since 1970 UTC: rows from here on are after the gap.
         now_us: Now. A device without a row for long after `back_us` is not waited for.
 
     The start is moved behind rows that were stored after the gap was opened, so that no row lies in it.

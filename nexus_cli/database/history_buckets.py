@@ -30,7 +30,7 @@ class Question:
         every: Width of the buckets.
         zone: On whose clocks days begin.
         before: The value that held when the span began, in the stretch's terms.
-        lost: Moments from which on nobody knows the value, ascending.
+        lost: Moments from which the value is unknown, ascending.
         rollups: False to read every sample.
     """
 
@@ -82,7 +82,7 @@ def _borders(question: Question) -> Iterator[int]:
 
 
 class _Feed:
-    """Gives a builder what comes, in the terms of the stretch, and says where values are lost."""
+    """Gives a builder the samples in the unit and type of the stretch, and the moments at which values are lost."""
 
     def __init__(self, builder: RollupBuilder, question: Question) -> None:
         self._builder = builder
@@ -129,7 +129,7 @@ def too_many(question_us: int, every: Every) -> bool:
 
 
 def lost_moments(segments: Sequence[Segment], gaps: Iterable[int], *, last_us: int | None, active: bool) -> list[int]:
-    """From when on nobody knows the value, ascending: gaps begin, tags were not declared.
+    """Moments from which the value is unknown, ascending: a gap begins, or the tag was not declared.
 
     Args:
         segments: Of the series.

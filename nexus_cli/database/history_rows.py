@@ -1,4 +1,4 @@
-"""What a series held over time: its rows and its rollups in order of time, and the value before a moment."""
+"""The values of a series: its rows and its rollups in order of time, and the value before a moment."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which control leads a site, by a row and a term that only rises; and a pool whose every use is fenced by that term.
+"""The leading control of a site, by a row and a term that only rises; and a pool whose every use is fenced by that term.
 
-A term is a fencing token: whoever leads writes only inside transactions that lock the row and find their own term in
+A term is a fencing token: the leader writes only inside transactions that lock the row and find their own term in
 it. A successor raises the term and waits for such transactions first, so what an earlier leader still sends changes
-nothing. No clock decides here: a standby takes over a term whose renewals it saw stand still (`runtime/control`).
+nothing. No clock decides here: a standby takes over a term whose renewals have stopped (`runtime/control`).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Leader:
 
 
 async def observe(conn: Connection, site: str) -> Leader | None:
-    """Who leads; None when nobody ever did."""
+    """The leader; None when there was never one."""
     row = await conn.fetchrow(
         "SELECT term, renewals, holder, facts::text AS facts, resigned FROM nexus.leader WHERE site = $1", site
     )
@@ -136,7 +136,7 @@ async def resign(conn: Connection, site: str, *, term: int) -> None:
 async def fence(conn: Connection, site: str, *, term: int) -> None:
     """Lock the leader's row until the end of the transaction, so that no other term can begin before.
 
-    Renewals go on meanwhile: they leave the key alone (PostgreSQL, Explicit Locking, row-level locks).
+    Renewals continue meanwhile: they leave the key alone (PostgreSQL, Explicit Locking, row-level locks).
 
     Raises:
         LeadLost: The term is over.

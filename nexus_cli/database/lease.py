@@ -16,7 +16,7 @@ from nexus_cli.wire.control import Lock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """Who holds the lock of a site. The token is the holder's proof and never leaves control."""
+    """The holder of a site's lock. The token is the holder's proof and never leaves control."""
 
     site: str
     owner: str
@@ -28,7 +28,7 @@ class Lease:
     expired: bool
 
     def public(self) -> Lock:
-        """What the API gives: everything but the token."""
+        """The form for the API: everything but the token."""
         return Lock(
             owner=self.owner,
             reason=self.reason,
@@ -103,12 +103,12 @@ async def release(conn: Any, site: str, *, token: str) -> None:
 
 
 async def current(conn: Any, site: str) -> Lease | None:
-    """Who holds the lock, also when its term is over; None when it is free."""
+    """The holder of the lock, also of an expired one; None when it is free."""
     row = await conn.fetchrow(f"SELECT {_COLUMNS} FROM nexus.lease AS lease WHERE site = $1", site)
     return None if row is None else Lease(**dict(row))
 
 
 async def break_(conn: Any, site: str) -> Lease | None:
-    """Take the lock away from whoever holds it; gives what was broken."""
+    """Take the lock away from its holder; gives the lock that was broken."""
     row = await conn.fetchrow(f"DELETE FROM nexus.lease AS lease WHERE site = $1 RETURNING {_COLUMNS}", site)
     return None if row is None else Lease(**dict(row))

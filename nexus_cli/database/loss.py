@@ -1,4 +1,4 @@
-"""What was not stored, on record: dead letters and gaps."""
+"""Records of samples that were not stored: dead letters and gaps."""
 
 from __future__ import annotations
 

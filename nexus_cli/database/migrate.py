@@ -35,7 +35,7 @@ for less than a writer gives a lock (`connect.WRITING`), then lets them pass, an
 
 
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """What autogenerate compares: schema `nexus`, without the tables of retention classes and their partitions."""
+    """The scope of autogenerate: schema `nexus`, without the tables of retention classes and their partitions."""
     if kind == "schema":
         return name == SCHEMA
     table = name if kind == "table" else parents.get("table_name")
@@ -147,7 +147,7 @@ async def _command(settings: Settings, act: Callable[[Config], None]) -> tuple[s
 
 
 async def _let_pass() -> None:
-    """Hold no lock and wait for none, so that whoever waited behind us goes first."""
+    """Hold no lock and wait for none, so that sessions that wait for one go first."""
     await asyncio.sleep(LOCK_PAUSE_S)
 
 

@@ -2,7 +2,7 @@
 
 PostgreSQL sorts the keys of an object in jsonb, by length and then by bytes. Where people chose an order (parameters of a
 sequence, fields and payload of a message) it is kept in the document, as its key `$order`: the keys of each such
-object by its JSON pointer. Nobody but these two functions sees it.
+object by its JSON pointer. Only these two functions see it.
 
 Source: PostgreSQL 15, 8.14; RFC 6901 for the pointers.
 
@@ -55,7 +55,7 @@ def from_jsonb(text: str) -> JsonObject:
     """The document of a column, in its order; one that was written without any is as jsonb sorts it."""
     document: JsonObject = orjson.loads(text)
     if not isinstance(document, dict):
-        return document  # whoever reads it finds that it is not what it should be
+        return document  # the reader's decoder refuses it
     order = document.pop(ORDER, {})
     for pointer, keys in order.items() if isinstance(order, dict) else ():
         found = _at(document, pointer)

@@ -16,10 +16,10 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
 
 LOCK_KEY = 0x6E6578_75730004
-"""Advisory lock, with the site, of whoever makes a partition."""
+"""Advisory lock, with the site, of a session that makes a partition."""
 MOST_MOVED = 100_000
 """Rows of a period that wait in the rest table move into its partition when it is made. Where there are more, the
-period goes on living in the rest table: to move them would hold up writing."""
+period stays in the rest table: to move its rows would block writing."""
 _BOUNDS = re.compile(r"FROM \('([^']+)'\) TO \('([^']+)'\)")
 
 
@@ -31,7 +31,7 @@ class Partition:
         name: Its table.
         start: First moment, inclusive.
         end: Last moment, exclusive.
-        leaving: True when somebody began to detach it: no new statement sees it.
+        leaving: True when a session has begun to detach it: no new statement sees it.
     """
 
     name: str
@@ -119,7 +119,7 @@ async def _make(conn: Connection, made: SampleClass, start: datetime, end: datet
     name = partition_name(made.table, start)
     if await conn.fetchval("SELECT to_regclass($1)", f'{SCHEMA}."{name}"') is not None:
         return False  # detached and not dropped yet: upkeep decides
-    # From here on nobody adds to the rest table, so that a row can't arrive there behind the back of the move.
+    # From here on no session adds to the rest table, so that no row arrives there during the move.
     await conn.execute(f'LOCK TABLE {SCHEMA}."{made.rest}" IN SHARE ROW EXCLUSIVE MODE')
     waiting: int = await conn.fetchval(
         f'SELECT count(*) FROM (SELECT FROM {SCHEMA}."{made.rest}" WHERE "time" >= $1 AND "time" < $2 LIMIT $3) AS found',

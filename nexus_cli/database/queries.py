@@ -27,7 +27,7 @@ class Series:
         unit: Of the published value.
         retention: Its class.
         active: False when its tag is no longer declared.
-        external: True when somebody else publishes it.
+        external: True when another system publishes it.
         labels: Names of an enumeration's codes.
     """
 
@@ -89,7 +89,7 @@ async def series_at(conn: Connection, *, site: str, paths: Sequence[str]) -> lis
 
 
 async def find_series(conn: Connection, *, site: str, path: str) -> Series | None:
-    """The series at a path, or the one that once stood there; None when there is neither."""
+    """The series at a path, or the one that once had it; None when there is neither."""
     row = await conn.fetchrow(f"{_SERIES} AND path = $2", site, path)
     if row is None:
         row = await conn.fetchrow(f"{_SERIES} AND $2 = ANY(former_paths) ORDER BY active DESC, id DESC", site, path)
@@ -108,7 +108,7 @@ async def stored_segments(conn: Connection, *, series_id: int) -> Any:
 
 
 async def gateway_of_series(conn: Connection, *, series_id: int) -> str | None:
-    """The gateway that reads a series; None when nobody is named."""
+    """The gateway that reads a series; None when none is named."""
     name: str | None = await conn.fetchval(f"SELECT lineage->>'gateway' FROM {SCHEMA}.series WHERE id = $1", series_id)
     return name
 
@@ -190,7 +190,7 @@ async def load_gaps(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalDevice:
-    """A device whose topics somebody else publishes, as recorded.
+    """A device whose topics another system publishes, as recorded.
 
     Attributes:
         path: `area/line/device`.

@@ -1,4 +1,4 @@
-"""What the database raises, under the names that the roles catch: asyncpg is imported in this package alone."""
+"""Errors of the database under the names that the roles catch: only this package imports asyncpg."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ CONNECTION_ERRORS = (
     # asyncpg's word for a connection that was cut in the middle of an answer: its protocol no longer knows where it is.
     asyncpg.InternalClientError,
 )
-"""What ends the use of a connection, and is tried again on a new one."""
+"""Errors that end the use of a connection; the work is tried again on a new one."""

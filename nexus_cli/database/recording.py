@@ -47,7 +47,7 @@ async def record(
     Raises:
         LeaseLost: Nothing was recorded.
         NexusError: NX5000, the database refused the data; nothing was recorded.
-        OSError, asyncpg.PostgresError: The database is away; whether it was recorded stands in the journal.
+        OSError, asyncpg.PostgresError: The database is away; the journal has whether it was recorded.
     """
     try:
         async with pool.acquire() as conn, conn.transaction():

@@ -1,9 +1,9 @@
 """Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index, and rollups
 are brought up to date.
 
-It waits for readers and lets nobody wait for it. PostgreSQL serves locks in turn: whoever asks for an exclusive one
-behind a long query makes everybody wait who comes later, the writer among them. A partition is therefore detached
-concurrently and dropped only when it belongs to nobody, an index is built concurrently, and every wait has an end.
+It waits for readers and blocks no other session. PostgreSQL grants locks in turn: an exclusive lock that waits for
+a long query blocks every later request, the writer's included. A partition is therefore detached
+concurrently and dropped only when it is detached, an index is built concurrently, and every wait has an end.
 What could not be done now is done in the next round.
 """
 
@@ -31,19 +31,19 @@ from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
 
 LOCK_KEY = 0x6E6578_75730003
-"""Advisory lock, with the site, of whoever does the upkeep."""
+"""Advisory lock, with the site, of the historian that does the upkeep."""
 DELETE_ROWS = 50_000
 """Rows deleted from a rest table at once."""
 PATIENT_S = 10.0
-"""How long to wait for readers of what is leaving; nobody else waits meanwhile."""
+"""How long to wait for readers of a partition that is dropped; no other session waits meanwhile."""
 INDEX_S = 600.0
-"""How long a finished index may wait for the transactions that are older than it; nobody else waits meanwhile."""
+"""How long a finished index may wait for the transactions that are older than it; no other session waits meanwhile."""
 _NAME = re.compile(r"_p(\d{8})\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upkeep:
-    """What one round of upkeep did.
+    """The result of one round of upkeep.
 
     Attributes:
         dropped: Partitions that were dropped.

@@ -1,4 +1,4 @@
-"""Topics that NEXUS once published and that nobody declares any more: what a broker must not give back."""
+"""Topics that NEXUS once published and that are no longer declared: a broker must not keep their retained messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATHS = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
-    """What is known and not declared any more.
+    """Topics that are known and no longer declared.
 
     Attributes:
         paths: Tag paths of forgotten series and former paths of renamed ones, none that is declared again by name.
@@ -34,7 +34,7 @@ class Retired:
 
 
 async def retired(conn: Connection, site: str, *, among: Sequence[str] | None = None) -> Retired:
-    """What is retired now; `among` looks only at these paths.
+    """The retired topics now; `among` limits the search to these paths.
 
     A series that others publish is left out: its retained message is theirs.
     """

@@ -1,5 +1,5 @@
-"""Where a database's schema stands against what this version needs. Apart from `migrate.py`, because that one loads
-Alembic and SQLAlchemy, almost a second of processor, and every historian asks this when it starts.
+"""The revision of a database's schema, and the one that this version needs. Apart from `migrate.py`, which loads
+Alembic and SQLAlchemy, almost a second of processor, while every historian checks this when it starts.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ VERSION_TABLE = "alembic_version"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaState:
-    """Where a database's schema stands.
+    """The revision of a database's schema.
 
     Attributes:
         current: Its revision, or None for an empty database.
         head: The revision that this version of NEXUS needs.
         pending: Revisions still to be applied, in order; empty when up to date.
-        known: False when the database's revision is not among ours: it was made by a newer version.
+        known: False when the database's revision is unknown here: a newer version made it.
     """
 
     current: str | None
@@ -50,7 +50,7 @@ def revisions() -> tuple[str, ...]:
 
 
 async def current(settings: Settings) -> SchemaState:
-    """Read where the schema stands; changes nothing.
+    """Read the schema's revision; changes nothing.
 
     Raises:
         NexusError: NX6200 to NX6203, NX6206 to NX6208.

@@ -1,9 +1,9 @@
 """Rollups that are kept for each class: one relation for each width, with a row for each series and bucket.
 
-With TimescaleDB it is a continuous aggregate, else a table of ours; both have the same columns and are read alike. Every
+With TimescaleDB it is a continuous aggregate, else a plain table; both have the same columns and are read alike. Every
 class has hours, and what its `rollups` name beside them. The historian's upkeep brings them up to date: buckets that are
 complete are rolled up, and those whose hours were written to since (late samples) again. `rollup_change` has those hours,
-written in the transaction that added the samples: whoever reads takes them from the samples, so that nothing is missing.
+written in the transaction that added the samples: queries compute them from the samples, so that nothing is missing.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Kept:
 
 
 async def load_rollups(conn: Connection, tables: Sequence[str]) -> list[Kept]:
-    """What is kept for these tables of samples, the widest first."""
+    """The rollups of these tables of samples, the widest first."""
     rows = await conn.fetch(
         f"SELECT table_name, width, relation, continuous, done_from, done_until FROM {SCHEMA}.rollup"
         " WHERE table_name = ANY($1::text[])",
@@ -157,7 +157,7 @@ async def mark_changed(conn: Connection, table: str, hours: Iterable[int]) -> No
 
 
 async def ensure_rollups(conn: Connection, made: SampleClass) -> list[Kept]:
-    """Make the relations of a class that are missing, and drop those that nobody declares any more."""
+    """Make the relations of a class that are missing, and drop those that are no longer declared."""
     there = {each.width: each for each in await load_rollups(conn, [made.table])}
     wanted = {ALWAYS, *(width for width in made.rollups if width in WIDTHS_US)}
     for width in sorted(there.keys() - wanted):
@@ -179,7 +179,7 @@ async def _create(conn: Connection, made: SampleClass, width: str) -> None:
                 await _remember(conn, made, width, relation, continuous=True)
             return
         except (asyncpg.FeatureNotSupportedError, asyncpg.InsufficientPrivilegeError):
-            pass  # this server won't, or not for us: a table of ours does as well
+            pass  # the server can't, or this user may not: a plain table serves as well
     async with conn.transaction():
         await conn.execute(f'CREATE TABLE {SCHEMA}."{relation}" ({COLUMNS}, PRIMARY KEY (series_id, bucket))')
         await conn.execute(f'CREATE INDEX "{relation}_bucket" ON {SCHEMA}."{relation}" (bucket)')
@@ -291,7 +291,7 @@ class _Work:
         target = self._floor(now_us)
         if self._until_us is None:
             self._from_us = self._until_us = target
-            await self._settle()
+            await self._save_progress()
         while self._until_us < target:
             end = min(target, self._until_us + max(self._width_us, HOUR_US * 6))
             start, self._until_us = self._until_us, end
@@ -304,7 +304,7 @@ class _Work:
         while self._from_us is not None and self._from_us > open_us:
             if oldest_us is None or self._from_us <= oldest_us:
                 self._from_us = open_us
-                await self._settle()
+                await self._save_progress()
                 return True
             if time.monotonic() >= until_s:
                 return False
@@ -319,7 +319,7 @@ class _Work:
         return True
 
     async def expire(self, oldest: datetime) -> None:
-        """What is older than the samples goes."""
+        """Delete rollups that are older than the samples."""
         name = f'{SCHEMA}."{self._kept.relation}"'
         if self._kept.continuous:
             await self._conn.execute(
@@ -338,7 +338,7 @@ class _Work:
             await self._conn.execute(
                 f"CALL refresh_continuous_aggregate('{name}', timestamptz '{start.isoformat()}', timestamptz '{end.isoformat()}')"
             )
-            await self._settle()
+            await self._save_progress()
             return
         source = " UNION ALL ".join(
             f'SELECT "time", series_id, value, value_exact, quality FROM {SCHEMA}."{table}"'
@@ -350,9 +350,9 @@ class _Work:
                 _ROLL.format(relation=name, source=source, value=_VALUE, exact=_EXACT),
                 *(start, end, timedelta(microseconds=self._width_us)),
             )
-            await self._settle()
+            await self._save_progress()
 
-    async def _settle(self) -> None:
+    async def _save_progress(self) -> None:
         await self._conn.execute(
             f"UPDATE {SCHEMA}.rollup SET done_from = $3, done_until = $4 WHERE table_name = $1 AND width = $2",
             *(self._kept.table, self._kept.width, moment_of(self._from_us or 0), moment_of(self._until_us or 0)),

@@ -138,7 +138,7 @@ class RollupBuilder:
             self._take(piece.minimum, piece.maximum, piece.first, piece.last)
 
     def lose(self, time_us: int) -> Iterator[Rollup]:
-        """From here on nobody knows what the value was, until the next sample: a gap begins. As `add`."""
+        """The value is unknown from here until the next sample: a gap begins. Yields as `add`."""
         yield from self._advance(max(time_us, self._held_since_us))
         self._held = None
 

@@ -22,7 +22,7 @@ from nexus_cli.database.partitions import ensure_partitions, periods_around
 from nexus_cli.database.timescale import has_timescale, keep_policies, make_hypertable
 
 LOCK_KEY = 0x6E6578_75730002
-"""Advisory lock of whoever adds a class: the names of tables and the view are shared by all sites."""
+"""Advisory lock of a session that adds a class: the names of tables and the view are shared by all sites."""
 VIEW_LOCK_S = 1.0
 
 _COLUMNS = """
@@ -94,7 +94,7 @@ async def ensure_class(
 
 
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
-    """Make a hypertable's policies say what its class says; False when a lock of somebody else excludes it now."""
+    """Set a hypertable's policies as its class declares; False when another session's lock prevents it now."""
     if not made.hypertable or not await has_timescale(conn):
         return True
     try:

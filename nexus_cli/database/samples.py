@@ -70,7 +70,7 @@ class SampleTables:
         self._periods.clear()
 
     async def table(self, conn: Connection, retention: str) -> SampleClass:
-        """The class's table; one that nobody declared is made with the default length of keeping."""
+        """The class's table; a missing one is made with the default retention."""
         found = self._classes.get(retention)
         if found is None:
             self._classes = await load_classes(conn, site=self._site)
@@ -184,7 +184,7 @@ async def _by_partition(conn: Connection, made: SampleClass, spans: Sequence[Spa
     """Without TimescaleDB: what has a partition, and what goes to the rest table."""
     there = await partitions(conn, made)
     if any(not _held(there, span.day) for span in spans):
-        # Whoever makes a partition excludes this lock while rows move into it: what is seen from here on stays true.
+        # A session that makes a partition excludes this lock while rows move into it: the list stays valid from here on.
         await conn.execute(f'LOCK TABLE {SCHEMA}."{made.rest}" IN ROW EXCLUSIVE MODE')
         there = await partitions(conn, made)
     parts = []

@@ -14,16 +14,16 @@ FURTHEST = timedelta(minutes=5)
 
 
 async def place_segments(conn: Connection, *, site: str, number: int, devices: Collection[str], time_us: int) -> int:
-    """Move the segments that a deployment began to the moment at which the gateway took it over; gives how many.
+    """Move the segments that a deployment began to the moment at which the gateway applied it; gives how many.
 
-    They were recorded before the gateway heard of them: what it read in between has the terms of before.
+    They were recorded before the gateway was notified: values read in between have the earlier unit, type and names.
 
     Args:
         conn: An open connection.
         site: `enterprise/site`.
         number: Of the deployment.
-        devices: Paths of those that the gateway speaks of.
-        time_us: When it took the deployment over, by its own clock as in its samples, µs since 1970 UTC.
+        devices: Paths of those that the gateway reports.
+        time_us: When it applied the deployment, by its own clock as in its samples, µs since 1970 UTC.
     """
     done: str = await conn.execute(
         f"""UPDATE {SCHEMA}.series AS s SET segments = (s.segments - -1)

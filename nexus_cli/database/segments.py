@@ -1,4 +1,4 @@
-"""What a series was at each time: the type, unit and value names that its samples were stored with. Pure.
+"""The segments of a series: type, unit and value names of its samples over time. Pure.
 
 A series records a segment each time that its tag's type, unit or names change, or that it is declared again. Neighbouring
 segments of which one can be shown in the terms of the other make a stretch; nothing is ever added up across stretches.
@@ -84,7 +84,7 @@ class Stretch:
 
 
 def kind_of(type_name: str) -> Kind:
-    """What a published type is for people; one that this version does not know is a structure."""
+    """The name of a published type for people; one that this version does not know is a structure."""
     try:
         parsed = parse_type(type_name)
     except ValueError:

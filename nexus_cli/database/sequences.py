@@ -48,7 +48,7 @@ async def end_run(conn: Connection, site: str, run: str, *, state: str, detail: 
 
 
 async def write_abort(conn: Connection, site: str, run: str, *, name: str, who: str) -> None:
-    """Who aborted a run, in the audit trail."""
+    """The principal that aborted a run, in the audit trail."""
     await conn.execute(
         "INSERT INTO nexus.audit (site, who, what, subject, detail) VALUES ($1, $2, 'sequence', $3, $4::text::jsonb)",
         *(site, who, name, _json({"run": run, "state": "aborting"})),

@@ -31,7 +31,7 @@ DEVICE_LEVELS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesChange:
-    """What `sync_series` did, as paths in ascending order.
+    """The result of `sync_series`, as paths in ascending order.
 
     Attributes:
         created: New series.
@@ -50,7 +50,7 @@ class SeriesChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFacts:
-    """What a series says about its tag."""
+    """Facts of a series about its tag."""
 
     path: str
     type: str
@@ -66,7 +66,7 @@ class SeriesFacts:
 
 
 def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
-    """What the series of a tag should say; the same tag gives the same text, byte by byte."""
+    """The facts for the series of a tag; equal tags give equal texts, byte by byte."""
     lineage: dict[str, object] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
     if tag.address:
         lineage["address"] = tag.address
@@ -119,7 +119,7 @@ async def sync_series(
         await _ensure_classes(conn, named, site=site)
         have = await _load(conn, site=site, devices=list(devices))
         created = sorted(wanted.keys() - have.keys())
-        # Series that an external glob made are kept as long as their device is declared: nobody named them.
+        # Series that an external glob made are kept as long as their device is declared: the site does not name them.
         kept = {path for path, device in devices.items() if device is not None and device.protocol == EXTERNAL}
         forgotten = sorted(
             path
@@ -231,7 +231,7 @@ async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) 
     """Write changed facts; a new segment where type or unit differ from the stored ones.
 
     Its place in time is written down as well where only the value names differ, or the tag is declared again: what was
-    stored keeps the names that it was stored with, and no value holds over a time in which nobody read it.
+    stored keeps the names that it was stored with, and no value holds over a time in which it was not read.
     """
     if not facts:
         return
@@ -287,14 +287,14 @@ async def _load(conn: Connection, *, site: str, devices: list[str]) -> dict[str,
 
 
 async def _ensure_classes(conn: Connection, names: Iterable[str], *, site: str) -> None:
-    """A class that nobody declared (such as `default`) is made with the default length of keeping."""
+    """Create classes that are not declared (such as `default`) with the default retention."""
     known = await load_classes(conn, site=site)
     for name in sorted(set(names) - known.keys()):
         await ensure_class(conn, name, site=site)
 
 
 async def _move(conn: Connection, *, site: str, moved: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Rename series, swaps included; who stands at a target and does not move itself is forgotten and set aside."""
+    """Rename series, swaps included; a series at a target that does not move itself is forgotten and set aside."""
     if not moved:
         return []
     rows = await conn.fetch(

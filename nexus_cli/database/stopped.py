@@ -30,7 +30,7 @@ class Ended:
 
 
 async def be_known(conn: Connection, *, site: str) -> None:
-    """Mark a session as one that writes for a site, as long as it lives. Excludes nobody."""
+    """Mark a session as one that writes for a site, as long as it lives. Excludes no other session."""
     await conn.execute("SELECT pg_advisory_lock_shared(hashtextextended($1, $2))", site, WRITER_KEY)
 
 

@@ -1,4 +1,4 @@
-"""What TimescaleDB does for a class: its hypertable, and retention and compression as policies of the server."""
+"""TimescaleDB for a class: its hypertable, and retention and compression as policies of the server."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from nexus_cli.database.names import SCHEMA
 
 
 async def take_turn(conn: Connection, *, site: str, work: str, owner: str, ttl_s: float) -> bool:
-    """Take a turn that is free or ran out, or prolong one's own; False when somebody else has it.
+    """Take a turn that is free or ran out, or prolong one's own; False when another process has it.
 
     Args:
         conn: An open connection.

@@ -1,16 +1,16 @@
-"""The event loop as the driver gets it: abandoned futures end without a word in the log, and sockets find out that
+"""The event loop as the driver gets it: abandoned futures end without a log line, and sockets find out that
 their peer is gone.
 
 asyncpg makes a future for each answer that it expects. When a connection attempt runs out of time inside the event loop's
-own connecting, or a statement is cancelled while its connection dies, nobody awaits that future any more, and the loss of
+own connecting, or a statement is cancelled while its connection dies, no task awaits that future any more, and the loss of
 the connection is written into it: asyncio then logs "Future exception was never retrieved" from the garbage collector,
-which looks like a fault and tells nothing that the caller was not told.
+which looks like a fault although the caller got the error.
 
 Source: asyncpg 0.32, connect_utils.py (`TLSUpgradeProto.connection_lost`) and protocol.pyx
 (`_handle_waiter_on_connection_lost`).
 
 asyncpg sets no option of its sockets. A statement without a limit of its own (upkeep, a migration) would wait for ever for
-a server whose machine vanished without a word: neither does the session's limit end it, which the server keeps.
+a server whose machine vanished: neither does the session's limit end it, which the server keeps.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OPTIONS = {  # by name, since not each system has each
 class DriverLoop:
     """The running event loop, for the driver: a future that it makes counts as looked at once it is done.
 
-    Whoever awaits one gets its exception as ever.
+    A task that awaits one gets its exception as usual.
     """
 
     __slots__ = ("_loop",)

@@ -1,4 +1,4 @@
-"""What is wrong, where, and what to write instead: one shape for every stage."""
+"""Findings: a fault, its place, and a hint; one type for every stage."""
 
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Severity
 from nexus_cli.diagnostics.errors import NexusError

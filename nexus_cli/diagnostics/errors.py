@@ -1,4 +1,4 @@
-"""Failures of the outside world, and of our own code. A user's mistake is a `Diagnostic`, never an exception."""
+"""Failures outside of NEXUS, and its own bugs. A user's mistake is a `Diagnostic`, never an exception."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nexus_cli.exit_codes import Exit
 
 
 class NexusError(Exception):
-    """The outside world failed: a broker, database, device or control that can't be reached or refuses.
+    """A failure outside of this process: a broker, database, device or control can't be reached, or refuses.
 
     Attributes:
         code: A catalogue code of band 5, 6 or 7.

@@ -1,9 +1,9 @@
-"""The guard at every door: what a library raises past `except Exception` becomes an error of ours.
+"""The guard at every door: what a library raises past `except Exception` becomes an error of NEXUS.
 
 A cancellation is a request to a task, and `asyncio` counts it (`Task.cancelling`). Libraries raise `CancelledError`,
 or a subclass of it, without such a request: when a time-out meets the answer, or when something they wait for was
 cancelled. `asyncio.timeout` does not convert a subclass, and a `TaskGroup` takes a task that ended so for one that was
-cancelled on purpose: the work ends and nobody is told. The count tells the two apart.
+cancelled on purpose: the work ends without an error. The count distinguishes the two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.printable import one_line
 
 
 def is_foreign(error: BaseException, *, task: asyncio.Task[object] | None = None) -> bool:
-    """True for what must not pass a door: a cancellation that nobody asked for, or an exception that is no `Exception`.
+    """True for what must not pass a door: a cancellation without a request, or an exception that is no `Exception`.
 
     Args:
         error: What was caught, in the task that caught it.
@@ -32,10 +32,10 @@ def is_foreign(error: BaseException, *, task: asyncio.Task[object] | None = None
 
 
 class Door:
-    """`with Door(make):` around awaits of a library. Never around a `yield`: its end is a `GeneratorExit` that is meant.
+    """`with Door(make):` around awaits of a library. Never around a `yield`: its end is an intended `GeneratorExit`.
 
-    - A cancellation that nobody asked for, and any other exception that is no `Exception`, is raised as `make(error)`.
-    - One that was asked for leaves as a plain `CancelledError`, which `asyncio.timeout` and task groups understand.
+    - A cancellation without a request, and any other exception that is no `Exception`, is raised as `make(error)`.
+    - A requested one leaves as a plain `CancelledError`, which `asyncio.timeout` and task groups understand.
     - One that the library swallowed is raised after all.
     - `KeyboardInterrupt` and every `Exception` pass as they are.
     """
@@ -70,7 +70,7 @@ class Door:
 
 
 def name_of(error: BaseException) -> str:
-    """A foreign exception in a few words, for the cause of ours."""
+    """A foreign exception in a few words, for the cause of a `NexusError`."""
     text = one_line(str(error))
     return f"{type(error).__name__}: {text}" if text and len(text) <= 200 else type(error).__name__
 

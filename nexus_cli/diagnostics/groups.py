@@ -20,13 +20,13 @@ E = TypeVar("E", bound=BaseException)
 
 
 class TaskLostError(RuntimeError):
-    """A task ended by something that was neither its own error nor a cancellation that somebody asked for."""
+    """A task ended by something that was neither its own error nor a requested cancellation."""
 
 
 class Group(asyncio.TaskGroup):
-    """A `TaskGroup` that takes a cancellation which nobody asked for as what it is: a failure of its task.
+    """A `TaskGroup` that treats a cancellation without a request as a failure of its task.
 
-    The group of the standard library ignores every child that ended cancelled, and goes on without its work.
+    The group of the standard library ignores every child that ended cancelled, and continues without its work.
     """
 
     def create_task(
@@ -102,7 +102,7 @@ async def tasks(name: str) -> AsyncIterator[Group]:
     """A group whose failure leaves as itself: one error comes out bare, several as a group.
 
     Args:
-        name: What runs here; it stands in the group's note when several tasks failed.
+        name: What runs here; the group's note has it when several tasks failed.
     """
     try:
         async with Group() as group:

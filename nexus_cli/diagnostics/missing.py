@@ -1,4 +1,4 @@
-"""What a path that does not exist may have been meant as: the nearest name in its folder, or the folder that is missing."""
+"""The likely correction of a path that does not exist: the nearest name in its folder, or the folder that is missing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nexus_cli.diagnostics.suggest import nearest
 
 
 def hint_of_missing(path: Path | str) -> str:
-    """One sentence for the finding that names the path; "" when nothing there has a name like it.
+    """One sentence for the finding that names the path; "" when no name there is similar.
 
-    Files and folders that begin with a dot are offered to nobody.
+    Files and folders that begin with a dot are never proposed.
     """
     missing = Path(path)
     while not os.path.lexists(missing.parent):

@@ -18,7 +18,7 @@ def did_you_mean(word: object, choices: Iterable[str]) -> str:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """The choice that is most like a word; "" when none is like it."""
+    """The choice that is most similar to a word; "" when none is similar enough."""
     return next(iter(difflib.get_close_matches(word, sorted(set(choices)), n=1, cutoff=0.6)), "")
 
 

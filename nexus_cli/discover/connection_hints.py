@@ -1,4 +1,4 @@
-"""What to try when a device can't be reached. Pure."""
+"""Hints for a device that can't be reached. Pure."""
 
 from __future__ import annotations
 

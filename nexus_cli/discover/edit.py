@@ -35,7 +35,7 @@ Check = Callable[[Path], tuple[Diagnostic, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What would be written.
+    """The result of an edit, before it is written.
 
     Attributes:
         path: The file.
@@ -213,7 +213,7 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
 
 
 def odd_ones(edit: Edit, problems: Iterable[Diagnostic]) -> dict[str, dict[str, str]]:
-    """What to leave out of the new tags, so that one odd tag costs itself and not the edit.
+    """Keys to leave out of the new tags, so that one invalid tag does not fail the edit.
 
     Returns:
         As `merge.Odd`; empty when a problem concerns something else.

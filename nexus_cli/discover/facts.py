@@ -1,4 +1,4 @@
-"""What discovery knows of a source beside its tags: identity, counts, how a walk ended. Types alone, without code."""
+"""Facts about a source beside its tags: identity, counts, how a walk ended. Types only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What --include, --exclude and --depth leave out, and what to say when nothing is left."""
+"""The filters --include, --exclude and --depth, and a message when nothing is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALIKE_AMONG = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What to take.
+    """Limits and filters of a walk.
 
     Attributes:
         include: Path globs over the original names; empty takes everything. A glob without `/` is about the last name.
@@ -66,7 +66,7 @@ def _covers(glob: str, path: tuple[str, ...]) -> bool:
 
 
 def why_nothing(discoveries: Iterable[Discovery], wanted: Wanted) -> str:
-    """What the filters left out when they left nothing: how many values, and a few names; "" when it was not they."""
+    """A message when the filters left nothing: the number of values, and a few names; "" for another cause."""
     names = [
         one.what
         for discovery in discoveries

@@ -1,4 +1,4 @@
-"""What discovery found: shared by online browsing and the importers of files."""
+"""The result of a discovery, for online browsing and the importers of files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Skipped(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Discovery:
-    """Everything found at one place. What came in is `found` + `skipped`, always.
+    """Everything found at one place. Every input is in `found` or `skipped`.
 
     Attributes:
         protocol: As in `protocol:`.

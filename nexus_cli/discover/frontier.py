@@ -28,7 +28,7 @@ class Frontier:
     """
 
     def __init__(self, root: str, *, resume: WalkState, kept: Iterable[Browsed] = ()) -> None:
-        """Begin, or go on.
+        """Start a walk, or continue one.
 
         Args:
             root: Node at which a walk from the start begins.

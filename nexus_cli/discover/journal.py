@@ -1,7 +1,7 @@
-"""What a walk has found so far, on disk, so that a second run resumes where the first one ended.
+"""The things found by a walk so far, on disk, so that a second run resumes where the first one ended.
 
-One JSON line per thing found and per beat; a walk is continued from its last beat, and what came after it is found
-again. The file is removed when the walk is complete. A walk of our own and one through a gateway keep the same file.
+One JSON line per thing found and per beat; a walk is continued from its last beat, and things after it are found
+again. The file is removed when the walk is complete. A walk from here and one through a gateway use the same file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Journal:
         kept: What an earlier run found, up to its last beat.
         resume: How to continue, {} for a walk from the start.
         root: Node at which a walk from the start begins.
-        noted: Whether there is something to go on from.
-        trouble: Why nothing is noted any more (a full disk), "" without a problem.
+        noted: Whether there is something to continue from.
+        trouble: Why nothing more is noted (a full disk), "" without a problem.
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any], *, root: str, fresh: bool = False) -> None:
@@ -63,7 +63,7 @@ class Journal:
             self._spoilt(error)
 
     def _spoilt(self, error: OSError) -> None:
-        """Note no more, but let the walk go on: what it finds is worth more than where it could be continued."""
+        """Stop the journal, but not the walk: its result is worth more than the option to continue it."""
         self.trouble = (
             f"the journal {self.path} can't be written ({error.strerror or error}): "
             "this walk can't be continued from here on after an interruption"
@@ -129,7 +129,7 @@ class Journal:
     def close(self, *, complete: bool) -> None:
         """End the file; a complete walk leaves none."""
         if self._file is not None:
-            with contextlib.suppress(OSError):  # only what came after the last beat is lost
+            with contextlib.suppress(OSError):  # only things after the last beat are lost
                 self._file.close()
             self._file = None
         if complete:

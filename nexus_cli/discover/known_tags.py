@@ -1,4 +1,4 @@
-"""Which of the proposed tags a site has already, and under what names. Pure."""
+"""The proposed tags that a site has already, and their names there. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KnownTags = Mapping[str, Mapping[str, str]]
 def known_tags(
     proposals: Iterable[Proposal], *, at: str, model: Model | None, kinds: Mapping[str, DriverKind]
 ) -> KnownTags:
-    """What the site has at the places of the proposed devices; nothing for new devices.
+    """The site's devices at the proposed places; nothing for new devices.
 
     Args:
         proposals: What was found.

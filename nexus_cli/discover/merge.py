@@ -20,12 +20,12 @@ from nexus_cli.source.document import Block, Document
 
 Mode = Literal["merge", "overwrite", "prune"]
 Odd = Mapping[str, Mapping[str, str]]
-"""What the site language refuses of new tags, by tag path: key → reason; the key "" is the whole tag."""
+"""Keys of new tags that the site language refuses, by tag path: key → reason; the key "" is the whole tag."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Merged:
-    """What an edit does.
+    """The changes of an edit.
 
     Attributes:
         added: New tags, by device path.

@@ -121,7 +121,7 @@ async def collect(
         wanted: Limits.
         stop: Ends the walk; what was found so far is kept.
         on_progress: Called with the progress now and then.
-        journal: Where the walk is noted, for protocols that can go on later.
+        journal: Where the walk is noted, for protocols that can continue later.
 
     Returns:
         `facts` says how it ended: `complete`, `seconds`, `per_s`, `resumed`.

@@ -24,7 +24,7 @@ _INDEXED = re.compile(r"ns=(\d{1,5});(.+)\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
-    """What a device holds before discovery.
+    """A device before discovery.
 
     Attributes:
         names: Tag name by the identity of its address.
@@ -62,7 +62,7 @@ def device_path(at: str) -> tuple[str, ...]:
 
 
 def existing_device(model: Model | None, at: str, *, namespaces: Sequence[str] = ()) -> Existing:
-    """What the site has at `area/line/device`.
+    """The site's device at `area/line/device`.
 
     Args:
         model: The site, None when there is none.
@@ -87,7 +87,7 @@ def existing_device(model: Model | None, at: str, *, namespaces: Sequence[str] =
 
 
 def identity(address: Address) -> Identity:
-    """What makes two tags read the same thing: the normal form, and the options that choose a part of it."""
+    """The key of a tag's source: its normal form, and the options that select a part of it."""
     options = address.options
     return (address.text, *(str(options.get(key, "")) for key in ("index", "unit_id", "byte")))
 

@@ -19,13 +19,13 @@ from nexus_cli.drivers.registry import kinds
 from nexus_cli.json_value import JsonObject
 
 INTERVALS_MS = (1_000, 2_000, 5_000, 10_000, 30_000, 60_000)
-"""What is proposed; 1 s is the language's default and is not written."""
+"""Proposed intervals; 1 s is the language's default and is not written."""
 LOAD = 0.25
 """Share of an interval that the reads of one cycle may take."""
 SUBSCRIBE_MOST = 10_000
 """Largest number of monitored items that is proposed (the limit of an S7-1500)."""
 OPAQUE_KEYS = ("address", "node", "symbol")
-"""What a device itself calls a value: kept letter by letter, or not taken at all."""
+"""A device's own names: kept letter by letter, or skipped."""
 KEY_ORDER = (
     "address",
     "node",

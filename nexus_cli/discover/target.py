@@ -1,4 +1,4 @@
-"""What a person points at: `opcua://host:port/path`, `modbus://host?unit=3`, `modbus:///dev/ttyUSB0?unit=3`, … become
+"""Targets: `opcua://host:port/path`, `modbus://host?unit=3`, `modbus:///dev/ttyUSB0?unit=3`, … become
 a protocol and its connection."""
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def connected(
 
 
 def _typed(hint: str, connection: Mapping[str, Any]) -> str:
-    """What to type on the command line, where a hint names a key of a site file."""
+    """The option of the command line, where a hint names a key of a site file."""
     if hint.startswith("password: '"):
         return f"--{hint.replace(': ', ' ', 1)}"
     missing = _MISSING.fullmatch(hint)

@@ -19,7 +19,7 @@ from nexus_cli.discover.sparkplug import TYPES, BirthError, birth_of, metrics_of
 from nexus_cli.wire.topic import PLATFORM, is_slug
 
 VALUE_KEYS = ("value", "val", "v")
-"""What the historian reads as the value of an object."""
+"""Keys that the historian reads as the value of an object."""
 REPUBLISH = (
     "Sparkplug metrics become tags by name; the historian reads JSON, so something (an EMQX rule, Node-RED, UMH) must "
     "publish them to these topics"

@@ -126,7 +126,7 @@ class _Bus:
         return ""
 
     async def about(self, unit: int) -> UnitFound:
-        """What it says of itself. Raises DriverError."""
+        """Its identification. Raises DriverError."""
         found: UnitFound = {"unit": unit, "identity": {}, "sunspec": False}
         try:
             found["identity"] = await identification(await self.open(), unit=unit)

@@ -46,7 +46,7 @@ async def browse_via(
     frontier: Frontier | None = None,
     silence_s: float | None = None,
 ) -> AsyncGenerator[Browsed, None]:
-    """What a gateway browses, in order. Ending the iteration early cancels the walk there.
+    """The things that a gateway browses, in order. Ending the iteration early cancels the walk there.
 
     Args:
         target: Named by its device's path when the site has it, else by its link and connection.
@@ -172,7 +172,7 @@ def _request(target: Target, wanted: Wanted) -> BrowseRequest:
 
 
 async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -> AddressRead:
-    """What a device answers now to a gateway that reads the address of one of its tags.
+    """A device's answer now to a gateway that reads the address of one of its tags.
 
     Raises:
         NexusError: NX6610 the gateway refuses, NX6611 it does not answer or knows no such request, NX6010 … of the broker.
@@ -221,7 +221,7 @@ class _Asking:
         self._open = contextlib.AsyncExitStack()
 
     async def pages(self, request: BrowseRequest) -> AsyncGenerator[Browsed, None]:
-        """What was found, of all pages of one request; errors as `answers`."""
+        """The things found, from all pages of one request; errors as `answers`."""
         async with contextlib.aclosing(self.answers(request)) as answers:
             async for page in answers:
                 if not page.items:

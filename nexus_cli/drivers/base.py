@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 
 class Effect(StrEnum):
-    """What a failed write changed on the device.
+    """The effect of a failed write on the device.
 
     NONE: nothing was sent.
     REFUSED: the device, or a gateway before it, refused.
@@ -163,7 +163,7 @@ Sink = Callable[[str, Sequence[Notification]], None]
 
 
 class Promise(NamedTuple):
-    """What a device reports of a point.
+    """A device's report of a point.
 
     Attributes:
         within_s: Longest time between a change and its report, in seconds, on a connection without delay.
@@ -214,7 +214,7 @@ class Subscription(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowseOptions:
-    """What to browse, and how. A driver ignores what its protocol does not have.
+    """Options of a browse. A driver ignores those that its protocol does not have.
 
     Attributes:
         start: Where to begin, in the protocol's spelling; "" for its usual root.
@@ -284,7 +284,7 @@ class Opinion:
     def of_library(
         cls, asked: str, data: bytes, words: Value, decode: Callable[[bytes], tuple[Value, Fault | None]]
     ) -> Opinion:
-        """What a library answered.
+        """The answer of a library.
 
         Args:
             asked: Its call.
@@ -375,7 +375,7 @@ class Driver(Protocol):
     """Requests that may be in flight on one session (1 for Modbus)."""
 
     def group(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
-        """Which reads to join: pure. Every point is in exactly one request; every request keeps the device's limits."""
+        """Joins reads: pure. Every point is in exactly one request; every request keeps the device's limits."""
         ...
 
     async def connect(self, devices: Sequence[DeviceConfig], *, home: str) -> Session:

@@ -92,7 +92,7 @@ class GuardedSession:
             self.inner.want_check = want_check
 
     def become(self, other: GuardedSession) -> None:
-        """Go on as a session that was opened in the place of this one, which was closed."""
+        """Continue with another session, opened in the place of this one, which was closed."""
         self.inner = other.inner
 
     async def read(self, request: Request) -> ReadResult:

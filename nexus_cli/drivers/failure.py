@@ -1,4 +1,4 @@
-"""Which kind of failure an error of the operating system is. Pure."""
+"""The kind of failure of an error of the operating system. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one protocol brings. A driver is a folder with a `plugin.py` that makes one of these; nothing else knows its name.
+"""The parts of one protocol. A driver is a folder with a `plugin.py` that makes one of these; nothing else knows its name.
 
 Those of other packages are found by their entry points, see `docs/write-a-driver.md`.
 
@@ -19,7 +19,7 @@ from nexus_cli.wire.sample import Value
 
 
 class Group(Protocol):
-    """Which reads to join. Pure, without a protocol library behind it."""
+    """Joins reads. Pure, without a protocol library."""
 
     def __call__(self, device: DeviceConfig, points: Sequence[Point], *, fill_gaps: bool = True) -> tuple[Request, ...]:
         """See `Driver.group`."""
@@ -48,7 +48,7 @@ class Simulator(Protocol):
         ...
 
     def values(self, device_path: str) -> Mapping[str, Value]:
-        """What a reader would get right now, raw, by tag."""
+        """The raw values that a reader would get now, by tag."""
         ...
 
     async def close(self) -> None:
@@ -111,8 +111,8 @@ class Plugin:
     """One protocol, as its folder describes it. Making one must be cheap: libraries are imported by `driver` and `serve`.
 
     Attributes:
-        kind: What the site language may say of it.
-        group: Which reads to join.
+        kind: The protocol in the site language.
+        group: Joins reads.
         driver: Imports and returns the driver.
         serve: Imports and returns the simulator's start; None when it has no simulator.
         ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.

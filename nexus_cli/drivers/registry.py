@@ -65,7 +65,7 @@ def protocols() -> tuple[str, ...]:
 
 
 def broken() -> dict[str, str]:
-    """What is wrong with drivers of other packages that could not be taken, by their name."""
+    """Faults of drivers of other packages that could not be loaded, by their name."""
     return dict(_found()[1])
 
 

@@ -14,7 +14,7 @@ class RequestTimeout(Exception):
 
 
 class ConnectionLost(Exception):
-    """The connection is gone or was refused, or what came over it makes no sense; the message says what."""
+    """The connection is gone or was refused, or the bytes received are invalid; the message says which."""
 
 
 class RequestTransport(asyncio.Protocol):
@@ -48,7 +48,7 @@ class RequestTransport(asyncio.Protocol):
 
         Raises:
             RequestTimeout: Nothing came in time. The connection stays open.
-            ConnectionLost: The connection is gone, or what came is no answer.
+            ConnectionLost: The connection is gone, or the bytes received are not an answer.
         """
         transport = self._transport
         if transport is None:

@@ -1,1 +1,1 @@
-"""What `nexus up` starts on one machine: a broker, a PostgreSQL and the three roles, kept alive by one supervisor."""
+"""The runtime that `nexus up` starts on one machine: broker, PostgreSQL and the three roles under one supervisor."""

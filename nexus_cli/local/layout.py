@@ -132,7 +132,7 @@ class Home:
                 f"The file {self.runtime_file} can't be read.",
                 code="NX6501",
                 cause=str(error),
-                hint="remove it; `nexus up` writes it anew (data and credentials stay)",
+                hint="remove it; `nexus up` writes a new one (data and credentials stay)",
                 exit_code=1,
             ) from None
 

@@ -56,7 +56,7 @@ async def role_lives(port: int) -> str:
 
 
 async def role_status(port: int) -> bytes | None:
-    """What the role says of itself on `/status`, a JSON object; None when nobody is there.
+    """The answer of a role's `/status`, a JSON object; None when nothing listens there.
 
     Raises:
         TimeoutError: It did not answer in time.

@@ -8,7 +8,7 @@ import msgspec
 
 
 class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a service.
+    """The known state of a service.
 
     Attributes:
         state: `waiting`, `starting`, `running`, `backoff`, `stopped`.

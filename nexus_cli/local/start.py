@@ -197,7 +197,7 @@ def _choose_broker(runtime: Runtime, request: StartRequest) -> None:
             raise NexusError(
                 f"'{wanted}' is neither a kind of broker nor an address.",
                 code="NX6505",
-                hint=f"{near}{MOSQUITTO}, {AMQTT}, or mqtt://{wanted}:1883 for a broker of yours",
+                hint=f"{near}{MOSQUITTO}, {AMQTT}, or mqtt://{wanted}:1883 for your own broker",
                 exit_code=64,
             )
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))

@@ -234,7 +234,7 @@ def _doubt(said: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the roles answered of themselves."""
+    """The roles' own answers."""
 
     historian: HistorianHealth
     gateways: Mapping[str, GatewayHealth]

@@ -1,4 +1,4 @@
-"""What `nexus status` says, as its JSON has it. Times of links and devices are µs since 1970 UTC, of processes seconds."""
+"""The result of `nexus status`, in the form of its JSON. Times of links and devices are µs since 1970 UTC, of processes seconds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
         state: `up`, `degraded` or `down`.
         detail: Why it is not up.
         limits: What this kind of broker can't do.
-        pid: 0 when no process of ours is known.
+        pid: 0 when its process is not known.
         restarts: Since the supervisor began.
         since: Of its state, seconds since 1970; 0 when it is not known.
         log: What to give to `nexus logs`.

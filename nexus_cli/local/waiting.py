@@ -128,7 +128,7 @@ def _refuse_hopeless(home: Home, state: States, waiting: list[str], *, supervise
 
 def _not_ready(home: Home, state: States, name: str, timeout_s: float) -> NexusError:
     return NexusError(
-        f"{name} did not come forward for {timeout_s:.0f} s.",
+        f"{name} made no progress for {timeout_s:.0f} s.",
         code="NX6513",
         cause=state.get(name, UNKNOWN).detail or "the supervisor does not answer",
         hint=f"`nexus logs {home.log_of(name)}` has more; the rest runs, and the same `nexus up` waits for it again",

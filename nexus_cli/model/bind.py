@@ -101,7 +101,7 @@ def _declared(path: str, raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
-    """Names that stand in the text and not in the site: what refers to them is not wrong itself."""
+    """Names of the text that the bound site lacks: a reference to one is not wrong itself."""
     access = root.get("access")
     inner = access if isinstance(access, Mapping) else {}
     sections: dict[str, tuple[object, Iterable[str]]] = {
@@ -210,7 +210,7 @@ def _tags(
         before = len(found)
         tags = _lenient(_tag_adapter(shape), raw, base=base, shape=dict[str, shape], found=found, skeleton={})
         if tags and len(found) == before:
-            read[key] = tags  # with errors each device is told its own
+            read[key] = tags  # with errors, each device gets findings of its own
     if not tags:
         return {}
     if kind is None or connection is None:
@@ -266,7 +266,7 @@ def _lenient(
 
 
 def _tree(cuts: Iterable[ModelPath]) -> dict[Any, Any] | None:
-    """Places as a tree by their steps; None stands for a whole node, and wins over what lies below it."""
+    """Places as a tree by their steps; None is a whole node, and takes precedence over what is below it."""
     root: dict[Any, Any] = {}
     for cut in cuts:
         if not cut:

@@ -33,11 +33,11 @@ class BoundDevice:
     Attributes:
         path: `area/line/device`.
         where: Where in the model.
-        device: The keys every protocol has; its `connection` and `tags` are empty, they stand below.
+        device: The keys every protocol has; its `connection` and `tags` are empty: see the fields below.
         kind: None for external devices, and when the protocol is unknown.
         connection: None for external devices, and when it has errors.
         tags: By name, only those without errors.
-        link: Id of its link, "" for external devices and when it could not be told.
+        link: Id of its link, "" for external devices and when it is unknown.
         gateway: The gateway that reads it, "" for external devices and when none takes it.
     """
 
@@ -78,7 +78,7 @@ class Model:
     Attributes:
         site: The site without its devices' contents.
         devices: By path, in declared order.
-        declared: Every tag path that stands in the text, those with errors included.
+        declared: Every tag path of the text, those with errors included.
         faulty: By section (`retention`, `access.roles` …), the names of the entries that were left out for their errors.
     """
 

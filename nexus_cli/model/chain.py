@@ -3,10 +3,10 @@
 `published = ((raw * scale + offset) * unit_factor) + unit_shift` (`TagConfig`), joined to one factor and one shift as
 exact fractions, because `0.1` in a site file means a tenth and not the binary number next to it. Whole raw values are
 converted by integers alone, so that the result is the number nearest to the true one. Floats are published as the
-shortest decimal that their type tells apart; once scaled, with the digits that a double is sure of.
+shortest decimal that identifies them in their type; once scaled, with the digits that a double always holds.
 
 Gateways, the inversion of writes, checks and dry runs take the line from here; what follows (range, deadband, alerts,
-expressions) compares numbers that mean what they say.
+expressions) compares the decimal numbers that people see.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FLOAT_CODES = {"float16": "<e", "float32": "<f", "float64": "<d"}
 SURE_DIGITS = 15
 """Significant decimal digits that every double holds. Source: IEEE 754-2019 table 3.6 (p = 53: floor(52 log10 2))."""
 _DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 9)}
-"""Digits that are tried in turn: those that every value of the type keeps, one more, and those that always tell two
-values apart. Source: IEEE 754-2019 §5.12.2 (p = 11: 3 and 5 digits, p = 24: 6 and 9)."""
+"""Digits that are tried in turn: those that every value of the type keeps, one more, and those that always distinguish two
+values. Source: IEEE 754-2019 §5.12.2 (p = 11: 3 and 5 digits, p = 24: 6 and 9)."""
 _HALF = {"float16": 2.0**41, "float32": 2.0**28}
 """Half the distance of two neighbours of the type, in those of a double: 2^(53 - p) / 2."""
 _TENS = [10.0**power for power in range(23)]
@@ -68,9 +68,9 @@ def line_of(tag: TagConfig) -> Line:
 
 
 def converter(tag: TagConfig) -> Convert | None:
-    """What turns one raw number of the tag into the published one; None when they are the same.
+    """The function from a raw number of the tag to the published one; None when they are the same.
 
-    The function raises TypeError, ValueError or OverflowError for what is no number or has no finite result. For
+    The function raises TypeError, ValueError or OverflowError for a value that is not a number or has no finite result. For
     arrays it takes one element.
     """
     kind = parse_type(tag.type)
@@ -84,7 +84,7 @@ def converter(tag: TagConfig) -> Convert | None:
 
 
 def cleaner(base: str) -> Convert | None:
-    """What takes a float of this type to a short decimal that means it; None where the number is it already.
+    """The function from a float of this type to the shortest decimal that identifies it; None where the number is that decimal.
 
     Hot: every sample of a REAL passes here. A decimal of so many digits is a whole number divided by a power of ten,
     which a double rounds once, so nothing has to be printed.
@@ -167,7 +167,7 @@ def bounds_of(tag: TagConfig) -> Bounds:
     """The ends of a tag's range as published values: what the device holds for an end belongs to the range.
 
     An integer's end is compared in counts (within a millionth of one), a float's in its own rounding: 99.9 as a
-    float32 that a scale of 0.7 stands before is 99.9000002 when it is read, and is the end all the same.
+    float32 with a scale of 0.7 is 99.9000002 when it is read, and counts as the end.
     """
     low, high = tag.range if tag.range is not None else (None, None)
     return Bounds(_end(tag, low, min), _end(tag, high, max))
@@ -208,7 +208,7 @@ def decimal_of(number: float) -> Fraction:
 def _line(scale: float, offset: float, unit: str, publish_unit: str, unit_factor: float, unit_shift: float) -> Line:
     factor, shift = _simplest(unit_factor), _simplest(unit_shift)
     if unit_factor != 1.0 or unit_shift != 0.0:
-        # The normal form has the factor as a number; the table knows the fraction that it stands for.
+        # The normal form has the factor as a number; the table knows its exact fraction.
         found = exact_conversion(unit, publish_unit)
         if found is not None and (float(found[0]), float(found[1])) == (unit_factor, unit_shift):
             factor, shift = found
@@ -216,7 +216,7 @@ def _line(scale: float, offset: float, unit: str, publish_unit: str, unit_factor
 
 
 def _simplest(number: float) -> Fraction:
-    """The fraction that a computed factor stands for: 5/9 for 0.5555555555555556, its decimal where there is no small one."""
+    """The exact fraction of a computed factor: 5/9 for 0.5555555555555556, its decimal where there is no small one."""
     found = Fraction(number).limit_denominator(10_000)
     return found if float(found) == number else decimal_of(number)
 

@@ -94,7 +94,7 @@ def parse_type(text: str) -> DataType:
 
 
 _WIDTHS = {"int": ("int16", "int32", "int64"), "uint": ("uint16", "uint32", "uint64"), "float": ("float32", "float64")}
-_MEANT: dict[str, tuple[str, ...]] = {
+_LIKELY: dict[str, tuple[str, ...]] = {
     **{name.lower(): (ours,) for name, ours in IEC_TYPES.items() if name not in ("INT", "UINT")},
     **dict.fromkeys(("int", "integer", "signed"), _WIDTHS["int"]),
     **dict.fromkeys(("uint", "unsigned", "unsigned int"), _WIDTHS["uint"]),
@@ -126,20 +126,20 @@ _OF_PLC = {"int16": "INT", "int32": "DINT", "int64": "LINT", "uint16": "UINT, WO
 
 
 def type_hint(text: str) -> str:
-    """What an engineer meant who wrote this for a type: one name, or the widths with a PLC's words for them."""
+    """The likely type for this text: one name, or the widths with a PLC's words for them."""
     word, bracket, rest = text.strip().partition("[")
     small = word.strip().lower().removesuffix("_t").replace("-", "_")
     bare = re.sub(r"_?(?:be|le|beswap|leswap|abcd|cdab|badc|dcba)\Z", "", small)
     for name in (small, bare):
-        meant = (name,) if name in NAMES else _MEANT.get(name)
+        likely = (name,) if name in NAMES else _LIKELY.get(name)
         if word in ("INT", "UINT"):
-            meant = (IEC_TYPES[word],)
-        if meant is None:
+            likely = (IEC_TYPES[word],)
+        if likely is None:
             continue
         order = "; the order of bytes is said by 'order'" if name != small else ""
-        if len(meant) > 1:
-            listed = ", ".join(f"{one} ({_OF_PLC[one]})" for one in meant)
+        if len(likely) > 1:
+            listed = ", ".join(f"{one} ({_OF_PLC[one]})" for one in likely)
             return f"say how wide it is: {listed}{order}"
-        wanted = meant[0].partition("[")[0] + bracket + rest if bracket else meant[0]
+        wanted = likely[0].partition("[")[0] + bracket + rest if bracket else likely[0]
         return f"did you mean '{wanted}'?{order}"
     return did_you_mean(word, NAMES) or "the types are " + ", ".join(NAMES)

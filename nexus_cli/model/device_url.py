@@ -26,7 +26,7 @@ class UrlError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlConnection:
-    """What an address says.
+    """The parts of an address.
 
     Attributes:
         connection: Keys of `connection:` as they would be written.
@@ -59,7 +59,7 @@ class UrlReader:
 
 
 def host_of(parts: SplitResult) -> str:
-    """The host as it stands in an address: IPv6 in brackets.
+    """The host as it is written in an address: IPv6 in brackets.
 
     Raises:
         UrlError: It names none.

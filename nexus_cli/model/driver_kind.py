@@ -1,4 +1,4 @@
-"""What the model must know of a protocol to read its keys: pure, no protocol library behind it.
+"""Description of a protocol for the model, to read its keys: pure, without a protocol library.
 
 Every driver folder has a `kind.py` that makes one of these; the model binds with the kinds it is handed.
 """
@@ -80,7 +80,7 @@ class DriverKind:
         answer_ms: A typical time from request to answer on a local network: an estimate, for the load of a link.
         stand_in: Connection of an imported device of which the file says nothing.
         address_key: Name of the tag key that says where a value is.
-        browse_resumes: Whether browsing can go on where an earlier run ended.
+        browse_resumes: Whether browsing can continue where an earlier run ended.
         browse_hint: What to try when browsing finds nothing.
         imported: Changes the keys of a tag that another tool's file describes, before they are read.
         check_link: Findings about the devices of one link, with its id.

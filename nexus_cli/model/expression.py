@@ -82,9 +82,9 @@ def compile_expression(
 
     Args:
         text: The expression.
-        types: Published type by name, as the names stand in the expression.
+        types: Published type by name, as the names are written in the expression.
         labels: Value names of enumerations, by name.
-        result: The type it must give; None takes what comes.
+        result: The type it must give; None accepts any.
 
     Returns:
         The expression, or findings that say the column inside the text. They have no `where`.

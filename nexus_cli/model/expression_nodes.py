@@ -26,7 +26,7 @@ Run = Callable[[Mapping[str, Any]], Any]
 
 
 class Kind(Enum):
-    """What a part of an expression gives."""
+    """The type of a part of an expression."""
 
     BOOL = "true or false"
     INTEGER = "a whole number"
@@ -84,7 +84,7 @@ _LANGUAGE = "names, numbers, 'text', + - * / // % **, comparisons, and or not, x
 
 
 def kind_of(datatype: DataType) -> Kind | None:
-    """What a tag of this type gives; None for arrays, structures and the rest."""
+    """The type of a tag's value in an expression; None for arrays, structures and other types."""
     if datatype.count:
         return None
     if datatype.base == "bool":
@@ -141,7 +141,7 @@ class Compiler:
     """Compiles one expression.
 
     Attributes:
-        identifiers: Tag name by the identifier that stands for it in the parsed text.
+        identifiers: Tag name by its identifier in the parsed text.
         types: Type by tag name.
         labels: Value names by tag name.
     """

@@ -1,4 +1,4 @@
-"""The text of an expression: names in braces, and where they stand, before Python's parser sees it."""
+"""The text of an expression: names in braces and their positions, before Python's parser sees it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Prepared(NamedTuple):
     Attributes:
         text: With an identifier of the same length in place of each `{name}`, and a blank beside it where a word
             would grow together with it (`{a}if{b}`).
-        names: What stood in the braces, by identifier.
+        names: The texts in the braces, by identifier.
         blanks: Where in `text` those blanks are, rising.
     """
 
@@ -67,7 +67,7 @@ def prepare(text: str) -> Prepared:
             column = text.index(forbidden) + 1
             raise ExpressionSyntaxError(f"'{forbidden}' has no meaning in an expression", column=column)
     foreign = next((one for one in _outside_quotes(text) if not one.isascii()), "")
-    if foreign:  # Python would take it for a letter of a name, or for another letter that looks like it
+    if foreign:  # Python would take it for a letter of a name, or for another letter of the same shape
         raise ExpressionSyntaxError(f"'{foreign}' has no meaning in an expression", column=text.index(foreign) + 1)
     names: dict[str, str] = {}
     identifiers: dict[str, str] = {}

@@ -1,6 +1,6 @@
-"""Devices that others publish (`protocol: external`): NEXUS stores their messages and never connects to them.
+"""Devices that other systems publish (`protocol: external`): NEXUS stores their messages and never connects to them.
 
-Two ways to declare them, which may stand together:
+Two ways to declare them, which can be combined:
 
 ```yaml
 scale-7: {protocol: external, tags: {weight: {type: float64, unit: kg}}}      # tag by tag
@@ -19,7 +19,7 @@ MAX_SERIES_DEFAULT = 100
 
 
 class ExternalTag(Inherited):
-    """One topic that somebody else publishes; it is stored as it comes."""
+    """One topic that another system publishes; it is stored as it arrives."""
 
     type: TypeName = Field(description="Type of the published value: bool, int64, float64, string, json …")
     unit: str | None = Field(default=None, description="Unit of the published value.")
@@ -30,7 +30,7 @@ class ExternalTag(Inherited):
 
 
 class ExternalDevice(Device):
-    """A device whose topics are published by somebody else."""
+    """A device whose topics another system publishes."""
 
     topics: list[str] = Field(
         default_factory=list,

@@ -1,4 +1,4 @@
-"""What kind of failure kept a device from being used: what a person can do about it depends on that. Pure."""
+"""Kinds of failures of a device, by what a person can do about them. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that was written for another protocol: one mistake, told once. Pure."""
+"""A connection that was written for another protocol: one mistake, one finding. Pure."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def of_another_protocol(
         return None
     keys = {str(key) for key in written}
     strange = keys - _keys(kind)
-    meant = [other.name for other in kinds.values() if other.name != kind.name and keys <= _keys(other)]
-    if len(strange) < FEWEST or not meant:
+    fitting = [other.name for other in kinds.values() if other.name != kind.name and keys <= _keys(other)]
+    if len(strange) < FEWEST or not fitting:
         return None
     *first, last = (f"'{key}'" for key in written if str(key) in strange)
     return finding(
@@ -36,12 +36,12 @@ def of_another_protocol(
         f"the connection has {', '.join(first)} and {last}, which {kind.name} does not know",
         where=where,
         on_key=True,
-        hint=f"{_own(written, kind)}, or protocol: {' | '.join(meant)}",
+        hint=f"{_own(written, kind)}, or protocol: {' | '.join(fitting)}",
     )
 
 
 def _own(written: Mapping[object, object], kind: DriverKind) -> str:
-    """What a connection of this protocol needs, with the host that was written."""
+    """The keys that a connection of this protocol needs, with the host as written."""
     host = str(written.get("host") or "device")
     lacking = [name for name, field in kind.connection.model_fields.items() if field.is_required()]
     if not lacking:

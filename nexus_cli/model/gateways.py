@@ -1,4 +1,4 @@
-"""Which gateway reads which link: `select` is matched against links, because a link is what can't be shared."""
+"""Assignment of links to gateways: `select` is matched against links, because two gateways can't share a link."""
 
 from __future__ import annotations
 

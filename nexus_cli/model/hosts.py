@@ -1,4 +1,4 @@
-"""Hosts of connections: a name or an address and nothing else, so that a port in it is no name that nobody knows."""
+"""Hosts of connections: a name or an address and nothing else, so that a port in it is not taken for a part of the name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def host_of(text: str, *, port_key: str = "port") -> str:
     """The text when it is a name, an IPv4 or an IPv6 address; references are resolved later and pass.
 
     Args:
-        text: What stands behind `host:`.
+        text: The value of `host:`.
         port_key: The key of the connection that takes a port.
 
     Raises:

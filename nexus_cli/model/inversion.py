@@ -51,7 +51,7 @@ class InversionError(ValueError):
 
 
 def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
-    """The raw value that stands for a published one.
+    """The raw value of a published one.
 
     Args:
         tag: The tag in normal form.
@@ -74,7 +74,7 @@ def raw_of(tag: TagConfig, value: Value, *, bounded: bool = True) -> Value:
 
 
 def published_of(tag: TagConfig, raw: Value) -> Value:
-    """What a raw value is published as. Raises InversionError when it has not the tag's type."""
+    """The published value of a raw one. Raises InversionError when it is not of the tag's type."""
     kind = parse_type(tag.type)
     if isinstance(raw, list):
         return [published_of_one(tag, kind, item) for item in raw]
@@ -154,7 +154,7 @@ def _number(tag: TagConfig, kind: DataType, value: Value, bounded: bool) -> Valu
 
 
 def _check_coding(tag: TagConfig, kind: DataType, raw: float) -> None:
-    """What the device's own coding leaves out: digits beyond a BCD number's, and numbers that mean "no value"."""
+    """Values that the device's coding excludes: digits beyond a BCD number's, and numbers that mean "no value"."""
     if raw in tag.options.get("none", ()):
         raise InversionError(f"the raw number {raw} means 'no value' in this device (none:)", code=RANGE)
     if tag.options.get("encoding") == "bcd" and kind.base in INTEGER_BOUNDS:
@@ -193,14 +193,14 @@ def _real(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Boun
 def _whole(tag: TagConfig, kind: DataType, value: float, line: Line, bounds: Bounds) -> int:
     exact = (decimal_of(value) - line.shift) / line.factor
     raw = round(exact)
-    meant = abs(exact - raw) <= _unsaid(value, line)
-    if not bounds.hold(_at(line, raw) if meant else value):
+    exact_count = abs(exact - raw) <= _unsaid(value, line)
+    if not bounds.hold(_at(line, raw) if exact_count else value):
         raise _out_of_range(tag, value)
-    # A conversion of units rarely meets a whole count (21 °C are 69.8 °F): there the nearest one is meant, which
-    # lies within half a count. Where only a scale stands between, the device can hold exactly what is displayed: the
-    # decimal itself, or as near as a double of its size can say.
+    # A conversion of units rarely meets a whole count (21 °C are 69.8 °F): there the nearest one is written, which
+    # lies within half a count. Where there is only a scale, the device can hold exactly what is displayed: the
+    # decimal itself, or the nearest double.
     converted = tag.unit_factor != 1.0 or tag.unit_shift != 0.0
-    if not meant and not converted:
+    if not exact_count and not converted:
         low, high = math.floor(exact), math.ceil(exact)
         near = f"{_tidy(_at(line, low))} or {_tidy(_at(line, high))}"
         raise InversionError(f"the device can't hold {value} exactly", code=INEXACT, hint=f"write {near}")

@@ -114,7 +114,7 @@ def overlay_schema(kinds: Mapping[str, DriverKind]) -> Schema:
 
 
 def _partial(schema: Any) -> Any:
-    """The schema without `required`, but in conditions: there it tells which protocol's keys are meant."""
+    """The schema without `required`, except in conditions, where it selects the protocol whose keys apply."""
     if isinstance(schema, list):
         return [_partial(item) for item in schema]
     if not isinstance(schema, dict):
@@ -215,7 +215,7 @@ def _device(kinds: Mapping[str, DriverKind], definitions: dict[str, Schema], *, 
 def _branch(
     name: str, connection: type[BaseModel] | None, tag: type[BaseModel], definitions: dict[str, Schema]
 ) -> Schema:
-    """What a protocol's devices may say. Only `type` is demanded of a tag: a template may give the rest."""
+    """The keys of a protocol's devices. A tag only requires `type`: a template may have the rest."""
     definitions[f"{name}-tag"] = _model(tag, definitions)
     definitions[f"{name}-tag"].pop("required", None)
     tags = {"type": ["object", "null"], "additionalProperties": {"$ref": f"#/definitions/{name}-tag"}}
@@ -283,7 +283,7 @@ def _model(model: type[BaseModel], definitions: dict[str, Schema]) -> Schema:
 
 
 def _adapted(node: Any) -> Any:
-    """Draft-07 spelling, no generated titles, and references where scalars stand."""
+    """Draft-07 spelling, no generated titles, and references in the place of scalars."""
     if isinstance(node, list):
         return [_adapted(item) for item in node]
     if not isinstance(node, dict):

@@ -1,6 +1,6 @@
 """Whether any value can fit a part of a message's schema: bounds, lengths and counts of all its layers together.
 
-It finds what people write by mistake, and says nothing where it can't tell. Pure.
+It finds mistakes, and reports nothing where it is not certain. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 Layer = Mapping[str, Any]
 Problem = Callable[[Layer, Any], str]
-"""What of a value does not fit a schema, "" when all does."""
+"""Why a value does not fit a schema, "" when it fits."""
 MOST_MULTIPLES = 1_000_000
 """Multiples between two bounds beyond which there is no need to look at them."""
 

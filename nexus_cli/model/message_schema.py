@@ -62,7 +62,7 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "json-pointer": lambda text: bool(_POINTER.match(text)),
     "regex": lambda text: re.compile(text) is not None,
 }
-"""What each `format` asks of a text, JSON Schema 2020-12 (validation) §7.3; RFC 3339 for times and durations. A check
+"""The check of each `format`, JSON Schema 2020-12 (validation) §7.3; RFC 3339 for times and durations. A check
 that raises ValueError or `re.error` says no."""
 
 
@@ -78,7 +78,7 @@ def fits_format(name: str, value: object) -> bool:
 
 
 def problem(schema: Mapping[str, Any], payload: Any) -> str:
-    """What of a payload does not fit a JSON Schema; "" when all does. References are never fetched from elsewhere."""
+    """Why a payload does not fit a JSON Schema; "" when it fits. References are never fetched from elsewhere."""
     import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - jsonschema: only for sites with messages
     import referencing  # noqa: PLC0415 - jsonschema: only for sites with messages
 
@@ -113,7 +113,7 @@ def fault(schema: Mapping[str, Any]) -> str:
 def kinds_of(schema: Any, root: Mapping[str, Any]) -> frozenset[str]:
     """Types of JSON that a part of a schema can take, by `type`, `enum`, `const`, references and combinations.
 
-    `integer` is told apart from `number`, which holds both.
+    `integer` is a kind of its own beside `number`, which includes it.
     """
     return _kinds(schema, root, LONGEST_CHAIN)
 
@@ -189,7 +189,7 @@ def _kinds(schema: Any, root: Mapping[str, Any], left: int) -> frozenset[str]:
 
 
 def _target(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference inside the schema points at (RFC 6901, as a fragment); True when that can't be told here."""
+    """The target of a reference inside the schema (RFC 6901, as a fragment); True when that is not known here."""
     if not reference.startswith("#"):
         return True
     found: Any = root
@@ -205,7 +205,7 @@ def _target(reference: str, root: Mapping[str, Any]) -> Any:
 
 
 def _faults(schema: Any, root: Mapping[str, Any], place: str, *, needed: bool = True) -> Iterator[str]:
-    """What can never be fitted or reached, and what nobody checks; `needed` parts must be fitted by every payload."""
+    """Parts that no value fits or reaches, and parts that are never checked; every payload must fit the `needed` ones."""
     if schema is False and needed:
         yield f"{place or 'the schema'} permits nothing"
     if not isinstance(schema, Mapping):

@@ -1,7 +1,7 @@
 """Parameters of a sequence: what may be given when it is run, and the sequence with the values in their places.
 
 `${param:NAME}` is spelt as in templates. A reference that is the whole value keeps the parameter's type, inside a text
-it is joined as text, and in a condition it stands for a literal, so it is written without quotes there.
+it is joined as text, and in a condition it is a literal, so it is written without quotes there.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def samples(parameter: ParameterConfig) -> list[Any]:
         try:
             made = None if value is None else fit("", parameter, value)
         except ParameterError:
-            continue  # the declaration is wrong, which is said where it stands
+            continue  # the declaration is wrong; a finding at the declaration says so
         if made is not None and made not in found:
             found.append(made)
     return found

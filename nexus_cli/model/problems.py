@@ -1,4 +1,4 @@
-"""What pydantic says, in our words: each of its errors becomes a finding with a code, a quoted value and a hint."""
+"""Errors of pydantic as findings: each gets a code, a quoted value and a hint."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def findings_of(error: ValidationError, *, base: ModelPath, raw: object, shape: 
 
     Args:
         error: What pydantic raised.
-        base: Where `raw` stands in the model.
+        base: Where `raw` is in the model.
         raw: What was validated.
         shape: The model or annotation that it was validated against, for the names of its keys.
     """
@@ -77,9 +77,9 @@ def _misnamed(error: ValidationError, raw: object, shape: Any) -> dict[ModelPath
     found: dict[ModelPath, tuple[str, bool]] = {}
     for place, keys in lacking.items():
         near = {one: nearest(str(one[-1]), _keys_of(_shape_at(shape, one))) for one in unknown.get(place, ())}
-        meant = [one for one, key in near.items() if key in keys]
-        if len(keys) == 1 and len(meant) == 1:
-            found[meant[0]] = (keys[0], True)
+        misspelt = [one for one, key in near.items() if key in keys]
+        if len(keys) == 1 and len(misspelt) == 1:
+            found[misspelt[0]] = (keys[0], True)
         elif len(keys) == 1 and list(near.values()) == [""]:
             found[next(iter(near))] = (keys[0], False)
     return found

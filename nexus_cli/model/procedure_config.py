@@ -198,7 +198,7 @@ def filter_of(topic: str) -> str:
 
 
 def fields_of(message: MessageConfig) -> list[str]:
-    """What can be set: the schema's properties, then what only the topic needs; never what is fixed."""
+    """Fields that can be set: the schema's properties, then those of the topic only; never fixed ones."""
     names = [*message_schema.fields(message.schema), *PLACEHOLDER.findall(message.topic)]
     return [name for name in dict.fromkeys(names) if name not in message.payload]
 
@@ -206,7 +206,7 @@ def fields_of(message: MessageConfig) -> list[str]:
 def typed(message: MessageConfig, name: str, text: str) -> Any:
     """A field as a person types it, by the types that the schema takes for it.
 
-    A text stands as it is; where the schema takes others too, what is JSON of one of those types is that.
+    A text stays as it is; where the schema takes other types too, JSON of one of them is decoded.
 
     Raises:
         MessageError: It is of none of them.
@@ -268,7 +268,7 @@ def render(message: MessageConfig, values: Mapping[str, Any]) -> tuple[str, byte
     """Topic and payload of a message with these values.
 
     Raises:
-        MessageError: A value is missing, fixed, of the wrong type, or can't stand in the topic.
+        MessageError: A value is missing, fixed, of the wrong type, or can't be part of the topic.
     """
     needed = PLACEHOLDER.findall(message.topic)
     fixed = [name for name in values if name in message.payload]
@@ -305,9 +305,9 @@ def _named(message: MessageConfig) -> str:
 
 
 def is_level(text: str) -> bool:
-    """Whether a value can be a level of a topic: no separator or wildcard, nothing that can't be seen as what it is.
+    """Whether a value can be a level of a topic: no separator or wildcard, no invisible character.
 
-    Control, format (bidirectional, zero-width) and other invisible characters would show another topic than is meant.
+    Control, format (bidirectional, zero-width) and other invisible characters would show another topic than the real one.
     Source: Unicode categories Cc, Cf, Cs, Co, Cn, Zl, Zp; MQTT 5.0 §1.5.4 and §4.7.
     """
     return bool(_LEVEL.match(text)) and not any(
@@ -316,7 +316,7 @@ def is_level(text: str) -> bool:
 
 
 def schema_problem(schema: Mapping[str, Any], payload: Mapping[str, Any]) -> str:
-    """What of a payload does not fit; see `message_schema.problem`."""
+    """Why a payload does not fit; see `message_schema.problem`."""
     return message_schema.problem(schema, payload)
 
 

@@ -52,7 +52,7 @@ class Step(Strict):
     description: str | None = Field(default=None, description="For people.")
 
     def words(self) -> tuple[str, ...]:
-        """Which of `WORDS` it says."""
+        """The one of `WORDS` that it has."""
         return tuple(word for word in WORDS if getattr(self, word) is not None)
 
 
@@ -102,11 +102,11 @@ class Sequence(Strict):
 class Message(Strict):
     """A message that may be published by name, checked against its schema before it goes out."""
 
-    topic: str = Field(description="Where to; {name} stands for a field. Not a tag topic.")
+    topic: str = Field(description="Where to; {name} is replaced by a field. Not a tag topic.")
     schema_: JsonObject = Field(
         default_factory=dict, alias="schema", description="JSON Schema of the payload (an object)."
     )
-    payload: JsonObject = Field(default_factory=dict, description="Fixed fields: nobody sets them.")
+    payload: JsonObject = Field(default_factory=dict, description="Fixed fields: a publisher can't set them.")
     qos: Literal[0, 1, 2] = Field(default=1, description="Quality of service.")
     retain: bool = Field(default=False, description="true lets the broker keep the last one.")
     description: str | None = Field(default=None, description="For people.")

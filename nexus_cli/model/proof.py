@@ -73,7 +73,7 @@ def _same(base: str, wanted: Value, held: Value) -> bool:
     if base == "datetime" and isinstance(wanted, str) and isinstance(held, str):
         return same_instant(wanted, held)
     if base == "string" and isinstance(wanted, str) and isinstance(held, str):
-        # Registers and CHARs are filled up with blanks or NULs: those at the end can't be told from the text's own.
+        # Registers and CHARs are filled up with blanks or NULs: those at the end can't be distinguished from the text's own.
         return wanted == held or wanted.rstrip(" \0") == held.rstrip(" \0")
     if base == "duration" and _is_number(wanted) and _is_number(held):
         return same(wanted, held)  # type: ignore[arg-type]

@@ -86,7 +86,7 @@ _PHYSICAL: dict[str, str] = {
     "luminous flux": "lm",
     "illuminance": "lx",
 }
-"""Base unit by kind, in the library's spelling, of those kinds that physics alone tells apart. A unit of another kind
+"""Base unit by kind, in the library's spelling, of those kinds that dimensions alone distinguish. A unit of another kind
 (rotation, angle, torque, counts, apparent power …) never becomes one that the table does not have."""
 _TURNS = re.compile(r"radian|degree|turn|revolution|cycle|hertz|grade|gon\b|arcminute|arcsecond|count|rpm|becquerel")
 """The library's names of angles and of what happens so often a second: it takes all of them for pure numbers, so that a
@@ -117,7 +117,7 @@ _PREFIXES: dict[str, tuple[str, ...]] = {
 """Prefixes by the library's name of the unit that takes them: `MM` is no million moles a litre, `Min` no million inches,
 and `Mlb`, `Mgal` or `kft3` mean thousands or millions to those who write them, never what an SI prefix would make of them."""
 _NO_UNIT = re.compile(r"constant|speed_of_light|charge|(?<!unified_atomic)_mass$|number|avogadro|^(pi|k|c|e)$")
-"""What the library counts as a unit and is a constant of nature."""
+"""Constants of nature that the library counts as units."""
 
 
 class UnitError(ValueError):
@@ -146,7 +146,7 @@ def in_table(unit: str) -> str:
 
 @lru_cache(maxsize=4096)
 def choices(unit: str) -> tuple[str, ...]:
-    """What an ambiguous unit may mean, each of them a unit to write instead; () when it is not ambiguous."""
+    """The units that an ambiguous one may mean, each to write instead; () when it is not ambiguous."""
     if in_table(unit) != "-" or len(unit) > _LENGTH:
         return ()
     for word in _WORD.findall(unit):
@@ -241,7 +241,7 @@ def _side(unit: str) -> _Side:
 
 
 def _turns(parsed: Any) -> tuple[tuple[str, float], ...]:
-    """What of a unit is angles or events (by exponent): physics has no dimension for them."""
+    """The angles or events in a unit (by exponent): they have no dimension."""
     found: dict[str, float] = {}
     for name, exponent in parsed._units.items():
         plain = re.sub(r"degree_(Celsius|Fahrenheit|Rankine|Reaumur)", "", name)

@@ -1,6 +1,6 @@
-"""What can be told of a sequence before it runs: the numbers of its steps, and why one of them can't be done.
+"""Checks of a sequence before it runs: the numbers of its steps, and why one of them can't be done.
 
-One judge for the dry run and for control, which begins no run that is known to stop in the middle.
+The same checks serve the dry run and control, which starts no run that is known to stop in the middle.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def numbered(config: SequenceConfig) -> Iterator[Numbered]:
 
 
 def objection(step: StepConfig, tags: Mapping[str, TagConfig], messages: Mapping[str, MessageConfig]) -> Objection:
-    """Why a write or a publish is known to fail; `NONE` when nothing speaks against it.
+    """Why a write or a publish is known to fail; `NONE` when no reason is known.
 
     Args:
         step: With values in the places of its parameters.

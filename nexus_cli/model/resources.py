@@ -1,6 +1,6 @@
 """Every kind of resource in normal form: one Struct each, made from the site's text and read back from what is recorded.
 
-A resource is a plain mapping where it is compared, digested and stored (`Snapshot`). Whoever needs a field decodes it
+A resource is a plain mapping where it is compared, digested and stored (`Snapshot`). A reader of fields decodes it
 with `decode`. Unknown keys pass: a later version may have written them. Devices are in `config.py`, sequences and
 messages in `procedure_config.py`.
 """

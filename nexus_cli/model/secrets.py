@@ -1,4 +1,4 @@
-"""Which keys hold secrets, and what a reference to one looks like: one meaning for checks, plans and excerpts."""
+"""Keys that hold secrets, and the form of a reference to one: one definition for checks, plans and excerpts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REFERENCE = re.compile(r"\$\{(?:env|file):[^{}]+\}")
 _IN_URL = re.compile(r"(://[^/\s:@'\"]*:)([^\s'\"]*)(?=@)")
 _IN_QUERY = re.compile(rf"([?&;][\w-]*{NAMES}=)([^&;#\s'\"]*)", re.IGNORECASE)
 _BESIDE_HOST = re.compile(r"((?<=['\"\s])[^/\s:@'\"]+:)((?!//)[^\s'\"@]+)(?=@)")
-"""`user:password@host`: a host as somebody writes it who has a URL in mind."""
+"""`user:password@host`: a host written like a part of a URL."""
 
 
 def is_secret_key(key: str) -> bool:

@@ -123,7 +123,7 @@ TypeName = Annotated[
 
 
 class Inherited(Strict):
-    """Keys that may stand at any level from the site's `defaults` down to the tag; the nearest wins."""
+    """Keys that are allowed at any level from the site's `defaults` down to the tag; the nearest wins."""
 
     poll: Duration | None = Field(default=None, description="How often the value is read, e.g. 1s.")
     mode: Mode | None = Field(
@@ -261,7 +261,7 @@ class Retention(Strict):
 
 
 class Role(Strict):
-    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish, hear or run, by name."""
+    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish, receive or run, by name."""
 
     read: list[str] = Field(default_factory=list, description="What its users see, e.g. packaging/**.")
     write: list[str] = Field(default_factory=list, description="What its users may send commands to.")
@@ -269,16 +269,17 @@ class Role(Strict):
         default_factory=list, description="Messages whose topics its users may publish on: names, or globs as line-*."
     )
     subscribe: list[str] = Field(
-        default_factory=list, description="Messages that its users may hear: names, or globs as line-*."
+        default_factory=list, description="Messages that its users may subscribe to: names, or globs as line-*."
     )
     run: list[str] = Field(
         default_factory=list, description="Sequences that its users may run and abort: names, or globs as line-*."
     )
     acknowledge: list[str] = Field(
-        default_factory=list, description="Alerts that its users may acknowledge, and hear: names, or globs as line-*."
+        default_factory=list,
+        description="Alerts that its users may acknowledge and subscribe to: names, or globs as line-*.",
     )
     alerts: list[str] = Field(
-        default_factory=list, description="Alerts whose topics its users may hear: names, or globs as line-*."
+        default_factory=list, description="Alerts whose topics its users may subscribe to: names, or globs as line-*."
     )
     description: str | None = Field(default=None, description="For people.")
 

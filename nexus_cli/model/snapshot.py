@@ -18,7 +18,7 @@ from nexus_cli.model.config import digest
 Attributes = JsonObject
 """Of one resource, as JSON; `resources.CONFIG_OF` has the Struct of each kind."""
 Changed = dict[str, Attributes | None]
-"""What a deployment records: attributes by address, None removes the resource."""
+"""The changes that a deployment records: attributes by address, None removes the resource."""
 
 
 @dataclass(frozen=True, slots=True)

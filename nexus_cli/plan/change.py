@@ -11,7 +11,7 @@ Attributes = Mapping[str, Any]
 
 
 class Action(StrEnum):
-    """What happens to a resource or a tag."""
+    """The action on a resource or a tag."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -50,8 +50,8 @@ class Change:
         address: As in the snapshot, e.g. `device.packaging/line-1/filler`.
         before, after: Whole attributes; None where there is none.
         previous_address: Where the device was, when it moved.
-        keys: Attributes that differ, sorted; `tags` apart, they stand in `tags`.
-        tags: For devices, every tag that differs, in path order; those that moved away stand at their new device.
+        keys: Attributes that differ, sorted; without `tags`, which has a field of its own.
+        tags: For devices, every tag that differs, in path order; those that moved away are listed at their new device.
     """
 
     action: Action

@@ -1,4 +1,4 @@
-"""What differs between two snapshots: by digest first, then by attribute, then by tag. Pure."""
+"""Differences of two snapshots: by digest first, then by attribute, then by tag. Pure."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class BaseEntry(DigestEntry):
 
 
 class ValuesEntry(TypedDict):
-    """What becomes of a resource: one action, the attributes of both sides, masked, and the keys that differ, sorted.
+    """The change of a resource: one action, the attributes of both sides, masked, and the keys that differ, sorted.
 
     `before_sensitive` and `after_sensitive` are objects of the same shape that are true where a secret was masked.
     """
@@ -43,7 +43,7 @@ class ValuesEntry(TypedDict):
 
 
 class TagValuesEntry(TypedDict):
-    """What becomes of a tag. Attributes are given where its device is on both sides; else they are the device's."""
+    """The change of a tag. Attributes are given where its device is on both sides; else they are the device's."""
 
     actions: list[str]
     keys: list[str]

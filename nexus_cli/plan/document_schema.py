@@ -69,7 +69,7 @@ def plan_schema() -> JsonObject:
                 "renames": {
                     "type": "array",
                     "items": pair,
-                    "description": "Entries of `moved:` that nobody wrote: what goes and what comes have one address.",
+                    "description": "Entries missing in `moved:`: a removed and an added tag have the same address.",
                 },
             },
         ),

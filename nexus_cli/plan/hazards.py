@@ -163,7 +163,7 @@ def _of_other(change: Change) -> Iterator[Hazard]:
 
 
 def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
-    """What a role or user has after and had not before: by `read`, `write` and the other rights, `roles`."""
+    """Rights that a role or user gains: by `read`, `write` and the other rights, `roles`."""
     found = {}
     for what in ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "roles"):
         had = set(before.get(what) or ())

@@ -1,4 +1,4 @@
-"""What a change does to the plant, plane by plane: sessions, topics, rights, series, load. Estimates are said as such."""
+"""The impact of a change on the plant, by plane: sessions, topics, rights, series, load. Estimates are marked."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Impact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What stands around a change.
+    """What a change's impact depends on.
 
     Attributes:
         links: Declared devices by link, after the change.
-        cost: Requests of a device, where a driver can tell.
+        cost: Requests of a device, where a driver can compute them.
         roles: Declared roles by name, after the change.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """

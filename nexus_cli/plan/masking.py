@@ -12,7 +12,7 @@ MASK = "(sensitive)"
 
 
 def plain_secrets(attributes: Mapping[str, Any] | None) -> Iterator[tuple[str, ...]]:
-    """Where secrets stand as plain text in a device's attributes, e.g. `("connection", "password")`."""
+    """Where secrets are plain text in a device's attributes, e.g. `("connection", "password")`."""
     yield from _plain((attributes or {}).get("connection") or {}, ("connection",))
 
 

@@ -43,7 +43,7 @@ def _renamed(path: str, moved: Sequence[Rename]) -> str:
 
 
 def without_effect(moved: Sequence[Rename], *, moves: dict[str, str], created: Iterable[str]) -> list[Rename]:
-    """Renames whose target is created anew by this plan: most likely their `from` is misspelt.
+    """Renames whose target this plan creates: most likely their `from` is misspelt.
 
     Args:
         moves: As `tag_moves` gave them.

@@ -8,7 +8,7 @@ from nexus_cli.plan.change import Action, Change
 
 _PHASES = {Action.MOVE: 0, Action.CREATE: 1, Action.UPDATE: 2, Action.FORGET: 3}
 _KINDS = ("site", "retention", "gateway", "device", "role", "user", "alert", "message", "sequence")
-"""What others refer to comes first; among deletes, last."""
+"""Resources that others refer to are first; among deletes, last."""
 
 
 def ordered(changes: Iterable[Change]) -> tuple[Change, ...]:

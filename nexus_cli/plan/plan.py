@@ -26,7 +26,7 @@ from nexus_cli.wire.control import Running
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What control recorded, as much of it as a comparison needs.
+    """The recorded state, as far as a comparison needs it.
 
     Attributes:
         deployment: Number of the deployment that recorded it; 0 is none.
@@ -53,7 +53,7 @@ class Plan:
         changes: In the order in which they are shown and done.
         desired: Attributes to record by address; None removes.
         moved: The renames that were taken into account.
-        renames: Those that nobody declared and that would keep the history of what looks renamed.
+        renames: Renames that are not declared and would keep the history of tags that seem to be renamed.
         errored: True when a finding forbids applying it.
     """
 
@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def desired(self) -> Changed:
-        """What control has to record: attributes by address, None removes."""
+        """The changes for control to record: attributes by address, None removes."""
         wanted: Changed = {}
         for change in self.changes:
             if change.previous_address is not None:
@@ -116,7 +116,7 @@ def make_plan(
         base: What control recorded.
         desired: What the files declare.
         moved: The site's renames.
-        cost: Requests per device, where a driver can tell.
+        cost: Requests per device, where a driver can compute them.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
@@ -190,6 +190,6 @@ def _useless_moves(changes: Sequence[Change], moved: Sequence[Rename], *, first:
 
 
 def where_of(address: str) -> tuple[str, ...]:
-    """Where in the model a device's address stands."""
+    """The place of a device's address in the model."""
     area, line, device = address.removeprefix(DEVICE).split("/")
     return ("areas", area, "lines", line, "devices", device)

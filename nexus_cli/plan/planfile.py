@@ -17,7 +17,7 @@ from nexus_cli.plan.document import FORMAT_VERSION, PlanDocument
 
 KIND = "nexus-plan"
 MARK = b'{"kind":"nexus-plan"'
-"""How a saved plan begins; tells it from a site file without reading it whole."""
+"""How a saved plan begins; distinguishes it from a site file without reading it whole."""
 
 
 class PlanSource(TypedDict):

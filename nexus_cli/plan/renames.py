@@ -1,4 +1,4 @@
-"""Renames that nobody declared: a tag goes and another comes with the same address of the same device. Pure."""
+"""Renames that are not declared: a tag is removed and another added with the same address of the same device. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nexus_cli.plan.change import Action, Attributes, Change, TagChange
 from nexus_cli.plan.moved import Rename
 
 _UNITS = ("unit_id", "ams_net_id", "port", "rack", "slot")
-"""What of a connection tells two devices on one link apart."""
+"""The keys of a connection that distinguish two devices on one link."""
 Place = tuple[str, ...]
 
 
@@ -45,8 +45,8 @@ def _by_place(changes: Iterable[Change], action: Action) -> dict[Place, list[str
         attributes: Attributes = (tag.before if old else tag.after) or {}
         what = str(attributes.get("address") or attributes.get("expr") or "")
         if what and device.get("link"):
-            told = {**(device.get("connection") or {}), **(attributes.get("options") or {})}
-            place = (str(device["link"]), *(str(told.get(key, "")) for key in _UNITS), what)
+            keys = {**(device.get("connection") or {}), **(attributes.get("options") or {})}
+            place = (str(device["link"]), *(str(keys.get(key, "")) for key in _UNITS), what)
             found.setdefault(place, []).append(tag.path)
     return found
 

@@ -1,4 +1,4 @@
-"""What a deployment touches of the sequences that run: a run means what was agreed when it began. Pure."""
+"""The effect of a deployment on running sequences: a run keeps the meaning that was agreed when it began. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHAT_HAPPENS = {
 
 
 def meaning(device: Attributes | None, tag: str) -> Attributes | None:
-    """What of a device's attributes makes the meaning of one of its tags; None when there is no such tag."""
+    """The attributes of a device that define one of its tags; None when there is no such tag."""
     attributes = (device or {}).get("tags", {}).get(tag)
     if device is None or attributes is None:
         return None
@@ -41,7 +41,7 @@ def agreement(
 
 
 def touched(changes: Iterable[Change], running: Running) -> tuple[str, ...]:
-    """What a run uses and the changes alter: paths of tags and addresses of messages, sorted."""
+    """The things that a run uses and the changes alter: paths of tags and addresses of messages, sorted."""
     found: set[str] = set()
     mine: dict[str, list[str]] = {}
     for path in running.tags:

@@ -113,8 +113,8 @@ def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
 def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
     """Old paths of tags that are forgotten or moved, sorted; never one that NEXUS publishes after the same plan.
 
-    A tag that becomes external is among them: what we published last would pass for the value of somebody who has
-    not said anything yet.
+    A tag that becomes external is among them: the last value of NEXUS would pass for one of a system that has
+    not published yet.
     """
     gone: set[str] = set()
     kept: set[str] = set()

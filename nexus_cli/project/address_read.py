@@ -71,16 +71,16 @@ class Direct:
 
 
 async def read_direct(path: str, *, client: str, via: str = "", settings: Settings | None = None) -> Direct:
-    """Ask the device from here, over a connection of our own, or have its gateway ask over the gateway's.
+    """Read from the device over an own connection, or have its gateway read over the gateway's.
 
     Args:
         path: Of one tag.
-        client: `nexus`, or `library` for ours and the published library, which always asks from here.
-        via: Gateway that asks, "" for ourselves.
+        client: `nexus`, or `library` for both it and the published library, which always connects from here.
+        via: Gateway that reads; "" reads from here.
         settings: Instead of those of this folder.
 
     Raises:
-        NexusError: NX6522 the tag does not stand on a device; NX6520 it is not recorded; NX6400 and others of control.
+        NexusError: NX6522 the tag has no address on a device; NX6520 it is not recorded; NX6400 and others of control.
     """
     settings = settings or load_settings()
     device, name = await _declared(path, settings)

@@ -250,24 +250,22 @@ async def _apply(
 
 async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> DeploymentProgress:
     loop = asyncio.get_running_loop()
-    after, heard, away = 0, loop.time(), False
+    after, answered_s, away = 0, loop.time(), False
     while True:
         try:
             found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)
         except NexusError as error:
             if not error.retriable:
                 raise
-            if loop.time() - heard > LOST_S:
-                hint = (
-                    f"deployment {number} may go on without us: `nexus show` says what is recorded, `nexus status` why"
-                )
+            if loop.time() - answered_s > LOST_S:
+                hint = f"deployment {number} may continue all the same: `nexus show` says what is recorded, `nexus status` why"
                 raise NexusError(error.message, code=error.code, cause=error.cause, hint=hint, retriable=True) from None
             if not away:
                 on_event(JournalLine(id=0, step="away", state="begun", subject=f"{LOST_S:.0f}"))
             away = True
             await asyncio.sleep(0.5)
             continue
-        heard, away = loop.time(), False
+        answered_s, away = loop.time(), False
         for line in found.journal:
             after = max(after, line.id)
             on_event(line)
@@ -308,7 +306,7 @@ async def _resource(settings: Settings, address: str) -> JsonObject:
         digests = (await control.state()).digests
 
     hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
-    if not hint and Path(address).suffix:  # a saved plan may have been meant
+    if not hint and Path(address).suffix:  # it may be the path of a saved plan
         hint = hint_of_missing(address)
     raise NexusError(
         f"'{address}' is not recorded.",

@@ -15,10 +15,10 @@ CONTROL, BROKER, DATABASE = "NEXUS_CONTROL_URL", "NEXUS_BROKER_URL", "NEXUS_DATA
 
 
 def original(address: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The folder that the one in use was copied from, while the runtime of that folder runs here and none of the copy.
+    """The folder that this one was copied from, while that folder's runtime runs here and this one's does not.
 
     Args:
-        address: The variable by which the server in question can be named; who set it means that server. "" asks always.
+        address: The variable that names the server in question; when it is set, that server is used. "" always checks.
         environ: Variables of this process.
     """
     by_hand = address and (address in environ or f"{address}_FILE" in environ)
@@ -34,7 +34,7 @@ def original(address: str, environ: Mapping[str, str] = os.environ) -> Path | No
 
 
 def refuse_copy(address: str) -> None:
-    """Let nothing be changed in the original's runtime by who stands in a copy of its folder.
+    """Refuse a change to the original's runtime from a copy of its folder.
 
     Raises:
         NexusError: NX6518.
@@ -48,8 +48,8 @@ def refuse_copy(address: str) -> None:
         )
 
 
-def told_of_copy(address: str) -> str:
-    """What to say before an answer that comes from the original's runtime; "" where this is no copy."""
+def notice_of_copy(address: str) -> str:
+    """The notice above an answer from the original's runtime; "" where this is no copy."""
     found = original(address)
     return (
         "" if found is None else f"this folder is a copy of {found.parent}: the answer is from the runtime of that one"

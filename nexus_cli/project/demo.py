@@ -41,8 +41,8 @@ SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tell:
-    """How the demo speaks while it works.
+class Reporter:
+    """Callbacks for the progress of the demo.
 
     Attributes:
         step: Called with a step of `STEPS`, `begun` or `done`, and a detail.
@@ -88,14 +88,14 @@ def demo_site() -> Path:
 
 @asynccontextmanager
 async def running_demo(
-    *, broker: str = "", keep: bool = False, tell: Tell, on_end: Callable[[str], None]
+    *, broker: str = "", keep: bool = False, report: Reporter, on_end: Callable[[str], None]
 ) -> AsyncIterator[Summary]:
     """Bring the demo plant to life and prove it; everything is stopped when the block ends.
 
     Args:
         broker: As for `up`.
         keep: Leave the `.nexus` folder (rows, credentials) that the demo made.
-        tell: Hears of every step.
+        report: Called with every step.
         on_end: Called with what is being stopped.
 
     Raises:
@@ -110,17 +110,17 @@ async def running_demo(
     snapshot = loaded.value.snapshot
     _refuse_anothers(home, f"{snapshot.enterprise}/{snapshot.site}")
     ours = not home.exists()
-    tell.step("devices", "begun", "")
+    report.step("devices", "begun", "")
     blocking, since = Blocking(), datetime.now(UTC)
     async with serving(devices_of(snapshot, folder=demo_site())) as simulation:
         try:
             tags = sum(served.tags for served in simulation.links)
-            tell.step("devices", "done", f"{len(simulation.links)} servers with {tags} tags")
+            report.step("devices", "done", f"{len(simulation.links)} servers with {tags} tags")
             site, env = await asyncio.to_thread(_where, simulation, home)
-            runtime = await blocking.call(lambda: _start(site, env, broker, tell, given_up=blocking.given_up))
-            settings = await blocking.call(lambda: _apply(site, env, tell))
+            runtime = await blocking.call(lambda: _start(site, env, broker, report, given_up=blocking.given_up))
+            settings = await blocking.call(lambda: _apply(site, env, report))
             links = len(simulation.links)
-            yield await _prove(snapshot, settings, runtime, links=links, tell=tell, started=started, since=since)
+            yield await _prove(snapshot, settings, runtime, links=links, report=report, started=started, since=since)
             on_end("stopping")
         finally:
             # The runtime ends before the devices do: nothing is BAD only because the demo is over.
@@ -129,7 +129,7 @@ async def running_demo(
 
 
 def _refuse_anothers(home: Path, site: str) -> None:
-    """The demo writes into its folder and ends by stopping what runs there: that must not be somebody's plant."""
+    """The demo writes into its folder and ends by stopping what runs there: that must not be a real plant."""
     kept = Home(home).read_runtime().site
     if kept not in ("", site):
         raise NexusError(
@@ -157,7 +157,7 @@ class Blocking:
         self._given_up.set()
 
     def given_up(self) -> bool:
-        """True once somebody asked."""
+        """True once it was requested."""
         return self._given_up.is_set()
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -184,38 +184,40 @@ def _where(simulation: Simulation, home: Path) -> tuple[Path, str | None]:
     return copy, "moved"
 
 
-def _start(site: Path, env: str | None, broker: str, tell: Tell, *, given_up: Callable[[], bool]) -> Runtime:
-    tell.step("runtime", "begun", "")
-    # Servers of its own, whatever this shell names: simulated values belong into nobody's plant.
+def _start(site: Path, env: str | None, broker: str, report: Reporter, *, given_up: Callable[[], bool]) -> Runtime:
+    report.step("runtime", "begun", "")
+    # Servers of its own, whatever this shell names: simulated values must not reach a plant.
     broker = broker or broker_here()
-    done = up(str(site), env=env, broker=broker, database=EMBEDDED, beside=True, progress=tell.step, given_up=given_up)
+    done = up(
+        str(site), env=env, broker=broker, database=EMBEDDED, beside=True, progress=report.step, given_up=given_up
+    )
     runtime = done.runtime
     if runtime is None:
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")
     if given_up():
         return runtime
-    tell.step(
+    report.step(
         "runtime", "done", f"{runtime.broker_kind}, PostgreSQL, control, historian, {len(runtime.gateways)} gateways"
     )
     return runtime
 
 
-def _apply(site: Path, env: str | None, tell: Tell) -> Settings:
+def _apply(site: Path, env: str | None, report: Reporter) -> Settings:
     """Plan and apply, in a thread of its own (the verbs block)."""
     settings = load_settings()
-    tell.step("plan", "begun", "")
+    report.step("plan", "begun", "")
     planned = plan_site(str(site), settings=settings, env=env)
     ready = planned.value
     if ready is None or ready.errored:
         raise NexusError("The demo could not be planned.", code="NX6530", hint="nexus plan sites/demo")
-    tell.step("plan", "done", f"{len(ready.changed)} resources to change")
-    tell.step("apply", "begun", "")
+    report.step("plan", "done", f"{len(ready.changed)} resources to change")
+    report.step("apply", "begun", "")
     if ready.empty:
-        tell.step("apply", "done", "nothing to do, it was applied before")
+        report.step("apply", "done", "nothing to do, it was applied before")
         return settings
     hazards = {str(each["name"]) for each in ready.open_hazards(())}
     done = apply_ready(ready, settings=settings, allow=sorted(hazards), reason="nexus demo", on_event=lambda _: None)
-    tell.step("apply", "done", f"deployment {done.number}: {done.outcome}")
+    report.step("apply", "done", f"deployment {done.number}: {done.outcome}")
     return settings
 
 
@@ -236,14 +238,14 @@ async def _prove(
     runtime: Runtime,
     *,
     links: int,
-    tell: Tell,
+    report: Reporter,
     started: float,
     since: datetime,
 ) -> Summary:
     """Rows count from the demo's start: a constant tag without a heartbeat is stored once, soon after apply."""
     expected = tags_of(snapshot)
-    not_live = await _live(expected, settings, tell)
-    counted = await _rows(expected, settings, since, tell)
+    not_live = await _live(expected, settings, report)
+    counted = await _rows(expected, settings, since, report)
     before, rows_before = time.monotonic(), sum(rows for rows, _ in counted.values())
     await asyncio.sleep(MEASURE_S)
     counted = await _count(expected, settings, since)
@@ -266,38 +268,38 @@ async def _prove(
     )
 
 
-async def _live(expected: frozenset[str], settings: Settings, tell: Tell) -> frozenset[str]:
+async def _live(expected: frozenset[str], settings: Settings, report: Reporter) -> frozenset[str]:
     """Follow every topic until each tag had a value that counts; gives those that had none."""
-    tell.step("values", "begun", "")
+    report.step("values", "begun", "")
     waiting, shown = set(expected), 0
     try:
         async with asyncio.timeout(ARRIVE_S):
             async for live in tail((), settings=settings):
                 if live.path in waiting and live.quality in ("GOOD", "UNCERTAIN"):
                     waiting.discard(live.path)
-                    tell.progress("values", len(expected) - len(waiting), len(expected))
+                    report.progress("values", len(expected) - len(waiting), len(expected))
                     if shown < SHOWN:
                         shown += 1
-                        tell.live(live)
+                        report.live(live)
                 if not waiting:
                     break
     except TimeoutError:
         pass
-    tell.step("values", "done", f"{len(expected) - len(waiting)} of {len(expected)} tags live")
+    report.step("values", "done", f"{len(expected) - len(waiting)} of {len(expected)} tags live")
     return frozenset(waiting)
 
 
 async def _rows(
-    expected: frozenset[str], settings: Settings, since: datetime, tell: Tell
+    expected: frozenset[str], settings: Settings, since: datetime, report: Reporter
 ) -> dict[str, tuple[int, datetime | None]]:
-    tell.step("rows", "begun", "")
+    report.step("rows", "begun", "")
     until = time.monotonic() + ARRIVE_S
     while True:
         counted = await _count(expected, settings, since)
         arrived = sum(1 for rows, _ in counted.values() if rows)
-        tell.progress("rows", arrived, len(expected))
+        report.progress("rows", arrived, len(expected))
         if arrived == len(expected) or time.monotonic() > until:
-            tell.step("rows", "done", f"{arrived} of {len(expected)} tags have rows")
+            report.step("rows", "done", f"{arrived} of {len(expected)} tags have rows")
             return counted
         await asyncio.sleep(0.25)
 

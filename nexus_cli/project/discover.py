@@ -182,7 +182,7 @@ def _from(site: Path, file: Path) -> str:
 
 
 def _read_again(found: Discovered) -> Reading | None:
-    """The site as it is now: somebody may have edited a file of it during a long walk."""
+    """The site as it is now: a file of it may have been edited during a long walk."""
     reading = found.reading
     if reading is None or found.site is None:
         return reading

@@ -43,7 +43,7 @@ class Ask:
         wanted: Filters and limits.
         connection: Further connection keys (user, password reference, security, trust).
         via: Gateway that browses for us, "" for ourselves.
-        fresh: Do not go on from an earlier run.
+        fresh: Do not continue an earlier run.
         importing: How a file is read.
     """
 

@@ -1,4 +1,4 @@
-"""The whole chain of one tag: line in the file → link → request → bytes → value → unit → topic → row."""
+"""The chain of one tag: line in the file → link → request → bytes → value → unit → topic → row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nexus_cli.wire.topic import Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """What happens to one tag, step by step.
+    """The processing of one tag, step by step.
 
     Attributes:
         path: `area/line/device/tag`.
@@ -51,7 +51,7 @@ def explain_path(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Sourced[Chain]:
-    """The chain of the tag at `area/line/device/tag` (enterprise and site may stand in front), or of a message."""
+    """The chain of the tag at `area/line/device/tag` (enterprise and site may precede it), or of a message."""
     loaded = load(site, env=env, variables=variables)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
@@ -81,9 +81,9 @@ def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSi
 
 
 def _message(known: LoadedSite, name: str) -> Chain:
-    """Where a message goes, what can be set, and who may publish and hear it."""
+    """Where a message goes, what can be set, and who may publish it or subscribe to it."""
     message = decode(known.snapshot.resources[f"message.{name}"], MessageConfig)
-    publishers, hearers = _with_right(known, "publish", name), _with_right(known, "subscribe", name)
+    publishers, subscribers = _with_right(known, "publish", name), _with_right(known, "subscribe", name)
     sequences = [
         sequence for sequence, one in every(known.snapshot, "sequence", SequenceConfig) if name in one.published()
     ]
@@ -94,10 +94,10 @@ def _message(known: LoadedSite, name: str) -> Chain:
         ("nexus publish", "checked against its schema"),
         *((("sequences", ", ".join(sequences)),) if sequences else ()),
         ("publish", publishers or "no role: no user may publish it"),
-        ("hear", hearers or "no role: no user may subscribe to it"),
+        ("subscribe", subscribers or "no role: no user may subscribe to it"),
         *(
             (("broker", f"lets them do so on {filter_of(message.topic)}, whatever the payload"),)
-            if publishers or hearers
+            if publishers or subscribers
             else ()
         ),
     ]
@@ -177,7 +177,7 @@ def _origin(device: DeviceConfig, tag: TagConfig, name: str) -> list[tuple[str, 
 
 
 def _open(key: str, value: object) -> str:
-    """A connection value as it may be shown: secrets only as the reference that stands for them."""
+    """A connection value as it may be shown: secrets only as their reference."""
     text = str(value)
     hidden = any(word in key for word in ("password", "passphrase", "secret", "token")) and not text.startswith("${")
     return "****" if hidden and text else text

@@ -1,4 +1,4 @@
-"""What a tag's gateway does with it at this moment: the one step of `nexus explain` that no file knows."""
+"""The state of a tag in its gateway now: the one step of `nexus explain` that is in no file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 LONGEST_S = 2.0
-"""How long the broker is asked; `explain` works without it."""
+"""Wait for the broker, in seconds; `explain` works without it."""
 
 
 class _Link(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class _Limits(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What of a gateway's health says what it does with a tag.
+    """The parts of a gateway's health that concern one tag.
 
     Attributes:
         state: `running`, `stopping` or `lost`.
@@ -64,7 +64,7 @@ def step_now(chain: Chain) -> tuple[str, str] | None:
 
 
 async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
-    """One sentence of the gateway's newest sign of life; "" when there is none, or no broker within `LONGEST_S`."""
+    """One sentence from the gateway's newest health message; "" when there is none, or no broker within `LONGEST_S`."""
     # Here, so that an explanation without a runtime loads no MQTT.
     from nexus_cli.wire.client import BrokerClient  # noqa: PLC0415 - MQTT: only beside a runtime
 

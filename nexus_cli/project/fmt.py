@@ -1,4 +1,4 @@
-"""Format files: which ones, and what would change."""
+"""Format files: selection, and the changes."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Formatting:
     sources: tuple[SourceFile, ...]
 
 
-def fmt(paths: Sequence[str], *, write: bool, tell: Callable[[str], None] | None = None) -> Formatting:
+def fmt(paths: Sequence[str], *, write: bool, on_file: Callable[[str], None] | None = None) -> Formatting:
     """Format YAML files and the YAML files in folders (default: the site that `validate` would take).
 
     Args:
         paths: Files or folders; empty for the folder of the default site.
         write: False only computes.
-        tell: Takes what is going on, one short sentence a file.
+        on_file: Called with one short sentence a file.
     """
     findings: list[Diagnostic] = []
     if not paths:
@@ -65,8 +65,8 @@ def fmt(paths: Sequence[str], *, write: bool, tell: Callable[[str], None] | None
     sources: list[SourceFile] = []
     targets = _targets(paths, findings)
     for number, path in enumerate(targets, start=1):
-        if tell is not None:
-            tell(f"{number} of {len(targets)}: {shown(path)}")
+        if on_file is not None:
+            on_file(f"{number} of {len(targets)}: {shown(path)}")
         try:
             data = path.read_bytes()
         except OSError as error:

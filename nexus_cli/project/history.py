@@ -89,7 +89,7 @@ async def history(
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """What was asked: the path, the span, and on whose clocks its times are shown."""
+    """The request: path, span, and the zone in which times are shown."""
 
     asked: str
     start: datetime
@@ -99,7 +99,7 @@ class _Span:
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Buckets: their width, what is shown of them, and on whose clocks days begin (None where none do)."""
+    """Buckets: their width, their aggregate, and the zone in which days begin (None where it does not matter)."""
 
     every: Every
     aggregate: Aggregate
@@ -141,7 +141,7 @@ def _document(
 DRAWN = 144
 """Points that a plot has room for, side by side."""
 _MOST_DRAWN = 100_000
-"""Buckets of a plot at most; what is shown of fewer samples has the caller's limit."""
+"""Most buckets of a plot; fewer samples are shown up to the caller's limit."""
 _WIDTHS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 
 
@@ -188,7 +188,7 @@ async def _only_site(conn: Connection) -> str:
     found = await sites(conn)
     if len(found) != 1:
         raise NexusError(
-            "It is not known which site is meant." if found else "Nothing is stored yet.",
+            "Several sites are stored, and none was named." if found else "Nothing is stored yet.",
             code="NX6210",
             hint=f"set NEXUS_SITE to one of: {', '.join(found)}" if found else "apply a site first",
         )

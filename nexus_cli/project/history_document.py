@@ -13,7 +13,7 @@ from nexus_cli.wire.field_types import PlainValue
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One sample; what does not apply to it is left out.
+    """One sample; fields that do not apply are left out.
 
     Attributes:
         time: Of the gateway.
@@ -38,11 +38,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was made of the samples of one span of the grid.
+    """The aggregate of the samples in one span of the grid.
 
     Attributes:
         time, end: The span, without its end.
-        value: The aggregate that was asked for; None when there is none.
+        value: The requested aggregate; None when there is none.
         count: Samples in it.
         good: Those of them that are GOOD.
         label, unit, type: As in `Sample`.
@@ -88,7 +88,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Seam(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment at which the terms changed; `converted` says whether what was before is shown in the terms after it."""
+    """A moment at which unit, type or names changed; `converted` is whether earlier values are shown in the later unit."""
 
     time: str
     before: Terms
@@ -135,7 +135,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> Sequence[Sample | Bucket]:
-        """The samples, or the buckets where a width was asked."""
+        """The samples, or the buckets where a width was requested."""
         return self.samples if self.every is None else self.buckets
 
     def to_json(self) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Stored samples and buckets as they are shown: the value as its type says, in the unit that is shown. Pure."""
+"""Stored samples and buckets as they are shown: the value by its type, in the displayed unit. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nexus_cli.wire.sample import Quality, unpack_status
 
 
 def stored_value(sample: StoredSample, kind: Kind) -> Any:
-    """What a builder of buckets takes: structures as JSON text, so that they can be compared."""
+    """The value for a builder of buckets: structures as JSON text, so that they can be compared."""
     if sample.quality == Quality.BAD:
         return None
     if kind == "json":
@@ -30,7 +30,7 @@ def stored_value(sample: StoredSample, kind: Kind) -> Any:
 
 
 def typed(value: Any, segment: Segment) -> Any:
-    """A number as its type has it: true and false, whole numbers without a fraction."""
+    """A number by its type: true and false, whole numbers without a fraction."""
     if isinstance(value, float):
         if segment.type == "bool" and value in (0.0, 1.0):
             return bool(value)
@@ -121,7 +121,7 @@ def _terms(segment: Segment, shown_in: Segment) -> tuple[str | None, str | None]
 
 
 def name_gaps(buckets: Sequence[Bucket], gaps: Sequence[Gap]) -> list[Bucket]:
-    """Say in each bucket which gaps lie in it: what is shown of it was made of fewer samples."""
+    """Add to each bucket the gaps in it: its aggregate has fewer samples."""
     named = list(buckets)
     starts = [datetime.fromisoformat(bucket.time) for bucket in buckets]
     ends = [datetime.fromisoformat(bucket.end) for bucket in buckets]

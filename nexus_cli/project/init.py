@@ -62,13 +62,13 @@ areas:
 
 
 def init(folder: Path) -> Path:
-    """Write `site.yaml`, and a schema for editors, into a folder, which is made if need be.
+    """Write `site.yaml`, and a schema for editors, into a folder, which is made if it is missing.
 
     Returns:
         The file that was written.
 
     Raises:
-        NexusError: There is one already, or the folder can't be written.
+        NexusError: There is already one, or the folder can't be written.
     """
     target = folder / "site.yaml"
     name = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "plant"

@@ -30,7 +30,7 @@ LEVELS_OF_A_TAG = 4
 MOST_DEVICES = 20
 """Devices whose tags are looked at after a deployment."""
 OBSERVER_QOS = 0
-"""A broker queues QoS 1 for a slow subscriber, on disk too, beside the frames; who only watches asks for none of that."""
+"""A broker queues QoS 1 for a slow subscriber, on disk too, beside the frames; a client that only watches uses QoS 0."""
 TAG_LEVELS = 4
 """Levels of a tag's path; topics of others may have more."""
 RETAINED_WAIT_S = 1.0
@@ -78,7 +78,7 @@ class Where:
     operand: str
 
     def holds(self, live: Live) -> bool:
-        """Numbers compare as numbers, everything else as text; what has no value satisfies only `!=`."""
+        """Numbers compare as numbers, everything else as text; a message without a value satisfies only `!=`."""
         have = getattr(live, self.name)
         left, right = _number(have), _number(self.operand)
         if left is None or right is None:
@@ -120,7 +120,7 @@ def _number(value: object) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One filter of the person: what to subscribe, and what of it to show.
+    """One filter of the user: the topic filter to subscribe, and the glob of what to show.
 
     Attributes:
         filter: For the broker.
@@ -162,10 +162,10 @@ def _site_topics(settings: Settings) -> Topics:
 
 @dataclass(slots=True)
 class Backlog:
-    """How a follower keeps up. The broker queues nothing for it: what it has not read waits here, within bounds.
+    """How a follower keeps up. The broker queues nothing for it: unread messages wait here, within bounds.
 
     Attributes:
-        waiting: Messages that have come and were not read yet.
+        waiting: Messages that arrived and were not read yet.
         dropped: Messages that were dropped because too many waited: those that a newer one of their topic had overtaken,
             then the oldest.
     """
@@ -219,7 +219,7 @@ async def tail(
 
 
 async def not_good(devices: Sequence[str], *, settings: Settings, wait_s: float = RETAINED_WAIT_S) -> tuple[Live, ...]:
-    """The newest values of these devices that are not GOOD, by path: what the broker keeps, and what comes meanwhile.
+    """The newest values of these devices that are not GOOD, by path: retained by the broker, or received meanwhile.
 
     Raises:
         NexusError: NX6010 and others of the broker.
@@ -246,7 +246,7 @@ class NotGood(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def not_good_after(found: DeploymentProgress, *, settings: Settings) -> list[NotGood]:
-    """Which tags a deployment left not GOOD, with their reasons; empty when the broker does not tell."""
+    """The tags that are not GOOD after a deployment, with their reasons; empty when the broker does not answer."""
     devices = [
         row.address.removeprefix("device.")
         for row in found.table

@@ -29,7 +29,7 @@ class Live:
     retained: bool = False
 
     def to_json(self) -> dict[str, object]:
-        """As plain JSON, empty facts left out (value and quality always stand)."""
+        """As plain JSON without empty facts (value and quality are always there)."""
         facts = {"path": self.path, "topic": self.topic, "value": self.value, "quality": self.quality}
         more = {"timestamp": self.timestamp, "unit": self.unit, "label": self.label, "reason": self.reason}
         return {**facts, **{name: fact for name, fact in more.items() if fact}, "retained": self.retained}

@@ -1,4 +1,4 @@
-"""What is recorded near a path that gave nothing: control knows it; where control is slow or away, the broker does."""
+"""Recorded paths near one without a result: from control; where control is slow or unreachable, from the broker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_DEVICE = "no such device is recorded; `nexus show` lists them"
 SILENT = "the tag is recorded but was never published; `nexus status` shows its link"
 
 Known = Mapping[str, frozenset[str] | None]
-"""Tags by device; None where they were not asked for."""
+"""Tags by device; None where they were not requested."""
 
 
 async def near_path(path: str, settings: Settings) -> str:
@@ -49,7 +49,7 @@ async def near_path(path: str, settings: Settings) -> str:
 
 
 def hint_for(path: str, known: Known) -> str:
-    """Pure: the hint, from the devices and tags that there are."""
+    """Pure: the hint, from the existing devices and tags."""
     if path in known:
         tags = sorted(known[path] or ())
         shown = ", ".join(tags[:MOST_TAGS]) + (", …" if len(tags) > MOST_TAGS else "")
@@ -93,7 +93,7 @@ def hint_for_filter(text: str, known: Iterable[str]) -> str:
 
 
 async def near_filters(filters: Iterable[str], settings: Settings) -> str:
-    """The hint for the first filter that names what is not there; "" when all do, or nobody says."""
+    """The hint for the first filter that names something unknown; "" when there is none, or control does not answer."""
     from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only when nothing arrives
 
     asked = [text for text in filters if "#" not in text and "+" not in text]
@@ -130,7 +130,7 @@ async def _recorded(control: ControlClient, path: str) -> Known:
 
 
 async def _published(settings: Settings) -> Known:
-    """Devices and tags of which the broker keeps a value; empty when it is away too."""
+    """Devices and tags with a retained value at the broker; empty when it is unreachable too."""
     enterprise, _, site = settings.site.partition("/")
     topics = Topics(enterprise, site)
     client = BrokerClient(settings=settings, client_id=client_id("near"))

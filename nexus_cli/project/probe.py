@@ -30,7 +30,7 @@ MOST_REGISTERS = 100
 
 @dataclass(slots=True, kw_only=True)
 class Second:
-    """What a published library read of the same registers.
+    """Registers as a published library read them.
 
     Attributes:
         client: Package and version.
@@ -45,7 +45,7 @@ class Second:
     unable: str = ""
 
     def compare(self, ours: RegisterBytes, theirs: RegisterBytes) -> None:
-        """Take note of what both read, by function and register."""
+        """Store the values of both clients, by function and register."""
         for function, register in sorted(ours.keys() & theirs.keys()):
             self.registers += 1
             one, other = ours[function, register], theirs[function, register]
@@ -55,7 +55,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Search:
-    """What to look for, and where.
+    """The value to look for, and the addresses to try.
 
     Attributes:
         device: The Modbus device.
@@ -177,7 +177,7 @@ def _nothing(wanted: _Search, expected: float, refused: Sequence[str]) -> Outcom
 
 
 def _noting(seen: RegisterBytes, read: Read) -> Read:
-    """Keep what was read, by function and register."""
+    """Store the values read, by function and register."""
 
     async def noted(function: int, start: int, count: int) -> bytes:
         data = await read(function, start, count)

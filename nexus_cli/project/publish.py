@@ -72,10 +72,10 @@ def fill(name: str, message: MessageConfig, texts: Mapping[str, str]) -> Rendere
 
 
 async def publish(message: Rendered, *, settings: Settings | None = None) -> None:
-    """Have control publish it and wait for the broker's acknowledgement; who did it stands in the audit trail.
+    """Have control publish it and wait for the broker's acknowledgement; the audit trail has the user.
 
     Raises:
-        NexusError: NX6010 the broker is away, NX6400 control is; NX6403 we may not.
+        NexusError: NX6010 the broker is away, NX6400 control is; NX6403 the user has no right to.
     """
     async with ControlClient(settings or load_settings(), timeout_s=PUBLISH_S) as control:
         await control.publish(message.name, message.values)

@@ -1,6 +1,6 @@
 """Whether the record takes a published value: the historian's own rule, by the tag's applied type.
 
-What a gateway publishes always fits its tag. Others publish what they like: a text where a number is declared is a
+What a gateway publishes always fits its tag. Other systems publish any value: a text where a number is declared is a
 dead letter, and people have to see that too.
 """
 

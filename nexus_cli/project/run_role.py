@@ -12,7 +12,7 @@ from nexus_cli.settings import Settings, load_settings
 
 
 def run_role(role: str, *, name: str = "") -> None:
-    """Run one role in this process until it is told to stop.
+    """Run one role in this process until it receives a signal to stop.
 
     Args:
         role: `control`, `gateway`, `historian`, `broker` or `supervisor`.

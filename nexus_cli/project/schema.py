@@ -41,7 +41,7 @@ def stale(folder: Path, files: dict[str, str]) -> list[str]:
 
 
 def write(folder: Path, files: dict[str, str]) -> list[str]:
-    """Write what is stale, remove what should not be there, and say which files changed."""
+    """Write stale files, remove superfluous ones, and give the names of both."""
     changed = stale(folder, files)
     folder.mkdir(parents=True, exist_ok=True)
     for name in changed:

@@ -1,4 +1,4 @@
-"""`nexus sequence`: what a sequence would do now, start it in control, follow it, abort it."""
+"""`nexus sequence`: dry run, start in control, follow, abort."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Line:
         branch: `requires`, `steps` or `on_abort`.
         text: The step.
         now: What the tag holds, or whether the condition holds, right now; "" when that says nothing.
-        problem: Why it would stop there; "" when nothing speaks against it.
+        problem: Why it would stop there; "" when no reason is known.
         hint: What to write instead.
     """
 
@@ -54,11 +54,11 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class Rehearsal:
-    """A dry run: every step with what can be told beforehand. Nothing was written.
+    """A dry run: every step with what is known before the run. Nothing was written.
 
     Attributes:
         values: Of its parameters.
-        agreed: Digest of what was looked at: control begins nothing else (`plan.running.agreement`).
+        agreed: Digest of the sequence, tags and messages shown; control starts the run only while it is the same (`plan.running.agreement`).
         ready: True when the preconditions hold and no step is known to fail.
     """
 
@@ -69,7 +69,7 @@ class Rehearsal:
 
     @property
     def ready(self) -> bool:
-        """Nothing speaks against it."""
+        """No step has a known problem."""
         return not any(line.problem for line in self.lines)
 
     def to_json(self) -> JsonObject:
@@ -95,7 +95,7 @@ async def listing(*, settings: Settings | None = None) -> Sequences:
 
 
 async def rehearse(name: str, texts: Mapping[str, str] | None = None, *, settings: Settings | None = None) -> Rehearsal:
-    """Look at every step of an applied sequence without doing any.
+    """Check every step of an applied sequence without executing any.
 
     Args:
         name: Of the sequence.
@@ -127,10 +127,10 @@ async def start(
     agreed: str = "",
     settings: Settings | None = None,
 ) -> str:
-    """Begin a run in control; gives its id. From here on it does not depend on us.
+    """Begin a run in control; gives its id. From here on it does not depend on this process.
 
     Raises:
-        NexusError: NX6838, what `agreed` stands for has changed; and what control refuses.
+        NexusError: NX6838 something that `agreed` covers has changed; any refusal of control.
     """
     run = str(ULID())
     async with ControlClient(settings or load_settings()) as control:
@@ -172,7 +172,7 @@ async def follow(run: str, *, on_line: Callable[[RunLine], None], settings: Sett
 
 
 async def status(run: str, *, settings: Settings | None = None) -> RunProgress:
-    """One run with its whole journal."""
+    """One run with its complete journal."""
     async with ControlClient(settings or load_settings()) as control:
         return await control.sequence_run(run)
 
@@ -184,7 +184,7 @@ async def abort(run: str, *, settings: Settings | None = None) -> RunAborted:
 
 
 async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[str, str]) -> LiveValues:
-    """What the broker keeps of these tags, read as control reads it."""
+    """Retained values of these tags, read as control reads them."""
     topics = site_topics(settings)
     found = LiveValues(topics, clock=SystemClock())
     found.gateways = gateways

@@ -80,7 +80,7 @@ def devices_of(snapshot: Snapshot, *, folder: Path) -> list[DeviceConfig]:
 
 @asynccontextmanager
 async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIterator[Simulation]:
-    """Serve every link until the block ends: where the site says when that is this machine, else on a free port.
+    """Serve every link until the block ends: at the site's address when that is this machine, else on a free port.
 
     Raises:
         NexusError: A signal's CSV file can't be read, or no port can be had.
@@ -144,7 +144,7 @@ async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Serve
 
 
 def _declared(device: DeviceConfig) -> tuple[str, int]:
-    """Host and port that the site says; "" and 0 when it does not, or when a secret is not at hand."""
+    """Host and port of the site; "" and 0 when it has none, or when a secret can't be read."""
     try:
         host, port = kinds()[device.protocol].listens_at(
             {key: _known(value) for key, value in device.connection.items()}
@@ -193,7 +193,7 @@ def write_overlay(simulation: Simulation, path: Path) -> None:
     """
 
     class Plain(yaml.SafeDumper):
-        """Without anchors: each device says its own connection."""
+        """Without anchors: each device has its own connection."""
 
         def ignore_aliases(self, data: object) -> bool:
             return True

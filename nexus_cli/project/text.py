@@ -43,10 +43,10 @@ class LoadedSite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How far a site came, errors or not.
+    """How far a site could be read, with or without errors.
 
     Attributes:
-        findings: Settled: placed, joined, suppressed where a comment says so, in order.
+        findings: With their places, joined, without the suppressed ones, in order.
         files: Every file that was read, for excerpts.
         tree: None when a file could not be parsed.
         model: What could be bound; None with `tree`.
@@ -103,7 +103,7 @@ def read_all(
 ) -> tuple[Reading, ...]:
     """Read several sites, each once however often it is named; none means the default site.
 
-    A folder without a site file stands for the sites in it.
+    A folder without a site file means the sites in it.
     """
     chosen: dict[object, Path | str | None] = {}
     for path in (one for given in paths for one in _inside(given)):
@@ -139,7 +139,7 @@ def sites_of(paths: Sequence[Path | str]) -> tuple[Path, ...]:
 
 
 def locate(path: Path | str | None) -> Outcome[Path]:
-    """The site file that is meant by a path, a folder, or nothing."""
+    """The site file that a path, a folder, or nothing selects."""
     if path is not None:
         given = Path(path)
         target = given / SITE_FILE if given.is_dir() else given
@@ -179,7 +179,7 @@ def _missing(given: Path) -> Diagnostic:
 
 
 def facts(reading: Reading) -> dict[str, object] | None:
-    """What the answer of `validate` says about the site itself, or None without a model."""
+    """The site's own part of the answer of `validate`, or None without a model."""
     model = reading.model
     if model is None:
         return None

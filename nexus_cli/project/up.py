@@ -38,12 +38,12 @@ from nexus_cli.source.nodes import SourceFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpResult:
-    """What `up` did.
+    """The result of `up`.
 
     Attributes:
         findings: Of the site file.
         files: Texts that the findings quote.
-        runtime: What runs; None when the file has errors.
+        runtime: The running one; None when the file has errors.
         credentials: Where the generated credentials lie.
     """
 
@@ -104,7 +104,7 @@ def up(
         try:
             _ask_servers(home, runtime)
         except NexusError as error:
-            if error.code != SCHEMA_BEHIND:  # there `nexus db upgrade` and the next `up` go on from here
+            if error.code != SCHEMA_BEHIND:  # there `nexus db upgrade` and the next `up` continue from here
                 home.write_runtime(before)
             raise
         if foreground:
@@ -140,11 +140,11 @@ def _ask_servers(home: Home, runtime: Runtime) -> None:
 
 
 def _stay(home: Home, runtime: Runtime, *, timeout_s: float, ready: Callable[[], None]) -> None:
-    """Be the supervisor until a signal, and say when everything works."""
+    """Run the supervisor until a signal, and report when everything works."""
     settings = load_settings(principal=principal_of(SUPERVISOR, ""))
     configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=SUPERVISOR)
 
-    async def tell(stop: asyncio.Event) -> None:
+    async def report(stop: asyncio.Event) -> None:
         try:
             await asyncio.to_thread(
                 wait_running, home, runtime, timeout_s=timeout_s, progress=lambda *_: None, given_up=stop.is_set
@@ -157,7 +157,7 @@ def _stay(home: Home, runtime: Runtime, *, timeout_s: float, ready: Callable[[],
 
     async def stay() -> None:
         async with stop_on_signals() as stop, tasks("nexus up") as group:
-            group.create_task(tell(stop), name="tell when it works")
+            group.create_task(report(stop), name="report when it works")
             try:
                 await run_supervisor(home, stop=stop)
             finally:

@@ -34,13 +34,13 @@ ANSWER_LATE_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A write that was found possible, before anything is sent.
+    """A checked write, before anything is sent.
 
     Attributes:
         path: `area/line/device/tag`.
         tag: As it was applied.
-        gateway: Whose answer counts.
-        value: What is asked for, in the published unit.
+        gateway: Only its answer is accepted.
+        value: The requested value, in the published unit.
         will_be: What the device will hold, after rounding to what it can.
         old: The newest live value, None when there is none or it is BAD.
         quality: Its quality.
@@ -94,7 +94,7 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\Z", re.ASCII)
 
 
 def _number_hint(text: str, tag: TagConfig) -> str:
-    """What a tired person meant by `42,5` or `42 degC`; never a guess at a conversion."""
+    """The likely correction of `42,5` or `42 degC`; never a guess at a conversion."""
     if _THOUSANDS.match(text.strip()):
         return f"write {text.strip().replace(',', '')}, or a point before decimals"
     match = _NUMBER.match(text.strip())
@@ -110,7 +110,7 @@ def _number_hint(text: str, tag: TagConfig) -> str:
 
 
 async def prepare(path: str, text: str, *, settings: Settings | None = None) -> Wish:
-    """Look the tag up, read the value, and see whether the gateway would take it. Writes nothing.
+    """Look the tag up, read the value, and check whether the gateway would accept the write. Writes nothing.
 
     Raises:
         NexusError: NX6802 to NX6807; NX6400 control is away.
@@ -176,7 +176,7 @@ async def write(
 
 
 async def send(path: str, command: Command, *, gateway: str, settings: Settings, wait_s: float) -> Response:
-    """Publish a command once and wait for the answer of the device's gateway. Never sent a second time: who can't know says `unknown`."""
+    """Publish a command once and wait for the answer of the device's gateway. It is never sent a second time: without an answer the state is `unknown`."""
     topics = site_topics(settings)
     payload = encode(command)
     if problem := too_large(payload):
@@ -244,7 +244,7 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
 
 
 async def _path_hint(control: ControlClient, path: str) -> str:
-    """What was meant by a device, a dotted path, or a tag's bare name."""
+    """The likely path for a device, a dotted path, or a tag's bare name."""
     devices = [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
     if path.count("/") == 2 and path in devices:
         found = (await control.resources([f"device.{path}"])).get(f"device.{path}")

@@ -24,7 +24,7 @@ STEP_US = 1_000_000
 APART_US = 2_000_000
 """Gateway time and a wall clock count as equal within this, in µs (a leap second, drift under correction). Beyond it
 the time of a sample is doubtful."""
-SETTLE_US = 60_000_000
+STABLE_AFTER_US = 60_000_000
 """How long a stepped wall clock must run without another step before it is trusted, in µs, if the operating system does
 not call it synchronised. A mistyped time or a glitch is corrected by then."""
 MOST_AHEAD_US = 300_000_000
@@ -85,7 +85,7 @@ class SystemClock:
 
     `now_us` runs with the elapsed time and is compared with the wall clock. A difference below `APART_US` is slewed
     away. A wall clock that was stepped further is not followed before it is trusted: at once if the operating system
-    calls it synchronised, else when it has run for `SETTLE_US`. So a glitch never enters the record. Then `now_us`
+    calls it synchronised, else when it has run for `STABLE_AFTER_US`. So a glitch never enters the record. Then `now_us`
     jumps forward; or, if it is ahead, runs at half speed; or is set back (`MOST_AHEAD_US`), which begins a new turn. A
     wall clock with an impossible value is never followed. While the two differ, `doubt` says so.
 
@@ -122,7 +122,7 @@ class SystemClock:
         self._wall_offset_us = wall_us - elapsed_us
         self._anchor_us = self._wall_offset_us if is_possible(wall_us) else SANE_FROM_US - elapsed_us
         self._last_check_us = elapsed_us
-        self._settles_us: int | None = None
+        self._stable_us: int | None = None
         self._awaits_us = 0
         self.steps = 0
         self.last_step_us = 0
@@ -143,7 +143,7 @@ class SystemClock:
             return
         self._anchor_us = max(self._anchor_us, floor_us + 1 - elapsed_us)
         if self._anchor_us - self._wall_offset_us > APART_US:
-            self._settles_us = elapsed_us + SETTLE_US
+            self._stable_us = elapsed_us + STABLE_AFTER_US
 
     def await_synchronisation(self) -> None:
         """This machine was synchronised before: its clock is doubtful until it is again, for at most `AWAIT_US`."""
@@ -167,7 +167,7 @@ class SystemClock:
             return "NEXUS_CLOCK_SYNCHRONISED says that the clock of this machine is not synchronised"
         if not is_possible(self.wall_us()):
             return f"the clock of this machine says {_date(self.wall_us())}, which can't be"
-        if self._settles_us is not None:
+        if self._stable_us is not None:
             return (
                 f"the clock of this machine and the time that passed are {abs(self.ahead_us) / 1e6:,.1f} s apart, and "
                 "nothing vouches for the clock yet"
@@ -230,12 +230,12 @@ class SystemClock:
             self.steps += 1
             self.last_step_us = moved_us
         if abs(moved_us) > APART_US:
-            self._settles_us = elapsed_us + SETTLE_US
+            self._stable_us = elapsed_us + STABLE_AFTER_US
         if abs(self.ahead_us) <= APART_US or (
-            self._settles_us is not None and (elapsed_us >= self._settles_us or self._vouched())
+            self._stable_us is not None and (elapsed_us >= self._stable_us or self._vouched())
         ):
-            self._settles_us = None
-        if self._settles_us is None and is_possible(wall_us):
+            self._stable_us = None
+        if self._stable_us is None and is_possible(wall_us):
             self._approach(passed_us)
 
     def _approach(self, passed_us: int) -> None:

@@ -30,7 +30,7 @@ PERIOD_S = 10.0
 
 
 class RoleState(Protocol):
-    """What the HTTP side asks a role."""
+    """The interface of a role for its HTTP server."""
 
     metrics: Metrics
 
@@ -154,7 +154,7 @@ class HealthReporter:
         self._changed = asyncio.Event()
 
     def changed(self) -> None:
-        """Something worth telling happened: publish soon (at most about four times a second)."""
+        """Something worth a report happened: publish soon (at most about four times a second)."""
         self._changed.set()
 
     def payload(self, state: str) -> bytes:
@@ -201,5 +201,5 @@ class HealthReporter:
 
 
 def lost_payload(*, role: str, name: str, instance: str = "") -> bytes:
-    """The last will on the health topic; `instance` says which process of this name it speaks of."""
+    """The last will on the health topic; `instance` is the process of this name that was lost."""
     return encode(LastWill(state="lost", version=__version__, role=role, name=name, instance=instance or msgspec.UNSET))

@@ -28,17 +28,17 @@ _QUIET = (
     "asyncpg",
 )
 
-_TALKATIVE = ("asyncua", "pymodbus", "asyncpg")
-"""Warnings of these tell with a traceback what the role tells in a line of its own."""
+_VERBOSE = ("asyncua", "pymodbus", "asyncpg")
+"""Their warnings log with a traceback what the role logs in a line of its own."""
 
 
 def configure_logging(*, log_format: str = "text", log_level: str = "info", role: str = "") -> None:
-    """Send everything to stderr in one form; libraries speak only from warnings up.
+    """Send everything to stderr in one form; libraries log only from warnings up.
 
     Args:
         log_format: `text` or `json`.
         log_level: `debug`, `info`, `warning` or `error`; anything else counts as `info`.
-        role: Stands in every line, e.g. `gateway gw-1`.
+        role: Part of every line, e.g. `gateway gw-1`.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(role) if log_format == "json" else _TextFormatter(role))
@@ -46,7 +46,7 @@ def configure_logging(*, log_format: str = "text", log_level: str = "info", role
     root.handlers[:] = [handler]
     root.setLevel(LEVELS.get(log_level, logging.INFO))
     for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR if name in _TALKATIVE else logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR if name in _VERBOSE else logging.WARNING)
 
 
 def event(logger: logging.Logger, message: str, *, level: int = logging.INFO, **fields: Any) -> None:

@@ -14,7 +14,7 @@ Readings = Callable[[], Mapping[tuple[str, ...], float]]
 class Metrics:
     """The counters, gauges and histograms of one role.
 
-    Hot paths count in plain integers; `watch` hands them over only when somebody scrapes, so a sample costs nothing.
+    Hot paths count in plain integers; `watch` reads them only at a scrape, so a sample costs nothing.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class Metrics:
         return Histogram(name, text, labels, buckets=tuple(buckets), registry=self.registry)
 
     def watch_counters(self, name: str, text: str, labels: Sequence[str], read: Readings) -> None:
-        """A family of counters whose values somebody else keeps. `name` without `_total`."""
+        """A family of counters whose values are kept elsewhere. `name` without `_total`."""
         self.registry.register(_Watched(name, text, labels, read, counters=True))
 
     def watch_gauges(self, name: str, text: str, labels: Sequence[str], read: Readings) -> None:
-        """A family of gauges whose values somebody else keeps."""
+        """A family of gauges whose values are kept elsewhere."""
         self.registry.register(_Watched(name, text, labels, read, counters=False))
 
     def render(self) -> bytes:

@@ -1,7 +1,7 @@
-"""Notices that nothing moves: work that waits, and nobody who does it. Pure but for the loop that looks every second.
+"""Detects stalls: work waits, and none of it is done. Pure but for the loop that looks every second.
 
-A part may hang although everything looks well: connected, ready, no error. What tells is that something waits and a
-counter does not move. Each role names its activities here; one that stands still for longer than its limit makes the
+A part may hang although everything looks well: connected, ready, no error. The sign is that something waits and a
+counter does not move. Each role names its activities here; one that stalls for longer than its limit makes the
 role not ready, with a sentence, until it moves again. Where nothing waits, nothing is expected: an idle site is well.
 """
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("nexus.progress")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """How one activity is at this moment.
+    """The state of one activity at this moment.
 
     Attributes:
         waits: True while there is something to do.
@@ -46,7 +46,7 @@ class Progress:
     """The activities of one role.
 
     Attributes:
-        stalled: What stands still, by name, as sentences.
+        stalled: The stalled activities by name, as sentences.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Progress:
         return 0.0 if found is None else self._clock.monotonic_s() - found[1]
 
     def ready(self) -> tuple[bool, str]:
-        """False, and why, when something stands still."""
+        """False, and why, when an activity is stalled."""
         return not self.stalled, "; ".join(self.stalled.values())
 
     def look(self) -> None:
@@ -94,14 +94,14 @@ class Progress:
             if now_s - since_s >= activity.limit_s:
                 stalled[name] = f"{activity.problem} (for {_span(now_s - since_s)})"
         self._moved = seen
-        self._tell(stalled)
+        self._report(stalled)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every second until stopped."""
         while not await wait_for(stop, timeout_s=LOOK_S):
             self.look()
 
-    def _tell(self, stalled: dict[str, str]) -> None:
+    def _report(self, stalled: dict[str, str]) -> None:
         before, self.stalled = self.stalled, stalled
         for name in stalled.keys() - before.keys():
             event(_log, "nothing moves", level=logging.WARNING, activity=name, detail=stalled[name])
@@ -112,7 +112,7 @@ class Progress:
 
 
 def show(metrics: Metrics, stalled: Callable[[], Mapping[str, str]]) -> None:
-    """Have what stands still shown as the gauge `nexus_stalled`; `stalled` gives it by name."""
+    """Export the stalled activities as the gauge `nexus_stalled`; `stalled` gives it by name."""
     metrics.watch_gauges(
         "nexus_stalled",
         "1 for each activity that has work and does none of it.",

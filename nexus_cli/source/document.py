@@ -1,7 +1,7 @@
 """Edits of a YAML text at places, byte for byte the same everywhere else: comments, order, quotes and spacing stay.
 
 A round trip through a YAML library reformats untouched parts and moves comments behind the last entry
-of a map; so the text is parsed once for the places of its nodes, and edits are cut into it. What comes out is read
+of a map; so the text is parsed once for the places of its nodes, and edits are cut into it. The result is read
 again and compared: every value but the edited ones, and every comment but those of removed entries, or it is refused.
 
 See docs/decisions/0044.
@@ -34,7 +34,7 @@ class Document:
     """One YAML text, empty for a new file, and the edits that wait; `text()` applies them.
 
     Raises:
-        DocumentError: It can't be parsed, or its top is no map.
+        DocumentError: It can't be parsed, or its top level is not a map.
     """
 
     def __init__(self, text: str) -> None:
@@ -71,7 +71,7 @@ class Document:
         return self._seen(path) is not None
 
     def keys(self, path: Path) -> list[str]:
-        """Keys of the map at a path; none when there is no map."""
+        """Keys of the map at a path; none when there is not a map."""
         node = self._seen(path)
         return [] if node is None or node.kind != "map" else [key.text for key, _, _ in node.entries]
 
@@ -200,7 +200,7 @@ class Document:
         return edited
 
     def _prove(self, edited: str) -> None:
-        """Read what came out: the values that were asked for, and every comment that did not go with its entry."""
+        """Check the result: the values that were requested, and every comment but those of removed entries."""
         try:
             places = Places(edited)
         except (yaml.YAMLError, ValueError, RecursionError):

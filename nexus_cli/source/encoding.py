@@ -57,7 +57,7 @@ def decode(data: bytes, name: str) -> tuple[str | None, list[Diagnostic]]:
 
 
 def for_libyaml(text: str) -> tuple[str, Callable[[str], str]]:
-    """The text with stand-ins for what ends a line in YAML 1.1 only, and the way back; positions stay.
+    """The text with placeholders for characters that end a line in YAML 1.1 only, and the way back; positions stay.
 
     U+0085, U+2028 and U+2029 are ordinary characters in YAML 1.2, while libyaml ends a line, and so a comment, there.
     Source: YAML 1.2.2, section 5.4 "Line Break Characters", and appendix of changes from 1.1.
@@ -75,7 +75,7 @@ def _same(text: str) -> str:
 
 
 def _not_text(data: bytes) -> tuple[str, str] | None:
-    """What a file is that is not UTF-8 text, and what to do; None for text, odd bytes in it or not."""
+    """The kind of a file that is not UTF-8 text, with a hint; None for text, with or without odd bytes."""
     encoding = next((name for name, mark in _BOMS if data.startswith(mark)), "") or _unmarked(data)
     if encoding:
         return f"{encoding} text", f"save it as UTF-8 in the editor, or: iconv -f {encoding} -t UTF-8 OLD > NEW"

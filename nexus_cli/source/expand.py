@@ -269,7 +269,7 @@ def _join(levels: list[Map], keys: frozenset[str]) -> Map:
 
 
 def _connection(levels: list[Map]) -> Map:
-    """What the levels' `defaults.connection` say, the nearest first."""
+    """The levels' `defaults.connection`, the nearest first."""
     result = Map()
     result.marks = {}
     for level in levels:

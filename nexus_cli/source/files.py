@@ -1,4 +1,4 @@
-"""Which files make a site: the site file, what it includes, and the overlay of an environment."""
+"""The files of a site: the site file, its includes, and the overlay of an environment."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _template_of(value: Any, present: Any, templates: Map) -> dict[Any, Any] | N
 
 
 def unshared(draft: Draft, node: Any) -> Any:
-    """A copy in which each node is at one place, without the sharing of aliases; its references are noted anew."""
+    """A copy in which each node is at one place, without the sharing of aliases; its references are noted again."""
     if isinstance(node, Map):
         copy = Map()
         copy.marks = {}

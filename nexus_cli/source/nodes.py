@@ -36,7 +36,7 @@ class SourceFile:
     """One text and the way from its positions to lines and columns.
 
     Attributes:
-        number: Stands in the marks of the nodes that were read from it.
+        number: The number in the marks of the nodes that were read from it.
         name: As shown in findings, with forward slashes.
         path: Where it lies.
         text: Its content, decoded.

@@ -298,7 +298,7 @@ _NO_KEY = object()
 
 
 def _restored(node: Any, back: Callable[[str], str]) -> Any:
-    """The node, changed in place, with the characters of the text where `for_libyaml` put stand-ins."""
+    """The node, changed in place, with the characters of the text where `for_libyaml` put placeholders."""
     if isinstance(node, Map):
         for key, value in list(node.items()):
             node[key] = _restored(value, back)

@@ -1,7 +1,7 @@
-"""A second opinion on a file that was laid out anew: ruamel.yaml, a YAML 1.2 parser that shares nothing with the first.
+"""A second check of a reformatted file: ruamel.yaml, a YAML 1.2 parser that shares nothing with the first.
 
 The places that a layout goes by come from libyaml, and so do the values that it is checked with. Where that parser
-errs, both err alike; this one does not.
+errs, both err in the same way; this one does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What libyaml refuses, as findings: control characters, tabs, and every syntax error of a file.
+"""Errors of libyaml as findings: control characters, tabs, and every syntax error of a file.
 
 And what it takes although a person sees something else: separators that are no line breaks, and controls that turn text
 around.

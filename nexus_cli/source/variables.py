@@ -19,13 +19,13 @@ REFERENCE = re.compile(r"\$\{([^{}]*)(\}?)")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _LONE = re.compile("[\ud800-\udfff]")
-"""What Python makes of bytes of the command line that are no UTF-8; no JSON or file can hold it."""
+"""Python's characters for bytes of the command line that are not UTF-8; neither JSON nor a file can hold them."""
 _SECRET = re.compile(r"\$\{(?:env|file):")
 _KINDS = ("var", "param", "env", "file")
 _FORMS = "write ${var:NAME}, ${env:NAME} or ${file:PATH}"
 
 Problem = Callable[[str, str, str], None]
-"""Told a code, a message and a hint."""
+"""Called with a code, a message and a hint."""
 
 
 def substitute(text: str, kind: str, values: Mapping[str, Any], problem: Problem) -> Any:

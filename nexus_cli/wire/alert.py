@@ -1,4 +1,4 @@
-"""Where an alert stands: retained on `_nexus/{enterprise}/{site}/alert/{name}`, given by the API of control, and stored."""
+"""The state of an alert: retained on `_nexus/{enterprise}/{site}/alert/{name}`, served by control's API, and stored."""
 
 from __future__ import annotations
 

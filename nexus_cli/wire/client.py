@@ -163,7 +163,7 @@ class BrokerClient:
         """One connection from the attempt to its end. Nothing in it outlives it, whatever is waited for.
 
         Raises:
-            NexusError: It could not be made, what came after the connect failed, or it was lost; not when we left it.
+            NexusError: It could not be made, the work after the connect failed, or it was lost; not when this side closed it.
         """
         opened: Connection | None = None
         async with self._cut as cut, self._open(subscriptions, on_message) as connection:

@@ -1,4 +1,4 @@
-"""Commands: what asks for a write, what answers it, and the report that ends in the table `command`.
+"""Commands: the request to write, its answer, and the report that ends in the table `command`.
 
 A command travels on `_nexus/{enterprise}/{site}/cmd/{area}/{line}/{device}/{tag}/{principal}`, its answer on
 `_nexus/{enterprise}/{site}/response/{gateway}/{principal}/{id}`, the report through the outbox on
@@ -41,7 +41,7 @@ class State(StrEnum):
     DONE: the device holds the value, as far as it was to be read back.
     REFUSED: it was never sent to the device.
     FAILED: the device was asked and refused it, or holds another value.
-    UNKNOWN: nobody knows whether the device has it; it is never tried again.
+    UNKNOWN: it is not known whether the device has it; it is never tried again.
     """
 
     DONE = "done"
@@ -63,7 +63,7 @@ class CommandError(ValueError):
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A write that somebody asks for.
+    """A requested write.
 
     Attributes:
         id: Idempotency key, unique per principal.
@@ -125,7 +125,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is kept of one command; numbered like a frame, because it travels through the outbox.
+    """The stored report of one command; numbered like a frame, because it travels through the outbox.
 
     Attributes:
         epoch, seq: As in `Frame`.
@@ -186,7 +186,7 @@ def is_id(text: str) -> bool:
 
 
 def too_large(payload: bytes) -> str:
-    """What speaks against the size of a command, "" when nothing does; its sender looks before it sends."""
+    """Why a command is too large, "" when it is not; its sender checks before it sends."""
     if len(payload) <= MAX_BYTES:
         return ""
     return f"the command has {len(payload)} bytes as JSON; at most {MAX_BYTES} are carried out"
@@ -199,7 +199,7 @@ def decode_command(payload: bytes) -> Command:
         CommandError: Too large, not JSON, or not the shape of a command; the message says what is wrong.
     """
     if problem := too_large(payload):
-        # Whoever asked waits for an answer: the id is looked for all the same, within reason.
+        # The sender waits for an answer: the id is looked for all the same, up to a limit of size.
         raise CommandError(problem, id=_id_in(payload) if len(payload) <= LARGEST_LOOKED_INTO else "")
     try:
         found = _command.decode(payload)

@@ -1,4 +1,4 @@
-"""What control and a gateway say to each other about a deployment: the notice, and what the gateway runs.
+"""Messages between control and a gateway about a deployment: the notice, and the configuration that the gateway runs.
 
 Both are retained: `_nexus/{enterprise}/{site}/config/{gateway}` and `…/observed/{gateway}`.
 """
@@ -35,7 +35,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway says of one device that changed.
+    """The state of one changed device in a gateway.
 
     Attributes:
         digest: Of its configuration; "" when it is not known.
@@ -51,7 +51,7 @@ class DeviceSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tags of a changed device turned out to be.
+    """The verification of a changed device's tags.
 
     Attributes:
         good, bad: Tags seen GOOD and not GOOD since the change.
@@ -87,7 +87,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def verified(self) -> Mapping[str, Verification]:
-        """What was verified by path; empty before."""
+        """The verification by device path; empty before."""
         return self.verification or {}
 
 

@@ -34,11 +34,11 @@ Absent = msgspec.UnsetType
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What every answer has in common. A reader passes over what it does not know."""
+    """Base of every answer. A reader ignores unknown fields."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every body that a caller sends has in common. Control refuses what it does not know."""
+    """Base of every request body. Control refuses unknown fields."""
 
 
 def as_object(body: object) -> dict[str, object]:
@@ -92,7 +92,7 @@ class Running(Body, frozen=True, kw_only=True):
 
 
 class State(Body, frozen=True, kw_only=True):
-    """What is recorded.
+    """The recorded state.
 
     Attributes:
         deployment: The one that recorded it last; 0 before the first.
@@ -108,7 +108,7 @@ class State(Body, frozen=True, kw_only=True):
 
 
 class Addresses(Question, frozen=True, kw_only=True):
-    """Which resources are asked for."""
+    """The requested resources."""
 
     addresses: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
 
@@ -120,7 +120,7 @@ class Resources(Body, frozen=True, kw_only=True):
 
 
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a plan control needs; the rest it computes itself.
+    """The part of a plan that control needs; it computes the rest itself.
 
     Attributes:
         moved: Old and new name of tags, devices or whole lines.
@@ -235,7 +235,7 @@ class DeploymentProgress(Deployment, frozen=True, kw_only=True):
 
 
 class GatewayIndex(Body, frozen=True, kw_only=True):
-    """What a gateway has to run.
+    """The configuration of a gateway.
 
     Attributes:
         deployment: The one that recorded it.
@@ -249,7 +249,7 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):
-    """Which devices of a gateway are asked for."""
+    """The requested devices of a gateway."""
 
     paths: Annotated[list[Name], msgspec.Meta(max_length=MOST_NAMES)]
 
@@ -261,7 +261,7 @@ class Devices(Body, frozen=True, kw_only=True):
 
 
 class Lock(Body, frozen=True, kw_only=True):
-    """Who holds the lock of the site.
+    """The holder of the site's lock.
 
     Attributes:
         owner: Principal.
@@ -279,13 +279,13 @@ class Lock(Body, frozen=True, kw_only=True):
 
 
 class LockHeld(Body, frozen=True, kw_only=True):
-    """Who holds the lock; None when it is free."""
+    """The holder of the lock; None when it is free."""
 
     lock: Lock | None
 
 
 class LockBroken(Body, frozen=True, kw_only=True):
-    """Whether somebody held the lock that was taken away."""
+    """Whether the lock was held before it was taken away."""
 
     broken: bool
 
@@ -326,7 +326,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         state: How a command or a run ended.
         value, written, old, read_back, expect: Of a command, in the published unit `unit`.
         gateway: Who carried the command out, or refused it.
-        reason: As whoever did it gave it.
+        reason: As the user gave it.
         code, detail: Why it did not go well.
         run: Of a sequence.
         set: Values of parameters or fields, by name.

@@ -105,7 +105,7 @@ class Sequences(Body, frozen=True, kw_only=True):
 
 
 class StepFacts(Body, frozen=True, kw_only=True):
-    """What is known of one step; which facts there are depends on what it does and how it ended.
+    """Details of one step; which ones depends on its kind and outcome.
 
     Attributes:
         old, written, read_back: Of a write, in the published unit: before, what was written, and afterwards.
@@ -128,7 +128,7 @@ class RunLine(Body, frozen=True, kw_only=True):
 
     Attributes:
         id: Rises; a later line has a larger one.
-        step: From 1; the steps of the abort branch go on counting.
+        step: From 1; the steps of the abort branch continue the numbers.
         branch: `requires`, `steps` or `on_abort`.
         text: The step, for people.
         state: `begun`, `waiting`, `done`, `refused`, `failed` or `unknown`.
@@ -204,7 +204,7 @@ class PublishRequest(Question, frozen=True, kw_only=True):
 
 
 class Published(Body, frozen=True, kw_only=True):
-    """What the broker acknowledged."""
+    """The message that the broker acknowledged."""
 
     topic: str
     payload: JsonObject

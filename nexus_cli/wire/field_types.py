@@ -1,7 +1,7 @@
 """Types of message fields that several messages share: what a reader of `schemas/` learns about them.
 
 `Meta(extra_json_schema=…)` goes into the published schema alone. A decoder does not check it: what a schema refuses may
-still be read, and is then judged where it is used.
+still be decoded, and is then checked where it is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def one_of(names: Iterable[str | Enum]) -> Meta:
 
 
 PlainValue: TypeAlias = Value
-"""What a tag can hold, for a field with a description of its own."""
+"""A tag's value, for a field with a description of its own."""
 Microseconds: TypeAlias = Annotated[int, Meta(description="Microseconds since 1970 UTC.")]
 Milliseconds: TypeAlias = Annotated[int, Meta(description="Milliseconds since 1970 UTC.")]
 Count: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0})]

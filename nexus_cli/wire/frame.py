@@ -27,7 +27,7 @@ class GapReason(StrEnum):
         GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/gateway_liveness.py`.
         GATEWAY_STALLED: The gateway ran and did not read the device for several cycles: a pause of its process or
             machine, a clock set forward, or a link that was busy with other things.
-        AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap has their arrival.
+        AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap spans their arrival.
         TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
     """
 
@@ -97,7 +97,7 @@ Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint,
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of one epoch of an outbox.
+    """The stored numbers of one epoch.
 
     Attributes:
         epoch: Of the ranges.

@@ -1,4 +1,4 @@
-"""What a process says of itself: the health message (retained, with a last will) and `/status` on its HTTP port.
+"""State of a process: the health message (retained, with a last will) and `/status` on its HTTP port.
 
 One document per role. A field is unset where it belongs to the other of the two: `state`, `time`, `version` to the
 message, `ready`, `detail` and `tags` to `/status`. Every other field has a default, so that a reader takes the document
@@ -45,7 +45,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastWill(Health, frozen=True, kw_only=True):
-    """What the broker publishes for a process that is lost; `instance` is the process that it speaks of."""
+    """The message that the broker publishes for a lost process; `instance` is that process."""
 
     instance: str | UnsetType = UNSET
 
@@ -59,13 +59,13 @@ class LinkHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SilentDevice(msgspec.Struct, frozen=True, kw_only=True):
-    """A device that is switched on and gives no value that counts.
+    """A device that is enabled and gives no usable value.
 
     Attributes:
         path: `area/line/device`.
         reason: Of most of its tags.
         code: The protocol's own.
-        detail: The reason in words; "" when they speak of an earlier time.
+        detail: The reason in words; "" when they are about an earlier time.
         since: When its last tag became BAD, µs since 1970 UTC.
         answers: Whether it answers requests.
     """
@@ -96,7 +96,7 @@ class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
     """A gateway's clock.
 
     Attributes:
-        synchronised: Whether somebody calls the machine's clock so; None when nobody can be asked.
+        synchronised: Whether the machine's clock is synchronised, as `by` says; None when there is no source.
         by: `system`, `setting`, or "".
         error_us: The operating system's estimate of the largest error.
         steps: Steps of the machine's clock over 1 s.
@@ -108,7 +108,7 @@ class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
         doubtful_since: Since when, µs since 1970 UTC; 0: they are not.
     """
 
-    synchronised: Annotated[bool | None, Meta(description="null: nobody can be asked.")] = None
+    synchronised: Annotated[bool | None, Meta(description="null: there is no source.")] = None
     by: Annotated[str, Meta(description="Who says so.", extra_json_schema={"enum": ["system", "setting", ""]})] = ""
     error_us: Annotated[
         int,
@@ -247,7 +247,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
 
 
 class QueueHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits in a historian: messages and their bytes."""
+    """The queue of a historian: messages and their bytes."""
 
     messages: int = 0
     bytes: int = 0

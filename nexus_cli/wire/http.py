@@ -30,7 +30,7 @@ class ControlClient:
 
     Args:
         settings: `control_url`, `control_token` and `site` (`enterprise/site`) are used.
-        site: `enterprise/site` to speak about, when it is not the settings' own (the command line takes it
+        site: `enterprise/site` of the requests, when it is not the settings' own (the command line takes it
             from the file).
         timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
 
@@ -108,7 +108,7 @@ class ControlClient:
         return answer.devices
 
     async def lock(self) -> control.Lock | None:
-        """Who holds the site's lock; None when it is free."""
+        """The holder of the site's lock; None when it is free."""
         return (await self._call("GET", "/lock", control.LockHeld)).lock
 
     async def break_lock(self) -> bool:
@@ -271,7 +271,7 @@ def _is_object(content: bytes) -> bool:
 
 
 def _failure(content: bytes) -> control.Failure | None:
-    """What control says of a refusal; None when it was not control that answered."""
+    """Control's refusal; None when the answer is not from control."""
     try:
         return msgspec.json.decode(content, type=control.Failure)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -288,7 +288,7 @@ def _other_version(url: str, error: Exception, code: str) -> NexusError:
 
 
 def _level(text: str) -> str:
-    """What a person typed, as one level of a path."""
+    """A user's input as one level of a path."""
     return quote(text, safe="")
 
 

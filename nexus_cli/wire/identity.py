@@ -1,6 +1,6 @@
-"""Names of MQTT sessions that nobody can guess or take.
+"""Names of MQTT sessions that no other client can guess or take.
 
-A second connection with a client id ends the first one (MQTT 3.1.1 §3.1.4), whoever makes it: most brokers do not tie
+A second connection with a client id ends the first one (MQTT 3.1.1 §3.1.4), from any user: most brokers do not tie
 ids to users. So an id carries 96 random bits, new in every process. Sessions are clean: nothing is left behind.
 """
 
@@ -23,7 +23,7 @@ def client_id(role: str) -> str:
 
 
 def share_group(settings: Settings) -> str:
-    """The group of shared subscriptions that all historians of a site use and nobody else can join.
+    """The group of shared subscriptions that all historians of a site use and no other client can join.
 
     Derived from the password that they all connect with. Brokers can't authorise group names (EMQX and HiveMQ check
     the filter behind it, mosquitto's ACL file checks no subscription at all), so the name has to be the secret. On a

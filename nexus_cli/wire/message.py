@@ -1,4 +1,4 @@
-"""What comes from the broker."""
+"""A message from the broker."""
 
 from __future__ import annotations
 

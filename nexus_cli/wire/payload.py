@@ -1,4 +1,4 @@
-"""The live view's payload on a tag topic: `{"value", "timestamp", "quality"}` and what may stand beside them."""
+"""The live view's payload on a tag topic: `{"value", "timestamp", "quality"}` and the optional fields beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message on a tag's topic says: `{value, timestamp, quality}` in our own form and in the dialects of others. Pure.
+"""Payloads on a tag's topic: `{value, timestamp, quality}` in NEXUS's own form and in those of other systems. Pure.
 
 The one reader of values and qualities: the historian stores what it gives, alerts, conditions and people go by it.
 """
@@ -43,7 +43,7 @@ class PayloadError(ValueError):
 
 
 class Reading(NamedTuple):
-    """What a message says.
+    """The content of a message.
 
     Attributes:
         value: None when it is BAD.

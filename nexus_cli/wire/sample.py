@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 Scalar: TypeAlias = bool | int | float | str
 Value: TypeAlias = "Scalar | list[Value] | dict[str, Value] | None"
-"""What a tag can hold. BAD samples hold None."""
+"""A tag's value. BAD samples hold None."""
 
 
 class Quality(IntEnum):

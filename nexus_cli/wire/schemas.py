@@ -29,7 +29,7 @@ _REFERENCE = "#/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Message:
-    """What is published of a message beside its Struct.
+    """The published facts of a message beside its Struct.
 
     Attributes:
         type: Its Struct.
@@ -66,7 +66,7 @@ _PROMISED_HEALTH = (
     "clock",
     "stalled",
 )
-"""What readers may count on; the rest is for `nexus status` of the same version. Historian and control fit it too."""
+"""Fields that readers may rely on; the others are for `nexus status` of the same version. Historian and control fit it too."""
 _MESSAGES = {
     "frame": _Message(
         type=Frame,

@@ -73,12 +73,12 @@ def _unusable(settings: Settings, error: Exception) -> NexusError:
 
 
 def tls_trouble(error: BaseException, url: BrokerUrl, *, has_certificate: bool) -> NexusError | None:
-    """What a failed handshake means, in one sentence; None when it is none.
+    """What a failed handshake means, in one sentence; None when the error is not one of TLS.
 
     Args:
         error: As the TLS library, or the socket, raised it.
         url: Of the broker.
-        has_certificate: True when we showed one of ours.
+        has_certificate: True when the client showed one.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         what, hint = _VERDICTS.get(

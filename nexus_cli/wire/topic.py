@@ -1,6 +1,6 @@
 """Topics: built and read in one place.
 
-Tag topics are `{enterprise}/{site}/{area}/{line}/{device}/{tag}`; platform topics stand under
+Tag topics are `{enterprise}/{site}/{area}/{line}/{device}/{tag}`; platform topics are below
 `_nexus/{enterprise}/{site}/`, which no user grant covers.
 """
 
@@ -15,7 +15,7 @@ _SLUG = re.compile(SLUG + r"\Z")
 
 
 def is_slug(text: str) -> bool:
-    """True when the text may stand as one level of a path."""
+    """True when the text may be one level of a path."""
     return _SLUG.match(text) is not None
 
 
@@ -83,11 +83,11 @@ class Topics:
         return f"{self.platform}/cmd/{path}/{principal}"
 
     def response(self, gateway: str, principal: str, command_id: str) -> str:
-        """Where a gateway answers a command. The broker binds the gateway's level, so nobody answers for another."""
+        """Where a gateway answers a command. The broker binds the gateway's level, so no user can answer for another gateway."""
         return f"{self.platform}/response/{gateway}/{principal}/{command_id}"
 
     def canary(self, principal: str) -> str:
-        """Where a role proves at start that the broker lets it publish and hear."""
+        """Where a role proves at start that the broker lets it publish and subscribe."""
         return f"{self.platform}/canary/{principal}"
 
     def audit(self, gateway: str) -> str:

@@ -227,7 +227,7 @@ class Plant:
         if not self.polling:
             self.clock.turn_back(3_600_000_000)
             self.record.clear()
-            self.pipeline.doubt(False, anew=True)
+            self.pipeline.doubt(False, set_back=True)
             self.known = {path: values[-1:] for path, values in self.known.items()}
 
     async def _doubt(self, doubtful: bool) -> None:

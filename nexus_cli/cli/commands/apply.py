@@ -1,4 +1,4 @@
-"""`nexus apply`: plan, show, ask, send, follow, say how it ended."""
+"""`nexus apply`: plan, show, confirm, send, follow, show the outcome."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def command(
     if not yes and not agreed():
         return Exit.FINDINGS
     try:
-        with following() as tell:
-            found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=tell)
+        with following() as show:
+            found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=show)
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise

@@ -1,4 +1,4 @@
-"""`nexus audit`: who did what, when, and how it ended."""
+"""`nexus audit`: user, action, time and outcome."""
 
 from __future__ import annotations
 

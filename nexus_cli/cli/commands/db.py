@@ -110,7 +110,7 @@ def downgrade(revision: str, yes: bool) -> int:
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("There is no terminal to ask on, and nothing was done: --yes goes ahead.")
-        click.confirm("Tables and what is stored in them may be dropped. Go on?", abort=True, err=True)
+        click.confirm("Tables and what is stored in them may be dropped. Continue?", abort=True, err=True)
     undone = asyncio.run(migrate.downgrade(load_settings(), revision=revision))
     answer(f"took back {', '.join(undone)}" if undone else "nothing to take back")
     return Exit.OK

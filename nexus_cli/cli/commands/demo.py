@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import click
 
 from nexus_cli.cli.console import answer, colour_wanted, note
-from nexus_cli.cli.demo_display import telling
+from nexus_cli.cli.demo_display import reporting
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.views.demo import render_summary
 from nexus_cli.exit_codes import Exit
@@ -50,8 +50,8 @@ async def _demo(*, once: bool, broker: str, keep: bool) -> int:
     with on_signals(end):
         try:
             async with AsyncExitStack() as stack:
-                with telling() as tell:
-                    demo = running_demo(broker=broker, keep=keep, tell=tell, on_end=note)
+                with reporting() as report:
+                    demo = running_demo(broker=broker, keep=keep, report=report, on_end=note)
                     summary = await stack.enter_async_context(demo)
                 runs = True
                 answer("\n" + render_summary(summary, colour=colour_wanted(sys.stdout)) + "\n")

@@ -1,4 +1,4 @@
-"""`nexus explain`: a finding's page, or the whole chain of a tag."""
+"""`nexus explain`: a finding's page, or the chain of a tag."""
 
 from __future__ import annotations
 

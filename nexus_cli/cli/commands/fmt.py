@@ -29,8 +29,8 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     PATH is a file, or a folder with all YAML files below it. Default: the site's folder.
     """
     colour = colour_wanted(sys.stdout)
-    with doing("formatting …") as tell:
-        result = fmt(paths, write=not (check or diff), tell=lambda text: tell(f"formatting {text}"))
+    with doing("formatting …") as show:
+        result = fmt(paths, write=not (check or diff), on_file=lambda text: show(f"formatting {text}"))
     changed = [file for file in result.files if file.changed]
     for file in changed:
         if diff:

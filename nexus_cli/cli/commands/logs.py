@@ -1,4 +1,4 @@
-"""`nexus logs`: what the parts of the runtime wrote."""
+"""`nexus logs`: the log lines of the runtime's parts."""
 
 from __future__ import annotations
 

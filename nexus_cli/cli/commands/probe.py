@@ -1,4 +1,4 @@
-"""`nexus probe`: find where a Modbus value stands."""
+"""`nexus probe`: find the address of a Modbus value."""
 
 from __future__ import annotations
 

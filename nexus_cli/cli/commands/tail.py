@@ -71,7 +71,7 @@ def command(
 
 
 class _Follower:
-    """Shows messages as they arrive, with notes for the person who waits.
+    """Shows messages as they arrive, with notes while nothing arrives.
 
     Attributes:
         seen: Messages shown.
@@ -79,7 +79,7 @@ class _Follower:
     """
 
     def __init__(self, filters: Sequence[str], *, as_json: bool, count: int, skip_retained: bool) -> None:
-        """Show what these filters match; `count` 0 is without limit."""
+        """Show messages that match these filters; `count` 0 is no limit."""
         self.seen = self.passed = 0
         self._filters, self._as_json, self._count, self._skip_retained = filters, as_json, count, skip_retained
         self._view, self._behind, self._backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
@@ -120,14 +120,14 @@ class _Follower:
             note(line)
 
     async def _explain_silence(self) -> None:
-        """Say what is near the filters, when nothing was shown for `QUIET_S`."""
+        """Suggest paths near the filters, when nothing was shown for `QUIET_S`."""
         await asyncio.sleep(QUIET_S)
         near = "" if self.seen or self.passed else await near_filters(self._filters, load_settings())
         if not self.seen:
             note(nothing_text(self._filters, self.passed, near=near))
 
     def _note_when_still(self) -> None:
-        """Say what is awaited, when no further message is shown for `STILL_S`."""
+        """Show how many messages are awaited, when no further one is shown for `STILL_S`."""
         if self._still is not None:
             self._still.cancel()
         if self._count:

@@ -62,7 +62,7 @@ def command(
     """
     colour = colour_wanted(sys.stderr)
 
-    told: set[str] = set()
+    shown: set[str] = set()
 
     def progress(name: str, state: str, detail: str) -> None:
         if state == "running":
@@ -71,8 +71,8 @@ def command(
             note(style(f"  waiting for {name}" + (f": {detail}" if detail else ""), "dim", enabled=colour))
         elif state == "stopping":
             note(style(f"  stopping {name}: {detail}", "warning", enabled=colour))
-        elif state == "backoff" and (reason := name + re.sub(r"\d+", "", detail)) not in told:
-            told.add(reason)  # what is tried again and again for one reason, process ids apart, is told once
+        elif state == "backoff" and (reason := name + re.sub(r"\d+", "", detail)) not in shown:
+            shown.add(reason)  # repeated tries for one reason (process ids apart) are shown once
             note(style(f"  {name} is tried again: {detail}", "warning", enabled=colour))
 
     def show(result: UpResult) -> None:

@@ -15,7 +15,7 @@ MOST_MISSING = 20
 
 
 def render_summary(found: Summary, *, colour: bool) -> str:
-    """What was proven, and where everything is."""
+    """The result of the demo, and the addresses of its parts."""
     runtime = found.runtime
     whole = not found.missing
     title = f"{found.site}: every tag arrived" if whole else f"{found.site}: {len(found.missing)} tag(s) did not arrive"

@@ -29,7 +29,7 @@ VERBS = {
     "record": "recording",
     "rights": "giving rights at the broker",
     "revoke": "taking old rights away",
-    "notify": "telling gateway {subject}",
+    "notify": "notifying gateway {subject}",
     "observe": "waiting for gateway {subject}",
     "clear": "clearing retained messages",
     "finalise": "finishing",
@@ -38,7 +38,7 @@ VERBS = {
 
 
 def progress_line(line: JournalLine) -> str | None:
-    """One line of the journal for people; None for what is not worth a line."""
+    """One line of the journal for people; None for entries that are not shown."""
     line = plain(line)
     text = VERBS.get(line.step, line.step).format(subject=line.subject)
     if line.state == "begun":
@@ -76,7 +76,7 @@ def deployment_text(found: DeploymentProgress, *, style: Style, not_good: Sequen
 
 
 def _folded(rows: Sequence[TableRow], style: Style) -> Iterator[str]:
-    """Rows of a long table, those that ended alike together; numbers and addresses in their reasons don't tell them apart."""
+    """Rows of a long table, grouped by how they ended; numbers and addresses in their reasons do not separate groups."""
     groups: dict[tuple[str, ...], list[TableRow]] = {}
     for row in rows:
         reason = _FIGURES.sub("#", row.detail)

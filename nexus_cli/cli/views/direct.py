@@ -1,4 +1,4 @@
-"""What `nexus read --direct` found: to JSON and text, pure."""
+"""The result of `nexus read --direct` as JSON and text, pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def document(found: Direct) -> dict[str, Any]:
 
 
 def text(result: Mapping[str, Any], *, now_s: float | None = None) -> str:
-    """One block for what is published, and one for each client."""
+    """One block for the published value, and one for each client."""
     result = plain(dict(result))
     now = time.time() if now_s is None else now_s
     unit = f" {result['unit']}" if result["unit"] else ""

@@ -1,4 +1,4 @@
-"""What was discovered and what it would change: values to JSON and text, pure."""
+"""The result of a discovery and its edit: values to JSON and text, pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Style = Callable[[str, str], str]
 
 
 class SkippedDocument(TypedDict):
-    """What was not taken."""
+    """Skipped entries, with their reasons."""
 
     what: str
     reason: str
@@ -53,7 +53,7 @@ class SourceDocument(TypedDict):
 
 
 class EditDocument(TypedDict):
-    """What is written, by device and tag path."""
+    """Values that are written, by device and tag path."""
 
     path: str
     written: bool
@@ -160,7 +160,7 @@ def _edit(edit: Edit, *, written: bool) -> EditDocument:
 
 
 def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) -> str:
-    """The tree of what would be added, the counts, and the edit."""
+    """The tree of proposed tags, the counts, and the edit."""
     lines: list[str] = []
     result = {**result, "sources": plain(result["sources"])}
     for source in result["sources"]:
@@ -186,7 +186,7 @@ def text(result: Mapping[str, Any], *, skipped: bool, diff: bool, style: Style) 
 
 
 def _units(source: Mapping[str, Any], style: Style) -> list[str]:
-    """Who answered on a bus."""
+    """The units that answered on a bus."""
     facts = source["facts"]
     units = facts["units"]
     head = f"{facts['asked']} units asked in {facts['seconds']:.1f} s, {facts['timeout_ms'] / 1000:g} s each at most"
@@ -294,7 +294,7 @@ def _mark(tag: Mapping[str, Any]) -> str:
 
 
 def _writing(result: Mapping[str, Any]) -> list[str]:
-    """Which command would write what was found."""
+    """The command that would write the result."""
     devices = [device for source in result["sources"] for device in source["devices"]]
     tags = [tag for device in devices for tag in device["tags"]]
     if not tags:
@@ -367,7 +367,7 @@ def _edited(edit: Mapping[str, Any]) -> list[str]:
 
 
 def _differing(differing: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:
-    """Which tags stay as they are although the device says something else."""
+    """Tags that are kept although the device differs."""
     if not differing:
         return []
     counted = Counter(key for keys in differing.values() for key in keys)

@@ -19,7 +19,7 @@ _KEY = re.compile(rf"""(?<![\w-])[\w-]*{NAMES}['"]?\s*:[ \t]*""", re.IGNORECASE)
 _QUOTED = re.compile(r"""'(?:[^']|'')*'?|"(?:[^"\\]|\\.)*"?""")
 _INDENT = re.compile(r"[^\S\r\n]*")
 _PLAIN = re.compile(r"(?:[^,{}\[\]#$]|\$\{[^{}]*\}|\$|(?<!\s)#)*")
-"""Up to what ends a plain scalar in a flow map or begins a comment (YAML 1.2 §7.3.3)."""
+"""Up to the end of a plain scalar in a flow map, or the start of a comment (YAML 1.2 §7.3.3)."""
 _REST = re.compile(r"(?:[^#]|(?<!\s)#)*")
 """Up to a comment: a plain scalar in a block map, where commas and brackets are part of it, or a list."""
 _EXPLICIT_KEY = re.compile(rf"""\s*\?\s+['"]?[\w-]*{NAMES}['"]?\s*\Z""", re.IGNORECASE)
@@ -42,8 +42,7 @@ class Excerpts:
         self._hidden: dict[int, list[tuple[int, int | None]]] = {}
 
     def hide(self, place: Place) -> None:
-        """A finding says that this value is a secret, whatever the key is called that it stands under: behind a variable
-        or a parameter it has any name."""
+        """Mask a value that a finding reports as a secret, whatever its key is: a variable or a parameter can have any name."""
         last = max(place.line, place.end_line)
         for number in range(place.line, min(last, place.line + LONGEST_BLOCK) + 1):
             start = place.column - 1 if number == place.line else 0
@@ -111,7 +110,7 @@ def _opened(line: str, start: int, end: int) -> int:
 
 
 def _plain(line: str, start: int, *, within: bool) -> re.Pattern[str]:
-    """What a value that is not quoted may hold: less inside the braces of a flow map."""
+    """Characters of an unquoted value: fewer inside the braces of a flow map."""
     if line.startswith("[", start) or not (within or line.startswith("{", start)):
         return _REST
     return _PLAIN
@@ -128,7 +127,7 @@ def _masked_value(text: str) -> str:
 
 
 def _inside_secret_block(file: SourceFile, number: int) -> bool:
-    """True when the line goes on with a value that began on a line above, under the key of a secret.
+    """True when the line continues a value that began on a line above, under the key of a secret.
 
     Nothing is copied but the one line that may hold the key: a line may be as long as the file.
     """

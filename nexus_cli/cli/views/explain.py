@@ -26,7 +26,7 @@ def chain_text(document: dict[str, Any], *, style: Style, columns: int | None = 
     Args:
         document: What `chain_document` made.
         style: Colours a text by a style's name, or leaves it.
-        columns: Longer steps go on below themselves; None leaves them long, for pipes.
+        columns: Longer steps are wrapped; None leaves them long, for pipes.
     """
     width = max(len(step["step"]) for step in document["steps"])
     lines = [style(document["path"], "bold"), "", style(f"{'file':<{width}}", "dim") + f"  {document['file']}"]

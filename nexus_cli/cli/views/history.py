@@ -20,12 +20,12 @@ from nexus_cli.project.history_document import Bucket, Gap, History, Sample, Sea
 _COLOUR = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 COLUMNS = ("time", "value", "quality", "label", "reason", "code", "source_time", "unit", "type")
 FLOAT32_DIGITS = 7
-"""What 24 bits of mantissa can tell; more would show the noise of the conversion."""
+"""The digits that 24 bits of mantissa hold; more would show the noise of the conversion."""
 BUCKET_COLUMNS = ("time", "value", "count", "good", "gap", "end", "label", "unit", "type")
 GAP = "GAP"
-"""Stands in the column `quality` of a CSV where a gap begins and where it ends; its reason is in `reason`."""
+"""Value of the column `quality` in a CSV where a gap begins and where it ends; its reason is in `reason`."""
 SEAM = "SEAM"
-"""Stands there where unit, type or names changed."""
+"""The same, where unit, type or names changed."""
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a braille character by row and column (Unicode block U+2800)."""
 
@@ -131,7 +131,7 @@ def _plain_text(value: object) -> object:
 def to_csv(history: History, *, spreadsheet: bool = False) -> str:
     """RFC 4180 with a header: text as it is, structures as JSON.
 
-    A gap has a row without a value where it begins and one where it ends, so that nobody draws a line over it; a seam
+    A gap has a row without a value where it begins and one where it ends, so that a chart draws no line over it; a seam
     has one where it is.
 
     Args:

@@ -38,13 +38,13 @@ def link_lines(bad: Sequence[LinkReport], *, state: Callable[[str], str]) -> Ite
 
 
 def reason(link: LinkReport) -> str:
-    """Why a link is not connected, without what is its own: endpoints, addresses, waits."""
+    """Why a link is not connected, without its own endpoints, addresses and waits."""
     detail = link.detail.replace(link.link, "it")
     return _ADDRESS.sub("…", detail).strip()
 
 
 def _named(link: LinkReport) -> str:
-    """A link with its gateway and reason; an endpoint that the reason names is not said twice."""
+    """A link with its gateway and reason; an endpoint that the reason names is not repeated."""
     named = link.link
     detail = link.detail.replace(named, "it")
     detail = detail.replace(named.partition(":")[2], "it") if len(named.partition(":")[2]) > 8 else detail

@@ -1,4 +1,4 @@
-"""Log files as lines: the last ones, and those that come. The files are in UTC, people see the clock that they asked for."""
+"""Log files as lines: the last ones, and new ones. The files are in UTC, people see the clock that they asked for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from nexus_cli.cli.views.clock import short
 
 WINDOW_BYTES = 256 * 1024
-"""What is read from the end of a log to find its last lines."""
+"""Bytes that are read from the end of a log to find its last lines."""
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z(?= )")
 """How a line of a role begins, see `runtime.logging`; a broker's, a database's and JSON lines begin in another way."""
@@ -41,14 +41,14 @@ def last_lines(path: Path, count: int) -> tuple[list[str], int]:
 
 
 class Follower:
-    """Gives what was added to a log since the last look; knows that a log can be turned over."""
+    """Gives the lines added to a log since the last call; handles rotation."""
 
     def __init__(self, path: Path, label: str, position: int, *, zone: tzinfo | None = None) -> None:
         self._path, self._label, self._position, self._zone = path, label, position, zone
         self._partial = ""
 
     def fresh(self) -> list[str]:
-        """New whole lines, labelled."""
+        """New complete lines, labelled."""
         try:
             with self._path.open("rb") as file:
                 end = file.seek(0, 2)

@@ -28,9 +28,9 @@ FOLD_ABOVE = 25
 MOST_TAGS = 20
 MOST_HAZARDS = 40
 MOST_RENAMES = 40
-RENAMED = "An address goes under one name and comes under another. To keep its history, write:"
+RENAMED = "An address is removed under one name and added under another. To keep its history, write:"
 LONG = 40
-"""Lines; a longer plan begins with what it ends with."""
+"""Lines; a longer plan repeats its summary at the top."""
 WIDTH = 60
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
@@ -73,7 +73,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
 
 
 def _reach(plan: PlanDocument) -> Iterator[str]:
-    """How much a long plan touches, and what it needs: for who reads its first lines only."""
+    """The extent of a long plan and the consents that it needs, for readers of its first lines only."""
     planes = Counter(impact["plane"] for impact in plan["impact"])
     if planes:
         yield "Impact: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
@@ -144,7 +144,7 @@ def _base(plan: PlanDocument) -> str:
 
 
 def _fold(changes: Sequence[ChangeEntry]) -> tuple[dict[tuple[str, str], tuple[int, int]], list[ChangeEntry]]:
-    """New and vanished devices by action and line when there are many, and the changes that are shown one by one."""
+    """New and removed devices by action and line when there are many, and the changes that are shown one by one."""
     whole = [change for change in changes if change["type"] == "device" and _action(change) in ("create", "forget")]
     many = {action for action, count in Counter(_action(change) for change in whole).items() if count > FOLD_ABOVE}
     folded: dict[tuple[str, str], tuple[int, int]] = {}
@@ -231,7 +231,7 @@ def _hazards(hazards: Sequence[HazardEntry], style: Style) -> Iterator[str]:
 
 
 def _renames(plan: PlanDocument, style: Style) -> Iterator[str]:
-    """The block to paste when what goes and what comes are most likely the same."""
+    """The block to paste when a removed and an added tag are most likely the same."""
     if plan.get("renames"):
         yield ""
         yield style("Renamed?", "bold") + f" {RENAMED}"
@@ -239,7 +239,7 @@ def _renames(plan: PlanDocument, style: Style) -> Iterator[str]:
 
 
 def moved_block(plan: PlanDocument) -> Iterator[str]:
-    """`moved:` with the renames that nobody declared, as it is written in a site file."""
+    """`moved:` with the renames that are not declared, as it is written in a site file."""
     renames = plan["renames"]
     yield "moved:" if not plan["moved"] else "moved:   # add to the list that is there"
     yield from (f"  - {{from: {old}, to: {new}}}" for old, new in renames[:MOST_RENAMES])
@@ -248,7 +248,7 @@ def moved_block(plan: PlanDocument) -> Iterator[str]:
 
 
 def consent(hazards: Sequence[HazardEntry], name: str) -> str:
-    """What `--allow` takes to consent to all hazards of this name and to as little else as a glob can say."""
+    """The `--allow` value that consents to all hazards of this name, and to as little else as a glob permits."""
     if name == "empty-target":
         return name
     return f"{name}={narrowest(hazard['scope'] for hazard in hazards if hazard['name'] == name)}"

@@ -1,4 +1,4 @@
-"""What a large plan says once instead of a thousand times: devices that change alike, and hazards of one kind.
+"""Groups that a large plan shows once instead of a thousand times: devices with equal changes, and hazards of one kind.
 
 One edit of a template changes every device of its kind in the same way, so the lines of such devices are the same but
 for the device's name. They become one block with a count; hazards become one line with the narrowest consent.
@@ -15,9 +15,9 @@ MOST_PLACES = 6
 """Lines of a plant that a block names; more are counted."""
 MOST_GROUPS = 20
 SINGLE_HAZARDS = 20
-"""As many hazards of one name are told one by one."""
+"""Up to so many hazards of one name are shown one by one."""
 SAME_IMPACTS = 3
-"""As many impacts of one plane are told one by one."""
+"""Up to so many impacts of one plane are shown one by one."""
 
 
 def alike(
@@ -50,7 +50,7 @@ def impact_lines(impacts: Sequence[ImpactEntry], *, name: str = "") -> Iterator[
 
     Args:
         impacts: Of one device.
-        name: Its path, which is left out where the block stands for several.
+        name: Its path, left out where the block represents several.
     """
     by_plane: dict[str, list[str]] = defaultdict(list)
     for impact in impacts:

@@ -39,7 +39,7 @@ def text(result: Mapping[str, Any], *, most: int) -> str:
 
 
 def compared(result: Mapping[str, Any]) -> str:
-    """What the second opinion is."""
+    """The result of the second client."""
     second = result["second_opinion"]
     count, client = second["registers"], second["client"]
     if second["unable"]:

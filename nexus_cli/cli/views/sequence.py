@@ -23,7 +23,7 @@ TITLES = {"requires": "before the first step", "steps": "steps", "on_abort": "wh
 
 
 def rehearsal_text(rehearsal: Rehearsal, *, style: Style) -> str:
-    """Every step with what can be told beforehand."""
+    """Every step with what is known before the run."""
     lines = [style(rehearsal.name, "bold") + set_text(plain(rehearsal.values))]
     branch = ""
     for one in rehearsal.lines:
@@ -45,7 +45,7 @@ def known(value: Value | msgspec.UnsetType) -> Value:
 
 
 def set_text(values: Mapping[str, Value]) -> str:
-    """What a run was given: `  amount=35 mode=auto`."""
+    """The parameters of a run: `  amount=35 mode=auto`."""
     return "".join(f"  {name}={value_text(value)}" for name, value in values.items())
 
 

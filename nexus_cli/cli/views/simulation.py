@@ -1,4 +1,4 @@
-"""What is being simulated: value to text and JSON, pure."""
+"""A running simulation: value to text and JSON, pure."""
 
 from __future__ import annotations
 

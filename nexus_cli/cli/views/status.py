@@ -1,4 +1,4 @@
-"""What `up` and `status` found, as text."""
+"""The results of `up` and `status` as text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = 
 
 
 def broker_limits(kind: str) -> str:
-    """What a kind of broker can't do, in a few words."""
+    """The limits of a kind of broker, in a few words."""
     limits = {"amqtt": broker_amqtt.LIMITS, "mosquitto": broker_mosquitto.LIMITS}
     return limits.get(kind, "yours: its rights are not managed here")
 
@@ -92,7 +92,7 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
 
 
 def _next(found: StatusReport, rows: Sequence[tuple[str, ServerReport | RoleReport]]) -> list[str]:
-    """What to do about it."""
+    """Hints for the problems."""
     ill = [
         part.log or name
         for name, part in rows
@@ -108,7 +108,7 @@ def _next(found: StatusReport, rows: Sequence[tuple[str, ServerReport | RoleRepo
 
 
 def _left_over(found: StatusReport, colour: bool) -> str:
-    """The folder is gone, or empty, and what was started for it is not."""
+    """The folder was removed or emptied while its processes run."""
     state = style(found.state, COLOURS.get(found.state, "dim"), enabled=colour)
     lines = [f"the folder {found.home} was removed while its runtime ran: {state}", ""]
     lines += [f"  {one.name}  process {one.pid}" for one in found.processes]

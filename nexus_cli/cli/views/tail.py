@@ -20,7 +20,7 @@ COLOURS = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 SHORTEST_PATH = 36
 LONGEST_VALUE = 200
 BEHIND_S = 1.0
-TELL_S = 2.0
+REPORT_S = 2.0
 
 
 class TailView:
@@ -54,15 +54,15 @@ class TailView:
 
 
 class BehindView:
-    """Whether the reader keeps up, said now and then: how old the newest shown value is, and what was left out."""
+    """Reports from time to time whether the reader keeps up: age of the newest shown value, and dropped messages."""
 
     def __init__(self) -> None:
-        self._told_s = float("-inf")
+        self._reported_s = float("-inf")
         self._dropped = 0
         self._behind = False
 
     def text(self, live: Live, *, waiting: int, dropped: int, now_s: float) -> str:
-        """What to say after a message was shown; "" for nothing new, at most one sentence in `TELL_S`.
+        """The line after a message was shown; "" for nothing new, at most one sentence in `REPORT_S`.
 
         Args:
             live: The newest one shown.
@@ -77,30 +77,30 @@ class BehindView:
                 self._behind = False
                 return "up to date again"
             return ""
-        if now_s - self._told_s < TELL_S:
+        if now_s - self._reported_s < REPORT_S:
             return ""
         lost = dropped - self._dropped
-        self._told_s, self._dropped, self._behind = now_s, dropped, True
+        self._reported_s, self._dropped, self._behind = now_s, dropped, True
         return behind_text(age_s, waiting=waiting, lost=lost)
 
     def last(self, *, dropped: int) -> str:
-        """What to say at the end, of what was not told yet."""
+        """The line at the end, about losses that were not reported yet."""
         lost = dropped - self._dropped
         return f"{lost:,} messages were left out: newer ones came faster than they could be shown" if lost else ""
 
 
 def behind_text(age_s: float, *, waiting: int, lost: int) -> str:
-    """One sentence about a reader that is slower than what comes."""
+    """One sentence about a reader that is slower than the messages arrive."""
     left_out = f", {lost:,} were left out for newer ones" if lost else ""
     return f"behind by {age_text(max(0.0, age_s))}: {waiting:,} messages wait{left_out}"
 
 
 def nothing_text(filters: Sequence[str], passed_over: int, *, near: str = "") -> str:
-    """What to say when nothing was shown: because of the condition, or because nothing is published there.
+    """The line when nothing was shown: because of the condition, or because nothing is published there.
 
     Args:
-        filters: What was asked for.
-        passed_over: Messages that came and did not fulfil the conditions.
+        filters: As given on the command line.
+        passed_over: Messages that arrived and did not meet the conditions.
         near: What to write instead, where it is known.
     """
     if passed_over:

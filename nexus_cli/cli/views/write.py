@@ -1,4 +1,4 @@
-"""A write as text and as JSON: what it would do, and how it ended."""
+"""A write as text and as JSON: its effect before, and its outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HINTS = {
     "NX6819": "`nexus status` shows whether the gateway runs; `nexus read PATH` what the tag holds",
     "NX6820": LOOK,
 }
-"""What to do next, where the answer itself does not say it."""
+"""A hint for the next step, where the answer itself has none."""
 COLOURS = {"done": "good", "refused": "error", "failed": "error", "unknown": "warning"}
 
 

@@ -68,7 +68,7 @@ def finding(
     """Make a finding with the severity that the catalogue gives its code.
 
     Raises:
-        KeyError: The code is not in the catalogue (a bug of ours; a test walks every call).
+        KeyError: The code is not in the catalogue (a bug; a test checks every call).
     """
     return Diagnostic(
         code=code,

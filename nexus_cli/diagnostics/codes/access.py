@@ -16,11 +16,11 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX7011",
         slug="grants-unreadable",
-        hint="`nexus apply` writes the file anew",
+        hint="`nexus apply` writes a new file",
         summary="The local broker's access rules can't be read.",
         why="The broker keeps its current rights; a new device's topics are refused until the file is repaired.",
         bad=text(".nexus/access.json edited by hand, or cut short"),
-        good=text("nexus apply SITE writes it anew"),
+        good=text("nexus apply SITE writes a new one"),
     ),
     Code(
         id="NX7012",

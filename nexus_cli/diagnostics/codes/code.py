@@ -1,4 +1,4 @@
-"""What the catalogue knows of one code; `nexus explain NXnnnn` prints it."""
+"""One entry of the catalogue; `nexus explain NXnnnn` prints it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nexus_cli.exit_codes import Exit
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What to write, or what not to: a piece of a site file, a command, or a sentence."""
+    """A good or bad example: a piece of a site file, a command, or a sentence."""
 
     text: str
     kind: Literal["yaml", "console", "text"]
@@ -67,5 +67,5 @@ class Code:
 
     @property
     def exit_code(self) -> Exit:
-        """What a command ends with that fails for it: 1 for what is wrong in files, plan or deployment, else 6."""
+        """The exit code of a command that fails with it: 1 for a fault in files, plan or deployment, else 6."""
         return self.exit or (Exit.FINDINGS if self.id[2] in "012345" else Exit.OUTSIDE)

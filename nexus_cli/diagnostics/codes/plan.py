@@ -20,7 +20,7 @@ REFUSALS: tuple[Code, ...] = (
         id="NX4002",
         slug="hazard-without-consent",
         exit=Exit.BLOCKED,
-        summary="The plan holds a hazard that nobody consented to.",
+        summary="The plan holds a hazard without consent.",
         why="Some changes can't be undone, or give people more rights: they need consent by name and scope.",
         bad=text("nexus apply, with a tag removed from the file"),
         good=console("nexus apply --allow data-loss=packaging/line-1/filler/old-tag"),

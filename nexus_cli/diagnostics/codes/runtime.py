@@ -19,7 +19,7 @@ BROKER: tuple[Code, ...] = (
         summary="A settings or secret file can't be read.",
         why="Without it a role would start with the wrong identity, or none.",
         bad=text("NEXUS_HTTP_PORT=web, or .nexus/credentials.json cut short"),
-        good=text("repair the variable or the file; `nexus up` writes .nexus anew when it is removed"),
+        good=text("repair the variable or the file; `nexus up` writes a new .nexus when it is removed"),
     ),
     Code(
         id="NX6002",

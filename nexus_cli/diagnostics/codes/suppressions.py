@@ -17,7 +17,7 @@ CODES: tuple[Code, ...] = (
         id="NX0071",
         slug="ignore-reason",
         summary="A `nexus:ignore` comment has no reason, or can't be read.",
-        why="Without a reason nobody can decide later whether it can be removed.",
+        why="Without a reason it can't be decided later whether it can be removed.",
         bad=text("# nexus:ignore NX2203"),
         good=text("# nexus:ignore NX2203 -- scale is checked at commissioning"),
     ),

@@ -1,6 +1,6 @@
 """Importers: files of other tools become proposed tags. One module a format; `registry` picks by content.
 
-What comes in is what goes out: every value, row, node and setting of a file is either found or skipped by name with
+Nothing is dropped in silence: every value, row, node and setting of a file is either found or skipped by name with
 its reason, and every tag that is found is valid in the site language (`validation`).
 """
 

@@ -71,7 +71,7 @@ _NUMBER = re.compile(r"(\d+)(?:\.\d{1,2}|\s*(?:-|–|\.\.|to)\s*\d+)?\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guess:
-    """What a table's headings say.
+    """The columns that a table's headings name.
 
     Attributes:
         mapping: The same in words of a mapping.

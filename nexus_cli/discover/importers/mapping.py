@@ -68,7 +68,7 @@ class Skip(Strict):
 
     column: Column = Field(description="What is looked at.")
     pattern: Pattern = Field(description="Regular expression that the cell begins with.")
-    reason: str = Field(description="Why such a row is no tag.")
+    reason: str = Field(description="Why such a row is skipped.")
 
 
 class Mapping(Strict):

@@ -1,4 +1,4 @@
-"""What a person may say about a file that is imported."""
+"""Options for the import of a file."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def code_of(text: str) -> int | None:
 
 
 def milliseconds(number: float) -> str | None:
-    """A duration in the spelling of the site language; None for zero, and for what is no number."""
+    """A duration in the spelling of the site language; None for zero, and for a value that is not a finite number."""
     if not abs(number) < float("inf"):
         return None
     whole = round(number)

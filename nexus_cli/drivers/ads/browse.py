@@ -1,4 +1,4 @@
-"""What a PLC offers: its symbol table with data types, structures and arrays expanded only as far as the caller iterates.
+"""Browsing a PLC: its symbol table with data types, structures and arrays expanded only as far as the caller iterates.
 
 Source: Beckhoff, ADS device service: 0xF00F (sizes), 0xF00B (symbol table), 0xF00E (data type table).
 """

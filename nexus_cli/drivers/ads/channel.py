@@ -1,6 +1,6 @@
-"""What every way to a PLC offers, and the ADS commands built on it.
+"""The interface of every way to a PLC, and the ADS commands built on it.
 
-There are two ways: `direct` speaks AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
+There are two ways: `direct` uses AMS/TCP itself, `routed` passes the requests to a local TwinCAT router.
 
 See docs/decisions/0021.
 """
@@ -79,7 +79,7 @@ class Channel(Protocol):
 
 
 def result_of(data: bytes | int, what: str) -> bytes:
-    """What follows the result code of an answer. Raises DriverError."""
+    """The data after the result code of an answer. Raises DriverError."""
     if isinstance(data, int):
         raise error_of(data, what)
     if len(data) < 4:

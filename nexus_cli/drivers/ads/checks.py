@@ -1,4 +1,4 @@
-"""What is checked of the devices behind one ADS link. Pure."""
+"""Checks of the devices behind one ADS link. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which reads to join: the points of one device, in order, in sum reads of at most the configured size. Pure."""
+"""Joins reads: the points of one device, in order, in sum reads of at most the configured size. Pure."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class AdsConnection(Connection):
     )
     router: Literal["direct", "local"] | None = Field(
         default=None,
-        description="direct (default) speaks AMS/TCP to the PLC and needs no library; local goes through the TwinCAT router of this computer (pip install 'nexus-cli[ads]').",
+        description="direct (default) connects to the PLC over AMS/TCP and needs no library; local goes through the TwinCAT router of this computer (pip install 'nexus-cli[ads]').",
     )
     tcp_port: int | None = Field(
         default=None, ge=1, le=65_535, description="TCP port of the PLC's AMS router (default 48898)."

@@ -76,14 +76,14 @@ class Plc:
     Attributes:
         address: NetId and port as eight bytes.
         generation: Counts resolutions; what was compiled under another one is not used.
-        stale: The next request resolves anew first.
+        stale: The next request resolves the symbols again first.
         state: ADS state as last seen.
         guard: What is read along with every sum read.
         expected: Bytes of the guard under the current version.
         apart: What watches the PLC but can't be part of its sum reads; it is read after each.
         sums: False when the device knows no sum commands.
         types: Data types by name in upper case; None for one that the PLC does not know.
-        renewed: Called after everything was resolved anew.
+        renewed: Called after all symbols were resolved again.
         state_changed: Called with the old and the new state.
     """
 
@@ -328,7 +328,7 @@ class Plc:
         return handle if isinstance(handle, Fault) else Located(VALUE_BY_HANDLE, handle, entry)
 
     async def _held(self, name: str) -> int | Fault:
-        """A handle that is kept until everything is resolved anew. Raises DriverError with scope SESSION or DEVICE."""
+        """A handle that is kept until the symbols are resolved again. Raises DriverError with scope SESSION or DEVICE."""
         try:
             handle = await self.handle(name)
         except DriverError as error:

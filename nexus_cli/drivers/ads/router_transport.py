@@ -172,7 +172,7 @@ class RoutedChannel:
 
     def _close(self) -> None:
         if self.lost is not None and self._port:
-            # Nobody answers any more, and there may be 550 of them.
+            # There are no answers any more, and there may be 550 of them.
             self._library.AdsSyncSetTimeoutEx(ctypes.c_int32(self._port), ctypes.c_int32(LOST_TIMEOUT_MS))
         for target, handle in list(self._notifications):
             self._delete(target, handle)

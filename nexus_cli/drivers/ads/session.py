@@ -46,7 +46,7 @@ class AdsSession:
     Attributes:
         channel: The way to the PLCs.
         reports: Everything that is reported on this link.
-        want_check: See `drivers.base.Calling`: called when reports have to be registered anew.
+        want_check: See `drivers.base.Calling`: called when notifications have to be registered again.
     """
 
     def __init__(self, channel: Channel, devices: Sequence[DeviceConfig]) -> None:
@@ -145,7 +145,7 @@ class AdsSession:
         faults = dict(prepared.faults)
         for piece in prepared.pieces:
             data = await plc.read(piece.items, piece.body, "read")
-            if prepared.generation != plc.generation:  # resolved anew meanwhile: the answer is of the old program
+            if prepared.generation != plc.generation:  # resolved again meanwhile: the answer is of the old program
                 return None
             try:
                 current = read_plan.take(plc, piece, data, values, faults)

@@ -1,7 +1,7 @@
 """What PLCs report without being polled: notifications on change or in cycles, and the watch over version and state.
 
 A notification is bound to an address. So when the program changes, everything that was reported is BAD at once and
-dropped, a check is called for, and that (or a read or write before it) registers all of it anew under fresh addresses.
+dropped, a check is called for, and that (or a read or write before it) registers all of it again under new addresses.
 
 Source: Beckhoff, ADS AddDeviceNotification: transmission modes 3 (cyclic) and 4 (on change), times in 100 ns;
 at most 550 notifications a connection.
@@ -51,13 +51,13 @@ class Reports:
     """All notifications of a link.
 
     Attributes:
-        due: Something has to be registered anew.
+        due: Something has to be registered again.
         orphans: Samples of unknown handles.
         changes: How often a program changed under a subscription.
     """
 
     def __init__(self, channel: Channel, *, limit: int, changed: Callable[[], None]) -> None:
-        """Take over what is reported on a channel; `changed` is called when it has to be registered anew."""
+        """Take over the notifications of a channel; `changed` is called when they have to be registered again."""
         self.channel = channel
         self._changed = changed
         self.due = False
@@ -106,7 +106,7 @@ class Reports:
         self._release(address, gone)
 
     def distrust(self, subscription: AdsSubscription, names: set[str]) -> None:
-        """End the notifications of these points, and the watch: both are registered anew with what comes next."""
+        """End the notifications of these points, and the watch: both are registered again with the next registration."""
         address = subscription.plc.address
         entries = self._entries.get(address, {})
         gone = [
@@ -201,7 +201,7 @@ class Reports:
         self.due = any(not one.current for many in self._subscriptions.values() for one in many)
 
     def fail(self, plc: Plc, fault: Fault) -> None:
-        """Everything that this PLC reports is BAD; it is registered anew once the PLC answers."""
+        """Everything that this PLC reports is BAD; it is registered again once the PLC answers."""
         self.due = True
         self._release(plc.address, list(self._entries[plc.address]))
         self._entries[plc.address] = {}
@@ -300,7 +300,7 @@ class AdsSubscription:
             await self._register([one for one in self._wanted if one[0].name in self.faults])
 
     async def again(self) -> None:
-        """Register anew after a change of the program; what is gone is BAD. Raises DriverError."""
+        """Register again after a change of the program; symbols that are gone are BAD. Raises DriverError."""
         await self._register(self._wanted)
         points = {point.name: point for point, _, _ in self._wanted}
         lost = [Notification(points[name], None, fault) for name, fault in self.faults.items()]

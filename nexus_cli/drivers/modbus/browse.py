@@ -1,4 +1,4 @@
-"""What a Modbus device says of itself: its identification (FC43/14) and, if it speaks SunSpec, its models.
+"""Browsing a Modbus device: its identification (FC43/14) and, if it supports SunSpec, its models.
 
 Source: Modbus Application Protocol V1.1b3 §6.21; SunSpec Device Information Model Specification V1.1 §6.
 """

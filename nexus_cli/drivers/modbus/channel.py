@@ -111,15 +111,15 @@ class Channel(RequestTransport):
 
         Args:
             request: Unit id and PDU.
-            broadcast: Nobody answers: give b"" at once.
+            broadcast: Without an answer: give b"" at once.
 
         Returns:
             The PDU of the answer, at least its function code. The caller checks whether it fits the request.
 
         Raises:
             RequestTimeout: Nothing came in time. The connection stays open.
-            Misaddressed: What came is under other ids. The connection stays open.
-            ConnectionLost: The connection is gone, or what came is no answer.
+            Misaddressed: The answer has other ids. The connection stays open.
+            ConnectionLost: The connection is gone, or the bytes received are not an answer.
         """
         if broadcast:
             if self._transport is None:
@@ -232,7 +232,7 @@ class RtuChannel(Channel):
             waiting.set_result(answer)
 
     def _echo_is_over(self) -> bool:
-        """Take the echo out of what came; False while more of it may come."""
+        """Remove the echo from the bytes received; False while more of it may arrive."""
         sent, came = self._sent, self._buffer
         at = came.find(sent)
         if at == 0 or (at > 0 and self.echoes):

@@ -90,7 +90,7 @@ class ModbusDriver:
 
 
 def _other_name(error: OSError, connection: Mapping[str, Any]) -> str:
-    """What to do about an adapter that was plugged in again and has another name now."""
+    """A hint for an adapter that was plugged in again and has another name now."""
     line = str(connection.get("serial") or "")
     if not line.startswith("/dev/tty") or error.errno not in (errno.ENOENT, errno.ENXIO, errno.ENODEV):
         return ""

@@ -1,4 +1,4 @@
-"""Which reads to join: pure. Every point is in exactly one request, and no value is split over two.
+"""Joins reads: pure. Every point is in exactly one request, and no value is split over two.
 
 Source: Modbus Application Protocol V1.1b3 §6.1-§6.4 (at most 2,000 bits, 125 registers); devices may give less.
 """

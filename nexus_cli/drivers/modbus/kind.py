@@ -1,4 +1,4 @@
-"""What the site language may say of Modbus. Pure: no protocol library is imported."""
+"""Modbus in the site language. Pure: no protocol library is imported."""
 
 from __future__ import annotations
 

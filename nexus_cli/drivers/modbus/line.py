@@ -144,7 +144,7 @@ class SerialChannel(RtuChannel):
             self._free_at_s = self._loop.time() + (TURNAROUND_S if broadcast else silence_s)
 
     def _flush(self) -> None:
-        """Drop what came without a request. Raises ConnectionLost."""
+        """Drop bytes that were received without a request. Raises ConnectionLost."""
         port = getattr(self._transport, "sync_serial", None)
         if port is None:
             raise ConnectionLost("the line is closed")

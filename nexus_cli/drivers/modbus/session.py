@@ -90,7 +90,7 @@ class ModbusSession:
         Args:
             channel: The connection.
             devices: Behind it.
-            reopen: Makes a channel like it, not open yet.
+            reopen: Makes an equal channel that is not open yet.
             pause_s: Rest between an answer and the next request.
         """
         self._channel, self._make = channel, reopen
@@ -303,7 +303,7 @@ class ModbusSession:
     async def _leave(self, request: bytes, text: str) -> None:
         """After a time-out: what is asked again goes over a connection without late answers.
 
-        One that has never carried an answer stays: some devices drop what comes first, and do so on each connection.
+        One that has never carried an answer stays: some devices drop the first request on each connection.
         """
         again = request == self._unanswered
         if self._channel.leaves and (self._channel.answered if again else self._unsure):

@@ -1,4 +1,4 @@
-"""Which reads to join: the points of one device, in order, in pieces of the configured limit. Pure.
+"""Joins reads: the points of one device, in order, in pieces of the configured limit. Pure.
 
 The server's own limit is known only to a session, which cuts a request further when that is lower.
 """

@@ -176,7 +176,7 @@ class Publisher:
         await monitor.delete_subscription(self.channel, stream.id)
 
     async def check(self) -> None:
-        """Call when the session has just answered: go on with what was refused, and end what is silent for longer than
+        """Call when the session has just answered: retry the refused registrations, and end streams that are silent for longer than
         its keep-alives allow. Raises DriverError."""
         self.fill()
         moment_s = now_s()
@@ -266,7 +266,7 @@ class Publisher:
                 owner.sink(owner.device, values)
 
     def _ask_again(self, stream: Stream[Reports], numbers: Sequence[int]) -> None:
-        """Have messages sent once more that did not come, or could not be read; what came after them waits."""
+        """Request the republishing of messages that did not arrive or could not be read; later messages wait."""
         if not numbers:
             return
         stream.wait_for(numbers)

@@ -137,7 +137,7 @@ def password_too_long(attempt: Attempt, *, size_bytes: int, key: x509.Certificat
 
 
 def unreachable(attempt: Attempt, why: str, *, kind: FailureKind = FailureKind.OTHER) -> DriverError:
-    """Nobody answers at the address, or at the one that the server announced."""
+    """There is no answer at the address, or at the one that the server announced."""
     text = f"{attempt.endpoint} can't be reached ({why})"
     if attempt.announced and f"//{attempt.announced}" not in attempt.endpoint:
         text = (
@@ -167,7 +167,7 @@ def _certificate(attempt: Attempt, masked: int, code: int) -> str:
     assert ours is not None
     facts = facts_of(ours)
     name, named = name_of(code), _named(ours)
-    renew = "`nexus certs renew` makes a new one, to be trusted anew"
+    renew = "`nexus certs renew` makes a new one, which the server must trust again"
     if masked == 0x80140000:
         span = f", valid from {facts.valid_from:%Y-%m-%d} to {facts.valid_until:%Y-%m-%d}" if facts else ""
         return f"{attempt.endpoint} finds our certificate outside its validity ({name}): {named}{span}; {renew}, or a clock is wrong"

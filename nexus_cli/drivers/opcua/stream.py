@@ -78,7 +78,7 @@ class Stream(Generic[R]):
         return hole[-MOST_REPUBLISHED:]
 
     def wait_for(self, numbers: Sequence[int]) -> None:
-        """Hold what comes from now on until these are answered."""
+        """Hold later messages until these are answered."""
         self._asked += numbers
         self.since_s = self.since_s or now_s()
 

@@ -1,4 +1,4 @@
-"""What a CPU reports about itself: identity, protection, data blocks and their lengths. Not what is in them.
+"""Browsing a CPU: identity, protection, data blocks and their lengths. Not what is in them.
 
 Nothing found here can become a tag, because S7 communication has bytes and no variables: every block says
 so in `detail["skipped"]`. Facts of the CPU are in `detail["facts"]`; `detail["beat"]` is a sign of life.

@@ -86,7 +86,7 @@ class Channel(RequestTransport):
 
         Raises:
             RequestTimeout: Nothing came in time.
-            ConnectionLost: The connection is gone, or what came is no S7.
+            ConnectionLost: The connection is gone, or the bytes received are not S7.
         """
         return await self._exchange(with_reference(template, self._next()))
 

@@ -90,7 +90,7 @@ def _text(field: Field, value: Value) -> bytes:
     if "\0" in value:
         raise EncodeError(f"{value!r} contains a NUL, which ends a text")
     if len(value) == length and value.endswith(never_written(wide=wide)):
-        raise EncodeError(f"{value!r} ends in {value[-1]!r}, which reads as bytes that nobody wrote")
+        raise EncodeError(f"{value!r} ends in {value[-1]!r}, which looks like memory that was never written")
     return _padded(raw, length, wide=wide)
 
 

@@ -1,4 +1,4 @@
-"""Which reads to join: pure. Every point is in exactly one request, and request and reply both fit the PDU.
+"""Joins reads: pure. Every point is in exactly one request, and request and reply both fit the PDU.
 
 Points of one area and block become spans over small gaps; spans become the items of multi-item reads. A span is cut
 only between two values. A value longer than a reply (a STRING[254] where the CPU grants 240) is a request of its own,
@@ -60,7 +60,7 @@ class Frame:
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """What one request reads.
+    """The reads of one request.
 
     Attributes:
         items: Spans of memory.

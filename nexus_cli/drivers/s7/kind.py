@@ -1,4 +1,4 @@
-"""What the site language may say of Siemens S7. Pure."""
+"""Siemens S7 in the site language. Pure."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _HEADER = struct.Struct(">BBHHHH")
 
 
 class Malformed(ValueError):
-    """What came is not what the protocol says; the message says what."""
+    """The bytes received violate the protocol; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)

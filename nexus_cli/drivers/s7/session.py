@@ -52,7 +52,7 @@ class S7Session:
     """An open link. See `nexus_cli.drivers.base.Session`."""
 
     def __init__(self, channel: Channel, *, pause_s: float, silence: Silence | None = None) -> None:
-        """Speak through an open channel.
+        """Use an open channel.
 
         Args:
             channel: To the CPU.

@@ -1,4 +1,4 @@
-"""What a CPU's refusals mean: for which tags, for how long, and what to do.
+"""A CPU's refusals: the tags concerned, for how long, and a hint.
 
 Source: Snap7 s7_types.h, libnodave's daveStrerror and Wireshark s7comm (return codes of items, error classes and codes of
 a job; class 0x83: no resources).

@@ -1,1 +1,1 @@
-"""What the simulators of all protocols share: servers on a stream, memories, signals."""
+"""Parts that the simulators of all protocols share: servers on a stream, memories, signals."""

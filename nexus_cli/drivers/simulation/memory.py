@@ -1,4 +1,4 @@
-"""What the memories of simulated devices share: tags that lie somewhere, and requests that are refused."""
+"""Base of the memories of simulated devices: placed tags, and refused requests."""
 
 from __future__ import annotations
 

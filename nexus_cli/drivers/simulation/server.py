@@ -1,4 +1,4 @@
-"""What every simulator on a stream is: a listener, its clients, a clock, and the faults that can be switched.
+"""Base of every simulator on a stream: a listener, its clients, a clock, and the faults that can be switched.
 
 A protocol adds its memory and what it answers: a `StreamServer` that makes a `Client` per connection.
 
@@ -73,7 +73,7 @@ class StreamServer(ABC):
 
     @abstractmethod
     def client(self) -> Client:
-        """What speaks with the next one who connects."""
+        """The handler of the next connection."""
 
     @property
     def endpoint(self) -> str:
@@ -114,7 +114,7 @@ class StreamServer(ABC):
         return time.monotonic() - self._started_s
 
     def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
+        """Answer nothing for so long; requests of that time are answered late. None ends it."""
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None

@@ -141,7 +141,7 @@ class Leadership:
     async def campaign(self, stop: asyncio.Event) -> bool:
         """Wait until this control leads; False when stopped before."""
         self.term, self.lost = 0, asyncio.Event()
-        # A standby judges the leader by its own elapsed time, never by times in the row: clocks differ.
+        # A standby measures the leader by its own elapsed time, never by times in the row: clocks differ.
         still_since_s = self._now_s()
         while not stop.is_set():
             begun_s = self._now_s()

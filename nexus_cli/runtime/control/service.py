@@ -41,7 +41,7 @@ LONGEST_WAIT_S = 25.0
 
 
 class LeaderParts(Protocol):
-    """What only a leading control has.
+    """The parts that only a leading control has.
 
     Attributes:
         pool: Refuses writes once the term is over.

@@ -68,7 +68,7 @@ def watch(
                 waits=deployer.busy,
                 moved=(deployer.running, deployer.steps),
                 limit_s=timing.observe_s + timing.verify_s + SPARE_S,
-                problem=f"deployment {deployer.running or 'that waits'} does not go on",
+                problem=f"deployment {deployer.running or 'that waits'} does not continue",
             ),
             "presence": Activity(
                 waits=client.connected and liveness.waiting > 0,

@@ -1,6 +1,6 @@
 """One term of a leading control: all parts that act, which end with the term.
 
-It is built anew for each term, so that no state of an earlier one remains in memory. Writes go through a fenced pool,
+It is built for each term, so that no state of an earlier one remains in memory. Writes go through a fenced pool,
 messages through a fenced client; see `leadership.py`.
 """
 

@@ -1,6 +1,6 @@
-"""One address that a gateway reads now, for somebody who asked: through its own link, as a walk of a single step.
+"""One address that a gateway reads now, on request: through its own link, as a walk of a single step.
 
-What is read is answered and nothing else: it is no sample, and neither the record nor the live view has it.
+The value is only returned: it is not a sample, and neither the record nor the live view has it.
 
 See docs/decisions/0022.
 """
@@ -20,7 +20,7 @@ from nexus_cli.wire.browse import AddressRead
 from nexus_cli.wire.sample import Value
 
 NEEDS_S = 0.02
-"""What one read is taken to need."""
+"""The assumed duration of one read."""
 
 
 class Look:

@@ -1,7 +1,7 @@
-"""A gateway that browses for somebody, or reads one address: through its own link, in the time that its polls leave.
+"""A gateway browses on request, or reads one address: through its own link, in the time that its polls leave.
 
 One walk at a time, and one read beside it; each of its steps is a request or two, and goes out only when no poll is due for longer than
-such a step takes. Whoever asks hears a page, or a sign of life, at least every few seconds. A large address space is
+such a step takes. The client receives a page, or a sign of life, at least every few seconds. A large address space is
 asked for piece by piece (`nodes`), so that nothing of a walk is kept here.
 """
 
@@ -33,10 +33,10 @@ WAITING = 4
 PAGE = 200
 """Things on one page, nodes that wait included; about 60 kB."""
 QUEUED = 100
-"""Nodes that wait, told in one piece."""
+"""Nodes that wait, in one message."""
 SIGN_OF_LIFE_S = 3.0
 FIRST_STEP_S = 0.02
-"""What a step is taken to need before one was measured."""
+"""The assumed duration of a step before one was measured."""
 STARVED_S = 5.0
 """A walk that found no room for so long takes one step between two polls all the same."""
 GIVE_UP_S = 120.0
@@ -44,17 +44,17 @@ GIVE_UP_S = 120.0
 MOST_BYTES = 65_536
 
 Requests = asyncio.Queue[tuple[str, BrowseRequest]]
-"""Who asks, and for what."""
+"""The client, and its request."""
 
 
 class Owner(Protocol):
-    """What is needed of the gateway."""
+    """The parts of the gateway that browsing needs."""
 
     links: Links
 
 
 class Publishes(Protocol):
-    """What is needed of the broker's client."""
+    """The parts of the broker's client that browsing needs."""
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """See `BrokerClient.publish`."""
@@ -66,7 +66,7 @@ class Browsing:
 
     Attributes:
         steps: Steps carried out since the start.
-        deferred: Times that a step stood back for a poll.
+        deferred: Times that a step waited for a poll.
     """
 
     def __init__(self, client: Publishes, *, topics: Topics, gateway: str, clock: Clock, owner: Owner) -> None:
@@ -89,7 +89,7 @@ class Browsing:
         self.steps = self.deferred = 0
 
     def receive(self, message: Message) -> None:
-        """Take a message; anything that is no request of ours is ignored, a retained one always."""
+        """Take a message; anything but a request to this gateway is ignored, a retained message always."""
         if not message.topic.startswith(self._prefix) or message.retain or len(message.payload) > MOST_BYTES:
             return
         principal = message.topic[len(self._prefix) :]
@@ -99,7 +99,7 @@ class Browsing:
             return
         name = request.id
         if not is_id(name) or "/" in principal or not principal.isprintable():
-            return  # brokers end the connection of whoever publishes on a topic with such levels
+            return  # brokers close the connection of a client that publishes on a topic with such levels
         if request.cancel:
             self._cancelled.add(name)
             return
@@ -135,7 +135,7 @@ class Browsing:
                 await self._answer(pages, request)
             except DriverError as error:
                 await self._send(pages, error=error.message, done=True, again=error.retriable)
-            except NexusError as error:  # the broker is away: whoever asked gives up by himself
+            except NexusError as error:  # the broker is away: the client gives up by itself
                 _log.info("an answer to a request to browse was not sent: %s", error.message)
             finally:
                 self._cancelled.discard(pages.name)
@@ -196,24 +196,24 @@ class Browsing:
         async def work(session: Session) -> None:
             if not steps.forced and steps.supervisor.free_s() <= steps.needs_s:
                 self.deferred += 1
-                _settle(outcome, None)
+                _resolve(outcome, None)
                 return
             try:
                 await steps.take(session)
             except DriverError as error:
-                _settle(outcome, error)
+                _resolve(outcome, error)
                 if error.scope is Scope.SESSION:
                     raise
             except asyncio.CancelledError:
-                _settle(outcome, DriverError("the link was closed", scope=Scope.SESSION))
+                _resolve(outcome, DriverError("the link was closed", scope=Scope.SESSION))
                 raise
             else:
-                _settle(outcome, None)
-            finally:  # a driver's bug costs the link a reconnect; whoever waits here is told too
-                _settle(outcome, DriverError("the walk broke off", scope=Scope.ITEM))
+                _resolve(outcome, None)
+            finally:  # a driver's bug costs the link a reconnect; the waiting request fails too
+                _resolve(outcome, DriverError("the walk broke off", scope=Scope.ITEM))
 
         def dropped(detail: str) -> None:
-            _settle(outcome, DriverError(f"the link was lost: {detail}", scope=Scope.SESSION))
+            _resolve(outcome, DriverError(f"the link was lost: {detail}", scope=Scope.SESSION))
 
         if not steps.supervisor.submit(work, dropped=dropped):
             raise DriverError("the link is down or busy with commands", scope=Scope.SESSION)
@@ -263,7 +263,7 @@ def _require_connected(supervisor: Supervisor) -> None:
 
 
 def _encoded(page: BrowsePage) -> bytes:
-    """What a device names may be anything: keys that are no texts, values that JSON has no form for."""
+    """A device's details may hold anything: keys that are not texts, values that JSON can't hold."""
     shown = {name: each for name, each in msgspec.structs.asdict(page).items() if each is not msgspec.UNSET}
     return orjson.dumps(shown, default=_builtin, option=orjson.OPT_NON_STR_KEYS)
 
@@ -325,7 +325,7 @@ class _Steps:
         self.needs_s = max(took_s * 1.5, self.needs_s * 0.8, 0.002)  # quick to grow, slow to trust
 
     def _beat(self, browsed: Browsed) -> None:
-        """Tell what waits now, in pieces that fit on a page; the last one says what is done."""
+        """Report the nodes that wait, in pieces that fit on a page; the last one has the number done."""
         queued = list(browsed.detail.get("queued", ())) if self._nodes else []
         for first in range(0, max(1, len(queued)), QUEUED):
             last = first + QUEUED >= len(queued)
@@ -344,7 +344,7 @@ class _Steps:
         return items
 
 
-def _settle(outcome: asyncio.Future[None], error: DriverError | None) -> None:
+def _resolve(outcome: asyncio.Future[None], error: DriverError | None) -> None:
     if outcome.done():
         return
     if error is None:

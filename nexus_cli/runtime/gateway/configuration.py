@@ -1,4 +1,4 @@
-"""What a gateway runs: fetched from control, compared by digest, kept as a local copy to start while control is away."""
+"""The configuration that a gateway runs: fetched from control, compared by digest, kept as a local copy to start while control is away."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BATCH = 200
 
 
 class ConfigSource(Protocol):
-    """Where the configuration comes from: `wire.http.ControlClient`, or a stand-in in tests."""
+    """Where the configuration comes from: `wire.http.ControlClient`, or a fake in tests."""
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
-        """What the gateway has to run. Raises NexusError."""
+        """The configuration to run. Raises NexusError."""
         ...
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Mapping[str, JsonValue]:
@@ -39,7 +39,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Difference:
-    """What a refresh changed.
+    """The changes of a refresh.
 
     Attributes:
         changed: Paths that are new or differ.

@@ -1,4 +1,4 @@
-"""What a gateway says of itself: the details of its health, and of `/status`."""
+"""The state of a gateway: the details of its health, and of `/status`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.instance import InstanceElection
-from nexus_cli.runtime.gateway.observed import VERIFY_S, answer, settled, verify
+from nexus_cli.runtime.gateway.observed import VERIFY_S, all_known, answer, verify
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
@@ -152,7 +152,7 @@ class ConfigurationFollower:
     ) -> None:
         until_s = self._clock.monotonic_s() + VERIFY_S
         changed = list(devices)
-        while not settled(changed) and self._clock.monotonic_s() < until_s and not stop.is_set():
+        while not all_known(changed) and self._clock.monotonic_s() < until_s and not stop.is_set():
             await self._clock.sleep(0.1)
         if deployment == self._configuration.deployment and self._duty.active:
             self._changed()  # health names the devices that give no value

@@ -1,4 +1,4 @@
-"""Which of several processes under one gateway's name is active: one at a time, decided over the broker.
+"""The active one of several processes under one gateway's name, decided over the broker.
 
 Each process is an *instance* with a ULID. It subscribes to the health topic of its own name. A live message (not
 retained) of another instance proves that this one runs; a retained one proves nothing, so it is challenged: an active

@@ -67,7 +67,7 @@ def sign(folder: Path, mark: Mark | None, instance: str, *, since_us: int) -> li
 def past_of(
     mark: Mark | None, opened: Opened, outbox: Outbox, *, gateway: str, topics: Topics, paths: Iterable[str]
 ) -> Past | None:
-    """What is known about the previous process; None on a new machine, or when its folder was deleted.
+    """The known state of the previous process; None on a new machine, or when its folder was deleted.
 
     Args:
         mark: Its mark, if it can be read.

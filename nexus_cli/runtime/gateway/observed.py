@@ -1,4 +1,4 @@
-"""What a gateway answers to a deployment: per device at once, and within ten seconds what its tags turned out to be."""
+"""A gateway's answer to a deployment: per device at once, and within ten seconds the verification of its tags."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def answer(
     )
 
 
-def settled(devices: Iterable[DeviceRuntime]) -> bool:
-    """True when every tag of these devices has shown what it is."""
+def all_known(devices: Iterable[DeviceRuntime]) -> bool:
+    """True when every tag of these devices has had its first value or failure."""
     return all(
         state.known
         for device in devices

@@ -148,20 +148,20 @@ class Pipeline:
         now_us = self.now_us()
         self._work_out(one for one in self._calculated if one.state.time_us and now_us >= one.state.due_us)
 
-    def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
+    def doubt(self, doubtful: bool, *, set_back: bool = False) -> None:
         """Set whether the time of samples is doubtful from now on. Tags that no poll records again are recorded at
         once.
 
         Args:
             doubtful: Good samples are UNCERTAIN `clock_unsynchronised`.
-            anew: The clock was set back: every value is recorded again, so that the newest row of each tag has the new
+            set_back: The clock was set back: every value is recorded again, so that the newest row of each tag has the new
                 time.
         """
         self._doubtful = doubtful
         for device in self._devices.values():
-            device.normaliser.doubt(doubtful, anew=anew)
+            device.normaliser.doubt(doubtful, set_back=set_back)
         for device in self._devices.values():
-            states = [one for one in device.normaliser.states.values() if one.known and _still(one, anew=anew)]
+            states = [one for one in device.normaliser.states.values() if one.known and _still(one, set_back=set_back)]
             if states:
                 cycle = self.cycle(device.path)
                 device.normaliser.again(states, cycle)
@@ -314,11 +314,11 @@ def _standing(state: TagState) -> tuple[object, ...]:
     return state.time_us, state.value, state.quality, state.reason
 
 
-def _still(state: TagState, *, anew: bool) -> bool:
+def _still(state: TagState, *, set_back: bool) -> bool:
     """Whether neither a poll nor an expression records this tag again."""
     if state.config.expr and state.config.enabled:
         return False
-    return anew or (state.config.mode != "poll" and state.quality is not Quality.BAD)
+    return set_back or (state.config.mode != "poll" and state.quality is not Quality.BAD)
 
 
 def _from_the_field(device: DeviceRuntime, cycle: Cycle) -> bool:

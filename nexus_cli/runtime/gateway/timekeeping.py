@@ -86,7 +86,7 @@ class Timekeeping:
         now_us = self._clock.now_us()
         self._doubtful, self._turns = bool(doubt), self._clock.turns
         self._since_us = (self._since_us or now_us) if doubt else 0
-        self._pipeline.doubt(self._doubtful, anew=set_back)
+        self._pipeline.doubt(self._doubtful, set_back=set_back)
         if set_back:
             event(_log, "our time was far ahead and was set back to the clock of this machine", level=logging.WARNING)
         if doubt:

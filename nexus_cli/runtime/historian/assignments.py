@@ -1,4 +1,4 @@
-"""Which gateway may send data of a device: the one that reads it, and earlier ones for what they read before.
+"""The gateways that may send data of a device: the one that reads it, and earlier ones for their earlier reads.
 
 MQTT does not show the sender of a message. The gateway's level in its topics is bound to its user by the broker's access
 rules; here that gateway is compared with the recorded assignments.

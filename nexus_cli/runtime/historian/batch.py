@@ -131,7 +131,7 @@ class Packed:
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction stores.
+    """The content of one transaction.
 
     Attributes:
         frames: In order of arrival.

@@ -96,7 +96,7 @@ class DeadLetters:
             topic: Where it came from.
             reason: One word: `not_a_frame`, `unknown_series`, `type_mismatch`, …
             detail: What is wrong, for people.
-            payload: What came, or the part of it that matters.
+            payload: What was received, or the part of it that matters.
             count: How many samples or messages it counts.
         """
         topic = plain(topic)
@@ -138,7 +138,7 @@ class DeadLetterStore:
         self._rows: dict[tuple[str, str], tuple[int, float]] = {}
 
     async def store(self, conn: Connection, letters: DeadLetters, *, now_s: float) -> None:
-        """Store letters; part of the caller's transaction. A row that has vanished is simply written anew later.
+        """Store letters; part of the caller's transaction. A row that has vanished is written again later.
 
         Args:
             conn: A connection in a transaction.

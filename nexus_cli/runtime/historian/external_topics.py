@@ -60,7 +60,7 @@ class ExternalTopics:
 
     @property
     def fresh_filters(self) -> list[str]:
-        """Filters of the devices that were declared since `settled`."""
+        """Filters of the devices that were declared since their retained messages were last taken."""
         return sorted(f"{self._topics.tag(path)}/#" for path in self._fresh if path in self._devices)
 
     def is_fresh(self, topic: str) -> bool:

@@ -201,7 +201,7 @@ class Placement:
             await self._writer.give_up(conn, piece.batch, why=f"{piece.slow} times, others were stored: {piece.why}")
         self._deferred.remove(piece)
         if not len(self._deferred):
-            event(_log, "what waited aside is settled")
+            event(_log, "no batch is deferred any more")
 
     async def _divide(self, conn: Any, batch: Batch, error: Exception) -> None:
         """Halve a batch that the database refuses; a single frame or sample is stored row by row."""

@@ -241,7 +241,7 @@ def _check(epoch: str, seq: int) -> None:
 
 
 def _wrong(report: Report, gateway: str, topic: str, payload: bytes) -> Refusal | None:
-    """The refusal of an impossible report, whoever sent it. Only its gateway knows who sent the command."""
+    """The refusal of an impossible report, from any sender. Only its gateway knows who sent the command."""
     if report.gateway != gateway:
         return Refusal("not_assigned", f"it names gateway '{report.gateway}'", topic, payload)
     levels = report.response.path.split("/")

@@ -1,4 +1,4 @@
-"""Which times of gateways are accepted: at most 5 minutes ahead, unless the historian's own clock may be behind.
+"""Accepted times of gateways: at most 5 minutes ahead, unless the historian's own clock may be behind.
 
 A frame that seems ahead is held (it gets no receipt, so its gateway sends it again) while the historian's clock is in
 doubt: it differs from the database's, one of the two is behind the last recorded commit, or at least half of the

@@ -24,7 +24,7 @@ from nexus_cli.local.processes import PidFile, Running, identify, spawn
 from nexus_cli.local.running import supervisor_of
 from nexus_cli.local.start import end_foreign_processes, refuse_second
 from nexus_cli.local.stop import left_behind, stop_runtime, supervisors_of
-from nexus_cli.project.copied import BROKER, CONTROL, refuse_copy, told_of_copy
+from nexus_cli.project.copied import BROKER, CONTROL, notice_of_copy, refuse_copy
 from nexus_cli.settings import Settings
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -239,12 +239,12 @@ def test_nothing_of_the_original_is_changed_from_a_copy(
         monkeypatch.setenv("NEXUS_HOME", str(given))
         if given != copy.path:
             refuse_copy(CONTROL)
-            assert not told_of_copy(CONTROL)
+            assert not notice_of_copy(CONTROL)
             continue
         with pytest.raises(NexusError, match=f"copy of {home.path.parent}, whose runtime runs") as refused:
             refuse_copy(CONTROL)
         assert (refused.value.code, refused.value.exit_code) == ("NX6518", 6)
-        assert str(home.path.parent) in told_of_copy(BROKER)
+        assert str(home.path.parent) in notice_of_copy(BROKER)
         monkeypatch.setenv(CONTROL, "http://127.0.0.1:1")
         refuse_copy(CONTROL)  # an address by hand is meant
         monkeypatch.delenv(CONTROL)

@@ -1,4 +1,4 @@
-"""A start is waited for as long as its parts come forward, on a machine with too much to do as well."""
+"""A start is waited for as long as its parts make progress, on a machine with too much to do as well."""
 
 from __future__ import annotations
 
@@ -109,4 +109,4 @@ def test_a_slow_machine_is_waited_for_and_an_idle_part_is_not(tmp_path: Path, mo
     assert ("control", "slow") in said, "who waits reads what for"
     with pytest.raises(NexusError) as failed:
         _waited(_Start(SLOW, look_s=30, delayed_s=0), tmp_path, monkeypatch)
-    assert failed.value.message == "control did not come forward for 60 s." and failed.value.cause == "nothing listens"
+    assert failed.value.message == "control made no progress for 60 s." and failed.value.cause == "nothing listens"

@@ -92,7 +92,7 @@ access:
         "nexus publish": "checked against its schema",
         "sequences": "go",
         "publish": "operator (desk)",
-        "hear": "reader (no users)",
+        "subscribe": "reader (no users)",
         "broker": "lets them do so on erp/orders/+, whatever the payload",
     }
     other = explain_path("recipe", site=site).value

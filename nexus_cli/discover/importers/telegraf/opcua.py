@@ -36,7 +36,7 @@ UNKNOWN_TYPE = "json"
 
 @dataclass(frozen=True, slots=True)
 class _Defaults:
-    """What a group says for its nodes."""
+    """Settings of a group for its nodes."""
 
     namespace: str = ""
     namespace_uri: str = ""

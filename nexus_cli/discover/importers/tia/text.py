@@ -99,7 +99,7 @@ class Block:
 
 @dataclass(slots=True, kw_only=True)
 class Sources:
-    """What one file declares.
+    """The declarations of one file.
 
     Attributes:
         blocks: Data blocks.

@@ -94,7 +94,7 @@ class Image:
         self.cells[path, name] = Cell(tag, signal)
 
     def lay_out(self, *, shift: int = 0) -> None:
-        """Give every symbol its place; all memory begins anew. Raises ValueError."""
+        """Give every symbol its place; all memory is reset. Raises ValueError."""
         self._roots, self._symbols, self._raw = {}, {}, {}
         if not self._twincat2:
             grow(self._roots, ONLINE_CHANGES, TagConfig(type="uint32"))

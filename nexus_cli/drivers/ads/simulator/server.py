@@ -50,7 +50,7 @@ class SimulatorServer(Station):
         return {"host": self.host, "tcp_port": self.port}
 
     def client(self) -> Client:
-        """What speaks with the next one who connects."""
+        """The handler of the next connection."""
         return Connection(self)
 
     def values(self, device_path: str) -> dict[str, Value]:

@@ -67,7 +67,7 @@ def identification(objects: Mapping[int, bytes], pdu: bytes) -> bytes | int:
 
 
 def _page(objects: Mapping[int, bytes], first: int) -> tuple[dict[int, bytes], int | None]:
-    """What fits into one answer, and the object that the next one begins with; an unknown first one begins anew."""
+    """The objects of one answer, and the first object of the next; an unknown first object starts from the beginning."""
     room, page = MAX_PDU - _HEAD, dict[int, bytes]()
     for number, raw in objects.items():
         if first in objects and number < first:

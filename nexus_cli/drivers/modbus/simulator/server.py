@@ -54,7 +54,7 @@ class SimulatorServer(StreamServer):
             places[point.name] = unit
 
     def client(self) -> Client:
-        """What speaks with the next one who connects."""
+        """The handler of the next connection."""
         return ModbusClient(self)
 
     def values(self, device_path: str) -> dict[str, Value]:

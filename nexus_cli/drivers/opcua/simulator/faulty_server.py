@@ -157,7 +157,7 @@ class _Connection(OPCUAProtocol):  # type: ignore[misc, unused-ignore]
             super().data_received(data)
 
     def release(self) -> None:
-        """Go on after a stall: late answers to everything that came meanwhile."""
+        """Continue after a stall, with late answers to the requests of that time."""
         waiting, self._waiting = self._waiting, b""
         if self._gate is not None:
             self._gate.release()

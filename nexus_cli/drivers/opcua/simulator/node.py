@@ -97,7 +97,7 @@ class SimulatedNode:
         self.pushed = -2
 
     async def push(self, now: Now) -> None:
-        """Tell the subscribers, if there are any and the beat is a new one."""
+        """Notify the subscribers, if there are any and the beat is a new one."""
         beat = self._beat(now[0])
         if beat == self.pushed or self._attribute is None or not self._attribute.datachange_callbacks:
             return

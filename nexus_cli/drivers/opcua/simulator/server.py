@@ -105,7 +105,7 @@ class SimulatorServer:
         node.pushed = -2
 
     def stall(self, seconds: float | None) -> None:
-        """Answer nothing for so long; what came meanwhile is answered late. None ends it."""
+        """Answer nothing for so long; requests of that time are answered late. None ends it."""
         self.server.stall(seconds)
 
     def drop_connections(self) -> None:

@@ -26,7 +26,7 @@ class SimulatorServer(StreamServer):
     """A running simulator of one CPU.
 
     Attributes:
-        cpu: What answers; `put_get` and `informs` are switches.
+        cpu: The simulated CPU; `put_get` and `informs` are switches.
     """
 
     scheme = "s7"
@@ -50,7 +50,7 @@ class SimulatorServer(StreamServer):
             places.add(self.cpu.image.add(path, point, signal_of(device.tags[point.name], path=path, seed=seed)))
 
     def client(self) -> Client:
-        """What speaks with the next one who connects."""
+        """The handler of the next connection."""
         return _Connection(self)
 
     def values(self, device_path: str) -> dict[str, Value]:

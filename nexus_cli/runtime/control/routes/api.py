@@ -73,7 +73,7 @@ def make_api(
 
 
 class Acting(LeaderParts, Protocol):
-    """What a control has while it leads."""
+    """The parts of a control that leads."""
 
     alerting: Alerting
     sequencing: Sequencing

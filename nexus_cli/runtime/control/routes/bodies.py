@@ -50,7 +50,7 @@ def reader(shape: type[Asked]) -> Callable[[Request], Awaitable[Asked]]:
 
 
 def documented(shape: type[msgspec.Struct]) -> JsonObject:
-    """What `/openapi.json` says of a route whose body has this shape."""
+    """The entry of `/openapi.json` for a route whose body has this type."""
     content = {"application/json": {"schema": schema_of(shape)}}
     return {"requestBody": {"required": True, "content": content}}
 

@@ -27,7 +27,7 @@ _log = logging.getLogger("nexus.sequence")
 
 
 def readable(configs: Mapping[str, Attributes]) -> dict[str, SequenceConfig]:
-    """The sequences of these attributes; what can't be read is told and left out."""
+    """The sequences of these attributes; those that can't be read are logged and left out."""
     known: dict[str, SequenceConfig] = {}
     for name, attributes in configs.items():
         try:
@@ -54,7 +54,7 @@ def device_of(path: str) -> str:
 
 
 def meaning_of(devices: Mapping[str, Attributes], path: str) -> Attributes | None:
-    """What makes the meaning of a tag, from the attributes of devices by address."""
+    """The attributes that define a tag, from those of devices by address."""
     return meaning(devices.get(device_of(path)), path.rpartition("/")[2])
 
 

@@ -46,7 +46,7 @@ class LiveValue(NamedTuple):
 
 
 class ValuePolicy(NamedTuple):
-    """Which values a sequence accepts.
+    """The values that a sequence accepts.
 
     Attributes:
         max_age_s: None for the defaults above; infinity accepts any age.

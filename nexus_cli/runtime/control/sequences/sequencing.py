@@ -89,7 +89,7 @@ class Sequencing:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, configs: Mapping[str, Attributes]) -> None:
-        """Take the recorded sequences; what runs goes on as it began."""
+        """Take the recorded sequences; runs continue with the version that they started with."""
         known = readable(configs)
         self._known = known
         running = [run.config for run in self.running.values()]

@@ -158,7 +158,7 @@ class Journal:
         entry = self._entries.get(key)
         if entry is not None and not entry.in_custody:
             entry.in_custody = True
-            # `in_custody` is the word in files that exist.
+            # `told` is the word in files that exist.
             self._write(_Line(word="told", principal=key[0], id=key[1]))
 
     def without_custody(self) -> Iterator[tuple[Key, Entry]]:

@@ -90,7 +90,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Past(NamedTuple):
-    """What is known about the previous process.
+    """The known state of the previous process.
 
     Attributes:
         mark: Its last mark.

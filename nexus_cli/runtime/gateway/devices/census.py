@@ -9,7 +9,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.health import LimitedDevice, SilentDevice
 
 MOST_NAMED = 1_000
-"""Devices that are named; the rest is counted. A site whose network is away is told of in one message."""
+"""Devices that are named; the rest is counted. So a site whose network is down fits in one message."""
 MOST_TAGS = 200
 """Tags of one device that are named."""
 UNKNOWN = "UNKNOWN"
@@ -33,16 +33,16 @@ def by_reason(found: Iterable[SilentDevice]) -> dict[str, int]:
 
 
 def silence(device: DeviceRuntime) -> SilentDevice | None:
-    """What `all_silent` says of one device; None when it gives values, is switched off or was not asked yet."""
+    """The entry of `all_silent` for one device; None when it gives values, is disabled or was not read yet."""
     if not device.config.enabled:
         return None
     states = device.field_states()
     known = [state for state in states if state.known]
-    # Before the first answer or failure a device is not silent, it was not asked.
+    # Before the first answer or failure a device is not silent: it was not read yet.
     if not known or any(state.quality for state in known) or (len(known) < len(states) and device.reachable):
         return None
     (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
-    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it speaks of an earlier time
+    words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it is about an earlier time
     return SilentDevice(
         path=device.path,
         reason=reason.value if reason is not None else "",
@@ -54,7 +54,7 @@ def silence(device: DeviceRuntime) -> SilentDevice | None:
 
 
 def limited(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dict[str, LimitedDevice]:
-    """What the limits of devices change, by path: of `limit` devices, with `MOST_TAGS` tags each."""
+    """The effects of the devices' limits, by path: of `limit` devices, with `MOST_TAGS` tags each."""
     found: dict[str, LimitedDevice] = {}
     for device in devices:
         if (device.lacking or device.limits) and len(found) < limit:

@@ -134,19 +134,19 @@ class Normaliser:
         self.recorded = 0
         self._good: tuple[Quality, Reason | None] = GOOD
 
-    def doubt(self, doubtful: bool, *, anew: bool = False) -> None:
+    def doubt(self, doubtful: bool, *, set_back: bool = False) -> None:
         """From here on samples that would be GOOD are UNCERTAIN `clock_unsynchronised`, or GOOD again.
 
-        The next values are recorded even if unchanged. Samples that are not GOOD for another reason keep it. `anew`:
+        The next values are recorded even if unchanged. Samples that are not GOOD for another reason keep it. `set_back`:
         the clock was set back, and everything is recorded again.
         """
         good = DOUBTFUL if doubtful else GOOD
-        if good == self._good and not anew:
+        if good == self._good and not set_back:
             return
         self._good = good
         for state in self.states.values():
             state.plain = state.simple and not doubtful
-            if anew or state.quality is not Quality.BAD:
+            if set_back or state.quality is not Quality.BAD:
                 state.forget()
 
     def of(self, names: Iterable[str]) -> tuple[TagState, ...]:

@@ -31,7 +31,7 @@ MOST_A_READ = 50
 
 
 class Verdict(Enum):
-    """What a read says about the last report.
+    """The verdict of a read on the last report.
 
     HOLDS: The value is the one that was reported.
     WAIT: It differs, and its report may still arrive.

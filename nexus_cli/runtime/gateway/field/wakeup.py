@@ -1,4 +1,4 @@
-"""What a supervisor waits on between two polls: a time-out, or an earlier wake-up.
+"""The wait of a supervisor between two polls: until a time-out, or an earlier wake-up.
 
 `asyncio.timeout` around `Event.wait` does the same with a context manager, two exceptions and a cancellation for each
 time-out, which is nearly every wait: 7 µs per poll instead of 4 (`docs/decisions/0025-modbus-on-the-wire.md`).

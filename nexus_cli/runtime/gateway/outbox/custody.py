@@ -1,4 +1,4 @@
-"""Which records the historian has announced, by epoch, and which segments can therefore be deleted."""
+"""Records that the historian has announced, by epoch, and the segments that can therefore be deleted."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Loss(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What was found in the folder.
+    """The content of the folder.
 
     Attributes:
         last_seq: Highest number ever used, 0 for a new log.

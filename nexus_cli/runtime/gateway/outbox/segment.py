@@ -135,7 +135,7 @@ def parse_name(path: Path) -> tuple[int, int] | None:
 
 @dataclass(slots=True, kw_only=True)
 class Segment:
-    """What the outbox knows about one file.
+    """Facts about one file of the outbox.
 
     Attributes:
         first_seq, last_seq: Numbers of its records; `last_seq` is below `first_seq` while it is empty.

@@ -59,7 +59,7 @@ def test_a_deployment_that_does_not_go_on() -> None:
         bench.deployer.steps += 1
     assert bench.progress.ready()[0]
     bench.pass_time(120)
-    assert bench.progress.ready()[1].startswith("deployment 12 does not go on")
+    assert bench.progress.ready()[1].startswith("deployment 12 does not continue")
 
 
 def test_a_gateway_that_does_not_take_its_configuration() -> None:

@@ -131,7 +131,7 @@ def test_a_doubtful_time_leaves_a_reason_of_its_own() -> None:
     assert bench.value(None, fault=Fault(Reason.DEVICE_TIMEOUT)) == "silent", (
         "what is BAD does not change with the clock"
     )
-    bench.normaliser.doubt(False, anew=True)
+    bench.normaliser.doubt(False, set_back=True)
     assert bench.value(None, fault=Fault(Reason.DEVICE_TIMEOUT)) is None, "a time set back records everything anew"
 
 
