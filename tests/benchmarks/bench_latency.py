@@ -12,13 +12,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import asyncpg
 import orjson
+from paho.mqtt.client import Client
 
 from nexus_cli.drivers.base import ReadResult, Request
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -115,17 +117,17 @@ async def notify(folder: Path, url: str, pipe: Any, *, polled: int) -> tuple[lis
         )
         while "a/l/reports" not in driver.subscriptions or not found[0].ready()[0]:
             await asyncio.sleep(0.05)
-        _watch(found[0].live._client, written)
-        await asyncio.sleep(3.0)
-        begun: dict[float, float] = {}
-        value = 1e9  # no polled value comes near it
-        subscription = driver.subscriptions["a/l/reports"]
-        for number in range(COUNT):
-            value += 1.0
-            begun[value] = time.monotonic()
-            subscription.report(**{f"n{number % TAGS:02}": value})
-            await asyncio.sleep(PERIOD_S)
-        await asyncio.sleep(1.0)
+        with _watched(written):
+            await asyncio.sleep(3.0)
+            begun: dict[float, float] = {}
+            value = 1e9  # no polled value comes near it
+            subscription = driver.subscriptions["a/l/reports"]
+            for number in range(COUNT):
+                value += 1.0
+                begun[value] = time.monotonic()
+                subscription.report(**{f"n{number % TAGS:02}": value})
+                await asyncio.sleep(PERIOD_S)
+            await asyncio.sleep(1.0)
         stop.set()
     pipe.send("give")
     arrived = pipe.recv()
@@ -135,13 +137,13 @@ async def notify(folder: Path, url: str, pipe: Any, *, polled: int) -> tuple[lis
     return to_socket, to_reader
 
 
-def _watch(client: BrokerClient, written: dict[float, float]) -> None:
+@contextlib.contextmanager
+def _watched(written: dict[float, float]) -> Iterator[None]:
     """Note the moment after the socket took each publish of a reported value (paho writes one packet at a time)."""
-    paho: Any = client._connection._client  # type: ignore[union-attr]
-    send = paho._sock_send
+    send = Client._sock_send
 
-    def timed(packet: Any) -> int:
-        sent: int = send(packet)
+    def timed(client: Client, packet: bytes | bytearray) -> int:
+        sent = send(client, packet)
         at = bytes(packet).find(REPORTS)
         if at >= 0:
             now_s = time.monotonic()
@@ -149,7 +151,8 @@ def _watch(client: BrokerClient, written: dict[float, float]) -> None:
             written[orjson.loads(payload)["value"]] = now_s
         return sent
 
-    paho._sock_send = timed
+    with mock.patch.object(Client, "_sock_send", timed):
+        yield
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:
