@@ -15,7 +15,7 @@ JSON_EXACT = 2**53
 """Integers beyond ±2^53 are written as strings: many JSON readers hold numbers as doubles (RFC 8259 §6)."""
 
 
-class LiveValue(msgspec.Struct, frozen=True, kw_only=True):
+class LiveValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest value of a tag.
 
     Attributes:
@@ -37,7 +37,9 @@ class LiveValue(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, one_of(REASONS)] | UnsetType = UNSET
 
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+_NAME = {quality: quality.name for quality in Quality}
+"""A look-up is faster than the enumeration's `name`, and every live value has one."""
 
 
 def encode_live(
@@ -54,20 +56,19 @@ def encode_live(
 
     NaN and infinity become BAD `not_a_number`; BAD values become null.
     """
-    if isinstance(value, float) and not math.isfinite(value):
-        value, quality, reason = None, Quality.BAD, Reason.NOT_A_NUMBER
-    if quality is Quality.BAD:
-        value = None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            quality, reason = Quality.BAD, Reason.NOT_A_NUMBER
     elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > JSON_EXACT:
         value = str(value)
-    return _encoder.encode(
+    return _encode(
         LiveValue(
-            value=value,
+            value=None if quality is Quality.BAD else value,
             timestamp=time_us // 1000,
-            quality=quality.name,
+            quality=_NAME[quality],
             source_timestamp=UNSET if source_time_us is None else source_time_us // 1000,
             unit=unit or UNSET,
             label=UNSET if label is None else label,
-            reason=UNSET if reason is None else str(reason),
+            reason=UNSET if reason is None else reason,
         )
     )

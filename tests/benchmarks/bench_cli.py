@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.plants import write_flat_site
@@ -61,7 +62,7 @@ def of_large_sites(python: str, site: Path, *, mistakes: int = MISTAKES, runs: i
     right_s = seconds([*validate, str(site)], runs=runs)
     wrong = site.with_name("wrong.yaml")
     wrong.write_text(with_mistakes(site.read_text(), mistakes))
-    beside = {"unit": "s", "limit": right_s, "limit_name": "nexus validate of the right file"}
+    beside: dict[str, Any] = {"unit": "s", "limit": right_s, "limit_name": "nexus validate of the right file"}
     return [
         Figure(
             name=f"nexus validate, 41,000 tags, {site.stat().st_size / 1e6:.1f} MB",

@@ -26,6 +26,9 @@ from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeHistorian, FakeSession, FakeSource
 from tests.servers import new_broker
 
+MOST_WAITING = 4_000
+"""Frames that may wait for the disk, about 4 MB; more are added once some of them are durable."""
+
 
 def figure(name: str, value: float, unit: str, note: str = "", *, at_most: float | None = None) -> Figure:
     """One figure of a part; parts inform, the whole has its goal."""
@@ -68,7 +71,7 @@ async def disk(folder: Path, *, tags: int = 41) -> list[Figure]:
             box.add_frame("_nexus/e/s/data/gw/a/l/d", time_us=at, samples=samples)  # type: ignore[arg-type]
             if at % 200 == 199:
                 await asyncio.sleep(0)
-            while box._buffered_bytes > 4 << 20:
+            while box.newest_seq - box.durable_seq > MOST_WAITING:
                 await asyncio.sleep(0.001)
         stop.set()
     took = time.perf_counter() - began

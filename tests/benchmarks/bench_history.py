@@ -11,6 +11,7 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from nexus_cli.database import migrate
@@ -140,7 +141,7 @@ async def _measure(settings: Settings, *, step_s: int) -> list[Figure]:
     finally:
         await conn.close()
     bare_s = statistics.median(from_samples)
-    beside = {"unit": "s", "limit": bare_s, "limit_name": "SELECT from the samples", "at_most": LIMIT_S}
+    beside: dict[str, Any] = {"unit": "s", "limit": bare_s, "limit_name": "SELECT from the samples", "at_most": LIMIT_S}
     samples = SPAN // timedelta(seconds=step_s)
     return [
         Figure(

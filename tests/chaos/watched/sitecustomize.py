@@ -31,4 +31,4 @@ def _counted(loop: asyncio.BaseEventLoop) -> None:
 
 
 if _FILE:
-    asyncio.BaseEventLoop.run_forever = _counted  # type: ignore[method-assign]
+    asyncio.BaseEventLoop.run_forever = _counted  # type: ignore[method-assign, assignment]

@@ -209,11 +209,10 @@ def test_who_waits_for_more_of_a_value_that_stands_still_is_told(monkeypatch: py
 
     from nexus_cli.cli.commands import tail as command
     from nexus_cli.project.live_value import Live
-from nexus_cli.project import live
 
     told: list[str] = []
 
-    async def one_and_no_more(*_: object, **__: object) -> AsyncIterator[live.Live]:
+    async def one_and_no_more(*_: object, **__: object) -> AsyncIterator[Live]:
         yield Live(topic="t", path="a/l/one/t", value=None, quality="BAD")
         while not told:
             await asyncio.sleep(0.01)
