@@ -10,6 +10,7 @@ from typing import Any
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.ordered import from_jsonb
+from nexus_cli.json_value import read_fields
 from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -72,11 +73,7 @@ def pattern(glob: str) -> str:
 
 def _entry(row: Mapping[str, Any]) -> AuditEntry:
     detail = from_jsonb(row["detail"])
-    return AuditEntry(
-        at=microseconds(row["at"]),
-        kind=next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"]),
-        what=row["what"],
-        who=row["who"],
-        subject=row["subject"],
-        **{name: detail[name] for name in FACTS if name in detail},
-    )
+    kind = next((kind for kind, whats in KINDS.items() if row["what"] in whats), row["what"])
+    facts = {name: detail[name] for name in FACTS if name in detail}
+    head = {"at": microseconds(row["at"]), "kind": kind, **{name: row[name] for name in ("what", "who", "subject")}}
+    return read_fields({**facts, **head}, AuditEntry)

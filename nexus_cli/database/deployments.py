@@ -15,7 +15,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
-from nexus_cli.json_value import JsonObject
+from nexus_cli.json_value import JsonObject, read_fields
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.wire.control import JournalLine, TableRow, encode
@@ -262,7 +262,7 @@ async def running_deployments(conn: Connection, site: str) -> list[Deployment]:
 
 def _deployment(row: Any) -> Deployment:
     fields = dict(row)
-    summary = msgspec.json.decode(fields["summary"], type=Summary)
+    summary = read_fields(msgspec.json.decode(fields["summary"]), Summary)
     return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": summary})
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from nexus_cli.database.connect import Connection, Pool
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.json_value import read_fields
 
 IDLE_MS = 5_000
 """The server ends a fenced transaction whose client is silent for so long (stopped, or cut off), so that its locks
@@ -79,9 +80,9 @@ async def observe(conn: Connection, site: str) -> Leader | None:
     row = await conn.fetchrow(
         "SELECT term, renewals, holder, facts::text AS facts, resigned FROM nexus.leader WHERE site = $1", site
     )
-    return (
-        None if row is None else Leader(**{**dict(row), "facts": msgspec.json.decode(row["facts"], type=LeaderFacts)})
-    )
+    if row is None:
+        return None
+    return Leader(**{**dict(row), "facts": read_fields(msgspec.json.decode(row["facts"]), LeaderFacts)})
 
 
 async def take(conn: Connection, site: str, *, holder: str, facts: LeaderFacts, seen: Leader | None) -> int | None:

@@ -11,7 +11,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
-from nexus_cli.model.config import device_from_json
+from nexus_cli.model.config import readable_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,14 +208,14 @@ class ExternalDevice:
 async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
     """The external devices of the recorded state."""
     rows = await conn.fetch(
-        f"""SELECT attributes FROM {SCHEMA}.resource
+        f"""SELECT address, attributes FROM {SCHEMA}.resource
             WHERE site = $1 AND address LIKE 'device.%' AND attributes->>'protocol' = 'external' ORDER BY address""",
         site,
     )
     found = []
     for row in rows:
-        device = device_from_json(orjson.loads(row["attributes"]))
-        if device.enabled:
+        device = readable_device(orjson.loads(row["attributes"]), address=row["address"])
+        if device is not None and device.enabled:
             found.append(
                 ExternalDevice(
                     path=device.path, globs=device.globs, max_series=device.max_series, tags=tuple(device.tags)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.model.config import device_from_json
+from nexus_cli.model.config import readable_device
 
 _PATHS = """
   SELECT path FROM nexus.series WHERE site = $1 AND NOT active AND NOT external
@@ -60,11 +60,12 @@ async def retired(conn: Connection, site: str, *, among: Sequence[str] | None = 
 
 async def _globs(conn: Connection, site: str) -> list[str]:
     rows = await conn.fetch(
-        "SELECT attributes::text AS body FROM nexus.resource WHERE site = $1 AND starts_with(address, 'device.') "
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND starts_with(address, 'device.') "
         "AND attributes->>'protocol' = 'external'",
         site,
     )
-    return [glob for row in rows for glob in device_from_json(orjson.loads(row["body"])).globs]
+    found = (readable_device(orjson.loads(row["body"]), address=row["address"]) for row in rows)
+    return [glob for device in found if device is not None for glob in device.globs]
 
 
 def _named(addresses: Sequence[str], prefix: str) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.ordered import RUN, TRAIL, Places, from_jsonb, to_jsonb
-from nexus_cli.json_value import JsonObject
+from nexus_cli.json_value import JsonObject, read_fields
 from nexus_cli.wire.control import as_object
 from nexus_cli.wire.control_sequences import RunEnd, RunLine, SequenceRun, StepFacts
 
@@ -122,7 +122,7 @@ async def journal(conn: Connection, site: str, run: str, *, after: int = 0) -> l
             branch=row["branch"],
             text=row["text"],
             state=row["state"],
-            detail=msgspec.json.decode(row["detail"], type=StepFacts),
+            detail=read_fields(msgspec.json.decode(row["detail"]), StepFacts),
             at=microseconds(row["at"]),
         )
         for row in rows
@@ -151,7 +151,7 @@ def _run(row: Mapping[str, Any]) -> SequenceRun:
         who=row["who"],
         reason=row["reason"],
         state=row["state"],
-        detail=msgspec.json.decode(row["detail"], type=RunEnd),
+        detail=read_fields(msgspec.json.decode(row["detail"]), RunEnd),
         steps=len(definition.get("steps", ())),
         set=definition.get("arguments", {}),
         started=microseconds(row["started"]),

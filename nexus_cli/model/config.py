@@ -7,10 +7,13 @@ state and the gateway's configuration are one type. The other kinds of resources
 from __future__ import annotations
 
 import hashlib
+import logging
 
 import msgspec
 
 from nexus_cli.json_value import JsonObject
+
+_log = logging.getLogger("nexus.recorded")
 
 
 class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -148,6 +151,16 @@ def device_from_json(value: object) -> DeviceConfig:
         msgspec.ValidationError: The value is not a device.
     """
     return msgspec.convert(value, DeviceConfig)
+
+
+def readable_device(value: object, *, address: str) -> DeviceConfig | None:
+    """The device of a recorded resource; None when it can't be read, which is logged and costs that device alone."""
+    try:
+        device = device_from_json(value)
+        return device if all(isinstance(glob, str) for glob in device.globs) and device.max_series >= 0 else None
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        _log.error("the recorded resource %s can't be read: %s", address, error)
+        return None
 
 
 def to_json(config: DeviceConfig) -> JsonObject:

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from nexus_cli.json_value import read_fields
 from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
 
 LINK_STATES = ("idle", "connecting", "connected", "backoff")
@@ -351,17 +352,23 @@ def encode(health: Health) -> bytes:
 
 
 def decode_gateway(payload: bytes) -> GatewayHealth:
-    """Read a gateway's health.
+    """Read a gateway's health, also of another version: a field of another type has its default.
 
     Raises:
-        msgspec.MsgspecError: Not JSON, or not of its shape; UnicodeDecodeError and RecursionError likewise.
+        msgspec.MsgspecError: Not a JSON object; UnicodeDecodeError and RecursionError likewise.
     """
-    return _gateway.decode(payload)
+    try:
+        return _gateway.decode(payload)
+    except msgspec.ValidationError:
+        document = msgspec.json.decode(payload)
+        if not isinstance(document, dict):
+            raise
+        return read_fields(document, GatewayHealth)
 
 
 def decode_status(payload: bytes, kind: type[H]) -> H:
-    """Read what a role answers on `/status`; an answer of another shape gives an empty document."""
+    """Read what a role answers on `/status`; a field of another type has its default."""
     try:
-        return msgspec.json.decode(payload, type=kind)
+        return read_fields(msgspec.json.decode(payload), kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return kind()

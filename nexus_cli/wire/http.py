@@ -14,7 +14,7 @@ import orjson
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
-from nexus_cli.json_value import JsonObject, JsonValue
+from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_sequences
 from nexus_cli.wire.sample import Scalar, Value
@@ -273,7 +273,7 @@ def _is_object(content: bytes) -> bool:
 def _failure(content: bytes) -> control.Failure | None:
     """Control's refusal; None when the answer is not from control."""
     try:
-        return msgspec.json.decode(content, type=control.Failure)
+        return read_fields(msgspec.json.decode(content), control.Failure)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

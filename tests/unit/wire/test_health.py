@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+import orjson
 import pytest
 from msgspec.structs import replace
 
 from nexus_cli.wire import health
-from nexus_cli.wire.health import ControlHealth, GatewayHealth, HistorianHealth, LastWill, SilentDevice
+from nexus_cli.wire.health import (
+    ControlHealth,
+    GatewayHealth,
+    HistorianHealth,
+    LastWill,
+    SilentDevice,
+    decode_gateway,
+    decode_status,
+)
 
 HEAD = ["state", "time", "version", "role", "name"]
 
@@ -45,3 +55,36 @@ def test_an_older_gateway_can_be_read() -> None:
 @pytest.mark.parametrize("answer", [b"", b"5", b"\xff", b"[" * 100_000, b'{"links": 5}', b'{"clock": null}'])
 def test_an_answer_of_another_shape_says_nothing(answer: bytes) -> None:
     assert health.decode_status(answer, GatewayHealth) == GatewayHealth()
+
+
+LINK = {"state": "connected", "since": 1}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"links": {"tcp:a:1": LINK, "tcp:b:1": {"state": "connected", "since": 1.5}}},
+        {"silent": [{"path": "a/l/d", "detail": None}]},
+        {"clock": None},
+        {"gaps": None},
+        {"counters": {"accepted": 1.5}},
+        {"stalled": "x"},
+        {"canary": None},
+        {"version": 1},
+        {"deployment": None},
+        {"term": None},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_a_field_of_another_type_costs_itself_alone(field: dict[str, object]) -> None:
+    document = {"state": "running", "links": {"tcp:a:1": LINK}, "instance": "I", **field}
+    for found in (decode_gateway(orjson.dumps(document)), decode_status(orjson.dumps(document), GatewayHealth)):
+        assert (found.state, found.instance) == ("running", "I")
+        assert {name: (link.state, link.since) for name, link in found.links.items()} == {"tcp:a:1": ("connected", 1)}
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b"5", b"null", b"{", b"\xff"])
+def test_what_is_no_object_is_no_health(payload: bytes) -> None:
+    with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
+        decode_gateway(payload)
+    assert decode_status(payload, GatewayHealth) == GatewayHealth()

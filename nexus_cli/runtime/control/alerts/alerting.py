@@ -15,6 +15,7 @@ import msgspec
 
 from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.resources import AlertConfig, decode
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
@@ -253,9 +254,10 @@ class Alerting:
             return alert
         alert.state, alert.since_us = State(stored.state), stored.since
         alert.value, alert.acknowledged_by = stored.value, stored.acknowledged_by
-        if stored.pending:
+        known = _readable(stored.pending, name) if stored.pending else None
+        if known is not None:
             alert.pending = restored(
-                msgspec.convert(stored.pending, StoredPending),
+                known,
                 boot=self._boot,
                 at_s=self._clock.monotonic_s(),
                 now_us=self._clock.now_us(),
@@ -287,3 +289,11 @@ class Alerting:
             description=alert.config.description or "",
             acknowledged_by=alert.acknowledged_by,
         )
+
+
+def _readable(stored: JsonObject, name: str) -> StoredPending | None:
+    try:
+        return msgspec.convert(stored, StoredPending)
+    except msgspec.ValidationError as error:
+        event(_log, "the pending state of an alert can't be read", level=logging.WARNING, alert=name, cause=str(error))
+        return None

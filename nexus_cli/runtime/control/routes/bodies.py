@@ -25,6 +25,9 @@ from nexus_cli.wire.control import MOST_RESOURCES, DeploymentRequest, Question
 LARGEST_RESOURCE = 8 * 2**20
 """Bytes of one resource, and of everything beside them: a device of 10,000 tags has about 4 MB."""
 
+LONGEST_WORDS = 300
+"""Characters of a refusal."""
+
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 """In a path. A NUL can't be stored as text."""
 Asked = TypeVar("Asked", bound=Question)
@@ -41,10 +44,16 @@ def reader(shape: type[Asked]) -> Callable[[Request], Awaitable[Asked]]:
     """A dependency that reads the body of a request; raises RequestValidationError when it has another shape."""
 
     async def read(request: Request) -> Asked:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise _refused("", "the content type must be application/json")
+        body = await request.body()
+        if not body:
+            raise _refused("", "it is empty")
         try:
-            return msgspec.json.decode(await request.body(), type=shape)
+            return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _refused("", str(error)) from None
+            raise _refused("", _words(error)) from None
 
     return read
 
@@ -101,7 +110,16 @@ def _read(body: bytes) -> DeploymentRequest:
         values["changed"] = {address: _value(address, part) for address, part in changed.items()}
         return msgspec.convert(values, DeploymentRequest)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise _refused("", str(error)) from None
+        raise _refused("", _words(error)) from None
+
+
+def _words(error: Exception) -> str:
+    """The parser's words, short: they repeat a name that the caller sent, however long."""
+    text = str(error)
+    if "matching regex" in text:  # the one pattern that a body has: `NO_NUL`
+        _, _, where = text.rpartition(" - at ")
+        text = f"text must not contain NUL - at {where}"
+    return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
 
 
 def _value(name: str, part: msgspec.Raw) -> JsonValue:

@@ -17,11 +17,13 @@ from nexus_cli.wire.control_sequences import PublishRequest, RunRequest
 BODY = {"base_digest": "a", "desired_digest": "b", "changed": {"site": None}}
 
 
-def request(body: bytes) -> Request:
+def request(body: bytes, kind: str = "application/json; charset=utf-8") -> Request:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
+    return Request(
+        {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", kind.encode())]}, receive
+    )
 
 
 async def test_a_body_is_read_by_its_shape() -> None:
@@ -33,6 +35,26 @@ async def test_what_is_no_such_body_is_the_request_s_fault(body: bytes) -> None:
     with pytest.raises(RequestValidationError) as refused:
         await reader(Addresses)(request(body))
     assert refused.value.errors()[0]["loc"] == ("body",)
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/octet-stream"])
+async def test_a_body_of_another_type_is_refused(kind: str) -> None:
+    with pytest.raises(RequestValidationError) as refused:
+        await reader(Addresses)(request(b'{"addresses": ["site"]}', kind))
+    assert refused.value.errors()[0]["msg"] == "the content type must be application/json"
+
+
+async def test_a_refusal_is_short_and_says_what_is_wrong() -> None:
+    long = orjson.dumps({"addresses": [], "x" * 1_000_000: 1})
+    for body, words in (
+        (long, "unknown field `xxx"),
+        (b'{"addresses": ["a\\u0000"]}', "must not contain NUL - at `$.addresses[0]`"),
+        (b"", "it is empty"),
+    ):
+        with pytest.raises(RequestValidationError) as refused:
+            await reader(Addresses)(request(body))
+        said = refused.value.errors()[0]["msg"]
+        assert words in said and len(said) <= 301
 
 
 async def test_a_deployment_is_read_in_pieces() -> None:

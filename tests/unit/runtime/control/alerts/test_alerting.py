@@ -11,7 +11,7 @@ import orjson
 import pytest
 from msgspec.structs import replace
 
-from nexus_cli.database.alert_states import LastValue
+from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.alerts import record as alert_record
@@ -332,3 +332,12 @@ def test_a_tag_that_can_not_be_read_is_told_once(plant: Plant, caplog: pytest.Lo
     said = [record.getMessage() for record in caplog.records if "read" in record.getMessage()]
     assert said == ["an alert's tag can't be read", "an alert's tag can be read again", "an alert's tag can't be read"]
     assert plant.states() == {"hot": "active"}
+
+
+def test_a_pending_state_that_can_not_be_read_costs_only_its_wait(plant: Plant) -> None:
+    stored = {
+        name: StoredAlert("active", 7, 150.0, "", pending) for name, pending in (("hot", {"x": 5}), ("warm", None))
+    }
+    config = {"tag": TAG, "above": 100.0, "for_ms": 1000}
+    plant.alerting.load({"hot": config, "warm": config}, stored)
+    assert plant.states() == {"hot": "active", "warm": "active"}
