@@ -3,6 +3,8 @@ of which a part may be unreadable.
 
 What has a shape is a Struct, a NamedTuple or a TypedDict; these names are for the rest. A reader looks at a member's type
 before it uses it.
+
+See docs/decisions/0058.
 """
 
 from __future__ import annotations

@@ -261,7 +261,9 @@ def _structured(shape: Shape) -> Decode:
 
 def _part(raw: bytes, member: Member) -> bytes:
     if member.bit >= 0:
-        return bytes((raw[member.offset] >> member.bit & 1,))
+        # A PLC's type table may place a bit beyond what the structure has.
+        (byte,) = struct.unpack_from("B", raw, member.offset)
+        return bytes((byte >> member.bit & 1,))
     return raw[member.offset : member.offset + member.shape.size]
 
 
@@ -290,6 +292,8 @@ def _write_structured(shape: Shape) -> Encode:
             out = bytearray(shape.size)
             for member in shape.members:
                 raw = _write_structured(member.shape)(value[member.name])
+                if member.offset + len(raw) > shape.size:
+                    raise EncodeError(f"a {shape.name} can't be written whole: {member.name} is beyond its end")
                 if member.bit >= 0:
                     out[member.offset] |= raw[0] << member.bit
                 else:

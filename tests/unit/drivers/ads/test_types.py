@@ -172,6 +172,26 @@ def test_hidden_parts_between_and_behind_members_count_too() -> None:
     assert not refused(first, size=8)
 
 
+@pytest.mark.parametrize("flags", [2, 2 | 0x20], ids=["number", "bit"])
+def test_a_member_beyond_the_end_of_its_structure_is_no_value_and_is_not_written(flags: int) -> None:
+    outside = member(
+        "b",
+        "BIT" if flags & 0x20 else "DINT",
+        at=64 if flags & 0x20 else 12,
+        size=1 if flags & 0x20 else 4,
+        ads=33 if flags & 0x20 else 3,
+        flags=flags,
+    )
+    entry = TypeEntry(
+        name="X", type_name="", size=4, ads=65, members=(member("a", "INT", at=0, size=2, ads=2), outside)
+    )
+    codec = compile_codec(parse_type("json"), Resolver({"X": entry}).shape("X", 65, 4))
+    with pytest.raises((ValueError, struct.error)):
+        codec.decode(bytes(4))
+    with pytest.raises(EncodeError):
+        codec.encode({"a": 1, "b": 1})
+
+
 def test_a_reference_is_what_it_refers_to() -> None:
     known = Resolver(TYPES)
     assert known.target("DINT").size == 4
