@@ -259,7 +259,7 @@ class _Asking:
     async def _page(self) -> BrowsePage:
         try:
             async with asyncio.timeout(self._silence_s):
-                # A plain amqtt sends whoever connects what it retains for the filters of others.
+                # A plain amqtt sends a client that connects what it retains for the filters of others.
                 while (message := await anext(self._messages)).topic != self._response:
                     pass
                 return decode_page(message.payload)

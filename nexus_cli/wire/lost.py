@@ -31,7 +31,7 @@ def lost_error(cause: str) -> NexusError:
 
 
 def fail(waiting: Iterable[asyncio.Future[Any]], error: Exception) -> None:
-    """End futures that are not done yet with an error; nobody need look at it."""
+    """End futures that are not done yet with an error."""
     for future in list(waiting):
         if not future.done():
             future.set_exception(error)

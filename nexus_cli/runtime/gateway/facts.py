@@ -23,7 +23,7 @@ from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth
 
 
 class Parts(Protocol):
-    """The parts of a gateway that its health speaks of."""
+    """The parts of a gateway that its health describes."""
 
     links: Links
     identity: Identity
