@@ -205,6 +205,15 @@ def _above(start: Path) -> Path | None:
     return None
 
 
+def unreadable(path: Path, error: OSError) -> NexusError:
+    """NX6001 with exit code 6, for a file of a `.nexus` folder that the machine does not let us read."""
+    hint = "`--home` or NEXUS_HOME names the .nexus folder"
+    if isinstance(error, PermissionError):
+        hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
+    cause = error.strerror or str(error)
+    return NexusError(f"The file {path} can't be read.", code="NX6001", cause=cause, hint=hint, exit_code=Exit.OUTSIDE)
+
+
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
     """What a person wrote into a variable is a usage error, not the outside world's."""
     return NexusError(message, code="NX6001", cause=cause, hint=hint)
@@ -333,16 +342,8 @@ def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except PermissionError as error:
-        hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
-        raise NexusError(f"The file {path} can't be read.", code="NX6001", cause=str(error), hint=hint) from None
     except OSError as error:
-        raise NexusError(
-            f"The file {path} can't be read.",
-            code="NX6001",
-            cause=str(error),
-            hint="`--home` or NEXUS_HOME names the .nexus folder",
-        ) from None
+        raise unreadable(path, error) from None
     except ValueError as error:
         raise _broken(path, str(error)) from None
     if not isinstance(data, dict):
@@ -366,5 +367,5 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        cause = str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        cause = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
         raise _wrong(f"The secret file {path} can't be read.", cause=cause) from None
