@@ -139,7 +139,7 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
     if on_key and kind in _BOUNDS:
         side = _BOUNDS[kind]
         message = f"the code {shown} must be {_BOUND_WORDS[side]} {context.get(side)}"
-        return finding("NX1008", message, where=where, on_key=True)
+        return finding("NX1008", message, where=where, on_key=True, hint=_range_of({side: context.get(side)}))
     if on_key and kind != "string_type":
         message = f"the code {shown} is not a whole number"
         return finding("NX1012", message, where=where, on_key=True, hint="write the number that the device sends")
@@ -163,15 +163,24 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
         )
     if kind == "value_error":
         return _refused(context.get("error"), problem, where, name)
-    return _value(kind, context, where, name=name, value=value, shown=shown)
+    bounds = _bounds_at(shape, name) if kind in _BOUNDS else {}
+    return _value(kind, context, where, name=name, value=value, shown=shown, bounds=bounds)
 
 
 def _value(
-    kind: str, context: Mapping[str, Any], where: ModelPath, *, name: str, value: object, shown: str
+    kind: str,
+    context: Mapping[str, Any],
+    where: ModelPath,
+    *,
+    name: str,
+    value: object,
+    shown: str,
+    bounds: Mapping[str, object],
 ) -> Diagnostic:
     if kind in _BOUNDS:
         side = _BOUNDS[kind]
-        return finding("NX1008", f"{shown} for '{name}' must be {_BOUND_WORDS[side]} {context.get(side)}", where=where)
+        message = f"{shown} for '{name}' must be {_BOUND_WORDS[side]} {context.get(side)}"
+        return finding("NX1008", message, where=where, hint=_range_of({side: context.get(side), **bounds}))
     if kind == "finite_number":
         return finding("NX1015", f"'{name}' must be a finite number, not {shown}", where=where)
     if kind in _LENGTHS:
@@ -181,6 +190,27 @@ def _value(
         return finding("NX1014", f"{shown} is not accepted for '{name}'", where=where)
     hint = _colon(name, value, ()) or _hint_for(expected, value)
     return finding("NX1003", f"'{name}' must be {expected}, not {shown}", where=where, hint=hint)
+
+
+def _bounds_at(shape: Any, name: str) -> dict[str, object]:
+    """The bounds of a model's field by `gt`, `ge`, `lt`, `le`; empty for what is no field of a model."""
+    if not (isinstance(shape, type) and issubclass(shape, BaseModel)):
+        return {}
+    field = next((field for key, field in shape.model_fields.items() if name in (key, field.alias)), None)
+    return {
+        side: getattr(one, side)
+        for one in (field.metadata if field is not None else ())
+        for side in _BOUND_WORDS
+        if getattr(one, side, None) is not None
+    }
+
+
+def _range_of(bounds: Mapping[str, object]) -> str:
+    """The hint that names every bound: a person who mends one side should not run into the other."""
+    if "ge" in bounds and "le" in bounds:
+        return f"write a number from {bounds['ge']} to {bounds['le']}"
+    words = (f"{word} {bounds[side]}" for side, word in _BOUND_WORDS.items() if side in bounds)
+    return f"write a number that is {' and '.join(words)}"
 
 
 def _some_of(keys: Iterable[str]) -> str:
