@@ -182,6 +182,14 @@ def home_folder(environ: Mapping[str, str]) -> Path:
     return found
 
 
+def home_of_current_folder(environ: Mapping[str, str]) -> Path | None:
+    """The `.nexus` folder of the current folder or of one above it; None where there is none, or NEXUS_HOME names one."""
+    try:
+        return None if "NEXUS_HOME" in environ else _above(Path.cwd())
+    except OSError:  # the current folder was removed
+        return None
+
+
 def home_here(environ: Mapping[str, str]) -> Path:
     """The `.nexus` folder that a new runtime gets: the one that NEXUS_HOME names, else the current folder's."""
     return Path(environ.get("NEXUS_HOME", HOME_NAME))

@@ -13,7 +13,7 @@ import click
 
 from nexus_cli.cli.completing import environments
 from nexus_cli.cli.console import note
-from nexus_cli.project.copied import refuse_copy, told_of_copy
+from nexus_cli.project.copied import refuse_copy, told_of_copy, told_of_other_folder
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +102,8 @@ def _of_runtime(address: str, *, changes: bool) -> Callable[[F], F]:
             if changes:
                 refuse_copy(address)
             elif told := told_of_copy(address):
+                note(told)
+            if told := told_of_other_folder(address):
                 note(told)
             return function(*given, **named)
 
