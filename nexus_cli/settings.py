@@ -181,6 +181,14 @@ def home_folder(environ: Mapping[str, str]) -> Path:
     return found
 
 
+def home_of_current_folder(environ: Mapping[str, str]) -> Path | None:
+    """The `.nexus` folder of the current folder or of one above it; None where there is none, or NEXUS_HOME names one."""
+    try:
+        return None if "NEXUS_HOME" in environ else _above(Path.cwd())
+    except OSError:  # the current folder was removed
+        return None
+
+
 def home_here(environ: Mapping[str, str]) -> Path:
     """The `.nexus` folder that a new runtime gets: the one that NEXUS_HOME names, else the current folder's."""
     return Path(environ.get("NEXUS_HOME", HOME_NAME))
@@ -202,6 +210,15 @@ def _above(start: Path) -> Path | None:
         except OSError:
             continue
     return None
+
+
+def unreadable(path: Path, error: OSError) -> NexusError:
+    """NX6001 with exit code 6, for a file of a `.nexus` folder that the machine does not let us read."""
+    hint = "`--home` or NEXUS_HOME names the .nexus folder"
+    if isinstance(error, PermissionError):
+        hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
+    cause = error.strerror or str(error)
+    return NexusError(f"The file {path} can't be read.", code="NX6001", cause=cause, hint=hint, exit_code=Exit.OUTSIDE)
 
 
 def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
@@ -332,16 +349,8 @@ def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
         data = orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except PermissionError as error:
-        hint = "only the user who ran `nexus up` may read it: be that user, or set NEXUS_* (docs/cli.md)"
-        raise NexusError(f"The file {path} can't be read.", code="NX6001", cause=str(error), hint=hint) from None
     except OSError as error:
-        raise NexusError(
-            f"The file {path} can't be read.",
-            code="NX6001",
-            cause=str(error),
-            hint="`--home` or NEXUS_HOME names the .nexus folder",
-        ) from None
+        raise unreadable(path, error) from None
     except ValueError as error:
         raise _broken(path, str(error)) from None
     if not isinstance(data, dict):
@@ -365,5 +374,5 @@ def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        cause = str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        cause = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
         raise _wrong(f"The secret file {path} can't be read.", cause=cause) from None

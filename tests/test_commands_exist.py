@@ -19,6 +19,12 @@ QUOTED = re.compile(r"`(?:[A-Z_]+=\S+ )*nexus (?P<rest>[^`\n]+)`")
 LINE = re.compile(r"^\s*(?:\$ )?(?:[A-Z_]+=\S+ )*nexus (?P<rest>[a-z].*)$", re.MULTILINE)
 
 
+def test_the_table_of_commands_has_each_once() -> None:
+    text = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    table = text.partition("| to | commands |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"`([a-z]+)`", table)) == sorted(COMMANDS)
+
+
 def pages() -> Iterator[tuple[str, str]]:
     for path in PAGES:
         text = path.read_text(encoding="utf-8")

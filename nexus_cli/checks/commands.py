@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nexus_cli.checks.view import View
+from nexus_cli.checks.view import View, why_not_writable
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -45,11 +45,12 @@ def read_back_idle(view: View) -> Iterator[Diagnostic]:
     for tag in view.read:
         for key in ("read_back", "read_back_timeout"):
             if isinstance(tag.tag, Tag) and getattr(tag.tag, key) is not None and not tag.tag.writable:
+                why = why_not_writable(tag)
                 yield finding(
                     "NX2902",
                     "nothing writes this tag, so nothing has to be proved",
                     where=(*tag.where, key),
-                    hint="add 'writable: true', or remove it",
+                    hint=f"remove it: {why}" if why else "add 'writable: true', or remove it",
                 )
 
 

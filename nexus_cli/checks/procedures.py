@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
-from nexus_cli.checks.view import TagView, View
+from nexus_cli.checks.view import TagView, View, why_not_writable
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -140,7 +140,8 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
             continue
         if not _writable(tag):
             message = f"'{step.write}' is not writable"
-            yield finding("NX2904", message, where=(*where, "write"), hint="set 'writable: true' on the tag")
+            hint = why_not_writable(tag) or "set 'writable: true' on the tag"
+            yield finding("NX2904", message, where=(*where, "write"), hint=hint)
             continue
         config = configs.get(tag.device.path)
         if config is None:

@@ -16,6 +16,7 @@ from nexus_cli.model.driver_kind import Address
 from nexus_cli.model.external import ExternalTag
 from nexus_cli.model.resolve import published_type
 from nexus_cli.model.site import Calculated, Inherited, Tag
+from nexus_cli.model.writable import CALCULATED, EXTERNAL_DEVICE, why_unwritable_address
 
 
 class TagView(NamedTuple):
@@ -40,6 +41,16 @@ class TagView(NamedTuple):
     def path(self) -> str:
         """`area/line/device/tag`."""
         return f"{self.device.path}/{self.name}"
+
+
+def why_not_writable(tag: TagView) -> str:
+    """Why a tag can never be written; "" where `writable: true` lets commands write it."""
+    if isinstance(tag.tag, Calculated):
+        return CALCULATED
+    if isinstance(tag.tag, ExternalTag):
+        return EXTERNAL_DEVICE
+    address = tag.address
+    return "" if address is None else why_unwritable_address(tag.device.kind, address.text, address.options)
 
 
 @dataclass(frozen=True, slots=True)

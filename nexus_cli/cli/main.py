@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 
@@ -96,14 +97,40 @@ def cli(color: str | None, home: str | None) -> None:
         os.environ["NEXUS_HOME"] = home
 
 
-def _named_long(error: click.NoSuchOption) -> click.UsageError:
-    """Suggest `--out` for `-o` or `-out`: few options here have a letter, and click's own guess knows only words."""
+def _other_spelling(error: click.NoSuchOption) -> click.UsageError:
+    """Suggest `--out` for `-o`, the other option that asks for JSON, and the argument that was written as an option.
+
+    click's own guess knows only words.
+    """
     word = error.option_name.lstrip("-")
-    if error.possibilities or error.ctx is None or len(word) != 1:
+    if error.ctx is None:
         return error
-    names = [name for option in error.ctx.command.params for name in option.opts if name.startswith(f"--{word}")]
+    parameters = error.ctx.command.params
+    options = {name: each for each in parameters if isinstance(each, click.Option) for name in each.opts}
+    if word == "json" and _takes_json(options.get("--format")):
+        return click.UsageError(f"{error.message} Did you mean '--format json'?", error.ctx)
+    if word == "format" and "--json" in options:
+        return click.UsageError(f"{error.message} Did you mean '--json'?", error.ctx)
+    for each in parameters:
+        if isinstance(each, click.Argument) and word in _names_of(each):
+            name = each.human_readable_name
+            text = f"{error.message} {word.upper()} is an argument: {error.ctx.command_path} {name}"
+            return click.UsageError(text, error.ctx)
+    if error.possibilities or len(word) != 1:
+        return error
+    names = [name for name in options if name.startswith(f"--{word}")]
     quoted = " or ".join(f"'{name}'" for name in names)
     return click.UsageError(f"{error.message} Did you mean {quoted}?", error.ctx) if names else error
+
+
+def _takes_json(option: click.Option | None) -> bool:
+    return option is not None and isinstance(option.type, click.Choice) and "json" in option.type.choices
+
+
+def _names_of(argument: click.Argument) -> set[str]:
+    """Words for an argument: `site` and `path` for `[SITE]` whose parameter is `path`."""
+    words = re.findall(r"[a-z]+", argument.human_readable_name.lower())
+    return {*words, str(argument.name)}
 
 
 def main() -> None:
@@ -120,7 +147,7 @@ def main() -> None:
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
-        (_named_long(error) if isinstance(error, click.NoSuchOption) else error).show()
+        (_other_spelling(error) if isinstance(error, click.NoSuchOption) else error).show()
         code = Exit.USAGE
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

@@ -13,7 +13,7 @@ import click
 
 from nexus_cli.cli.completing import environments
 from nexus_cli.cli.console import note
-from nexus_cli.project.copied import notice_of_copy, refuse_copy
+from nexus_cli.project.copied import notice_of_copy, notice_of_other_folder, refuse_copy
 from nexus_cli.settings import look_from
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,6 +102,8 @@ def _of_runtime(address: str, *, changes: bool) -> Callable[[F], F]:
             if changes:
                 refuse_copy(address)
             elif notice := notice_of_copy(address):
+                note(notice)
+            if notice := notice_of_other_folder(address):
                 note(notice)
             return function(*given, **named)
 

@@ -25,8 +25,8 @@ from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
 from nexus_cli.model.foreign_keys import of_another_protocol
 from nexus_cli.model.gateways import takers
-from nexus_cli.model.problems import findings_of, locations_of
-from nexus_cli.model.site import Connection, Device, Site
+from nexus_cli.model.problems import findings_of, locations_of, unknown_key
+from nexus_cli.model.site import Connection, Device, Inherited, Site
 
 __all__ = ["BoundDevice", "BoundTag", "Model", "bind"]
 
@@ -53,6 +53,7 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
         site = _lenient(TypeAdapter(Site), dict(root), base=(), shape=Site, found=found, skeleton=_SKELETON)
         if site is None:
             return Outcome(None, tuple(found))
+        found.extend(_strange_defaults(site))
         devices: dict[str, BoundDevice] = {}
         declared: list[str] = []
         read: _Read = {}
@@ -91,6 +92,19 @@ def _devices(site: Site) -> Iterator[tuple[str, ModelPath, Mapping[str, Any]]]:
             for name, raw in line.devices.items():
                 where = ("areas", area_name, "lines", line_name, "devices", name)
                 yield f"{area_name}/{line_name}/{name}", where, raw
+
+
+def _strange_defaults(site: Site) -> Iterator[Diagnostic]:
+    """Unknown keys of `defaults`: nothing inherits them, so no device would report them."""
+    levels: list[tuple[ModelPath, Mapping[str, Any]]] = [((), site.defaults)]
+    for area_name, area in site.areas.items():
+        levels.append((("areas", area_name), area.defaults))
+        levels.extend((("areas", area_name, "lines", name), line.defaults) for name, line in area.lines.items())
+    known = [*Inherited.model_fields, "connection"]
+    for where, defaults in levels:
+        for key, value in defaults.items():
+            if key not in known:
+                yield unknown_key(str(key), value, known, where=(*where, "defaults", key))
 
 
 def _declared(path: str, raw: Mapping[str, Any]) -> Iterator[str]:

@@ -50,6 +50,11 @@ def no_findings(_link: str, _devices: Sequence[Any]) -> Iterable[Diagnostic]:
     return ()
 
 
+def always_writable(_address: str, _options: Mapping[str, Any]) -> str:
+    """Of a protocol that can write to each of its addresses, as far as an address shows."""
+    return ""
+
+
 def as_it_is(_keys: JsonObject) -> None:
     """Of a protocol whose addresses other tools write as we do."""
 
@@ -71,6 +76,7 @@ class DriverKind:
         tag: Model of a tag, common keys included.
         link_of: The link's id for a connection, e.g. `tcp:10.0.0.9:502`; devices with equal ids share it.
         address_of: Normal form of a tag's address within a connection. Raises AddressError.
+        unwritable: Why an address (normal form, with its options) can never be written; "" where it can.
         link_keys: Connection keys that belong to the link: devices that share it must agree on them.
         resolved_keys: Connection keys whose `${env:…}` and `${file:…}` the driver resolves when it connects.
         url: How `nexus discover` and `nexus probe` read an address of it; None when there is no way to write one.
@@ -94,6 +100,7 @@ class DriverKind:
     tag: type[Tag]
     link_of: Callable[[Any], str]
     address_of: Callable[[Any, Any], Address]
+    unwritable: Callable[[str, Mapping[str, Any]], str] = always_writable
     link_keys: frozenset[str] = frozenset()
     resolved_keys: frozenset[str] = frozenset()
     url: UrlReader | None = None

@@ -67,22 +67,43 @@ def _misnamed(error: ValidationError, raw: object, shape: Any) -> dict[ModelPath
     A key that is near is the cause of both errors; one that is not may be, when it is the only unknown one.
     """
     lacking: dict[ModelPath, list[str]] = {}
-    unknown: dict[ModelPath, list[ModelPath]] = {}
+    unknown: dict[ModelPath, dict[ModelPath, object]] = {}
     for problem in error.errors(include_url=False, include_context=False):
         location, _ = _real_location(raw, problem["loc"])
         if problem["type"] == "missing" and isinstance(problem["loc"][-1], str):
             lacking.setdefault(location, []).append(problem["loc"][-1])
         elif problem["type"] == "extra_forbidden" and location:
-            unknown.setdefault(location[:-1], []).append(location)
+            unknown.setdefault(location[:-1], {})[location] = problem["input"]
     found: dict[ModelPath, tuple[str, bool]] = {}
     for place, keys in lacking.items():
-        near = {one: nearest(str(one[-1]), _keys_of(_shape_at(shape, one))) for one in unknown.get(place, ())}
+        near = {
+            one: _nearest(str(one[-1]), value, _keys_of(_shape_at(shape, one)))
+            for one, value in unknown.get(place, {}).items()
+        }
         misspelt = [one for one, key in near.items() if key in keys]
         if len(keys) == 1 and len(misspelt) == 1:
             found[misspelt[0]] = (keys[0], True)
         elif len(keys) == 1 and list(near.values()) == [""]:
             found[next(iter(near))] = (keys[0], False)
     return found
+
+
+def _nearest(written: str, value: object, keys: Sequence[str]) -> str:
+    """The key that was meant; `port 15020` without a value is `port`."""
+    return nearest(written.partition(" ")[0] if value is None else written, keys)
+
+
+def _colon(written: str, value: object, keys: Sequence[str]) -> str:
+    """The hint for `{port 15020}`, which YAML reads as a key without a value; keys that are free names are none."""
+    name, space, rest = written.partition(" ")
+    meant = nearest(name, keys) if keys else name
+    return f"is a colon missing? `{meant}: {rest.strip()}`" if value is None and space and meant else ""
+
+
+def unknown_key(name: str, value: object, keys: Sequence[str], *, where: ModelPath) -> Diagnostic:
+    """NX1001 for a key, with the one of `keys` that was probably meant."""
+    hint = _colon(name, value, keys) or did_you_mean(name, keys) or _some_of(keys)
+    return finding("NX1001", f"unknown key '{name}'", where=where, on_key=True, hint=hint)
 
 
 def locations_of(error: ValidationError, raw: object) -> Iterator[ModelPath]:
@@ -118,7 +139,7 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
     if on_key and kind in _BOUNDS:
         side = _BOUNDS[kind]
         message = f"the code {shown} must be {_BOUND_WORDS[side]} {context.get(side)}"
-        return finding("NX1008", message, where=where, on_key=True)
+        return finding("NX1008", message, where=where, on_key=True, hint=_range_of({side: context.get(side)}))
     if on_key and kind != "string_type":
         message = f"the code {shown} is not a whole number"
         return finding("NX1012", message, where=where, on_key=True, hint="write the number that the device sends")
@@ -127,9 +148,7 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
             "NX1012", f"the name {shown} is not text", where=where, on_key=True, hint=f"put it in quotes: '{value}'"
         )
     if kind == "extra_forbidden":
-        keys = _keys_of(shape)
-        hint = did_you_mean(name, keys) or _some_of(keys)
-        return finding("NX1001", f"unknown key '{name}'", where=where, on_key=True, hint=hint)
+        return unknown_key(name, value, _keys_of(shape), where=where)
     if kind == "missing":
         return _missing(problem["loc"], where)
     if kind in _MAPS:
@@ -144,15 +163,24 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
         )
     if kind == "value_error":
         return _refused(context.get("error"), problem, where, name)
-    return _value(kind, context, where, name=name, value=value, shown=shown)
+    bounds = _bounds_at(shape, name) if kind in _BOUNDS else {}
+    return _value(kind, context, where, name=name, value=value, shown=shown, bounds=bounds)
 
 
 def _value(
-    kind: str, context: Mapping[str, Any], where: ModelPath, *, name: str, value: object, shown: str
+    kind: str,
+    context: Mapping[str, Any],
+    where: ModelPath,
+    *,
+    name: str,
+    value: object,
+    shown: str,
+    bounds: Mapping[str, object],
 ) -> Diagnostic:
     if kind in _BOUNDS:
         side = _BOUNDS[kind]
-        return finding("NX1008", f"{shown} for '{name}' must be {_BOUND_WORDS[side]} {context.get(side)}", where=where)
+        message = f"{shown} for '{name}' must be {_BOUND_WORDS[side]} {context.get(side)}"
+        return finding("NX1008", message, where=where, hint=_range_of({side: context.get(side), **bounds}))
     if kind == "finite_number":
         return finding("NX1015", f"'{name}' must be a finite number, not {shown}", where=where)
     if kind in _LENGTHS:
@@ -160,7 +188,29 @@ def _value(
     expected = _EXPECTED.get(kind)
     if expected is None:
         return finding("NX1014", f"{shown} is not accepted for '{name}'", where=where)
-    return finding("NX1003", f"'{name}' must be {expected}, not {shown}", where=where, hint=_hint_for(expected, value))
+    hint = _colon(name, value, ()) or _hint_for(expected, value)
+    return finding("NX1003", f"'{name}' must be {expected}, not {shown}", where=where, hint=hint)
+
+
+def _bounds_at(shape: Any, name: str) -> dict[str, object]:
+    """The bounds of a model's field by `gt`, `ge`, `lt`, `le`; empty for what is no field of a model."""
+    if not (isinstance(shape, type) and issubclass(shape, BaseModel)):
+        return {}
+    field = next((field for key, field in shape.model_fields.items() if name in (key, field.alias)), None)
+    return {
+        side: getattr(one, side)
+        for one in (field.metadata if field is not None else ())
+        for side in _BOUND_WORDS
+        if getattr(one, side, None) is not None
+    }
+
+
+def _range_of(bounds: Mapping[str, object]) -> str:
+    """The hint that names every bound: a person who mends one side should not run into the other."""
+    if "ge" in bounds and "le" in bounds:
+        return f"write a number from {bounds['ge']} to {bounds['le']}"
+    words = (f"{word} {bounds[side]}" for side, word in _BOUND_WORDS.items() if side in bounds)
+    return f"write a number that is {' and '.join(words)}"
 
 
 def _some_of(keys: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
-"""A copied site folder: its `.nexus` names the addresses of the runtime that it was copied from."""
+"""Whose runtime a command means, where that may surprise: in a copied site folder, whose `.nexus` names the addresses of
+the runtime that it was copied from, and in the folder of another site than the one that was named."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.instances import original_of, parts_of
 from nexus_cli.local.layout import Home
-from nexus_cli.settings import RUNTIME_FILE, home_folder
+from nexus_cli.settings import RUNTIME_FILE, home_folder, home_of_current_folder
 
 CONTROL, BROKER, DATABASE = "NEXUS_CONTROL_URL", "NEXUS_BROKER_URL", "NEXUS_DATABASE_URL"
 
@@ -54,3 +55,18 @@ def notice_of_copy(address: str) -> str:
     return (
         "" if found is None else f"this folder is a copy of {found.parent}: the answer is from the runtime of that one"
     )
+
+
+def notice_of_other_folder(address: str, environ: Mapping[str, str] = os.environ) -> str:
+    """What to say where the site that was named has a runtime and the current folder another one; "" elsewhere.
+
+    Args:
+        address: As for `original`.
+        environ: Variables of this process.
+    """
+    if address and (address in environ or f"{address}_FILE" in environ):
+        return ""
+    used, here = home_folder(environ).resolve(), home_of_current_folder(environ)
+    if here is None or here.resolve() == used:
+        return ""
+    return f"this is the runtime of {used.parent}, where the site is, not the one of {here.resolve().parent}"

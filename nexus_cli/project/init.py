@@ -92,7 +92,8 @@ def init(folder: Path) -> Path:
         raise NexusError(message, code="NX0001", hint="name another folder: nexus init DIR") from None
     except OSError as error:
         message = f"'{target.as_posix()}' can't be written."
-        raise NexusError(message, code="NX0001", cause=str(error.strerror or error)) from None
+        hint = "name a folder that you may write to: nexus init DIR"
+        raise NexusError(message, code="NX0001", cause=str(error.strerror or error), hint=hint) from None
     return target
 
 

@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.drivers.registry import broken, kinds
 from nexus_cli.model.bind import Model, bind, collection_paused
+from nexus_cli.model.keys import known_keys
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
 from nexus_cli.model.snapshot import Snapshot
@@ -88,7 +89,11 @@ def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[
 
     with collection_paused():
         files, source = load_files(
-            located.value, env=env, variables=variables, inherited=frozenset(Inherited.model_fields)
+            located.value,
+            env=env,
+            variables=variables,
+            inherited=frozenset(Inherited.model_fields),
+            known=known_keys(kinds()),
         )
         if source.value is None:
             return Reading(findings=source.findings, files=files)

@@ -13,11 +13,13 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.drivers.registry import kinds
 from nexus_cli.exit_codes import Exit
-from nexus_cli.model.config import TagConfig, device_from_json
+from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.model.inversion import InversionError, published_of, raw_of
 from nexus_cli.model.proof import proof_s
+from nexus_cli.model.writable import why_unwritable
 from nexus_cli.project.live import read
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
@@ -235,12 +237,20 @@ async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
     if tag is None:
         raise NexusError(f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, device.tags))
     if not tag.writable:
-        can = sorted(other for other, one in device.tags.items() if one.writable)
-        hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
-        raise NexusError(f"{path} is not writable.", code="NX6803", hint=hint)
+        raise not_writable(path, device, tag)
     if not (tag.enabled and device.enabled):
         raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804")
     return tag, device.gateway
+
+
+def not_writable(path: str, device: DeviceConfig, tag: TagConfig) -> NexusError:
+    """NX6803, with why it can never be written, or how it is made writable."""
+    why = why_unwritable(device, tag, kinds())
+    can = sorted(name for name, one in device.tags.items() if one.writable)
+    hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
+    if why and not can:
+        hint = f"no tag of {device.path} is writable"
+    return NexusError(f"{path} is not writable.", code="NX6803", cause=why, hint=hint)
 
 
 async def _path_hint(control: ControlClient, path: str) -> str:

@@ -5,11 +5,13 @@ Maps that come out equal for several devices are one object: read them, never ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nexus_cli.diagnostics import ModelPath, Place
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.source.draft import Draft
+from nexus_cli.source.known import KnownKeys
 from nexus_cli.source.nodes import Map
 from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
@@ -28,10 +30,21 @@ class Expander:
         broken: Model paths of devices that could not be completed; findings below them would only repeat it.
     """
 
-    def __init__(self, draft: Draft, root: Map, *, inherited: frozenset[str]) -> None:
+    def __init__(
+        self, draft: Draft, root: Map, *, inherited: frozenset[str], known: Mapping[str, KnownKeys] | None = None
+    ) -> None:
+        """Expand a tree.
+
+        Args:
+            draft: Takes the findings.
+            root: The tree, with its overlay and variables.
+            inherited: Keys that `defaults`, templates and devices hand down to their tags.
+            known: Keys by protocol, "" for any other; without them every `null` is dropped.
+        """
         self.draft = draft
         self.root = root
         self.inherited = inherited
+        self.known = known or {}
         self.templates = compile_templates(draft, root)
         self.template_of: dict[str, str] = {}
         self.given_of: dict[str, Map] = {}
@@ -91,30 +104,37 @@ class Expander:
             merged = _over(connection, own) if own is not None else connection
             device["connection"] = merged
             device.marks.setdefault("connection", next(iter(connection.marks.values()), 0))
-        for key in _MERGED:
-            if isinstance(laid := device.get(key), Map) and None in laid.values():
-                device[key] = _without_nulls(laid)
+        known = self._known(protocol)
+        if isinstance(laid := device.get("connection"), Map) and None in laid.values():
+            device["connection"] = _without_nulls(laid, known.connection if known else None)
+        if isinstance(laid := device.get("labels"), Map) and None in laid.values():
+            device["labels"] = _without_nulls(laid, _names(laid))
         level = _join([device, inherited], self.inherited)
         if inherited.get("enabled") is False and "enabled" not in device:
             device["enabled"] = False
             device.marks["enabled"] = inherited.marks["enabled"]
-        for key in [key for key, value in device.items() if value is None]:
-            del device[key]
+        _drop_nulls(device, known.device if known else None)
         for key in _NAMED:
             tags = device.get(key)
             if isinstance(tags, Map):
                 for name in [name for name in tags if not isinstance(name, str)]:
                     self._rename(tags, name)
                 shared = "template" in written
-                device[key] = self._tags(tags, level) if shared else _fill_own(tags, level)
+                keys = None if known is None else known.tag if key == "tags" else known.calculated
+                device[key] = self._tags(tags, level, keys) if shared else _fill_own(tags, level, keys)
         return device
 
-    def _tags(self, tags: Map, level: Map) -> Map:
+    def _known(self, protocol: object) -> KnownKeys | None:
+        known = self.known.get(protocol) if isinstance(protocol, str) else None
+        return known or self.known.get("")
+
+    def _tags(self, tags: Map, level: Map, known: frozenset[str] | None) -> Map:
         """The tags with what they inherit. Equal input objects give the same object."""
-        signature = tuple(
+        inherited = (
             (key, id(value) if isinstance(value, (dict, list)) else (type(value), value))
             for key, value in level.items()
         )
+        signature = (id(known), *inherited)
         key = (id(tags), signature)
         made = self._filled.get(key)
         if made is not None:
@@ -122,16 +142,16 @@ class Expander:
         result = Map()
         result.marks = tags.marks
         for name, tag in tags.items():
-            result[name] = self._tag(tag, level, signature) if isinstance(tag, Map) else tag
+            result[name] = self._tag(tag, level, known, signature) if isinstance(tag, Map) else tag
         self._filled[key] = result
         self._kept.extend((tags, *level.values()))
         return result
 
-    def _tag(self, tag: Map, level: Map, signature: tuple[Any, ...]) -> Map:
+    def _tag(self, tag: Map, level: Map, known: frozenset[str] | None, signature: tuple[Any, ...]) -> Map:
         key = (id(tag), signature)
         made = self._filled.get(key)
         if made is None:
-            made = _inherit(tag, level)
+            made = _inherit(tag, level, known)
             self._filled[key] = made
             self._kept.append(tag)
         return made
@@ -165,9 +185,6 @@ class Expander:
 def _plain(device: Map) -> Map:
     result = Map((key, value) for key, value in device.items() if key not in ("template", "with"))
     result.marks = dict(device.marks)
-    for key in _NAMED:
-        if isinstance(tags := result.get(key), Map) and None in tags.values():
-            result[key] = _without_nulls(tags)
     return result
 
 
@@ -189,11 +206,12 @@ def _combine(template: Map, device: Map) -> Map:
 
 
 def _over_named(below: Map, above: Map) -> Map:
+    """Name by name; a `null` above removes what is below, and stays where nothing is: binding reports it."""
     result = Map(below)
     result.marks = dict(below.marks)
     for name, value in above.items():
-        if value is None:
-            result.pop(name, None)
+        if value is None and name in below:
+            del result[name]
             continue
         lower = below.get(name)
         result[name] = _over(lower, value) if isinstance(lower, Map) and isinstance(value, Map) else value
@@ -209,13 +227,20 @@ def _over(below: Map, above: Map) -> Map:
     return result
 
 
-def _without_nulls(node: Map) -> Map:
-    result = Map((key, value) for key, value in node.items() if value is not None)
+def _without_nulls(node: Map, known: frozenset[str] | None = None) -> Map:
+    """As `_drop_nulls`, in a copy: the map may belong to several devices."""
+    result = Map(node)
     result.marks = node.marks
+    _drop_nulls(result, known)
     return result
 
 
-def _fill_own(tags: Map, level: Map) -> Map:
+def _names(labels: Map) -> frozenset[str]:
+    """The keys of labels that can be names: `{cell 4}` is a colon that is missing."""
+    return frozenset(key for key in labels if isinstance(key, str) and " " not in key)
+
+
+def _fill_own(tags: Map, level: Map, known: frozenset[str] | None) -> Map:
     """As `_inherit`, in place: these tags were written for one device only."""
     filled = list(level.items())
     for tag in tags.values():
@@ -225,11 +250,11 @@ def _fill_own(tags: Map, level: Map) -> Map:
                 if key not in tag:
                     tag[key] = value
                     marks[key] = level.marks[key]
-            _drop_nulls(tag)
+            _drop_tag_nulls(tag, known)
     return tags
 
 
-def _inherit(tag: Map, level: Map) -> Map:
+def _inherit(tag: Map, level: Map, known: frozenset[str] | None) -> Map:
     """The tag with inherited keys filled in and its nulls dropped."""
     result = Map(tag)
     marks = result.marks = tag.marks.copy()
@@ -237,18 +262,23 @@ def _inherit(tag: Map, level: Map) -> Map:
         if key not in tag:
             result[key] = value
             marks[key] = level.marks[key]
-    _drop_nulls(result)
+    _drop_tag_nulls(result, known)
     return result
 
 
-def _drop_nulls(tag: Map) -> None:
+def _drop_tag_nulls(tag: Map, known: frozenset[str] | None) -> None:
     """Remove the keys of a tag, and of its labels, that are `null`."""
     labels = tag.get("labels")
     if isinstance(labels, Map) and None in labels.values():
-        tag["labels"] = _without_nulls(labels)
-    if None in tag.values():
-        for key in [key for key, value in tag.items() if value is None]:
-            del tag[key]
+        tag["labels"] = _without_nulls(labels, _names(labels))
+    _drop_nulls(tag, known)
+
+
+def _drop_nulls(node: Map, known: frozenset[str] | None) -> None:
+    """Remove keys that are `null`: of those that are known, where that is given. Binding reports the others."""
+    if None in node.values():
+        for key in [key for key, value in node.items() if value is None and (known is None or key in known)]:
+            del node[key]
 
 
 def _defaults(holder: Map) -> list[Map]:

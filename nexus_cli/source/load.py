@@ -9,6 +9,7 @@ from nexus_cli.diagnostics import Outcome
 from nexus_cli.source.draft import Draft, Part
 from nexus_cli.source.expand import Expander
 from nexus_cli.source.files import gather
+from nexus_cli.source.known import KnownKeys
 from nexus_cli.source.merge import join, overlay, unshared
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.tree import SourceTree, in_order
@@ -21,6 +22,7 @@ def load_files(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     inherited: frozenset[str] = frozenset(),
+    known: Mapping[str, KnownKeys] | None = None,
 ) -> tuple[tuple[SourceFile, ...], Outcome[SourceTree]]:
     """Read a site with its includes, overlay, variables, templates and inherited keys resolved.
 
@@ -29,6 +31,7 @@ def load_files(
         env: Name of the overlay `env/ENV.yaml` beside it.
         variables: `--var NAME=VALUE`, over the declared `vars`.
         inherited: Keys that `defaults`, templates and devices hand down to their tags.
+        known: Keys by protocol, "" for any other; without them every `null` is dropped.
 
     Returns:
         Every file that was read, for the excerpts of findings; and the tree, or no value when a file could not be
@@ -45,7 +48,7 @@ def load_files(
     apply_variables(draft, root, effective_variables(draft, root, variables or {}))
     stray_parameters(draft, root)
     stray_references(draft, root)
-    expander = Expander(draft, root, inherited=inherited)
+    expander = Expander(draft, root, inherited=inherited, known=known)
     expander.run()
     tree = SourceTree(
         root,

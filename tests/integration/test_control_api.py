@@ -64,6 +64,8 @@ async def test_another_site_is_named(world: World) -> None:
             await control.state()
         assert refused.value.code == "NX6402"
         assert "acme/chicago" in refused.value.message and "acme/berlin" in refused.value.message
+        hint = "the runtime of this folder (or NEXUS_CONTROL_URL) is of another site; `--home DIR` names another one"
+        assert refused.value.hint == hint
 
 
 async def test_control_that_is_not_there_is_one_plain_sentence(world: World) -> None:

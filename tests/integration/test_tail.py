@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nexus_cli.cli.commands import tail as tail_module
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project import live as live_module
 from nexus_cli.project.live import Backlog, parse_where, tail
@@ -97,6 +98,45 @@ async def test_a_mistyped_path_has_its_near_one_from_the_broker_where_control_is
         await live_module.read("packaging/line-1/filler/temprature", settings=away)
     assert failed.value.hint == f"did you mean '{PATH}'?"
     assert await near_filters(["packing/**"], away) == "did you mean 'packaging/**'?"
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        (["--for", "300ms"], [f"nothing came on 'packaging/line-1/filler/temprature': did you mean '{PATH}'?"]),
+        (
+            ["--count", "1"],
+            [
+                f"nothing came on 'packaging/line-1/filler/temprature': did you mean '{PATH}'?",
+                "still waiting for the first message; Ctrl-C ends it",
+            ],
+        ),
+    ],
+)
+async def test_a_mistyped_path_is_explained_however_the_end_is_given(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, limits: list[str], told: list[str]
+) -> None:
+    await published(settings, "GOOD")
+    away = dataclasses.replace(settings, control_url="http://127.0.0.1:9", control_token="x")
+    notes: list[str] = []
+    monkeypatch.setattr(tail_module, "note", notes.append)
+    monkeypatch.setattr(tail_module, "load_settings", lambda: away)
+    monkeypatch.setattr(live_module, "load_settings", lambda: away)
+    monkeypatch.setattr("nexus_cli.cli.options.told_of_copy", lambda _address: "")
+    monkeypatch.setattr("nexus_cli.cli.options.notice_of_other_folder", lambda _address: "")
+    if "--for" in limits:
+        arguments = ["packaging/line-1/filler/temprature", *limits]
+        await asyncio.to_thread(tail_module.command.main, arguments, standalone_mode=False)
+    else:
+        follower = tail_module._Follower(
+            ["packaging/line-1/filler/temprature"], as_json=False, count=1, skip_retained=False
+        )
+        following = asyncio.create_task(follower.run([], limit_s=None))
+        await until(lambda: len(notes) == len(told))
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+    assert notes == told
 
 
 async def test_a_broker_that_goes_is_told_plainly(broker: TestBroker, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from nexus_cli.cli.views.explain import chain_document, chain_text, page_text
 from nexus_cli.cli.views.findings import document, text
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.codes.page import page
-from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.diagnostics.suggest import nearest
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.explain import explain_path
 from nexus_cli.project.explain_now import step_now
@@ -26,6 +26,9 @@ EPILOG = (
     "\b\nExamples:\n  nexus explain NX0012\n  nexus explain bottling/line-1/filler/temperature --site sites/demo\n\n"
     + help_text(Exit.OK, Exit.FINDINGS)
 )
+
+BAND = len("NX0")
+"""What the codes of one band have in common; one of another band is about something else."""
 
 
 @click.command("explain", epilog=EPILOG)
@@ -64,8 +67,8 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
 def _code(code: str, format_: str, paint: object) -> int:
     known = catalogue().get(code)
     if known is None:
-        hint = did_you_mean(code, catalogue())
-        raise click.UsageError(f"There is no code '{code}'." + (f" {hint}" if hint else ""))
+        near = nearest(code, [one for one in catalogue() if one[:BAND] == code[:BAND]])
+        raise click.UsageError(f"There is no code '{code}'." + (f" Did you mean '{near}'?" if near else ""))
     if format_ == "json":
         answer_json(asdict(known))
     else:

@@ -18,7 +18,9 @@ from nexus_cli.project.logs import log_files
 LOOK_S = 0.2
 
 
-@click.command("logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS))
+@click.command(
+    "logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+)
 @click.argument("part", required=False, shell_complete=parts)
 @click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Number of lines per log, the newest.")
 @click.option("-f", "--follow", is_flag=True, help="Follow until Ctrl-C.")

@@ -16,7 +16,7 @@ from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
 from nexus_cli.cli.showing import Showing
-from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text
+from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text, waiting_text
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.site import parse_duration
@@ -65,8 +65,8 @@ def command(
     try:
         asyncio.run(follower.run(wheres, limit_s=limit_s))
     except TimeoutError:
-        if not follower.seen and limit_s is not None and limit_s < QUIET_S:
-            note(nothing_text(filters, follower.passed))
+        if not follower.seen and not follower.explained:
+            asyncio.run(follower.explain())
     return Exit.OK
 
 
@@ -76,11 +76,13 @@ class _Follower:
     Attributes:
         seen: Messages shown.
         passed: Messages that did not meet the conditions.
+        explained: Whether a note said why nothing is shown.
     """
 
     def __init__(self, filters: Sequence[str], *, as_json: bool, count: int, skip_retained: bool) -> None:
         """Show messages that match these filters; `count` 0 is no limit."""
         self.seen = self.passed = 0
+        self.explained = False
         self._filters, self._as_json, self._count, self._skip_retained = filters, as_json, count, skip_retained
         self._view, self._behind, self._backlog = TailView(colour=colour_wanted(sys.stdout)), BehindView(), Backlog()
         self._still: asyncio.TimerHandle | None = None
@@ -92,7 +94,7 @@ class _Follower:
         try:
             async with asyncio.timeout(limit_s), tasks("tail") as group, contextlib.aclosing(following) as messages:
                 group.create_task(showing.run(), name="show")
-                quiet = group.create_task(self._explain_silence(), name="explain silence")
+                quiet = group.create_task(self._explain_silence(waits=limit_s is None), name="explain silence")
                 async for live in messages:
                     if self._skip_retained and live.retained:
                         continue
@@ -119,12 +121,19 @@ class _Follower:
         if line:
             note(line)
 
-    async def _explain_silence(self) -> None:
-        """Suggest paths near the filters, when nothing was shown for `QUIET_S`."""
-        await asyncio.sleep(QUIET_S)
+    async def explain(self) -> None:
+        """Say why nothing was shown: names near the filters, or that no message met the conditions."""
         near = "" if self.seen or self.passed else await near_filters(self._filters, load_settings())
         if not self.seen:
             note(nothing_text(self._filters, self.passed, near=near))
+        self.explained = True
+
+    async def _explain_silence(self, *, waits: bool) -> None:
+        """Explain when nothing was shown for `QUIET_S`; `waits`: until `count` messages came, however long it takes."""
+        await asyncio.sleep(QUIET_S)
+        await self.explain()
+        if self._count and waits and not self.seen:
+            note(waiting_text(self._count))
 
     def _note_when_still(self) -> None:
         """Show how many messages are awaited, when no further one is shown for `STILL_S`."""

@@ -114,6 +114,12 @@ def nothing_text(filters: Sequence[str], passed_over: int, *, near: str = "") ->
     )
 
 
+def waiting_text(count: int) -> str:
+    """What to say when none of `count` requested messages has come yet."""
+    awaited = "the first message" if count == 1 else f"the first of {count} messages"
+    return f"still waiting for {awaited}; Ctrl-C ends it"
+
+
 def value_text(value: Any) -> str:
     """A value for people: floats with six significant digits, structures as JSON, long ones cut."""
     if isinstance(value, float):

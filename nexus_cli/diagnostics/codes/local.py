@@ -81,7 +81,6 @@ LOCAL: tuple[Code, ...] = (
     Code(
         id="NX6514",
         slug="not-running",
-        exit=Exit.FINDINGS,
         summary="No runtime is running here.",
         why="Nothing was started from this folder, or it was stopped.",
         good=text("nexus up SITE; another folder is named with nexus --home or NEXUS_HOME"),

@@ -118,7 +118,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6402",
         slug="other-site",
-        hint="NEXUS_CONTROL_URL names the runtime of another site; `nexus up SITE` starts one",
+        hint="the runtime of this folder (or NEXUS_CONTROL_URL) is of another site; `--home DIR` names another one",
         summary="This control serves another site.",
         why="A runtime belongs to one site; applying another file to it would empty the plant.",
         bad=text("nexus plan sites/berlin, against the runtime of chicago"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from pydantic import Field
@@ -19,6 +20,8 @@ from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.model.site import Tag, TypeName
+
+SCALED = "a value that a register scales can't be written"
 
 
 class ModbusTag(Tag):
@@ -152,9 +155,7 @@ def _scale_from(connection: ModbusConnection, tag: ModbusTag, written: Written) 
             hint="type: float64, raw_type: int16",
         )
     if tag.writable:
-        raise AddressError(
-            "a value that a register scales can't be written", key="writable", hint="remove writable", code="NX3105"
-        )
+        raise AddressError(SCALED, key="writable", hint="remove writable", code="NX3105")
     scale = parse_address(tag.scale_from, base=connection.base)
     if scale.area in BIT_AREAS or scale.area != written.area or scale.suffix is not None:
         raise AddressError(
@@ -293,6 +294,14 @@ def _check_extent(
         )
 
 
+def unwritable(address: str, options: Mapping[str, Any]) -> str:
+    """Why an address (normal form, with its options) can never be written; "" where it can."""
+    if options.get("scale_from"):
+        return SCALED
+    area = address.partition(":")[0]
+    return f"the {area} area can't be written" if area in READ_ONLY else ""
+
+
 def _check_writable(written: Written, kind: DataType) -> None:
     if written.area in READ_ONLY:
         other = "coil" if written.area == "discrete" else "holding"
@@ -362,6 +371,7 @@ KIND = DriverKind(
     tag=ModbusTag,
     link_of=link_of,
     address_of=address_of,
+    unwritable=unwritable,
     link_keys=frozenset(
         {"framing", "timeout", "connect_timeout", "pause", "any_unit", "any_transaction", "echo", *SERIAL_LINE}
     ),

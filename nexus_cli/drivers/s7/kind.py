@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
@@ -16,6 +17,8 @@ from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.hosts import Host
 from nexus_cli.model.site import Connection, Tag
+
+OVERWRITTEN = "is an input; the CPU overwrites it with its terminal in every cycle"
 
 FITS: dict[str, tuple[str, ...]] = {
     "BOOL": ("bool",),
@@ -136,7 +139,7 @@ def address_of(_connection: S7Connection, tag: S7Tag) -> Address:
         raise AddressError(f"'{tag.address}': a bool needs its bit", hint="write DB1.DBX0.3", code="NX3304")
     if tag.writable and written.area == "I":
         raise AddressError(
-            f"'{tag.address}' is an input; the CPU overwrites it with its terminal in every cycle",
+            f"'{tag.address}' {OVERWRITTEN}",
             hint="drop writable, or write a marker or a data block that the program reads",
             key="writable",
             code="NX3307",
@@ -211,6 +214,11 @@ def _length(written: Written, kind: DataType, s7_type: str) -> int:
     return length
 
 
+def unwritable(address: str, _options: Mapping[str, Any]) -> str:
+    """Why an address (normal form) can never be written; "" where it can."""
+    return f"'{address}' {OVERWRITTEN}" if address.startswith("%I") else ""
+
+
 KIND = DriverKind(
     name="s7",
     title="Siemens S7",
@@ -219,6 +227,7 @@ KIND = DriverKind(
     tag=S7Tag,
     link_of=link_of,
     address_of=address_of,
+    unwritable=unwritable,
     link_keys=frozenset({"connection_type", "local_tsap", "pdu", "timeout", "connect_timeout", "pause"}),
     resolved_keys=frozenset({"host"}),
     url=URL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -42,3 +43,34 @@ def test_a_change_is_refused_and_an_answer_is_explained(
     assert (
         capsys.readouterr().err == f"this folder is a copy of {tmp_path}: the answer is from the runtime of that one\n"
     )
+
+
+def test_the_runtime_of_another_folder_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in [name for name in os.environ if name.startswith("NEXUS_")]:
+        monkeypatch.delenv(name)
+    for site in ("plant", "other"):
+        (tmp_path / site / ".nexus").mkdir(parents=True)
+        (tmp_path / site / ".nexus/runtime.json").write_text("{}", encoding="utf-8")
+
+    @click.command("apply")
+    @options.site_argument
+    @options.changes_runtime("NEXUS_CONTROL_URL")
+    def command(path: str | None) -> None:
+        """Do nothing."""
+
+    told = f"this is the runtime of {tmp_path}/plant, where the site is, not the one of {tmp_path}/other\n"
+    for folder, argument, expected in (
+        ("other", "../plant/q.plan", told),
+        ("other", "q.plan", ""),
+        ("plant", "../plant/q.plan", ""),
+        (".", "plant/q.plan", ""),
+    ):
+        monkeypatch.chdir(tmp_path / folder)
+        command.main([argument], standalone_mode=False)
+        assert capsys.readouterr().err == expected, (folder, argument)
+    monkeypatch.chdir(tmp_path / "other")
+    monkeypatch.setenv("NEXUS_CONTROL_URL", "http://elsewhere")
+    command.main(["../plant/q.plan"], standalone_mode=False)
+    assert capsys.readouterr().err == ""

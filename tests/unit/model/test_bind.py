@@ -63,7 +63,11 @@ def test_every_mistake_is_told_in_one_run_and_the_rest_is_bound() -> None:
         ({"type": "int16", "address": 7, "range": [1]}, "NX1013", "[low, high]"),
         ({"type": "int16", "address": 7, "range": [1, 2, 3]}, "NX1013", ""),
         ({"type": "int16", "address": 7, "values": {"on": "x"}}, "NX1012", "number"),
-        ({"type": "int16", "address": 7, "values": {10**30: "x"}}, "NX1008", ""),
+        (
+            {"type": "int16", "address": 7, "values": {10**30: "x"}},
+            "NX1008",
+            "write a number that is at most 18446744073709551615",
+        ),
         ({"type": "int16", "address": 7, "simulate": {"signal": "saw"}}, "NX1004", "sine"),
         ({"type": "int16", "address": 7, "poll": "9" * 400 + "d"}, "NX1005", ""),
         (None, "NX1011", "{}"),

@@ -9,7 +9,7 @@ import pytest
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.cli.views.status import age_text, render_status
-from nexus_cli.cli.views.tail import TailView, nothing_text, value_text
+from nexus_cli.cli.views.tail import TailView, nothing_text, value_text, waiting_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.status_report import LinkReport
 from nexus_cli.project.live import parse_live, parse_where, wanted
@@ -192,6 +192,8 @@ def test_silence_is_explained() -> None:
     assert nothing_text(["foo"], 0, near="did you mean 'food'?") == "nothing came on 'foo': did you mean 'food'?"
     assert "any topic of the site" in nothing_text([], 0)
     assert nothing_text([], 1) == "nothing to show: 1 message came, and none fulfils the condition"
+    assert waiting_text(1) == "still waiting for the first message; Ctrl-C ends it"
+    assert waiting_text(5) == "still waiting for the first of 5 messages; Ctrl-C ends it"
     assert nothing_text(["a/**"], 12) == "nothing to show: 12 messages came, and none fulfils the condition"
 
 

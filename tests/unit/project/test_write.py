@@ -6,9 +6,9 @@ import pytest
 
 from nexus_cli.cli.views.write import HINTS, response_text
 from nexus_cli.diagnostics.codes import catalogue
-from nexus_cli.model.config import TagConfig
+from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
-from nexus_cli.project.write import parse_value
+from nexus_cli.project.write import not_writable, parse_value
 from nexus_cli.wire.command import Response, State
 
 SETPOINT = TagConfig(type="int16", scale=0.1, unit="degC", publish_unit="degC", range=(10, 90), writable=True)
@@ -66,3 +66,36 @@ def test_an_answer_says_what_to_do_next() -> None:
         "  = hint: `nexus status` shows whether the gateway runs; `nexus read a/l/d/t` what the tag holds"
     )
     assert set(HINTS) <= set(catalogue())
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "cause", "hint"),
+    [
+        ("modbus", "measured", "the input area can't be written", "no tag of a/l/d is writable"),
+        ("modbus", "contact", "the discrete area can't be written", "no tag of a/l/d is writable"),
+        ("modbus", "scaled", "a value that a register scales can't be written", "no tag of a/l/d is writable"),
+        ("modbus", "plain", "", "say `writable: true` in the site file and apply"),
+        ("modbus", "sum", "a calculated value has no address on a device", "no tag of a/l/d is writable"),
+        ("s7", "input", "'%I0.3:BOOL' is an input; the CPU overwrites it with its terminal in every cycle", "no tag of a/l/d is writable"),
+        ("s7", "marker", "", "say `writable: true` in the site file and apply"),
+        ("external", "sum", "another system publishes it", "no tag of a/l/d is writable"),
+    ],
+)  # fmt: skip
+def test_why_a_tag_is_not_writable(device: str, name: str, cause: str, hint: str) -> None:
+    tags = {
+        "measured": TagConfig(type="uint16", address="input:3"),
+        "contact": TagConfig(type="bool", address="discrete:3"),
+        "scaled": TagConfig(
+            type="int16", address="holding:3", options={"scale_from": "holding:4", "raw_type": "int16"}
+        ),
+        "plain": TagConfig(type="uint16", address="holding:3"),
+        "sum": TagConfig(type="float64", expr="a + b"),
+        "input": TagConfig(type="bool", address="%I0.3:BOOL"),
+        "marker": TagConfig(type="bool", address="%M0.3:BOOL"),
+    }
+    config = DeviceConfig(path="a/l/d", protocol=device, tags=tags)
+    error = not_writable(f"a/l/d/{name}", config, tags[name])
+    assert (error.code, error.cause, error.hint) == ("NX6803", cause, hint)
+    config = DeviceConfig(path="a/l/d", protocol=device, tags={**tags, "target": TagConfig(type="bool", writable=True)})
+    error = not_writable(f"a/l/d/{name}", config, tags[name])
+    assert (error.cause, error.hint) == (cause, "writable here: target")

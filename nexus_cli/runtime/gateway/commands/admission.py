@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
+from nexus_cli.model.writable import why_unwritable
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.wire.command import LONGEST_AHEAD_US, Command
 
@@ -73,7 +74,10 @@ def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks
         hint = did_you_mean(tag_name, device.config.tags)
         return Rejection("NX6802", f"{device.path} has no tag '{tag_name[:100]}'" + (f"; {hint}" if hint else ""))
     if not tag.writable or not tag.address:
-        return Rejection("NX6803", "the tag is not writable (`writable: true` in the site file lets commands write it)")
+        why = why_unwritable(device.config, tag, {}) or (
+            "`writable: true` in the site file lets commands write it, if the device lets its address be written"
+        )
+        return Rejection("NX6803", f"the tag is not writable ({why})")
     if not (tag.enabled and device.config.enabled):
         return Rejection("NX6804", "the tag is out of service (enabled: false)")
     try:
