@@ -13,7 +13,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.lost import LostError, RefusedError, fail, lost_error
@@ -32,11 +32,8 @@ from nexus_cli.wire.mqtt.events import (
 )
 from nexus_cli.wire.mqtt.packets import Options, Will
 from nexus_cli.wire.mqtt.session import Session
-from nexus_cli.wire.stream import MOST_UNSENT, Stream, plain_cause
+from nexus_cli.wire.stream import MOST_UNSENT, Stream, plain_cause, websocket_to
 from nexus_cli.wire.url import BrokerUrl
-
-if TYPE_CHECKING:
-    from nexus_cli.wire.websocket import WebSocket
 
 WINDOW = 20_000
 """Most unacknowledged messages of one connection (policy: refuse). Packet identifiers end at 65,535 (MQTT 3.1.1 §2.3.1)."""
@@ -151,7 +148,7 @@ class Connection:
         """
         try:
             stream = self._stream = Stream(
-                _websocket(self._url) if self._url.websocket else None,
+                websocket_to(self._url),
                 on_opened=self._opened,
                 on_bytes=self._received,
                 on_room=self._flush,
@@ -399,9 +396,3 @@ class Connection:
         silent_s = now_s - self._moved_s
         if self.inflight and not self.lost and silent_s >= UNANSWERED_S:
             self._end(f"the broker acknowledged nothing for {silent_s:.0f} s, {self.inflight} messages wait")
-
-
-def _websocket(url: BrokerUrl) -> WebSocket:
-    from nexus_cli.wire.websocket import WebSocket  # noqa: PLC0415 - its library takes 15 ms to load
-
-    return WebSocket(url)

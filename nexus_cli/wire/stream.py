@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nexus_cli.wire.lost import LostError
+from nexus_cli.wire.url import BrokerUrl
 
 if TYPE_CHECKING:
     from nexus_cli.wire.websocket import WebSocket
@@ -121,3 +122,12 @@ def plain_cause(error: Exception) -> str:
         if numbers and numbers[-1] > 0:
             return f"[Errno {numbers[-1]}] {os.strerror(numbers[-1])}"
     return str(error) or type(error).__name__
+
+
+def websocket_to(url: BrokerUrl) -> WebSocket | None:
+    """What wraps the stream to this broker; None for plain TCP or TLS."""
+    if not url.websocket:
+        return None
+    from nexus_cli.wire.websocket import WebSocket  # noqa: PLC0415 - its library takes 15 ms to load
+
+    return WebSocket(url)

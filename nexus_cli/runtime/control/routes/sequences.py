@@ -29,7 +29,7 @@ def add_sequence_routes(
     """Add the routes; callers that may deploy may run each sequence, a declared user those of its roles
     (`principals`)."""
     anybody = may(lambda caller: not caller.gateway)
-    run_request, publish_request = Depends(reader(RunRequest)), Depends(reader(PublishRequest))
+    run_request = Depends(reader(RunRequest))
 
     async def may_see(caller: Caller, name: str) -> None:
         if not caller.may_read:
@@ -79,6 +79,21 @@ def add_sequence_routes(
     async def abort(run: Name, caller: Caller = anybody) -> Response:
         await principals.require(caller, "run", await runs.name_of(run))
         return answer(await acting().abort(run, who=caller.principal))
+
+    _add_message_routes(app, base=base, runs=runs, acting=acting, principals=principals, may=may)
+
+
+def _add_message_routes(
+    app: FastAPI,
+    *,
+    base: str,
+    runs: Runs,
+    acting: Callable[[], Sequencing],
+    principals: Principals,
+    may: May,
+) -> None:
+    anybody = may(lambda caller: not caller.gateway)
+    publish_request = Depends(reader(PublishRequest))
 
     @app.get(base + "/messages/{name}")
     async def message(name: Name, caller: Caller = anybody) -> Response:
