@@ -122,7 +122,7 @@ async def test_a_mistyped_path_is_explained_however_the_end_is_given(
     monkeypatch.setattr(tail_module, "note", notes.append)
     monkeypatch.setattr(tail_module, "load_settings", lambda: away)
     monkeypatch.setattr(live_module, "load_settings", lambda: away)
-    monkeypatch.setattr("nexus_cli.cli.options.told_of_copy", lambda _address: "")
+    monkeypatch.setattr("nexus_cli.cli.options.notice_of_copy", lambda _address: "")
     monkeypatch.setattr("nexus_cli.cli.options.notice_of_other_folder", lambda _address: "")
     if "--for" in limits:
         arguments = ["packaging/line-1/filler/temprature", *limits]
