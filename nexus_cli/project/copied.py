@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.local.instances import original_of, parts_of
-from nexus_cli.local.layout import Home
 from nexus_cli.settings import RUNTIME_FILE, home_folder, home_of_current_folder
 
 CONTROL, BROKER, DATABASE = "NEXUS_CONTROL_URL", "NEXUS_BROKER_URL", "NEXUS_DATABASE_URL"
@@ -28,6 +26,9 @@ def original(address: str, environ: Mapping[str, str] = os.environ) -> Path | No
     folder = home_folder(environ)
     if not (folder / RUNTIME_FILE).is_file():
         return None
+
+    from nexus_cli.local.instances import original_of, parts_of  # noqa: PLC0415 - processes are looked at beside a runtime alone
+    from nexus_cli.local.layout import Home  # noqa: PLC0415 - the same
 
     home = Home(folder.resolve())
     found = original_of(home)

@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 import psutil
 from ulid import ULID
 
@@ -269,21 +268,6 @@ class LeaderClient(BrokerClient):
         return super().post(topic, payload, qos=qos, retain=retain)
 
 
-class Announcement(msgspec.Struct, frozen=True):
-    """The fields of a control's health message that another control reads."""
-
-    state: str = ""
-    term: int = 0
-
-
-def read_announcement(payload: bytes) -> Announcement:
-    """Decode a control's health message; an invalid or cleared one has no state and term 0."""
-    try:
-        return msgspec.json.decode(payload, type=Announcement) if payload else Announcement()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Announcement()
-
-
 def process_facts(*, url: str = "") -> LeaderFacts:
     """Where this process runs, so that another one on the same machine can find out that it has ended."""
     host, boot, space = _place()
@@ -345,6 +329,5 @@ __all__ = [
     "boot_id",
     "process_facts",
     "process_lives",
-    "read_announcement",
     "suspended_clock_s",
 ]

@@ -28,7 +28,7 @@ from nexus_cli.runtime.control.alerts.record import AlertRecord
 from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
-from nexus_cli.runtime.control.leadership import LeaderClient, Leadership, read_announcement
+from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
@@ -42,7 +42,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
-from nexus_cli.wire.health import BrokerLink, ControlHealth
+from nexus_cli.wire.health import BrokerLink, ControlHealth, decode_status
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
@@ -292,7 +292,7 @@ class Term:
 
     def _receive_control(self, payload: bytes) -> None:
         """A health message of control: its own, one of a control with a later term, or an old last will."""
-        said = read_announcement(payload)
+        said = decode_status(payload, ControlHealth)
         self._leadership.receive(said.term)
         if said.state != "running" or said.term != self._leadership.term:
             self._health.changed()  # the last will of a previous control must not stay retained
