@@ -54,6 +54,10 @@ class Topics:
         """Where a gateway publishes the frames of a device (`area/line/device`)."""
         return f"{self.platform}/data/{gateway}/{device}"
 
+    def batches(self, gateway: str) -> str:
+        """Where a gateway publishes frame batches: frames of all its devices."""
+        return f"{self.platform}/data/{gateway}"
+
     def gap(self, gateway: str) -> str:
         """Where a gateway reports samples that are known to be missing."""
         return f"{self.platform}/gap/{gateway}"

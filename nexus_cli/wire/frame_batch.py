@@ -1,0 +1,354 @@
+"""The frame batch: the frames of one group commit in one message, by column; the record on the wire.
+
+MessagePack on `_nexus/{enterprise}/{site}/data/{gateway}`; `schemas/frame-batch.schema.json` is its shape. Frames keep
+their own numbers: they are stored, receipted and recognised as replays one by one. Each message names its shapes itself,
+so that it can be read alone: by any of several historians, after a restart, out of a damaged log.
+
+See docs/decisions/0059.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Annotated, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from nexus_cli.wire.field_types import Count, Epoch, Seq, TagValue
+from nexus_cli.wire.frame import Frame, FrameError
+from nexus_cli.wire.sample import Value
+
+FORMAT = 1
+BATCH_BYTES = 64 * 1024
+"""A batch is closed before its payload exceeds this, unless one frame alone does."""
+MOST_TAGS = 65_535
+"""Tags of a shape; positions are 16 bits."""
+MOST_FRAMES = 4_096
+"""Frames of a batch: bounds what one receipt, one replay and one damaged record concern."""
+EXACT = 1 << 53
+"""A 64-bit float holds every integer up to this."""
+NO_TIME = -(1 << 63)
+"""In `source_time`: the device gave none for this sample."""
+
+Mark = tuple[str, str | None, int]
+"""Quality name, reason, protocol code."""
+_CACHED_SHAPES = 20_000
+
+
+class Shape:
+    """The tags of a device in a fixed order; a frame names them by position.
+
+    Attributes:
+        device: Device path.
+        tags: Tag names in order, at most `MOST_TAGS`, each once.
+        encoded: As it stands in a message.
+    """
+
+    __slots__ = ("device", "encoded", "tags")
+
+    def __init__(self, device: str, tags: Sequence[str]) -> None:
+        """Name a device and its tags."""
+        self.device = device
+        self.tags = tuple(tags)
+        self.encoded = msgspec.msgpack.encode([device, self.tags])
+
+
+class FrameColumns(NamedTuple):
+    """One frame by column.
+
+    Attributes:
+        shape: Its device and tags.
+        time_us: Gateway time of all samples, µs since 1970 UTC.
+        positions: Tags in the shape, 16-bit unsigned little-endian, one per sample; empty: all tags, in order.
+        values: 64-bit floats little-endian, one per sample: numbers, booleans as 1 and 0; NaN where the sample has no
+            value, or `others` has it.
+        others: Values that are not exactly a 64-bit float, by the sample's index in the frame.
+        quality: Marks of samples that are not GOOD, by the same index.
+        source_time: The device's own times, 64-bit integers little-endian in µs since 1970 UTC, `NO_TIME` where it gave
+            none; empty: for no sample.
+    """
+
+    shape: Shape
+    time_us: int
+    positions: bytes
+    values: bytes
+    others: dict[int, Value] = {}
+    quality: dict[int, Mark] = {}
+    source_time: bytes = b""
+
+
+_MARKS = Annotated[
+    dict[int, Annotated[Mark, Meta(description="[quality, reason or null, protocol code]")]],
+    Meta(description="Of samples that are not GOOD, by the index of the sample in the batch."),
+]
+
+
+class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The frames of one group commit. Columns are little-endian; samples are in the order of their frames.
+
+    Attributes:
+        format: `FORMAT`.
+        epoch: As in `Frame`.
+        seq: Number of the first frame; the others follow it one by one.
+        shapes: `[device, [tag, …]]`, as encoded.
+        frame_shape: Index of each frame's shape, 16-bit unsigned.
+        frame_time: Gateway time of each frame, 64-bit signed, µs since 1970 UTC.
+        frame_count: How many samples each frame has, 16-bit unsigned; 0: all tags of its shape, in order.
+        values: 64-bit floats; NaN where a sample has no value, or `others` has it.
+        positions: Position of each sample's tag in its shape, 16-bit unsigned; none for frames with all tags.
+        others: Values that are not exactly a 64-bit float, by the index of the sample in the batch.
+        quality: Marks of samples that are not GOOD, by the same index.
+        source_time: The device's own times, 64-bit signed, µs since 1970 UTC, `NO_TIME` where it gave none; empty when
+            it gave none at all.
+    """
+
+    format: int
+    epoch: Epoch
+    seq: Seq
+    shapes: Annotated[list[msgspec.Raw], Meta(description="[device, [tag, …]]")]
+    frame_shape: bytes
+    frame_time: bytes
+    frame_count: bytes
+    values: bytes
+    positions: bytes = b""
+    others: dict[int, TagValue] = {}
+    quality: _MARKS = {}
+    source_time: bytes = b""
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return len(self.frame_time) // 8
+
+    @property
+    def last_seq(self) -> Count:
+        """Number of the last frame."""
+        return self.seq + self.frames - 1
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(FrameBatch)
+_shape_decoder = msgspec.msgpack.Decoder(tuple[str, list[str]])
+_known_shapes: dict[bytes, Shape] = {}
+
+
+def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> bytes:
+    """The payload of frames that are numbered from `seq` on, in order; at least one, at most `MOST_FRAMES`."""
+    shapes: dict[int, int] = {}
+    named: list[msgspec.Raw] = []
+    which: list[int] = []
+    counts: list[int] = []
+    others: dict[int, Value] = {}
+    quality: dict[int, Mark] = {}
+    sourced = any(frame.source_time for frame in frames)
+    sources: list[bytes] = []
+    base = 0
+    for frame in frames:
+        shape = frame.shape
+        index = shapes.get(id(shape))
+        if index is None:
+            index = shapes[id(shape)] = len(named)
+            named.append(msgspec.Raw(shape.encoded))
+        which.append(index)
+        count = len(frame.values) // 8
+        counts.append(count if frame.positions else 0)
+        if frame.others:
+            others.update((base + at, value) for at, value in frame.others.items())
+        if frame.quality:
+            quality.update((base + at, mark) for at, mark in frame.quality.items())
+        if sourced:
+            sources.append(frame.source_time or _no_times(count))
+        base += count
+    size = len(frames)
+    return _encode(
+        FrameBatch(
+            format=FORMAT,
+            epoch=epoch,
+            seq=seq,
+            shapes=named,
+            frame_shape=struct.pack(f"<{size}H", *which),
+            frame_time=struct.pack(f"<{size}q", *[frame.time_us for frame in frames]),
+            frame_count=struct.pack(f"<{size}H", *counts),
+            positions=b"".join([frame.positions for frame in frames]),
+            values=b"".join([frame.values for frame in frames]),
+            others=others,
+            quality=quality,
+            source_time=b"".join(sources),
+        )
+    )
+
+
+def decode_batch(payload: bytes) -> FrameBatch:
+    """Read a batch; its columns fit each other. What its samples say is not checked.
+
+    Raises:
+        FrameError: Not MessagePack, not the shape of a batch, or columns of different lengths.
+    """
+    try:
+        batch = _decoder.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(str(error)) from None
+    if batch.format != FORMAT:
+        raise FrameError(f"format {batch.format} of a frame batch is not known")
+    frames = len(batch.frame_time) // 8
+    if not frames or frames > MOST_FRAMES or len(batch.frame_time) != 8 * frames:
+        raise FrameError(f"{len(batch.frame_time)} bytes of frame times")
+    if len(batch.frame_shape) != 2 * frames or len(batch.frame_count) != 2 * frames:
+        raise FrameError("the columns of the frames differ in length")
+    return batch
+
+
+def shapes_of(batch: FrameBatch) -> list[Shape]:
+    """The shapes of a batch in order; one that was read before is the same object.
+
+    Raises:
+        FrameError: One is not a device and its tags, or names a tag twice.
+    """
+    return [_known_shapes.get(bytes(raw)) or _read_shape(bytes(raw)) for raw in batch.shapes]
+
+
+def _read_shape(raw: bytes) -> Shape:
+    try:
+        device, tags = _shape_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise FrameError(f"a shape can't be read: {error}") from None
+    if not 0 < len(tags) <= MOST_TAGS or len(set(tags)) != len(tags):
+        raise FrameError(f"a shape of '{device[:200]}' has no tags, too many, or one twice")
+    if len(_known_shapes) >= _CACHED_SHAPES:
+        _known_shapes.clear()
+    shape = _known_shapes[raw] = Shape(device, tags)
+    return shape
+
+
+def frame_columns(batch: FrameBatch) -> list[FrameColumns]:
+    """The frames of a batch in order.
+
+    Raises:
+        FrameError: The columns do not fit the shapes.
+    """
+    shapes = shapes_of(batch)
+    frames = batch.frames
+    which = struct.unpack(f"<{frames}H", batch.frame_shape)
+    times = struct.unpack(f"<{frames}q", batch.frame_time)
+    partial = struct.unpack(f"<{frames}H", batch.frame_count)
+    if max(which) >= len(shapes):
+        raise FrameError("a frame has no shape")
+    counts = [some or len(shapes[index].tags) for some, index in zip(partial, which, strict=True)]
+    starts = [0, *accumulate(counts)]
+    samples = starts[-1]
+    if len(batch.values) != 8 * samples or len(batch.positions) != 2 * sum(partial):
+        raise FrameError(f"{len(batch.values)} bytes of values for {samples} samples")
+    if batch.source_time and len(batch.source_time) != 8 * samples:
+        raise FrameError(f"{len(batch.source_time)} bytes of source times for {samples} samples")
+    others = _by_frame(batch.others, starts)
+    quality = _by_frame(batch.quality, starts)
+    found: list[FrameColumns] = []
+    at = 0
+    for number, (index, time_us, some) in enumerate(zip(which, times, partial, strict=True)):
+        shape, start, end = shapes[index], starts[number], starts[number + 1]
+        positions = batch.positions[at : at + 2 * some]
+        at += 2 * some
+        if some and max(struct.unpack(f"<{some}H", positions)) >= len(shape.tags):
+            raise FrameError("a sample has no tag")
+        found.append(
+            FrameColumns(
+                shape=shape,
+                time_us=time_us,
+                positions=positions,
+                values=batch.values[8 * start : 8 * end],
+                others=others.get(number, {}),
+                quality=quality.get(number, {}),
+                source_time=batch.source_time[8 * start : 8 * end],
+            )
+        )
+    return found
+
+
+def samples_of(columns: FrameColumns) -> Iterator[tuple[str, Value]]:
+    """Tag and value of each sample, in order. Numbers are floats, whatever their tag's type."""
+    shape, others = columns.shape, columns.others
+    tags = map(shape.tags.__getitem__, positions_of(columns)) if columns.positions else iter(shape.tags)
+    numbers = struct.unpack(f"<{len(columns.values) // 8}d", columns.values)
+    for at, (tag, number) in enumerate(zip(tags, numbers, strict=True)):
+        yield tag, others.get(at) if math.isnan(number) else number
+
+
+def positions_of(columns: FrameColumns) -> Sequence[int]:
+    """Position in the shape of each sample, in order."""
+    if not columns.positions:
+        return range(len(columns.shape.tags))
+    return struct.unpack(f"<{len(columns.positions) // 2}H", columns.positions)
+
+
+def to_frame(columns: FrameColumns, *, epoch: str, seq: int) -> Frame:
+    """The frame as JSON says it."""
+    samples = dict(samples_of(columns))
+    tags = list(samples)
+    times = struct.unpack(f"<{len(columns.source_time) // 8}q", columns.source_time)
+    return Frame(
+        epoch=epoch,
+        seq=seq,
+        time=columns.time_us,
+        samples=samples,
+        quality={tags[at]: mark for at, mark in columns.quality.items()},
+        source_time={tag: time_us for tag, time_us in zip(tags, times, strict=False) if time_us != NO_TIME},
+    )
+
+
+def frames_of(batch: FrameBatch) -> list[tuple[str, Frame]]:
+    """Device path and frame, in order. Raises FrameError as `frame_columns` does."""
+    return [
+        (columns.shape.device, to_frame(columns, epoch=batch.epoch, seq=seq))
+        for seq, columns in enumerate(frame_columns(batch), batch.seq)
+    ]
+
+
+def from_frame(device: str, frame: Frame) -> FrameColumns:
+    """The columns of a frame, with a shape of its own."""
+    shape = Shape(device, list(frame.samples))
+    at = {tag: position for position, tag in enumerate(shape.tags)}
+    values = list(frame.samples.values())
+    numbers = [float(value) if is_double(value) else math.nan for value in values]  # type: ignore[arg-type]
+    others: dict[int, Value] = {
+        place: value for place, value in enumerate(values) if value is not None and not is_double(value)
+    }
+    times = [frame.source_time.get(tag, NO_TIME) for tag in shape.tags] if frame.source_time else []
+    return FrameColumns(
+        shape=shape,
+        time_us=frame.time,
+        positions=b"",
+        values=struct.pack(f"<{len(numbers)}d", *numbers),
+        others=others,
+        quality={at[tag]: mark for tag, mark in frame.quality.items() if tag in at},
+        source_time=struct.pack(f"<{len(times)}q", *times),
+    )
+
+
+def is_double(value: Value) -> bool:
+    """Whether a 64-bit float holds the value exactly; booleans are 1 and 0."""
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and -EXACT <= value <= EXACT
+
+
+V = TypeVar("V")
+
+
+def _by_frame(entries: Mapping[int, V], starts: Sequence[int]) -> dict[int, dict[int, V]]:
+    """Entries by frame, and in it by the index of the sample."""
+    found: dict[int, dict[int, V]] = {}
+    for at, entry in entries.items():
+        if not 0 <= at < starts[-1]:
+            raise FrameError(f"there is no sample {at}")
+        number = bisect_right(starts, at) - 1
+        found.setdefault(number, {})[at - starts[number]] = entry
+    return found
+
+
+def _no_times(count: int) -> bytes:
+    return struct.pack("<q", NO_TIME) * count
