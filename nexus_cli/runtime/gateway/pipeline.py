@@ -20,6 +20,7 @@ from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.wire.frame_batch import Shape, columns_of
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
@@ -69,7 +70,7 @@ class Pipeline:
         self._time = time
         self.now_us = time.now_us
         self.absence = absence
-        self._data_topics: dict[str, str] = {}
+        self._shapes: dict[str, Shape] = {}
         self._live_topics: dict[str, str] = {}
         self._devices: dict[str, DeviceRuntime] = {}
         self._readers: dict[str, tuple[_Calculated, ...]] = {}
@@ -127,7 +128,7 @@ class Pipeline:
             self._end_open(path)
         self._devices = {device.path: device for device in devices}
         self.absence.configured(self._devices.values())
-        self._data_topics = {path: self._topics.data(self._gateway, path) for path in self._devices}
+        self._shapes.clear()
         states = {state.path: state for device in self._devices.values() for state in device.normaliser.states.values()}
         for path in self._live_topics.keys() - states.keys():
             self._live.forget(self._live_topics[path])
@@ -239,8 +240,7 @@ class Pipeline:
     def _send(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
         if not cycle.samples:
             return
-        topic = self._data_topics.get(device.path)
-        if topic is None:  # removed while its last answer was outstanding
+        if device.path not in self._devices:  # removed while its last answer was outstanding
             return
         if read and _from_the_field(device, cycle):
             self.absence.read(device.path, cycle.time_us, answered=device.reachable)
@@ -248,15 +248,26 @@ class Pipeline:
             self.absence.row(device.path, cycle.time_us)
         self.frames += 1
         self.samples += len(cycle.samples)
-        taken = self._outbox.add_frame(
-            topic,
-            time_us=cycle.time_us,
-            samples=cycle.samples,
-            quality=cycle.quality,
-            source_time=cycle.source_time,
+        columns = columns_of(
+            self._shape_of(device, cycle),
+            cycle.time_us,
+            cycle.samples,
+            cycle.quality,
+            cycle.source_time,
+            exact=self._outbox.json_frames,
         )
+        taken = self._outbox.add_frame(columns)
         self.refused += not taken
         self._live.put(cycle.changed)
+
+    def _shape_of(self, device: DeviceRuntime, cycle: Cycle) -> Shape:
+        """All tags of a device; of a removed tag whose last answer was outstanding, only those of the cycle."""
+        shape = self._shapes.get(device.path)
+        if shape is None:
+            shape = self._shapes[device.path] = Shape(device.path, list(device.normaliser.states))
+        if cycle.samples.keys() <= shape.positions.keys():
+            return shape
+        return Shape(device.path, list(cycle.samples))
 
     def _link_calculated(self, states: dict[str, TagState]) -> None:
         configs = {path: state.config for path, state in states.items()}
