@@ -25,9 +25,10 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.control import GatewayIndex
-from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
+from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.topic import Topics
+from tests.frames import placed_frames
 
 
 class FakeSubscription:
@@ -323,15 +324,15 @@ class FakeHistorian:
             self._store(gap.epoch, gap.seq)
             self.gaps[gap.epoch, gap.seq] = gap
             return
-        frame = decode_frame(message.payload)
-        if (frame.epoch, frame.seq) in self.frames:
-            self.doubles += 1
-            assert self.frames[frame.epoch, frame.seq] == frame, "a repeat differs from the first"
-        self.frames[frame.epoch, frame.seq] = frame
-        self.devices[frame.epoch, frame.seq] = message.topic.removeprefix(self.topics.data(self.gateway, ""))
-        self._store(frame.epoch, frame.seq)
-        if self.on_frame is not None:
-            self.on_frame(frame)
+        for device, frame in placed_frames(message.topic, message.payload):
+            if (frame.epoch, frame.seq) in self.frames:
+                self.doubles += 1
+                assert self.frames[frame.epoch, frame.seq] == frame, "a repeat differs from the first"
+            self.frames[frame.epoch, frame.seq] = frame
+            self.devices[frame.epoch, frame.seq] = device
+            self._store(frame.epoch, frame.seq)
+            if self.on_frame is not None:
+                self.on_frame(frame)
 
     def gaps_with_rows(self) -> list[tuple[Gap, int]]:
         """Gaps in which a frame of their device lies, with its time: there must be none."""

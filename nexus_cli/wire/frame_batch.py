@@ -90,6 +90,9 @@ class FrameColumns(NamedTuple):
     source_time: bytes = b""
 
 
+_OTHERS = Annotated[
+    dict[int, TagValue], Meta(description="Values that are not exactly f64, by the index of the sample in the batch.")
+]
 _MARKS = Annotated[
     dict[int, Annotated[Mark, Meta(description="[quality, reason or null, protocol code]")]],
     Meta(description="Of samples that are not GOOD, by the index of the sample in the batch."),
@@ -119,14 +122,14 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: Epoch
     seq: Seq
     shapes: Annotated[list[msgspec.Raw], Meta(description="[device, [tag, …]]")]
-    frame_shape: bytes
-    frame_time: bytes
-    frame_count: bytes
-    values: bytes
-    positions: bytes = b""
-    others: dict[int, TagValue] = {}
+    frame_shape: Annotated[bytes, Meta(description="Index of each frame's shape: u16.")]
+    frame_time: Annotated[bytes, Meta(description="Gateway time of each frame: i64, µs since 1970 UTC.")]
+    frame_count: Annotated[bytes, Meta(description="Samples of each frame: u16; 0: all tags of its shape, in order.")]
+    values: Annotated[bytes, Meta(description="f64; NaN where a sample has no value, or `others` has it.")]
+    positions: Annotated[bytes, Meta(description="Position of each sample's tag in its shape, where some: u16.")] = b""
+    others: _OTHERS = {}
     quality: _MARKS = {}
-    source_time: bytes = b""
+    source_time: Annotated[bytes, Meta(description=f"i64, µs since 1970 UTC; {NO_TIME}: none. Or empty.")] = b""
 
     @property
     def frames(self) -> int:
@@ -353,8 +356,8 @@ def columns_of(
     """
     positions = [shape.positions[tag] for tag in samples]
     values = list(samples.values())
-    in_column = _is_float if exact else is_double
-    numbers = [float(value) if in_column(value) else math.nan for value in values]  # type: ignore[arg-type]
+    inside = [isinstance(value, float) or (not exact and is_double(value)) for value in values]
+    numbers = [float(value) if one else math.nan for value, one in zip(values, inside, strict=True)]  # type: ignore[arg-type]
     times = [source_time.get(tag, NO_TIME) for tag in samples] if source_time else []
     whole = len(positions) == len(shape.tags) and positions == sorted(positions)
     return FrameColumns(
@@ -362,14 +365,10 @@ def columns_of(
         time_us=time_us,
         positions=b"" if whole else struct.pack(f"<{len(positions)}H", *positions),
         values=struct.pack(f"<{len(numbers)}d", *numbers),
-        others={at: value for at, value in enumerate(values) if value is not None and not in_column(value)},
+        others={at: value for at, value in enumerate(values) if value is not None and not inside[at]},
         quality={at: quality[tag] for at, tag in enumerate(samples) if tag in quality} if quality else {},
         source_time=struct.pack(f"<{len(times)}q", *times),
     )
-
-
-def _is_float(value: Value) -> bool:
-    return isinstance(value, float)
 
 
 def is_double(value: Value) -> bool:
