@@ -104,9 +104,7 @@ class BatchReader:
         return odd | ~good
 
     @staticmethod
-    def _add(
-        batch: Batch, topic: str, gateway: str, arrays: FrameArrays, numbers: npt.NDArray[np.intp]
-    ) -> None:
+    def _add(batch: Batch, topic: str, gateway: str, arrays: FrameArrays, numbers: npt.NDArray[np.intp]) -> None:
         if not len(numbers):
             return
         sizes = np.diff(arrays.starts)[numbers]

@@ -60,9 +60,7 @@ class Historian:
         self.counters, self.metrics = Counters(), Metrics()
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
-        self.inbound_queue = InboundQueue(
-            topics=self.topics, counters=self.counters, lanes=settings.historian_writers
-        )
+        self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters, lanes=settings.historian_writers)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
         self.assignments = Assignments(site=settings.site)

@@ -59,9 +59,7 @@ class Reader:
             series=series, assignments=assignments, bounds=bounds, take_frame=self._take_decoded
         )
 
-    def take(
-        self, batch: Batch, message: Message, *, final: bool, only: Collection[int] | None = None
-    ) -> Taken | None:
+    def take(self, batch: Batch, message: Message, *, final: bool, only: Collection[int] | None = None) -> Taken | None:
         """Put a message of a gateway into a batch.
 
         Args:
