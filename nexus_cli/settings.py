@@ -21,6 +21,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
 LIVE_RATE_PER_S = 2_000.0
+HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
 _TAILS = {"postgresql": "/NAME"}
 
 
@@ -66,6 +67,7 @@ class Settings:
         log_level: `debug`, `info`, `warning`, `error`.
         live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. 1 to
             1,000,000; the record (frames) has no such bound.
+        historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         clock_synchronised: Who vouches for the machine's clock.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
@@ -91,6 +93,7 @@ class Settings:
     log_format: str = "text"
     log_level: str = "info"
     live_rate_per_s: float = LIVE_RATE_PER_S
+    historian_writers: int = HISTORIAN_WRITERS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -149,6 +152,7 @@ def load_settings(
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
         log_level=_one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
         live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", LIVE_RATE_PER_S)),
+        historian_writers=_writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
         clock_synchronised=ClockTrust(
             _one_of(
                 "NEXUS_CLOCK_SYNCHRONISED",
@@ -342,6 +346,13 @@ def _rate(text: str) -> float:
     if not 1.0 <= rate <= 1_000_000.0:
         raise _wrong(f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000.")
     return rate
+
+
+def _writers(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
+    if not 1 <= number <= MOST_WRITERS:
+        raise _wrong(f"NEXUS_HISTORIAN_WRITERS is '{text}', not a number of connections from 1 to {MOST_WRITERS}.")
+    return number
 
 
 def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -55,6 +56,11 @@ class RangeSet:
 
     def __len__(self) -> int:
         return len(self._firsts)
+
+    @property
+    def last(self) -> int:
+        """The highest number; 0 when it is empty."""
+        return self._lasts[-1] if self._lasts else 0
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
@@ -203,12 +209,14 @@ class Custody:
         known_us = self.recent.get(seq)
         return self.times.covers(seq, time_us) if known_us is None else known_us == time_us
 
-    def remember(self, seq: int, time_us: int) -> None:
-        """A frame, gap or report was committed under this number."""
+    def remember(self, times_us: Mapping[int, int]) -> None:
+        """Frames, gaps or reports were committed: the time of each number."""
         recent = self.recent
-        recent[seq] = time_us
-        if len(recent) > MOST_RECENT:
-            del recent[next(iter(recent))]
+        recent.update(times_us)
+        surplus = len(recent) - MOST_RECENT
+        if surplus > 0:
+            for seq in list(islice(recent, surplus)):
+                del recent[seq]
 
 
 _IS_ULID = "e ~ '^[0-9A-HJKMNP-TV-Z]{26}$'"

@@ -14,6 +14,7 @@ from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian.historian import Historian
+from nexus_cli.runtime.historian.lanes import Lane
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
@@ -133,6 +134,11 @@ async def historian(
             yield role
         finally:
             stop.set()
+
+
+def lane(role: Historian, gateway: str = "gw-1") -> Lane:
+    """The lane over which a historian stores what a gateway sends."""
+    return role.lanes[role.inbound_queue.lane(TOPICS.batches(gateway))]
 
 
 def outbox_settings(broker: TestBroker) -> Settings:

@@ -14,7 +14,7 @@ import pytest
 from nexus_cli.database import connect
 from nexus_cli.database.connect import MIGRATING, NO_LIMITS, POOLED, READING, UPKEEP, WRITING, Limits, open_connection
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query
+from tests.integration.historian_rig import SmallOutbox, declare, device, historian, lane, outbox_settings, query
 from tests.servers import TestBroker, free_port
 from tests.waiting import until
 
@@ -96,7 +96,7 @@ async def test_the_historian_notices_a_database_that_vanished_and_writes_again(
     place = f"{(url.netloc.rpartition('@')[0] + '@') if '@' in url.netloc else ''}127.0.0.1:{proxy.port}"
     through = dataclasses.replace(database, database_url=url._replace(netloc=place).geturl())
     async with proxy.running(), historian(through, broker, ready=False) as role, outbox.running():
-        role.write_link._limits = Limits(lock_s=0.5, statement_s=1.0, idle_in_transaction_s=10.0)
+        lane(role).link._limits = Limits(lock_s=0.5, statement_s=1.0, idle_in_transaction_s=10.0)
         await until(lambda: role.ready()[0], "readiness")
         outbox.frame(1, {"a": 1.0})
         await outbox.drained()
@@ -104,7 +104,7 @@ async def test_the_historian_notices_a_database_that_vanished_and_writes_again(
         proxy.vanish()
         outbox.frame(2, {"a": 2.0})
         await outbox.drained()
-        assert role.write_link.losses >= 1
+        assert lane(role).link.losses >= 1
         assert proxy.opened > opened, "a new connection, since nothing comes on the old one"
         await until(lambda: role.ready()[0], "readiness")
     rows = await query(database, "SELECT count(*), count(DISTINCT (series_id, time)) FROM nexus.sample")

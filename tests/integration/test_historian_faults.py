@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.database import migrate
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import SmallOutbox, declare, device, historian, outbox_settings, query
+from tests.integration.historian_rig import SmallOutbox, declare, device, historian, lane, outbox_settings, query
 from tests.postgres import EmbeddedPostgres, settings_for
 from tests.servers import TestBroker
 from tests.waiting import until
@@ -52,7 +52,7 @@ async def test_database_killed_twice_under_load(
             await asyncio.to_thread(own_postgres.start)
             await until(lambda: role.ready()[0], "the database is found again")
         await outbox.drained()
-        assert role.write_link.losses >= 2
+        assert lane(role).link.losses >= 2
     found = (await query(own_database, COUNT))[0]
     assert (found["rows"], found["keys"]) == (6000, 6000)
     assert found["total"] == 3 * sum(range(1, 3001))

@@ -20,7 +20,16 @@ from nexus_cli.runtime.historian import deferred_batches as aside
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.settings import Settings
-from tests.integration.historian_rig import START_US, SmallOutbox, declare, device, historian, outbox_settings, query
+from tests.integration.historian_rig import (
+    START_US,
+    SmallOutbox,
+    declare,
+    device,
+    historian,
+    lane,
+    outbox_settings,
+    query,
+)
 from tests.postgres import SITE
 from tests.servers import TestBroker
 from tests.waiting import PATIENCE_S, until, until_found
@@ -75,7 +84,7 @@ async def test_a_locked_table_is_waited_for_and_nothing_is_given_up(database: Se
         async with holding(database, f"LOCK TABLE nexus.{TABLE} IN ACCESS EXCLUSIVE MODE"):
             for seq in range(2, 102):
                 outbox.frame(seq, {"a": float(seq)})
-            await until(lambda: role.write_link.losses >= 2, "the second wait that ended")
+            await until(lambda: lane(role).link.losses >= 2, "the second wait that ended")
             assert not role.ready()[0]
             assert "lock" in role.ready()[1]
         await outbox.drained()
@@ -99,13 +108,13 @@ async def test_late_samples_that_meet_a_lock_wait_aside_and_the_new_ones_go_on(
             for seq in range(3, 103):
                 outbox.frame(seq, {"a": float(seq)}, time=(LATE_US if seq % 10 == 0 else START_US) + seq * 1000)
             await until(lambda: len(outbox.waiting) == 10, "the receipts of the new ones")
-            await until(lambda: role.placement.waiting == 10, "the late ones aside")
+            await until(lambda: lane(role).placement.waiting == 10, "the late ones aside")
             assert role.ready() == (True, "")
             for seq in range(103, 203):
                 outbox.frame(seq, {"a": float(seq)})
             await until(lambda: len(outbox.waiting) == 10, "the receipts of what came after")
         await outbox.drained()
-        await until(lambda: role.placement.waiting == 0, "nothing aside")
+        await until(lambda: lane(role).placement.waiting == 0, "nothing aside")
     assert await counted(database) == (202, 202)
     await no_letters(database)
 
@@ -248,7 +257,7 @@ CREATE TRIGGER be_slow BEFORE INSERT ON nexus.{TABLE} FOR EACH ROW EXECUTE FUNCT
 
 def hasty(role: Historian) -> None:
     """Limits that a test can wait for."""
-    role.write_link._limits = Limits(lock_s=0.5, statement_s=2.0, idle_in_transaction_s=10.0)
+    lane(role).link._limits = Limits(lock_s=0.5, statement_s=2.0, idle_in_transaction_s=10.0)
 
 
 async def test_one_row_that_is_too_slow_and_one_that_is_refused_cost_themselves(
@@ -291,12 +300,12 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
         await conn.execute("INSERT INTO public.slow VALUES (-1, 60)")
     outbox = SmallOutbox(outbox_settings(broker))
     async with historian(database, broker, ready=False) as role, outbox.running():
-        role.write_link._limits = replace(WRITING, statement_s=0.5)
+        lane(role).link._limits = replace(WRITING, statement_s=0.5)
         await until(lambda: role.ready()[0], "readiness")
         for seq in range(1, 4):
             outbox.frame(seq, {"a": float(seq)})
-        await until(lambda: role.placement.waiting == 3, "all of them aside")
-        pieces = role.placement._deferred._pieces
+        await until(lambda: lane(role).placement.waiting == 3, "all of them aside")
+        pieces = lane(role).placement._deferred._pieces
         await until(lambda: all(piece.slow > 2 * aside.MOST_SLOW for piece in pieces), "many tries")
         await no_letters(database)
         async with connection(database) as conn:

@@ -15,6 +15,7 @@ from tests.integration.historian_rig import (
     declare,
     device,
     historian,
+    lane,
     outbox_settings,
     query,
 )
@@ -86,7 +87,7 @@ async def test_whatever_a_gateway_sends_the_next_sample_is_stored(database: Sett
         accept('{"good":1}', f',"source_time":{{"good":{source}}}')
     async with historian(database, broker) as role, outbox.running():
         await outbox.drained()
-        assert role.write_link.losses == 0
+        assert lane(role).link.losses == 0
         frames = role.counters.frames
     assert frames == seq
     rows = await query(
@@ -125,7 +126,7 @@ async def test_whatever_others_send_the_next_message_is_stored(database: Setting
 
         while not await last():
             assert role.ready()[0]
-        assert role.write_link.losses == 0
+        assert lane(role).link.losses == 0
         assert role.counters.undeclared == 0
     count = await query(
         database,

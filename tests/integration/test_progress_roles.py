@@ -17,7 +17,7 @@ from nexus_cli.runtime.historian import stall_watch as historian_moving
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.field import FakeDriver, FakeSource, device
-from tests.integration.historian_rig import DEVICE, SmallOutbox, declare, historian, outbox_settings
+from tests.integration.historian_rig import DEVICE, SmallOutbox, declare, historian, lane, outbox_settings
 from tests.integration.historian_rig import device as stored_device
 from tests.integration.test_gateway import GW, Plant
 from tests.servers import TestBroker
@@ -100,13 +100,13 @@ async def test_a_historian_that_stores_nothing_says_so(
     go_on = asyncio.Event()
     go_on.set()
     async with historian(database, broker) as role, SmallOutbox(outbox_settings(broker)).running() as outbox:
-        write = role.placement.write
+        write = lane(role).placement.write
 
         async def slow(*arguments: Any) -> Any:
             await go_on.wait()
             return await write(*arguments)
 
-        monkeypatch.setattr(role.placement, "write", slow)
+        monkeypatch.setattr(lane(role).placement, "write", slow)
         outbox.frame(1, {"temperature": 1.0})
         await outbox.drained()
         assert role.ready() == (True, "")

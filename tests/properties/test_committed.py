@@ -94,12 +94,12 @@ def test_a_log_that_went_back_is_told_from_a_replay(sizes: list[int], data: st.D
 
 def test_the_exact_time_decides_for_what_was_stored_last() -> None:
     custody = Custody(RangeSet([(1, 100)]), FrameTimes([(1, 100, 1_000, 2_000)]))
-    custody.remember(7, 1_500)
+    custody.remember({7: 1_500})
     assert custody.is_replay(7, 1_500)
     assert not custody.is_replay(7, 1_501)
     assert custody.is_replay(8, 1_501)
     assert not custody.is_replay(8, 2_001)
     assert not custody.is_replay(101, 1_500)
     for seq in range(200, 200 + MOST_RECENT):
-        custody.remember(seq, 1)
+        custody.remember({seq: 1})
     assert len(custody.recent) == MOST_RECENT

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nexus_cli.backoff import Backoff
-from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingSample
+from nexus_cli.runtime.historian.batch import Batch
+from nexus_cli.runtime.historian.pending import AnyFrame, PendingSample
 
 MOST_WAITING_POINTS = 50_000
 """Overflow policy: above this many samples nothing more is deferred; the batch itself waits, and all that follow."""
@@ -95,7 +96,7 @@ class DeferredBatches:
 
 
 def _points(batch: Batch) -> int:
-    return sum(max(1, len(pending.plan.tags)) for pending in batch.frames) + len(batch.samples)
+    return sum(max(1, pending.points) for pending in batch.frames) + len(batch.samples)
 
 
 def halves(batch: Batch) -> list[Batch]:
@@ -116,10 +117,10 @@ def by_day(batch: Batch, *, today: int) -> list[Batch]:
         batch: What to divide.
         today: Days since 1970.
     """
-    frames: dict[int, list[PendingFrame]] = {}
+    frames: dict[int, list[AnyFrame]] = {}
     samples: dict[int, list[PendingSample]] = {}
     for pending in batch.frames:
-        frames.setdefault(min(pending.frame.time // _DAY_US, today - 1), []).append(pending)
+        frames.setdefault(min(pending.time_us // _DAY_US, today - 1), []).append(pending)
     for sample in batch.samples:
         samples.setdefault(min(sample.row.time_us // _DAY_US, today - 1), []).append(sample)
     days = sorted(frames.keys() | samples.keys(), reverse=True)
@@ -128,5 +129,5 @@ def by_day(batch: Batch, *, today: int) -> list[Batch]:
 
 def is_late(batch: Batch, *, today: int) -> bool:
     """True when nothing in it is from today or yesterday: other batches need not wait for it."""
-    times = [pending.frame.time for pending in batch.frames] + [sample.row.time_us for sample in batch.samples]
+    times = [pending.time_us for pending in batch.frames] + [sample.row.time_us for sample in batch.samples]
     return bool(times) and max(times) // _DAY_US < today - 1

@@ -6,19 +6,22 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from nexus_cli.access.globs import matches_glob
+from nexus_cli.database.copy import FullRow
 from nexus_cli.database.queries import ExternalDevice, load_external
 from nexus_cli.database.series import DEVICE_LEVELS, SeriesFacts, create_by_globs, device_of
-from nexus_cli.runtime.historian.batch import PendingSample
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
-from nexus_cli.runtime.historian.rows import BadValueError, full_row
+from nexus_cli.runtime.historian.pending import PendingSample
+from nexus_cli.runtime.historian.plain_payloads import read_plain
+from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
-from nexus_cli.wire.sample import Value
+from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
 
 MOST_REMEMBERED = 50_000
+_GOOD = int(Quality.GOOD)
 MOST_UNDECLARED = 100
 """Undeclared topics that are kept by name; further ones are only counted."""
 
@@ -28,6 +31,13 @@ class Wanted(NamedTuple):
 
     device: str
     facts: SeriesFacts
+
+
+class Known(NamedTuple):
+    """A declared topic with a series."""
+
+    path: str
+    target: Target
 
 
 class ExternalTopics:
@@ -43,6 +53,7 @@ class ExternalTopics:
         self._devices: dict[str, ExternalDevice] = {}
         self._refused: set[str] = set()
         self._declared: dict[str, bool] = {}
+        self._known: dict[str, Known] = {}
         self._loaded = False
         self._fresh: dict[str, ExternalDevice | None] = {}
 
@@ -56,6 +67,7 @@ class ExternalTopics:
                     self._fresh.setdefault(path, before.get(path))
         self._loaded = True
         self._declared.clear()
+        self._known.clear()
         self._refused.clear()
 
     @property
@@ -149,6 +161,10 @@ class ExternalTopics:
             self._refused.clear()
         self._refused |= {each.path for each in facts} - {each.path for each in made}
 
+    def known(self, topic: str) -> Known | None:
+        """A topic that was looked up since the last load; None for any other."""
+        return self._known.get(topic)
+
     def take(self, message: Message, *, now_us: int, letters: DeadLetters) -> PendingSample | None:
         """A message as a sample; None when it became a dead letter or was only counted."""
         if message.retain and not message.payload:
@@ -157,6 +173,20 @@ class ExternalTopics:
         target = self._series.target(path) if path and self.is_declared(path) else None
         if target is None:
             self._count_undeclared(message.topic)
+            return None
+        if len(self._known) >= MOST_REMEMBERED:
+            self._known.clear()
+        self._known[message.topic] = Known(path, target)
+        return self.take_known(message, target, now_us=now_us, letters=letters)
+
+    def take_known(
+        self, message: Message, target: Target, *, now_us: int, letters: DeadLetters
+    ) -> PendingSample | None:
+        """A message of a topic with this series as a sample; None as by `take`."""
+        if target.column is Column.NUMBER and (plain := read_plain(message.payload, now_us=now_us)) is not None:
+            row = FullRow(plain[1], target.series_id, plain[0], None, None, None, _GOOD, None, None)
+            return PendingSample(message.topic, target.retention, row, message.payload)
+        if message.retain and not message.payload:
             return None
         try:
             sample = parse_payload(message.payload, now_us=now_us)

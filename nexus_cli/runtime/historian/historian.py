@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from nexus_cli.database.committed import living_outboxes
-from nexus_cli.database.connect import UPKEEP, WRITING
+from nexus_cli.database.connect import UPKEEP
 from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
@@ -18,21 +18,19 @@ from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.historian import stall_watch
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.assignments import Assignments
-from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.external_topics import ExternalTopics
 from nexus_cli.runtime.historian.following import StateWatch
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
+from nexus_cli.runtime.historian.lanes import Lane
 from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
-from nexus_cli.runtime.historian.placement import Placement
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.subscriber import Subscriber
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
-from nexus_cli.runtime.historian.writer import Writer
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -44,9 +42,6 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
-READY_BATCHES = 2
-GIVING_UP_S = 0.2
-"""Extra time for the running transaction when draining takes too long, in seconds."""
 DRAIN_S = 5.0
 """How long a stopping historian tries to store what it has, in seconds; the gateways send the rest again."""
 
@@ -65,7 +60,7 @@ class Historian:
         self.counters, self.metrics = Counters(), Metrics()
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
-        self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters)
+        self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters, lanes=settings.historian_writers)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
         self.assignments = Assignments(site=settings.site)
@@ -73,10 +68,6 @@ class Historian:
         self.external_topics = ExternalTopics(
             topics=self.topics, site=settings.site, series=self.series, counters=self.counters
         )
-        self.writer = Writer(
-            site=settings.site, clock=self.clock, counters=self.counters, on_committed=self.announcer.note
-        )
-        self.placement = Placement(site=settings.site, writer=self.writer, clock=self.clock, counters=self.counters)
         self.health = HealthReporter(
             client=self.client,
             topic=self.topics.health("historian", name),
@@ -85,8 +76,6 @@ class Historian:
             clock=self.clock,
             details=self._details,
         )
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
-        self._writing = self._written = 0
         self._open_links()
         self._join_reading()
         self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
@@ -94,17 +83,21 @@ class Historian:
         self._watch()
 
     def _open_links(self) -> None:
-        """Prepare one database connection per kind of work, so that none waits for another."""
+        """Prepare one database connection per kind of work and lane, so that none waits for another."""
         changed, name = self.health.changed, self.name
-        self.write_link = DatabaseLink(
-            self.settings,
-            application=f"nexus-{name}-write",
-            on_change=changed,
-            on_new=self.writer.forget,
-            limits=WRITING,
-            writer=True,
-            grace_s=GIVING_UP_S,
-        )
+        self.lanes = [
+            Lane(
+                self.settings,
+                number=number,
+                application=f"nexus-{name}-write" + (f"-{number + 1}" if number else ""),
+                clock=self.clock,
+                counters=self.counters,
+                on_committed=self.announcer.note,
+                on_change=changed,
+                on_room=self.inbound_queue.wake,
+            )
+            for number in range(self.settings.historian_writers)
+        ]
         self.read_link = DatabaseLink(self.settings, application=f"nexus-{name}-read", on_change=changed)
         self.maintenance_link = DatabaseLink(
             self.settings, application=f"nexus-{name}-upkeep", on_change=changed, limits=UPKEEP
@@ -168,8 +161,18 @@ class Historian:
             client=self.client,
             inbound_queue=self.inbound_queue,
             announcer=self.announcer,
-            storing=lambda: (self._batches.qsize() + self._writing, self._written),
+            storing=lambda: [lane.progress for lane in self.lanes],
         )
+
+    @property
+    def database_problem(self) -> str:
+        """Why a lane can't write; "" when all can."""
+        return next((lane.link.problem for lane in self.lanes if lane.link.problem), "")
+
+    @property
+    def waiting_aside(self) -> int:
+        """Samples that wait aside."""
+        return sum(lane.placement.waiting for lane in self.lanes)
 
     @property
     def shared(self) -> bool:
@@ -185,14 +188,12 @@ class Historian:
             "nexus_historian_database_losses",
             "Times the database was lost, or refused a statement",
             (),
-            lambda: {(): float(self.write_link.losses)},
+            lambda: {(): float(sum(lane.link.losses for lane in self.lanes))},
         )
-        gauge(
-            "nexus_historian_waiting_aside", "Samples that wait aside", (), lambda: {(): float(self.placement.waiting)}
-        )
+        gauge("nexus_historian_waiting_aside", "Samples that wait aside", (), lambda: {(): float(self.waiting_aside)})
         gauge("nexus_historian_series", "Series known", (), lambda: {(): float(len(self.series))})
         gauge("nexus_historian_broker_up", "1 while connected", (), lambda: {(): float(self.client.connected)})
-        gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.write_link.problem)})
+        gauge("nexus_historian_database_up", "1 unless away", (), lambda: {(): float(not self.database_problem)})
 
     def ready(self) -> tuple[bool, str]:
         """True when broker and database are connected, and nothing is held for a clock; else why not."""
@@ -200,8 +201,8 @@ class Historian:
             return False, self.client.problem.message if self.client.problem else "the broker is away"
         if not self.subscriber.listening:
             return False, "subscribing"
-        if self.write_link.problem:
-            return False, f"the database is away: {self.write_link.problem}"
+        if self.database_problem:
+            return False, f"the database is away: {self.database_problem}"
         if self.bounds.holding:
             return False, f"frames are held: {self.bounds.holding}"
         return self.progress.ready()
@@ -223,13 +224,13 @@ class Historian:
     def _details(self) -> HistorianHealth:
         return HistorianHealth(
             broker="connected" if self.client.connected else "away",
-            database=self.write_link.problem or "connected",
+            database=self.database_problem or "connected",
             shared_subscription=self.shared,
             stalled=list(self.progress.stalled.values()),
             stores_others_alone=self.following.is_our_turn,
             clock_doubt=self.bounds.doubt,
             queue=QueueHealth(messages=len(self.inbound_queue), bytes=self.inbound_queue.size_bytes),
-            waiting_aside=self.placement.waiting,
+            waiting_aside=self.waiting_aside,
             clock_steps=getattr(self.clock, "steps", 0),
             counters=self.counters.as_json(),
         )
@@ -258,16 +259,20 @@ class Historian:
                 group.create_task(self.subscriber.follow(stop), name="filters")
                 group.create_task(self.following.run(stop), name="following")
                 group.create_task(self.new_series.run(stop), name="new series")
-                writing = group.create_task(self._write(giving_up), name="writer")
-                batching = group.create_task(self.batcher.run(self._batches, stop), name="batcher")
-                group.create_task(self._give_up(stop, giving_up, batching, writing), name="drain")
-                await writing
+                writing = {
+                    group.create_task(lane.run(giving_up), name=f"writer {lane.number + 1}") for lane in self.lanes
+                }
+                outs = [lane.batches for lane in self.lanes]
+                batching = group.create_task(self.batcher.run(outs, stop), name="batcher")
+                group.create_task(self._give_up(stop, giving_up, {batching, *writing}), name="drain")
+                await asyncio.wait(writing)
                 receipts_stop.set()
                 await announcing
                 stop.set()
                 await reporting
                 client_stop.set()
-            links = (self.write_link, self.read_link, self.maintenance_link, self.follow_link, self.series_link)
+            others = (self.read_link, self.maintenance_link, self.follow_link, self.series_link)
+            links = (*(lane.link for lane in self.lanes), *others)
             async with tasks("closing") as closing:
                 for link in links:
                     closing.create_task(link.close())
@@ -291,50 +296,25 @@ class Historian:
             except NexusError as error:
                 if not error.retriable:
                     raise
-                if not self.write_link.problem:
+                first = self.lanes[0].link
+                if not first.problem:
                     event(_log, "waiting for the database", level=logging.WARNING, cause=error.cause)
-                self.write_link.problem = error.cause or error.message
+                first.problem = error.cause or error.message
             if await wait_for(stop, timeout_s=1.0):
                 raise StoppedError
-        self.write_link.problem = ""
+        self.lanes[0].link.problem = ""
         await self.read_link.use(work, stop=stop)
 
     def _connected(self) -> None:
         self.announcer.say_again()
         self.health.changed()
 
-    async def _write(self, giving_up: asyncio.Event) -> None:
-        while (batch := await self._next_batch()) is not None:
-            work, self._writing = batch, 1
-            try:
-                await self.write_link.use(lambda conn: self.placement.write(conn, work), stop=giving_up)  # noqa: B023
-            except StoppedError:
-                event(_log, "stopped with frames unstored", level=logging.WARNING, frames=len(batch.frames))
-                while await self._batches.get() is not None:
-                    pass
-                return
-            finally:
-                self._writing, self._written = 0, self._written + 1
-        if self.placement.waiting:
-            with contextlib.suppress(StoppedError):
-                await self.write_link.use(self.placement.finish, stop=giving_up)
-        if self.placement.waiting:
-            event(_log, "stopped with samples aside", level=logging.WARNING, samples=self.placement.waiting)
-
-    async def _next_batch(self) -> Batch | None:
-        """The next batch, or an empty one when a deferred part is due first."""
-        try:
-            async with asyncio.timeout(self.placement.pause_s()):
-                return await self._batches.get()
-        except TimeoutError:
-            return Batch()
-
     async def _give_up(
-        self, stop: asyncio.Event, giving_up: asyncio.Event, batching: asyncio.Task[None], writing: asyncio.Task[None]
+        self, stop: asyncio.Event, giving_up: asyncio.Event, draining: Collection[asyncio.Task[None]]
     ) -> None:
         """After the stop, limit the time of draining."""
         await stop.wait()
-        await asyncio.wait({batching, writing}, timeout=DRAIN_S)
+        await asyncio.wait(draining, timeout=DRAIN_S)
         giving_up.set()
 
 

@@ -1,11 +1,15 @@
-"""The bounded queue of broker messages: when it is full the newest is refused and counted (gateways send again)."""
+"""The bounded queue of broker messages: when it is full the newest is refused and counted (gateways send again).
+
+It has one queue for each lane of writing, so that messages whose writer waits hold up no others.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.wire.client import Message
@@ -14,6 +18,7 @@ from nexus_cli.wire.topic import Topics
 MOST_BYTES = 64 * 1024 * 1024
 CHANGED_S = 0.005
 MOST_MESSAGES = 100_000
+MOST_TOPICS = 50_000
 
 
 class InboundQueue:
@@ -24,6 +29,7 @@ class InboundQueue:
         on_notice: Called when control announces a deployment.
         taken: Messages taken from the queue.
         closed: True once the role stops: further messages are ignored.
+        lanes: How many lanes there are.
     """
 
     def __init__(
@@ -33,14 +39,17 @@ class InboundQueue:
         counters: Counters,
         most_bytes: int = MOST_BYTES,
         most_messages: int = MOST_MESSAGES,
+        lanes: int = 1,
     ) -> None:
-        """Limit the queue by bytes of payload and by messages."""
+        """Limit the queue by bytes of payload and by messages; each lane has its share of both."""
         self._topics = topics
         self._counters = counters
-        self._most_bytes, self._most_messages = most_bytes, most_messages
-        self._queue: deque[Message] = deque()
-        self._back: deque[tuple[Message, int]] = deque()
-        self._bytes = 0
+        self.lanes = lanes
+        self._most_bytes, self._most_messages = most_bytes // lanes, most_messages // lanes
+        self._queues: list[deque[Message]] = [deque() for _ in range(lanes)]
+        self._backs: list[deque[tuple[Message, int]]] = [deque() for _ in range(lanes)]
+        self._bytes = [0] * lanes
+        self._lane_of: dict[str, int] = {}
         self._arrived = asyncio.Event()
         self._own = (f"{topics.platform}/data/", f"{topics.platform}/gap/", f"{topics.platform}/audit/")
         self._config = f"{topics.platform}/config/"
@@ -50,12 +59,23 @@ class InboundQueue:
         self.closed = False
 
     def __len__(self) -> int:
-        return len(self._queue) + len(self._back)
+        return sum(map(len, self._queues)) + sum(map(len, self._backs))
 
     @property
     def size_bytes(self) -> int:
         """Bytes of payload in the queue."""
-        return self._bytes
+        return sum(self._bytes)
+
+    def lane(self, topic: str) -> int:
+        """The lane of a topic: all topics of one gateway have the same."""
+        found = self._lane_of.get(topic)
+        if found is None:
+            own = next((prefix for prefix in self._own if topic.startswith(prefix)), "")
+            sender = topic[len(own) :].partition("/")[0] if own else topic
+            if len(self._lane_of) >= MOST_TOPICS:
+                self._lane_of.clear()
+            found = self._lane_of[topic] = zlib.crc32(sender.encode(errors="replace")) % self.lanes
+        return found
 
     def put(self, message: Message) -> None:
         """Add a message from the broker; called on the event loop, never blocks."""
@@ -64,15 +84,16 @@ class InboundQueue:
             return
         if self.closed:
             return
-        size = len(message.payload)
-        if self._bytes + size > self._most_bytes or len(self._queue) >= self._most_messages:
+        lane, size = self.lane(message.topic), len(message.payload)
+        queue = self._queues[lane]
+        if self._bytes[lane] + size > self._most_bytes or len(queue) >= self._most_messages:
             if message.topic.startswith(self._own):
                 self._counters.dropped_frames += 1
             else:
                 self._counters.dropped_external += 1
             return
-        self._queue.append(message)
-        self._bytes += size
+        queue.append(message)
+        self._bytes[lane] += size
         self._arrived.set()
 
     def changed(self) -> None:
@@ -80,33 +101,43 @@ class InboundQueue:
         self.config_changed.set()
         self._arrived.set()
 
-    def give_back(self, message: Message, *, arrived_us: int) -> None:
-        """Return an external message whose series now exists; it goes before the queue. The caller bounds these."""
-        self._back.append((message, arrived_us))
+    def wake(self) -> None:
+        """End a wait: a writer has room again."""
         self._arrived.set()
 
-    def pop_back(self) -> tuple[Message, int] | None:
-        """The oldest returned message, with the time of its arrival, or None."""
-        return self._back.popleft() if self._back else None
+    def give_back(self, message: Message, *, arrived_us: int) -> None:
+        """Return an external message whose series now exists; it goes before the queue. The caller bounds these."""
+        self._backs[self.lane(message.topic)].append((message, arrived_us))
+        self._arrived.set()
 
-    def pop(self) -> Message | None:
-        """The oldest message, or None."""
-        if not self._queue:
-            self._arrived.clear()
+    def pop_back(self, lane: int = 0) -> tuple[Message, int] | None:
+        """The oldest returned message of a lane, with the time of its arrival, or None."""
+        back = self._backs[lane]
+        return back.popleft() if back else None
+
+    def pop(self, lane: int = 0) -> Message | None:
+        """The oldest message of a lane, or None."""
+        queue = self._queues[lane]
+        if not queue:
             return None
-        message = self._queue.popleft()
+        message = queue.popleft()
         self.taken += 1
-        self._bytes -= len(message.payload)
+        self._bytes[lane] -= len(message.payload)
         return message
 
-    async def wait(self, timeout_s: float) -> bool:
-        """Wait for a message or a recorded deployment, at most `timeout_s`; True when there is a message."""
-        if self._queue or self._back:
+    async def wait(self, timeout_s: float, *, lanes: Iterable[int] = (0,)) -> bool:
+        """Wait for a message of these lanes, a recorded deployment or `wake`, at most `timeout_s`; True when there is a
+        message."""
+        some = list(lanes)
+        if self._has(some):
             return True
-        self._arrived.clear()
         # While a change is pending the caller returns soon, but other tasks must run in between.
         longest_s = min(timeout_s, CHANGED_S) if self.config_changed.is_set() else timeout_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):
                 await self._arrived.wait()
-        return bool(self._queue or self._back)
+        self._arrived.clear()
+        return self._has(some)
+
+    def _has(self, lanes: Iterable[int]) -> bool:
+        return any(self._queues[lane] or self._backs[lane] for lane in lanes)

@@ -12,9 +12,14 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.queries import Series, load_series
 from nexus_cli.database.series import device_of
 from nexus_cli.runtime.historian.rows import Column, column_of
+from nexus_cli.wire.frame_batch import Shape
 
 MOST_PLANS = 10_000
-"""Cached shapes of frames (2 KB each); report-by-exception makes many, so the cache is cleared when full."""
+"""Cached shapes of frames; report-by-exception makes many, so the cache is cleared when full."""
+MOST_PLANNED_TAGS = 1_000_000
+"""Tags of all cached shapes together (50 bytes each): a shape may have 65,535."""
+UNKNOWN = -1
+"""In `ShapePlan.columns`: a tag without a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,23 @@ NO_PLAN = FramePlan((), (), (), (), (), None)
 """The plan of a frame whose samples are refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShapePlan:
+    """How frames of a shape are stored, by position in the shape.
+
+    Attributes:
+        plan: Of a frame with all tags.
+        series: Series ids; 0 for a tag without series.
+        columns: `Column`, or `UNKNOWN`.
+        classes: Index in `SeriesMap.retentions`.
+    """
+
+    plan: FramePlan
+    series: npt.NDArray[np.int32]
+    columns: npt.NDArray[np.int8]
+    classes: npt.NDArray[np.int16]
+
+
 class SeriesMap:
     """The series of one site in memory.
 
@@ -75,6 +97,7 @@ class SeriesMap:
         stale: Set by a configuration notice: load before the next lookup.
         generation: Rises with every load.
         external_paths: Paths of the series of external devices.
+        retentions: Names of the retention classes in the order in which they were met; it only grows.
     """
 
     def __init__(self, *, site: str) -> None:
@@ -83,6 +106,9 @@ class SeriesMap:
         self._targets: dict[str, Target] = {}
         self._former: dict[str, tuple[Target, str]] = {}
         self._plans: dict[tuple[str, tuple[str, ...], bool], FramePlan] = {}
+        self._shapes: dict[Shape, ShapePlan] = {}
+        self._planned_tags = 0
+        self.retentions: list[str] = []
         self.stale = True
         self.generation = 0
         self.external_paths: tuple[str, ...] = ()
@@ -105,7 +131,7 @@ class SeriesMap:
         self._targets = targets
         self._former = {path: each for path, each in former.items() if path not in targets}
         self.external_paths = tuple(external)
-        self._plans.clear()
+        self.forget_plans()
         self.stale = False
         self.generation += 1
 
@@ -127,10 +153,39 @@ class SeriesMap:
         key = (device, tuple(samples), former)
         found = self._plans.get(key)
         if found is None:
-            if len(self._plans) >= MOST_PLANS:
-                self._plans.clear()
+            self._make_room(len(key[1]))
             found = self._plans[key] = self._make(device, key[1], former=former)
         return found
+
+    def shape_plan(self, shape: Shape) -> ShapePlan:
+        """The plan of a shape, moved tags included; the same object until the next load."""
+        found = self._shapes.get(shape)
+        if found is None:
+            self._make_room(len(shape.tags))
+            plan = self._make(shape.device, shape.tags, former=True)
+            found = self._shapes[shape] = ShapePlan(
+                plan,
+                np.array([0 if each is None else each.series_id for each in plan.targets], dtype=np.int32),
+                np.array([UNKNOWN if each is None else each.column for each in plan.targets], dtype=np.int8),
+                np.array([0 if each is None else self._class(each.retention) for each in plan.targets], dtype=np.int16),
+            )
+        return found
+
+    def forget_plans(self) -> None:
+        """Make every plan again."""
+        self._plans.clear()
+        self._shapes.clear()
+        self._planned_tags = 0
+
+    def _make_room(self, tags: int) -> None:
+        if len(self._plans) + len(self._shapes) >= MOST_PLANS or self._planned_tags + tags > MOST_PLANNED_TAGS:
+            self.forget_plans()
+        self._planned_tags += tags
+
+    def _class(self, retention: str) -> int:
+        if retention not in self.retentions:
+            self.retentions.append(retention)
+        return self.retentions.index(retention)
 
     def _make(self, device: str, tags: tuple[str, ...], *, former: bool) -> FramePlan:
         moved = {f"{device}/{tag}": self._former.get(f"{device}/{tag}") for tag in tags} if former else {}

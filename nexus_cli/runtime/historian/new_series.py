@@ -20,6 +20,8 @@ from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import Message
 
 MOST_WAITING = 10_000
+MOST_BYTES = 16 * 1024 * 1024
+"""Limits for the waiting messages, by number and by bytes of payload."""
 MOST_AT_ONCE = 1_000
 GATHER_S = 0.05
 """How long to wait for more new topics, which come in bursts, in seconds."""
@@ -41,10 +43,15 @@ class NewSeries:
         self._wanted: dict[str, Wanted] = {}
         self._waiting: deque[_Waiting] = deque()
         self._paths: set[str] = set()
+        self._bytes = 0
         self._wake = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def waits(self, path: str) -> bool:
+        """True while messages of this path wait for its series."""
+        return path in self._paths
 
     def put(self, message: Message, wanted: Wanted | None, *, path: str, arrived_us: int) -> bool:
         """Keep a message whose topic has no series yet, or of which earlier messages still wait.
@@ -60,13 +67,15 @@ class NewSeries:
         """
         if wanted is None and path not in self._paths:
             return False
-        if len(self._waiting) >= MOST_WAITING:
+        size = len(message.payload)
+        if len(self._waiting) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
             self._counters.dropped_external += 1
             return True
         if wanted is not None and path not in self._paths:
             self._wanted[path] = wanted
             self._paths.add(path)
         self._waiting.append(_Waiting(message, arrived_us))
+        self._bytes += size
         self._wake.set()
         return True
 
@@ -104,3 +113,4 @@ class NewSeries:
             else:
                 self._inbound.give_back(each.message, arrived_us=each.arrived_us)
         self._waiting = kept
+        self._bytes = sum(len(each.message.payload) for each in kept)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC
 
 import msgspec
@@ -18,10 +18,13 @@ from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.loss import moment
 from nexus_cli.database.series import device_of
 from nexus_cli.runtime.historian.assignments import Assignments
-from nexus_cli.runtime.historian.batch import Batch, PendingFrame, PendingGap, PendingReport
+from nexus_cli.runtime.historian.batch import Batch
+from nexus_cli.runtime.historian.batch_reading import BatchReader, Taken
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.runtime.historian.dead_letters import Refusal
+from nexus_cli.runtime.historian.custody_numbers import check_numbers
+from nexus_cli.runtime.historian.dead_letters import Refusal, shown
 from nexus_cli.runtime.historian.mapping import NO_PLAN, SeriesMap
+from nexus_cli.runtime.historian.pending import PendingFrame, PendingGap, PendingReport
 from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, TimeBounds, Verdict
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import Message
@@ -30,7 +33,6 @@ from nexus_cli.wire.frame import Frame, FrameError, decode_frame, decode_gap
 from nexus_cli.wire.topic import Topics, is_slug
 
 _log = logging.getLogger("nexus.historian.reading")
-MOST_SEQ = 1 << 53
 MOST_TOPICS = 50_000
 MOST_TOLD = 1_000
 """Pairs of gateway and device that are logged, once each; further ones are only counted."""
@@ -53,26 +55,33 @@ class Reader:
         self._audit = f"{topics.platform}/audit/"
         self._senders: dict[str, tuple[str, str]] = {}
         self._told: set[tuple[str, str]] = set()
+        self._batches = BatchReader(
+            series=series, assignments=assignments, bounds=bounds, take_frame=self._take_decoded
+        )
 
-    def take(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str] | None:
+    def take(self, batch: Batch, message: Message, *, final: bool, only: Collection[int] | None = None) -> Taken | None:
         """Put a message of a gateway into a batch.
 
         Args:
             batch: Takes the item.
             message: From any topic.
-            final: The state is up to date: unknown names are not returned for another try.
+            final: The state is up to date: nothing is left for another try.
+            only: Of a frame batch, the indices of the frames to take; None for all.
 
         Returns:
-            Unknown names: with `final` for information, else the message was not taken and is to be tried again after a
-                load. None when the message is not a gateway's.
+            Unknown names: with `final` for information, else a single item was not taken, or the frames of a batch that
+                are named as left, and they are to be tried again after a load. None when the message is not a gateway's.
         """
         topic = message.topic
         if topic.startswith(self._data):
-            return self._take_frame(batch, message, final=final)
+            gateway = topic[len(self._data) :]
+            if gateway and "/" not in gateway:
+                return self._batches.take(batch, message, gateway, final=final, only=only)
+            return Taken(self._take_frame(batch, message, final=final))
         if topic.startswith(self._gap):
-            return self._take_gap(batch, message, final=final)
+            return Taken(self._take_gap(batch, message, final=final))
         if topic.startswith(self._audit):
-            return self._take_report(batch, message, final=final)
+            return Taken(self._take_report(batch, message, final=final))
         return None
 
     def _take_frame(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:
@@ -84,7 +93,7 @@ class Reader:
         gateway, device = sender
         try:
             frame = decode_frame(payload)
-            _check(frame.epoch, frame.seq)
+            check_numbers(frame.epoch, frame.seq)
         except FrameError as error:
             # If at least the number can be read, custody is taken: sending it again would not help.
             known = _identity(payload)
@@ -93,6 +102,11 @@ class Reader:
             else:
                 self._set_aside(batch, gateway, known, Refusal("not_a_frame", str(error), topic, payload))
             return TAKEN
+        return self._take_decoded(batch, gateway, device, topic, frame, payload, final=final)
+
+    def _take_decoded(
+        self, batch: Batch, gateway: str, device: str, topic: str, frame: Frame, payload: bytes | None, *, final: bool
+    ) -> Sequence[str]:
         until_us = self._assignments.until_us(gateway, device)
         verdict = self._bounds.classify(gateway, frame.time)
         if verdict is Verdict.HELD:
@@ -102,12 +116,14 @@ class Reader:
             hole = device if until_us > 0 else ""
             detail = f"time {frame.time} is {_said(frame.time)}, our clock says {_said(self._bounds.now_us())}"
             count = max(1, len(frame.samples))
-            self._set_aside(batch, gateway, frame, Refusal(verdict.value, detail, topic, payload, count, hole))
+            said = shown(frame) if payload is None else payload
+            self._set_aside(batch, gateway, frame, Refusal(verdict.value, detail, topic, said, count, hole))
             return TAKEN
         if frame.time > until_us:
             if not final:
                 return (f"{gateway} {device}",)
-            refusal = self._not_assigned(gateway, device, topic, payload, count=max(1, len(frame.samples)))
+            said = shown(frame) if payload is None else payload
+            refusal = self._not_assigned(gateway, device, topic, said, count=max(1, len(frame.samples)))
             self._set_aside(batch, gateway, frame, refusal)
             return (f"{gateway} {device}",)
         plan = self._series.plan(device, frame.samples)
@@ -139,7 +155,7 @@ class Reader:
         gateway = topic[len(self._gap) :]
         try:
             gap = decode_gap(payload)
-            _check(gap.epoch, gap.seq)
+            check_numbers(gap.epoch, gap.seq)
         except FrameError as error:
             batch.letters.add(topic, "not_a_gap", detail=str(error), payload=payload)
             return TAKEN
@@ -163,7 +179,7 @@ class Reader:
         gateway = topic[len(self._audit) :]
         try:
             report = decode_report(payload)
-            _check(report.epoch, report.seq)
+            check_numbers(report.epoch, report.seq)
         except FrameError as error:
             batch.letters.add(topic, "not_a_report", detail=str(error), payload=payload)
             return TAKEN
@@ -226,18 +242,10 @@ def _identity(payload: bytes) -> Frame | None:
             return None
         found = _Identity(begin[1].decode(), int(begin[2]))
     try:
-        _check(found.epoch, found.seq)
+        check_numbers(found.epoch, found.seq)
     except FrameError:
         return None
     return Frame(epoch=found.epoch, seq=found.seq, time=EARLIEST_US, samples={})
-
-
-def _check(epoch: str, seq: int) -> None:
-    """Raise ValueError for numbers and epochs that custody can't store."""
-    if not 0 < len(epoch) <= 64 or "\x00" in epoch:
-        raise FrameError("the epoch is not 1 to 64 characters")
-    if not 0 < seq < MOST_SEQ:
-        raise FrameError(f"seq {seq} is not a number from 1 on")
 
 
 def _wrong(report: Report, gateway: str, topic: str, payload: bytes) -> Refusal | None:

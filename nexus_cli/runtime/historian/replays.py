@@ -8,15 +8,17 @@ rows have a key, so none is stored twice. A replay adds no row, even if retentio
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from nexus_cli.database.commands import is_on_record
 from nexus_cli.database.committed import Custody, OutboxKey
 from nexus_cli.database.loss import is_covered, is_numbered
-from nexus_cli.runtime.historian.batch import Batch, Pending, PendingFrame, PendingGap, PendingReport
+from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import Refusal
 from nexus_cli.runtime.historian.mapping import NO_PLAN
+from nexus_cli.runtime.historian.pending import AnyFrame, Pending, PendingFrame, PendingGap, PendingReport
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import Frame
 
@@ -44,17 +46,23 @@ class Replays:
             site: `enterprise/site`.
         """
         recognised: dict[OutboxKey, list[int]] = {}
-        seen: set[tuple[OutboxKey, int, int]] = set()
+        seen: dict[OutboxKey, set[tuple[int, int]]] = {key: set() for key in stored}
+        tops = {key: custody.ranges.last for key, custody in stored.items()}
 
         def fresh(pending: Pending, *, replay: bool) -> bool:
-            same = (pending.key, pending.seq, pending.time_us)
-            if replay or same in seen:
+            same, known = (pending.seq, pending.time_us), seen[pending.key]
+            if replay or same in known:
                 recognised.setdefault(pending.key, []).append(pending.seq)
                 return False
-            seen.add(same)
+            known.add(same)
             return True
 
-        frames = [each for each in batch.frames if fresh(each, replay=_frame_is_stored(each, stored[each.key]))]
+        # Nearly every number is above all stored ones.
+        frames = [
+            each
+            for each in batch.frames
+            if fresh(each, replay=each.seq <= tops[each.key] and _frame_is_stored(each, stored[each.key]))
+        ]
         if len(frames) != len(batch.frames):
             self._counters.replayed_frames += len(batch.frames) - len(frames)
             batch.frames, batch.packed = frames, None
@@ -65,13 +73,13 @@ class Replays:
         batch.reports = [
             each for each in reports if fresh(each, replay=await _report_is_stored(conn, site, each, stored[each.key]))
         ]
-        self._note_used_again(batch, stored)
+        self._note_used_again([each for each in batch.numbered() if each.seq <= tops[each.key]], stored)
         if any(stored[key].refused for key in batch.outboxes()):
             _set_foreign_aside(batch, stored)
         return recognised
 
-    def _note_used_again(self, batch: Batch, stored: dict[OutboxKey, Custody]) -> None:
-        for pending in batch.numbered():
+    def _note_used_again(self, some: Sequence[Pending], stored: dict[OutboxKey, Custody]) -> None:
+        for pending in some:
             if pending.seq not in stored[pending.key].ranges:
                 continue
             self._counters.replays_that_differ += 1
@@ -87,11 +95,11 @@ class Replays:
                 )
 
 
-def _frame_is_stored(pending: PendingFrame, custody: Custody) -> bool:
+def _frame_is_stored(pending: AnyFrame, custody: Custody) -> bool:
     if pending.seq not in custody.ranges:
         return False
     # Without samples nothing can be lost: the number is enough.
-    return not pending.frame.samples or custody.is_replay(pending.seq, pending.frame.time)
+    return not pending.points or custody.is_replay(pending.seq, pending.time_us)
 
 
 async def _gap_is_stored(conn: Any, site: str, pending: PendingGap, custody: Custody) -> bool:
@@ -123,7 +131,7 @@ def _set_foreign_aside(batch: Batch, stored: dict[OutboxKey, Custody]) -> None:
         return Refusal("foreign_epoch", detail, topic, b"", max(1, count))
 
     batch.frames = [
-        _without_samples(each, refusal(each.key, each.topic, len(each.frame.samples)))
+        _without_samples(each, refusal(each.key, each.topic, each.points))
         if stored[each.key].refused and each.refusal is None
         else each
         for each in batch.frames
@@ -139,7 +147,6 @@ def _set_foreign_aside(batch: Batch, stored: dict[OutboxKey, Custody]) -> None:
     batch.packed = None
 
 
-def _without_samples(pending: PendingFrame, refusal: Refusal) -> PendingFrame:
-    frame = pending.frame
-    empty = Frame(epoch=frame.epoch, seq=frame.seq, time=frame.time, samples={})
+def _without_samples(pending: AnyFrame, refusal: Refusal) -> PendingFrame:
+    empty = Frame(epoch=pending.key.epoch, seq=pending.seq, time=pending.time_us, samples={})
     return PendingFrame(pending.key, pending.topic, empty, NO_PLAN, refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any
 
@@ -95,9 +96,12 @@ def _columns(column: Column, value: Value) -> tuple[float | None, int | None, st
 
 def _float(value: int | float) -> float:
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
         raise BadValueError("the number is too large") from None
+    if not math.isfinite(number):
+        raise BadValueError(f"{number} is not a finite number")
+    return number
 
 
 def _integer(value: Value) -> int:

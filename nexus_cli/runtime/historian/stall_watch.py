@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
@@ -20,24 +20,28 @@ def watch(
     client: BrokerClient,
     inbound_queue: InboundQueue,
     announcer: Announcer,
-    storing: Callable[[], tuple[int, int]],
+    storing: Callable[[], Sequence[tuple[int, int]]],
 ) -> None:
-    """Watch a historian's parts; `storing` gives the number of batches in progress, and of those stored."""
+    """Watch a historian's parts; `storing` gives for each lane the number of batches in progress, and of those
+    stored."""
 
     def look() -> dict[str, Activity]:
-        waiting, stored = storing()
+        lanes = {
+            "storing" + (f" {number}" if number > 1 else ""): Activity(
+                waits=waiting > 0,
+                moved=stored,
+                limit_s=STORE_S,
+                problem="nothing is stored although batches wait",
+            )
+            for number, (waiting, stored) in enumerate(storing(), 1)
+        }
         return {
+            **lanes,
             "intake": Activity(
                 waits=len(inbound_queue) > 0,
                 moved=inbound_queue.taken,
                 limit_s=TAKE_S,
                 problem=f"no message is taken from the queue, {len(inbound_queue)} wait",
-            ),
-            "storing": Activity(
-                waits=waiting > 0,
-                moved=stored,
-                limit_s=STORE_S,
-                problem="nothing is stored although batches wait",
             ),
             "receipts": Activity(
                 waits=client.connected and announcer.waiting > 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from nexus_cli.database.committed import Custody, OutboxKey, RangeSet, load_custody, replace_custody
@@ -13,12 +14,16 @@ from nexus_cli.database.raised import AlreadyStored, NoPartition, TooSlow
 from nexus_cli.database.rollup_tables import mark_changed
 from nexus_cli.database.samples import Conflict, SampleTables, copy_staged, copy_straight
 from nexus_cli.database.session import bound_transaction
+from nexus_cli.model.calendar import microseconds
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.historian.batch import Batch, Packed, Packer, PendingFrame
+from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.command_rows import record_reports
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters, DeadLetterStore
 from nexus_cli.runtime.historian.holes import RefusalGaps
+from nexus_cli.runtime.historian.packing import Packed, Packer
+from nexus_cli.runtime.historian.pending import AnyFrame
+from nexus_cli.runtime.historian.recent_samples import RecentSamples
 from nexus_cli.runtime.historian.replays import Replays
 
 REFUSED = "refused_by_database"
@@ -29,6 +34,14 @@ ROW_S = 5.0
 Receipt = Callable[[OutboxKey, RangeSet, Iterable[int]], None]
 MOST_OUTBOXES = 500
 """Outboxes whose custody is cached; others are looked up when needed."""
+
+
+class _Way(Enum):
+    """How the rows of a batch get into their tables."""
+
+    STRAIGHT = "COPY into the table: fails when one row is there already"
+    OTHERS_STAGED = "external samples through a staging table, frames straight"
+    STAGED = "everything through a staging table"
 
 
 class RaceLostError(Exception):
@@ -47,12 +60,14 @@ class Writer:
         self._stored: dict[OutboxKey, Custody] = {}
         self._letters = DeadLetterStore(site=site)
         self._replays = Replays(counters=counters)
+        self._recent = RecentSamples()
         self._holes = RefusalGaps(site=site, clock=clock)
 
     def forget(self) -> None:
         """Drop the caches after a connect."""
         self._tables.forget()
         self._stored.clear()
+        self._recent.forget()
 
     async def store(self, conn: Any, batch: Batch, *, lock_s: float = 0.0) -> None:
         """Store a batch atomically; what another historian has stored is skipped.
@@ -94,47 +109,60 @@ class Writer:
             self._on_committed(key, self._stored[key].ranges, seqs)
 
     async def _store(self, conn: Any, batch: Batch, *, lock_s: float) -> None:
+        known = self._recent.sort(batch.samples)
+        if known.repeated:
+            self._counters.duplicate_rows += known.repeated
+            batch.samples, batch.packed = known.kept, None
         if batch.empty:
             return
         packed = batch.packed
         if packed is None:
             packed = batch.packed = Packer().pack(batch.frames, batch.samples)
-        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
-        straight = not batch.samples
-        for retention, hours in packed.hours.items():
-            days = {hour // 24 for hour in hours}
-            straight &= await self._tables.prepare(conn, retention, days, now=now)
-        if straight:
+        ways = await self._ways(conn, batch, packed, doubtful=known.doubtful)
+        for number, way in enumerate(ways, 1):
             try:
-                await self._commit(conn, batch, packed, staged=False, lock_s=lock_s)
-                return
-            except AlreadyStored:
-                pass  # Without staging is three times as fast (decision 0009); only a batch with a duplicate row is staged.
-            except NoPartition:
-                self._tables.forget()  # a partition was dropped since
-        try:
-            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)
-        except NoPartition:
-            await self._commit(conn, batch, packed, staged=True, lock_s=lock_s)  # the same race, between two statements
+                refused = await self._commit(conn, batch, packed, way, lock_s=lock_s)
+            except (AlreadyStored, NoPartition) as error:
+                # Without staging is three times as fast (decision 0009): only rows that meet stored ones are staged.
+                if number == len(ways) or (way is _Way.STAGED and isinstance(error, AlreadyStored)):
+                    raise
+                if isinstance(error, NoPartition):
+                    self._tables.forget()  # a partition was dropped since
+                continue
+            self._recent.remember(batch.samples, refused=refused)
+            return
 
-    async def _commit(self, conn: Any, batch: Batch, packed: Packed, *, staged: bool, lock_s: float) -> None:
+    async def _ways(self, conn: Any, batch: Batch, packed: Packed, *, doubtful: bool) -> Sequence[_Way]:
+        """The ways to try, in order; the last is tried twice, as a partition may vanish between two statements."""
+        now = datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
+        straight = True
+        for retention, hours in packed.hours.items():
+            straight &= await self._tables.prepare(conn, retention, {hour // 24 for hour in hours}, now=now)
+        ways = [_Way.STRAIGHT, _Way.OTHERS_STAGED] if straight else []
+        if not batch.samples:
+            ways = ways[:1]
+        return [*(ways[1:] if doubtful else ways), _Way.STAGED, _Way.STAGED]
+
+    async def _commit(
+        self, conn: Any, batch: Batch, packed: Packed, way: _Way, *, lock_s: float
+    ) -> set[tuple[int, int]]:
+        """Store everything in one transaction; the series and times (µs) of samples that hold another value already."""
         expected = {key: self._stored[key] for key in batch.outboxes()}
         new = self._with(batch, expected)
         letters = DeadLetters()
         letters.merge(batch.letters)
         letters.merge(packed.letters)
         letters.refuse(batch.refusals())
-        rows, duplicates = packed.rows, 0
+        rows, duplicates, refused = packed.rows, 0, set[tuple[int, int]]()
         async with conn.transaction():
             await bound_transaction(conn, lock_s=lock_s)
-            if new and not await replace_custody(conn, site=self._site, expected=expected, new=new):
-                raise RaceLostError
             for block in packed.blocks:
                 made = await self._tables.table(conn, block.retention)
-                if staged:
+                if way is _Way.STAGED or (way is _Way.OTHERS_STAGED and block.of_others):
                     inserted, conflicts = await copy_staged(conn, made, block.pieces, block.columns)
                     rows -= block.rows - inserted
                     duplicates += block.rows - inserted - len(conflicts)
+                    refused |= {(each.series_id, microseconds(each.time)) for each in conflicts}
                     _log_lost_race(letters, conflicts, made.table)
                 else:
                     await copy_straight(conn, made.table, block.pieces, block.columns)
@@ -144,9 +172,13 @@ class Writer:
             await record_reports(conn, self._site, reports, letters)
             if len(letters):
                 await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
+            # Last: its rows stay locked until the commit, and other historians wait for them.
+            if new and not await replace_custody(conn, site=self._site, expected=expected, new=new):
+                raise RaceLostError
         self._count(batch, rows=rows, letters=letters.count)
         self._counters.duplicate_rows += duplicates
         self._taken(batch, new)
+        return refused
 
     async def _mark(self, conn: Any, packed: Packed) -> None:
         for retention, hours in packed.hours.items():
@@ -155,12 +187,12 @@ class Writer:
     def _taken(self, batch: Batch, new: dict[OutboxKey, Custody]) -> None:
         """Custody is committed: cache it and queue the receipts."""
         self._stored.update(new)
-        touched: dict[OutboxKey, list[int]] = {key: [] for key in new}
+        times: dict[OutboxKey, dict[int, int]] = {key: {} for key in new}
         for pending in batch.numbered():
-            new[pending.key].remember(pending.seq, pending.time_us)
-            touched[pending.key].append(pending.seq)
+            times[pending.key][pending.seq] = pending.time_us
         for key, custody in new.items():
-            self._on_committed(key, custody.ranges, touched[key])
+            custody.remember(times[key])
+            self._on_committed(key, custody.ranges, times[key])
 
     def _with(self, batch: Batch, expected: dict[OutboxKey, Custody]) -> dict[OutboxKey, Custody]:
         new = {key: custody.copy() for key, custody in expected.items()}
@@ -168,7 +200,7 @@ class Writer:
         for pending in batch.frames:
             # A reused number keeps the time of its first use.
             if new[pending.key].ranges.add(pending.seq) and pending.refusal is None:
-                times.setdefault(pending.key, []).append((pending.seq, pending.frame.time))
+                times.setdefault(pending.key, []).append((pending.seq, pending.time_us))
         for gap in batch.gaps:
             new[gap.key].ranges.add(gap.seq)
         for report in batch.reports:
@@ -212,7 +244,7 @@ class Writer:
         batch.frames, batch.samples, batch.packed = [], [], None
         await self.store(conn, batch)
 
-    async def _row_by_row(self, conn: Any, pending: PendingFrame) -> None:
+    async def _row_by_row(self, conn: Any, pending: AnyFrame) -> None:
         """Store the rows of one frame that the database accepts; the rest become dead letters, and the frame counts as
         stored."""
         packed = Packer(one_by_one=True).pack([pending])

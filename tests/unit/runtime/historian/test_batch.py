@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.database.committed import OutboxKey
-from nexus_cli.runtime.historian.batch import Packed, Packer, PendingFrame
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters, readable
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
+from nexus_cli.runtime.historian.packing import Packed, Packer
+from nexus_cli.runtime.historian.pending import PendingFrame
 from nexus_cli.runtime.historian.rows import BadValueError, Column, column_of, full_row
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame

@@ -42,7 +42,7 @@ class Link:
         self.series._targets = {
             path: Target(at, "default", Column.NUMBER) for at, path in enumerate(sorted(self.paths))
         }
-        self.series._plans.clear()
+        self.series.forget_plans()
         self.series.stale = False
         self.assignments._until_us = {(gateway, "a/l/d"): FOREVER_US for gateway in self.gateways}
 
@@ -108,7 +108,7 @@ class Bench:
         """Stop and give every batch."""
         out: asyncio.Queue[Batch | None] = asyncio.Queue()
         self.stop.set()
-        await self.batcher.run(out, self.stop)
+        await self.batcher.run([out], self.stop)
         found = [out.get_nowait() for _ in range(out.qsize())]
         assert found[-1] is None
         return [batch for batch in found if batch is not None]
@@ -156,7 +156,7 @@ async def test_an_unknown_tag_waits_for_one_load_and_holds_up_nobody() -> None:
     clock.advance(RELOAD_S + 0.1)
     assert bench.batcher._deferred_due()
     late = Batch()
-    await bench.batcher._take_deferred(late)
+    await bench.batcher._take_deferred([late])
     assert [(pending.frame.seq, pending.plan.unknown) for pending in late.frames] == [(1, ())]
     assert bench.link.loads == 2
 
@@ -176,7 +176,7 @@ async def test_names_that_never_exist_cost_ever_fewer_loads() -> None:
             assert message is not None
             await bench.batcher._take(batch, message)
         if bench.batcher._deferred_due():
-            await bench.batcher._take_deferred(batch)
+            await bench.batcher._take_deferred([batch])
         clock.advance(1.0)
     assert bench.link.loads <= 7
     assert len(bench.batcher._deferred) <= MOST_DEFERRED
@@ -194,7 +194,7 @@ async def test_a_gateway_that_got_a_device_just_now_is_believed_after_one_load()
     bench.link.gateways.add("gw-2")
     clock.advance(RELOAD_S + 0.1)
     late = Batch()
-    await bench.batcher._take_deferred(late)
+    await bench.batcher._take_deferred([late])
     assert [(pending.key.gateway, pending.refusal) for pending in late.frames] == [("gw-2", None)]
 
 
@@ -206,7 +206,7 @@ async def test_a_gateway_that_never_gets_the_device_is_set_aside_and_costs_no_mo
     assert (await bench.gather()).frames == []
     clock.advance(RELOAD_S + 0.1)
     late = Batch()
-    await bench.batcher._take_deferred(late)
+    await bench.batcher._take_deferred([late])
     loads = bench.link.loads
     for seq in range(2, 100):
         bench.put(seq, gateway="thief", known=1.0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.database.committed import OutboxKey
 from nexus_cli.database.copy import FullRow
-from nexus_cli.runtime.historian.batch import DAY_US, Batch, PendingFrame, PendingSample
+from nexus_cli.runtime.historian.batch import DAY_US, Batch
 from nexus_cli.runtime.historian.deferred_batches import (
     MOST_WAITING_POINTS,
     DeferredBatch,
@@ -19,6 +19,7 @@ from nexus_cli.runtime.historian.deferred_batches import (
     is_late,
 )
 from nexus_cli.runtime.historian.mapping import FramePlan
+from nexus_cli.runtime.historian.pending import PendingFrame, PendingSample
 from nexus_cli.wire.frame import Frame
 
 TODAY = 20_000
@@ -28,7 +29,9 @@ KEY = OutboxKey("gw-1", "E1")
 def frame(seq: int, *, day: int = TODAY, tags: int = 1) -> PendingFrame:
     names = tuple(f"t{number}" for number in range(tags))
     plan = FramePlan(names, (None,) * tags, (), (), (), None)
-    return PendingFrame(KEY, "topic", Frame(epoch="E1", seq=seq, time=day * DAY_US + seq, samples={}), plan)
+    return PendingFrame(
+        KEY, "topic", Frame(epoch="E1", seq=seq, time=day * DAY_US + seq, samples=dict.fromkeys(names, 1.0)), plan
+    )
 
 
 def sample(number: int, *, day: int = TODAY) -> PendingSample:
