@@ -309,6 +309,28 @@ class Session(Protocol):
         ...
 
 
+Taken = Callable[[ReadResult | Exception], None]
+"""Takes what `Session.read` would give or raise; called once at most, on the loop, and must not block."""
+
+
+class Sent(Protocol):
+    """A read that was sent and has no answer yet."""
+
+    def cancel(self) -> None:
+        """Drop its answer: nobody waits for it. Only before the session is closed."""
+        ...
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """A session that can read without a task that waits: the request goes out at once, and its values are taken in the
+    turn of the loop that brings the answer. One request at a time, as for `read`."""
+
+    def send(self, request: Request, taken: Taken) -> Sent | None:
+        """Begin a read; None, with nothing sent, where `read` would wait or ask for something else first."""
+        ...
+
+
 @runtime_checkable
 class Doubtful(Protocol):
     """An open session with something that a person should know.
