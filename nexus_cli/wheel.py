@@ -1,8 +1,8 @@
 """One timer of an event loop for many waits: time in slots, and all waits of a slot end in one turn of the loop.
 
 A thousand links that are polled once a second, and a time-out for each request, are a thousand timers in a heap and as
-many wake-ups of the process. Here a wait ends up to a slot later than asked for, never earlier, and the loop has one
-timer, for the next slot with a wait. See docs/decisions/0065.
+many wake-ups of the process. Here a wait ends up to its slack later than asked for, never earlier, and the loop has one
+timer, for the next slot with a wait. What is repeated in whole multiples of a slack is late by the same time each time. See docs/decisions/0065.
 """
 
 from __future__ import annotations
@@ -12,10 +12,21 @@ import heapq
 from collections.abc import Callable
 from math import ceil
 
-SLOT_S = 0.01
+SLOT_S = 0.005
 """Length of a slot, in seconds."""
+MOST_SLOTS = 4
+"""The longest slack, in slots."""
+SLACK = 0.02
+"""The share of a time that it may be late by."""
 EARLY_S = 0.001
 """A loop may round its timers to milliseconds and call this much too early, in seconds."""
+
+
+def slack_of(time_s: float) -> int:
+    """How many slots (1, 2 or 4) a wait may share that stands for so many seconds: a fiftieth, at most 20 ms; 0 where
+    that is less than one."""
+    slots = int(min(time_s, 1.0) * SLACK / SLOT_S + EARLY_S)
+    return MOST_SLOTS if slots >= MOST_SLOTS else slots & 2 or slots
 
 
 class Wait:
@@ -52,14 +63,15 @@ class Wheel:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0
 
-    def at(self, when_s: float, call: Callable[[], None]) -> Wait:
-        """Call at this time of the loop, or up to a slot later; one that has passed is called in the next slot.
+    def at(self, when_s: float, call: Callable[[], None], *, slots: int = 1) -> Wait:
+        """Call at this time of the loop, or up to so many slots later; one that has passed is called in the next slot.
 
         Args:
             when_s: Seconds, as `loop.time()` counts them.
             call: Called once, in the order of the slots, and within one in the order of the calls of `at`.
+            slots: The slack; at least 1.
         """
-        slot = ceil(when_s / self._slot_s)
+        slot = ceil(when_s / (self._slot_s * slots)) * slots
         wait = Wait(call)
         waits = self._slots.get(slot)
         if waits is not None:

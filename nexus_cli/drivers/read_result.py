@@ -30,7 +30,7 @@ class ReadResult(NamedTuple):
         values: Raw values in the point's type (None where a fault has none).
         faults: By position, only what is not good.
         source_time_us: The device's timestamps by position, µs since 1970 UTC, or None when the protocol has none.
-        numbers: The raw values exactly as doubles, one per point, same order; float64, not writable. Only where every
+        numbers: The raw values exactly as doubles, one per point, same order: a fresh float64 array. Only where every
             point is a boolean, an integer of at most 32 bits or a float. Booleans are 1 and 0; NaN and the infinities
             are what the device sent, and NaN also stands where a fault has no value. With it, `values` may be a
             `LazyValues`.

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from nexus_cli.wheel import Wait, wheel_of
+from nexus_cli.wheel import Wait, slack_of, wheel_of
 
 RECEIVE_BYTES = 64 * 1024
 """Bytes that one call to the system may bring. asyncio's own buffer is four times as long and made anew for each call,
@@ -78,6 +78,7 @@ class RequestTransport(asyncio.BufferedProtocol):
         self._until_s = 0.0
         self._timer: Wait | None = None
         self._wheel = wheel_of(self._loop)
+        self._slack = max(1, slack_of(timeout_s))
         self._why = "the connection is closed"
 
     @property
@@ -127,7 +128,7 @@ class RequestTransport(asyncio.BufferedProtocol):
         """Begin the time-out of a request."""
         self._until_s = self._loop.time() + self._timeout_s
         if self._timer is None:
-            self._timer = self._wheel.at(self._until_s, self._expire)
+            self._timer = self._wheel.at(self._until_s, self._expire, slots=self._slack)
 
     def close(self) -> None:
         """Drop the connection. Never raises."""
@@ -179,6 +180,6 @@ class RequestTransport(asyncio.BufferedProtocol):
         if waiting is None or waiting.done():
             return
         if self._loop.time() < self._until_s:
-            self._timer = self._wheel.at(self._until_s, self._expire)
+            self._timer = self._wheel.at(self._until_s, self._expire, slots=self._slack)
         else:
             waiting.set_exception(RequestTimeout())

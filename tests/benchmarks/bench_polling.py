@@ -233,5 +233,7 @@ def _loop(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
 if __name__ == "__main__":
     print(machine())
     arguments = sys.argv[1:]
-    for figure in run(seconds=float(arguments[0]) if arguments else 10.0, loop=_loop(arguments[1] if arguments[1:] else "")):
+    for figure in run(
+        seconds=float(arguments[0]) if arguments else 10.0, loop=_loop(arguments[1] if arguments[1:] else "")
+    ):
         print(figure.line())

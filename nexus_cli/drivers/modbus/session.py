@@ -29,6 +29,7 @@ from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
+from nexus_cli.drivers.modbus.exceptions import EFFECTS, ILLEGAL_FUNCTION, refusal
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
@@ -51,28 +52,6 @@ from nexus_cli.wire.sample import Reason, Value
 
 SILENT_REQUESTS = 5
 """So many unanswered requests in a row, over every unit of the link, are taken for a half-open connection."""
-ILLEGAL_FUNCTION = 1
-BUSY = (5, 6)
-"""The device is at something else; a moment later it may well answer."""
-
-# Source: Modbus Application Protocol V1.1b3 §7. Scope, reason, retriable, name.
-EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
-    1: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal function"),
-    2: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data address"),
-    3: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data value"),
-    4: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device failure"),
-    5: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
-    6: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device busy"),
-    7: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "negative acknowledge"),
-    8: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "memory parity error"),
-    10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
-    11: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway target device failed to respond"),
-}
-
-NO_UNIT = frozenset({10, 11})
-"""What a gateway answers in place of a unit that it does not reach."""
-EFFECTS = {5: Effect.MAYBE, 6: Effect.REFUSED, 10: Effect.REFUSED, 11: Effect.MAYBE}
-"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, without an answer (§7)."""
 
 
 class ModbusSession:
@@ -126,8 +105,8 @@ class ModbusSession:
         result = self._decoded(block, await self._ask(block.asked, request.text), request.text)
         if not block.scales:
             return result
-        faults = await self._scale(block, result.values, dict(result.faults))
-        return ReadResult(result.values, faults)
+        values, faults = list(result.values), dict(result.faults)
+        return ReadResult(values, await self._scale(block, values, faults))
 
     def send(self, request: Request, taken: Taken) -> Reply | None:
         """See `drivers.base.Prompt`."""
@@ -157,11 +136,7 @@ class ModbusSession:
         raw = answer[2:]
         if not answer.startswith(block.head) or len(raw) != block.head[1]:
             self._misfit(answer, block.head, text)
-        if block.registers is not None:
-            return ReadResult(*block.registers(raw))
-        assert block.bits is not None
-        packed = int.from_bytes(raw, "little")
-        return ReadResult(block.bits([bool(packed >> place & 1) for place in range(block.count)]))
+        return block.decode(raw)
 
     async def _scale(self, block: Block, values: Sequence[Value], faults: dict[int, Fault]) -> dict[int, Fault]:
         """Apply scale factors that lie outside of the block, each read once. Raises DriverError."""
@@ -312,19 +287,7 @@ class ModbusSession:
             self._lost(f"{text}: the answer is to function {answer[0]}")
         if len(answer) < 2:
             self._lost(f"{text}: the answer is an exception without a code")
-        code = answer[1]
-        scope, reason, retriable, name = EXCEPTIONS.get(
-            code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
-        )
-        raise DriverError(
-            f"{text}: {name}",
-            scope=scope,
-            reason=reason,
-            retriable=retriable,
-            code=code,
-            transient=code in BUSY,
-            kind=FailureKind.UNIT_UNREACHABLE if code in NO_UNIT else FailureKind.OTHER,
-        )
+        raise refusal(answer[1], text)
 
     def _timed_out(self, request: bytes, text: str) -> NoReturn:
         self._silent_requests += 1

@@ -129,10 +129,9 @@ class S7Session:
             return await self._read_smaller(request, block)
         reply = await self._ask(frame.template, request.text)
         if len(reply) == frame.reply_size and frame.heads(reply) == frame.good:
-            values, faults = decode(reply)
             if self._refused:
                 self._accepted(block.items)
-            return ReadResult(values, faults)
+            return decode(reply)
         return await self._sort_out(request, block, reply)
 
     async def _sort_out(self, request: Request, block: Block, reply: bytes) -> ReadResult:

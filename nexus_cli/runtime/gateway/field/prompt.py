@@ -21,10 +21,7 @@ from nexus_cli.runtime.gateway.field.polling import Key, Poller, Unfinished, Wan
 from nexus_cli.runtime.gateway.field.schedule import CheckTimer, Schedule
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.wheel import Wait, wheel_of
-
-EXACT_S = 0.1
-"""A link with shorter intervals than this gets timers of its own: a slot would be a large part of them."""
+from nexus_cli.wheel import Wait, slack_of, wheel_of
 
 
 class PromptPolls:
@@ -64,7 +61,7 @@ class PromptPolls:
         self._loop = asyncio.get_running_loop()
         self._wheel = wheel_of(self._loop)
         self._timer: Wait | asyncio.TimerHandle | None = None
-        self._exact = False
+        self._slack = 0
         self._may = False
         self._left: Sequence[Wanted] = ()
         self._begun = 0
@@ -92,7 +89,8 @@ class PromptPolls:
             await self._wake.wait(delay_s)
             return None
         self._may = self._session.prompt and not reports
-        self._exact = not self._may or self._schedule.shortest_s < EXACT_S
+        # a link with short intervals gets timers of its own: a slot would be a large part of them
+        self._slack = slack_of(self._schedule.shortest_s) if self._may else 0
         self._arm(delay_s)
         try:
             await self._wake.wait(None)
@@ -106,7 +104,10 @@ class PromptPolls:
 
     def _arm(self, delay_s: float) -> None:
         when_s = self._loop.time() + delay_s
-        self._timer = self._loop.call_at(when_s, self._due) if self._exact else self._wheel.at(when_s, self._due)
+        if self._slack:
+            self._timer = self._wheel.at(when_s, self._due, slots=self._slack)
+        else:
+            self._timer = self._loop.call_at(when_s, self._due)
 
     def _stop(self) -> None:
         """The task no longer waits. A poll in between (the link is cut) ends with what was read."""
