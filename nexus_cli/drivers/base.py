@@ -309,8 +309,9 @@ class Session(Protocol):
         ...
 
 
-Taken = Callable[[ReadResult | Exception], None]
-"""Takes what `Session.read` would give or raise; called once at most, on the loop, and must not block."""
+Taken = Callable[[ReadResult | Exception | None], None]
+"""Takes what `Session.read` would give or raise, or None for an answer that has to be asked for once more, by `read`;
+called once at most, on the loop, and must not block."""
 
 
 class Sent(Protocol):

@@ -172,17 +172,21 @@ class PromptPolls:
         if self._sent is None:
             self._hand_over()
 
-    def _taken(self, result: ReadResult | Exception) -> None:
+    def _taken(self, result: ReadResult | Exception | None) -> None:
         self._sent = None
         try:
             self._take(result)
         except Exception as error:  # noqa: BLE001 - part of the boundary of a link: its task raises it
             self._fail(error)
 
-    def _take(self, result: ReadResult | Exception) -> None:
+    def _take(self, result: ReadResult | Exception | None) -> None:
         device, job = self._device, self._jobs[self._at]
         assert device is not None
-        if isinstance(result, DriverError) or (isinstance(result, ReadResult) and is_held_up(job, result)):
+        if (
+            result is None
+            or isinstance(result, DriverError)
+            or (isinstance(result, ReadResult) and is_held_up(job, result))
+        ):
             self._hand_over(result)
             return
         if isinstance(result, Exception):
