@@ -57,7 +57,7 @@ class SourceTree:
         return self._walk(where)[1]
 
     def _walk(self, where: ModelPath) -> tuple[int | None, Any, bool]:
-        if self.kept and (path := _device(where)):
+        if self.kept and (path := device_of(where)):
             self.complete(path)
         return _walk(self.root, where)
 
@@ -80,7 +80,7 @@ class SourceTree:
         joined: dict[tuple[Any, ...], tuple[Diagnostic, str, int]] = {}
         origins = self._origins()
         for item in findings:
-            device = _device(item.where)
+            device = device_of(item.where)
             if device and item.where[:6] in self.broken and item.code[2] != "0":
                 continue
             known = item.place is not None or item.code in _ABOUT_ARGUMENTS
@@ -123,7 +123,7 @@ class SourceTree:
         mark, value, complete = self._walk(item.where)
         if mark is None or place is None or item.on_key or not complete or isinstance(value, (Map, Seq)):
             return item.at(place), False
-        device = _device(item.where)
+        device = device_of(item.where)
         origin = origins.of(mark, device)
         if origin is not None:
             note = Related(message=_USED, place=place)
@@ -137,7 +137,7 @@ class SourceTree:
         return replace(note, place=self.place(note.where))
 
     def _from_template(self, item: Diagnostic) -> bool:
-        name = self.template_of.get(_device(item.where))
+        name = self.template_of.get(device_of(item.where))
         if name is None or len(item.where) < 7:
             return False
         template = self.root.get("templates", {}).get(name)
@@ -192,7 +192,7 @@ def _order(item: Diagnostic) -> tuple[Any, ...]:
     return (place.file, place.line, place.column, item.code, item.message)
 
 
-def _device(where: ModelPath) -> str:
+def device_of(where: ModelPath) -> str:
     """`area/line/device` of a model path below a device, or nothing."""
     if len(where) < 6 or where[0] != "areas" or where[2] != "lines" or where[4] != "devices":
         return ""
