@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from nexus_cli.checks import (
     access,
@@ -50,7 +50,12 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check(model: Model) -> tuple[Diagnostic, ...]:
-    """Everything that is wrong, doubtful or worth knowing about a bound model, in the order of the checks."""
-    view = View.of(model)
+def check(model: Model, *, sound_links: Container[str] = ()) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong, doubtful or worth knowing about a bound model, in the order of the checks.
+
+    Args:
+        model: The bound site; `KeptDevice`s are known to have no finding of their own.
+        sound_links: Links of such devices alone, known to have none either.
+    """
+    view = View.of(model, sound_links=sound_links)
     return tuple(found for one in CHECKS for found in one(view))

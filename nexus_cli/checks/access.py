@@ -13,7 +13,6 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.external import ExternalDevice
-from nexus_cli.model.site import Tag
 
 RESERVED_PREFIX = "nexus."
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\Z", re.ASCII)
@@ -62,7 +61,7 @@ def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
 
 def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2607."""
-    writable = [tag.path for tag in view.tags if not isinstance(tag.tag, Tag) or tag.tag.writable]
+    writable = list(view.writable())
     declared = sorted(view.model.declared)
     topics = _external_topics(view)
     for right, glob, where in _globs(view):
@@ -157,7 +156,7 @@ def _external_topics(view: View) -> list[str]:
     """Globs of what others may publish, from the area on."""
     return [
         f"{bound.path}/{glob}"
-        for bound in view.model.devices.values()
+        for bound in view.devices
         if isinstance(bound.device, ExternalDevice)
         for glob in bound.device.topics
     ]

@@ -31,7 +31,7 @@ def selects_nothing(view: View) -> Iterator[Diagnostic]:
     if not devices:
         return
     offers = {
-        "protocol": sorted({device.device.protocol for device in devices if device.kind is not None}),
+        "protocol": sorted({device.protocol for device in devices if device.kind is not None}),
         "area": sorted({device.area for device in devices}),
         "line": sorted({device.line for device in devices}),
         "device": [device.path for device in devices],

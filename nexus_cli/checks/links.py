@@ -9,6 +9,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, Related
 from nexus_cli.model.bound import BoundDevice
 from nexus_cli.model.config import digest
+from nexus_cli.model.kept import listens_at
 
 FEWEST_ALIKE = 2
 """Tags of a device from which on equal addresses are no accident: one register may well be read under two names."""
@@ -28,7 +29,7 @@ def mode_not_supported(view: View) -> Iterator[Diagnostic]:
 
 def link_settings_differ(view: View) -> Iterator[Diagnostic]:
     """NX3003."""
-    for link, devices in view.model.links().items():
+    for link, devices in view.links.items():
         first = devices[0]
         for other in devices[1:]:
             if first.kind is None or other.kind is not first.kind:
@@ -47,7 +48,7 @@ def link_settings_differ(view: View) -> Iterator[Diagnostic]:
 
 def protocols_own(view: View) -> Iterator[Diagnostic]:
     """The drivers' own checks of their links."""
-    for link, devices in view.model.links().items():
+    for link, devices in view.links.items():
         kind = devices[0].kind
         if kind is not None:
             yield from kind.check_link(link, devices)
@@ -58,10 +59,8 @@ def protocols_on_one_port(view: View) -> Iterator[Diagnostic]:
     first_at: dict[tuple[str, int], BoundDevice] = {}
     for devices in view.model.links().values():
         device = devices[0]
-        if device.kind is None or device.connection is None:
-            continue
-        host, port = device.kind.listens_at(device.connection.model_dump(mode="json", exclude_none=True))
-        if not host or not port:
+        host, port = listens_at(device)
+        if device.kind is None or not host or not port:
             continue
         first = first_at.setdefault((host.lower(), port), device)
         if first.kind is not device.kind and first.kind is not None:
@@ -77,7 +76,7 @@ def protocols_on_one_port(view: View) -> Iterator[Diagnostic]:
 
 def device_twice(view: View) -> Iterator[Diagnostic]:
     """NX3008: everything that says where values come from is the same; names and units may differ."""
-    for devices in view.model.links().values():
+    for devices in view.links.values():
         if len(devices) < 2:
             continue
         seen: dict[str, BoundDevice] = {}

@@ -33,7 +33,7 @@ def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
         yield "area", area_name, ("areas", area_name)
         for line_name in area.lines:
             yield "line", line_name, ("areas", area_name, "lines", line_name)
-    for device in view.model.devices.values():
+    for device in view.devices:
         yield "device", str(device.where[-1]), device.where
     for tag in view.tags:
         yield "tag", tag.name, tag.where
@@ -80,7 +80,7 @@ def reserved_name(view: View) -> Iterator[Diagnostic]:
 
 def name_twice(view: View) -> Iterator[Diagnostic]:
     """NX2003."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         for name, _, where in device.calculated():
             if name in device.tags:
                 yield finding(
@@ -105,7 +105,7 @@ def names_alike(view: View) -> Iterator[Diagnostic]:
         )
     groups.extend(
         [(name, bound.where) for name, bound in device.tags.items()]
-        for device in view.model.devices.values()
+        for device in view.devices
         if any("." in name or "_" in name for name in device.tags)
     )
     for group in groups:
@@ -142,7 +142,7 @@ def topic_too_long(view: View) -> Iterator[Diagnostic]:
 
 def topic_glob(view: View) -> Iterator[Diagnostic]:
     """NX2118."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         if isinstance(device.device, ExternalDevice):
             for position, glob in enumerate(device.device.topics):
                 if not is_glob(glob, slugs=False):
@@ -156,7 +156,7 @@ def topic_glob(view: View) -> Iterator[Diagnostic]:
 
 def max_series_without_topics(view: View) -> Iterator[Diagnostic]:
     """NX2119."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         external = device.device
         if isinstance(external, ExternalDevice) and external.max_series is not None and not external.topics:
             message = "'max_series' bounds 'topics', and there are none"

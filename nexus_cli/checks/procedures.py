@@ -135,7 +135,9 @@ def sequence_tag(view: View) -> Iterator[Diagnostic]:
         tag = view.by_path.get(step.write)
         if tag is None:
             if step.write not in view.model.declared:
-                hint = did_you_mean(step.write, [one.path for one in view.read if _writable(one)])
+                hint = did_you_mean(
+                    step.write, [path for path in view.writable() if isinstance(view.by_path[path].tag, Tag)]
+                )
                 yield finding("NX2904", f"there is no tag '{step.write}'", where=(*where, "write"), hint=hint)
             continue
         if not _writable(tag):

@@ -79,7 +79,7 @@ def class_unused(view: View) -> Iterator[Diagnostic]:
     """NX2307. A tag that was left out for its errors may be the one that uses it."""
     if len(view.by_path) < len(view.model.declared):
         return
-    used = {tag.tag.retention for tag in view.tags}
+    used = view.retentions()
     for name in view.model.site.retention:
         if name not in used and name != "default":
             message = f"no tag uses the retention class '{name}'"

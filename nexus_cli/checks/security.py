@@ -12,7 +12,7 @@ from nexus_cli.model.secrets import is_reference, is_secret_key, password_in_url
 
 def secret_in_plain_text(view: View) -> Iterator[Diagnostic]:
     """NX3005."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         for key, value in device.connection or ():
             if not isinstance(value, str) or not value:
                 continue
@@ -28,7 +28,7 @@ def secret_in_plain_text(view: View) -> Iterator[Diagnostic]:
 
 def reference_not_resolved(view: View) -> Iterator[Diagnostic]:
     """NX0054 in a connection; `source` finds it everywhere else."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         resolved = device.kind.resolved_keys if device.kind is not None else frozenset()
         for key, value in device.connection or ():
             if isinstance(value, str) and key not in resolved and (found := references(value)):
@@ -39,7 +39,7 @@ def reference_not_resolved(view: View) -> Iterator[Diagnostic]:
 
 def password_unprotected(view: View) -> Iterator[Diagnostic]:
     """NX3006."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         connection = device.connection
         if getattr(connection, "password", None) and getattr(connection, "security", "") == "None":
             yield finding(

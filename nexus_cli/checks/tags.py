@@ -26,7 +26,7 @@ def address_twice(view: View) -> Iterator[Diagnostic]:
     A word that is read as a number and bit by bit, or with and without a sign, is no mistake; the bits of a float mean
     nothing but that float.
     """
-    for device in view.model.devices.values():
+    for device in view.devices:
         seen: dict[tuple[str, str, str], tuple[str, ModelPath]] = {}
         first_at: dict[tuple[str, bool], tuple[str, BoundTag]] = {}
         for name, bound in device.tags.items():
@@ -203,7 +203,7 @@ def no_devices(view: View) -> Iterator[Diagnostic]:
 
 def device_without_tags(view: View) -> Iterator[Diagnostic]:
     """NX2117."""
-    for device in view.model.devices.values():
+    for device in view.devices:
         prefix = device.path + "/"
         if device.tags or device.device.calculated or (device.kind is None and not device.external):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address
 from nexus_cli.model.external import ExternalTag
+from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.resolve import published_type
 from nexus_cli.model.site import Calculated, Inherited, Tag
 from nexus_cli.model.writable import CALCULATED, EXTERNAL_DEVICE, why_unwritable_address
@@ -57,38 +58,104 @@ def why_not_writable(tag: TagView) -> str:
 class View:
     """The input of every check.
 
+    A check that looks at one device at a time walks `devices`, `tags` and `read`: those that an earlier run knows to
+    have no finding are left out. A check of names, references and rights asks `by_path`, `model` and the methods, which
+    know every device.
+
     Attributes:
         model: The bound site.
-        tags: Every tag, calculated and external ones included, in declared order.
-        read: Only tags that a driver reads.
-        by_path: The same by path.
+        devices: Devices to check one by one, in declared order.
+        tags: Their tags, calculated and external ones included, in declared order.
+        read: Only those that a driver reads.
+        by_path: Every tag of the site, by path.
+        links: Devices by link id, of links that are not known to have no finding.
     """
 
     model: Model
+    devices: tuple[BoundDevice, ...]
     tags: tuple[TagView, ...]
     read: tuple[TagView, ...]
     by_path: Mapping[str, TagView]
+    links: Mapping[str, list[BoundDevice]]
 
     @classmethod
-    def of(cls, model: Model) -> View:
-        """Walk the model once."""
-        tags: list[TagView] = []
-        for device in model.devices.values():
-            for name, bound in device.tags.items():
-                published = parse_type(published_type(bound.tag))
-                tags.append(
-                    TagView(device, name, bound.tag, bound.where, parse_type(bound.tag.type), published, bound.address)
-                )
-            for name, calculated, where in device.calculated():
-                datatype = parse_type(calculated.type)
-                tags.append(TagView(device, name, calculated, where, datatype, datatype, None))
-        read = tuple(view for view in tags if isinstance(view.tag, Tag))
-        return cls(model, tuple(tags), read, {view.path: view for view in tags})
+    def of(cls, model: Model, *, sound_links: Container[str] = ()) -> View:
+        """Walk the model once.
+
+        Args:
+            model: The bound site.
+            sound_links: Links whose devices are all known from an earlier run that found nothing about the link.
+        """
+        devices = tuple(device for device in model.devices.values() if not isinstance(device, KeptDevice))
+        tags = tuple(tag for device in devices for tag in tags_of(device))
+        read = tuple(tag for tag in tags if isinstance(tag.tag, Tag))
+        by_path: Mapping[str, TagView] = {tag.path: tag for tag in tags}
+        if len(devices) < len(model.devices):
+            by_path = EveryTag(model, by_path)
+        links = {link: inside for link, inside in model.links().items() if link not in sound_links}
+        return cls(model, devices, tags, read, by_path, links)
+
+    def writable(self) -> Iterator[str]:
+        """Path of every tag of the site that may take commands."""
+        for device in self.model.devices.values():
+            if isinstance(device, KeptDevice):
+                yield from (f"{device.path}/{name}" for name in device.facts.writable)
+            else:
+                yield from (tag.path for tag in tags_of(device) if not isinstance(tag.tag, Tag) or tag.tag.writable)
+
+    def retentions(self) -> set[str | None]:
+        """Every retention class that a tag of the site names."""
+        kept = (one for one in self.model.devices.values() if isinstance(one, KeptDevice))
+        return {tag.tag.retention for tag in self.tags}.union(*(device.facts.retentions for device in kept))
 
     def inherited(self, view: TagView, key: str) -> bool:
         """True when a tag has this key's value from its device, line, area or the site; a guess by equal values."""
         value = getattr(view.tag, key)
         return value == getattr(view.device.device, key) or value in _defaults(self.model, view.device, key)
+
+
+def tags_of(device: BoundDevice) -> Iterator[TagView]:
+    """The tags of a device, calculated ones behind the others."""
+    for name, bound in device.tags.items():
+        tag = bound.tag
+        datatype = parse_type(tag.type)
+        published = parse_type(published_type(tag))
+        yield TagView(device, name, tag, bound.where, datatype, published, bound.address)
+    for name, calculated, where in device.calculated():
+        datatype = parse_type(calculated.type)
+        yield TagView(device, name, calculated, where, datatype, datatype, None)
+
+
+class EveryTag(Mapping[str, TagView]):
+    """Every tag by path; devices that are known from an earlier run are bound when one of their tags is asked for."""
+
+    def __init__(self, model: Model, at_hand: Mapping[str, TagView]) -> None:
+        self._model = model
+        self._known = dict(at_hand)
+
+    def __getitem__(self, path: str) -> TagView:
+        if path not in self._known and path in self:
+            device = self._model.devices[path.rpartition("/")[0]]
+            self._known.update((tag.path, tag) for tag in tags_of(device))
+        return self._known[path]
+
+    def __contains__(self, path: object) -> bool:
+        if path in self._known or not isinstance(path, str):
+            return path in self._known
+        head, _, name = path.rpartition("/")
+        device = self._model.devices.get(head)
+        return isinstance(device, KeptDevice) and (name in device.facts.tags or name in device.facts.calculated)
+
+    def __iter__(self) -> Iterator[str]:
+        for device in self._model.devices.values():
+            if isinstance(device, KeptDevice):
+                yield from device.paths()
+            else:
+                names = dict.fromkeys((*device.tags, *device.device.calculated))
+                yield from (f"{device.path}/{name}" for name in names)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _defaults(model: Model, device: BoundDevice, key: str) -> list[Any]:

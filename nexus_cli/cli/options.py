@@ -59,6 +59,17 @@ def format_option(*choices: str) -> Callable[[F], F]:
     )
 
 
+def no_cache_option(function: F) -> F:
+    """`--no-cache`; arrives as `use_cache`."""
+    return click.option(
+        "--no-cache",
+        "use_cache",
+        flag_value=False,
+        default=True,
+        help="Read everything; neither use nor keep what an earlier run found out.",
+    )(function)
+
+
 def color_option(function: F) -> F:
     """`--color`, also behind the command's name."""
     return click.option(

@@ -25,6 +25,7 @@ from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
 from nexus_cli.model.foreign_keys import of_another_protocol
 from nexus_cli.model.gateways import takers
+from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.problems import findings_of, locations_of, unknown_key
 from nexus_cli.model.site import Connection, Device, Inherited, Site
 
@@ -33,15 +34,23 @@ __all__ = ["BoundDevice", "BoundTag", "Model", "bind"]
 _SKELETON: JsonObject = {"nexus": 1, "enterprise": "", "site": ""}
 _ROUNDS = 50
 NOTHING: Mapping[str, str] = {}
+NONE_KEPT: Mapping[str, KeptDevice] = {}
 
 
-def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, str] = NOTHING) -> Outcome[Model]:
+def bind(
+    root: object,
+    kinds: Mapping[str, DriverKind],
+    *,
+    broken: Mapping[str, str] = NOTHING,
+    kept: Mapping[str, KeptDevice] = NONE_KEPT,
+) -> Outcome[Model]:
     """Bind an expanded tree to the protocols.
 
     Args:
         root: The tree of `source`: includes, overlays, variables, templates and inheritance resolved.
         kinds: The protocols by name, `external` apart.
         broken: What is wrong with installed drivers that can't be used, by protocol.
+        kept: Devices that are known without their text, by path; they are bound when somebody asks for more.
 
     Returns:
         The model of everything that has no errors, and every error. None when the text is not a map at all.
@@ -58,6 +67,10 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
         declared: list[str] = []
         read: _Read = {}
         for path, where, raw in _devices(site):
+            if (known := kept.get(path)) is not None:
+                devices[path] = known
+                declared.extend(known.paths())
+                continue
             declared.extend(_declared(path, raw))
             if isinstance(protocol := raw.get("protocol"), str) and protocol in broken:
                 hint = "repair or remove that package"
@@ -68,6 +81,13 @@ def bind(root: object, kinds: Mapping[str, DriverKind], *, broken: Mapping[str, 
                 devices[path] = device
     model = Model(site=site, devices=devices, declared=frozenset(declared), faulty=_faulty(root, site))
     return Outcome(_with_gateways(model), tuple(found))
+
+
+def bind_device(
+    raw: Mapping[str, Any], path: str, where: ModelPath, kinds: Mapping[str, DriverKind]
+) -> BoundDevice | None:
+    """One expanded device, without its gateway; None when it has errors that leave nothing of it."""
+    return _bind_device(path, where, raw, kinds, [], {})
 
 
 _Read = dict[tuple[int, str], Mapping[str, Any]]
@@ -137,7 +157,7 @@ def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
 def _with_gateways(model: Model) -> Model:
     taken = takers(model.site, model.links())
     devices = {
-        path: replace(device, gateway=taken[device.link][0]) if taken.get(device.link) else device
+        path: device.at(taken[device.link][0]) if taken.get(device.link) else device
         for path, device in model.devices.items()
     }
     return replace(model, devices=devices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from nexus_cli.diagnostics.diagnostic import ModelPath
@@ -54,6 +54,20 @@ class BoundDevice:
     def external(self) -> bool:
         """True when others publish it."""
         return self.device.protocol == EXTERNAL
+
+    @property
+    def protocol(self) -> str:
+        """Name of its protocol, as written."""
+        return self.device.protocol
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its own labels."""
+        return self.device.labels or {}
+
+    def at(self, gateway: str) -> BoundDevice:
+        """The same device, read by a gateway."""
+        return replace(self, gateway=gateway)
 
     @property
     def area(self) -> str:

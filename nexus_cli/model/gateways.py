@@ -29,7 +29,7 @@ def selects(selector: tuple[str, str], device: BoundDevice, *, labels: Mapping[s
     """
     kind, value = selector
     if kind == "protocol":
-        return device.device.protocol == value
+        return device.protocol == value
     if kind == "area":
         return device.area == value
     if kind == "line":
@@ -48,7 +48,7 @@ def labels_of(site: Site, device: BoundDevice) -> dict[str, str]:
     area = site.areas.get(area_name)
     line = area.lines.get(line_name) if area else None
     merged: dict[str, str] = {}
-    for labels in (area.labels if area else None, line.labels if line else None, device.device.labels):
+    for labels in (area.labels if area else None, line.labels if line else None, device.labels):
         merged.update(labels or {})
     return merged
 

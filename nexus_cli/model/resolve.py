@@ -5,7 +5,10 @@ Every kind of resource is a Struct (`resources.CONFIG_OF`); its attributes have 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.bound import BoundDevice, Model
@@ -33,8 +36,28 @@ DEFAULT_KEEP_MS = parse_duration("400d")
 DEFAULT_POLL_MS = 1000
 
 
-def snapshot_of(model: Model) -> Snapshot:
-    """The snapshot of a model without errors. Units, percentages and defaults are resolved here, once."""
+class KnownConfig(NamedTuple):
+    """The normal form of a device, from an earlier run.
+
+    Attributes:
+        digest: Of its attributes.
+        attributes: In JSON.
+    """
+
+    digest: str
+    attributes: bytes
+
+
+NONE_KNOWN: Mapping[str, KnownConfig] = {}
+
+
+def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> Snapshot:
+    """The snapshot of a model without errors. Units, percentages and defaults are resolved here, once.
+
+    Args:
+        model: The bound site.
+        known: The normal form of devices, by path, as far as it is at hand.
+    """
     site = model.site
     resources: dict[str, Attributes] = {
         "site": encode(
@@ -63,10 +86,13 @@ def snapshot_of(model: Model) -> Snapshot:
     for name, message in site.messages.items():
         resources[f"message.{name}"] = encode(message_config(message))
     for path, device in model.devices.items():
-        resources[f"device.{path}"] = encode(device_config(device))
+        found = known.get(path)
+        made = msgspec.json.decode(found.attributes) if found else encode(device_config(device))
+        resources[f"device.{path}"] = made
     for name, alert in site.alerts.items():
         resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
-    return Snapshot.of(site.enterprise, site.site, resources)
+    digests = {f"device.{path}": one.digest for path, one in known.items()}
+    return Snapshot.of(site.enterprise, site.site, resources, digests)
 
 
 def _alert(alert: Alert, model: Model) -> AlertConfig:

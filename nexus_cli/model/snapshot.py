@@ -21,6 +21,9 @@ Changed = dict[str, Attributes | None]
 """The changes that a deployment records: attributes by address, None removes the resource."""
 
 
+NONE_KNOWN: Mapping[str, str] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything declared, by address.
@@ -38,9 +41,12 @@ class Snapshot:
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, enterprise: str, site: str, resources: Mapping[str, Attributes]) -> Snapshot:
-        """A snapshot with its digests computed."""
-        return cls(enterprise, site, resources, {address: digest(value) for address, value in resources.items()})
+    def of(
+        cls, enterprise: str, site: str, resources: Mapping[str, Attributes], known: Mapping[str, str] = NONE_KNOWN
+    ) -> Snapshot:
+        """A snapshot with its digests computed, those apart that are known, by address."""
+        digests = {address: known.get(address) or digest(value) for address, value in resources.items()}
+        return cls(enterprise, site, resources, digests)
 
     @property
     def digest(self) -> str:

@@ -108,6 +108,7 @@ def plan_site(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
+    use_cache: bool = False,
 ) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
 
@@ -117,6 +118,7 @@ def plan_site(
         env: Overlay.
         variables: Values over the declared `vars`.
         allow: Consents; the document marks what they cover.
+        use_cache: As of `load`.
 
     Raises:
         NexusError: Control can't be reached, or serves another site.
@@ -124,7 +126,7 @@ def plan_site(
     located = locate(path)
     if located.value is None:
         return Sourced(None, located.findings)
-    loaded = load(located.value, env=env, variables=variables)
+    loaded = load(located.value, env=env, variables=variables, use_cache=use_cache)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))

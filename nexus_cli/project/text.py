@@ -13,13 +13,17 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.drivers.registry import broken, kinds
-from nexus_cli.model.bind import Model, bind, collection_paused
+from nexus_cli.model.bind import NONE_KEPT, Model, bind, collection_paused
+from nexus_cli.model.bound import BoundDevice
+from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.keys import known_keys
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.project.cache import SiteCache, site_cache
 from nexus_cli.source.load import load_files
 from nexus_cli.source.nodes import SourceFile
+from nexus_cli.source.remembered import UnsoundMemory
 from nexus_cli.source.tree import SourceTree
 
 T = TypeVar("T")
@@ -51,16 +55,22 @@ class Reading:
         files: Every file that was read, for excerpts.
         tree: None when a file could not be parsed.
         model: What could be bound; None with `tree`.
+        cache: The cache that was used; None without one.
     """
 
     findings: tuple[Diagnostic, ...]
     files: tuple[SourceFile, ...] = ()
     tree: SourceTree | None = None
     model: Model | None = None
+    cache: SiteCache | None = None
 
 
 def load(
-    path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None
+    path: Path | str | None,
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    use_cache: bool = False,
 ) -> Sourced[LoadedSite]:
     """Read, bind and check a site, and make its snapshot.
 
@@ -68,43 +78,79 @@ def load(
         path: The site file, its folder, or None for `./site.yaml` or the only `sites/*/site.yaml`.
         env: Name of an overlay `env/ENV.yaml` beside the site file.
         variables: Values over the declared `vars`.
+        use_cache: Take from the user's cache what did not change since the last run, and keep there what did.
 
     Returns:
         No value when there are errors; the findings are placed and in order.
     """
-    reading = read(path, env=env, variables=variables)
+    reading = read(path, env=env, variables=variables, use_cache=use_cache)
     if reading.tree is None or reading.model is None or has_errors(reading.findings):
         return Sourced(None, reading.findings, reading.files)
 
     with collection_paused():
-        snapshot = snapshot_of(reading.model)
+        snapshot = _snapshot(reading.tree, reading.model, reading.cache)
     return Sourced(LoadedSite(reading.tree, reading.model, snapshot), reading.findings, reading.files)
 
 
-def read(path: Path | str | None, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Reading:
+def _snapshot(tree: SourceTree, model: Model, cache: SiteCache | None) -> Snapshot:
+    if cache is None:
+        return snapshot_of(model)
+    known = cache.known_configs(tree, model)
+    snapshot = snapshot_of(model, known)
+    cache.remember_configs(tree, model, snapshot, known)
+    return snapshot
+
+
+def read(
+    path: Path | str | None,
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    use_cache: bool = False,
+) -> Reading:
     """Read, bind and check a site as far as it goes; `validate` shows the result. Arguments as for `load`."""
     located = locate(path)
     if located.value is None:
         return Reading(findings=located.findings)
-
+    cache = site_cache(located.value, env=env, variables=variables or {}) if use_cache else None
     with collection_paused():
-        files, source = load_files(
-            located.value,
-            env=env,
-            variables=variables,
-            inherited=frozenset(Inherited.model_fields),
-            known=known_keys(kinds()),
-        )
-        if source.value is None:
-            return Reading(findings=source.findings, files=files)
-        bound = bind(source.value.root, kinds(), broken=broken())
-        checked = check(bound.value) if bound.value is not None else ()
-        findings = source.value.report([*source.findings, *bound.findings, *checked])
-    return Reading(findings=findings, files=files, tree=source.value, model=bound.value)
+        if cache is not None:
+            try:
+                return _read(located.value, env, variables, cache)
+            except UnsoundMemory:
+                cache.file.remove()
+        return _read(located.value, env, variables, None)
+
+
+def _read(path: Path, env: str | None, variables: Mapping[str, str] | None, cache: SiteCache | None) -> Reading:
+    files, source = load_files(
+        path,
+        env=env,
+        variables=variables,
+        inherited=frozenset(Inherited.model_fields),
+        known=known_keys(kinds()),
+        earlier=cache.earlier() if cache is not None else None,
+    )
+    tree = source.value
+    if tree is None:
+        return Reading(findings=source.findings, files=files)
+    bound = bind(tree.root, kinds(), broken=broken(), kept=cache.kept(tree) if cache is not None else NONE_KEPT)
+    model = bound.value
+    sound = cache.sound_links(model, tree) if cache is not None and model is not None else ()
+    checked = check(model, sound_links=sound) if model is not None else ()
+    raw = [*source.findings, *bound.findings, *checked]
+    findings = tree.report(raw)
+    if cache is not None and model is not None:
+        cache.remember(tree, model, raw)
+    return Reading(findings=findings, files=files, tree=tree, model=model, cache=cache)
 
 
 def read_all(
-    paths: Sequence[Path | str], *, env: str | None = None, variables: Mapping[str, str] | None = None
+    paths: Sequence[Path | str],
+    *,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    use_cache: bool = False,
 ) -> tuple[Reading, ...]:
     """Read several sites, each once however often it is named; none means the default site.
 
@@ -114,7 +160,8 @@ def read_all(
     for path in (one for given in paths for one in _inside(given)):
         located = locate(path).value
         chosen.setdefault(located.resolve() if located is not None else path, path)
-    return tuple(read(path, env=env, variables=variables) for path in (chosen.values() if paths else (None,)))
+    wanted = chosen.values() if paths else (None,)
+    return tuple(read(path, env=env, variables=variables, use_cache=use_cache) for path in wanted)
 
 
 def _inside(path: Path | str) -> Sequence[Path | str]:
@@ -192,8 +239,14 @@ def facts(reading: Reading) -> dict[str, object] | None:
     return {
         "name": f"{site.enterprise}/{site.site}",
         "devices": len(model.devices),
-        "tags": sum(len(device.tags) + len(device.device.calculated) for device in model.devices.values()),
+        "tags": sum(_tag_count(device) for device in model.devices.values()),
     }
+
+
+def _tag_count(device: BoundDevice) -> int:
+    if isinstance(device, KeptDevice):
+        return len(device.facts.tags) + len(device.facts.calculated)
+    return len(device.tags) + len(device.device.calculated)
 
 
 def facts_of_all(readings: Sequence[Reading]) -> dict[str, object] | None:

@@ -11,6 +11,7 @@ from typing import Any
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.source.nodes import Map, SourceFile, key_end, span_end, unpack
+from nexus_cli.source.pool import Pool
 
 
 @dataclass(slots=True)
@@ -33,6 +34,8 @@ class Draft:
         overlay: The environment's overlay, or None.
         broken: True when a file could not be parsed, so that the tree would lack a part.
         references: `(container, key)` of every string with `${` in it.
+        known: Digests of sections that need not be opened; None reads every file as a whole.
+        pool: Strings and numbers of all files that are read in sections.
     """
 
     files: list[SourceFile] = field(default_factory=list)
@@ -41,6 +44,8 @@ class Draft:
     findings: list[Diagnostic] = field(default_factory=list)
     broken: bool = False
     references: list[tuple[Any, Any]] = field(default_factory=list)
+    known: frozenset[bytes] | None = None
+    pool: Pool = field(default_factory=Pool)
 
     def put(self, base: Map, key: Any, value: Any, mark: int) -> None:
         """Set a key together with its mark, and note a reference in it."""

@@ -17,6 +17,7 @@ from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
 _MERGED = ("connection", "labels")
 """Maps of a device whose keys are laid over the template's one by one."""
+NOTHING: Mapping[str, str] = {}
 _NAMED = ("tags", "calculated")
 """Maps of named things whose own keys are laid over the template's one by one."""
 
@@ -28,6 +29,7 @@ class Expander:
         template_of: Template name by device path, for devices that use one.
         given_of: The `with:` of those that have one, by device path.
         broken: Model paths of devices that could not be completed; findings below them would only repeat it.
+        noisy: Paths of devices that gave a finding.
     """
 
     def __init__(
@@ -49,31 +51,55 @@ class Expander:
         self.template_of: dict[str, str] = {}
         self.given_of: dict[str, Map] = {}
         self.broken: set[ModelPath] = set()
+        self.noisy: set[str] = set()
         self._filled: dict[tuple[Any, ...], Map] = {}
         self._kept: list[Any] = []  # keeps the objects alive whose ids are cache keys
 
-    def run(self) -> None:
-        """Complete every device below `areas`, and note which templates are not used."""
+    def run(self, kept: Mapping[str, str] = NOTHING) -> None:
+        """Complete every device below `areas`, and note which templates are not used.
+
+        Args:
+            kept: Template ("" for none) by path of devices that are left as they are; `complete` takes them later.
+        """
         site = _defaults(self.root)
         for area_name, area in self._named(self.root, "areas"):
-            area_levels = [*_defaults(area), *site]
             for line_name, line in self._named(area, "lines"):
-                levels = [*_defaults(line), *area_levels]
                 devices = line.get("devices")
                 if not isinstance(devices, Map):
                     continue
+                levels = [*_defaults(line), *_defaults(area), *site]
                 inherited = _join(levels, self.inherited)
                 connection = _connection(levels)
-                for name, device in list(self._named(line, "devices")):
-                    where = ("areas", area_name, "lines", line_name, "devices", name)
-                    place = self.draft.place(devices.marks.get(name), on_key=True)
+                for name, _ in list(self._named(line, "devices")):
                     path = f"{area_name}/{line_name}/{name}"
-                    devices[name] = self._device(
-                        device, path=path, where=where, place=place, inherited=inherited, connection=connection
-                    )
+                    name_of = kept.get(path)
+                    if name_of is None:
+                        where = ("areas", area_name, "lines", line_name, "devices", name)
+                        self._complete(devices, path, where, inherited=inherited, connection=connection)
+                    elif name_of:
+                        self.templates[name_of].users += 1
+                        self.template_of[path] = name_of
         for template in self.templates.values():
             if not template.users:
                 self.draft.add("NX0065", f"no device uses the template '{template.name}'", place=template.place)
+
+    def complete(self, where: ModelPath) -> None:
+        """Complete one device that `run` left as it was."""
+        area = self.root["areas"][where[1]]
+        line = area["lines"][where[3]]
+        levels = [*_defaults(line), *_defaults(area), *_defaults(self.root)]
+        path = f"{where[1]}/{where[3]}/{where[5]}"
+        inherited, connection = _join(levels, self.inherited), _connection(levels)
+        self._complete(line["devices"], path, where, inherited=inherited, connection=connection)
+
+    def _complete(self, devices: Map, path: str, where: ModelPath, *, inherited: Map, connection: Map) -> None:
+        name, before = where[5], len(self.draft.findings)
+        place = self.draft.place(devices.marks.get(name), on_key=True)
+        devices[name] = self._device(
+            devices[name], path=path, where=where, place=place, inherited=inherited, connection=connection
+        )
+        if len(self.draft.findings) > before:
+            self.noisy.add(path)
 
     def _named(self, holder: Map, key: str) -> list[tuple[str, Map]]:
         """The maps below a key of names; names written as numbers are noted and taken as text."""

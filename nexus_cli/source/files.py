@@ -11,15 +11,22 @@ from nexus_cli.source.draft import Draft, Part
 from nexus_cli.source.encoding import decode
 from nexus_cli.source.nodes import Map, SourceFile
 from nexus_cli.source.reader import Reader
-from nexus_cli.source.syntax import control_findings, without_controls
+from nexus_cli.source.sections import read_sections
+from nexus_cli.source.syntax import control_findings, deceptive_findings, without_controls
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_FILES = 10_000
 
 
-def gather(path: Path, *, env: str | None) -> Draft:
-    """Read the site file, everything it includes, and the overlay `env/ENV.yaml` beside it."""
-    draft = Draft()
+def gather(path: Path, *, env: str | None, known: frozenset[bytes] | None = None) -> Draft:
+    """Read the site file, everything it includes, and the overlay `env/ENV.yaml` beside it.
+
+    Args:
+        path: The site file.
+        env: The environment.
+        known: Digests of sections that are not opened (`sections.read_sections`); None reads every file as a whole.
+    """
+    draft = Draft(known=known)
     root = _read(draft, path)
     if root is None:
         return draft
@@ -57,7 +64,15 @@ def _read(draft: Draft, path: Path, *, asked: Place | None = None) -> Part | Non
     draft.findings.extend(problems)
     file = SourceFile(number=len(draft.files), name=name, path=path, text=text)
     draft.files.append(file)
-    return _parse(draft, file)
+    return _in_sections(draft, file) or _parse(draft, file)
+
+
+def _in_sections(draft: Draft, file: SourceFile) -> Part | None:
+    """The file read in sections, None where it has to be read as a whole."""
+    if draft.known is None or deceptive_findings(file):
+        return None
+    read = read_sections(file, draft.known, draft.pool)
+    return Part(file, read.root, read.references, shared=False) if read is not None else None
 
 
 def _parse(draft: Draft, file: SourceFile) -> Part | None:

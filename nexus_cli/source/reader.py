@@ -23,9 +23,9 @@ from yaml._yaml import CParser
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Related
-from nexus_cli.json_value import JsonValue
 from nexus_cli.source.encoding import for_libyaml
-from nexus_cli.source.nodes import Map, Seq, SourceFile, span_end, unpack
+from nexus_cli.source.nodes import Map, Seq, SourceFile, pack, span_end, unpack
+from nexus_cli.source.pool import Pool
 from nexus_cli.source.scalars import CORE_PREFIX, CORE_TAGS, ScalarError, resolve, resolve_tagged
 from nexus_cli.source.syntax import MAX_DEPTH, deceptive_findings, syntax_findings
 
@@ -38,29 +38,45 @@ class _Stop(Exception):
 
 
 class Reader:
-    """Reads one file.
+    """Reads one file, or a piece of it.
 
     Attributes:
         findings: What was wrong, in the order of the text.
         references: `(container, key)` of every string that holds `${`, to be substituted in place.
         shared: True when aliases share nodes: these must not be changed in place.
+        documents: How many there were.
     """
 
-    def __init__(self, file: SourceFile) -> None:
+    def __init__(
+        self, file: SourceFile, *, text: str | None = None, offset: int = 0, depth: int = 0, pool: Pool | None = None
+    ) -> None:
+        """Read a file, or a piece of it with `read_piece`.
+
+        Args:
+            file: The file.
+            text: Of the piece, None for the whole file.
+            offset: Where in the file the piece begins.
+            depth: Levels around the piece.
+            pool: Strings and numbers of the pieces before.
+        """
         self.file = file
         self.findings: list[Diagnostic] = []
         self.references: list[tuple[Any, Any]] = []
         self.shared = False
-        text = file.text
+        self.documents = 0
+        if text is None:
+            text = file.text
+        pool = pool or Pool()
+        self._depth = depth
         self._tags = "!" in text
         self._anchors = "&" in text or "*" in text
         self._decorated = self._tags or self._anchors
-        self._base = file.number << 64
+        self._base = pack(file.number, offset, offset)
         readable, self._back = for_libyaml(text)
         self._stands_in = readable is not text
         self._get: Callable[[], Any] = CParser(readable).get_event
-        self._strings: dict[str, str] = {}
-        self._numbers: dict[str, JsonValue] = {}
+        self._strings = pool.strings
+        self._numbers = pool.numbers
         self._anchored: dict[str, tuple[Any, int, int]] = {}  # value, weight in characters, height in levels
         self._reached = 0  # the deepest level so far, to measure the height of an anchored value
         self._open: set[str] = set()
@@ -84,24 +100,35 @@ class Reader:
             if was_enabled:
                 gc.enable()
 
+    def read_piece(self) -> Any:
+        """As `read`, for who reads the whole file where anything is wrong: None where the piece can't be parsed.
+
+        Places of findings are those of the piece. Garbage collection is the caller's.
+        """
+        if self._stands_in:
+            return None
+        try:
+            return self._document()
+        except (YAMLError, _Stop):
+            return None
+
     def _document(self) -> Any:
         get = self._get
         root: Any = None
-        documents = 0
         while (event := get()) is not None:
             kind = type(event)
             if kind is DocumentStartEvent:
-                documents += 1
-                if documents == 2:
+                self.documents += 1
+                if self.documents == 2:
                     hint = "remove the '---', or put what follows into a file of its own and `include` it"
                     self._add("NX0013", "a second document begins here; a site file holds one", event, hint=hint)
-                if documents >= 2:
+                if self.documents >= 2:
                     self._skip()
                 else:
                     holder = Seq()
                     holder.marks = []
                     first: Any = get()
-                    holder.append(self._value(first, holder, 0, 0))
+                    holder.append(self._value(first, holder, 0, self._depth))
                     root = holder[0]
         return root
 
@@ -144,7 +171,7 @@ class Reader:
                 self._duplicate(key, event, marks[key])
             elif key is not _NO_KEY:
                 result[key] = value
-                marks[key] = base | event.start_mark.index << 32 | value_event.start_mark.index
+                marks[key] = base + (event.start_mark.index << 32) + value_event.start_mark.index
 
     def _seq(self, depth: int) -> Seq:
         result = Seq()
@@ -159,7 +186,7 @@ class Reader:
                 return result
             result.append(self._value(event, result, len(result), depth))
             start = event.start_mark.index
-            marks.append(base | start << 32 | start)
+            marks.append(base + (start << 32) + start)
 
     def _value(self, event: Any, holder: Any, key: Any, depth: int) -> Any:
         kind = type(event)

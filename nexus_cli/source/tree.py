@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ from nexus_cli.diagnostics.diagnostic import Related
 from nexus_cli.source.draft import place_of
 from nexus_cli.source.nodes import Map, Seq, SourceFile
 from nexus_cli.source.origins import Origins
+from nexus_cli.source.remembered import Remembered
+from nexus_cli.source.sections import Section
 from nexus_cli.source.suppress import suppressions
 
 _ABOUT_ARGUMENTS = frozenset({"NX0053"})
@@ -29,6 +31,9 @@ class SourceTree:
         broken: Devices that could not be completed; findings below them are dropped by `report`.
         given_of: What a device gives its template (`with:`) by device path.
         overridden: Variables that the command line gave.
+        kept: Model path and section of devices that stayed closed, by path; `complete` reads one.
+        completed: Reads a closed section in place.
+        sound: What to remember of devices in whose text nothing was found, by path.
     """
 
     root: dict[Any, Any]
@@ -37,10 +42,28 @@ class SourceTree:
     broken: frozenset[ModelPath] = frozenset()
     given_of: Mapping[str, Map] = field(default_factory=dict)
     overridden: frozenset[str] = frozenset()
+    kept: dict[str, tuple[ModelPath, Section]] = field(default_factory=dict)
+    completed: Callable[[ModelPath, Section], None] | None = None
+    sound: Mapping[str, Remembered] = field(default_factory=dict)
+
+    def complete(self, path: str) -> None:
+        """Read the device `area/line/device`, where it stayed closed."""
+        closed = self.kept.pop(path, None)
+        if closed is not None and self.completed is not None:
+            self.completed(*closed)
+
+    def device(self, where: ModelPath) -> Any:
+        """The complete device at a model path."""
+        return self._walk(where)[1]
+
+    def _walk(self, where: ModelPath) -> tuple[int | None, Any, bool]:
+        if self.kept and (path := device_of(where)):
+            self.complete(path)
+        return _walk(self.root, where)
 
     def place(self, where: ModelPath, on_key: bool = False) -> Place | None:
         """The place of a value, or of its key; what is missing is shown at the nearest level that is there."""
-        mark, value, complete = _walk(self.root, where)
+        mark, value, complete = self._walk(where)
         if mark is None:
             return _top(self.files[0]) if self.files else None
         return place_of(self.files, mark, on_key=on_key or not complete, value=value)
@@ -57,7 +80,7 @@ class SourceTree:
         joined: dict[tuple[Any, ...], tuple[Diagnostic, str, int]] = {}
         origins = self._origins()
         for item in findings:
-            device = _device(item.where)
+            device = device_of(item.where)
             if device and item.where[:6] in self.broken and item.code[2] != "0":
                 continue
             known = item.place is not None or item.code in _ABOUT_ARGUMENTS
@@ -97,10 +120,10 @@ class SourceTree:
         The value of a reference is shown where it is written, with a note of where it is used.
         """
         place = self.place(item.where, item.on_key)
-        mark, value, complete = _walk(self.root, item.where)
+        mark, value, complete = self._walk(item.where)
         if mark is None or place is None or item.on_key or not complete or isinstance(value, (Map, Seq)):
             return item.at(place), False
-        device = _device(item.where)
+        device = device_of(item.where)
         origin = origins.of(mark, device)
         if origin is not None:
             note = Related(message=_USED, place=place)
@@ -114,11 +137,11 @@ class SourceTree:
         return replace(note, place=self.place(note.where))
 
     def _from_template(self, item: Diagnostic) -> bool:
-        name = self.template_of.get(_device(item.where))
+        name = self.template_of.get(device_of(item.where))
         if name is None or len(item.where) < 7:
             return False
         template = self.root.get("templates", {}).get(name)
-        mark, _, _ = _walk(self.root, item.where)
+        mark, _, _ = self._walk(item.where)
         in_template, _, _ = _walk(template, item.where[6:])
         return mark is not None and mark == in_template
 
@@ -169,7 +192,7 @@ def _order(item: Diagnostic) -> tuple[Any, ...]:
     return (place.file, place.line, place.column, item.code, item.message)
 
 
-def _device(where: ModelPath) -> str:
+def device_of(where: ModelPath) -> str:
     """`area/line/device` of a model path below a device, or nothing."""
     if len(where) < 6 or where[0] != "areas" or where[2] != "lines" or where[4] != "devices":
         return ""

@@ -6,7 +6,7 @@ A reference that is the whole value keeps the type; inside a text it is joined a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -132,7 +132,21 @@ def _typed(draft: Draft, name: str, text: str, *, declared: object) -> Any:
 def apply_variables(draft: Draft, root: Map, values: Mapping[str, Any]) -> None:
     """Replace `${var:…}` in place, everywhere but in `vars` itself and `include`."""
     own = _containers(root.get("vars"))
-    for container, key in draft.references:
+    replace_references(draft, draft.references, values, own=own)
+
+
+def replace_references(
+    draft: Draft, references: list[tuple[Any, Any]], values: Mapping[str, Any], *, own: Container[int] = ()
+) -> None:
+    """As `apply_variables`, for these references.
+
+    Args:
+        draft: Takes the findings.
+        references: `(container, key)` of each.
+        values: By name.
+        own: Ids of the containers of `vars`.
+    """
+    for container, key in references:
         if not isinstance(container, (Map, Seq)):
             continue
         text = _current(container, key)

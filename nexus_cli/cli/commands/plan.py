@@ -10,7 +10,15 @@ import click
 from nexus_cli.cli.changing import check_consents, complain, show_plan
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
+from nexus_cli.cli.options import (
+    color_option,
+    env_option,
+    format_option,
+    no_cache_option,
+    reads_runtime,
+    site_argument,
+    var_option,
+)
 from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.change import plan_site, save_plan
@@ -31,6 +39,7 @@ EPILOG = (
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
+@no_cache_option
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def command(
@@ -42,13 +51,14 @@ def command(
     steps: bool,
     detailed_exitcode: bool,
     format_: str,
+    use_cache: bool,
 ) -> int:
     """Show what apply would change, and the impact on the plant.
 
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     check_consents(allow)
-    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow)
+    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow, use_cache=use_cache)
     complain(planned.findings, planned.files)
     if planned.value is None:
         return Exit.FINDINGS

@@ -9,7 +9,7 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, var_option
+from nexus_cli.cli.options import color_option, env_option, format_option, no_cache_option, var_option
 from nexus_cli.cli.views import github
 from nexus_cli.cli.views.findings import document, text
 from nexus_cli.cli.views.junit import junit
@@ -30,6 +30,7 @@ EPILOG = (
 @format_option("text", "json", "sarif", "github", "junit")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @click.option("--containing", is_flag=True, help="Paths are files inside sites: check the sites that they belong to.")
+@no_cache_option
 @color_option
 def command(
     paths: tuple[str, ...],
@@ -38,6 +39,7 @@ def command(
     format_: str,
     strict: bool,
     containing: bool,
+    use_cache: bool,
 ) -> int:
     """Check site files and everything they include. Writes nothing.
 
@@ -47,7 +49,7 @@ def command(
     if containing and paths and not chosen:
         answer("No site holds these files.")
         return Exit.OK
-    readings = read_all(chosen, env=env, variables=variables)
+    readings = read_all(chosen, env=env, variables=variables, use_cache=use_cache)
     findings = [item for reading in readings for item in reading.findings]
     files = [file for reading in readings for file in reading.files]
     result = document(findings, files, site=facts_of_all(readings), strict=strict)
