@@ -354,18 +354,21 @@ def columns_of(
         source_time: Of tags whose device gave its own time, µs since 1970 UTC.
         exact: Integers and booleans go to `others`, so that JSON made of the columns shows them as they are.
     """
-    positions = [shape.positions[tag] for tag in samples]
-    values = list(samples.values())
-    inside = [isinstance(value, float) or (not exact and is_double(value)) for value in values]
-    numbers = [float(value) if one else math.nan for value, one in zip(values, inside, strict=True)]  # type: ignore[arg-type]
+    whole = tuple(samples) == shape.tags
+    positions = [] if whole else [shape.positions[tag] for tag in samples]
+    numbers = values = list(samples.values())
+    others: dict[int, Value] = {}
+    if set(map(type, values)) != {float}:
+        inside = [isinstance(value, float) or (not exact and is_double(value)) for value in values]
+        others = {at: value for at, value in enumerate(values) if value is not None and not inside[at]}
+        numbers = [value if one else math.nan for value, one in zip(values, inside, strict=True)]
     times = [source_time.get(tag, NO_TIME) for tag in samples] if source_time else []
-    whole = len(positions) == len(shape.tags) and positions == sorted(positions)
     return FrameColumns(
         shape=shape,
         time_us=time_us,
-        positions=b"" if whole else struct.pack(f"<{len(positions)}H", *positions),
+        positions=struct.pack(f"<{len(positions)}H", *positions),
         values=struct.pack(f"<{len(numbers)}d", *numbers),
-        others={at: value for at, value in enumerate(values) if value is not None and not inside[at]},
+        others=others,
         quality={at: quality[tag] for at, tag in enumerate(samples) if tag in quality} if quality else {},
         source_time=struct.pack(f"<{len(times)}q", *times),
     )
