@@ -46,7 +46,7 @@ class Shape:
     Attributes:
         device: Device path.
         tags: Tag names in order, at most `MOST_TAGS`, each once.
-        encoded: As it stands in a message.
+        encoded: Its bytes in a message.
     """
 
     __slots__ = ("_positions", "device", "encoded", "tags")
