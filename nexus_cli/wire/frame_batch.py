@@ -45,7 +45,7 @@ class Shape:
 
     Attributes:
         device: Device path.
-        tags: Tag names in order, at most `MOST_TAGS`, each once.
+        tags: Tag names in order, each once; in a message at most `MOST_TAGS`.
         encoded: Its bytes in a message.
     """
 
@@ -347,13 +347,15 @@ def columns_of(
     """The columns of samples whose tags are in a shape.
 
     Args:
-        shape: Names at least the tags of the samples.
+        shape: Names at least the tags of the samples; one with more than `MOST_TAGS` is replaced by their own.
         time_us: Gateway time, µs since 1970 UTC.
         samples: Value by tag; None when BAD. At least one.
         quality: Of tags that are not GOOD.
         source_time: Of tags whose device gave its own time, µs since 1970 UTC.
         exact: Integers and booleans go to `others`, so that JSON made of the columns shows them as they are.
     """
+    if len(shape.tags) > MOST_TAGS:
+        shape = Shape(shape.device, list(samples))
     whole = tuple(samples) == shape.tags
     positions = [] if whole else [shape.positions[tag] for tag in samples]
     numbers = values = list(samples.values())
