@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -247,6 +248,7 @@ class FakeSource:
         self.deployment = 0
         self.devices: dict[str, DeviceConfig] = {}
         self.away = False
+        self.frames = "columns"
         self.fetched: list[str] = []
         if devices:
             self.deploy(*devices)
@@ -262,7 +264,7 @@ class FakeSource:
         self._check()
         digests = {path: digest(to_json(one)) for path, one in self.devices.items()}
         total = digest(sorted([path, one] for path, one in digests.items()))
-        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests)
+        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests, frames=self.frames)
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """Devices by path."""
@@ -286,6 +288,7 @@ class FakeHistorian:
         gaps: By (epoch, seq).
         reports: Of commands, by (epoch, seq).
         doubles: Frames that came again although they were stored.
+        topics_heard: Messages with frames, by topic.
         forgetting: While true, nothing that comes is stored or announced.
     """
 
@@ -301,6 +304,7 @@ class FakeHistorian:
         self.live: dict[str, bytes] = {}
         self._hears_live = live
         self.doubles = 0
+        self.topics_heard: Counter[str] = Counter()
         self.forgetting = False
         self.on_frame: Callable[[Frame], None] | None = None
         self._committed: dict[str, Intervals] = {}
@@ -347,6 +351,7 @@ class FakeHistorian:
             self._store(gap.epoch, gap.seq)
             self.gaps[gap.epoch, gap.seq] = gap
             return
+        self.topics_heard[message.topic] += 1
         for device, frame in placed_frames(message.topic, message.payload):
             if (frame.epoch, frame.seq) in self.frames:
                 self.doubles += 1

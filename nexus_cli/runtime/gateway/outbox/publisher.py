@@ -201,7 +201,7 @@ class Publisher:
         self._wake.set()
 
     def _has_room(self) -> None:
-        """The broker has acknowledged something: go on if that was waited for."""
+        """The broker has acknowledged something: continue if that was awaited."""
         if self._full and not self._too_much():
             self._wake.set()
 
