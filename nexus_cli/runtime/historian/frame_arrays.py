@@ -1,7 +1,9 @@
-"""A frame batch as arrays: its columns checked and mapped to series at once, its frames told apart only by index.
+"""A frame batch as arrays: its columns checked and mapped to series at once, its frames distinguished only by index.
 
 Values stay in the message's buffers until they are packed for COPY. The checks cost some array operations a message,
 whatever the number of frames, and memory in proportion to the payload.
+
+See docs/decisions/0060.
 """
 
 from __future__ import annotations
