@@ -7,13 +7,14 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from nexus_cli.database import migrate
 from nexus_cli.database.class_table import table_name
+from nexus_cli.database.committed import OutboxKey, RangeSet
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
 from nexus_cli.database.names import SCHEMA
@@ -21,13 +22,13 @@ from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian.batch import Batch
-from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.runtime.historian.packing import Packer
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, encode
-from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
+from nexus_cli.wire.frame_batch import FrameColumns, Shape, decode_batch, encode_batch
 from nexus_cli.wire.topic import Topics
+from tests.benchmarks.external_messages import close, loaded, measure_others, store
 from tests.benchmarks.figures import Figure
 from tests.postgres import EmbeddedPostgres, settings_for
 
@@ -38,6 +39,8 @@ POINTS = 1_000_000
 FRAME_TAGS = (20, 100)
 MESSAGE_BYTES = 48 * 1024
 BARE_ROWS = 20_000
+STEADY_ROWS, STEADY_FRAMES, STEADY_S = 20_000, 25, 10
+"""A plant of 1,000 devices with 20 tags a second, its group commits in messages of 25 frames."""
 RUNS = 3
 TOPICS = Topics("acme", "chicago")
 Make = Callable[[int, int], list[Message]]
@@ -76,11 +79,11 @@ def json_frames(tags: int, start_us: int) -> list[Message]:
     return made
 
 
-def frame_batches(tags: int, start_us: int) -> list[Message]:
+def frame_batches(tags: int, start_us: int, *, size: int = 0) -> list[Message]:
     """The same as frame batches; messages of the gateways take turns."""
     rows = [np.array(row, dtype="<f8").tobytes() for row in _numbers(tags)]
     shapes = [Shape(_path(number), [f"value-{tag}" for tag in range(tags)]) for number in range(DEVICES)]
-    size = max(1, MESSAGE_BYTES // (8 * tags + 12))
+    size = size or max(1, MESSAGE_BYTES // (8 * tags + 12))
     by_gateway: list[list[Message]] = []
     for gateway in range(GATEWAYS):
         frames = [
@@ -116,39 +119,50 @@ async def bare_copy(settings: Settings, *, start_us: int) -> float:
         await conn.close()
 
 
-async def _loaded(settings: Settings, *, writers: int) -> Historian:
-    role = Historian(dataclasses.replace(settings, broker_url="mqtt://127.0.0.1:1", historian_writers=writers))
-    stop = asyncio.Event()
-    await role.read_link.use(role.series.load, stop=stop)
-    await role.read_link.use(role.assignments.load, stop=stop)
-    await role.read_link.use(role.external_topics.load, stop=stop)
-    role.batcher.shared = True
-    return role
+async def historian_path(
+    settings: Settings, arrived: Sequence[Message], *, rows: int, writers: int
+) -> tuple[float, float]:
+    """Rows a second, and µs of this process's CPU for one, from raw messages through decode, lookup, packing, COPY and
+    custody to the commit."""
+    role = await loaded(dataclasses.replace(settings, historian_writers=writers))
+    took_s, cpu_s = await store(role, arrived)
+    await close(role)
+    if role.counters.rows != rows or role.counters.dead_letters:
+        raise RuntimeError(f"{role.counters.rows} rows of {rows}, {role.counters.dead_letters} dead letters")
+    return rows / took_s, cpu_s / rows * 1e6
 
 
-async def historian_path(settings: Settings, arrived: Sequence[Message], *, rows: int, writers: int) -> float:
-    """Rows a second from raw messages through decode, lookup, packing, COPY and custody to the commit."""
-    role = await _loaded(settings, writers=writers)
-    for message in arrived:
-        role.inbound_queue.put(message)
-    stopped, never = asyncio.Event(), asyncio.Event()
-    stopped.set()  # ends when the intake is empty
-    begun = time.perf_counter()
+async def delays(settings: Settings, arrived: Sequence[Message]) -> list[float]:
+    """Milliseconds from a message's arrival to its committed rows, at `STEADY_ROWS` rows a second."""
+    role, never, stop = await loaded(settings), asyncio.Event(), asyncio.Event()
+    put_s: dict[tuple[str, int], float] = {}
+    found: list[float] = []
+
+    def note(key: OutboxKey, _ranges: RangeSet, seqs: Iterable[int]) -> None:
+        now_s = time.perf_counter()
+        found.extend((now_s - put_s[key.gateway, seq]) * 1e3 for seq in seqs if (key.gateway, seq) in put_s)
+
+    for lane in role.lanes:
+        lane.writer._on_committed = note
     async with asyncio.TaskGroup() as group:
         for lane in role.lanes:
             group.create_task(lane.run(never))
-        group.create_task(role.batcher.run([lane.batches for lane in role.lanes], stopped))
-    took = time.perf_counter() - begun
-    for link in (role.read_link, *(lane.link for lane in role.lanes)):
-        await link.close()
-    if role.counters.rows != rows or role.counters.dead_letters:
-        raise RuntimeError(f"{role.counters.rows} rows of {rows}, {role.counters.dead_letters} dead letters")
-    return rows / took
+        group.create_task(role.batcher.run([lane.batches for lane in role.lanes], stop))
+        begun_s, rows = time.perf_counter(), 0
+        for message in arrived:
+            batch = decode_batch(message.payload)
+            rows += len(batch.values) // 8
+            await asyncio.sleep(max(0.0, begun_s + rows / STEADY_ROWS - time.perf_counter()))
+            put_s[message.topic.rpartition("/")[2], batch.last_seq] = time.perf_counter()
+            role.inbound_queue.put(message)
+        stop.set()
+    await close(role)
+    return found
 
 
 async def steps(settings: Settings, arrived: Sequence[Message]) -> tuple[float, float]:
     """Points a second of decoding with lookup, and of packing, each alone, by CPU time."""
-    role = await _loaded(settings, writers=1)
+    role = await loaded(dataclasses.replace(settings, historian_writers=1))
     decoding = packing = 0.0
     batch = Batch()
     for message in arrived:
@@ -160,7 +174,7 @@ async def steps(settings: Settings, arrived: Sequence[Message]) -> tuple[float, 
             Packer().pack(batch.frames)
             packing += time.process_time() - decoded
             batch = Batch()
-    await role.read_link.close()
+    await close(role)
     return POINTS / decoding, POINTS / packing
 
 
@@ -179,6 +193,7 @@ async def _paths(settings: Settings, start_us: int) -> list[Figure]:
     ]
     ratios: dict[str, list[float]] = {name: [] for name, *_ in ways}
     speeds: dict[str, list[float]] = {name: [] for name, *_ in ways}
+    costs: dict[str, list[float]] = {name: [] for name, *_ in ways}
     bare: list[float] = []
     for _ in range(RUNS):
         for name, make, tags, writers in ways:
@@ -186,7 +201,8 @@ async def _paths(settings: Settings, start_us: int) -> list[Figure]:
             await _clear(settings)
             limit = await bare_copy(settings, start_us=start_us)
             await _clear(settings)
-            speed = await historian_path(settings, arrived, rows=POINTS, writers=writers)
+            speed, cost = await historian_path(settings, arrived, rows=POINTS, writers=writers)
+            costs[name].append(cost)
             bare.append(limit)
             speeds[name].append(speed)
             ratios[name].append(speed / limit)
@@ -198,7 +214,7 @@ async def _paths(settings: Settings, start_us: int) -> list[Figure]:
             limit=statistics.median(bare),
             limit_name="bare COPY",
             ratio_at_least=0.9 if make is frame_batches else 0.8,
-            note=f"in turns {statistics.median(ratios[name]):.2f} x",
+            note=f"in turns {statistics.median(ratios[name]):.2f} x; {statistics.median(costs[name]):.2f} µs CPU/point",
         )
         for name, make, *_ in ways
     ]
@@ -225,6 +241,20 @@ async def _parts(settings: Settings, start_us: int) -> list[Figure]:
     return made
 
 
+async def _delay(settings: Settings, start_us: int) -> Figure:
+    arrived = frame_batches(20, start_us, size=STEADY_FRAMES)[: STEADY_S * STEADY_ROWS // (20 * STEADY_FRAMES)]
+    await _clear(settings)
+    found = await delays(settings, arrived)
+    percentiles = statistics.quantiles(found, n=100)
+    return Figure(
+        name=f"historian: a message's arrival to its committed rows, p99, {STEADY_ROWS:,} rows/s",
+        value=percentiles[98],
+        unit="ms",
+        at_most=250.0,
+        note=f"p50 {percentiles[49]:.0f}, worst {max(found):.0f}",
+    )
+
+
 async def _measure(settings: Settings) -> list[Figure]:
     await migrate.upgrade(settings)
     devices = plant()
@@ -239,6 +269,8 @@ async def _measure(settings: Settings) -> list[Figure]:
     return [
         *await _paths(settings, start_us),
         *await _parts(settings, start_us),
+        await _delay(settings, start_us),
+        *await measure_others(settings),
         Figure(name="series minted", value=minted, unit="series/s", at_least=20_500),
     ]
 
@@ -249,7 +281,9 @@ def run() -> list[Figure]:
     try:
         server.start()
         with tempfile.TemporaryDirectory() as folder:
-            settings = dataclasses.replace(settings_for(server.url, Path(folder)), site="acme/chicago")
+            settings = dataclasses.replace(
+                settings_for(server.url, Path(folder)), site="acme/chicago", broker_url="mqtt://127.0.0.1:1"
+            )
             return asyncio.run(_measure(settings))
     finally:
         server.close()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from nexus_cli.database.connect import connection
@@ -18,6 +18,7 @@ from nexus_cli.runtime.historian.lanes import Lane
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
+from nexus_cli.wire.frame_batch import encode_batch, from_frame
 from nexus_cli.wire.topic import Topics
 from tests.postgres import SITE
 from tests.servers import TestBroker
@@ -63,6 +64,12 @@ class SmallOutbox:
         more.setdefault("time", START_US + seq * 1000)
         made = Frame(epoch=self.epoch, seq=seq, samples=samples, **more)
         self.accept(seq, TOPICS.data(self.gateway, path), encode(made))
+
+    def batch(self, first: int, frames: Sequence[tuple[str, Frame]]) -> None:
+        """Accept a frame batch: devices and frames, which get the numbers from `first` on."""
+        columns = [from_frame(path, frame) for path, frame in frames]
+        payload = encode_batch(columns, epoch=self.epoch, seq=first)
+        self.accept(first + len(frames) - 1, TOPICS.batches(self.gateway), payload)
 
     def gap(self, seq: int, **more: Any) -> None:
         """Accept a gap."""

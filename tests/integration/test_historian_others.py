@@ -15,6 +15,7 @@ import pytest
 from nexus_cli.database.connect import connection
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
+from nexus_cli.runtime.historian import writer
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.historian_rig import TOPICS, historian, outbox_settings, query
@@ -235,3 +236,34 @@ async def test_the_turn_of_a_historian_that_vanished_is_taken_over(database: Set
         assert await stored(database) == [("note", "ours", 192)]
     finally:
         broker.stop()
+
+
+async def test_only_a_conflict_with_the_database_needs_a_staging_table(
+    database: Settings, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await record(database, scale())
+    staged: list[int] = []
+    staging = writer.copy_staged
+
+    async def counted(conn: Any, made: Any, pieces: Any, columns: Any) -> Any:
+        found = await staging(conn, made, pieces, columns)
+        staged.append(found[0])
+        return found
+
+    monkeypatch.setattr(writer, "copy_staged", counted)
+    some = [(f"{SCALE}/weight", orjson.dumps({"value": at, "timestamp": NOW_MS + at})) for at in range(50)]
+    async with historian(database, broker) as role:
+        await publish(broker, some)
+        await publish(broker, some)  # a bridge that repeats everything
+        await until(lambda: role.counters.rows + role.counters.duplicate_rows == 100, "all of them")
+        assert (role.counters.rows, staged) == (50, [])
+    async with historian(database, broker, name="another") as role:  # it has stored none of them itself
+        new = [(f"{SCALE}/note", orjson.dumps({"value": "new", "timestamp": NOW_MS}))]
+        await publish(broker, [*some, *new])
+        await until(lambda: role.counters.rows + role.counters.duplicate_rows == 51, "the new one, and the others")
+        assert role.counters.rows == 1
+        await publish(broker, some)
+        await until(lambda: role.counters.duplicate_rows == 100, "the same again")
+    assert staged
+    assert len(await stored(database)) == 51
+    assert await query(database, "SELECT 1 FROM nexus.dead_letter") == []

@@ -11,6 +11,8 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
 
 PAYLOAD_BYTES = 4096
+MOST_WHOLE, SHORT_BYTES = 1_000, 200
+"""So many letters of a batch keep their payload, further ones its beginning: a batch may refuse 20,000 samples."""
 FOLD_S = 600.0
 """Letters with the same topic and reason within this time are counted in one row, in seconds."""
 MOST_REMEMBERED = 10_000
@@ -102,7 +104,8 @@ class DeadLetters:
         topic = plain(topic)
         letter = self._found.get((topic, reason))
         if letter is None:
-            self._found[(topic, reason)] = DeadLetter(plain(detail)[:1000], readable(payload), count)
+            part = payload if len(self._found) < MOST_WHOLE else payload[:SHORT_BYTES]
+            self._found[(topic, reason)] = DeadLetter(plain(detail)[:1000], readable(part), count)
         else:
             letter.count += count
 

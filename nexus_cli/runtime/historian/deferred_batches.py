@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.runtime.historian.batch import Batch
-from nexus_cli.runtime.historian.pending import AnyFrame, PendingSample
+from nexus_cli.runtime.historian.pending import AnyFrame, ArrayFrame, PendingFrame, PendingSample
 
 MOST_WAITING_POINTS = 50_000
-"""Overflow policy: above this many samples nothing more is deferred; the batch itself waits, and all that follow."""
+MOST_WAITING_BYTES = 16 * 1024 * 1024
+"""Overflow policy: above this many samples, or bytes of the messages that hold them, nothing more is deferred; the batch
+itself waits, and all that follow."""
 FIRST_S, CAP_S = 2.0, 60.0
 MOST_SLOW = 3
 """How often a single frame or sample may exceed the statement time-out."""
@@ -64,7 +66,10 @@ class DeferredBatches:
 
     def has_room(self, batch: Batch) -> bool:
         """True when this batch can be deferred as well."""
-        return self.points + _points(batch) <= MOST_WAITING_POINTS
+        if self.points + _points(batch) > MOST_WAITING_POINTS:
+            return False
+        waiting = [piece.batch for piece in self._pieces]
+        return not waiting or size_bytes(*waiting, batch) <= MOST_WAITING_BYTES
 
     def put(self, piece: DeferredBatch, *, now_s: float) -> None:
         """Defer a part; check `has_room` first."""
@@ -97,6 +102,20 @@ class DeferredBatches:
 
 def _points(batch: Batch) -> int:
     return sum(max(1, pending.points) for pending in batch.frames) + len(batch.samples)
+
+
+def size_bytes(*batches: Batch) -> int:
+    """Bytes of the messages that these batches keep in memory; a frame of a frame batch keeps the whole message."""
+    arrays = {
+        id(pending.arrays): pending.arrays.size_bytes
+        for batch in batches
+        for pending in batch.frames
+        if isinstance(pending, ArrayFrame)
+    }
+    alone = sum(
+        pending.size_bytes for batch in batches for pending in batch.frames if isinstance(pending, PendingFrame)
+    )
+    return alone + sum(arrays.values()) + sum(len(each.payload) for batch in batches for each in batch.samples)
 
 
 def halves(batch: Batch) -> list[Batch]:

@@ -1,7 +1,9 @@
-"""A frame batch as arrays: its columns checked and mapped to series at once, its frames told apart only by index.
+"""A frame batch as arrays: its columns checked and mapped to series at once, its frames distinguished only by index.
 
 Values stay in the message's buffers until they are packed for COPY. The checks cost some array operations a message,
 whatever the number of frames, and memory in proportion to the payload.
+
+See docs/decisions/0060.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ import numpy.typing as npt
 from nexus_cli.runtime.historian.mapping import UNKNOWN, FramePlan, SeriesMap, ShapePlan
 from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.wire.frame import Frame, FrameError
-from nexus_cli.wire.frame_batch import NO_TIME, FrameBatch, FrameColumns, Shape, decode_batch, shapes_of, to_frame
+from nexus_cli.wire.frame_batch import (
+    EXACT,
+    NO_TIME,
+    FrameBatch,
+    FrameColumns,
+    Shape,
+    decode_batch,
+    shapes_of,
+    to_frame,
+)
 from nexus_cli.wire.sample import Value
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -44,6 +55,7 @@ class FrameArrays:
         columns: `Column` of each sample's series, or `UNKNOWN`.
         classes: Retention class of each sample, an index in `retentions`.
         regular: Samples that are plain GOOD numbers of a number's series.
+        whole: Samples that are GOOD whole numbers of a 64-bit series, without a time of the device.
         retentions: Names of the classes.
     """
 
@@ -62,6 +74,7 @@ class FrameArrays:
     columns: npt.NDArray[np.int8]
     classes: npt.NDArray[np.int16]
     regular: npt.NDArray[np.bool_]
+    whole: npt.NDArray[np.bool_]
     retentions: Sequence[str]
 
     def value(self, sample: int) -> Value:
@@ -77,7 +90,7 @@ class FrameArrays:
 
     def device(self, frame: int) -> str:
         """The device path of a frame."""
-        return self.shapes[self.which[frame]].device
+        return self.shapes[int(self.which[frame])].device
 
     def samples(self, frame: int) -> int:
         """How many samples a frame has."""
@@ -140,8 +153,14 @@ def read_arrays(payload: bytes, series: SeriesMap) -> FrameArrays:
     index = places + (np.cumsum(sizes) - sizes)[which][owner]
     columns = np.concatenate([plan.columns for plan in plans])[index]
     values = np.frombuffer(batch.values, dtype="<f8")
-    regular = (columns == Column.NUMBER) & np.isfinite(values)
-    regular[marked] = False
+    good = np.isfinite(values)
+    good[marked] = False
+    sources = np.frombuffer(batch.source_time, dtype="<i8") if batch.source_time else None
+    whole = (columns == Column.EXACT) & good
+    if whole.any():
+        whole &= (np.abs(values) <= EXACT) & (values == np.floor(values))
+        if sources is not None:
+            whole &= sources == NO_TIME
     return FrameArrays(
         batch=batch,
         size_bytes=len(payload),
@@ -153,11 +172,12 @@ def read_arrays(payload: bytes, series: SeriesMap) -> FrameArrays:
         owner=owner,
         places=places,
         values=values,
-        sources=np.frombuffer(batch.source_time, dtype="<i8") if batch.source_time else None,
+        sources=sources,
         series=np.concatenate([plan.series for plan in plans])[index],
         columns=columns,
         classes=np.concatenate([plan.classes for plan in plans])[index],
-        regular=regular,
+        regular=(columns == Column.NUMBER) & good,
+        whole=whole,
         retentions=series.retentions,
     )
 

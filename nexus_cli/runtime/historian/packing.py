@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nexus_cli.database.copy import (
+    EXACT_COLUMNS,
     FULL_COLUMNS,
     PLAIN_COLUMNS,
     SOURCED_COLUMNS,
     FullRow,
+    pack_exact,
     pack_full,
     pack_plain,
 )
@@ -59,19 +61,30 @@ class Packed:
         return sum(block.rows for block in self.blocks)
 
 
+_Arrays = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]
+"""Time (µs since 1970 UTC), series and value of each row."""
+
+
 class _Group:
     """Plain rows of one class: arrays of ready rows, and the values of frames that were sent as JSON."""
 
     __slots__ = ("arrays", "counts", "entries", "series", "sources", "times", "values")
 
     def __init__(self) -> None:
-        self.arrays: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.float64]]] = []
+        self.arrays: list[_Arrays] = []
         self.entries: list[tuple[AnyFrame, NumberPart]] = []
         self.times: list[int] = []
         self.counts: list[int] = []
         self.series: list[npt.NDArray[np.int32]] = []
         self.values: list[Value] = []
         self.sources: list[npt.NDArray[np.int64] | list[int]] = []
+
+    def joined(self) -> _Arrays:
+        """All arrays as one."""
+        if len(self.arrays) == 1:
+            return self.arrays[0]
+        times, series, values = zip(*self.arrays, strict=True)
+        return np.concatenate(times), np.concatenate(series), np.concatenate(values)
 
 
 class Packer:
@@ -82,6 +95,7 @@ class Packer:
         self._one_by_one = one_by_one
         self._plain: dict[str, _Group] = {}
         self._sourced: dict[str, _Group] = {}
+        self._exact: dict[str, _Group] = {}
         self._full: dict[tuple[str, bool], list[bytes]] = {}
         self._hours: dict[str, set[int]] = {}
         self._letters = DeadLetters()
@@ -104,6 +118,9 @@ class Packer:
                 block = self._close(retention, group, sourced=sourced)
                 if block is not None:
                     packed.blocks.append(block)
+        for retention, group in self._exact.items():
+            times, series, values = group.joined()
+            packed.blocks.append(Block(retention, EXACT_COLUMNS, [pack_exact(times, series, values)], len(times)))
         packed.blocks += self._of_others(samples)
         packed.blocks += [
             Block(retention, FULL_COLUMNS, rows, len(rows), others) for (retention, others), rows in self._full.items()
@@ -112,12 +129,12 @@ class Packer:
 
     def _add_arrays(self, arrays: FrameArrays, some: Sequence[ArrayFrame]) -> None:
         """Add frames of one message: regular samples by column, the others one by one."""
-        regular, rest = arrays.regular, ~arrays.regular
+        regular, whole, rest = arrays.regular, arrays.whole, ~(arrays.regular | arrays.whole)
         if len(some) < len(arrays.times):
             chosen = np.zeros(len(arrays.times), dtype=np.bool_)
             chosen[[pending.number for pending in some]] = True
             inside = chosen[arrays.owner]
-            regular, rest = regular & inside, rest & inside
+            regular, whole, rest = regular & inside, whole & inside, rest & inside
         if rest.any():
             frames = {pending.number: pending for pending in some}
             for at in np.flatnonzero(rest & (arrays.columns != UNKNOWN)).tolist():
@@ -127,6 +144,8 @@ class Packer:
         sourced = None if sources is None else (sources >= 0) & (sources < SOURCE_LIMIT)
         for number in range(len(arrays.retentions)) if len(arrays.retentions) > 1 else (0,):
             wanted = regular if len(arrays.retentions) == 1 else regular & (arrays.classes == number)
+            if whole.any():
+                self._gather_arrays(self._exact, arrays, number, whole & (arrays.classes == number))
             if sources is None or sourced is None:
                 self._gather_arrays(self._plain, arrays, number, wanted)
                 continue
@@ -226,9 +245,7 @@ class Packer:
             self._hours.setdefault(retention, set()).update(time // HOUR_US for time in group.times)
         if not arrays:
             return None
-        times, series, numbers = (
-            np.concatenate([each[at] for each in arrays]) if len(arrays) > 1 else arrays[0][at] for at in range(3)
-        )
+        times, series, numbers = group.joined()
         rows = pack_plain(times, series, numbers, source_us=np.concatenate(of_arrays) if sourced else None)
         return Block(retention, SOURCED_COLUMNS if sourced else PLAIN_COLUMNS, [rows], len(times))
 

@@ -14,13 +14,14 @@ from nexus_cli.wire.frame import Frame, Gap
 
 
 class PendingFrame(NamedTuple):
-    """A frame to store; a refused one has no samples."""
+    """A frame to store; a refused one has no samples. `size_bytes` is that of its message, or its share of one."""
 
     key: OutboxKey
     topic: str
     frame: Frame
     plan: FramePlan
     refusal: Refusal | None = None
+    size_bytes: int = 0
 
     @property
     def seq(self) -> int:

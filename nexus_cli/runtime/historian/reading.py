@@ -133,7 +133,8 @@ class Reader:
             plan = self._series.plan(device, frame.samples, former=False)
         unknown = [f"{device}/{tag}" for tag in plan.unknown] if plan.unknown else TAKEN
         if final or not unknown:
-            batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), topic, frame, plan))
+            size = len(shown(frame)) if payload is None else len(payload)
+            batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), topic, frame, plan, size_bytes=size))
             batch.points += max(1, len(plan.tags))
         return unknown
 
@@ -147,7 +148,8 @@ class Reader:
 
     def _set_aside(self, batch: Batch, gateway: str, frame: Frame, refusal: Refusal) -> None:
         empty = Frame(epoch=frame.epoch, seq=frame.seq, time=frame.time, samples={})
-        batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), refusal.topic, empty, NO_PLAN, refusal))
+        size = len(refusal.payload)
+        batch.frames.append(PendingFrame(OutboxKey(gateway, frame.epoch), refusal.topic, empty, NO_PLAN, refusal, size))
         batch.points += 1
 
     def _take_gap(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nexus_cli.database.class_table import DAY_MS, table_name
-from nexus_cli.database.copy import PG_EPOCH_US, FullRow, pack_full, pack_numeric, pack_plain
+from nexus_cli.database.copy import PG_EPOCH_US, FullRow, pack_exact, pack_full, pack_numeric, pack_plain
 from nexus_cli.database.partitions import period_of
 
 
@@ -78,3 +78,21 @@ def test_table_names_are_safe() -> None:
     assert table_name('x"; drop', site='a"b/c') == "sample_a_b_c_x___drop"
     assert len(table_name("x" * 200, site="y" * 200)) == 40
     assert table_name("x" * 200, site="y" * 200).startswith("sample_yyyyyyyyyyyyyyyy_xxx")
+
+
+def test_exact_rows_hold_the_digits_of_their_numbers() -> None:
+    numbers = [0, 1, -1, 9_999, 10_000, -123_456_789, 2**53, -(2**53)]
+    times = np.full(len(numbers), PG_EPOCH_US + 5, dtype=np.int64)
+    data = pack_exact(times, np.arange(len(numbers), dtype=np.int32), np.array(numbers, dtype=np.float64))
+    for number in numbers:
+        row, data = fields(data)
+        value, exact = row[2], row[3]
+        assert value == struct.pack(">d", number)
+        assert row[4] == struct.pack(">h", 192)
+        assert exact is not None
+        count, weight, sign, scale, *digits = struct.unpack(">hhHh5h", exact)
+        assert (count, weight, scale) == (5, 4, 0)
+        assert all(0 <= digit < 10_000 for digit in digits)
+        size = sum(digit * 10_000 ** (4 - at) for at, digit in enumerate(digits))
+        assert (size, sign) == (abs(number), 0x4000 if number < 0 else 0)
+    assert data == b""

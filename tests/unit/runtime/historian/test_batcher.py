@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.historian.assignments import FOREVER_US, Assignments
 from nexus_cli.runtime.historian.batch import Batch
-from nexus_cli.runtime.historian.batcher import MOST_DEFERRED, RELOAD_S, Batcher
+from nexus_cli.runtime.historian.batcher import MOST_BYTES, MOST_DEFERRED, MOST_DEFERRED_BYTES, RELOAD_S, Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.external_topics import ExternalTopics
 from nexus_cli.runtime.historian.following import StateWatch
@@ -22,9 +23,11 @@ from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, Gap, encode
+from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.mutation import mutated_bytes, mutations
+from tests.waiting import until
 
 TOPICS = Topics("acme", "chicago")
 TIME = 1_690_000_000_000_000
@@ -50,13 +53,13 @@ class Link:
 class Bench:
     """A batcher with its parts."""
 
-    def __init__(self, clock: FakeClock | SystemClock) -> None:
+    def __init__(self, clock: FakeClock | SystemClock, *, lanes: int = 1) -> None:
         self.counters, self.clock, self.stop = Counters(), clock, asyncio.Event()
         self.series = SeriesMap(site="acme/chicago")
         self.assignments = Assignments(site="acme/chicago")
         self.bounds = TimeBounds(clock=clock)
         self.link = Link(self.series, self.assignments)
-        self.inbound_queue = InboundQueue(topics=TOPICS, counters=self.counters)
+        self.inbound_queue = InboundQueue(topics=TOPICS, counters=self.counters, lanes=lanes)
         self.external_topics = ExternalTopics(
             topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters
         )
@@ -227,3 +230,86 @@ async def test_a_crowd_of_unknown_tags_gets_no_receipt_rather_than_a_letter() ->
     assert batch.frames == []
     assert len(batch.letters) == 0
     assert bench.counters.dropped_frames == 50  # their gateway sends them again
+
+
+def batch_of(first: int, frames: int, *, gateway: str = "gw", tags: int = 1) -> Message:
+    """A frame batch of this many frames of `a/l/d`."""
+    shape = Shape("a/l/d", ["known", *(f"new-{at}" for at in range(1, tags))])
+    values = struct.pack(f"<{tags}d", *range(tags))
+    some = [FrameColumns(shape, TIME + first + at, b"", values) for at in range(frames)]
+    return Message(TOPICS.batches(gateway), encode_batch(some, epoch="E", seq=first), 1, False)
+
+
+async def test_frames_of_a_batch_with_unknown_names_wait_and_the_others_are_stored() -> None:
+    clock = FakeClock()
+    bench = Bench(clock)
+    await bench.batcher._load()
+    shape, value = Shape("a/l/d", ["known", "new"]), struct.pack("<d", 1.0)
+    some = [FrameColumns(shape, TIME + at, struct.pack("<H", at), value) for at in range(2)]
+    bench.inbound_queue.put(Message(TOPICS.batches("gw"), encode_batch(some, epoch="E", seq=1), 1, False))
+    assert [pending.seq for pending in (await bench.gather()).frames] == [1]
+    bench.link.paths.add("a/l/d/new")
+    clock.advance(RELOAD_S + 0.1)
+    late = Batch()
+    await bench.batcher._take_deferred([late])
+    assert [pending.seq for pending in late.frames] == [2]
+
+
+async def test_what_waits_for_a_load_is_bounded_by_bytes() -> None:
+    bench = Bench(FakeClock())
+    await bench.batcher._load()
+    message = batch_of(1, 50, tags=2_000)
+    most = MOST_DEFERRED_BYTES // len(message.payload)
+    batch = Batch()
+    for _ in range(most + 3):
+        await bench.batcher._take(batch, message)
+    assert len(bench.batcher._deferred) == most
+    assert bench.counters.dropped_frames == 3 * 50
+    await bench.batcher._take_deferred([batch])
+    assert bench.batcher._deferred_bytes == 0
+
+
+async def test_a_batch_ends_at_its_limit_of_bytes() -> None:
+    bench = Bench(FakeClock())
+    for seq in range(1, 40):
+        payload = encode(Frame(epoch="E", seq=seq, time=TIME + seq, samples={"known": "x" * 500_000}))
+        bench.inbound_queue.put(Message(TOPICS.data("gw", "a/l/d"), payload, 1, False))
+    batches = await bench.drain()
+    assert sum(len(batch.frames) for batch in batches) == 39
+    assert all(batch.size_bytes < MOST_BYTES + 600_000 for batch in batches)
+    assert len(batches) >= 2
+
+
+async def test_a_lane_whose_writer_waits_holds_up_no_other() -> None:
+    bench = Bench(SystemClock(), lanes=2)
+    names = {bench.inbound_queue.lane(TOPICS.batches(f"gw-{at}")): f"gw-{at}" for at in range(20)}
+    stuck, free = names[0], names[1]
+    assert {bench.inbound_queue.lane(topic) for topic in (TOPICS.gap(stuck), TOPICS.data(stuck, "a/l/d"))} == {0}
+    bench.link.gateways |= {stuck, free}
+    await bench.batcher._load()
+    outs: list[asyncio.Queue[Batch | None]] = [asyncio.Queue(1), asyncio.Queue(1)]
+    running = asyncio.ensure_future(bench.batcher.run(outs, bench.stop))
+    for first in range(1, 60_000, 1_000):
+        bench.inbound_queue.put(batch_of(first, 1_000, gateway=stuck))
+    await until(lambda: outs[0].full(), "a batch that nobody takes")
+    bench.inbound_queue.put(batch_of(1, 10, gateway=free))
+    other = await outs[1].get()
+    assert other is not None
+    assert len(other.frames) == 10
+    assert len(bench.inbound_queue) > 0  # the stuck lane's gathered batch is full: the rest stays in the queue
+    bench.stop.set()
+    taken = 0
+    while (batch := await outs[0].get()) is not None:
+        bench.inbound_queue.wake()
+        taken += len(batch.frames)
+    await running
+    assert taken == 60_000
+
+
+async def test_each_lane_of_the_queue_has_its_share() -> None:
+    queue = InboundQueue(topics=TOPICS, counters=Counters(), most_bytes=200, most_messages=100, lanes=2)
+    names = {queue.lane(TOPICS.batches(f"gw-{at}")): TOPICS.batches(f"gw-{at}") for at in range(20)}
+    for topic in names.values():
+        for _ in range(3):
+            queue.put(Message(topic, b"x" * 40, 1, False))
+    assert (len(queue), queue.size_bytes) == (4, 160)
