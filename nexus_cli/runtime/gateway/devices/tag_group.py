@@ -85,7 +85,6 @@ class GroupColumns:
         deadband, tolerance: A number has moved when it differs by more than `deadband + tolerance * its size`; None
             where every change counts.
         beat_us: Time from one sample to the next heartbeat, `NEVER_US` without one; None where no tag has one.
-        zeros: As many zeros.
     """
 
     __slots__ = (
@@ -111,7 +110,6 @@ class GroupColumns:
         "table",
         "time_us",
         "tolerance",
-        "zeros",
     )
 
     def __init__(self, table: TagTable, places: Sequence[int]) -> None:
@@ -134,7 +132,6 @@ class GroupColumns:
         self._which: npt.NDArray[np.intp] | None = None
         if len(self._converts) > 1:
             self._which = np.array([self._converts.index(one.by_column) for one in chains])
-        self.zeros: Column = np.zeros(len(places))
         self._soonest_us, self._forgotten = 0, -1
 
     def _compile_limits(self) -> None:

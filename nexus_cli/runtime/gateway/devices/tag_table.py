@@ -227,6 +227,9 @@ class TagTable:
         if self.other or exact:
             least = WHOLE if exact else OTHER
             others = {index: self.value(_at(positions, index)) for index, kind in enumerate(kinds) if kind >= least}
+            if exact and others:
+                number = number.copy()
+                number[list(others)] = math.nan
         marks: dict[int, Mark] = {}
         if quality.count(_GOOD) != count:
             marks = {index: self._mark(_at(positions, index)) for index, one in enumerate(quality) if one != _GOOD}
