@@ -169,7 +169,8 @@ class Normaliser:
             source_us = np.array([NO_TIME if one is None else one for one in source_time_us], np.int64)
 
         def alone(which: list[int]) -> None:
-            where, raw = [places[at] for at in which], [values[at] for at in which]
+            where = [places[at] for at in which]
+            raw = numbers[which].tolist() if columns.floats else [values[at] for at in which]
             if source_time_us is None:
                 self._take(where, raw, cycle)
             else:
