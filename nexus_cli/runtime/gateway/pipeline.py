@@ -272,9 +272,11 @@ class Pipeline:
         every: list[_Calculated] = []
         broken: list[tuple[DeviceRuntime, TagState]] = []
         for device in self._devices.values():
-            for state in device.normaliser.states.values():
-                if not state.config.expr or not state.config.enabled or not device.config.enabled:
+            table = device.normaliser.table
+            for at, config in enumerate(table.configs):
+                if not config.expr or not config.enabled or not device.config.enabled:
                     continue
+                state = table.state(at)
                 found = {path: self._state(path) for path in state.config.inputs.values()}
                 known = {path: one for path, one in found.items() if one is not None}
                 try:
