@@ -25,6 +25,17 @@ HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
 _TAILS = {"postgresql": "/NAME"}
 
 
+class EventLoop(StrEnum):
+    """The event loop of a gateway and a historian (`NEXUS_EVENT_LOOP`).
+
+    AUTO: uvloop where it is installed (`pip install 'nexus-cli[fast]'`), else asyncio's.
+    ASYNCIO: asyncio's.
+    """
+
+    AUTO = "auto"
+    ASYNCIO = "asyncio"
+
+
 class ClockTrust(StrEnum):
     """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
@@ -69,6 +80,7 @@ class Settings:
             1,000,000; the record (frames) has no such bound.
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         clock_synchronised: Who vouches for the machine's clock.
+        event_loop: The event loop of a gateway and a historian.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -95,6 +107,7 @@ class Settings:
     live_rate_per_s: float = LIVE_RATE_PER_S
     historian_writers: int = HISTORIAN_WRITERS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
+    event_loop: EventLoop = EventLoop.AUTO
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -159,6 +172,9 @@ def load_settings(
                 pick("NEXUS_CLOCK_SYNCHRONISED", "") or ClockTrust.AUTO.value,
                 tuple(one.value for one in ClockTrust),
             )
+        ),
+        event_loop=EventLoop(
+            _one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", EventLoop.AUTO), tuple(one.value for one in EventLoop))
         ),
         credentials=credentials,
     )

@@ -24,9 +24,9 @@ _F8 = np.dtype(np.float64)
 warnings.filterwarnings("ignore", message="invalid value encountered in cast", module=__name__.replace(".", r"\."))
 
 Numbers = npt.NDArray[np.float64]
-Columns = Callable[[bytes], Numbers]
+Columns = Callable[[bytes | memoryview], Numbers]
 """From an answer to one double per point, same order; a fresh array. The answer has the bytes that the plan names."""
-_Part = Callable[[bytes], npt.NDArray[np.generic]]
+_Part = Callable[[bytes | memoryview], npt.NDArray[np.generic]]
 
 
 class Place(NamedTuple):
@@ -64,7 +64,7 @@ def compile_columns(places: Sequence[Place | None]) -> Columns | None:
         return lambda data: only(data).astype(_F8)
     size = len(places)
 
-    def columns(data: bytes) -> Numbers:
+    def columns(data: bytes | memoryview) -> Numbers:
         found = np.empty(size, _F8)
         for where, part in parts:
             found[where] = part(data)

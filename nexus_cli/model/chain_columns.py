@@ -30,9 +30,14 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 
 Column = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.intp]
 ColumnConvert = Callable[[Column], Column]
 EXACT = 2.0**53
 """A double holds every whole number up to this."""
+SHORT = 10
+"""Fewer numbers than this are cleaned and scaled one by one: that is faster."""
+_LARGE = 1e200
+"""Factors and shifts below this times a float32 do not overflow."""
 _LOW, _HIGH = -12, 15
 """The powers of ten between which numbers are rounded by column."""
 _MOST_TEN = 22
@@ -86,7 +91,7 @@ def column_converter(tag: TagConfig) -> ColumnConvert | None:
     if line.plain:
         return clean
     factor, shift = double_of(line.factor), double_of(line.shift)
-    if not (math.isfinite(factor) and math.isfinite(shift)):
+    if not (abs(factor) < _LARGE and abs(shift) < _LARGE):
         return _one_by_one(scalar)
     return _scaled(factor, shift, places_beside(shift), clean, scalar)
 
@@ -96,34 +101,47 @@ def column_cleaner(base: str) -> ColumnConvert | None:
     scalar = cleaner(base)
     if scalar is None:
         return None
-    every = [_scales(digits, most=MOST_SIZE) for digits in DIGITS[base]]
-    up = np.array([one for one, _ in every])
-    down = np.array([one for _, one in every])
+    scales = [tuple(np.array(one) for one in _scales(digits, most=MOST_SIZE)) for digits in DIGITS[base]]
     share = HALF[base]
-    spacing, nextafter, rint, where = np.spacing, np.nextafter, np.rint, np.where
+    absolute, spacing, nextafter = np.abs, np.spacing, np.nextafter
 
     def clean(raw: Column) -> Column:
-        size = np.abs(raw)
+        if len(raw) < SHORT:
+            return _by_element(raw, np.empty_like(raw), np.zeros(raw.shape, np.bool_), scalar)
+        size = absolute(raw)
         step = _STEPS.searchsorted(size, side="right")
-        times, over = up.take(step, axis=1), down.take(step, axis=1)
-        product = raw * times
-        product /= over
-        whole = rint(product)
-        found = whole * over
-        found /= times
-        away = np.abs(found[:2] - raw)
         # Half the distance to the nearer neighbour in the type: below a power of two it is the one below.
         limit = spacing(nextafter(size, 0.0)) * share
-        first, second = away < limit
-        enough = first | second
-        sure = enough | (np.abs(product[2] - whole[2]) < _SURE_CLEAN)
-        ties = (away == limit) | (away == limit + limit)
-        result: Column = where(first, found[0], where(second, found[1], found[2]))
-        if ties.any():
-            sure &= ~(ties[0] | ties[1])
-        return result if sure.all() else _by_element(raw, result, sure, scalar)
+        result, _ = _shortened(raw, step, *scales[0])
+        away = absolute(result - raw)
+        if (enough := away < limit).all():
+            return result
+        rest = (~enough).nonzero()[0]
+        raw, step, limit = raw[rest], step[rest], limit[rest]
+        longer, _ = _shortened(raw, step, *scales[1])
+        away = np.stack((away[rest], absolute(longer - raw)))
+        enough = away[1] < limit
+        sure = ~((away == limit) | (away == limit + limit)).any(axis=0)  # a tie goes to the even one
+        if not enough.all():
+            longest, rounded_by = _shortened(raw, step, *scales[2])
+            longer = np.where(enough, longer, longest)
+            sure &= enough | (rounded_by < _SURE_CLEAN)
+        result[rest] = longer if sure.all() else _by_element(raw, longer, sure, scalar)
+        return result
 
     return clean
+
+
+def _shortened(raw: Column, step: Positions, up: Column, down: Column) -> tuple[Column, Column]:
+    """Numbers with fewer digits, and how far each was rounded, in units of its last digit."""
+    times, over = up.take(step), down.take(step)
+    product = raw * times
+    product /= over
+    found = np.rint(product)
+    product -= found
+    found *= over
+    found /= times
+    return found, np.abs(product, product)
 
 
 def _by_element(raw: Column, result: Column, sure: npt.NDArray[np.bool_], scalar: Convert) -> Column:
@@ -172,7 +190,13 @@ def _scaled(
     small = 0 if places is None or places < 0 else SURE_DIGITS - places - _LOW
 
     def convert(raw: Column) -> Column:
-        value = (raw if clean is None else clean(raw)) * factor
+        if len(raw) < SHORT:
+            return _by_element(raw, np.empty_like(raw), np.zeros(raw.shape, np.bool_), scalar)
+        if clean is None:
+            with np.errstate(over="ignore"):
+                value = raw * factor
+        else:  # no float32 is large enough to overflow
+            value = clean(raw) * factor
         value += shift
         step = _STEPS.searchsorted(absolute(value), side="right")
         times = up.take(step)

@@ -1,7 +1,8 @@
 """The polling part of a gateway alone: 400 Modbus TCP links, 20 float32 each, once a second.
 
-Schedule, request, answer, decoding and hand-over; the chain behind it is left out. The field is a process of its own
-that answers with prebuilt bytes. Run: python -m tests.benchmarks.bench_polling [SECONDS [LOOP]]
+Schedule, request, answer, decoding and hand-over; the chain behind it is left out. Then the whole gateway over the same
+field, whose values stand still. The field is a process of its own that answers with prebuilt bytes.
+Run: python -m tests.benchmarks.bench_polling [SECONDS [LOOP]]
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import resource
 import struct
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, cast
 
 from nexus_cli.drivers.base import ReadResult, points_of
 from nexus_cli.drivers.modbus.driver import DRIVER
@@ -21,9 +24,11 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
+from tests.benchmarks.bench_core import cycles, gateway_of
 from tests.benchmarks.core_fields import Open
 from tests.benchmarks.field import served
 from tests.benchmarks.figures import Figure, machine
+from tests.servers import new_broker
 
 LINKS, TAGS, POLL_MS = 400, 20, 1000
 SETTLE_S = 3.0
@@ -159,6 +164,18 @@ async def polled(port: int, seconds: float, *, links: int = LINKS) -> Sampled:
     return Sampled(reads, cpu / reads * 1e6, wakes / wall, missed)
 
 
+async def whole(port: int, url: str, home: Path, seconds: float) -> Sampled:
+    """The same devices in a whole gateway."""
+    async with gateway_of([device(number, port) for number in range(LINKS)], home, url) as gateway:
+        await asyncio.sleep(2 * SETTLE_S)
+        reads, cpu, wall, wakes = cycles(gateway), time.process_time(), time.monotonic(), _wakes()
+        await asyncio.sleep(seconds)
+        cpu, wall, wakes = time.process_time() - cpu, time.monotonic() - wall, _wakes() - wakes
+        reads = cycles(gateway) - reads
+        missed = sum(one.counters.missed for one in gateway.links.devices())
+    return Sampled(reads, cpu / reads * 1e6, wakes / wall, missed)
+
+
 def _wakes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
@@ -178,8 +195,7 @@ async def bare(port: int, seconds: float, *, links: int = LINKS) -> Sampled:
 
     class Client(asyncio.Protocol):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            assert isinstance(transport, asyncio.Transport)
-            self.transport = transport
+            self.transport = cast("asyncio.Transport", transport)
 
         def data_received(self, data: bytes) -> None:
             nonlocal count
@@ -203,23 +219,37 @@ async def bare(port: int, seconds: float, *, links: int = LINKS) -> Sampled:
 
 
 def run(*, seconds: float = 10.0, loop: Callable[[], asyncio.AbstractEventLoop] | None = None) -> list[Figure]:
-    """CPU and wake-ups of the polling part."""
-    with served(open_field) as ports, asyncio.Runner(loop_factory=loop) as runner:
+    """CPU and wake-ups of the polling part, and of the whole gateway."""
+    with (
+        served(open_field) as ports,
+        asyncio.Runner(loop_factory=loop) as runner,
+        tempfile.TemporaryDirectory() as home,
+    ):
         limit = runner.run(bare(ports[0], seconds))
         found = runner.run(polled(ports[0], seconds))
-    what = f"polling alone, {LINKS} Modbus links x {TAGS} float32 at {POLL_MS // 1000} s"
-    return [
-        Figure(
-            name=f"{what}: CPU",
-            value=found.cpu_us,
-            unit="µs/read",
-            limit=limit.cpu_us,
-            limit_name="bare asyncio: timer, write, read, unpack",
-            at_most=60.0,
-            note=f"{found.reads / seconds:,.0f} reads/s, {found.missed} missed",
-        ),
-        Figure(name=f"{what}: wake-ups", value=found.wakes, unit="/s", limit=limit.wakes, limit_name="bare asyncio"),
-    ]
+        broker = new_broker(Path(home)).start()
+        try:
+            all_of_it = runner.run(whole(ports[0], broker.url, Path(home), seconds))
+        finally:
+            broker.kill()
+    links = f"{LINKS} Modbus links x {TAGS} float32 at {POLL_MS // 1000} s"
+    figures = []
+    for what, one in ((f"polling alone, {links}", found), (f"whole gateway, {links}, unchanged", all_of_it)):
+        figures.append(
+            Figure(
+                name=f"{what}: CPU",
+                value=one.cpu_us,
+                unit="µs/read",
+                limit=limit.cpu_us,
+                limit_name="bare: timer, write, read, unpack",
+                at_most=60.0 if one is found else None,
+                note=f"{one.reads / seconds:,.0f} reads/s, {one.missed} missed",
+            )
+        )
+        figures.append(
+            Figure(name=f"{what}: wake-ups", value=one.wakes, unit="/s", limit=limit.wakes, limit_name="bare")
+        )
+    return figures
 
 
 def _loop(name: str) -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -17,6 +17,9 @@ from nexus_cli.drivers.modbus.codec import compile_registers
 from nexus_cli.drivers.modbus.field import field_of as modbus_field
 from nexus_cli.drivers.modbus.groups import group as modbus_group
 from nexus_cli.drivers.modbus.order import ORDERS_16, ORDERS_32, ORDERS_64
+from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, SCALARS, read_data_value
+from nexus_cli.drivers.opcua.layout import layout_of
+from nexus_cli.drivers.opcua.values import converter, kinds_of
 from nexus_cli.drivers.s7.codec import compile_fields, compile_numbers
 from nexus_cli.drivers.s7.field import field_of as s7_field
 from nexus_cli.model.config import DeviceConfig
@@ -155,3 +158,58 @@ def test_a_column_is_the_takers_own() -> None:
     first = columns(answer)
     first[:] = 0
     assert columns(answer).tolist() == list(range(LEAST))
+
+
+OPCUA_BASES = {"bool": 1, "int8": 2, "uint8": 3, "int16": 4, "uint16": 5, "int32": 6, "uint32": 7, "float32": 10}
+OPCUA_BASES |= {"float64": 11}
+
+
+def opcua_answer(bases: list[str], raws: bytes, *, timed: bool, statuses: tuple[int, ...] = ()) -> bytes:
+    """An answer to Read with these values, whose bytes are cut from `raws`."""
+    out = struct.pack("<i", len(bases))
+    at = 0
+    for number, base in enumerate(bases):
+        kind = OPCUA_BASES[base]
+        size = SCALARS[kind].size
+        bad = number in statuses
+        out += bytes((1 | 4 * timed | 2 * bad, kind)) + raws[at : at + size]
+        out += struct.pack("<I", 0x80000000) if bad else b""
+        out += struct.pack("<q", EPOCH_TICKS + int.from_bytes(raws[at : at + 6], "little")) if timed else b""
+        at += size
+    return out + struct.pack("<i", -1)
+
+
+@given(
+    st.lists(st.sampled_from(sorted(OPCUA_BASES)), min_size=LEAST, max_size=50),
+    st.booleans(),
+    st.integers(0, 49),
+    st.data(),
+)
+def test_opcua_answers(bases: list[str], timed: bool, which: int, data: st.DataObject) -> None:
+    size = 8 * len(bases)
+    first, second = (data.draw(st.binary(min_size=size, max_size=size)) for _ in range(2))
+    points = [Point(f"p{number}", f"s={number}", base) for number, base in enumerate(bases)]
+    kinds = kinds_of(points)
+    assert kinds is not None
+    layout = layout_of(opcua_answer(bases, first, timed=timed), kinds)
+    assert layout is not None
+    answer = opcua_answer(bases, second, timed=timed)
+    taken = layout.take(memoryview(answer))
+    values, times, at = [], [], 4
+    for point in points:
+        found, at = read_data_value(answer, at)
+        values.append(converter(point.type)(found))
+        times.append(found.source_us)
+    assert taken is not None
+    same_numbers(taken[0], values)  # type: ignore[arg-type]
+    assert taken[1] == (times if timed else None)
+    place = which % len(bases)
+    assert layout.take(memoryview(opcua_answer(bases, second, timed=timed, statuses=(place,)))) is None
+    assert layout.take(memoryview(opcua_answer(bases[:-1], second, timed=timed))) is None
+    other = "float64" if bases[place] == "float32" else "float32"
+    assert (
+        layout.take(memoryview(opcua_answer([*bases[:place], other, *bases[place + 1 :]], second, timed=timed))) is None
+    )
+    assert layout.take(memoryview(answer)[: len(answer) // 2]) is None
+    assert layout_of(answer[: len(answer) // 2], kinds) is None
+    assert layout_of(opcua_answer(bases, second, timed=timed, statuses=(place,)), kinds) is None
