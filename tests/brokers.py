@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.outbox.gate import packet_bytes
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
-from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
+from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
+from nexus_cli.wire.topic import Topics
+from tests.frames import frames_in
+
+TOPICS = Topics("acme", "chicago")
+GATEWAY = "gw"
+GAP_TOPIC = TOPICS.gap(GATEWAY)
 
 
 class MemoryBroker:
@@ -20,10 +26,12 @@ class MemoryBroker:
         limit_bytes: Larger messages do not pass; 0 for no limit.
         closes: True ends the connection at what does not pass, False acknowledges it and drops it.
         denied: Topics that nobody may publish on.
+        poison: Messages with these bytes do not pass; b"" for none.
         lossy: Share of messages that are acknowledged and lost.
         frames, gaps: What arrived, by (epoch, seq); the first of each number counts.
         live: What arrived with the retain flag, by topic.
         losses: Connections that ended.
+        on_acknowledged: Gets the tokens of `send` that are acknowledged: of the gate.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -31,6 +39,7 @@ class MemoryBroker:
         self.limit_bytes = 0
         self.closes = True
         self.denied: Collection[str] = ()
+        self.poison = b""
         self.lossy = 0.0
         self.frames: dict[tuple[str, int], Frame] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
@@ -38,8 +47,9 @@ class MemoryBroker:
         self.losses = 0
         self.publisher: Publisher | None = None
         self.on_connected: Callable[[], None] = lambda: None
+        self.on_acknowledged: Callable[[Sequence[int]], None] = lambda tokens: None
         self._random = random.Random(seed)
-        self._queue: list[tuple[str, bytes, bool, asyncio.Future[None]]] = []
+        self._queue: list[tuple[str, bytes, bool, int | asyncio.Future[None]]] = []
         self._committed: dict[str, Intervals] = {}
 
     @property
@@ -49,20 +59,26 @@ class MemoryBroker:
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
         """Take a message; the broker looks at it in the loop's next turns."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.send(topic, payload, future, qos=qos, retain=retain)
+        return future
+
+    def send(
+        self, topic: str, payload: bytes, token: int | asyncio.Future[None], *, qos: int = 1, retain: bool = False
+    ) -> None:
+        """Take a message with a token."""
         assert qos == 1
         if not self.connected:
             raise NexusError("gone", code="NX6010", retriable=True)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((topic, payload, retain, future))
-        return future
+        self._queue.append((topic, payload, retain, token))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be a broker and a historian until stopped."""
         while not stop.is_set():
             await asyncio.sleep(0.001)
             for _ in range(min(50, len(self._queue))):
-                topic, payload, retain, future = self._queue[0]
-                passes = topic not in self.denied and not 0 < self.limit_bytes < packet_bytes(topic, payload)
+                topic, payload, retain, token = self._queue[0]
+                passes = self._passes(topic, payload)
                 if not passes and self.closes:
                     self.lose()
                     await asyncio.sleep(0.004)
@@ -70,32 +86,41 @@ class MemoryBroker:
                     self.on_connected()
                     break
                 self._queue.pop(0)
-                future.set_result(None)
+                if isinstance(token, asyncio.Future):
+                    token.set_result(None)
+                else:
+                    self.on_acknowledged([token])
                 if passes and self._random.random() >= self.lossy:
                     self._store(topic, payload, retain)
             self._announce()
+
+    def _passes(self, topic: str, payload: bytes) -> bool:
+        if topic in self.denied or (self.poison and self.poison in payload):
+            return False
+        return not 0 < self.limit_bytes < packet_bytes(topic, payload)
 
     def lose(self) -> None:
         """The connection ends."""
         self.connected = False
         self.losses += 1
         waiting, self._queue = self._queue, []
-        for _, _, _, future in waiting:
-            future.set_exception(NexusError("lost", code="NX6010", retriable=True))
-            future.exception()
+        for _, _, _, token in waiting:
+            if isinstance(token, asyncio.Future):
+                token.set_exception(NexusError("lost", code="NX6010", retriable=True))
+                token.exception()
 
     def _store(self, topic: str, payload: bytes, retain: bool) -> None:
         if retain:
             self.live[topic] = payload
             return
-        if topic == "gap":
+        if topic == GAP_TOPIC:
             gap = decode_gap(payload)
             self.gaps.setdefault((gap.epoch, gap.seq), gap)
             self._committed.setdefault(gap.epoch, Intervals()).add(gap.seq, gap.seq)
             return
-        frame = decode_frame(payload)
-        self.frames.setdefault((frame.epoch, frame.seq), frame)
-        self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
+        for frame in frames_in(payload):
+            self.frames.setdefault((frame.epoch, frame.seq), frame)
+            self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
 
     def _announce(self) -> None:
         if self.connected and self.publisher is not None:

@@ -36,6 +36,8 @@ EXACT = 2.0**53
 """A double holds every whole number up to this."""
 SHORT = 10
 """Fewer numbers than this are cleaned and scaled one by one: that is faster."""
+_LARGE = 1e200
+"""Factors and shifts below this times a float32 do not overflow."""
 _LOW, _HIGH = -12, 15
 """The powers of ten between which numbers are rounded by column."""
 _MOST_TEN = 22
@@ -89,7 +91,7 @@ def column_converter(tag: TagConfig) -> ColumnConvert | None:
     if line.plain:
         return clean
     factor, shift = double_of(line.factor), double_of(line.shift)
-    if not (math.isfinite(factor) and math.isfinite(shift)):
+    if not (abs(factor) < _LARGE and abs(shift) < _LARGE):
         return _one_by_one(scalar)
     return _scaled(factor, shift, places_beside(shift), clean, scalar)
 
@@ -190,7 +192,11 @@ def _scaled(
     def convert(raw: Column) -> Column:
         if len(raw) < SHORT:
             return _by_element(raw, np.empty_like(raw), np.zeros(raw.shape, np.bool_), scalar)
-        value = (raw if clean is None else clean(raw)) * factor
+        if clean is None:
+            with np.errstate(over="ignore"):
+                value = raw * factor
+        else:  # no float32 is large enough to overflow
+            value = clean(raw) * factor
         value += shift
         step = _STEPS.searchsorted(absolute(value), side="right")
         times = up.take(step)

@@ -218,6 +218,7 @@ class Gateway:
             health=self._health,
             clock=self.clock,
             changed=self.following.notice,
+            acknowledged=self.live.gate.acknowledged,
         )
 
     def _observe(self, pipeline: Pipeline) -> None:
@@ -318,6 +319,7 @@ class Gateway:
             absence=self.absence,
             links=self.links,
             commands=self.commands,
+            outbox=self.outbox,
             changed=self._changed,
         )
 

@@ -109,9 +109,9 @@ def _ordinary(
     quality, kind = group.quality[rows], group.kind[rows]
     kinds = group.kind_bytes if some is None else group.kinds[some].tobytes()
     odd: Chosen | None = None
-    # 0 times infinity is no number, and neither is a sum with one.
-    if value.dot(group.zeros[: len(value)]) != 0.0:
-        odd = ~np.isfinite(value)
+    finite: Chosen = np.isfinite(value)
+    if b"\0" in finite.tobytes():
+        odd = ~finite
     if quality.tobytes().count(_GOOD) != len(value) or kind.tobytes() != kinds:
         odd = _or(odd, (quality != _GOOD) | (kind != (group.kinds if some is None else group.kinds[some])))
     for limit, beyond in ((group.low, np.less), (group.high, np.greater)):

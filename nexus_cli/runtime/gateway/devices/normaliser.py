@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.chain import TOLERANCE
@@ -21,15 +22,9 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.devices.column_take import take
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, WHOLE, TagChain, is_unicode
+from nexus_cli.runtime.gateway.devices.tag_columns import NEVER_US, NUMBER_OF, REASON_OF
 from nexus_cli.runtime.gateway.devices.tag_group import GroupColumns, TagGroup, Times
-from nexus_cli.runtime.gateway.devices.tag_table import (
-    NEVER_US,
-    NUMBER_OF,
-    REASON_OF,
-    TagState,
-    TagStates,
-    TagTable,
-)
+from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagStates, TagTable
 from nexus_cli.wire.frame_batch import EXACT, NO_TIME
 from nexus_cli.wire.sample import Quality, Reason, Value
 
@@ -77,6 +72,10 @@ class Normaliser:
         again = np.arange(len(table)) if set_back else table.quality.nonzero()[0]
         for at in again.tolist():
             table.forget(at)
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> TagGroup:
+        """The tags that a mask over all of them names."""
+        return TagGroup(self.table, chosen.nonzero()[0].tolist())
 
     def of(self, names: Iterable[str]) -> TagGroup:
         """Some tags, same order; looked up once per request, not per cycle."""
@@ -169,7 +168,8 @@ class Normaliser:
             source_us = np.array([NO_TIME if one is None else one for one in source_time_us], np.int64)
 
         def alone(which: list[int]) -> None:
-            where, raw = [places[at] for at in which], [values[at] for at in which]
+            where = [places[at] for at in which]
+            raw = numbers[which].tolist() if columns.floats else [values[at] for at in which]
             if source_time_us is None:
                 self._take(where, raw, cycle)
             else:

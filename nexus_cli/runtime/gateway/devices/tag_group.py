@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from nexus_cli.model.chain import TOLERANCE
 from nexus_cli.model.chain_columns import Column, ColumnConvert
-from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT
 from nexus_cli.runtime.gateway.devices.tag_table import NEVER_US, Positions, TagState, TagTable
 
 Times = npt.NDArray[np.int64]
@@ -78,14 +77,13 @@ class GroupColumns:
         positions: Of the tags in the table.
         rows: None for views; else as `positions`.
         raw, number, time_us, due_us, source_us, quality, kind: The table's columns, or views on them.
-        floats: Every tag is a float.
+        floats: Every raw value is a float.
         kinds: Kind of each tag's published value.
         kind_bytes: The same as bytes.
         low, high: Least and greatest value inside the range, infinite where it is open; None where no tag has one.
         deadband, tolerance: A number has moved when it differs by more than `deadband + tolerance * its size`; None
             where every change counts.
         beat_us: Time from one sample to the next heartbeat, `NEVER_US` without one; None where no tag has one.
-        zeros: As many zeros.
     """
 
     __slots__ = (
@@ -111,7 +109,6 @@ class GroupColumns:
         "table",
         "time_us",
         "tolerance",
-        "zeros",
     )
 
     def __init__(self, table: TagTable, places: Sequence[int]) -> None:
@@ -128,13 +125,12 @@ class GroupColumns:
         self.quality, self.kind = table.quality[view], table.kind[view]
         self.kinds: Marks = np.array([one.kind for one in chains], np.uint8)
         self.kind_bytes = self.kinds.tobytes()
-        self.floats = self.kind_bytes.count(FLOAT) == len(places)
+        self.floats = all(one.reads_floats for one in chains)
         self._compile_limits()
         self._converts: list[ColumnConvert | None] = list(dict.fromkeys(one.by_column for one in chains))
         self._which: npt.NDArray[np.intp] | None = None
         if len(self._converts) > 1:
             self._which = np.array([self._converts.index(one.by_column) for one in chains])
-        self.zeros: Column = np.zeros(len(places))
         self._soonest_us, self._forgotten = 0, -1
 
     def _compile_limits(self) -> None:
