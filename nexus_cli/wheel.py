@@ -98,12 +98,12 @@ class Wheel:
         due: list[Wait] = []
         while order and order[0] * self._slot_s <= now_s:
             due += self._slots.pop(heapq.heappop(order))
-        # Before the calls: a wait that one of them adds must find the timer as it stands.
+        # Before the calls: a wait that one of them adds must find the timer set.
         self._arm(loop)
         for wait in due:
             try:
                 wait.end()
-            except Exception as error:  # noqa: BLE001 - as a loop treats its own callbacks: the others go on
+            except Exception as error:  # noqa: BLE001 - as a loop treats its own callbacks: the others continue
                 loop.call_exception_handler({"message": "a wait on the wheel failed", "exception": error})
 
 

@@ -318,7 +318,7 @@ class Sent(Protocol):
     """A read that was sent and has no answer yet."""
 
     def cancel(self) -> None:
-        """Drop its answer: nobody waits for it. Only before the session is closed."""
+        """Drop its answer. Only before the session is closed."""
         ...
 
 

@@ -50,7 +50,7 @@ def compile_columns(places: Sequence[Place | None]) -> Columns | None:
         places: One per point, in order; None for a point that is no single number.
 
     Returns:
-        None where a point is no number that a double holds exactly, or there are so few that a column is no gain.
+        None where a double can't hold a point exactly, or there are so few that a column is no gain.
     """
     if len(places) < LEAST or any(one is None or (one.code != "?" and one.code not in _TYPES) for one in places):
         return None

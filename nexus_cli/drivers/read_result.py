@@ -32,7 +32,7 @@ class ReadResult(NamedTuple):
         source_time_us: The device's timestamps by position, µs since 1970 UTC, or None when the protocol has none.
         numbers: The raw values exactly as doubles, one per point, same order: a fresh float64 array. Only where every
             point is a boolean, an integer of at most 32 bits or a float. Booleans are 1 and 0; NaN and the infinities
-            are what the device sent, and NaN also stands where a fault has no value. With it, `values` may be a
+            are what the device sent, and a fault without a value has NaN too. With it, `values` may be a
             `LazyValues`.
     """
 
@@ -43,7 +43,7 @@ class ReadResult(NamedTuple):
 
 
 class LazyValues(Sequence[Value]):
-    """The values of a read that are made when somebody looks at one: who takes `numbers` never does."""
+    """The values of a read that are made when one is looked at, which a caller that takes `numbers` never does."""
 
     __slots__ = ("_data", "_decode", "_made", "_size")
 

@@ -13,7 +13,7 @@ from typing import cast
 from nexus_cli.wheel import Wait, slack_of, wheel_of
 
 RECEIVE_BYTES = 64 * 1024
-"""Bytes that one call to the system may bring. asyncio's own buffer is four times as long and made anew for each call,
+"""Bytes that one call to the system may bring. asyncio's own buffer is four times as long and allocated for each call,
 which costs more than the call."""
 _received = bytearray(RECEIVE_BYTES)
 """Shared by all connections: what is in it is taken out before the call that brought it returns."""
@@ -58,7 +58,7 @@ class Reply:
             done(None, error)
 
     def cancel(self) -> None:
-        """Nobody waits any more: an answer is dropped."""
+        """An answer from here on is dropped."""
         self._done = None
 
 

@@ -31,7 +31,7 @@ class Garbage:
         gc.set_threshold(*THRESHOLDS)
 
     def changed(self) -> None:
-        """Much was built or dropped: settle in a while, and once for several changes."""
+        """Much was built or dropped: set it aside in a while, once for several changes."""
         if self._loop is None:
             return
         if self._timer is not None:

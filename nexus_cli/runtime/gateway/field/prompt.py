@@ -1,9 +1,9 @@
 """Polls without a task: sent from the wheel, taken in the turn that brings the answer, while nothing else is going on.
 
-Most polls find a device that answers and a link with nothing else to do. Then the task of the link waits for one thing
-and another wakes it four times a poll. Here the task goes on waiting: a poll that is due is sent by the wheel, and each
-answer sends the next request. Whatever is out of the ordinary (an error, work for the session, a device that is away or
-whose reads are split, a check that is due) is handed over to the task with all that is left of the poll; it goes on
+Most polls find a device that answers and a link with nothing else to do. A task would be woken twice for each of them.
+Here it stays asleep: a poll that is due is sent by the wheel, and each answer sends the next request.
+Whatever is out of the ordinary (an error, work for the session, a device that is away or
+whose reads are split, a check that is due) is handed over to the task with all that is left of the poll; it continues
 where this left off, under the rules of `polling` and `device_reads`. See docs/decisions/0065.
 """
 

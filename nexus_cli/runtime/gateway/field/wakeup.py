@@ -34,7 +34,7 @@ class Wakeup:
         self._held = True
 
     def release(self) -> bool:
-        """Let the task go on if it was woken meanwhile; True then."""
+        """Let the task continue if it was woken meanwhile; True then."""
         self._held = False
         if self._set:
             self.end()
