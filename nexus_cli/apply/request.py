@@ -59,18 +59,45 @@ def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A request that may be carried out.
+
+    Attributes:
+        digests: Digest of each resource that it writes, by address.
+        changes: What it changes, in order.
+    """
+
+    digests: Mapping[str, str]
+    changes: tuple[Change, ...]
+
+
 def changes_between(
     changed: Mapping[str, Attributes | None],
     before: Mapping[str, Attributes],
     *,
     moved: Sequence[Rename] = (),
-    enterprise: str = "",
-    site: str = "",
+    digests: Mapping[str, str] | None = None,
+    digests_before: Mapping[str, str] | None = None,
 ) -> tuple[Change, ...]:
-    """The changes in order, from the recorded and the wanted attributes of what differs; not taken from the client."""
+    """The changes in order, from the recorded and the wanted attributes of what differs; not taken from the client.
+
+    Args:
+        changed: Attributes by address; None removes.
+        before: Recorded attributes by address.
+        moved: Renames.
+        digests: Of what is written, where they are known; they are computed otherwise.
+        digests_before: The same of what is recorded.
+    """
     after = {address: value for address, value in changed.items() if value is not None}
     base = {address: value for address, value in before.items() if address in changed}
-    return ordered(diff(Snapshot.of(enterprise, site, base), Snapshot.of(enterprise, site, after), moved=moved))
+    return ordered(diff(_snapshot(base, digests_before), _snapshot(after, digests), moved=moved))
+
+
+def _snapshot(resources: Mapping[str, Attributes], digests: Mapping[str, str] | None) -> Snapshot:
+    if digests is None:
+        return Snapshot.of("", "", resources)
+    return Snapshot("", "", resources, {address: digests[address] for address in resources})
 
 
 def check_request(
@@ -79,8 +106,8 @@ def check_request(
     before: Mapping[str, Attributes],
     *,
     running: Sequence[Running] = (),
-) -> dict[str, str]:
-    """See that a request may be carried out; gives the digests of what it writes.
+) -> Checked:
+    """See that a request may be carried out; gives what it changes.
 
     Args:
         before: Recorded attributes of the changed addresses.
@@ -102,12 +129,14 @@ def check_request(
             "What was sent does not make the state that the plan promised; nothing changed.",
             code="NX5007",
         )
-    changes = changes_between(request.changed, before, moved=request.moved)
+    changes = changes_between(
+        request.changed, before, moved=request.moved, digests=written, digests_before=recorded.digests
+    )
     devices_left = sum(address.startswith("device.") for address in desired.digests)
     hazards = hazards_of(changes, devices_left=devices_left, first=not recorded.digests)
     _refuse_hazards((*hazards, *hazards_of_runs(changes, running)), request)
     refuse_while_running(changes, running)
-    return written
+    return Checked(digests=written, changes=changes)
 
 
 def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import asyncpg
 
 from nexus_cli.database import deployments, lease
 from nexus_cli.database.connect import Connection, Pool, is_lost
+from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
@@ -49,13 +51,15 @@ async def record(
         NexusError: NX5000, the database refused the data; nothing was recorded.
         OSError, asyncpg.PostgresError: The database is away; the journal has whether it was recorded.
     """
+    # Seconds of computing for a large site: beside the loop, and before anything is locked.
+    devices, wanted = await asyncio.to_thread(_series, changed)
     try:
         async with pool.acquire() as conn, conn.transaction():
             if not await lease.holds(conn, site, token=token):
                 raise LeaseLost
             await _classes(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
-            await sync_series(conn, site=site, devices=_devices(changed), moved=moved)
+            await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
     except asyncpg.PostgresError as error:
         if is_lost(error):
@@ -80,6 +84,14 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
                 compress_after_ms=declared.compress_after_ms,
                 rollups=declared.rollups,
             )
+
+
+def _series(
+    changed: Mapping[str, Attributes | None],
+) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts]]:
+    """The changed devices, and the facts of their series."""
+    devices = _devices(changed)
+    return devices, facts_by_path(devices)
 
 
 def _devices(changed: Mapping[str, Attributes | None]) -> dict[str, DeviceConfig | None]:
