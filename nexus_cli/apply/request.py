@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Change
@@ -118,6 +119,13 @@ def check_request(
         NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent; NX5010 (exit
             code 5), a run that wants no deployment touches what changes.
     """
+    with collection_paused():
+        return _checked(request, recorded, before, running=running)
+
+
+def _checked(
+    request: DeploymentRequest, recorded: Recorded, before: Mapping[str, Attributes], *, running: Sequence[Running]
+) -> Checked:
     problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
     if problems:
         raise FindingsError("Control refused the deployment; nothing changed.", tuple(problems[:50]))

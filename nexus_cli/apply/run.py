@@ -13,6 +13,7 @@ from nexus_cli.apply.rights import Resources
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Change
@@ -61,8 +62,9 @@ class Work:
         Raises:
             msgspec.ValidationError: The row holds no plan that this version can carry out.
         """
-        plan = msgspec.convert(from_jsonb(text), StoredPlan)
-        return cls(plan=plan, changes=changes_between(plan.changed, plan.before, moved=plan.moved))
+        with collection_paused():
+            plan = msgspec.convert(from_jsonb(text), StoredPlan)
+            return cls(plan=plan, changes=changes_between(plan.changed, plan.before, moved=plan.moved))
 
     @classmethod
     def accepted(

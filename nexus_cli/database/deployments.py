@@ -211,7 +211,7 @@ async def begin_deployment(
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(
         "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan) "
-        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::jsonb "
+        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::json "
         "FROM nexus.deployment WHERE site = $1 RETURNING id, number",
         site,
         who,

@@ -13,6 +13,7 @@ from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.resources import RetentionConfig, decode
 from nexus_cli.model.snapshot import Attributes
@@ -90,8 +91,9 @@ def _series(
     changed: Mapping[str, Attributes | None],
 ) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts]]:
     """The changed devices, and the facts of their series."""
-    devices = _devices(changed)
-    return devices, facts_by_path(devices)
+    with collection_paused():
+        devices = _devices(changed)
+        return devices, facts_by_path(devices)
 
 
 def _devices(changed: Mapping[str, Attributes | None]) -> dict[str, DeviceConfig | None]:
