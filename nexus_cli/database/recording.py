@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import asyncpg
+import msgspec
 
 from nexus_cli.database import deployments, lease
 from nexus_cli.database.connect import Connection, Pool, is_lost
@@ -90,15 +91,17 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
 def _series(
     changed: Mapping[str, Attributes | None],
 ) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts]]:
-    """The changed devices, and the facts of their series."""
+    """The changed devices without their tags, and the facts of their series.
+
+    Device by device, so that the decoded tags of a large site are never held all at once.
+    """
+    devices: dict[str, DeviceConfig | None] = {}
+    facts: dict[str, SeriesFacts] = {}
     with collection_paused():
-        devices = _devices(changed)
-        return devices, facts_by_path(devices)
-
-
-def _devices(changed: Mapping[str, Attributes | None]) -> dict[str, DeviceConfig | None]:
-    return {
-        address.removeprefix(DEVICE): None if value is None else device_from_json(value)
-        for address, value in changed.items()
-        if address.startswith(DEVICE)
-    }
+        for address, value in changed.items():
+            if not address.startswith(DEVICE):
+                continue
+            path, device = address.removeprefix(DEVICE), None if value is None else device_from_json(value)
+            facts |= facts_by_path({path: device})
+            devices[path] = None if device is None else msgspec.structs.replace(device, tags={})
+    return devices, facts
