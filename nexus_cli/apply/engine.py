@@ -286,7 +286,7 @@ class Engine:
                 await place_segments(
                     conn, site=self._site, number=run.deployment.number, devices=stage.paths, time_us=answer.time
                 )
-        why = f"no answer within {self._timing.observe_s:g} s" if there else "no gateway of this name was ever heard"
+        why = f"no answer within {self._timing.observe_s:g} s" if there else "no gateway of this name has ever reported"
         detail, state = ({}, "done") if answered else ({"message": why}, "failed")
         await self._journal(run, step.OBSERVE, state, subject=gateway, detail=detail)
 

@@ -25,12 +25,12 @@ class Observations:
         self._answers: dict[str, Observed] = {}
         self._health: dict[str, GatewayHealth] = {}
         self._changed = asyncio.Event()
-        self._listens_since_s: float | None = None
+        self._connected_s: float | None = None
         self.unreadable = 0
 
     def connected(self) -> None:
         """Call after each connect: what runs says so from now on."""
-        self._listens_since_s = asyncio.get_running_loop().time()
+        self._connected_s = asyncio.get_running_loop().time()
 
     def receive(self, gateway: str, payload: bytes) -> Observed | None:
         """Take an `observed` message; unreadable ones are counted and change nothing."""
@@ -104,17 +104,17 @@ class Observations:
         }
 
     async def there(self, gateway: str, *, timing: Timing) -> bool:
-        """Whether anything was ever heard of a gateway of this name; a first sign is waited for.
+        """Whether a gateway of this name has ever reported; waits for a first report.
 
-        The broker keeps the last word of every gateway, that of one that has stopped or was lost as well. So a control
-        that has listened for `settle_s` knows them all, and one that was never heard can't answer.
+        The broker keeps the last report of every gateway, that of one that has stopped or was lost as well. So a control
+        that has been connected for `settle_s` knows them all, and one that has never reported can't answer.
         """
         now_s = asyncio.get_running_loop().time()
-        since_s = now_s if self._listens_since_s is None else self._listens_since_s
+        since_s = now_s if self._connected_s is None else self._connected_s
         wait_s = max(timing.absent_s, since_s + timing.settle_s - now_s)
-        return await self.until(lambda: self._heard_of(gateway), timeout_s=min(wait_s, timing.observe_s))
+        return await self.until(lambda: self._has_reported(gateway), timeout_s=min(wait_s, timing.observe_s))
 
-    def _heard_of(self, gateway: str) -> bool:
+    def _has_reported(self, gateway: str) -> bool:
         return gateway in self._answers or gateway in self._health or gateway in self.waiting
 
     async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:

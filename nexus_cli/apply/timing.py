@@ -12,10 +12,10 @@ class Timing:
     Attributes:
         lease_ttl_s: The lock is prolonged by this much with each heartbeat.
         leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
-        observe_s: Longest wait for the answer of a gateway that has been heard of.
-        absent_s: Longest wait for the first sign of a gateway that nobody has heard of.
-        settle_s: A control that has listened to the broker for so long has heard of every gateway that runs; before,
-            it waits for a first sign until then.
+        observe_s: Longest wait for the answer of a gateway that has reported before.
+        absent_s: Longest wait for the first report of any other.
+        settle_s: A control that has been connected for so long has a report of every gateway that runs; until then it
+            waits for a first one.
         verify_s: Longest wait for their verification after that.
         retry_s: Pause before a deployment is tried again after the database was away.
     """

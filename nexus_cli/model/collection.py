@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def collection_paused() -> Iterator[None]:
     """Building a model makes hundreds of thousands of objects and no garbage: scanning them costs a third of the time.
 
-    It holds for the whole process. Where blocks of several threads overlap, the first that ends lets it go on.
+    It holds for the whole process. Where blocks of several threads overlap, the first to end resumes it.
     """
     enabled = gc.isenabled()
     gc.disable()

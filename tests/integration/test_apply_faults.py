@@ -51,7 +51,7 @@ async def test_a_gateway_that_never_ran_is_not_waited_for_and_takes_its_part_whe
         found = await applied(control, snapshot(device("a/l/one")))
         assert found.outcome == "partly"
         (said,) = [line for line in found.journal if (line.step, line.state) == ("observe", "failed")]
-        assert said.detail == {"message": "no gateway of this name was ever heard"}
+        assert said.detail == {"message": "no gateway of this name has ever reported"}
         assert {row.address: row.state for row in found.table}["device.a/l/one"] == "unknown"
         async with FakeGateway(world.settings).up() as gateway:
             await until(lambda: gateway.running, "the gateway's configuration")

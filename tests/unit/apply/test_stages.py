@@ -216,7 +216,7 @@ def test_a_row_without_a_plan_is_refused(plan: Any) -> None:
 HURRIED = Timing(absent_s=0.0, settle_s=0.0, observe_s=60.0)
 
 
-async def test_a_gateway_that_nobody_has_heard_is_not_waited_for() -> None:
+async def test_a_gateway_that_has_never_reported_is_not_waited_for() -> None:
     seen = Observations()
     seen.connected()
     assert not await seen.there("gw", timing=HURRIED)
@@ -225,13 +225,13 @@ async def test_a_gateway_that_nobody_has_heard_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("state", ["running", "lost", "stopping", "waiting"])
-async def test_the_last_word_of_a_gateway_is_a_sign_of_it(state: str) -> None:
+async def test_the_last_report_of_a_gateway_is_enough(state: str) -> None:
     seen = Observations()
     seen.hear_health("gw", b'{"state":"%b","instance":"01J00000000000000000000000"}' % state.encode())
     assert await seen.there("gw", timing=HURRIED)
 
 
-async def test_a_control_that_has_just_connected_waits_for_a_first_sign() -> None:
+async def test_a_control_that_has_just_connected_waits_for_a_first_report() -> None:
     seen = Observations()
     seen.connected()
     waiting = asyncio.create_task(
