@@ -87,7 +87,7 @@ def changes_between(
         changed: Attributes by address; None removes.
         before: Recorded attributes by address.
         moved: Renames.
-        digests: Of what is written, where they are known; they are computed otherwise.
+        digests: Of what is written, as far as they are known; others are computed.
         digests_before: The same of what is recorded.
     """
     after = {address: value for address, value in changed.items() if value is not None}
@@ -96,9 +96,8 @@ def changes_between(
 
 
 def _snapshot(resources: Mapping[str, Attributes], digests: Mapping[str, str] | None) -> Snapshot:
-    if digests is None:
-        return Snapshot.of("", "", resources)
-    return Snapshot("", "", resources, {address: digests[address] for address in resources})
+    known = digests or {}
+    return Snapshot("", "", resources, {each: known.get(each) or digest(value) for each, value in resources.items()})
 
 
 def check_request(

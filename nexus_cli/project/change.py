@@ -102,7 +102,7 @@ class RecordedState:
     lock: Lock | None
 
 
-@collection_paused()
+@collection_paused(stays=True)
 def plan_site(
     path: str | None,
     *,
