@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from nexus_cli.apply import table
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.rights import Resources, Rights, before_of
-from nexus_cli.apply.run import Run, gateway_digest, notice
+from nexus_cli.apply.rights import Rights, after_and_before
+from nexus_cli.apply.run import Run, Work, gateway_digest, notice
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -29,9 +29,10 @@ from nexus_cli.plan import stages as step
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.stages import Stage
 from nexus_cli.wire.configuration import Observed, Verification
+from nexus_cli.wire.control import JournalLine
 from nexus_cli.wire.topic import Topics
 
-Publish = Callable[[str, bytes], Awaitable[None]]
+Publish = Callable[[str, bytes], Coroutine[object, object, None]]
 """Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
 
 OnRecorded = Callable[[Collection[str]], Awaitable[None]]
@@ -94,12 +95,12 @@ class Engine:
         self._seen, self._timing, self._on_step, self._on_recorded = observations, timing, on_step, on_recorded
         self._may_act, self._make_way = may_act, make_way
         self._tokens: dict[int, str] = {}
-        self._token = ""
-        self._held = ""
+        self._accepted: dict[int, Work] = {}
+        self._token = self._held = ""
 
-    def adopt(self, deployment_id: int, *, token: str) -> None:
-        """The lease that was taken when the deployment was accepted."""
-        self._tokens[deployment_id] = token
+    def adopt(self, deployment_id: int, *, token: str, work: Work) -> None:
+        """The lease that was taken when the deployment was accepted, and its plan, which need not be read back."""
+        self._tokens[deployment_id], self._accepted[deployment_id] = token, work
 
     async def carry_out(self, deployment: db.Deployment) -> str:
         """Bring a running deployment to its end and give its outcome.
@@ -111,7 +112,7 @@ class Engine:
         # Only now: while the lock was waited for, its holder went on writing the journal.
         async with self._pool.acquire() as conn:
             journal = await db.journal(conn, deployment.id, limit=100_000)
-        run = await asyncio.to_thread(Run.of, deployment, journal)
+        run = await self._run(deployment, journal)
         if token is None:
             table.recorded(run.rows)
             await self._want(run)
@@ -132,6 +133,7 @@ class Engine:
             finally:
                 self._held = ""
                 self._tokens.pop(deployment.id, None)
+                self._accepted.pop(deployment.id, None)
         await self._verify(run)
         outcome = table.outcome_of(run.rows)
         async with self._pool.acquire() as conn:
@@ -158,6 +160,14 @@ class Engine:
         self._on_step()
         return outcome
 
+    async def _run(self, deployment: db.Deployment, journal: list[JournalLine]) -> Run:
+        work = self._accepted.pop(deployment.id, None)
+        if work is None:
+            async with self._pool.acquire() as conn:
+                stored = await db.stored_plan(conn, deployment.id)
+            work = await asyncio.to_thread(Work.stored, stored)
+        return await asyncio.to_thread(Run.of, deployment, work, journal=journal)
+
     async def _is_finalised(self, deployment: db.Deployment) -> bool:
         """Whether only its verification is left, for which no lock is needed."""
         async with self._pool.acquire() as conn:
@@ -182,6 +192,7 @@ class Engine:
                 token = self._tokens[deployment.id] = fresh
             else:
                 await asyncio.sleep(self._timing.retry_s)
+                token = self._tokens.get(deployment.id)  # it may have been accepted just now
         return token
 
     async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
@@ -212,7 +223,7 @@ class Engine:
             self._site,
             deployment_id=run.deployment.id,
             token=token,
-            changed=run.request.changed,
+            changed=run.plan.changed,
             digests=run.plan.digests,
             moved=run.moves(),
         )
@@ -223,13 +234,13 @@ class Engine:
         if not run.stages_named(name):
             return
         await self._journal(run, name, "begun")
-        async with self._pool.acquire() as conn:
-            states: list[Resources] = [await db.full_state(conn, self._site)]
-        if name == step.RIGHTS:
-            states.append(before_of(states[0], changed=run.plan.changed, before=run.plan.before))
+        if run.kept is None:
+            async with self._pool.acquire() as conn:
+                run.kept = await db.full_state(conn, self._site, without=run.plan.changed)
+        states = after_and_before(run.kept, changed=run.plan.changed, before=run.plan.before)
         self._may_act()
         try:
-            await self._rights.hold(*states)
+            await self._rights.hold(*(states if name == step.RIGHTS else states[:1]))
         except NexusError as error:
             detail = {"message": error.message, "code": error.code, "cause": error.cause}
             await self._journal(run, name, "failed", detail=detail)
@@ -265,7 +276,8 @@ class Engine:
     async def _observe_one(self, run: Run, stage: Stage) -> None:
         gateway = stage.subject
         await self._journal(run, step.OBSERVE, "begun", subject=gateway)
-        answered = await self._seen.until(
+        there = await self._seen.there(gateway, timing=self._timing)
+        answered = there and await self._seen.until(
             lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s
         )
         answer = run.answers[gateway] = self._answer(run, gateway)
@@ -274,8 +286,9 @@ class Engine:
                 await place_segments(
                     conn, site=self._site, number=run.deployment.number, devices=stage.paths, time_us=answer.time
                 )
-        detail = {} if answered else {"message": f"no answer within {self._timing.observe_s:g} s"}
-        await self._journal(run, step.OBSERVE, "done" if answered else "failed", subject=gateway, detail=detail)
+        why = f"no answer within {self._timing.observe_s:g} s" if there else "no gateway of this name has ever reported"
+        detail, state = ({}, "done") if answered else ({"message": why}, "failed")
+        await self._journal(run, step.OBSERVE, state, subject=gateway, detail=detail)
 
     def _answer(self, run: Run, gateway: str) -> Observed | None:
         return self._seen.answer(gateway, digest=run.wanted[gateway], deployment=run.deployment.number)
@@ -288,15 +301,12 @@ class Engine:
             for start in range(0, len(stage.paths), CLEAR_BATCH):
                 async with Group() as group:
                     for path in stage.paths[start : start + CLEAR_BATCH]:
-                        group.create_task(self._clear_one(path), name=f"clear-{path}")
+                        group.create_task(self._publish(self._topics.tag(path), b""), name=f"clear-{path}")
         except* NexusError as failed:
             message = str(failed.exceptions[0])
             await self._journal(run, step.CLEAR, "failed", detail={"message": message})
         else:
             await self._journal(run, step.CLEAR, "done", detail={"count": len(stage.paths)})
-
-    async def _clear_one(self, path: str) -> None:
-        await self._publish(self._topics.tag(path), b"")
 
     async def _close(self, run: Run, token: str, *, final: bool = False) -> None:
         """Audit and give the lock back; `final` also closes the deployment, when there is nothing to verify."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from nexus_cli.apply.timing import Timing
 from nexus_cli.wire.configuration import Observed, decode_observed
 from nexus_cli.wire.health import GatewayHealth, decode_gateway
 
@@ -24,7 +25,12 @@ class Observations:
         self._answers: dict[str, Observed] = {}
         self._health: dict[str, GatewayHealth] = {}
         self._changed = asyncio.Event()
+        self._connected_s: float | None = None
         self.unreadable = 0
+
+    def connected(self) -> None:
+        """Call after each connect: what runs says so from now on."""
+        self._connected_s = asyncio.get_running_loop().time()
 
     def receive(self, gateway: str, payload: bytes) -> Observed | None:
         """Take an `observed` message; unreadable ones are counted and change nothing."""
@@ -96,6 +102,20 @@ class Observations:
         return {
             name: {link: facts.state for link, facts in health.links.items()} for name, health in self._health.items()
         }
+
+    async def there(self, gateway: str, *, timing: Timing) -> bool:
+        """Whether a gateway of this name has ever reported; waits for a first report.
+
+        The broker keeps the last report of every gateway, that of one that has stopped or was lost as well. So a control
+        that has been connected for `settle_s` knows them all, and one that has never reported can't answer.
+        """
+        now_s = asyncio.get_running_loop().time()
+        since_s = now_s if self._connected_s is None else self._connected_s
+        wait_s = max(timing.absent_s, since_s + timing.settle_s - now_s)
+        return await self.until(lambda: self._has_reported(gateway), timeout_s=min(wait_s, timing.observe_s))
+
+    def _has_reported(self, gateway: str) -> bool:
+        return gateway in self._answers or gateway in self._health or gateway in self.waiting
 
     async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:
         """Wait for messages until the condition holds or the time is over; gives whether it holds."""

@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Change
@@ -59,18 +60,44 @@ def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A request that may be carried out.
+
+    Attributes:
+        digests: Digest of each resource that it writes, by address.
+        changes: What it changes, in order.
+    """
+
+    digests: Mapping[str, str]
+    changes: tuple[Change, ...]
+
+
 def changes_between(
     changed: Mapping[str, Attributes | None],
     before: Mapping[str, Attributes],
     *,
     moved: Sequence[Rename] = (),
-    enterprise: str = "",
-    site: str = "",
+    digests: Mapping[str, str] | None = None,
+    digests_before: Mapping[str, str] | None = None,
 ) -> tuple[Change, ...]:
-    """The changes in order, from the recorded and the wanted attributes of what differs; not taken from the client."""
+    """The changes in order, from the recorded and the wanted attributes of what differs; not taken from the client.
+
+    Args:
+        changed: Attributes by address; None removes.
+        before: Recorded attributes by address.
+        moved: Renames.
+        digests: Of what is written, as far as they are known; others are computed.
+        digests_before: The same of what is recorded.
+    """
     after = {address: value for address, value in changed.items() if value is not None}
     base = {address: value for address, value in before.items() if address in changed}
-    return ordered(diff(Snapshot.of(enterprise, site, base), Snapshot.of(enterprise, site, after), moved=moved))
+    return ordered(diff(_snapshot(base, digests_before), _snapshot(after, digests), moved=moved))
+
+
+def _snapshot(resources: Mapping[str, Attributes], digests: Mapping[str, str] | None) -> Snapshot:
+    known = digests or {}
+    return Snapshot("", "", resources, {each: known.get(each) or digest(value) for each, value in resources.items()})
 
 
 def check_request(
@@ -79,8 +106,8 @@ def check_request(
     before: Mapping[str, Attributes],
     *,
     running: Sequence[Running] = (),
-) -> dict[str, str]:
-    """See that a request may be carried out; gives the digests of what it writes.
+) -> Checked:
+    """See that a request may be carried out; gives what it changes.
 
     Args:
         before: Recorded attributes of the changed addresses.
@@ -91,6 +118,13 @@ def check_request(
         NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent; NX5010 (exit
             code 5), a run that wants no deployment touches what changes.
     """
+    with collection_paused():
+        return _checked(request, recorded, before, running=running)
+
+
+def _checked(
+    request: DeploymentRequest, recorded: Recorded, before: Mapping[str, Attributes], *, running: Sequence[Running]
+) -> Checked:
     problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
     if problems:
         raise FindingsError("Control refused the deployment; nothing changed.", tuple(problems[:50]))
@@ -102,12 +136,14 @@ def check_request(
             "What was sent does not make the state that the plan promised; nothing changed.",
             code="NX5007",
         )
-    changes = changes_between(request.changed, before, moved=request.moved)
+    changes = changes_between(
+        request.changed, before, moved=request.moved, digests=written, digests_before=recorded.digests
+    )
     devices_left = sum(address.startswith("device.") for address in desired.digests)
     hazards = hazards_of(changes, devices_left=devices_left, first=not recorded.digests)
     _refuse_hazards((*hazards, *hazards_of_runs(changes, running)), request)
     refuse_while_running(changes, running)
-    return written
+    return Checked(digests=written, changes=changes)
 
 
 def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) -> None:

@@ -37,12 +37,12 @@ class Rights:
         return Snapshot(self._enterprise, self._site, {address: dict(value) for address, value in state.items()})
 
 
-def before_of(
-    recorded: Resources, *, changed: Mapping[str, Attributes | None], before: Resources
-) -> dict[str, Attributes]:
-    """The state before a deployment, from the recorded one and what the deployment changed."""
-    kept = {address: value for address, value in recorded.items() if address not in changed}
-    return {**kept, **before}
+def after_and_before(
+    kept: Resources, *, changed: Mapping[str, Attributes | None], before: Resources
+) -> tuple[Resources, Resources]:
+    """The states after and before a deployment, from what it leaves alone and what it changes."""
+    written = {address: value for address, value in changed.items() if value is not None}
+    return {**kept, **written}, {**kept, **before}
 
 
 def _not_in_force(cause: str) -> NexusError:

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from nexus_cli.apply import table
-from nexus_cli.apply.request import DeploymentRequest, changes_between
+from nexus_cli.apply.request import Checked, DeploymentRequest, changes_between
+from nexus_cli.apply.rights import Resources
 from nexus_cli.database.deployments import Deployment
+from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Change
@@ -40,6 +43,54 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
     summary: dict[str, int] = {}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a deployment does: its plan as it is stored, and what follows from it.
+
+    Attributes:
+        plan: Its plan.
+        changes: What it changes, in order.
+    """
+
+    plan: StoredPlan
+    changes: tuple[Change, ...]
+
+    @classmethod
+    def stored(cls, text: str) -> Work:
+        """The work of a deployment's row, from the JSON of its plan.
+
+        Raises:
+            msgspec.ValidationError: The row holds no plan that this version can carry out.
+        """
+        with collection_paused():
+            plan = msgspec.convert(from_jsonb(text), StoredPlan)
+            return cls(plan=plan, changes=changes_between(plan.changed, plan.before, moved=plan.moved))
+
+    @classmethod
+    def accepted(
+        cls,
+        request: DeploymentRequest,
+        checked: Checked,
+        *,
+        before: Mapping[str, Attributes],
+        summary: Mapping[str, int],
+    ) -> Work:
+        """The work of a request. What it holds is shared, not copied: a plan may have megabytes."""
+        plan = StoredPlan(
+            changed=dict(request.changed),
+            before=dict(before),
+            digests=dict(checked.digests),
+            moved=list(request.moved),
+            allow=list(request.allow),
+            summary=dict(summary),
+        )
+        return cls(plan=plan, changes=checked.changes)
+
+    def document(self) -> JsonObject:
+        """As the JSON of a deployment's row."""
+        return msgspec.structs.asdict(self.plan)
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """One deployment on its way.
@@ -47,8 +98,11 @@ class Run:
     Attributes:
         deployment: Its row.
         plan: Its plan, decoded.
-        request: What was asked for.
+        changes: What it changes, in order.
+        stages: Its steps.
+        rows: The end of each changed resource, so far.
         journal: What earlier tries wrote.
+        kept: Recorded attributes of what it leaves alone, once they were read.
         wanted: Digest that each gateway has to answer with.
         answers: What the gateways answered; None when nothing came in time.
         reachable_before: Device paths that gave values before anything was recorded.
@@ -56,39 +110,24 @@ class Run:
 
     deployment: Deployment
     plan: StoredPlan
-    request: DeploymentRequest
     changes: tuple[Change, ...]
     stages: tuple[Stage, ...]
     rows: list[table.Row]
     journal: list[JournalLine] = field(default_factory=list)
+    kept: Resources | None = None
     wanted: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Observed | None] = field(default_factory=dict)
     reachable_before: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, deployment: Deployment, journal: list[JournalLine]) -> Run:
-        """A run from a deployment's row and journal.
-
-        Raises:
-            msgspec.ValidationError: The row holds no plan that this version can carry out.
-        """
-        plan = msgspec.convert(deployment.plan, StoredPlan)
-        request = DeploymentRequest(
-            base_digest=deployment.base_digest,
-            desired_digest=deployment.desired_digest,
-            changed=plan.changed,
-            moved=plan.moved,
-            allow=plan.allow,
-            reason=deployment.reason,
-        )
-        changes = changes_between(plan.changed, plan.before, moved=plan.moved)
+    def of(cls, deployment: Deployment, work: Work, *, journal: list[JournalLine]) -> Run:
+        """A run from a deployment's row, its work and its journal."""
         return cls(
             deployment=deployment,
-            plan=plan,
-            request=request,
-            changes=changes,
-            stages=stages_of(changes),
-            rows=table.rows_of(changes),
+            plan=work.plan,
+            changes=work.changes,
+            stages=stages_of(work.changes),
+            rows=table.rows_of(work.changes),
             journal=journal,
             reachable_before=_noted(journal, "reachable_before"),
         )
@@ -105,25 +144,6 @@ class Run:
         """(old, new) path of every tag that moves."""
         tags = [tag for change in self.changes for tag in change.tags]
         return [(tag.previous_path, tag.path) for tag in tags if tag.previous_path is not None]
-
-
-def plan_of(
-    request: DeploymentRequest,
-    *,
-    before: Mapping[str, Attributes],
-    digests: Mapping[str, str],
-    summary: Mapping[str, int],
-) -> JsonObject:
-    """A `StoredPlan` as the JSON of a deployment's row. What it holds is shared, not copied: a plan may have megabytes."""
-    plan = StoredPlan(
-        changed=dict(request.changed),
-        before=dict(before),
-        digests=dict(digests),
-        moved=list(request.moved),
-        allow=list(request.allow),
-        summary=dict(summary),
-    )
-    return msgspec.structs.asdict(plan)
 
 
 def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:

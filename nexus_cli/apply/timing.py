@@ -12,7 +12,10 @@ class Timing:
     Attributes:
         lease_ttl_s: The lock is prolonged by this much with each heartbeat.
         leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
-        observe_s: Longest wait for the gateways' answers.
+        observe_s: Longest wait for the answer of a gateway that has reported before.
+        absent_s: Longest wait for the first report of any other.
+        settle_s: A control that has been connected for so long has a report of every gateway that runs; until then it
+            waits for a first one.
         verify_s: Longest wait for their verification after that.
         retry_s: Pause before a deployment is tried again after the database was away.
     """
@@ -20,5 +23,7 @@ class Timing:
     lease_ttl_s: float = 10.0
     leader_ttl_s: float = 6.0
     observe_s: float = 20.0
+    absent_s: float = 1.0
+    settle_s: float = 15.0
     verify_s: float = 12.0
     retry_s: float = 1.0

@@ -6,7 +6,7 @@ JSON goes in and out as text (`$1::text::jsonb`, `column::text`), so that no cod
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,11 +75,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One row of `deployment`.
-
-    Attributes:
-        plan: As it is stored; `apply.run.StoredPlan` decodes it. Empty unless the deployment runs.
-    """
+    """One row of `deployment`, without its plan: see `stored_plan`."""
 
     id: int
     site: str
@@ -89,7 +85,6 @@ class Deployment:
     outcome: str
     base_digest: str
     desired_digest: str
-    plan: JsonObject
     summary: Summary
     started: dt.datetime
     ended: dt.datetime | None
@@ -139,9 +134,12 @@ async def attributes(conn: Connection, site: str, addresses: Sequence[str]) -> d
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
-async def full_state(conn: Connection, site: str) -> dict[str, Attributes]:
-    """Attributes of everything recorded, by address. Megabytes for a large site: not for every request."""
-    rows = await conn.fetch("SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1", site)
+async def full_state(conn: Connection, site: str, *, without: Collection[str] = ()) -> dict[str, Attributes]:
+    """Attributes of everything recorded but for some addresses. Megabytes for a large site: not for every request."""
+    rows = await conn.fetch(
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND address <> ALL($2::text[])",
+        *(site, list(without)),
+    )
     return {row["address"]: from_jsonb(row["body"]) for row in rows}
 
 
@@ -213,7 +211,7 @@ async def begin_deployment(
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(
         "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan) "
-        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::jsonb "
+        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::json "
         "FROM nexus.deployment WHERE site = $1 RETURNING id, number",
         site,
         who,
@@ -237,33 +235,38 @@ async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, 
 
 
 _DEPLOYMENT = (
-    "SELECT id, site, number, who, reason, outcome, base_digest, desired_digest, {plan} AS plan, "
+    "SELECT id, site, number, who, reason, outcome, base_digest, desired_digest, "
     "summary::text AS summary, started, ended FROM nexus.deployment WHERE site = $1 "
 )
 
 
 async def deployment(conn: Connection, site: str, number: int) -> Deployment | None:
-    """One deployment, or None. Its plan is left out."""
-    row = await conn.fetchrow(_DEPLOYMENT.format(plan="'{}'") + "AND number = $2", site, number)
+    """One deployment, or None."""
+    row = await conn.fetchrow(_DEPLOYMENT + "AND number = $2", site, number)
     return None if row is None else _deployment(row)
 
 
 async def deployments(conn: Connection, site: str, *, limit: int = 50) -> list[Deployment]:
-    """The newest deployments first, without their plans."""
-    rows = await conn.fetch(_DEPLOYMENT.format(plan="'{}'") + "ORDER BY number DESC LIMIT $2", site, limit)
+    """The newest deployments first."""
+    rows = await conn.fetch(_DEPLOYMENT + "ORDER BY number DESC LIMIT $2", site, limit)
     return [_deployment(row) for row in rows]
 
 
 async def running_deployments(conn: Connection, site: str) -> list[Deployment]:
-    """Deployments that were begun and never closed, oldest first, with their plans."""
-    rows = await conn.fetch(_DEPLOYMENT.format(plan="plan::text") + "AND outcome = 'running' ORDER BY number", site)
+    """Deployments that were begun and never closed, oldest first."""
+    rows = await conn.fetch(_DEPLOYMENT + "AND outcome = 'running' ORDER BY number", site)
     return [_deployment(row) for row in rows]
+
+
+async def stored_plan(conn: Connection, deployment_id: int) -> str:
+    """The plan of a deployment as JSON text, megabytes for a large one; `from_jsonb` and `apply.run.Work` read it."""
+    text: str = await conn.fetchval("SELECT plan::text FROM nexus.deployment WHERE id = $1", deployment_id)
+    return text
 
 
 def _deployment(row: Any) -> Deployment:
     fields = dict(row)
-    summary = read_fields(msgspec.json.decode(fields["summary"]), Summary)
-    return Deployment(**{**fields, "plan": from_jsonb(fields["plan"]), "summary": summary})
+    return Deployment(**{**fields, "summary": read_fields(msgspec.json.decode(fields["summary"]), Summary)})
 
 
 async def write_journal(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 import asyncpg
+import msgspec
 
 from nexus_cli.database import deployments, lease
 from nexus_cli.database.connect import Connection, Pool, is_lost
+from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.resources import RetentionConfig, decode
 from nexus_cli.model.snapshot import Attributes
@@ -49,13 +53,15 @@ async def record(
         NexusError: NX5000, the database refused the data; nothing was recorded.
         OSError, asyncpg.PostgresError: The database is away; the journal has whether it was recorded.
     """
+    # Seconds of computing for a large site: beside the loop, and before anything is locked.
+    devices, wanted = await asyncio.to_thread(_series, changed)
     try:
         async with pool.acquire() as conn, conn.transaction():
             if not await lease.holds(conn, site, token=token):
                 raise LeaseLost
             await _classes(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
-            await sync_series(conn, site=site, devices=_devices(changed), moved=moved)
+            await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
     except asyncpg.PostgresError as error:
         if is_lost(error):
@@ -82,9 +88,20 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
             )
 
 
-def _devices(changed: Mapping[str, Attributes | None]) -> dict[str, DeviceConfig | None]:
-    return {
-        address.removeprefix(DEVICE): None if value is None else device_from_json(value)
-        for address, value in changed.items()
-        if address.startswith(DEVICE)
-    }
+def _series(
+    changed: Mapping[str, Attributes | None],
+) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts]]:
+    """The changed devices without their tags, and the facts of their series.
+
+    Device by device, so that the decoded tags of a large site are never held all at once.
+    """
+    devices: dict[str, DeviceConfig | None] = {}
+    facts: dict[str, SeriesFacts] = {}
+    with collection_paused():
+        for address, value in changed.items():
+            if not address.startswith(DEVICE):
+                continue
+            path, device = address.removeprefix(DEVICE), None if value is None else device_from_json(value)
+            facts |= facts_by_path({path: device})
+            devices[path] = None if device is None else msgspec.structs.replace(device, tags={})
+    return devices, facts

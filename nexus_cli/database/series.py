@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 import orjson
-from ulid import ULID
 
 from nexus_cli.database.assignment import assign
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.minting import EXTERNAL, SeriesFacts, create_series, facts_by_path
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.queries import Series, series_at
 from nexus_cli.database.sample_class import ensure_class, load_classes
-from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.model.config import DeviceConfig
 
-EXTERNAL = "external"
 RECORDED_CHANNEL = "nexus_recorded"
 """Where PostgreSQL notifies, at the commit, that the series of a site changed; the payload is the site."""
 GLOB_LOCK = 0x6E6578_75730005
@@ -48,55 +46,13 @@ class SeriesChange:
     segmented: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesFacts:
-    """Facts of a series about its tag."""
-
-    path: str
-    type: str
-    unit: str
-    retention: str
-    external: bool
-    labels: str
-    lineage: str
-
-    def columns(self) -> tuple[str, str, str, str, bool, str, str]:
-        """In the order of the SQL below."""
-        return self.path, self.type, self.unit, self.retention, self.external, self.labels, self.lineage
-
-
-def facts_of(device: DeviceConfig, tag_name: str, tag: TagConfig) -> SeriesFacts:
-    """The facts for the series of a tag; equal tags give equal texts, byte by byte."""
-    lineage: dict[str, object] = {"gateway": device.gateway, "device": device.path, "protocol": device.protocol}
-    if tag.address:
-        lineage["address"] = tag.address
-    steps: dict[str, object] = {"type": tag.type}
-    if tag.expr:
-        steps["expr"] = tag.expr
-    if (tag.scale, tag.offset) != (1.0, 0.0):
-        steps |= {"scale": tag.scale, "offset": tag.offset}
-    if tag.unit:
-        steps["unit"] = tag.unit
-    if tag.publish_unit and tag.publish_unit != tag.unit:
-        steps |= {"publish_unit": tag.publish_unit, "factor": tag.unit_factor, "shift": tag.unit_shift}
-    lineage["transformations"] = steps
-    return SeriesFacts(
-        path=f"{device.path}/{tag_name}",
-        type=tag.published_type or tag.type,
-        unit=tag.publish_unit or tag.unit,
-        retention=tag.retention,
-        external=device.protocol == EXTERNAL,
-        labels=orjson.dumps(tag.values, option=orjson.OPT_SORT_KEYS).decode(),
-        lineage=orjson.dumps(lineage, option=orjson.OPT_SORT_KEYS).decode(),
-    )
-
-
 async def sync_series(
     conn: Connection,
     *,
     site: str,
     devices: Mapping[str, DeviceConfig | None],
     moved: Sequence[tuple[str, str]] = (),
+    wanted: Mapping[str, SeriesFacts] | None = None,
 ) -> SeriesChange:
     """Bring the series of the changed devices in line; part of the caller's transaction.
 
@@ -106,17 +62,12 @@ async def sync_series(
         devices: New or changed devices by path with all their tags, None for a removed device. Devices that are
             not named stay untouched.
         moved: (from, to) paths of tags, devices or whole lines that were renamed. Ids and samples go along.
+        wanted: `facts_by_path(devices)`, where it was made before; the tags of the devices are not read then.
     """
+    wanted = facts_by_path(devices) if wanted is None else wanted
     async with conn.transaction():
         renamed = await _move(conn, site=site, moved=moved)
-        wanted = {
-            facts.path: facts
-            for device in devices.values()
-            if device is not None
-            for facts in (facts_of(device, name, tag) for name, tag in device.tags.items())
-        }
-        named = {tag.retention for each in devices.values() if each for tag in each.tags.values()}
-        await _ensure_classes(conn, named, site=site)
+        await _ensure_classes(conn, {facts.retention for facts in wanted.values()}, site=site)
         have = await _load(conn, site=site, devices=list(devices))
         created = sorted(wanted.keys() - have.keys())
         # Series that an external glob made are kept as long as their device is declared: the site does not name them.
@@ -153,30 +104,6 @@ async def sync_series(
 def device_of(path: str) -> str:
     """The device that a series' path belongs to."""
     return "/".join(path.split("/", DEVICE_LEVELS)[:DEVICE_LEVELS])
-
-
-async def create_series(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) -> None:
-    """Mint series; a path that exists already is left as it is."""
-    if not facts:
-        return
-    now: datetime = await conn.fetchval("SELECT now()")
-    ids = [str(ULID()) for _ in facts]
-    segments = [orjson.dumps([_first_segment(each, since=now.isoformat())]).decode() for each in facts]
-    columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
-    await conn.execute(
-        f"""INSERT INTO {SCHEMA}.series
-              (site, ulid, path, type, unit, retention, external, labels, lineage, segments)
-            SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[],
-                                     $8::jsonb[], $9::jsonb[], $10::jsonb[])
-            ON CONFLICT (site, path) DO NOTHING""",
-        *(site, ids, *columns, segments),
-    )
-
-
-def _first_segment(facts: SeriesFacts, *, since: str) -> dict[str, object]:
-    """Without names there is no `labels`: most tags have none, and a site may have 41,000."""
-    segment: dict[str, object] = {"segment": 1, "type": facts.type, "unit": facts.unit, "since": since}
-    return segment if facts.labels == "{}" else {**segment, "labels": orjson.loads(facts.labels)}
 
 
 async def create_by_globs(
@@ -235,7 +162,7 @@ async def _update(conn: Connection, *, site: str, facts: Sequence[SeriesFacts]) 
     """
     if not facts:
         return
-    columns = [list(column) for column in zip(*(each.columns() for each in facts), strict=True)]
+    columns = [list(column) for column in zip(*facts, strict=True)]
     await conn.execute(
         f"""UPDATE {SCHEMA}.series AS s SET
               active = true, retention = n.retention, external = n.external, labels = n.labels, lineage = n.lineage,

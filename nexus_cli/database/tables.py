@@ -22,7 +22,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from nexus_cli.database.names import SCHEMA
 
@@ -52,7 +52,7 @@ deployment = Table(
     Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing"),
     Column("base_digest", Text, nullable=False),
     Column("desired_digest", Text, nullable=False),
-    Column("plan", JSONB, nullable=False),
+    Column("plan", JSON, nullable=False),
     Column("summary", JSONB, nullable=False, server_default="{}"),
     _now("started"),
     Column("ended", DateTime(timezone=True)),

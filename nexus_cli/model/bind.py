@@ -6,9 +6,7 @@ one run shows everything.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +19,7 @@ from nexus_cli.diagnostics.outcome import Outcome
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.bound import BoundDevice, BoundTag, Model
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
 from nexus_cli.model.foreign_keys import of_another_protocol
@@ -29,7 +28,7 @@ from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.problems import findings_of, locations_of, unknown_key
 from nexus_cli.model.site import Connection, Device, Inherited, Site
 
-__all__ = ["BoundDevice", "BoundTag", "Model", "bind"]
+__all__ = ["BoundDevice", "BoundTag", "Model", "bind", "collection_paused"]
 
 _SKELETON: JsonObject = {"nexus": 1, "enterprise": "", "site": ""}
 _ROUNDS = 50
@@ -92,18 +91,6 @@ def bind_device(
 
 _Read = dict[tuple[int, str], Mapping[str, Any]]
 """Tags already validated, by the id of their map and protocol: devices of one template share one map."""
-
-
-@contextmanager
-def collection_paused() -> Iterator[None]:
-    """Building a model makes hundreds of thousands of objects and no garbage: scanning them costs a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _devices(site: Site) -> Iterator[tuple[str, ModelPath, Mapping[str, Any]]]:

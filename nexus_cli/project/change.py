@@ -11,6 +11,7 @@ from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
@@ -101,6 +102,7 @@ class RecordedState:
     lock: Lock | None
 
 
+@collection_paused(stays=True)
 def plan_site(
     path: str | None,
     *,

@@ -44,6 +44,22 @@ async def test_a_silent_gateway_is_unknown_and_the_rest_is_applied(world: World)
         assert (await control.state()).deployment == 1
 
 
+async def test_a_gateway_that_never_ran_is_not_waited_for_and_takes_its_part_when_it_comes(world: World) -> None:
+    # A wait for its answer would outlast the patience of any test.
+    hurried = dataclasses.replace(FAST, observe_s=3600.0, absent_s=0.0, settle_s=0.0)
+    async with world.control(hurried) as control:
+        found = await applied(control, snapshot(device("a/l/one")))
+        assert found.outcome == "partly"
+        (said,) = [line for line in found.journal if (line.step, line.state) == ("observe", "failed")]
+        assert said.detail == {"message": "no gateway of this name has ever reported"}
+        assert {row.address: row.state for row in found.table}["device.a/l/one"] == "unknown"
+        async with FakeGateway(world.settings).up() as gateway:
+            await until(lambda: gateway.running, "the gateway's configuration")
+            # Now it is known, so that its answer is waited for.
+            found = await applied(control, snapshot(device("a/l/one"), device("a/l/two")))
+            assert found.outcome == "applied"
+
+
 async def test_a_broken_lock_stops_the_deployment_before_its_next_step(world: World) -> None:
     timing = Timing(lease_ttl_s=0.6, observe_s=10.0, verify_s=1.0, retry_s=0.1)
     async with world.control(timing) as control, FakeGateway(world.settings, silent=True).up():

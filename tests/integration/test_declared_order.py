@@ -8,6 +8,7 @@ import pytest
 from nexus_cli.database import deployments, sequences
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import connection
+from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_sequences import RunEnd
 from tests.postgres import SITE
@@ -26,12 +27,13 @@ async def test_declared_order_survives_the_record_the_plan_a_run_and_the_trail(d
             conn, SITE, who="me", reason="", base="", desired="", plan={"changed": changed, "before": changed}
         )
         (running,) = await deployments.running_deployments(conn, SITE)
-        assert (running.number, list(running.plan)) == (number, ["before", "changed"])
+        assert running.number == number
+        plan = from_jsonb(await deployments.stored_plan(conn, running.id))
+        sorted_ = from_jsonb(await conn.fetchval("SELECT plan::jsonb::text FROM nexus.deployment"))
         for part in ("changed", "before"):
-            assert list(running.plan[part]["sequence.fill"]["parameters"]) == NAMES
-        await deployments.write_resources(
-            conn, SITE, running.id, running.plan["changed"], digests=dict.fromkeys(changed, "")
-        )
+            assert list(plan[part]["sequence.fill"]["parameters"]) == NAMES
+            assert list(sorted_[part]["sequence.fill"]["parameters"]) == NAMES, "as an earlier version keeps it"
+        await deployments.write_resources(conn, SITE, running.id, plan["changed"], digests=dict.fromkeys(changed, ""))
         for recorded in (
             await deployments.full_state(conn, SITE),
             await deployments.attributes(conn, SITE, [*changed]),

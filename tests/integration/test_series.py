@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from nexus_cli.database.connect import connection
+from nexus_cli.database.minting import COPY_FROM, create_series, facts_by_path
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.settings import Settings
@@ -99,6 +100,38 @@ async def test_a_whole_device_moves(database: Settings) -> None:
         after = await rows(conn)
         assert set(after) == {f"{new}/a", f"{new}/b"}
         assert {row["id"] for row in after.values()} == before
+
+
+async def test_a_path_that_somebody_else_mints_meanwhile_is_left_as_it_is(database: Settings) -> None:
+    """A historian's glob may be first: its series stays, and all others are minted."""
+    plant = device(**{f"tag-{number:04d}": "float32" for number in range(2 * COPY_FROM)})
+    facts = list(facts_by_path({PATH: plant}).values())
+    async with connection(database) as conn:
+        await create_series(conn, site=SITE, facts=facts[7:8])
+        first = await conn.fetchrow("SELECT id, ulid FROM nexus.series")
+        async with conn.transaction():
+            await create_series(conn, site=SITE, facts=facts)
+        found = {row["path"]: row for row in await conn.fetch("SELECT path, id, ulid, segments FROM nexus.series")}
+    assert found.keys() == {each.path for each in facts}
+    assert (found[facts[7].path]["id"], found[facts[7].path]["ulid"]) == (first["id"], first["ulid"])
+
+
+async def test_few_and_many_series_are_minted_alike(database: Settings) -> None:
+    plant = device(**{f"tag-{number:04d}": "float32" for number in range(COPY_FROM)})
+    facts = list(facts_by_path({PATH: plant}).values())
+    columns = "path, former_paths, type, unit, retention, active, external, segment, labels, lineage"
+    query = f"SELECT {columns}, segments #- '{{0,since}}' FROM nexus.series ORDER BY path"
+    found = []
+    async with connection(database) as conn:
+        for size in (1, COPY_FROM):
+            transaction = conn.transaction()
+            await transaction.start()
+            for start in range(0, len(facts), size):
+                await create_series(conn, site=SITE, facts=facts[start : start + size])
+            found.append(await conn.fetch(query))
+            await transaction.rollback()
+    few, many = found
+    assert few == many and len(many) == COPY_FROM
 
 
 async def test_a_site_of_41_000_tags_takes_a_hundred_statements(database: Settings) -> None:

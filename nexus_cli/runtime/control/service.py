@@ -12,7 +12,7 @@ import msgspec
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, check_request, refuse_stale
-from nexus_cli.apply.run import gateway_digest, plan_of
+from nexus_cli.apply.run import Work, gateway_digest
 from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -110,8 +110,8 @@ class Service:
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
-        digests = await asyncio.to_thread(check_request, request, recorded, before, running=running)
-        plan = plan_of(request, before=before, digests=digests, summary=summary)
+        checked = await asyncio.to_thread(check_request, request, recorded, before, running=running)
+        work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self._settings):
             async with leader.pool.acquire() as conn:
@@ -125,10 +125,10 @@ class Service:
                     reason=request.reason,
                     base=request.base_digest,
                     desired=request.desired_digest,
-                    plan=plan,
+                    plan=work.document(),
                 )
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
-        leader.engine.adopt(deployment_id, token=token)
+        leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
 

@@ -309,6 +309,7 @@ class Term:
     async def _on_connected(self) -> None:
         """Only set flags: the work after a connect needs the database, which may be unreachable."""
         self._connected = True
+        self.seen.connected()
         self._health.changed()
         self.alerting.publish_all()
         self._away.update(self.liveness.lost, self.liveness.stopped)
@@ -395,6 +396,3 @@ class Term:
         self.sequencing.way_is_free()
         await self._loading.load()
         self.retained.look()
-
-
-__all__ = ["NAME", "Term"]

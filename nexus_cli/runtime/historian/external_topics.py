@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.copy import FullRow
+from nexus_cli.database.minting import SeriesFacts
 from nexus_cli.database.queries import ExternalDevice, load_external
-from nexus_cli.database.series import DEVICE_LEVELS, SeriesFacts, create_by_globs, device_of
+from nexus_cli.database.series import DEVICE_LEVELS, create_by_globs, device_of
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target

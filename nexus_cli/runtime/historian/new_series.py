@@ -11,7 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.series import SeriesFacts
+from nexus_cli.database.minting import SeriesFacts
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.external_topics import ExternalTopics, Wanted

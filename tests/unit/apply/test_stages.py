@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -11,10 +13,11 @@ import pytest
 
 from nexus_cli.apply import table
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.request import DeploymentRequest, changes_between
-from nexus_cli.apply.rights import before_of
-from nexus_cli.apply.run import Run, gateway_digest, notice, plan_of
-from nexus_cli.database.deployments import Deployment, Summary
+from nexus_cli.apply.request import DeploymentRequest, changes_between, check_request
+from nexus_cli.apply.rights import after_and_before
+from nexus_cli.apply.run import Run, Work, gateway_digest, notice
+from nexus_cli.apply.timing import Timing
+from nexus_cli.database.deployments import Deployment, Recorded, Summary
 from nexus_cli.model.config import digest
 from nexus_cli.plan.stages import gateways_of, stages_of, verified_devices
 from nexus_cli.wire.configuration import Observed, Verification
@@ -75,15 +78,14 @@ def test_external_and_disabled_devices_are_not_verified() -> None:
     assert verified_devices(between([], [external, device("a/l/off", enabled=False), device("a/l/on")])) == ("a/l/on",)
 
 
-def test_the_state_before_is_the_recorded_one_taken_back() -> None:
-    recorded = {"a": {"v": 2}, "b": {"v": 1}, "new": {"v": 9}}
-    assert before_of(
-        recorded, changed={"a": {"v": 2}, "gone": None, "new": {"v": 9}}, before={"a": {"v": 1}, "gone": {"v": 5}}
-    ) == {
-        "a": {"v": 1},
-        "b": {"v": 1},
-        "gone": {"v": 5},
-    }
+def test_the_states_on_both_sides_are_what_is_kept_and_what_changes() -> None:
+    after, before = after_and_before(
+        {"b": {"v": 1}},
+        changed={"a": {"v": 2}, "gone": None, "new": {"v": 9}},
+        before={"a": {"v": 1}, "gone": {"v": 5}},
+    )
+    assert after == {"a": {"v": 2}, "b": {"v": 1}, "new": {"v": 9}}
+    assert before == {"a": {"v": 1}, "b": {"v": 1}, "gone": {"v": 5}}
 
 
 def test_the_gateways_digest_is_of_sorted_pairs() -> None:
@@ -167,45 +169,75 @@ def test_messages_and_alerts_that_come_or_go_carry_rights_with_them() -> None:
     assert "rights" not in names(changes_between({"alert.hot": louder}, {"alert.hot": {**louder, "above": 1.0}}))
 
 
-def deployment(plan: Any) -> Deployment:
-    return Deployment(
-        id=1,
-        site="acme/chicago",
-        number=7,
-        who="me",
-        reason="because",
-        outcome="running",
-        base_digest="a",
-        desired_digest="b",
-        plan=plan,
-        summary=Summary(),
-        started=dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
-        ended=None,
-    )
+DEPLOYMENT = Deployment(
+    id=1,
+    site="acme/chicago",
+    number=7,
+    who="me",
+    reason="because",
+    outcome="running",
+    base_digest="a",
+    desired_digest="b",
+    summary=Summary(),
+    started=dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
+    ended=None,
+)
 
 
-def test_a_run_is_made_from_what_its_row_keeps() -> None:
-    new = device("a/l/one")
+def test_the_work_of_a_row_is_the_work_that_was_accepted() -> None:
+    new, role = device("a/l/one"), {"read": ["**"], "write": []}
+    recorded = Recorded(enterprise="acme", site="chicago", digests={"role.gone": digest(role)})
+    desired = Recorded(enterprise="acme", site="chicago", digests={"device.a/l/one": digest(new)})
     request = DeploymentRequest(
-        base_digest="a",
-        desired_digest="b",
+        base_digest=recorded.digest,
+        desired_digest=desired.digest,
         changed={"device.a/l/one": new, "role.gone": None},
         moved=[("a/l/old", "a/l/one")],
         allow=["data-loss=a/**"],
-        reason="because",
     )
-    before = {"role.gone": {"read": ["**"], "write": []}}
-    stored = plan_of(request, before=before, digests={"device.a/l/one": digest(new)}, summary={"create": 1})
-    assert list(stored) == ["changed", "before", "digests", "moved", "allow", "summary"]
-    run = Run.of(deployment(orjson.loads(orjson.dumps(stored))), [])
-    assert run.request == request and run.plan.before == before and run.plan.summary == {"create": 1}
-    assert [(change.address, change.action) for change in run.changes] == [
-        ("device.a/l/one", "create"),
-        ("role.gone", "forget"),
-    ]
+    before = {"role.gone": role}
+    checked = check_request(request, recorded, before)
+    accepted = Work.accepted(request, checked, before=before, summary={"create": 1})
+    assert list(accepted.document()) == ["changed", "before", "digests", "moved", "allow", "summary"]
+    stored = Work.stored(orjson.dumps(accepted.document()).decode())
+    assert stored == accepted
+    assert stored.plan.changed == request.changed and stored.plan.digests == {"device.a/l/one": digest(new)}
+    run = Run.of(DEPLOYMENT, stored, journal=[])
+    assert [(row.address, row.action) for row in run.rows] == [("device.a/l/one", "create"), ("role.gone", "forget")]
+    assert [stage.step for stage in run.stages] == names(checked.changes)
 
 
 @pytest.mark.parametrize("plan", [{}, [], {"changed": [], "moved": 3, "allow": {}, "before": "x", "digests": 1}])
 def test_a_row_without_a_plan_is_refused(plan: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
-        Run.of(deployment(plan), [])
+        Work.stored(orjson.dumps(plan).decode())
+
+
+HURRIED = Timing(absent_s=0.0, settle_s=0.0, observe_s=60.0)
+
+
+async def test_a_gateway_that_has_never_reported_is_not_waited_for() -> None:
+    seen = Observations()
+    seen.connected()
+    assert not await seen.there("gw", timing=HURRIED)
+    seen.hear_health("other", b'{"state":"running"}')
+    assert not await seen.there("gw", timing=HURRIED)
+
+
+@pytest.mark.parametrize("state", ["running", "lost", "stopping", "waiting"])
+async def test_the_last_report_of_a_gateway_is_enough(state: str) -> None:
+    seen = Observations()
+    seen.hear_health("gw", b'{"state":"%b","instance":"01J00000000000000000000000"}' % state.encode())
+    assert await seen.there("gw", timing=HURRIED)
+
+
+async def test_a_control_that_has_just_connected_waits_for_a_first_report() -> None:
+    seen = Observations()
+    seen.connected()
+    waiting = asyncio.create_task(
+        seen.there("gw", timing=dataclasses.replace(HURRIED, settle_s=600.0, observe_s=600.0))
+    )
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    seen.receive("gw", b'{"deployment":1,"digest":"d"}')
+    assert await waiting
