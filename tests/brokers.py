@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.outbox.gate import packet_bytes
@@ -24,6 +24,7 @@ class MemoryBroker:
         frames, gaps: What arrived, by (epoch, seq); the first of each number counts.
         live: What arrived with the retain flag, by topic.
         losses: Connections that ended.
+        on_acknowledged: Gets the tokens of `send` that are acknowledged: of the gate.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
@@ -38,8 +39,9 @@ class MemoryBroker:
         self.losses = 0
         self.publisher: Publisher | None = None
         self.on_connected: Callable[[], None] = lambda: None
+        self.on_acknowledged: Callable[[Sequence[int]], None] = lambda tokens: None
         self._random = random.Random(seed)
-        self._queue: list[tuple[str, bytes, bool, asyncio.Future[None]]] = []
+        self._queue: list[tuple[str, bytes, bool, int | asyncio.Future[None]]] = []
         self._committed: dict[str, Intervals] = {}
 
     @property
@@ -49,19 +51,25 @@ class MemoryBroker:
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
         """Take a message; the broker looks at it in the loop's next turns."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.send(topic, payload, future, qos=qos, retain=retain)
+        return future
+
+    def send(
+        self, topic: str, payload: bytes, token: int | asyncio.Future[None], *, qos: int = 1, retain: bool = False
+    ) -> None:
+        """Take a message with a token."""
         assert qos == 1
         if not self.connected:
             raise NexusError("gone", code="NX6010", retriable=True)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((topic, payload, retain, future))
-        return future
+        self._queue.append((topic, payload, retain, token))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be a broker and a historian until stopped."""
         while not stop.is_set():
             await asyncio.sleep(0.001)
             for _ in range(min(50, len(self._queue))):
-                topic, payload, retain, future = self._queue[0]
+                topic, payload, retain, token = self._queue[0]
                 passes = topic not in self.denied and not 0 < self.limit_bytes < packet_bytes(topic, payload)
                 if not passes and self.closes:
                     self.lose()
@@ -70,7 +78,10 @@ class MemoryBroker:
                     self.on_connected()
                     break
                 self._queue.pop(0)
-                future.set_result(None)
+                if isinstance(token, asyncio.Future):
+                    token.set_result(None)
+                else:
+                    self.on_acknowledged([token])
                 if passes and self._random.random() >= self.lossy:
                     self._store(topic, payload, retain)
             self._announce()
@@ -80,9 +91,10 @@ class MemoryBroker:
         self.connected = False
         self.losses += 1
         waiting, self._queue = self._queue, []
-        for _, _, _, future in waiting:
-            future.set_exception(NexusError("lost", code="NX6010", retriable=True))
-            future.exception()
+        for _, _, _, token in waiting:
+            if isinstance(token, asyncio.Future):
+                token.set_exception(NexusError("lost", code="NX6010", retriable=True))
+                token.exception()
 
     def _store(self, topic: str, payload: bytes, retain: bool) -> None:
         if retain:

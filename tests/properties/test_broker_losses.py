@@ -61,6 +61,7 @@ class Gateway:
                     subscriptions=[(TOPICS.committed(GATEWAY), 1)],
                     on_message=lambda message: self.publisher.receipt(message.payload),
                     on_connected=self._connected,
+                    on_acknowledged=self.publisher.gate.acknowledged,
                 )
             )
 

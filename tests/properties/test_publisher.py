@@ -47,6 +47,7 @@ async def publishing(folder: Path, broker: MemoryBroker, **keys: int) -> AsyncIt
     box.open()
     publisher = Publisher(box, broker, clock=clock, stall_first_s=5.0, **keys)  # type: ignore[arg-type]
     broker.publisher, broker.on_connected = publisher, publisher.reconnected
+    broker.on_acknowledged = publisher.gate.acknowledged
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one.run(stop)) for one in (box, publisher, broker)]
@@ -177,7 +178,7 @@ async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Pa
             await delivered(box)
             assert box.frame_bytes < FRAME_BYTES
             broker.limit_bytes = 0
-            publisher._gate._limit_until_s = 0.0
+            publisher.gate._limit_until_s = 0.0
             while box.frame_bytes < FRAME_BYTES:
                 await asyncio.sleep(0.01)
         box.add_frame("d", time_us=1_000_000, samples={f"t{n}": "x" * 300 for n in range(80)})

@@ -14,6 +14,7 @@ from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.health import HealthReporter
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message, OnMessage
+from nexus_cli.wire.connection import OnAcknowledged
 
 _log = logging.getLogger("nexus.gateway")
 GREET_S = 10.0
@@ -34,6 +35,7 @@ class BrokerSession:
         health: HealthReporter,
         clock: Clock,
         changed: Callable[[], None],
+        acknowledged: OnAcknowledged,
     ) -> None:
         """Join the parts.
 
@@ -44,9 +46,11 @@ class BrokerSession:
             health: Publishes this instance's health.
             clock: Time.
             changed: Called when this instance becomes active or stops being it.
+            acknowledged: Gets the tokens of what the broker has acknowledged.
         """
         self._duty, self._client, self._topic = election, client, topic
         self._health, self._clock, self._changed = health, clock, changed
+        self._acknowledged = acknowledged
         self._leave = asyncio.Event()
 
     async def session(
@@ -97,6 +101,7 @@ class BrokerSession:
                     on_message=take,
                     on_connected=greet,
                     on_lost=self._lost,
+                    on_acknowledged=self._acknowledged,
                 )
                 relaying.cancel()
             with contextlib.suppress(TimeoutError):

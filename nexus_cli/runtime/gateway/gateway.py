@@ -218,6 +218,7 @@ class Gateway:
             health=self._health,
             clock=self.clock,
             changed=self.following.notice,
+            acknowledged=self.live.gate.acknowledged,
         )
 
     def _observe(self, pipeline: Pipeline) -> None:

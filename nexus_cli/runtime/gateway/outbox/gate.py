@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeAlias
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -22,7 +23,7 @@ from nexus_cli.wire.client import BrokerClient
 
 _log = logging.getLogger("nexus.gateway")
 Key: TypeAlias = int | str
-"""Identifies a message: a record by its seq, a live value by its topic."""
+"""Identifies a message: a record by its last number, a live value by its topic."""
 
 EARLY_S = 30.0
 """A connection that ends within this time, in seconds, may have ended because of a message on it."""
@@ -38,7 +39,6 @@ KEPT_S = 3600.0
 class _Posted(NamedTuple):
     key: Key
     size_bytes: int
-    future: asyncio.Future[None]
 
 
 def packet_bytes(topic: str, payload: bytes) -> int:
@@ -49,10 +49,13 @@ def packet_bytes(topic: str, payload: bytes) -> int:
 class Gate:
     """Publishes records and live values, and isolates those that end the connection.
 
+    Whoever runs the client hands `acknowledged` to it, so that a message costs no future.
+
     Attributes:
         acknowledged_bytes: The largest message that the broker acknowledged.
         delivered_bytes: The largest message known to have arrived; set by the publisher.
         limit_bytes: Messages of this size or more are not passed on; 0 when no limit is known.
+        records: Records that the broker has not acknowledged; live values are not counted.
     """
 
     def __init__(self, client: BrokerClient, *, clock: Clock) -> None:
@@ -61,7 +64,10 @@ class Gate:
         self.delivered_bytes = 0
         self.limit_bytes = 0
         self._client, self._clock = client, clock
-        self._open: deque[_Posted] = deque()
+        self.records = 0
+        self._open: dict[int, _Posted] = {}
+        self._token = 0
+        self._on_acknowledged: list[Callable[[], None]] = []
         self._since_s = clock.monotonic_s()
         self._losses = 0
         self._suspects: deque[Key] = deque()
@@ -84,19 +90,32 @@ class Gate:
         """True while messages are sent one at a time: publish only what `suspect` returns."""
         return bool(self._suspects)
 
-    def post(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> asyncio.Future[None]:
-        """Publish with QoS 1 without waiting, as `BrokerClient.post` does."""
-        future = self._client.post(topic, payload, qos=1, retain=retain)
-        waiting = self._open
-        while waiting and waiting[0].future.done():
-            done = waiting[0]
-            if done.future.cancelled() or done.future.exception() is not None:
-                break  # the connection has ended: the rest is examined after the next connect
-            waiting.popleft()
-            self.acknowledged_bytes = max(self.acknowledged_bytes, done.size_bytes)
-        if not future.done():
-            waiting.append(_Posted(key, packet_bytes(topic, payload), future))
-        return future
+    def post(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish with QoS 1 without waiting.
+
+        Raises:
+            NexusError: NX6010 retriable: not connected, or too much waits for the broker. Nothing was sent.
+        """
+        token = self._token = self._token + 1
+        self._client.send(topic, payload, token, qos=1, retain=retain)
+        self._open[token] = _Posted(key, packet_bytes(topic, payload))
+        self.records += isinstance(key, int)
+
+    def acknowledged(self, tokens: Iterable[int]) -> None:
+        """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post`."""
+        for token in tokens:
+            done = self._open.pop(token, None)
+            if done is None:
+                continue
+            if done.size_bytes > self.acknowledged_bytes:
+                self.acknowledged_bytes = done.size_bytes
+            self.records -= isinstance(done.key, int)
+        for call in self._on_acknowledged:
+            call()
+
+    def on_acknowledged(self, call: Callable[[], None]) -> None:
+        """Add a callback for acknowledgements: once per read of the socket that has any."""
+        self._on_acknowledged.append(call)
 
     def fits(self, size_bytes: int) -> bool:
         """False when a message of this size is known not to be passed on."""
@@ -126,8 +145,9 @@ class Gate:
         now_s = self._clock.monotonic_s()
         early = now_s - self._since_s < EARLY_S
         self._since_s = now_s
-        unacknowledged = [one.key for one in self._open if not _acknowledged(one.future)]
+        unacknowledged = [one.key for one in self._open.values()]
         self._open.clear()
+        self.records = 0
         if self._suspects:
             return
         # Only consecutive early losses count: a network that fails now and then must not make a message a suspect.

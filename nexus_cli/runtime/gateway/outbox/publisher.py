@@ -51,6 +51,7 @@ class Publisher:
         repeated: How many of them were repeats.
         receipts: Receipts that named something new.
         waiting_topics: The blocked topics.
+        gate: The window of messages to the broker, shared with the live view.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Publisher:
         self.receipts = 0
         self.waiting_topics = BlockedTopics(clock=clock)
         self._outbox = outbox
-        self._gate = gate or Gate(client, clock=clock)
+        self.gate = gate or Gate(client, clock=clock)
         self._clock = clock
         self._window_frames = window_frames
         self._window_bytes = window_bytes
@@ -88,7 +89,9 @@ class Publisher:
         self._again_up_to = 0
         self._passed_over = PassedOver(clock=clock)
         self._receipt_due_s = 0.0
+        self._full = False
         outbox.on_durable(self._wake.set)
+        self.gate.on_acknowledged(self._has_room)
 
     @property
     def in_flight(self) -> int:
@@ -105,7 +108,7 @@ class Publisher:
             "failing": outbox.failing,
             "lost": dict(outbox.lost),
             "waiting_topics": list(self.waiting_topics)[:100],
-            "limit_bytes": self._gate.limit_bytes,
+            "limit_bytes": self.gate.limit_bytes,
         }
 
     def receipt(self, payload: bytes) -> bool:
@@ -123,8 +126,8 @@ class Publisher:
             self._sent_bytes -= size_bytes
             if topic not in self._good_topics:
                 self._topic_passes(topic)
-            if size_bytes > self._gate.delivered_bytes:
-                self._gate.delivered_bytes = size_bytes
+            if size_bytes > self.gate.delivered_bytes:
+                self.gate.delivered_bytes = size_bytes
                 self._doubts = 0
         if done:
             self.receipts += 1
@@ -139,7 +142,7 @@ class Publisher:
 
     def reconnected(self) -> None:
         """After a connect: everything without a receipt is sent again."""
-        self._gate.reconnected()
+        self.gate.reconnected()
         self._receipt_due_s = self._clock.monotonic_s() + RECEIPT_S
         self._rewind()
         self._wake.set()
@@ -148,18 +151,18 @@ class Publisher:
         """Publish until stopped."""
         while not stop.is_set():
             self._wake.clear()
-            if self._lowered and self._gate.fits(MESSAGE_BYTES):  # the limit has expired: it may have been raised
+            if self._lowered and self.gate.fits(MESSAGE_BYTES):  # the limit has expired: it may have been raised
                 self._lowered = False
                 self._outbox.frame_bytes, self._outbox.message_bytes = FRAME_BYTES, MESSAGE_BYTES
             self.declare_overdue()
-            if self._gate.connected and not self._gate.careful:
+            if self.gate.connected and not self.gate.careful:
                 await self._try_waiting()
-            if self._gate.connected and await self._step():
+            if self.gate.connected and await self._step():
                 continue
             if self._stalled():
                 self._rewind()
                 continue
-            if self._passed_over.due() and self._gate.connected:
+            if self._passed_over.due() and self.gate.connected:
                 await self._send_passed_over()
                 continue
             # A condition may have changed since it was checked; the wait is short enough for that.
@@ -169,7 +172,7 @@ class Publisher:
 
     def declare_overdue(self) -> None:
         """Declare damage for which no receipt came within `RECEIPT_S` after a connect; a new broker has none."""
-        if self._receipt_due_s and self._gate.connected and self._clock.monotonic_s() >= self._receipt_due_s:
+        if self._receipt_due_s and self.gate.connected and self._clock.monotonic_s() >= self._receipt_due_s:
             self._receipt_due_s = 0.0
             self._outbox.declare_damage()
 
@@ -177,7 +180,7 @@ class Publisher:
         """Wait until everything durable is announced as committed, at most `deadline_s` seconds; the rest stays on
         disk."""
         until_s = self._clock.monotonic_s() + deadline_s
-        while self._gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
+        while self.gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
             await self._clock.sleep(0.01)
         return not self._undelivered()
 
@@ -188,10 +191,18 @@ class Publisher:
         """Check for work now."""
         self._wake.set()
 
+    def _has_room(self) -> None:
+        """The broker has acknowledged something: go on if that was waited for."""
+        if self._full and self.gate.records <= UNACKNOWLEDGED:
+            self._wake.set()
+
     async def _step(self) -> bool:
         """Publish one batch; False when there is nothing to do."""
-        if self._gate.careful:
+        if self.gate.careful:
             return await self._send_suspect()
+        self._full = self.gate.records > UNACKNOWLEDGED
+        if self._full:
+            return False
         room = self._window_frames - len(self._sent)
         if self._cursor < self._highest:  # these were sent before, and are in the window already
             room = BATCH
@@ -205,15 +216,12 @@ class Publisher:
             return bool(records)
         if not self._sent:
             self._arm()
-        last: asyncio.Future[None] | None = None
         try:
             for record in records:
                 if self._to_send(record):
-                    last = self._gate.post(record.seq, record.topic, record.payload)
+                    self.gate.post(record.seq, record.topic, record.payload)
                     self._note(record)
                 self._cursor = record.seq
-            if last is not None and self._gate.inflight > UNACKNOWLEDGED:
-                await last
         except NexusError:
             return False
         return True
@@ -237,13 +245,13 @@ class Publisher:
 
     async def _made_smaller(self, records: list[Record]) -> bool:
         """True when some are known to be too large; they are replaced once their parts are durable."""
-        if not self._gate.limit_bytes and not self._doubtful:
+        if not self.gate.limit_bytes and not self._doubtful:
             return False
         too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_committed(one.seq)]
         replaced = 0
         for record in too_large:
             replaced += self._replace(record)
-        if not replaced and not any(not self._gate.fits(packet_bytes(one.topic, one.payload)) for one in too_large):
+        if not replaced and not any(not self.gate.fits(packet_bytes(one.topic, one.payload)) for one in too_large):
             return False
         await self._clock.sleep(0.01)  # the parts must be durable first; if the disk refuses them, try again
         needed = self._outbox.newest_seq
@@ -253,16 +261,16 @@ class Publisher:
 
     async def _send_suspect(self) -> bool:
         """Publish alone the next record that may have ended the connection; False when none is due."""
-        seq = self._gate.suspect(int)
+        seq = self.gate.suspect(int)
         if not isinstance(seq, int):
             return False
         record = await self._record(seq)
         if record is None or (self._is_too_large(record) and self._replace(record)):
-            self._gate.cleared(seq)
-        elif self._gate.refused(seq):
-            self._gate.cleared(seq)
+            self.gate.cleared(seq)
+        elif self.gate.refused(seq):
+            self.gate.cleared(seq)
             self._does_not_pass(record, silent=False)
-        elif await self._gate.post_alone(seq, record.topic, record.payload):
+        elif await self.gate.post_alone(seq, record.topic, record.payload):
             self._note(record)
         return True
 
@@ -282,7 +290,7 @@ class Publisher:
             record = await self._record(seq)
             with contextlib.suppress(NexusError):
                 if record is not None:
-                    self._gate.post(seq, record.topic, record.payload)
+                    self.gate.post(seq, record.topic, record.payload)
                     self._note(record)
 
     async def _record(self, seq: int) -> Record | None:
@@ -299,7 +307,7 @@ class Publisher:
             refuse the topic. Drops without notice must happen `DOUBTS` times, since an overloaded broker drops
             anything. In doubt a frame is sent in parts, which loses nothing and shows which of the two it was.
         """
-        passed_bytes = self._gate.delivered_bytes if silent else self._gate.acknowledged_bytes
+        passed_bytes = self.gate.delivered_bytes if silent else self.gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
         by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
         sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
@@ -332,7 +340,7 @@ class Publisher:
         """This size is not passed on: frames and values are kept smaller from now on."""
         payload_bytes = size_bytes - len(topic)
         self._doubts, self._lowered = 0, True
-        self._gate.learn(size_bytes, silent=silent)
+        self.gate.learn(size_bytes, silent=silent)
         self._outbox.frame_bytes = min(self._outbox.frame_bytes, max(SMALLEST_BYTES, payload_bytes // 2))
         self._outbox.message_bytes = min(self._outbox.message_bytes, payload_bytes - 1)
 
@@ -341,7 +349,7 @@ class Publisher:
         size_bytes = packet_bytes(record.topic, record.payload)
         if self._doubtful and size_bytes >= self._doubtful.get(record.topic, size_bytes + 1):
             return True
-        return not self._gate.fits(size_bytes)
+        return not self.gate.fits(size_bytes)
 
     def _forget(self, seq: int) -> None:
         self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
@@ -351,7 +359,7 @@ class Publisher:
         self._backoff.step -= 1
 
     def _stalled(self) -> bool:
-        return bool(self._sent) and self._gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
+        return bool(self._sent) and self.gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
 
     def _rewind(self) -> None:
         """Start again at the lowest frame without a receipt."""

@@ -27,13 +27,10 @@ class Broker:
         self.inflight = 0
         self.sent: list[tuple[str, Any]] = []
 
-    def post(self, topic: str, data: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
-        """Keep it, and acknowledge it."""
+    def send(self, topic: str, data: bytes, token: int, *, qos: int, retain: bool) -> None:
+        """Keep it."""
         assert (qos, retain) == (1, True)
         self.sent.append((topic, json.loads(data)["value"]))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done.set_result(None)
-        return done
 
 
 def tag(name: str, value: Any, **keys: Any) -> TagState:
@@ -62,6 +59,7 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
     broker = Broker()
     broker.connected = False
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
+    broker.on_acknowledged = live.gate.acknowledged
     one, two = tag("one", 1.0), tag("two", 2.0)
     live.put([one, two])
     one.value = 5.0
@@ -122,6 +120,7 @@ async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_pub
     broker = MemoryBroker()
     broker.limit_bytes = 5_000
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
+    broker.on_acknowledged = live.gate.acknowledged
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     large, small = tag("large", "x" * 8_000, type="string"), tag("small", 1.0)
     live.put([large, small])
@@ -148,6 +147,7 @@ async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_pub
 async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
     broker = MemoryBroker()
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
+    broker.on_acknowledged = live.gate.acknowledged
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     denied, free = tag("denied", 1.0), tag("free", 1.0)
     broker.denied = {denied.topic}
@@ -173,6 +173,7 @@ async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
 async def test_a_payload_above_every_brokers_limit_is_never_sent() -> None:
     broker = MemoryBroker()
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
+    broker.on_acknowledged = live.gate.acknowledged
     huge = tag("huge", "x" * 2_000_000, type="string")
     live.put([huge])
     stop = asyncio.Event()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, Gate
 from tests.clock import FakeClock
@@ -14,7 +16,8 @@ class Client:
 
     def __init__(self) -> None:
         self.connected = True
-        self.open: list[tuple[str, asyncio.Future[None]]] = []
+        self.open: list[int | asyncio.Future[None]] = []
+        self.gate: Gate | None = None
 
     @property
     def inflight(self) -> int:
@@ -22,24 +25,35 @@ class Client:
         return len(self.open)
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
-        """Send."""
+        """Send, with a future."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.send(topic, payload, future, qos=qos, retain=retain)
+        return future
+
+    def send(
+        self, topic: str, payload: bytes, token: int | asyncio.Future[None], *, qos: int, retain: bool = False
+    ) -> None:
+        """Send, with a token."""
         if not self.connected:
             raise NexusError("gone", code="NX6010")
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.open.append((topic, future))
-        return future
+        self.open.append(token)
 
     def acknowledge(self, count: int) -> None:
         """The broker has the first ones."""
-        for _, future in self.open[:count]:
-            future.set_result(None)
+        assert self.gate is not None
+        for token in self.open[:count]:
+            if isinstance(token, asyncio.Future):
+                token.set_result(None)
+            else:
+                self.gate.acknowledged([token])
         del self.open[:count]
 
     def lose(self) -> None:
         """The connection ends."""
-        for _, future in self.open:
-            future.set_exception(NexusError("lost", code="NX6010"))
-            future.exception()
+        for token in self.open:
+            if isinstance(token, asyncio.Future):
+                token.set_exception(NexusError("lost", code="NX6010"))
+                token.exception()
         self.open.clear()
 
 
@@ -48,7 +62,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.client, self.clock = Client(), FakeClock()
-        self.gate = Gate(self.client, clock=self.clock)  # type: ignore[arg-type]
+        self.gate = self.client.gate = Gate(self.client, clock=self.clock)  # type: ignore[arg-type]
 
     def lost(self, *keys: int | str, acknowledged: int = 0, after_s: float = 1.0) -> None:
         """A connection on which these were posted and some acknowledged ends."""
@@ -117,6 +131,26 @@ async def test_a_connection_that_ends_in_the_quiet_time_is_no_strike() -> None:
     bench.client.connected = False
     assert not await bench.gate.post_alone(1, "1", b"")
     assert not bench.gate.refused(1)
+
+
+async def test_records_without_acknowledgement_are_counted_apart_from_live_values() -> None:
+    bench = Bench()
+    told: list[int] = []
+    bench.gate.on_acknowledged(lambda: told.append(bench.gate.records))
+    for key in (1, "live", 2, 3):
+        bench.gate.post(key, str(key), b"x" * 100)
+    assert bench.gate.records == 3
+    bench.client.acknowledge(2)
+    assert (bench.gate.records, bench.gate.acknowledged_bytes, told) == (2, 104, [2, 2])
+    bench.gate.acknowledged([99])
+    assert bench.gate.records == 2, "the token of another"
+    bench.client.lose()
+    bench.gate.reconnected()
+    assert bench.gate.records == 0
+    bench.client.connected = False
+    with pytest.raises(NexusError):
+        bench.gate.post(4, "4", b"")
+    assert bench.gate.records == 0, "nothing was sent"
 
 
 async def test_a_limit_is_the_smallest_size_that_failed_and_is_forgotten_in_time() -> None:

@@ -139,6 +139,9 @@ class Connected:
     def reconnected(self) -> None:
         """Nothing to do."""
 
+    def on_acknowledged(self, call: Callable[[], None]) -> None:
+        """Nothing is acknowledged."""
+
     def fits(self, size_bytes: int) -> bool:
         """Everything fits."""
         return True
