@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nexus_cli.runtime.clock import Clock, RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.devices.cycle import Cycle
+from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.wire.frame_batch import to_frame
 from nexus_cli.wire.topic import Topics
 
 TOPICS = Topics("acme", "chicago")
@@ -22,6 +24,22 @@ class RecordedFrame(NamedTuple):
     time_us: int
     samples: Mapping[str, Any]
     quality: Mapping[str, Any]
+
+
+class Told(NamedTuple):
+    """The samples of a cycle, by tag; `quality` and `source_time` hold what is not GOOD, and what has a time."""
+
+    samples: dict[str, Any]
+    quality: dict[str, tuple[str, str | None, int]]
+    source_time: dict[str, int]
+
+
+def told(cycle: Cycle) -> Told:
+    """What a cycle says now; the next cycle of its device changes it."""
+    if cycle.table is None or not cycle:
+        return Told({}, {}, {})
+    frame = to_frame(cycle.table.columns(cycle.positions(), cycle.time_us, exact=True), epoch="", seq=0)
+    return Told(frame.samples, frame.quality, frame.source_time)
 
 
 class Recorded:
@@ -65,9 +83,9 @@ class Recorded:
         """Take a gap."""
         self.gaps.append((device, start_us, end_us, str(reason)))
 
-    def put(self, states: Iterable[TagState]) -> None:
+    def put(self, table: TagTable, positions: Positions | None) -> None:
         """Show values."""
-        for state in states:
+        for state in table.states if positions is None else map(table.state, positions.tolist()):
             self.shown[state.path] = state.time_us, state.value
 
     def forget(self, topic: str) -> None:

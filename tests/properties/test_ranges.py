@@ -26,7 +26,7 @@ def judged(tag: TagConfig, raw: Value) -> tuple[Value, Quality]:
     """What a gateway makes of a raw value."""
     normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="modbus", tags={"x": tag}))
     (state,) = normaliser.of(["x"])
-    normaliser.take([state], [raw], Cycle(1))
+    normaliser.take(normaliser.of([state.name]), [raw], Cycle(1))
     return state.value, state.quality
 
 

@@ -98,5 +98,5 @@ def as_published(device: DeviceConfig, name: str, opinion: Opinion) -> tuple[Val
     chain = Normaliser(device)
     state = chain.states[name]
     faults = {} if opinion.fault is None else {0: opinion.fault}
-    chain.take([state], [opinion.value], Cycle(1), faults=faults)
+    chain.take(chain.of([name]), [opinion.value], Cycle(1), faults=faults)
     return state.value, state.quality.name, state.reason.value if state.reason is not None else ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
 
+import numpy as np
 import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
 from nexus_cli.runtime.gateway.outbox.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.settings import LIVE_RATE_PER_S
@@ -89,12 +89,12 @@ class LiveView:
         """Topics whose newest value is not published yet; bounded by the number of tags."""
         return len(self._reported.dirty) + len(self._polled.dirty)
 
-    def put(self, states: Iterable[TagState]) -> None:
-        """Queue tags that have a new sample. The value is read from their state when it is published, so a conflated
-        value is never encoded."""
+    def put(self, table: TagTable, positions: Positions | None) -> None:
+        """Queue tags of a device that have a new sample; None for all of them. The value is read from the table when it
+        is published, so a conflated value is never encoded."""
         reported, polled = self._reported.dirty, self._polled.dirty
         wake = not reported and not polled
-        for state in states:
+        for state in table.states if positions is None else map(table.state, positions.tolist()):
             topic = state.topic
             if state.config.mode == "poll":
                 dirty = polled
@@ -225,7 +225,7 @@ class LiveView:
         if size_bytes >= PLAUSIBLE_LIMIT:
             self.gate.learn(size_bytes, silent=False)
         self._most_bytes[topic] = (len(data) - 1, self._clock.monotonic_s() + KEPT_S)
-        self.put([state])
+        self.put(state.table, np.array([state.at]))
 
 
 def payload(state: TagState) -> bytes:

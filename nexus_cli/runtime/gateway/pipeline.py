@@ -14,12 +14,14 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
+from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
-from nexus_cli.runtime.gateway.devices.normaliser import Cycle, TagState
+from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.wire.frame_batch import to_frame
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
@@ -70,9 +72,8 @@ class Pipeline:
         self.now_us = time.now_us
         self.absence = absence
         self._data_topics: dict[str, str] = {}
-        self._live_topics: dict[str, str] = {}
         self._devices: dict[str, DeviceRuntime] = {}
-        self._readers: dict[str, tuple[_Calculated, ...]] = {}
+        self._readers: dict[str, dict[int, tuple[_Calculated, ...]]] = {}
         self._calculated: tuple[_Calculated, ...] = ()
         self._open: dict[str, tuple[DeviceRuntime, Cycle]] = {}
         self._doubtful = False
@@ -125,18 +126,22 @@ class Pipeline:
         """Set all devices of the gateway; topics of removed tags are no longer published."""
         for path in list(self._open):  # values that were read under the old configuration are emitted under it
             self._end_open(path)
-        self._devices = {device.path: device for device in devices}
+        before, self._devices = self._devices, {device.path: device for device in devices}
         self.absence.configured(self._devices.values())
         self._data_topics = {path: self._topics.data(self._gateway, path) for path in self._devices}
-        states = {state.path: state for device in self._devices.values() for state in device.normaliser.states.values()}
-        for path in self._live_topics.keys() - states.keys():
-            self._live.forget(self._live_topics[path])
-        self._live_topics = {path: self._topics.tag(path) for path in states}
-        for path, state in states.items():
-            state.topic = self._live_topics[path]
-        for device in self._devices.values():
+        for path, old in before.items():
+            self._forget_topics(old.normaliser.table, self._devices.get(path))
+        for path, device in self._devices.items():
+            device.normaliser.table.prefix = self._topics.tag(path) + "/"
             device.normaliser.doubt(self._doubtful)
-        self._link_calculated(states)
+        self._link_calculated()
+
+    def _forget_topics(self, table: TagTable, device: DeviceRuntime | None) -> None:
+        """Stop publishing the tags of a former configuration that its successor does not have."""
+        kept = {} if device is None else device.normaliser.table.places
+        for name in table.names:
+            if name not in kept:
+                self._live.forget(table.prefix + name)
 
     def calculate_all(self, devices: Iterable[DeviceRuntime]) -> None:
         """Evaluate the calculated tags of reconfigured devices; those with unknown inputs wait."""
@@ -221,7 +226,7 @@ class Pipeline:
         """Put a cycle into the outbox and the live view; an empty one is dropped. With `read` it counts as a read of
         the device."""
         others: dict[str, Cycle] = {}
-        if self._readers and cycle.changed:
+        if device.path in self._readers:
             self._calculate(device, cycle, others)
         self._send(device, cycle, read=read)
         for path, one in others.items():
@@ -232,55 +237,71 @@ class Pipeline:
         are added to `changed` for the caller to evaluate."""
         found = self._open.pop(path, None)
         if found is not None:
-            changed += found[1].changed
+            changed += found[1].states()
             self._send(*found)
         return Cycle(self._time.next_us(path))
 
     def _send(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
-        if not cycle.samples:
+        if not cycle:
             return
         topic = self._data_topics.get(device.path)
         if topic is None:  # removed while its last answer was outstanding
             return
-        if read and _from_the_field(device, cycle):
+        table = device.normaliser.table
+        positions = cycle.positions()
+        if read and device.config.enabled and table.is_read(positions):
             self.absence.read(device.path, cycle.time_us, answered=device.reachable)
         else:
             self.absence.row(device.path, cycle.time_us)
         self.frames += 1
-        self.samples += len(cycle.samples)
-        taken = self._outbox.add_frame(
-            topic,
-            time_us=cycle.time_us,
-            samples=cycle.samples,
-            quality=cycle.quality,
-            source_time=cycle.source_time,
-        )
+        self.samples += len(positions)
+        every = len(positions) == len(table)
+        taken = self._add(topic, table, None if every else positions, cycle.time_us)
         self.refused += not taken
-        self._live.put(cycle.changed)
+        self._live.put(table, None if every else positions)
 
-    def _link_calculated(self, states: dict[str, TagState]) -> None:
-        configs = {path: state.config for path, state in states.items()}
-        readers: dict[str, list[_Calculated]] = {}
+    def _add(self, topic: str, table: TagTable, positions: Positions | None, time_us: int) -> bool:
+        """Put a frame into the outbox; False when it refused it."""
+        columns = table.columns(positions, time_us, exact=True)
+        frame = to_frame(columns, epoch="", seq=0)
+        return self._outbox.add_frame(
+            topic,
+            time_us=time_us,
+            samples=frame.samples,
+            quality=frame.quality,
+            source_time=frame.source_time,
+        )
+
+    def _state(self, path: str) -> TagState | None:
+        """The tag of a path; None when it is not of this gateway."""
+        of, _, name = path.rpartition("/")
+        device = self._devices.get(of)
+        return None if device is None else device.normaliser.states.get(name)
+
+    def _link_calculated(self) -> None:
+        readers: dict[str, dict[int, list[_Calculated]]] = {}
         every: list[_Calculated] = []
         broken: list[tuple[DeviceRuntime, TagState]] = []
         for device in self._devices.values():
             for state in device.normaliser.states.values():
                 if not state.config.expr or not state.config.enabled or not device.config.enabled:
                     continue
-                inputs = tuple((name, states[path]) for name, path in state.config.inputs.items() if path in states)
+                found = {path: self._state(path) for path in state.config.inputs.values()}
+                known = {path: one for path, one in found.items() if one is not None}
                 try:
-                    if len(inputs) < len(state.config.inputs):
+                    if len(known) < len(found):
                         raise ExpressionError("an input belongs to another gateway, or is gone")
-                    expression = expression_of(state.config, configs)
+                    expression = expression_of(state.config, {path: one.config for path, one in known.items()})
                 except ExpressionError as error:
                     _log.warning("calculated tag %s can't be worked out: %s", state.path, error)
                     broken.append((device, state))
                     continue
+                inputs = tuple((name, known[path]) for name, path in state.config.inputs.items())
                 calculated = _Calculated(device, state, expression, inputs)
                 every.append(calculated)
-                for path in set(state.config.inputs.values()):
-                    readers.setdefault(path, []).append(calculated)
-        self._readers = {path: tuple(many) for path, many in readers.items()}
+                for one in known.values():
+                    readers.setdefault(one.table.device, {}).setdefault(one.at, []).append(calculated)
+        self._readers = {path: {at: tuple(many) for at, many in places.items()} for path, places in readers.items()}
         self._calculated = tuple(every)
         for device, state in broken:
             cycle = self.cycle(device.path)
@@ -290,9 +311,14 @@ class Pipeline:
     def _calculate(self, device: DeviceRuntime, cycle: Cycle, others: dict[str, Cycle]) -> None:
         """Evaluate the tags that depend on a changed tag, and those that depend on them, each at most once per
         round."""
-        changed = list(cycle.changed)
+        changed = cycle.states()
+        nobody: dict[int, tuple[_Calculated, ...]] = {}
         for _ in range(DEEPEST):
-            waiting = {id(one): one for state in changed for one in self._readers.get(state.path, ())}
+            waiting = {
+                id(one): one
+                for state in changed
+                for one in self._readers.get(state.table.device, nobody).get(state.at, ())
+            }
             if not waiting:
                 return
             changed = []
@@ -319,11 +345,6 @@ def _still(state: TagState, *, set_back: bool) -> bool:
     if state.config.expr and state.config.enabled:
         return False
     return set_back or (state.config.mode != "poll" and state.quality is not Quality.BAD)
-
-
-def _from_the_field(device: DeviceRuntime, cycle: Cycle) -> bool:
-    """Whether a cycle has values of the device itself, and not only of calculated tags and tags that are off."""
-    return device.config.enabled and any(one.config.address and one.config.enabled for one in cycle.changed)
 
 
 def _evaluate(calculated: _Calculated, cycle: Cycle) -> None:

@@ -14,7 +14,10 @@ from nexus_cli.diagnostics.foreign import name_of
 from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.drivers.base import Driver, DriverError, Point, Request, points_of
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser, TagState
+from nexus_cli.runtime.gateway.devices.cycle import Cycle
+from nexus_cli.runtime.gateway.devices.normaliser import Normaliser
+from nexus_cli.runtime.gateway.devices.tag_group import TagGroup
+from nexus_cli.runtime.gateway.devices.tag_table import TagState
 from nexus_cli.wire.sample import Reason
 
 _log = logging.getLogger("nexus.link")
@@ -47,7 +50,7 @@ class ReadJob:
     """
 
     request: Request
-    states: tuple[TagState, ...]
+    states: TagGroup
     gaps: bool = True
     refused: DriverError | None = None
     retry_s: float = 0.0

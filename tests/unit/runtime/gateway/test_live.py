@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagTable
 from nexus_cli.runtime.gateway.live import LiveView, payload
 from nexus_cli.wire.sample import Quality, Reason
 from tests.brokers import MemoryBroker
@@ -35,14 +35,21 @@ class Broker:
 
 def tag(name: str, value: Any, **keys: Any) -> TagState:
     """A tag with a recorded value."""
-    state = TagState("a/l/d", name, TagConfig(**{"type": "float64", **keys}))
-    state.topic, state.value, state.quality, state.time_us = (
-        f"e/s/a/l/d/{name}",
+    table = TagTable("a/l/d", {name: TagConfig(**{"type": "float64", **keys})})
+    state = table.state(0)
+    table.prefix, state.value, state.quality, state.time_us = (
+        "e/s/a/l/d/",
         value,
         Quality.GOOD,
         1_700_000_000_123_456,
     )
     return state
+
+
+def put(live: LiveView, *states: TagState) -> None:
+    """Tags have a new sample; each is of a table of its own."""
+    for state in states:
+        live.put(state.table, None)
 
 
 async def settle(live: LiveView, broker: Broker, count: int) -> None:
@@ -61,9 +68,9 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     broker.on_acknowledged = live.gate.acknowledged
     one, two = tag("one", 1.0), tag("two", 2.0)
-    live.put([one, two])
+    put(live, one, two)
     one.value = 5.0
-    live.put([one])
+    put(live, one)
     assert (live.waiting, live.conflated) == (2, 1)
     broker.connected = True
     await settle(live, broker, 2)
@@ -83,21 +90,21 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
 async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
     broker = Broker()
     live = LiveView(broker, clock=LoopClock(), rate_per_s=1000)  # type: ignore[arg-type]
-    live.put([tag(f"polled-{n}", float(n)) for n in range(500)])
+    put(live, *(tag(f"polled-{n}", float(n)) for n in range(500)))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):
         group.create_task(live.run(stop))
         while len(broker.sent) < 20:
             await asyncio.sleep(0.001)
         before = len(broker.sent)
-        live.put([tag("event", 1.0, mode="subscribe")])
+        put(live, tag("event", 1.0, mode="subscribe"))
         while ("e/s/a/l/d/event", 1.0) not in broker.sent:
             await asyncio.sleep(0.001)
         # At most the slice that was allowed when it came, of the 480 that still wait.
         assert broker.sent.index(("e/s/a/l/d/event", 1.0)) - before <= 40
         # And it does not keep the others from theirs.
         while len({topic for topic, _ in broker.sent}) < 501:
-            live.put([tag("event", float(len(broker.sent)), mode="subscribe")])
+            put(live, tag("event", float(len(broker.sent)), mode="subscribe"))
             await asyncio.sleep(0.001)
         stop.set()
 
@@ -123,7 +130,7 @@ async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_pub
     broker.on_acknowledged = live.gate.acknowledged
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     large, small = tag("large", "x" * 8_000, type="string"), tag("small", 1.0)
-    live.put([large, small])
+    put(live, large, small)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(90):
         group.create_task(broker.run(stop))
@@ -132,11 +139,11 @@ async def test_a_value_that_ends_the_connection_is_marked_and_the_others_are_pub
             await asyncio.sleep(0.001)
         losses = broker.losses
         small.value = 2.0
-        live.put([small])
+        put(live, small)
         while json.loads(broker.live.get(small.topic, b"{}")).get("value") != 2.0:
             await asyncio.sleep(0.001)
         large.value = "short"
-        live.put([large])
+        put(live, large)
         while json.loads(broker.live[large.topic]).get("value") != "short":
             await asyncio.sleep(0.001)
         stop.set()
@@ -151,7 +158,7 @@ async def test_a_live_topic_that_ends_every_connection_is_left_alone() -> None:
     broker.on_connected = lambda: (live.gate.reconnected(), live.again())[1]
     denied, free = tag("denied", 1.0), tag("free", 1.0)
     broker.denied = {denied.topic}
-    live.put([denied, free])
+    put(live, denied, free)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(90):
         group.create_task(broker.run(stop))
@@ -175,7 +182,7 @@ async def test_a_payload_above_every_brokers_limit_is_never_sent() -> None:
     live = LiveView(broker, clock=LoopClock())  # type: ignore[arg-type]
     broker.on_acknowledged = live.gate.acknowledged
     huge = tag("huge", "x" * 2_000_000, type="string")
-    live.put([huge])
+    put(live, huge)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group, asyncio.timeout(90):
         group.create_task(broker.run(stop))

@@ -28,8 +28,8 @@ def _timed_out(one: DeviceRuntime, time_us: int) -> None:
 
 
 def _read(one: DeviceRuntime, time_us: int, *values: float) -> None:
-    states = one.field_states()[: len(values)]
-    one.normaliser.take(states, values, Cycle(time_us))
+    names = [state.name for state in one.field_states()[: len(values)]]
+    one.normaliser.take(one.normaliser.of(names), values, Cycle(time_us))
     answered(one)
 
 

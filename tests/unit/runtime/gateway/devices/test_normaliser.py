@@ -11,6 +11,7 @@ from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.wire.sample import Quality, Reason
+from tests.recorded import Told, told
 
 
 class Bench:
@@ -21,12 +22,12 @@ class Bench:
         self.normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="fake", tags={"x": tag}))
         self.now_us = 1_000_000
 
-    def feed(self, raw: Any, *, fault: Fault | None = None, after_us: int = 100_000) -> Cycle:
+    def feed(self, raw: Any, *, fault: Fault | None = None, after_us: int = 100_000) -> Told:
         """One read."""
         self.now_us += after_us
         cycle = Cycle(self.now_us)
         self.normaliser.take(self.normaliser.of(["x"]), [raw], cycle, faults={0: fault} if fault else None)
-        return cycle
+        return told(cycle)
 
     def value(self, raw: Any, **keys: Any) -> Any:
         """The recorded value, or the text `silent`."""
@@ -142,7 +143,7 @@ def test_a_value_is_recorded_again_with_the_quality_it_has() -> None:
         bench.feed(raw)
         cycle = Cycle(bench.now_us + 1)
         bench.normaliser.again(states, cycle)
-        assert (cycle.samples, cycle.quality) == ({"x": raw}, quality)
+        assert told(cycle)[:2] == ({"x": raw}, quality)
     assert bench.normaliser.recorded == 4
 
 
@@ -152,9 +153,9 @@ def test_bad_is_told_once_for_one_reason() -> None:
     states = bench.normaliser.of(["x"])
     cycle = Cycle(bench.now_us + 1)
     bench.normaliser.bad(states, Reason.LINK_LOST, cycle)
-    assert cycle.samples == {"x": None}
+    assert told(cycle).samples == {"x": None}
     again = Cycle(bench.now_us + 2)
     bench.normaliser.bad(states, Reason.LINK_LOST, again)
-    assert not again.samples
+    assert not again
     assert states[0].quality is Quality.BAD
     assert bench.value(1.0) == 1.0
