@@ -53,16 +53,16 @@ def live_end(unit: str | None) -> bytes:
     return b"}" if not unit else b',"unit":' + _encode(unit) + b"}"
 
 
-def join_live(values: list[bool | int | float], moment: bytes, ends: Iterable[bytes]) -> list[bytes]:
-    """What `encode_live` gives for GOOD values of one moment, byte for byte, at a fifth of its cost.
+def join_live(values: list[bool | int | float], moments: Iterable[bytes], ends: Iterable[bytes]) -> list[bytes]:
+    """What `encode_live` gives for GOOD values, byte for byte, at a third of its cost.
 
     Args:
         values: Finite; integers within ±2^53. At least one.
-        moment: By `live_moment`.
+        moments: By `live_moment`, one per value, same order.
         ends: By `live_end`, one per value, same order.
     """
     texts = _encode(values)[1:-1].split(b",")
-    return [b"".join((b'{"value":', text, moment, end)) for text, end in zip(texts, ends, strict=True)]
+    return [b"".join((b'{"value":', text, moment, end)) for text, moment, end in zip(texts, moments, ends, strict=True)]
 
 
 def encode_live(

@@ -21,5 +21,5 @@ UNITS = st.one_of(st.none(), st.just(""), st.text(st.characters(exclude_categori
 @given(st.lists(st.tuples(VALUES, UNITS), min_size=1, max_size=30), st.integers(0, 2**62))
 def test_joined_payloads_are_the_encoded_ones(tags: list[tuple[bool | int | float, str | None]], time_us: int) -> None:
     values = [value for value, _ in tags]
-    joined = join_live(values, live_moment(time_us), [live_end(unit) for _, unit in tags])
+    joined = join_live(values, [live_moment(time_us)] * len(values), [live_end(unit) for _, unit in tags])
     assert joined == [encode_live(value, time_us=time_us, unit=unit) for value, unit in tags]

@@ -1,0 +1,152 @@
+"""Publishes parts of the live view: how many messages may leave, how old their samples are, what does not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.gateway.devices.tag_table import Positions
+from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
+from nexus_cli.runtime.gateway.live_lag import Lag
+from nexus_cli.runtime.gateway.live_table import LiveTable
+from nexus_cli.runtime.gateway.outbox.gate import Gate, packet_bytes
+from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
+from nexus_cli.wire.live_health import LagHealth
+
+MOST_IN_FLIGHT = 2_000
+"""Unacknowledged live values above which further ones wait: a few milliseconds of a broker's work."""
+BESIDE_RECORDS = 200
+"""The same while records wait for the broker, so that they do not wait behind live values."""
+MANY_RECORDS = 50
+RESERVED = 500
+"""Room above that for reported values that find no other one waiting."""
+MOST_UNSENT_BYTES = 256 * 1024
+"""Bytes that wait for the socket above which values wait."""
+TICK_US = 100
+"""Unit of the times in tokens."""
+SLOT_BITS = 24
+TICKS = 1 << 38
+"""A token is a negative 64-bit integer: time of the sample in ticks, modulo `TICKS` (10 months), and number of the tag."""
+
+
+class LiveSender:
+    """Owns the live messages on the connection.
+
+    Attributes:
+        published: Messages passed to the broker.
+    """
+
+    def __init__(self, gate: Gate, doubts: LiveDoubts, *, tables: Mapping[str, LiveTable], clock: Clock) -> None:
+        """Publish through a gate; `tables` are the devices by the prefix of their topics, as they are now."""
+        self.published = 0
+        self._sent, self._arrived = Lag(clock.monotonic_s), Lag(clock.monotonic_s)
+        self._gate, self._doubts, self._tables, self._clock = gate, doubts, tables, clock
+        self._base_us = clock.now_us()
+        gate.live_view(self)
+
+    def lags(self) -> tuple[LagHealth, LagHealth]:
+        """Times from the sample to the hand-over to the socket, and to the broker's acknowledgement."""
+        return self._sent.health(), self._arrived.health()
+
+    def room(self, *, reported: bool) -> int:
+        """How many more messages broker and link take now."""
+        gate = self._gate
+        if not gate.connected or gate.careful or gate.unsent_bytes > MOST_UNSENT_BYTES:
+            return 0
+        most = BESIDE_RECORDS if gate.records >= MANY_RECORDS else MOST_IN_FLIGHT
+        return most + (RESERVED if reported else 0) - (gate.inflight - gate.records)
+
+    def publish(self, one: LiveTable, positions: Positions) -> bool:
+        """Publish tags of a device; False when nothing is accepted any more."""
+        if not len(positions):
+            return True
+        places = positions.tolist()
+        payloads = one.payloads(positions, places)
+        every = positions
+        try:
+            if self._doubts or max(map(len, payloads)) + one.longest > SMALLEST_BYTES:
+                places, payloads = self._apart(one, places, payloads)
+                positions = np.array(places, np.intp)
+            if places:
+                self._post(one, positions, places, payloads)
+        except NexusError:
+            return False
+        self.published += len(places)
+        if one.every_us is not None or one.repeats is not None:
+            one.sent(every, int(self._clock.monotonic_s() * 1e6))
+        return True
+
+    def _post(self, one: LiveTable, positions: Positions, places: list[int], payloads: list[bytes]) -> None:
+        tokens = self._tokens(one, positions)
+        for way in one.ways:
+            if way.tags is None:
+                self._gate.post_many(one.heads(places), payloads, tokens, qos=way.qos, retain=way.retain)
+                continue
+            chosen = way.tags[positions].nonzero()[0].tolist()
+            if chosen:
+                self._gate.post_many(
+                    one.heads([places[index] for index in chosen]),
+                    [payloads[index] for index in chosen],
+                    [tokens[index] for index in chosen],
+                    qos=way.qos,
+                    retain=way.retain,
+                )
+
+    def _tokens(self, one: LiveTable, positions: Positions) -> list[int]:
+        """One token per message; notes how old the samples are."""
+        now_us = self._clock.now_us()
+        times = one.table.time_us[positions]
+        ticks = np.maximum((times - self._base_us) // TICK_US + 1, 1) % TICKS
+        if one.repeats is None:
+            self._sent.add(now_us - times)
+        else:
+            repeated = one.repeats[positions]
+            ticks[repeated] = 0
+            self._sent.add(now_us - times[~repeated])
+        found: list[int] = (-1 - ((ticks << SLOT_BITS) | (positions + one.first))).tolist()
+        return found
+
+    def _apart(self, one: LiveTable, places: list[int], payloads: list[bytes]) -> tuple[list[int], list[bytes]]:
+        """Publish large values one by one, and leave out refused topics; gives the others.
+
+        Raises:
+            NexusError: Nothing is accepted any more.
+        """
+        kept: list[int] = []
+        small: list[bytes] = []
+        for at, data in zip(places, payloads, strict=True):
+            state = one.table.state(at)
+            topic = state.topic
+            if self._doubts and self._doubts.is_refused(topic):
+                continue
+            if packet_bytes(topic, data) > SMALLEST_BYTES:
+                data = self._doubts.passable(state, data)
+            if packet_bytes(topic, data) > SMALLEST_BYTES:
+                # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
+                self._gate.post(topic, topic, data, retain=state.config.live_retain)
+                self.published += 1
+                continue
+            kept.append(at)
+            small.append(data)
+        return kept, small
+
+    def acknowledged(self, tokens: Sequence[int]) -> None:
+        """The broker has these messages."""
+        ticks = (-1 - np.array(tokens, np.int64)) >> SLOT_BITS
+        ticks = ticks[ticks > 0]
+        self._arrived.add(((self._ticks(self._clock.now_us()) - ticks) % TICKS) * TICK_US)
+
+    def topics(self, tokens: Iterable[int]) -> list[str]:
+        """The topics of these messages, each once."""
+        names: dict[int, str] = {}
+        for one in self._tables.values():
+            prefix = one.table.prefix
+            names.update({one.first + at: prefix + name for at, name in enumerate(one.table.names)})
+        slots = [(-1 - token) & ((1 << SLOT_BITS) - 1) for token in tokens]
+        return list(dict.fromkeys(names[slot] for slot in slots if slot in names))
+
+    def _ticks(self, time_us: int) -> int:
+        return max(1, (time_us - self._base_us) // TICK_US + 1) % TICKS
