@@ -88,15 +88,15 @@ class LiveView:
         one = self._tables.get(table.prefix)
         if one is None or one.table is not table:
             one = self._known(table)
-        positions = one.positions(positions)
+        places = one.places(positions)
         if one.every_us is not None:
-            positions = self._timely(one, positions)
+            places = self._timely(one, places)
         if one.repeats is not None:
-            one.repeats[positions] = False
-        for reported, part in one.by_class(positions):
+            one.repeats[places] = False
+        for reported, part in one.by_class(places):
             if self._at_once(len(part), reported=reported) and self._sender.publish(one, part):
                 continue
-            if len(part):
+            if part:
                 self._queue(one, part, reported=reported)
 
     def forget(self, topic: str) -> None:
@@ -172,10 +172,10 @@ class LiveView:
         self._slots += len(table)
         return one
 
-    def _timely(self, one: LiveTable, positions: Positions) -> Positions:
+    def _timely(self, one: LiveTable, places: list[int]) -> list[int]:
         """Those that may be published now; the others are held until it is time."""
-        now, early = one.due(positions, int(self._clock.monotonic_s() * 1e6))
-        if len(early):
+        now, early = one.due(places, int(self._clock.monotonic_s() * 1e6))
+        if early:
             self.conflated += int(one.held[early].sum())
             one.held[early] = True
             until_us = one.until_us()
@@ -190,7 +190,7 @@ class LiveView:
         for one, until_us in list(self._held.items()):
             if until_us > now_us and not all_of_them:
                 continue
-            held = one.held.nonzero()[0]
+            held: list[int] = one.held.nonzero()[0].tolist()
             now = held if all_of_them else one.due(held, now_us)[0]
             one.held[now] = False
             for reported, part in one.by_class(now):
@@ -201,8 +201,8 @@ class LiveView:
             else:
                 self._held[one] = next_us
 
-    def _queue(self, one: LiveTable, positions: Positions, *, reported: bool) -> None:
-        self.conflated += self._queues.add(one, positions, reported=reported)
+    def _queue(self, one: LiveTable, places: list[int], *, reported: bool) -> None:
+        self.conflated += self._queues.add(one, places, reported=reported)
         self._wake.set()
 
     def _requeue(self, one: LiveTable) -> None:
@@ -210,7 +210,7 @@ class LiveView:
         for reported in (True, False):
             left = one.waiting(reported=reported)
             one.table.waiting[left] = False
-            if len(left):
+            if left:
                 self._queues.add(one, left, reported=reported)
 
     def _repeat(self, one: LiveTable) -> None:
@@ -218,11 +218,11 @@ class LiveView:
         table = one.table
         found = (table.time_us > 0) & ~table.waiting
         if one.shown is not None:
-            found &= one.shown
-        positions = found.nonzero()[0]
+            found &= np.frombuffer(one.shown, np.bool_)
+        places = found.nonzero()[0].tolist()
         one.repeats = found if one.repeats is None else one.repeats | found
-        for reported, part in one.by_class(positions):
-            if len(part):
+        for reported, part in one.by_class(places):
+            if part:
                 self._queues.add(one, part, reported=reported)
 
     # --- publishing ----------------------------------------------------------------------------------------------
@@ -257,11 +257,11 @@ class LiveView:
                 if self._again and room > 0 and not self._queues.waiting:
                     continue
                 break
-            one, positions, reported = found
-            if not self._sender.publish(one, positions):
+            one, places, reported = found
+            if not self._sender.publish(one, places):
                 break
-            self._queues.published(one, positions, reported=reported)
-            left -= len(positions)
+            self._queues.published(one, places, reported=reported)
+            left -= len(places)
         return left < SLICE
 
     async def _publish_suspect(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from nexus_cli.runtime.gateway.devices.tag_table import Positions
 from nexus_cli.runtime.gateway.live_table import LiveTable
 
 
@@ -55,16 +54,16 @@ class LiveQueues:
         """Whether a new value passes nobody of its class, and no rate has to be kept."""
         return self._rate_per_s is None and not self._of(reported).tables
 
-    def add(self, one: LiveTable, positions: Positions, *, reported: bool) -> int:
+    def add(self, one: LiveTable, places: list[int], *, reported: bool) -> int:
         """Queue tags of one class of a device; gives how many of them waited already, with an older value."""
         mask = one.table.waiting
-        already = int(mask[positions].sum())
-        mask[positions] = True
-        self.waiting += len(positions) - already
+        already = int(mask[places].sum())
+        mask[places] = True
+        self.waiting += len(places) - already
         self._of(reported).tables[one] = None
         return already
 
-    def next(self, most: int) -> tuple[LiveTable, Positions, bool] | None:
+    def next(self, most: int) -> tuple[LiveTable, list[int], bool] | None:
         """The tags that are next, of one device and class, and whether they are reported; None when nothing may leave."""
         for reported in (self._next_is_reported, not self._next_is_reported):
             queue = self._of(reported)
@@ -72,20 +71,20 @@ class LiveQueues:
             while queue.tables and count > 0:
                 one = next(iter(queue.tables))
                 found = one.waiting(reported=reported)
-                if len(found):
+                if found:
                     return one, found[:count], reported
                 del queue.tables[one]
         return None
 
-    def published(self, one: LiveTable, positions: Positions, *, reported: bool) -> None:
+    def published(self, one: LiveTable, places: list[int], *, reported: bool) -> None:
         """These have left: it is the turn of the next device, and of the other class."""
-        one.table.waiting[positions] = False
-        one.cursor = int(positions[-1]) + 1
-        self.waiting -= len(positions)
+        one.table.waiting[places] = False
+        one.cursor = places[-1] + 1
+        self.waiting -= len(places)
         queue = self._of(reported)
-        queue.allowance -= len(positions)
+        queue.allowance -= len(places)
         del queue.tables[one]
-        if len(one.waiting(reported=reported)):
+        if one.waiting(reported=reported):
             queue.tables[one] = None
         self._next_is_reported = not reported
 

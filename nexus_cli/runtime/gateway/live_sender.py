@@ -8,7 +8,6 @@ import numpy as np
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.tag_table import Positions
 from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
 from nexus_cli.runtime.gateway.live_lag import Lag
 from nexus_cli.runtime.gateway.live_table import LiveTable
@@ -59,54 +58,56 @@ class LiveSender:
         most = BESIDE_RECORDS if gate.records >= MANY_RECORDS else MOST_IN_FLIGHT
         return most + (RESERVED if reported else 0) - (gate.inflight - gate.records)
 
-    def publish(self, one: LiveTable, positions: Positions) -> bool:
+    def publish(self, one: LiveTable, places: list[int]) -> bool:
         """Publish tags of a device; False when nothing is accepted any more."""
-        if not len(positions):
+        if not places:
             return True
-        places = positions.tolist()
-        payloads = one.payloads(positions, places)
-        every = positions
+        small, payloads = places, one.payloads(places)
         try:
             if self._doubts or max(map(len, payloads)) + one.longest > SMALLEST_BYTES:
-                places, payloads = self._apart(one, places, payloads)
-                positions = np.array(places, np.intp)
-            if places:
-                self._post(one, positions, places, payloads)
+                small, payloads = self._apart(one, places, payloads)
+            if small:
+                self._post(one, small, payloads)
         except NexusError:
             return False
-        self.published += len(places)
+        self.published += len(small)
         if one.every_us is not None or one.repeats is not None:
-            one.sent(every, int(self._clock.monotonic_s() * 1e6))
+            one.sent(places, int(self._clock.monotonic_s() * 1e6))
         return True
 
-    def _post(self, one: LiveTable, positions: Positions, places: list[int], payloads: list[bytes]) -> None:
-        tokens = self._tokens(one, positions)
+    def _post(self, one: LiveTable, places: list[int], payloads: list[bytes]) -> None:
+        tokens = self._tokens(one, places)
         for way in one.ways:
-            if way.tags is None:
+            chosen = way.tags
+            if chosen is None:
                 self._gate.post_many(one.heads(places), payloads, tokens, qos=way.qos, retain=way.retain)
                 continue
-            chosen = way.tags[positions].nonzero()[0].tolist()
-            if chosen:
+            indexes = [index for index, at in enumerate(places) if chosen[at]]
+            if indexes:
                 self._gate.post_many(
-                    one.heads([places[index] for index in chosen]),
-                    [payloads[index] for index in chosen],
-                    [tokens[index] for index in chosen],
+                    one.heads([places[index] for index in indexes]),
+                    [payloads[index] for index in indexes],
+                    [tokens[index] for index in indexes],
                     qos=way.qos,
                     retain=way.retain,
                 )
 
-    def _tokens(self, one: LiveTable, positions: Positions) -> list[int]:
+    def _tokens(self, one: LiveTable, places: list[int]) -> list[int]:
         """One token per message; notes how old the samples are."""
-        now_us = self._clock.now_us()
-        times = one.table.time_us[positions]
-        ticks = np.maximum((times - self._base_us) // TICK_US + 1, 1) % TICKS
-        if one.repeats is None:
-            self._sent.add(now_us - times)
-        else:
-            repeated = one.repeats[positions]
+        now_us, times = self._clock.now_us(), one.table.times
+        first_us = times[places[0]]
+        if one.repeats is None and (len(places) == 1 or all(times[at] == first_us for at in places)):
+            self._sent.add_same(now_us - first_us, len(places))
+            highest = -1 - (self._ticks(first_us) << SLOT_BITS) - one.first
+            return [highest - at for at in places]
+        several_us = one.table.time_us[places]
+        ticks = np.maximum((several_us - self._base_us) // TICK_US + 1, 1) % TICKS
+        if one.repeats is not None:
+            repeated = one.repeats[places]
             ticks[repeated] = 0
-            self._sent.add(now_us - times[~repeated])
-        found: list[int] = (-1 - ((ticks << SLOT_BITS) | (positions + one.first))).tolist()
+            several_us = several_us[~repeated]
+        self._sent.add(now_us - several_us)
+        found: list[int] = (-1 - ((ticks << SLOT_BITS) + np.array(places) + one.first)).tolist()
         return found
 
     def _apart(self, one: LiveTable, places: list[int], payloads: list[bytes]) -> tuple[list[int], list[bytes]]:

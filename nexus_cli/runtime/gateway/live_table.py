@@ -8,6 +8,7 @@ See docs/decisions/0064.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +34,12 @@ class Way:
 
     Attributes:
         qos, retain: As in MQTT.
-        tags: Which ones; None for all.
+        tags: Which ones, by position; None for all.
     """
 
     qos: int
     retain: bool
-    tags: Mask | None
+    tags: bytes | None
 
 
 class LiveTable:
@@ -60,7 +61,9 @@ class LiveTable:
 
     __slots__ = (
         "_ends",
+        "_every",
         "_heads",
+        "_is_reported",
         "_odd",
         "cursor",
         "every_us",
@@ -86,17 +89,19 @@ class LiveTable:
         self.longest = max(map(len, self._heads), default=2) - 2
         sizes = [len(head) + len(end) + rest for head, end in zip(self._heads, self._ends, strict=True)]
         odd = [bool(config.values) or size > SMALL_BYTES for config, size in zip(configs, sizes, strict=True)]
-        self._odd = _mask(odd)
+        self._odd = bytes(odd) if any(odd) else None
         shown = [config.live_publish for config in configs]
-        self.shown = None if all(shown) else np.array(shown, np.bool_)
+        self.shown = None if all(shown) else bytearray(shown)
         self.reported = _mask([config.mode != "poll" for config in configs])
+        self._is_reported = None if self.reported is None else self.reported.tobytes()
+        self._every = list(range(len(configs)))
         kinds = dict.fromkeys((config.live_qos, config.live_retain) for config in configs if config.live_publish)
         self.ways = [
             Way(
                 *kind,
                 None
                 if len(kinds) == 1
-                else np.array([(config.live_qos, config.live_retain) == kind for config in configs], np.bool_),
+                else bytes([(config.live_qos, config.live_retain) == kind for config in configs]),
             )
             for kind in kinds
         ]
@@ -107,51 +112,53 @@ class LiveTable:
         self.sent_us = np.full(len(self.held), -(1 << 62), np.int64)
         self.sent_quality = np.full(len(self.held), 255, np.uint8)
 
-    def positions(self, positions: Positions | None) -> Positions:
+    def places(self, positions: Positions | None) -> list[int]:
         """Those of them that are published; None means all."""
         if self.shown is None:
-            return np.arange(len(self.table)) if positions is None else positions
-        return self.shown.nonzero()[0] if positions is None else positions[self.shown[positions]]
+            return self._every if positions is None else positions.tolist()
+        shown = self.shown
+        return [at for at in (self._every if positions is None else positions.tolist()) if shown[at]]
 
     def hide(self, name: str) -> bool:
         """Publish a removed tag no more; False when no tag is left."""
         at = self.table.places[name]
         if self.shown is None:
-            self.shown = np.ones(len(self.table), np.bool_)
-        self.shown[at] = self.table.waiting[at] = False
+            self.shown = bytearray(b"\1" * len(self.table))
+        self.shown[at], self.table.waiting[at] = 0, False
         if len(self.held):
             self.held[at] = False
-        return bool(self.shown.any())
+        return any(self.shown)
 
-    def waiting(self, *, reported: bool) -> Positions:
+    def waiting(self, *, reported: bool) -> list[int]:
         """The tags that wait, of one class, the one that is next first."""
         mask = self.table.waiting
         if self.reported is not None:
             mask = mask & (self.reported if reported else ~self.reported)
-        found = mask.nonzero()[0]
-        if not self.cursor or not len(found):
-            return found
-        return np.roll(found, -int(np.searchsorted(found, self.cursor)))
+        found: list[int] = mask.nonzero()[0].tolist()
+        start = bisect_left(found, self.cursor) if self.cursor else 0
+        return found[start:] + found[:start] if start else found
 
-    def by_class(self, positions: Positions) -> list[tuple[bool, Positions]]:
+    def by_class(self, places: list[int]) -> list[tuple[bool, list[int]]]:
         """The tags that are reported, and those that are polled."""
-        if self.reported is None:
-            return [(False, positions)]
-        is_reported = self.reported[positions]
-        parts = ((True, positions[is_reported]), (False, positions[~is_reported]))
-        return [(reported, part) for reported, part in parts if len(part)]
+        flags = self._is_reported
+        if flags is None or len(places) == 1:
+            return [(bool(flags and places and flags[places[0]]), places)]
+        parts = ((True, [at for at in places if flags[at]]), (False, [at for at in places if not flags[at]]))
+        return [(reported, part) for reported, part in parts if part]
 
     # --- the least time between two messages ----------------------------------------------------------------------
 
-    def due(self, positions: Positions, now_us: int) -> tuple[Positions, Positions]:
+    def due(self, places: list[int], now_us: int) -> tuple[list[int], list[int]]:
         """Which of them may be published now, and which must wait; a change of quality waits for nothing."""
         if self.every_us is None:
-            return positions, positions[:0]
-        early = now_us - self.sent_us[positions] < self.every_us[positions]
-        early &= self.table.quality[positions] == self.sent_quality[positions]
-        now = positions[~early]
-        self.held[now] = False
-        return now, positions[early]
+            return places, []
+        early = now_us - self.sent_us[places] < self.every_us[places]
+        early &= self.table.quality[places] == self.sent_quality[places]
+        self.held[places] &= early
+        flags = early.tolist()
+        return [at for at, wait in zip(places, flags, strict=True) if not wait], [
+            at for at, wait in zip(places, flags, strict=True) if wait
+        ]
 
     def until_us(self) -> int | None:
         """When the first held tag may be published; None when none is held."""
@@ -160,15 +167,15 @@ class LiveTable:
             return None
         return int((self.sent_us[held] + self.every_us[held]).min())
 
-    def sent(self, positions: Positions, now_us: int) -> None:
+    def sent(self, places: list[int], now_us: int) -> None:
         """These were published."""
         if self.repeats is not None:
-            self.repeats[positions] = False
+            self.repeats[places] = False
             if not self.repeats.any():
                 self.repeats = None
         if self.every_us is not None:
-            self.sent_us[positions] = now_us
-            self.sent_quality[positions] = self.table.quality[positions]
+            self.sent_us[places] = now_us
+            self.sent_quality[places] = self.table.quality[places]
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -177,43 +184,43 @@ class LiveTable:
         heads = self._heads
         return [heads[at] for at in places]
 
-    def payloads(self, positions: Positions, places: list[int]) -> list[bytes]:
-        """The newest samples of tags; `places` are the same positions."""
+    def payloads(self, places: list[int]) -> list[bytes]:
+        """The newest samples of some tags."""
         table, count = self.table, len(places)
-        kinds = table.kind[positions].tobytes()
-        usual = table.quality[positions].tobytes().count(_GOOD) == count
-        usual = usual and self._odd is None and not kinds.count(NONE) and not kinds.count(OTHER)
-        if usual and not (table.sourced and (table.source_us[positions] != NO_TIME).any()):
-            return self._joined(positions, places, kinds)
-        kind = table.kind[positions]
-        odd = (table.quality[positions] != _GOOD) | (kind == NONE) | (kind == OTHER)
-        odd |= table.source_us[positions] != NO_TIME
-        if self._odd is not None:
-            odd |= self._odd[positions]
-        joined = iter(self._usual(positions[~odd]))
-        return [self.payload(at) if is_odd else next(joined) for at, is_odd in zip(places, odd.tolist(), strict=True)]
+        if count == len(table):
+            kinds, qualities = bytes(table.kinds), bytes(table.qualities)
+        else:
+            kinds = bytes([table.kinds[at] for at in places])
+            qualities = bytes([table.qualities[at] for at in places])
+        usual = qualities.count(_GOOD) == count and self._odd is None
+        if usual and not kinds.count(NONE) and not kinds.count(OTHER) and not table.sourced:
+            return self._joined(places, kinds)
+        odd = [self._is_odd(at) for at in places]
+        rest = [at for at, is_odd in zip(places, odd, strict=True) if not is_odd]
+        joined = iter(self._joined(rest, bytes([table.kinds[at] for at in rest])) if rest else ())
+        return [self.payload(at) if is_odd else next(joined) for at, is_odd in zip(places, odd, strict=True)]
 
-    def _usual(self, positions: Positions) -> list[bytes]:
-        if not len(positions):
-            return []
-        return self._joined(positions, positions.tolist(), self.table.kind[positions].tobytes())
+    def _is_odd(self, at: int) -> bool:
+        table = self.table
+        if (
+            table.qualities[at] != _GOOD
+            or table.kinds[at] in (NONE, OTHER)
+            or (self._odd is not None and self._odd[at])
+        ):
+            return True
+        return table.sourced and bool(table.source_us[at] != NO_TIME)
 
-    def _joined(self, positions: Positions, places: list[int], kinds: bytes) -> list[bytes]:
-        values: list[bool | int | float] = self.table.number[positions].tolist()
+    def _joined(self, places: list[int], kinds: bytes) -> list[bytes]:
+        numbers, times, ends = self.table.numbers, self.table.times, self._ends
+        values: list[bool | int | float] = [numbers[at] for at in places]
         if kinds.count(FLOAT) != len(kinds):
             for index, kind in enumerate(kinds):
                 if kind == WHOLE:
                     values[index] = int(values[index])
                 elif kind == TRUTH:
                     values[index] = bool(values[index])
-        times = self.table.time_us[positions]
-        first_us = int(times[0])
-        if times.tobytes() == times[:1].tobytes() * len(places):
-            moments = [live_moment(first_us)] * len(places)
-        else:
-            moments = [live_moment(time_us) for time_us in times.tolist()]
-        ends = self._ends
-        return join_live(values, moments, [ends[at] for at in places])
+        moments = {time_us: live_moment(time_us) for time_us in {times[at] for at in places}}
+        return join_live(values, [moments[times[at]] for at in places], [ends[at] for at in places])
 
     def payload(self, at: int) -> bytes:
         """The newest sample of a tag, whatever it is."""

@@ -43,9 +43,7 @@ class Broker:
 def device(name: str, **values: Any) -> TagTable:
     """A device whose tags have recorded values; each is a value, or one with the keys of its configuration."""
     tags = {tag: value if isinstance(value, tuple) else (value, {}) for tag, value in values.items()}
-    table = TagTable(
-        f"a/l/{name}", {tag: TagConfig(**{"type": "float64", **keys}) for tag, (_, keys) in tags.items()}
-    )
+    table = TagTable(f"a/l/{name}", {tag: TagConfig(**{"type": "float64", **keys}) for tag, (_, keys) in tags.items()})
     table.prefix = f"e/s/a/l/{name}/"
     for state, (value, _) in zip(table.states, tags.values(), strict=True):
         state.value, state.quality, state.time_us = value, Quality.GOOD, 1_700_000_000_123_456
