@@ -28,9 +28,9 @@ class Lag:
         """Start empty."""
         self._monotonic_s = monotonic_s
         self._began_s = monotonic_s()
-        self._counts = np.zeros(BUCKETS, np.int64)
+        self._counts = [0] * BUCKETS
         self._most_us = 0
-        self._before: deque[tuple[npt.NDArray[np.int64], int]] = deque(maxlen=STEPS - 1)
+        self._before: deque[tuple[list[int], int]] = deque(maxlen=STEPS - 1)
 
     def add_same(self, lag_us: int, count: int) -> None:
         """So many messages with the same lag, µs."""
@@ -47,13 +47,15 @@ class Lag:
         self._turn()
         ratios = np.maximum(lags_us, LEAST_US) / LEAST_US
         buckets = np.minimum((np.log2(ratios) * PER_OCTAVE).astype(np.intp), BUCKETS - 1)
-        self._counts += np.bincount(buckets, minlength=BUCKETS)
+        found = np.bincount(buckets)
+        for bucket in found.nonzero()[0].tolist():
+            self._counts[bucket] += int(found[bucket])
         self._most_us = max(self._most_us, int(lags_us.max()))
 
     def health(self) -> LagHealth:
         """Of the last 50 to 60 s."""
         self._turn()
-        counts = sum((one for one, _ in self._before), self._counts)
+        counts = np.array([self._counts, *(one for one, _ in self._before)]).sum(axis=0)
         most_us = max([self._most_us, *(most for _, most in self._before)])
         count = int(counts.sum())
         if not count:
@@ -81,4 +83,4 @@ class Lag:
         self._began_s += steps * STEP_S
         for _ in range(min(steps, STEPS)):
             self._before.append((self._counts, self._most_us))
-            self._counts, self._most_us = np.zeros(BUCKETS, np.int64), 0
+            self._counts, self._most_us = [0] * BUCKETS, 0

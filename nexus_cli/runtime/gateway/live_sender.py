@@ -94,13 +94,13 @@ class LiveSender:
 
     def _tokens(self, one: LiveTable, places: list[int]) -> list[int]:
         """One token per message; notes how old the samples are."""
-        now_us, times = self._clock.now_us(), one.table.times
-        first_us = times[places[0]]
-        if one.repeats is None and (len(places) == 1 or all(times[at] == first_us for at in places)):
+        now_us, times = self._clock.now_us(), one.times(places)
+        first_us = times[0]
+        if one.repeats is None and times.count(first_us) == len(times):
             self._sent.add_same(now_us - first_us, len(places))
             highest = -1 - (self._ticks(first_us) << SLOT_BITS) - one.first
             return [highest - at for at in places]
-        several_us = one.table.time_us[places]
+        several_us = np.array(times, np.int64)
         ticks = np.maximum((several_us - self._base_us) // TICK_US + 1, 1) % TICKS
         if one.repeats is not None:
             repeated = one.repeats[places]

@@ -184,6 +184,11 @@ class LiveTable:
         heads = self._heads
         return [heads[at] for at in places]
 
+    def times(self, places: list[int]) -> list[int]:
+        """Gateway times of the newest samples of some tags, µs since 1970 UTC."""
+        times = self.table.times
+        return [times[at] for at in places]
+
     def payloads(self, places: list[int]) -> list[bytes]:
         """The newest samples of some tags."""
         table, count = self.table, len(places)
@@ -211,7 +216,7 @@ class LiveTable:
         return table.sourced and bool(table.source_us[at] != NO_TIME)
 
     def _joined(self, places: list[int], kinds: bytes) -> list[bytes]:
-        numbers, times, ends = self.table.numbers, self.table.times, self._ends
+        numbers, ends = self.table.numbers, self._ends
         values: list[bool | int | float] = [numbers[at] for at in places]
         if kinds.count(FLOAT) != len(kinds):
             for index, kind in enumerate(kinds):
@@ -219,8 +224,12 @@ class LiveTable:
                     values[index] = int(values[index])
                 elif kind == TRUTH:
                     values[index] = bool(values[index])
-        moments = {time_us: live_moment(time_us) for time_us in {times[at] for at in places}}
-        return join_live(values, [moments[times[at]] for at in places], [ends[at] for at in places])
+        times = self.times(places)
+        if times.count(times[0]) == len(times):
+            moments = [live_moment(times[0])] * len(times)
+        else:
+            moments = [live_moment(time_us) for time_us in times]
+        return join_live(values, moments, [ends[at] for at in places])
 
     def payload(self, at: int) -> bytes:
         """The newest sample of a tag, whatever it is."""
