@@ -88,10 +88,13 @@ class LiveView:
         one = self._tables.get(table.prefix)
         if one is None or one.table is not table:
             one = self._known(table)
+        if one in self._again:
+            self._repeat(one)
         places = one.places(positions)
         if one.every_us is not None:
             places = self._timely(one, places)
         if one.repeats is not None:
+            self.conflated -= int(one.repeats[places].sum())  # what they would have repeated was published before
             one.repeats[places] = False
         for reported, part in one.by_class(places):
             if self._at_once(len(part), reported=reported) and self._sender.publish(one, part):
@@ -215,6 +218,7 @@ class LiveView:
 
     def _repeat(self, one: LiveTable) -> None:
         """Queue every tag of a device that has a sample and does not wait."""
+        del self._again[one]
         table = one.table
         found = (table.time_us > 0) & ~table.waiting
         if one.shown is not None:
@@ -248,9 +252,7 @@ class LiveView:
         left = SLICE
         while left > 0:
             if not self._queues.waiting and self._again:
-                one = next(iter(self._again))
-                del self._again[one]
-                self._repeat(one)
+                self._repeat(next(iter(self._again)))
             room = min(left, PART, self._sender.room(reported=False))
             found = self._queues.next(room)
             if found is None:
@@ -258,6 +260,8 @@ class LiveView:
                     continue
                 break
             one, places, reported = found
+            if one in self._again:
+                self._repeat(one)  # now, so that what waits already leaves once
             if not self._sender.publish(one, places):
                 break
             self._queues.published(one, places, reported=reported)

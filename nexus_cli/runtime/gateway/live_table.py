@@ -132,7 +132,10 @@ class LiveTable:
     def waiting(self, *, reported: bool) -> list[int]:
         """The tags that wait, of one class, the one that is next first."""
         mask = self.table.waiting
-        if self.reported is not None:
+        if self.reported is None:
+            if reported:
+                return []
+        else:
             mask = mask & (self.reported if reported else ~self.reported)
         found: list[int] = mask.nonzero()[0].tolist()
         start = bisect_left(found, self.cursor) if self.cursor else 0

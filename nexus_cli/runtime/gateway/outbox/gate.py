@@ -156,7 +156,7 @@ class Gate:
             self._unproven.extend(tokens)
             self._unproven_s = self._clock.monotonic_s()
 
-    def acknowledged(self, tokens: list[int]) -> None:
+    def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post` and
         `post_many`."""
         live = [token for token in tokens if token < 0]
