@@ -22,6 +22,7 @@ NAMES = {
     "ads": "sum reads and notifications of the ADS driver beside pyads",
     "browse": "walking an OPC UA server and an ADS symbol table beside the bare libraries",
     "mqtt": "a QoS 1 message, published and received, beside other MQTT clients",
+    "live": "a message of the live view, its lag, and all topics again after a reconnect",
     "core": "the whole gateway beside the bare libraries, per core",
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",

@@ -61,7 +61,7 @@ def test_a_device_has_the_payloads_of_its_tags(samples: list[dict[str, Any]], da
             state.reason = Reason.OUT_OF_RANGE
     one = LiveTable(table, first=0)
     places = data.draw(st.permutations(range(len(samples))))[: data.draw(st.integers(1, len(samples)))]
-    assert one.payloads(places) == [payload(table.state(at)) for at in places]
+    assert one.messages(places)[0] == [payload(table.state(at)) for at in places]
     assert one.heads(places) == [
         len(f"e/s/a/l/d/tag-{at}").to_bytes(2, "big") + f"e/s/a/l/d/tag-{at}".encode() for at in places
     ]

@@ -18,7 +18,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
 from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
 from nexus_cli.runtime.gateway.live_queue import LiveQueues
-from nexus_cli.runtime.gateway.live_sender import SLOT_BITS, LiveSender
+from nexus_cli.runtime.gateway.live_sender import RESERVED, SLOT_BITS, LiveSender
 from nexus_cli.runtime.gateway.live_table import LiveTable, payload
 from nexus_cli.runtime.gateway.outbox.gate import Gate
 from nexus_cli.wire.client import BrokerClient
@@ -61,11 +61,13 @@ class LiveView:
         self._again: dict[LiveTable, None] = {}
         self._held: dict[LiveTable, int] = {}
         self._wake = asyncio.Event()
+        self._pending: list[tuple[LiveTable, list[int], bool]] = []
+        self._pending_count = self._room = 0
 
     @property
     def waiting(self) -> int:
         """Topics whose newest value is not published yet; bounded by the number of tags."""
-        return self._queues.waiting + sum(len(one.table) for one in self._again)
+        return self._queues.waiting + self._pending_count + sum(len(one.table) for one in self._again)
 
     @property
     def published(self) -> int:
@@ -97,9 +99,12 @@ class LiveView:
             self.conflated -= int(one.repeats[places].sum())  # what they would have repeated was published before
             one.repeats[places] = False
         for reported, part in one.by_class(places):
-            if self._at_once(len(part), reported=reported) and self._sender.publish(one, part):
-                continue
-            if part:
+            if self._has_its_turn(len(part), reported=reported):
+                if not self._pending:
+                    asyncio.get_running_loop().call_soon(self._flush)
+                self._pending.append((one, part, reported))
+                self._pending_count += len(part)
+            elif part:
                 self._queue(one, part, reported=reported)
 
     def forget(self, topic: str) -> None:
@@ -216,13 +221,15 @@ class LiveView:
             if left:
                 self._queues.add(one, left, reported=reported)
 
-    def _repeat(self, one: LiveTable) -> None:
-        """Queue every tag of a device that has a sample and does not wait."""
+    def _repeat(self, one: LiveTable, *, without: list[int] | None = None) -> None:
+        """Queue every tag of a device that has a sample and does not wait; without those that leave just now."""
         del self._again[one]
         table = one.table
         found = (table.time_us > 0) & ~table.waiting
         if one.shown is not None:
             found &= np.frombuffer(one.shown, np.bool_)
+        if without is not None:
+            found[without] = False
         places = found.nonzero()[0].tolist()
         one.repeats = found if one.repeats is None else one.repeats | found
         for reported, part in one.by_class(places):
@@ -231,9 +238,20 @@ class LiveView:
 
     # --- publishing ----------------------------------------------------------------------------------------------
 
-    def _at_once(self, count: int, *, reported: bool) -> bool:
-        """Whether new values may be published without passing others that wait."""
-        return self._queues.is_free(reported=reported) and count <= self._sender.room(reported=reported)
+    def _has_its_turn(self, count: int, *, reported: bool) -> bool:
+        """Whether new values may be published at the end of this turn of the loop, without passing others that wait."""
+        if not count or not self._queues.is_free(reported=reported):
+            return False
+        if not self._pending:
+            self._room = self._sender.room()
+        return self._pending_count + count <= self._room + (RESERVED if reported else 0)
+
+    def _flush(self) -> None:
+        """Publish what came in this turn of the loop, in one call."""
+        pending, self._pending, self._pending_count = self._pending, [], 0
+        if pending and not self._sender.publish([(one, places) for one, places, _ in pending]):
+            for one, places, reported in pending:
+                self._queue(one, places, reported=reported)
 
     def _has_room(self) -> None:
         if self._queues.waiting or self._again:
@@ -249,24 +267,24 @@ class LiveView:
         """Publish some of what waits, the queues in turn; False when nothing could be published."""
         if self._held:
             self._release()
-        left = SLICE
+        room = left = min(SLICE, self._sender.room() - self._pending_count)
+        taken: list[tuple[LiveTable, list[int], bool]] = []
         while left > 0:
             if not self._queues.waiting and self._again:
                 self._repeat(next(iter(self._again)))
-            room = min(left, PART, self._sender.room(reported=False))
-            found = self._queues.next(room)
-            if found is None:
-                if self._again and room > 0 and not self._queues.waiting:
-                    continue
+            found = self._queues.take(min(left, PART))
+            if found is not None:
+                if found[0] in self._again:
+                    self._repeat(found[0], without=found[1])
+                taken.append(found)
+                left -= len(found[1])
+            elif self._queues.waiting or not self._again:
                 break
-            one, places, reported = found
-            if one in self._again:
-                self._repeat(one)  # now, so that what waits already leaves once
-            if not self._sender.publish(one, places):
-                break
-            self._queues.published(one, places, reported=reported)
-            left -= len(places)
-        return left < SLICE
+        if taken and not self._sender.publish([(one, places) for one, places, _ in taken]):
+            for one, places, reported in taken:
+                self._queue(one, places, reported=reported)
+            return False
+        return left < room
 
     async def _publish_suspect(self) -> bool:
         """Publish alone a value that may have ended the connection, and decide what to do if it does so again. False when

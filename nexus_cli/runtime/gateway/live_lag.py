@@ -34,7 +34,6 @@ class Lag:
 
     def add_same(self, lag_us: int, count: int) -> None:
         """So many messages with the same lag, µs."""
-        self._turn()
         ratio = lag_us / LEAST_US
         bucket = int(math.log2(ratio) * PER_OCTAVE) if ratio > 1.0 else 0
         self._counts[min(bucket, BUCKETS - 1)] += count
@@ -44,7 +43,6 @@ class Lag:
         """One message per lag, µs."""
         if not len(lags_us):
             return
-        self._turn()
         ratios = np.maximum(lags_us, LEAST_US) / LEAST_US
         buckets = np.minimum((np.log2(ratios) * PER_OCTAVE).astype(np.intp), BUCKETS - 1)
         found = np.bincount(buckets)
@@ -54,7 +52,7 @@ class Lag:
 
     def health(self) -> LagHealth:
         """Of the last 50 to 60 s."""
-        self._turn()
+        self.turn()
         counts = np.array([self._counts, *(one for one, _ in self._before)]).sum(axis=0)
         most_us = max([self._most_us, *(most for _, most in self._before)])
         count = int(counts.sum())
@@ -74,8 +72,8 @@ class Lag:
             max_ms=round(most_us / 1000, 3),
         )
 
-    def _turn(self) -> None:
-        """Begin a new step when the running one is over."""
+    def turn(self) -> None:
+        """Begin a new step when the running one is over; to be called before lags are added."""
         now_s = self._monotonic_s()
         steps = int((now_s - self._began_s) / STEP_S)
         if steps <= 0:

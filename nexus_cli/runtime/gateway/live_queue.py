@@ -63,8 +63,9 @@ class LiveQueues:
         self._of(reported).tables[one] = None
         return already
 
-    def next(self, most: int) -> tuple[LiveTable, list[int], bool] | None:
-        """The tags that are next, of one device and class, and whether they are reported; None when nothing may leave."""
+    def take(self, most: int) -> tuple[LiveTable, list[int], bool] | None:
+        """Take the tags that are next, of one device and class, and whether they are reported; None when nothing may
+        leave. Then it is the turn of the next device, and of the other class."""
         for reported in (self._next_is_reported, not self._next_is_reported):
             queue = self._of(reported)
             count = int(min(most, queue.allowance))
@@ -72,21 +73,20 @@ class LiveQueues:
                 one = next(iter(queue.tables))
                 found = one.waiting(reported=reported)
                 if found:
+                    self._taken(one, found[:count], queue, left=len(found) > count)
+                    self._next_is_reported = not reported
                     return one, found[:count], reported
                 del queue.tables[one]
         return None
 
-    def published(self, one: LiveTable, places: list[int], *, reported: bool) -> None:
-        """These have left: it is the turn of the next device, and of the other class."""
+    def _taken(self, one: LiveTable, places: list[int], queue: _Queue, *, left: bool) -> None:
         one.table.waiting[places] = False
         one.cursor = places[-1] + 1
         self.waiting -= len(places)
-        queue = self._of(reported)
         queue.allowance -= len(places)
         del queue.tables[one]
-        if one.waiting(reported=reported):
+        if left:
             queue.tables[one] = None
-        self._next_is_reported = not reported
 
     def remove(self, one: LiveTable) -> None:
         """A device is gone, or is queued anew."""

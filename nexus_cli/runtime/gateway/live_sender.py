@@ -31,6 +31,27 @@ TICKS = 1 << 38
 """A token is a negative 64-bit integer: time of the sample in ticks, modulo `TICKS` (10 months), and number of the tag."""
 
 
+class _Outgoing:
+    """Messages of one QoS and retain flag."""
+
+    __slots__ = ("heads", "payloads", "tokens")
+
+    def __init__(self) -> None:
+        self.heads: list[bytes] = []
+        self.payloads: list[bytes] = []
+        self.tokens: list[int] = []
+
+    def add(self, head: bytes, payload: bytes, token: int) -> None:
+        self.heads.append(head)
+        self.payloads.append(payload)
+        self.tokens.append(token)
+
+    def add_all(self, heads: list[bytes], payloads: list[bytes], tokens: list[int]) -> None:
+        self.heads += heads
+        self.payloads += payloads
+        self.tokens += tokens
+
+
 class LiveSender:
     """Owns the live messages on the connection.
 
@@ -50,53 +71,50 @@ class LiveSender:
         """Times from the sample to the hand-over to the socket, and to the broker's acknowledgement."""
         return self._sent.health(), self._arrived.health()
 
-    def room(self, *, reported: bool) -> int:
-        """How many more messages broker and link take now."""
+    def room(self) -> int:
+        """How many more messages broker and link take now; reported values that find no other one waiting may take `RESERVED`
+        more, so nothing is taken below -RESERVED."""
         gate = self._gate
         if not gate.connected or gate.careful or gate.unsent_bytes > MOST_UNSENT_BYTES:
-            return 0
+            return -RESERVED
         most = BESIDE_RECORDS if gate.records >= MANY_RECORDS else MOST_IN_FLIGHT
-        return most + (RESERVED if reported else 0) - (gate.inflight - gate.records)
+        return most - (gate.inflight - gate.records)
 
-    def publish(self, one: LiveTable, places: list[int]) -> bool:
-        """Publish tags of a device; False when nothing is accepted any more."""
-        if not places:
-            return True
-        small, payloads = places, one.payloads(places)
+    def publish(self, batch: Sequence[tuple[LiveTable, list[int]]]) -> bool:
+        """Publish tags of devices, in one call for each way; False when nothing is accepted any more, and some may have
+        left."""
+        now_us = self._clock.now_us()
+        self._sent.turn()
+        outgoing: dict[tuple[int, bool], _Outgoing] = {}
         try:
-            if self._doubts or max(map(len, payloads)) + one.longest > SMALLEST_BYTES:
-                small, payloads = self._apart(one, places, payloads)
-            if small:
-                self._post(one, small, payloads)
+            for one, places in batch:
+                payloads, times, usual = one.messages(places)
+                tokens = self._tokens(one, places, times, now_us)
+                if self._doubts or not usual:
+                    self._pass(one, places, payloads, tokens, outgoing)
+                elif one.way is None:
+                    for at, payload, token in zip(places, payloads, tokens, strict=True):
+                        self._to(outgoing, one.way_of(at)).add(one.head(at), payload, token)
+                else:
+                    self._to(outgoing, one.way).add_all(one.heads(places), payloads, tokens)
+            for (qos, retain), messages in outgoing.items():
+                self._gate.post_many(messages.heads, messages.payloads, messages.tokens, qos=qos, retain=retain)
+                self.published += len(messages.heads)
         except NexusError:
             return False
-        self.published += len(small)
-        if one.every_us is not None or one.repeats is not None:
-            one.sent(places, int(self._clock.monotonic_s() * 1e6))
         return True
 
-    def _post(self, one: LiveTable, places: list[int], payloads: list[bytes]) -> None:
-        tokens = self._tokens(one, places)
-        for way in one.ways:
-            chosen = way.tags
-            if chosen is None:
-                self._gate.post_many(one.heads(places), payloads, tokens, qos=way.qos, retain=way.retain)
-                continue
-            indexes = [index for index, at in enumerate(places) if chosen[at]]
-            if indexes:
-                self._gate.post_many(
-                    one.heads([places[index] for index in indexes]),
-                    [payloads[index] for index in indexes],
-                    [tokens[index] for index in indexes],
-                    qos=way.qos,
-                    retain=way.retain,
-                )
+    @staticmethod
+    def _to(outgoing: dict[tuple[int, bool], _Outgoing], way: tuple[int, bool]) -> _Outgoing:
+        found = outgoing.get(way)
+        if found is None:
+            found = outgoing[way] = _Outgoing()
+        return found
 
-    def _tokens(self, one: LiveTable, places: list[int]) -> list[int]:
+    def _tokens(self, one: LiveTable, places: list[int], times: list[int], now_us: int) -> list[int]:
         """One token per message; notes how old the samples are."""
-        now_us, times = self._clock.now_us(), one.times(places)
         first_us = times[0]
-        if one.repeats is None and times.count(first_us) == len(times):
+        if one.repeats is None and one.every_us is None and times.count(first_us) == len(times):
             self._sent.add_same(now_us - first_us, len(places))
             highest = -1 - (self._ticks(first_us) << SLOT_BITS) - one.first
             return [highest - at for at in places]
@@ -106,36 +124,48 @@ class LiveSender:
             repeated = one.repeats[places]
             ticks[repeated] = 0
             several_us = several_us[~repeated]
-        self._sent.add(now_us - several_us)
+        if one.every_us is None:
+            self._sent.add(now_us - several_us)
+        else:  # they wait because the site wants it
+            ticks[:] = 0
+        one.sent(places, int(self._clock.monotonic_s() * 1e6))
         found: list[int] = (-1 - ((ticks << SLOT_BITS) + np.array(places) + one.first)).tolist()
         return found
 
-    def _apart(self, one: LiveTable, places: list[int], payloads: list[bytes]) -> tuple[list[int], list[bytes]]:
-        """Publish large values one by one, and leave out refused topics; gives the others.
+    def _pass(
+        self,
+        one: LiveTable,
+        places: list[int],
+        payloads: list[bytes],
+        tokens: list[int],
+        outgoing: dict[tuple[int, bool], _Outgoing],
+    ) -> None:
+        """Look at each message: refused topics are left out, and large ones are published alone.
 
         Raises:
             NexusError: Nothing is accepted any more.
         """
-        kept: list[int] = []
-        small: list[bytes] = []
-        for at, data in zip(places, payloads, strict=True):
-            state = one.table.state(at)
-            topic = state.topic
-            if self._doubts and self._doubts.is_refused(topic):
-                continue
-            if packet_bytes(topic, data) > SMALLEST_BYTES:
-                data = self._doubts.passable(state, data)
-            if packet_bytes(topic, data) > SMALLEST_BYTES:
-                # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
-                self._gate.post(topic, topic, data, retain=state.config.live_retain)
-                self.published += 1
-                continue
-            kept.append(at)
-            small.append(data)
-        return kept, small
+        for at, payload, token in zip(places, payloads, tokens, strict=True):
+            head = one.head(at)
+            if self._doubts or len(head) - 2 + len(payload) > SMALLEST_BYTES:
+                state = one.table.state(at)
+                topic = state.topic
+                if self._doubts.is_refused(topic):
+                    continue
+                data = payload
+                if packet_bytes(topic, data) > SMALLEST_BYTES:
+                    data = self._doubts.passable(state, data)
+                if packet_bytes(topic, data) > SMALLEST_BYTES:
+                    # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
+                    self._gate.post(topic, topic, data, retain=state.config.live_retain)
+                    self.published += 1
+                    continue
+                payload = data
+            self._to(outgoing, one.way_of(at)).add(head, payload, token)
 
     def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has these messages."""
+        self._arrived.turn()
         ticks = (-1 - np.array(tokens, np.int64)) >> SLOT_BITS
         ticks = ticks[ticks > 0]
         self._arrived.add(((self._ticks(self._clock.now_us()) - ticks) % TICKS) * TICK_US)

@@ -9,7 +9,7 @@ See docs/decisions/0064.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -28,31 +28,16 @@ _GOOD = int(Quality.GOOD)
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(slots=True, eq=False)
-class Way:
-    """How some tags of a device are published.
-
-    Attributes:
-        qos, retain: As in MQTT.
-        tags: Which ones, by position; None for all.
-    """
-
-    qos: int
-    retain: bool
-    tags: bytes | None
-
-
 class LiveTable:
     """A device's tags in the live view.
 
     Attributes:
         table: Their newest samples.
         first: Number of the first tag among those of the whole live view.
-        ways: How they are published; tags that are not published are in none.
+        way: QoS and retain flag of all that are published; None when they differ.
         reported: Tags that the device reports; None when all are polled.
         shown: Tags that are published; None for all.
         every_us: Least time between two messages of a tag; None when there is none.
-        longest: Bytes of the longest topic.
         held: Tags that wait for their time, with `every_us`.
         sent_us, sent_quality: When they were published last, monotonic, and with which quality; with `every_us`.
         repeats: Tags that wait only because they are published again; None for none.
@@ -65,18 +50,18 @@ class LiveTable:
         "_heads",
         "_is_reported",
         "_odd",
+        "_ways",
         "cursor",
         "every_us",
         "first",
         "held",
-        "longest",
         "repeats",
         "reported",
         "sent_quality",
         "sent_us",
         "shown",
         "table",
-        "ways",
+        "way",
     )
 
     def __init__(self, table: TagTable, *, first: int) -> None:
@@ -86,7 +71,6 @@ class LiveTable:
         self._heads = [topic_head(table.prefix + name) for name in table.names]
         self._ends = [live_end(config.publish_unit or config.unit or None) for config in configs]
         rest = len(live_moment(0)) + NUMBER_BYTES + 32
-        self.longest = max(map(len, self._heads), default=2) - 2
         sizes = [len(head) + len(end) + rest for head, end in zip(self._heads, self._ends, strict=True)]
         odd = [bool(config.values) or size > SMALL_BYTES for config, size in zip(configs, sizes, strict=True)]
         self._odd = bytes(odd) if any(odd) else None
@@ -95,16 +79,12 @@ class LiveTable:
         self.reported = _mask([config.mode != "poll" for config in configs])
         self._is_reported = None if self.reported is None else self.reported.tobytes()
         self._every = list(range(len(configs)))
-        kinds = dict.fromkeys((config.live_qos, config.live_retain) for config in configs if config.live_publish)
-        self.ways = [
-            Way(
-                *kind,
-                None
-                if len(kinds) == 1
-                else bytes([(config.live_qos, config.live_retain) == kind for config in configs]),
-            )
-            for kind in kinds
-        ]
+        ways = [(config.live_qos, config.live_retain) for config in configs]
+        same = len({way for way, config in zip(ways, configs, strict=True) if config.live_publish}) <= 1
+        self._ways = () if same else tuple(ways)
+        self.way = (
+            next((way for way, is_shown in zip(ways, shown, strict=True) if is_shown), (1, True)) if same else None
+        )
         every_us = [config.live_every_ms * 1000 for config in configs]
         self.every_us = np.array(every_us, np.int64) if any(every_us) else None
         self.repeats: Mask | None = None
@@ -182,19 +162,24 @@ class LiveTable:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
+    def way_of(self, at: int) -> tuple[int, bool]:
+        """QoS and retain flag of a tag."""
+        return self._ways[at] if self.way is None else self.way
+
+    def head(self, at: int) -> bytes:
+        """The topic of a tag, as a PUBLISH has it."""
+        return self._heads[at]
+
     def heads(self, places: list[int]) -> list[bytes]:
         """The topics of some tags, as a PUBLISH has them."""
         heads = self._heads
         return [heads[at] for at in places]
 
-    def times(self, places: list[int]) -> list[int]:
-        """Gateway times of the newest samples of some tags, µs since 1970 UTC."""
-        times = self.table.times
-        return [times[at] for at in places]
-
-    def payloads(self, places: list[int]) -> list[bytes]:
-        """The newest samples of some tags."""
+    def messages(self, places: list[int]) -> tuple[list[bytes], list[int], bool]:
+        """Of some tags the payloads of their newest samples, the gateway times of these, µs since 1970 UTC, and whether all
+        are usual ones, which are small."""
         table, count = self.table, len(places)
+        times = [table.times[at] for at in places]
         if count == len(table):
             kinds, qualities = bytes(table.kinds), bytes(table.qualities)
         else:
@@ -202,11 +187,14 @@ class LiveTable:
             qualities = bytes([table.qualities[at] for at in places])
         usual = qualities.count(_GOOD) == count and self._odd is None
         if usual and not kinds.count(NONE) and not kinds.count(OTHER) and not table.sourced:
-            return self._joined(places, kinds)
+            return self._joined(places, kinds, times), times, True
         odd = [self._is_odd(at) for at in places]
         rest = [at for at, is_odd in zip(places, odd, strict=True) if not is_odd]
-        joined = iter(self._joined(rest, bytes([table.kinds[at] for at in rest])) if rest else ())
-        return [self.payload(at) if is_odd else next(joined) for at, is_odd in zip(places, odd, strict=True)]
+        joined: Iterator[bytes] = iter(())
+        if rest:
+            joined = iter(self._joined(rest, bytes([table.kinds[at] for at in rest]), [table.times[at] for at in rest]))
+        payloads = [self.payload(at) if is_odd else next(joined) for at, is_odd in zip(places, odd, strict=True)]
+        return payloads, times, len(rest) == count
 
     def _is_odd(self, at: int) -> bool:
         table = self.table
@@ -218,7 +206,7 @@ class LiveTable:
             return True
         return table.sourced and bool(table.source_us[at] != NO_TIME)
 
-    def _joined(self, places: list[int], kinds: bytes) -> list[bytes]:
+    def _joined(self, places: list[int], kinds: bytes, times: list[int]) -> list[bytes]:
         numbers, ends = self.table.numbers, self._ends
         values: list[bool | int | float] = [numbers[at] for at in places]
         if kinds.count(FLOAT) != len(kinds):
@@ -227,7 +215,6 @@ class LiveTable:
                     values[index] = int(values[index])
                 elif kind == TRUTH:
                     values[index] = bool(values[index])
-        times = self.times(places)
         if times.count(times[0]) == len(times):
             moments = [live_moment(times[0])] * len(times)
         else:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.devices.tag_table import TagTable
+from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.live_sender import BESIDE_RECORDS, MANY_RECORDS, MOST_IN_FLIGHT, MOST_UNSENT_BYTES
 from nexus_cli.wire.sample import Quality, Reason
@@ -58,6 +58,11 @@ class Line:
     def send(self, topic: str, payload: bytes, token: int, *, qos: int = 1, retain: bool = False) -> None:
         """Take a message."""
         self.send_many([b"00" + topic.encode()], [payload], [token], qos=qos, retain=retain)
+
+    async def put(self, table: TagTable, positions: Positions | None) -> None:
+        """Tags have a new sample, and the turn of the loop ends."""
+        self.live.put(table, positions)
+        await asyncio.sleep(0)
 
     def acknowledge(self, count: int) -> None:
         """The broker has the first ones."""
@@ -105,8 +110,8 @@ async def test_without_pressure_values_leave_at_once_whatever_the_rate() -> None
     for value in range(3):
         for table in tables:
             change(table, float(value))
-            line.live.put(table, None)
-            line.live.put(table, np.array([3]))
+            await line.put(table, None)
+            await line.put(table, np.array([3]))
         line.acknowledge(len(line.open))
     assert (line.live.waiting, line.live.conflated, line.live.published) == (0, 0, 3 * 50 * 21)
     assert [payload["value"] for topic, payload in line.sent if topic == "e/s/a/l/7/3"] == [
@@ -124,12 +129,12 @@ async def test_without_pressure_values_leave_at_once_whatever_the_rate() -> None
 async def test_values_above_the_window_wait_and_the_newest_of_each_leaves() -> None:
     line = Line()
     first, second = device("first", MOST_IN_FLIGHT), device("second", 500)
-    line.live.put(first, None)
-    line.live.put(second, None)
+    await line.put(first, None)
+    await line.put(second, None)
     assert (len(line.sent), line.live.waiting) == (MOST_IN_FLIGHT, 500)
     for value in (1.0, 2.0):
         change(second, value)
-        line.live.put(second, None)
+        await line.put(second, None)
     assert (line.live.waiting, line.live.conflated) == (500, 1000)
     line.acknowledge(600)
     await line.until(MOST_IN_FLIGHT + 500)
@@ -142,14 +147,14 @@ async def test_a_full_socket_and_records_that_wait_are_pressure_too() -> None:
     line = Line()
     table = device("d", BESIDE_RECORDS + 1, live_qos=0)
     line.unsent_bytes = MOST_UNSENT_BYTES + 1
-    line.live.put(table, None)
+    await line.put(table, None)
     assert (len(line.sent), line.live.waiting) == (0, BESIDE_RECORDS + 1)
     line.unsent_bytes = 0
     await line.until(BESIDE_RECORDS + 1)
     other = device("other", BESIDE_RECORDS + 1)
     for seq in range(MANY_RECORDS):
         line.live.gate.post(seq, "record", b'{"value": 0}')
-    line.live.put(other, None)
+    await line.put(other, None)
     await line.until(BESIDE_RECORDS + 1 + MANY_RECORDS + BESIDE_RECORDS)
     assert line.live.waiting == 1, "the records go first"
     line.acknowledge(MANY_RECORDS)
@@ -161,16 +166,16 @@ async def test_devices_and_both_classes_of_values_take_turns() -> None:
     line = Line()
     full, small = device("full", MOST_IN_FLIGHT + 600), device("small", 10)
     events = device("events", 1, mode="subscribe")
-    line.live.put(full, None)  # more than the window: all of it waits, and leaves in parts
-    line.live.put(small, None)
-    line.live.put(events, None)
+    await line.put(full, None)  # more than the window: all of it waits, and leaves in parts
+    await line.put(small, None)
+    await line.put(events, None)
     assert line.names() == ["events/0"], "a reported value passes the polled ones that wait"
     await line.until(MOST_IN_FLIGHT - 1)
     assert Counter(name.partition("/")[0] for name in line.names(1))["small"] == 10, "each device has its turn"
     # A device that reports without end gets half of what becomes free, and no polled value is left behind.
     flood = device("flood", 700, mode="subscribe")
     while "full/2599" not in line.names():
-        line.live.put(flood, None)
+        await line.put(flood, None)
         start = len(line.sent)
         line.acknowledge(400)
         await line.until(start + 400)
@@ -183,11 +188,11 @@ async def test_a_new_connection_gets_every_tag_again_and_their_age_is_no_lag() -
     line = Line()
     tables = [device(str(number), 30) for number in range(100)]
     for table in tables:
-        line.live.put(table, None)
+        await line.put(table, None)
         line.acknowledge(30)
     unknown = device("unknown", 3)
     unknown.times[1] = 0
-    line.live.put(unknown, np.array([0]))
+    await line.put(unknown, np.array([0]))
     line.acknowledge(1)
     assert line.live.health().sent.count == 3001
     await asyncio.sleep(100)
@@ -205,7 +210,7 @@ async def test_a_new_connection_gets_every_tag_again_and_their_age_is_no_lag() -
     )
     assert line.live.health().sent.count == 0, "older than a minute, and nothing since"
     change(tables[0], 5.0)
-    line.live.put(tables[0], None)
+    await line.put(tables[0], None)
     assert line.live.health().sent.count == 30
 
 
@@ -220,8 +225,8 @@ async def test_the_site_says_how_tags_are_published() -> None:
     table = TagTable("a/l/d", configs)
     table.prefix = "e/s/a/l/d/"
     change(table, 1.5)
-    line.live.put(table, None)
-    line.live.put(table, np.array([3]))
+    await line.put(table, None)
+    await line.put(table, np.array([3]))
     line.live.again()
     await line.until(6)
     assert line.ways == {
@@ -235,21 +240,21 @@ async def test_the_site_says_how_tags_are_published() -> None:
 async def test_a_tag_is_published_at_most_every_so_often_but_a_change_of_quality_at_once() -> None:
     line = Line()
     table = device("d", 2, live_every_ms=10_000)
-    line.live.put(table, None)
+    await line.put(table, None)
     for value in (1.0, 2.0, 3.0):
         await asyncio.sleep(1)
         table.state(0).value = value
-        line.live.put(table, np.array([0]))
+        await line.put(table, np.array([0]))
     assert line.names() == ["d/0", "d/1"] and (line.live.waiting, line.live.conflated) == (0, 2)
     table.state(1).value, table.state(1).quality, table.state(1).reason = None, Quality.BAD, Reason.LINK_LOST
-    line.live.put(table, np.array([1]))
+    await line.put(table, np.array([1]))
     assert line.names(2) == ["d/1"]
     began_s = LoopClock().monotonic_s()
     await line.until(4)
     assert line.names(3) == ["d/0"] and line.sent[3][1]["value"] == 3.0
     assert 6.9 <= LoopClock().monotonic_s() - began_s <= 8.0, "ten seconds after the first"
     table.state(0).value = 4.0
-    line.live.put(table, np.array([0]))
+    await line.put(table, np.array([0]))
     await line.live.finish(deadline_s=1.0)
     assert line.sent[4][1]["value"] == 4.0, "a stop waits for no time"
 
@@ -258,7 +263,7 @@ async def test_a_removed_tag_is_not_published_any_more() -> None:
     line = Line()
     line.connected = False
     table = device("d", 3)
-    line.live.put(table, None)
+    await line.put(table, None)
     line.live.forget("e/s/a/l/d/1")
     line.live.forget("e/s/a/l/d/unknown")
     line.live.forget("e/s/a/l/nobody/1")
@@ -276,9 +281,9 @@ async def test_a_removed_tag_is_not_published_any_more() -> None:
 async def test_a_device_with_a_new_configuration_replaces_its_old_values() -> None:
     line = Line()
     line.connected = False
-    line.live.put(device("d", 3), None)
+    await line.put(device("d", 3), None)
     table = device("d", 2, unit="V")
-    line.live.put(table, None)
+    await line.put(table, None)
     assert line.live.waiting == 2
     line.connected = True
     await line.until(2)
@@ -293,7 +298,7 @@ async def test_unacknowledged_values_are_suspects_whatever_their_qos() -> None:
         line = Line()
         table = device("d", 3, live_qos=qos)
         for count in (3, 6):
-            line.live.put(table, None)
+            await line.put(table, None)
             await line.until(count)
             line.lose()
         assert line.live.gate.careful
