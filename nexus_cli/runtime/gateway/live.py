@@ -26,8 +26,8 @@ from nexus_cli.wire.live_health import LiveHealth
 
 PART = 200
 """Most tags of one device that leave at once while others wait."""
-SLICE = 1_000
-"""Most messages in one turn of the loop: one or two milliseconds."""
+SLICE = 500
+"""Most of what waits in one turn of the loop: about a millisecond."""
 SLICE_S = 0.02
 IDLE_S = 0.5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from nexus_cli.runtime.gateway.live_table import LiveTable
 from nexus_cli.runtime.gateway.outbox.gate import Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
 from nexus_cli.wire.live_health import LagHealth
+from nexus_cli.wire.payload import join_live, live_moment
 
 MOST_IN_FLIGHT = 2_000
 """Unacknowledged live values above which further ones wait: a few milliseconds of a broker's work."""
@@ -32,24 +34,24 @@ TICKS = 1 << 38
 
 
 class _Outgoing:
-    """Messages of one QoS and retain flag."""
+    """Messages of one QoS and retain flag: usual ones in parts, the others with their payloads."""
 
-    __slots__ = ("heads", "payloads", "tokens")
+    __slots__ = ("ends", "heads", "moments", "odd_heads", "odd_payloads", "odd_tokens", "tokens", "values")
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
-        self.payloads: list[bytes] = []
+        self.values: list[bool | int | float] = []
+        self.moments: list[bytes] = []
+        self.ends: list[bytes] = []
         self.tokens: list[int] = []
+        self.odd_heads: list[bytes] = []
+        self.odd_payloads: list[bytes] = []
+        self.odd_tokens: list[int] = []
 
-    def add(self, head: bytes, payload: bytes, token: int) -> None:
-        self.heads.append(head)
-        self.payloads.append(payload)
-        self.tokens.append(token)
-
-    def add_all(self, heads: list[bytes], payloads: list[bytes], tokens: list[int]) -> None:
-        self.heads += heads
-        self.payloads += payloads
-        self.tokens += tokens
+    def payloads(self) -> list[bytes]:
+        """One per head, those of the odd ones last."""
+        joined = join_live(self.values, self.moments, self.ends) if self.values else []
+        return joined + self.odd_payloads
 
 
 class LiveSender:
@@ -87,34 +89,66 @@ class LiveSender:
         self._sent.turn()
         outgoing: dict[tuple[int, bool], _Outgoing] = {}
         try:
-            for one, places in batch:
-                payloads, times, usual = one.messages(places)
-                tokens = self._tokens(one, places, times, now_us)
-                if self._doubts or not usual:
-                    self._pass(one, places, payloads, tokens, outgoing)
-                elif one.way is None:
-                    for at, payload, token in zip(places, payloads, tokens, strict=True):
-                        self._to(outgoing, one.way_of(at)).add(one.head(at), payload, token)
-                else:
-                    self._to(outgoing, one.way).add_all(one.heads(places), payloads, tokens)
+            for one, every in batch:
+                for way, places in one.by_way(every):
+                    messages = outgoing.get(way)
+                    if messages is None:
+                        messages = outgoing[way] = _Outgoing()
+                    self._add(one, places, messages, now_us)
             for (qos, retain), messages in outgoing.items():
-                self._gate.post_many(messages.heads, messages.payloads, messages.tokens, qos=qos, retain=retain)
-                self.published += len(messages.heads)
+                heads, tokens = messages.heads + messages.odd_heads, messages.tokens + messages.odd_tokens
+                if heads:
+                    self._gate.post_many(heads, messages.payloads(), tokens, qos=qos, retain=retain)
+                    self.published += len(heads)
         except NexusError:
             return False
         return True
 
-    @staticmethod
-    def _to(outgoing: dict[tuple[int, bool], _Outgoing], way: tuple[int, bool]) -> _Outgoing:
-        found = outgoing.get(way)
-        if found is None:
-            found = outgoing[way] = _Outgoing()
-        return found
-
-    def _tokens(self, one: LiveTable, places: list[int], times: list[int], now_us: int) -> list[int]:
-        """One token per message; notes how old the samples are."""
+    def _add(self, one: LiveTable, places: list[int], messages: _Outgoing, now_us: int) -> None:
+        if self._doubts or not one.is_usual(places):
+            places, odd = ([], places) if self._doubts else one.split(places)
+            self._add_odd(one, odd, messages, now_us)
+            if not places:
+                return
+        table_times = one.table.times
+        times = [table_times[at] for at in places]
         first_us = times[0]
-        if one.repeats is None and one.every_us is None and times.count(first_us) == len(times):
+        same = times.count(first_us) == len(times)
+        messages.tokens += self._tokens(one, places, times, now_us, same=same)
+        messages.heads += one.heads(places)
+        messages.values += one.values(places)
+        messages.ends += one.ends(places)
+        messages.moments += [live_moment(first_us)] * len(times) if same else map(live_moment, times)
+
+    def _add_odd(self, one: LiveTable, places: list[int], messages: _Outgoing, now_us: int) -> None:
+        """Messages that have to be looked at: refused topics are left out, and large ones are published alone.
+
+        Raises:
+            NexusError: Nothing is accepted any more.
+        """
+        times = [one.table.times[at] for at in places]
+        for at, token in zip(places, self._tokens(one, places, times, now_us), strict=True):
+            state, head, data = one.table.state(at), one.head(at), one.payload(at)
+            topic = state.topic
+            if self._doubts and self._doubts.is_refused(topic):
+                continue
+            if packet_bytes(topic, data) > SMALLEST_BYTES:
+                data = self._doubts.passable(state, data)
+            if len(head) - 2 + len(data) > SMALLEST_BYTES:
+                # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
+                self._gate.post(topic, topic, data, retain=state.config.live_retain)
+                self.published += 1
+                continue
+            messages.odd_heads.append(head)
+            messages.odd_payloads.append(data)
+            messages.odd_tokens.append(token)
+
+    def _tokens(
+        self, one: LiveTable, places: list[int], times: list[int], now_us: int, *, same: bool = False
+    ) -> list[int]:
+        """One token per message; notes how old the samples are, which `same` says is the same for all."""
+        if same and one.repeats is None and one.every_us is None:
+            first_us = times[0]
             self._sent.add_same(now_us - first_us, len(places))
             highest = -1 - (self._ticks(first_us) << SLOT_BITS) - one.first
             return [highest - at for at in places]
@@ -132,37 +166,6 @@ class LiveSender:
         found: list[int] = (-1 - ((ticks << SLOT_BITS) + np.array(places) + one.first)).tolist()
         return found
 
-    def _pass(
-        self,
-        one: LiveTable,
-        places: list[int],
-        payloads: list[bytes],
-        tokens: list[int],
-        outgoing: dict[tuple[int, bool], _Outgoing],
-    ) -> None:
-        """Look at each message: refused topics are left out, and large ones are published alone.
-
-        Raises:
-            NexusError: Nothing is accepted any more.
-        """
-        for at, payload, token in zip(places, payloads, tokens, strict=True):
-            head = one.head(at)
-            if self._doubts or len(head) - 2 + len(payload) > SMALLEST_BYTES:
-                state = one.table.state(at)
-                topic = state.topic
-                if self._doubts.is_refused(topic):
-                    continue
-                data = payload
-                if packet_bytes(topic, data) > SMALLEST_BYTES:
-                    data = self._doubts.passable(state, data)
-                if packet_bytes(topic, data) > SMALLEST_BYTES:
-                    # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
-                    self._gate.post(topic, topic, data, retain=state.config.live_retain)
-                    self.published += 1
-                    continue
-                payload = data
-            self._to(outgoing, one.way_of(at)).add(head, payload, token)
-
     def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has these messages."""
         self._arrived.turn()
@@ -172,12 +175,17 @@ class LiveSender:
 
     def topics(self, tokens: Iterable[int]) -> list[str]:
         """The topics of these messages, each once."""
-        names: dict[int, str] = {}
-        for one in self._tables.values():
-            prefix = one.table.prefix
-            names.update({one.first + at: prefix + name for at, name in enumerate(one.table.names)})
-        slots = [(-1 - token) & ((1 << SLOT_BITS) - 1) for token in tokens]
-        return list(dict.fromkeys(names[slot] for slot in slots if slot in names))
+        slots = list(dict.fromkeys((-1 - token) & ((1 << SLOT_BITS) - 1) for token in tokens))
+        if not slots:
+            return []
+        tables = sorted(self._tables.values(), key=lambda one: one.first)
+        firsts = [one.first for one in tables]
+        found = []
+        for slot in slots:
+            index = bisect_right(firsts, slot) - 1
+            if index >= 0 and slot - firsts[index] < len(tables[index].table):
+                found.append(tables[index].table.state(slot - firsts[index]).topic)
+        return found
 
     def _ticks(self, time_us: int) -> int:
         return max(1, (time_us - self._base_us) // TICK_US + 1) % TICKS

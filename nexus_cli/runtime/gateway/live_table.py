@@ -9,7 +9,6 @@ See docs/decisions/0064.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from nexus_cli.runtime.gateway.devices.tag_table import FLOAT, NONE, OTHER, TRUTH, WHOLE, Positions, TagState, TagTable
 from nexus_cli.wire.frame_batch import NO_TIME
 from nexus_cli.wire.mqtt.packets import topic_head
-from nexus_cli.wire.payload import encode_live, join_live, live_end, live_moment
+from nexus_cli.wire.payload import encode_live, live_end, live_moment
 from nexus_cli.wire.sample import Quality, Value
 
 NUMBER_BYTES = 25
@@ -162,9 +161,14 @@ class LiveTable:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def way_of(self, at: int) -> tuple[int, bool]:
-        """QoS and retain flag of a tag."""
-        return self._ways[at] if self.way is None else self.way
+    def by_way(self, places: list[int]) -> list[tuple[tuple[int, bool], list[int]]]:
+        """The tags by QoS and retain flag."""
+        if self.way is not None:
+            return [(self.way, places)]
+        found: dict[tuple[int, bool], list[int]] = {}
+        for at in places:
+            found.setdefault(self._ways[at], []).append(at)
+        return list(found.items())
 
     def head(self, at: int) -> bytes:
         """The topic of a tag, as a PUBLISH has it."""
@@ -175,51 +179,50 @@ class LiveTable:
         heads = self._heads
         return [heads[at] for at in places]
 
-    def messages(self, places: list[int]) -> tuple[list[bytes], list[int], bool]:
-        """Of some tags the payloads of their newest samples, the gateway times of these, µs since 1970 UTC, and whether all
-        are usual ones, which are small."""
-        table, count = self.table, len(places)
-        times = [table.times[at] for at in places]
-        if count == len(table):
-            kinds, qualities = bytes(table.kinds), bytes(table.qualities)
-        else:
-            kinds = bytes([table.kinds[at] for at in places])
-            qualities = bytes([table.qualities[at] for at in places])
-        usual = qualities.count(_GOOD) == count and self._odd is None
-        if usual and not kinds.count(NONE) and not kinds.count(OTHER) and not table.sourced:
-            return self._joined(places, kinds, times), times, True
+    def ends(self, places: list[int]) -> list[bytes]:
+        """The ends of their payloads, for `join_live`."""
+        ends = self._ends
+        return [ends[at] for at in places]
+
+    def is_usual(self, places: list[int]) -> bool:
+        """Whether the newest samples of all these tags can be joined: GOOD numbers and booleans without anything else."""
+        table = self.table
+        if self._odd is not None or table.sourced:
+            return not any(map(self._is_odd, places))
+        if len(places) == len(table):
+            return table.qualities.count(_GOOD) == len(table) and not (
+                table.kinds.count(NONE) or table.kinds.count(OTHER)
+            )
+        qualities, kinds = table.qualities, table.kinds
+        return all(qualities[at] == _GOOD and 0 < kinds[at] < OTHER for at in places)
+
+    def split(self, places: list[int]) -> tuple[list[int], list[int]]:
+        """Those that can be joined, and the others."""
         odd = [self._is_odd(at) for at in places]
-        rest = [at for at, is_odd in zip(places, odd, strict=True) if not is_odd]
-        joined: Iterator[bytes] = iter(())
-        if rest:
-            joined = iter(self._joined(rest, bytes([table.kinds[at] for at in rest]), [table.times[at] for at in rest]))
-        payloads = [self.payload(at) if is_odd else next(joined) for at, is_odd in zip(places, odd, strict=True)]
-        return payloads, times, len(rest) == count
+        return (
+            [at for at, is_odd in zip(places, odd, strict=True) if not is_odd],
+            [at for at, is_odd in zip(places, odd, strict=True) if is_odd],
+        )
 
     def _is_odd(self, at: int) -> bool:
         table = self.table
-        if (
-            table.qualities[at] != _GOOD
-            or table.kinds[at] in (NONE, OTHER)
-            or (self._odd is not None and self._odd[at])
-        ):
+        if table.qualities[at] != _GOOD or table.kinds[at] in (NONE, OTHER):
+            return True
+        if self._odd is not None and self._odd[at]:
             return True
         return table.sourced and bool(table.source_us[at] != NO_TIME)
 
-    def _joined(self, places: list[int], kinds: bytes, times: list[int]) -> list[bytes]:
-        numbers, ends = self.table.numbers, self._ends
-        values: list[bool | int | float] = [numbers[at] for at in places]
+    def values(self, places: list[int]) -> list[bool | int | float]:
+        """The values of usual samples."""
+        numbers, kinds = self.table.numbers, self.table.kinds
+        found: list[bool | int | float] = [numbers[at] for at in places]
         if kinds.count(FLOAT) != len(kinds):
-            for index, kind in enumerate(kinds):
-                if kind == WHOLE:
-                    values[index] = int(values[index])
-                elif kind == TRUTH:
-                    values[index] = bool(values[index])
-        if times.count(times[0]) == len(times):
-            moments = [live_moment(times[0])] * len(times)
-        else:
-            moments = [live_moment(time_us) for time_us in times]
-        return join_live(values, moments, [ends[at] for at in places])
+            for index, at in enumerate(places):
+                if kinds[at] == WHOLE:
+                    found[index] = int(found[index])
+                elif kinds[at] == TRUTH:
+                    found[index] = bool(found[index])
+        return found
 
     def payload(self, at: int) -> bytes:
         """The newest sample of a tag, whatever it is."""
