@@ -337,7 +337,7 @@ class Connection:
                 self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
         elif isinstance(event, Acknowledged):
             self._moved_s = self._loop.time()
-            if not self._publishes:  # nobody waits for a future: `send` and `send_many`
+            if not self._publishes:  # no future waits: `send` and `send_many` alone
                 self._tokens += event.tokens
                 return
             for token in event.tokens:

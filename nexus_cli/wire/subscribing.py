@@ -64,7 +64,7 @@ class Subscribing:
             self._open.pop(number, None)
 
     def answered(self, event: Subscribed) -> None:
-        """Take an answer; one that nobody awaits any more is dropped."""
+        """Take an answer; one that is not awaited any more is dropped."""
         answer = self._open.pop(event.number, None)
         if answer is not None and not answer.done():
             answer.set_result(event.codes)

@@ -247,7 +247,7 @@ class LiveView:
         return self._pending_count + count <= self._room + (RESERVED if reported else 0)
 
     def _flush(self) -> None:
-        """Publish what came in this turn of the loop, in one call."""
+        """Publish the changes of this turn of the loop, in one call."""
         pending, self._pending, self._pending_count = self._pending, [], 0
         if pending and not self._sender.publish([(one, places) for one, places, _ in pending]):
             for one, places, reported in pending:

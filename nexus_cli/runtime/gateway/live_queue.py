@@ -51,7 +51,7 @@ class LiveQueues:
         self._reported.refill(spare, most=most)
 
     def is_free(self, *, reported: bool) -> bool:
-        """Whether a new value passes nobody of its class, and no rate has to be kept."""
+        """Whether no value of its class waits, and no rate has to be kept."""
         return self._rate_per_s is None and not self._of(reported).tables
 
     def add(self, one: LiveTable, places: list[int], *, reported: bool) -> int:
@@ -89,7 +89,7 @@ class LiveQueues:
             queue.tables[one] = None
 
     def remove(self, one: LiveTable) -> None:
-        """A device is gone, or is queued anew."""
+        """A device is gone, or is about to be queued again."""
         queued = [queue.tables.pop(one, one) is None for queue in (self._reported, self._polled)]
         if any(queued):
             self.waiting -= int(one.table.waiting.sum())

@@ -135,7 +135,7 @@ class LiveSender:
             if packet_bytes(topic, data) > SMALLEST_BYTES:
                 data = self._doubts.passable(state, data)
             if len(head) - 2 + len(data) > SMALLEST_BYTES:
-                # Acknowledged whatever the setting says: otherwise nothing tells whether it was too large.
+                # Acknowledged whatever the setting says: otherwise there is no sign that it was too large.
                 self._gate.post(topic, topic, data, retain=state.config.live_retain)
                 self.published += 1
                 continue
