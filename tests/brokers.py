@@ -10,7 +10,13 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.outbox.gate import packet_bytes
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
-from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
+from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
+from nexus_cli.wire.topic import Topics
+from tests.frames import frames_in
+
+TOPICS = Topics("acme", "chicago")
+GATEWAY = "gw"
+GAP_TOPIC = TOPICS.gap(GATEWAY)
 
 
 class MemoryBroker:
@@ -20,6 +26,7 @@ class MemoryBroker:
         limit_bytes: Larger messages do not pass; 0 for no limit.
         closes: True ends the connection at what does not pass, False acknowledges it and drops it.
         denied: Topics that nobody may publish on.
+        poison: Messages with these bytes do not pass; b"" for none.
         lossy: Share of messages that are acknowledged and lost.
         frames, gaps: What arrived, by (epoch, seq); the first of each number counts.
         live: What arrived with the retain flag, by topic.
@@ -32,6 +39,7 @@ class MemoryBroker:
         self.limit_bytes = 0
         self.closes = True
         self.denied: Collection[str] = ()
+        self.poison = b""
         self.lossy = 0.0
         self.frames: dict[tuple[str, int], Frame] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
@@ -82,7 +90,7 @@ class MemoryBroker:
             await asyncio.sleep(0.001)
             for _ in range(min(50, len(self._queue))):
                 topic, payload, retain, token = self._queue[0]
-                passes = topic not in self.denied and not 0 < self.limit_bytes < packet_bytes(topic, payload)
+                passes = self._passes(topic, payload)
                 if not passes and self.closes:
                     self.lose()
                     await asyncio.sleep(0.004)
@@ -98,6 +106,11 @@ class MemoryBroker:
                     self._store(topic, payload, retain)
             self._announce()
 
+    def _passes(self, topic: str, payload: bytes) -> bool:
+        if topic in self.denied or (self.poison and self.poison in payload):
+            return False
+        return not 0 < self.limit_bytes < packet_bytes(topic, payload)
+
     def lose(self) -> None:
         """The connection ends."""
         self.connected = False
@@ -112,14 +125,14 @@ class MemoryBroker:
         if retain:
             self.live[topic] = payload
             return
-        if topic == "gap":
+        if topic == GAP_TOPIC:
             gap = decode_gap(payload)
             self.gaps.setdefault((gap.epoch, gap.seq), gap)
             self._committed.setdefault(gap.epoch, Intervals()).add(gap.seq, gap.seq)
             return
-        frame = decode_frame(payload)
-        self.frames.setdefault((frame.epoch, frame.seq), frame)
-        self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
+        for frame in frames_in(payload):
+            self.frames.setdefault((frame.epoch, frame.seq), frame)
+            self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
 
     def _announce(self) -> None:
         if self.connected and self.publisher is not None:

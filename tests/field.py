@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -25,9 +26,10 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.control import GatewayIndex
-from nexus_cli.wire.frame import Committed, Frame, Gap, decode_frame, decode_gap, encode
+from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.topic import Topics
+from tests.frames import placed_frames
 
 
 class FakeSubscription:
@@ -223,6 +225,7 @@ class FakeSource:
         self.deployment = 0
         self.devices: dict[str, DeviceConfig] = {}
         self.away = False
+        self.frames = "columns"
         self.fetched: list[str] = []
         if devices:
             self.deploy(*devices)
@@ -238,7 +241,7 @@ class FakeSource:
         self._check()
         digests = {path: digest(to_json(one)) for path, one in self.devices.items()}
         total = digest(sorted([path, one] for path, one in digests.items()))
-        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests)
+        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests, frames=self.frames)
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """Devices by path."""
@@ -262,6 +265,7 @@ class FakeHistorian:
         gaps: By (epoch, seq).
         reports: Of commands, by (epoch, seq).
         doubles: Frames that came again although they were stored.
+        topics_heard: Messages with frames, by topic.
         forgetting: While true, nothing that comes is stored or announced.
     """
 
@@ -277,6 +281,7 @@ class FakeHistorian:
         self.live: dict[str, bytes] = {}
         self._hears_live = live
         self.doubles = 0
+        self.topics_heard: Counter[str] = Counter()
         self.forgetting = False
         self.on_frame: Callable[[Frame], None] | None = None
         self._committed: dict[str, Intervals] = {}
@@ -323,15 +328,16 @@ class FakeHistorian:
             self._store(gap.epoch, gap.seq)
             self.gaps[gap.epoch, gap.seq] = gap
             return
-        frame = decode_frame(message.payload)
-        if (frame.epoch, frame.seq) in self.frames:
-            self.doubles += 1
-            assert self.frames[frame.epoch, frame.seq] == frame, "a repeat differs from the first"
-        self.frames[frame.epoch, frame.seq] = frame
-        self.devices[frame.epoch, frame.seq] = message.topic.removeprefix(self.topics.data(self.gateway, ""))
-        self._store(frame.epoch, frame.seq)
-        if self.on_frame is not None:
-            self.on_frame(frame)
+        self.topics_heard[message.topic] += 1
+        for device, frame in placed_frames(message.topic, message.payload):
+            if (frame.epoch, frame.seq) in self.frames:
+                self.doubles += 1
+                assert self.frames[frame.epoch, frame.seq] == frame, "a repeat differs from the first"
+            self.frames[frame.epoch, frame.seq] = frame
+            self.devices[frame.epoch, frame.seq] = device
+            self._store(frame.epoch, frame.seq)
+            if self.on_frame is not None:
+                self.on_frame(frame)
 
     def gaps_with_rows(self) -> list[tuple[Gap, int]]:
         """Gaps in which a frame of their device lies, with its time: there must be none."""

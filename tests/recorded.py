@@ -10,7 +10,7 @@ from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.wire.frame_batch import to_frame
+from nexus_cli.wire.frame_batch import FrameColumns, to_frame
 from nexus_cli.wire.topic import Topics
 
 TOPICS = Topics("acme", "chicago")
@@ -53,6 +53,7 @@ class Recorded:
         shown: Newest time (µs since 1970 UTC) and value by path of the tag.
         forgotten: Topics of tags that are gone.
         full: The outbox takes no frame.
+        json_frames: As of the outbox: integers and booleans come as they are.
     """
 
     def __init__(self) -> None:
@@ -63,19 +64,17 @@ class Recorded:
         self.shown: dict[str, tuple[int, Any]] = {}
         self.forgotten: list[str] = []
         self.full = False
+        self.json_frames = True
 
-    def add_frame(
-        self, topic: str, *, time_us: int, samples: dict[str, Any], quality: Mapping[str, Any] | None = None, **_: Any
-    ) -> bool:
+    def add_frame(self, columns: FrameColumns) -> bool:
         """Take a frame."""
         if self.full:
             return False
-        device = topic.removeprefix(TOPICS.data(GATEWAY, ""))
-        quality = quality or {}
-        self.frames.append(RecordedFrame(device, time_us, dict(samples), dict(quality)))
-        for name, value in samples.items():
-            self.rows.setdefault(f"{device}/{name}", []).append((time_us, value))
-            mark, _, code = quality.get(name, ("GOOD", None, 0))
+        device, frame = columns.shape.device, to_frame(columns, epoch="", seq=0)
+        self.frames.append(RecordedFrame(device, frame.time, frame.samples, frame.quality))
+        for name, value in frame.samples.items():
+            self.rows.setdefault(f"{device}/{name}", []).append((frame.time, value))
+            mark, _, code = frame.quality.get(name, ("GOOD", None, 0))
             self.marks.setdefault(f"{device}/{name}", []).append((value, mark, code))
         return True
 

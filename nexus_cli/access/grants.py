@@ -168,6 +168,7 @@ def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOu
             principal,
             f"gateway {name}",
             publish=[
+                topics.batches(name),
                 f"{topics.platform}/data/{name}/#",
                 topics.gap(name),
                 topics.audit(name),

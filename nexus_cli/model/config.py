@@ -134,6 +134,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         deployment: Number of the deployment that made it so.
         devices: By path.
         digests: Digest of every device, by path; what `observed` answers with.
+        frames: How it sends the record: `columns` or `json`.
     """
 
     enterprise: str
@@ -142,6 +143,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     deployment: int
     devices: dict[str, DeviceConfig]
     digests: dict[str, str]
+    frames: str = "columns"
 
 
 _canonical = msgspec.json.Encoder(order="deterministic")

@@ -48,7 +48,7 @@ def snapshot_of(model: Model) -> Snapshot:
     }
     for name, gateway in site.gateways.items():
         resources[f"gateway.{name}"] = encode(
-            GatewayResource(select=list(gateway.select), description=gateway.description)
+            GatewayResource(select=list(gateway.select), frames=gateway.frames, description=gateway.description)
         )
     if not site.gateways:
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}

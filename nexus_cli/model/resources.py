@@ -43,10 +43,12 @@ class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     Attributes:
         select: Selectors such as `protocol:modbus`, any of which matches; empty takes the rest.
+        frames: `columns`, or `json`: each frame as a message of its own.
         description: For people.
     """
 
     select: list[str] = []
+    frames: str = "columns"
     description: str | None = None
 
 

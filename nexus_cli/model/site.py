@@ -267,6 +267,10 @@ class Gateway(Strict):
         default_factory=list,
         description="protocol:modbus, area:packaging, line:packaging/line-1, device:packaging/line-1/filler, link:tcp:10.0.0.9:502, label:key=value; any of them matches. Empty takes the rest.",
     )
+    frames: Literal["columns", "json"] = Field(
+        default="columns",
+        description="How it sends the record: many frames in one message by column, or (json) each frame as a JSON message on its device's topic, for people who read it off the wire.",
+    )
     description: str | None = Field(default=None, description="For people.")
 
 

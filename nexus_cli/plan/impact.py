@@ -246,8 +246,17 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
+def _gateway(change: Change, _: Surroundings) -> Lines:
+    before, after = change.before or {}, change.after or {}
+    frames = after.get("frames", "columns")
+    if change.action is Action.UPDATE and frames != before.get("frames", "columns"):
+        way = "each frame as JSON on its device's topic" if frames == "json" else "many frames in one message by column"
+        yield "topics", f"the record is sent as {frames}: {way}; nothing is lost in between"
+
+
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "device": _device,
+    "gateway": _gateway,
     "message": _message,
     "retention": _retention,
     "role": _rights,

@@ -59,7 +59,7 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
             step=OBSERVE,
             subject=name,
             paths=paths,
-            text=f"wait until gateway {name} runs {_count(len(paths), 'device')} as planned",
+            text=f"wait until gateway {name} runs {_count(len(paths), 'device') + ' ' if paths else ''}as planned",
         )
         for name, paths in gateways.items()
     ]
@@ -101,6 +101,8 @@ def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
     """Device paths by gateway that has to act, old and new ones, both sorted."""
     found: dict[str, set[str]] = {}
     for change in changes:
+        if change.type == "gateway" and change.action is Action.UPDATE and "frames" in change.keys:
+            found.setdefault(change.name, set())
         if change.type != "device":
             continue
         for attributes, path in ((change.before, change.previous_name), (change.after, change.name)):

@@ -16,7 +16,7 @@ from nexus_cli.drivers.registry import driver, protocols
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, fields_of, filter_of
-from nexus_cli.model.resources import RoleConfig, UserConfig, decode, every
+from nexus_cli.model.resources import GatewayResource, RoleConfig, UserConfig, decode, every
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.wire.topic import Topics
 
@@ -136,7 +136,7 @@ def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
     if live := live_text(tag):
         steps.append(("live", live))
     if device.gateway:
-        steps.append(("frame", f"{topics.data(device.gateway, device.path)} (samples.{name})"))
+        steps.append(("frame", _frame(known, topics, device, name)))
     steps.append(("row", _row(tag, path)))
     file = known.tree.text(place.file) if place else None
     excerpt = _excerpt(file.text.splitlines(), place.line) if file and place else ()
@@ -149,6 +149,14 @@ def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
         device=device,
         tag=name,
     )
+
+
+def _frame(known: LoadedSite, topics: Topics, device: DeviceConfig, name: str) -> str:
+    """Where the sample is in the record on the wire."""
+    gateway = decode(known.snapshot.resources.get(f"gateway.{device.gateway}", {}), GatewayResource)
+    if gateway.frames == "json":
+        return f"{topics.data(device.gateway, device.path)} (samples.{name})"
+    return f"{topics.batches(device.gateway)} (a column of {device.path})"
 
 
 def _excerpt(lines: list[str], first: int) -> tuple[str, ...]:

@@ -241,11 +241,13 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
         deployment: The one that recorded it.
         digest: Of everything; "" from a control that does not send it.
         devices: Digest by device path.
+        frames: How it sends the record: `columns` or `json`.
     """
 
     deployment: int
     digest: str = ""
     devices: dict[str, str]
+    frames: str = "columns"
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):

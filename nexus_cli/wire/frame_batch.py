@@ -49,13 +49,21 @@ class Shape:
         encoded: As it stands in a message.
     """
 
-    __slots__ = ("device", "encoded", "tags")
+    __slots__ = ("_positions", "device", "encoded", "tags")
 
     def __init__(self, device: str, tags: Sequence[str]) -> None:
         """Name a device and its tags."""
         self.device = device
         self.tags = tuple(tags)
         self.encoded = msgspec.msgpack.encode([device, self.tags])
+        self._positions: dict[str, int] = {}
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Position by tag."""
+        if not self._positions:
+            self._positions = {tag: at for at, tag in enumerate(self.tags)}
+        return self._positions
 
 
 class FrameColumns(NamedTuple):
@@ -82,6 +90,9 @@ class FrameColumns(NamedTuple):
     source_time: bytes = b""
 
 
+_OTHERS = Annotated[
+    dict[int, TagValue], Meta(description="Values that are not exactly f64, by the index of the sample in the batch.")
+]
 _MARKS = Annotated[
     dict[int, Annotated[Mark, Meta(description="[quality, reason or null, protocol code]")]],
     Meta(description="Of samples that are not GOOD, by the index of the sample in the batch."),
@@ -111,14 +122,14 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch: Epoch
     seq: Seq
     shapes: Annotated[list[msgspec.Raw], Meta(description="[device, [tag, …]]")]
-    frame_shape: bytes
-    frame_time: bytes
-    frame_count: bytes
-    values: bytes
-    positions: bytes = b""
-    others: dict[int, TagValue] = {}
+    frame_shape: Annotated[bytes, Meta(description="Index of each frame's shape: u16.")]
+    frame_time: Annotated[bytes, Meta(description="Gateway time of each frame: i64, µs since 1970 UTC.")]
+    frame_count: Annotated[bytes, Meta(description="Samples of each frame: u16; 0: all tags of its shape, in order.")]
+    values: Annotated[bytes, Meta(description="f64; NaN where a sample has no value, or `others` has it.")]
+    positions: Annotated[bytes, Meta(description="Position of each sample's tag in its shape, where some: u16.")] = b""
+    others: _OTHERS = {}
     quality: _MARKS = {}
-    source_time: bytes = b""
+    source_time: Annotated[bytes, Meta(description=f"i64, µs since 1970 UTC; {NO_TIME}: none. Or empty.")] = b""
 
     @property
     def frames(self) -> int:
@@ -129,6 +140,16 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def last_seq(self) -> Count:
         """Number of the last frame."""
         return self.seq + self.frames - 1
+
+    def moments(self) -> list[tuple[str, int]]:
+        """Device path and gateway time (µs since 1970 UTC) of each frame, in order. Raises FrameError: no such shape."""
+        frames = self.frames
+        shapes = shapes_of(self)
+        which = struct.unpack(f"<{frames}H", self.frame_shape)
+        times = struct.unpack(f"<{frames}q", self.frame_time)
+        if max(which) >= len(shapes):
+            raise FrameError("a frame has no shape")
+        return [(shapes[index].device, time_us) for index, time_us in zip(which, times, strict=True)]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -308,23 +329,47 @@ def frames_of(batch: FrameBatch) -> list[tuple[str, Frame]]:
     ]
 
 
-def from_frame(device: str, frame: Frame) -> FrameColumns:
-    """The columns of a frame, with a shape of its own."""
+def from_frame(device: str, frame: Frame, *, exact: bool = False) -> FrameColumns:
+    """The columns of a frame, with a shape of its own; `exact` as in `columns_of`."""
     shape = Shape(device, list(frame.samples))
-    at = {tag: position for position, tag in enumerate(shape.tags)}
-    values = list(frame.samples.values())
-    numbers = [float(value) if is_double(value) else math.nan for value in values]  # type: ignore[arg-type]
-    others: dict[int, Value] = {
-        place: value for place, value in enumerate(values) if value is not None and not is_double(value)
-    }
-    times = [frame.source_time.get(tag, NO_TIME) for tag in shape.tags] if frame.source_time else []
+    return columns_of(shape, frame.time, frame.samples, frame.quality, frame.source_time, exact=exact)
+
+
+def columns_of(
+    shape: Shape,
+    time_us: int,
+    samples: Mapping[str, Value],
+    quality: Mapping[str, Mark],
+    source_time: Mapping[str, int],
+    *,
+    exact: bool = False,
+) -> FrameColumns:
+    """The columns of samples whose tags are in a shape.
+
+    Args:
+        shape: Names at least the tags of the samples.
+        time_us: Gateway time, µs since 1970 UTC.
+        samples: Value by tag; None when BAD. At least one.
+        quality: Of tags that are not GOOD.
+        source_time: Of tags whose device gave its own time, µs since 1970 UTC.
+        exact: Integers and booleans go to `others`, so that JSON made of the columns shows them as they are.
+    """
+    whole = tuple(samples) == shape.tags
+    positions = [] if whole else [shape.positions[tag] for tag in samples]
+    numbers = values = list(samples.values())
+    others: dict[int, Value] = {}
+    if set(map(type, values)) != {float}:
+        inside = [isinstance(value, float) or (not exact and is_double(value)) for value in values]
+        others = {at: value for at, value in enumerate(values) if value is not None and not inside[at]}
+        numbers = [value if one else math.nan for value, one in zip(values, inside, strict=True)]
+    times = [source_time.get(tag, NO_TIME) for tag in samples] if source_time else []
     return FrameColumns(
         shape=shape,
-        time_us=frame.time,
-        positions=b"",
+        time_us=time_us,
+        positions=struct.pack(f"<{len(positions)}H", *positions),
         values=struct.pack(f"<{len(numbers)}d", *numbers),
         others=others,
-        quality={at[tag]: mark for tag, mark in frame.quality.items() if tag in at},
+        quality={at: quality[tag] for at, tag in enumerate(samples) if tag in quality} if quality else {},
         source_time=struct.pack(f"<{len(times)}q", *times),
     )
 

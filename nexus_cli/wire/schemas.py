@@ -18,6 +18,7 @@ from nexus_cli.wire.browse import BrowsePage, BrowseRequest
 from nexus_cli.wire.command import Command, Report, Response
 from nexus_cli.wire.configuration import Notice, Observed
 from nexus_cli.wire.frame import Committed, Frame, Gap
+from nexus_cli.wire.frame_batch import FrameBatch
 from nexus_cli.wire.health import GatewayHealth
 from nexus_cli.wire.payload import LiveValue
 
@@ -71,7 +72,14 @@ _MESSAGES = {
     "frame": _Message(
         type=Frame,
         title="Frame",
-        text=f"The samples of one device and one moment: {_SITE}/data/{{gateway}}/{{area}}/{{line}}/{{device}}",
+        text=f"The samples of one device and one moment: {_SITE}/data/{{gateway}}/{{area}}/{{line}}/{{device}}. "
+        "Of gateways with `frames: json`; others send frame batches.",
+    ),
+    "frame-batch": _Message(
+        type=FrameBatch,
+        title="Frame batch",
+        text=f"The frames of one group commit by column: {_SITE}/data/{{gateway}}. MessagePack: what is base64 here is bin "
+        "there, little-endian; keys of `others` and `quality` are integers there.",
     ),
     "gap": _Message(type=Gap, title="Gap", text=f"Samples that are known to be missing: {_SITE}/gap/{{gateway}}"),
     "committed": _Message(

@@ -24,6 +24,7 @@ from nexus_cli.wire.client import BrokerClient
 from tests.benchmarks.figures import Figure, machine
 from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeHistorian, FakeSession, FakeSource
+from tests.frames import columns
 from tests.servers import new_broker
 
 MOST_WAITING = 4_000
@@ -68,7 +69,7 @@ async def disk(folder: Path, *, tags: int = 41) -> list[Figure]:
     async with asyncio.TaskGroup() as group:
         group.create_task(box.run(stop))
         for at in range(count):
-            box.add_frame("_nexus/e/s/data/gw/a/l/d", time_us=at, samples=samples)  # type: ignore[arg-type]
+            box.add_frame(columns("_nexus/e/s/data/gw/a/l/d", time_us=at, samples=samples))  # type: ignore[arg-type]
             if at % 200 == 199:
                 await asyncio.sleep(0)
             while box.newest_seq - box.durable_seq > MOST_WAITING:

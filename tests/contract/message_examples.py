@@ -19,6 +19,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "epoch": "01J", "seq": 1, "time": 1, "samples": {"a": 1.5, "b": None, "c": [1], "d": {"x": "y"}},
         "quality": {"b": ["BAD", "link_lost", 7], "c": ["UNCERTAIN", None, 0]}, "source_time": {"a": 2},
     },
+    "frame-batch": {
+        "format": 1, "epoch": "01J", "seq": 1, "shapes": [["a/l/d", ["a", "b"]]], "frame_shape": "AAA=",
+        "frame_time": "AQAAAAAAAAA=", "frame_count": "AAA=", "values": "AAAAAAAA+H8AAAAAAAD4fw==", "positions": "",
+        "others": {"0": "x"}, "quality": {"1": ["BAD", "link_lost", 7]}, "source_time": "",
+    },
     "gap": {"epoch": "01J", "seq": 2, "device": "", "start": 1, "end": 2, "frames": 3, "reason": "overflow"},
     "committed": {
         "epoch": "01J", "ranges": [[1, 5], [7, 7]], "earlier": [{"epoch": "01H", "ranges": [[1, 2]]}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import pytest
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.health import lost_payload
 from nexus_cli.wire.frame import Committed, Frame, Gap, encode
+from nexus_cli.wire.frame_batch import encode_batch, from_frame
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import REASONS, Quality, Reason
 from nexus_cli.wire.schemas import _MESSAGES, message_schemas
@@ -80,7 +82,24 @@ def test_what_does_not_fit_is_refused(name: str, wrong: dict[str, Any]) -> None:
         validator(name).validate(wrong)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+def as_json(value: Any) -> Any:
+    """MessagePack as its schema says it: bin as base64, names as text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(key): as_json(each) for key, each in value.items()}
+    return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def test_a_frame_batch_is_what_its_schema_says() -> None:
+    batch = encode_batch([from_frame("a/l/d", FRAME), from_frame("a/l/e", FRAME)], epoch="01J", seq=1)
+    written = as_json(msgspec.msgpack.decode(batch, strict=False))
+    validator("frame-batch").validate(written)
+    assert written.keys() == EXAMPLES["frame-batch"].keys() - {"positions"}
+    assert written["shapes"][0] == ["a/l/d", list(FRAME.samples)]
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "frame-batch"])  # it is not JSON on the wire
 def test_a_struct_reads_and_writes_what_its_schema_accepts(name: str) -> None:
     example = EXAMPLES[name]
     written = json.loads(msgspec.json.encode(msgspec.convert(example, _MESSAGES[name].type)))

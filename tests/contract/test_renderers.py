@@ -48,6 +48,8 @@ TOPICS = (
     "acme/chicago/packaging/line-2/press/a",
     "acme/chicago/utilities/air/dryer/a",
     "acme/elsewhere/packaging/line-1/meter/a",
+    "_nexus/acme/chicago/data/one",
+    "_nexus/acme/chicago/data/two",
     "_nexus/acme/chicago/data/one/packaging/line-1/meter",
     "_nexus/acme/chicago/data/two/packaging/line-1/filler",
     "_nexus/acme/chicago/gap/one",

@@ -38,7 +38,7 @@ def make(broker: TestBroker, home: Path, source: FakeSource, driver: FakeDriver)
 
 
 async def test_a_frame_above_the_brokers_limit_arrives_in_parts(limited: TestBroker, tmp_path: Path) -> None:
-    """1,500 tags of a device make three parts of 500 tags; with long names each is above this broker's limit."""
+    """1,500 tags of a device with long names are above this broker's limit, also in parts of the usual size."""
     tags = {f"{'a-rather-long-name-' * 3}{at}": TagConfig(type="float64", address=f"a{at}") for at in range(1_500)}
     large = device("a/l/large", link="tcp:one:1", tags=0, more=tags)
     small = device("a/l/small", link="tcp:two:1", tags=2)
@@ -103,7 +103,9 @@ async def test_the_device_whose_topic_is_refused_waits_and_the_others_go_on(tmp_
     rules = ["topic readwrite #", "topic deny _nexus/acme/chicago/data/gw-1/a/l/two"]
     broker = new_broker(folder, acl=rules).start()
     devices = [device("a/l/one", link="tcp:one:1", tags=1), device("a/l/two", link="tcp:two:1", tags=1, poll_ms=50)]
-    plant = make(broker, tmp_path / "home", FakeSource(devices), FakeDriver())
+    source = FakeSource(devices)
+    source.frames = "json"  # in batches all devices share a topic
+    plant = make(broker, tmp_path / "home", source, FakeDriver())
     try:
         async with plant.running():
             await until(lambda: plant.gateways and hasattr(plant.gateway, "publisher"))

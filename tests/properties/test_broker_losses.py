@@ -28,8 +28,8 @@ from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
-from nexus_cli.wire.frame import FrameError, decode_frame
 from nexus_cli.wire.topic import Topics
+from tests.frames import columns, frames_in
 from tests.scripted_broker import Fate, Moment, ScriptedBroker
 from tests.waiting import until
 
@@ -107,8 +107,7 @@ class Historian:
             await self.inbound_queue.wait(0.05)
             self.inbound_queue.config_changed.clear()  # nothing is read again here
             while (message := self.inbound_queue.pop()) is not None:
-                with contextlib.suppress(FrameError):
-                    frame = decode_frame(message.payload)
+                for frame in frames_in(message.payload):
                     assert self.stored.setdefault(frame.seq, frame.samples) == frame.samples
                     key = OutboxKey(GATEWAY, frame.epoch)
                     ranges = self._ranges.setdefault(key, RangeSet())
@@ -159,7 +158,7 @@ async def play(decide: Callable[[Moment], Fate]) -> list[Moment]:
     async with together(broker) as (gateway, historian, control):
         for seq in range(1, FRAMES + 1):
             while not gateway.outbox.add_frame(
-                TOPICS.data(GATEWAY, DEVICE), time_us=1_700_000_000_000_000 + seq, samples={"v": seq}
+                columns(DEVICE, time_us=1_700_000_000_000_000 + seq, samples={"v": seq})
             ):
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0)

@@ -32,6 +32,7 @@ from nexus_cli.wire.control import GatewayIndex
 from nexus_cli.wire.http import _read
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
+from tests.frames import columns
 from tests.mutation import mutated, mutated_bytes, mutated_json, mutations
 
 TOPICS = Topics("acme", "chicago")
@@ -250,7 +251,7 @@ def test_mutated_outbox_files(tmp_path: Path) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(outbox.run(stop))
             for value in range(50):
-                outbox.add_frame(TOPICS.data("gw", "a/l/d"), time_us=NOW_US + value, samples={"t": value})
+                outbox.add_frame(columns("a/l/d", time_us=NOW_US + value, samples={"t": value}))
             stop.set()
 
     asyncio.run(fill())

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.segment import Record, decode_records, encode_record
-from nexus_cli.wire.frame import decode_frame, decode_gap
+from nexus_cli.runtime.gateway.outbox.records import Record, decode_records, encode_record
+from nexus_cli.wire.frame import decode_gap
 from tests.clock import FakeClock
+from tests.frames import columns, frames_of_records
 
 GAPS = "_nexus/e/s/gap/gw"
 SMALL = Limits(total_bytes=1 << 20, segment_bytes=400, cache_bytes=300, delay_s=0.001)
+whole_numbers = st.integers(-(2**63), 2**64 - 1)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -31,27 +33,32 @@ async def everything(box: Outbox) -> list[Record]:
     found: list[Record] = []
     cursor = box.lowest_uncommitted() - 1
     while some := await box.read(after=cursor, limit=3, limit_bytes=500):
-        found += [one for one in some if not box.is_committed(one.seq)]
-        cursor = some[-1].seq
+        found += [one for one in some if not box.is_delivered(one)]
+        cursor = some[-1].last
     return found
 
 
 async def fill(box: Outbox, values: list[int]) -> None:
     """Accept one frame for each value, in some group commits."""
     for at, value in enumerate(values):
-        assert box.add_frame("t", time_us=1000 + at, samples={"v": value})
+        assert box.add_frame(columns("t", time_us=1000 + at, samples={"v": value}))
         if at % 3 == 2:
             assert await box._flush()
     assert await box._flush()
 
 
-def values_of(records: list[Record]) -> list[object]:
-    """Values of the frames among records."""
-    return [decode_frame(one.payload).samples["v"] for one in records if one.topic != GAPS]
+def values_of(box: Outbox, records: list[Record]) -> list[object]:
+    """Values of the frames among records that have no receipt."""
+    return [frame.samples["v"] for _, frame in frames_of_records(records) if not box.is_committed(frame.seq)]
+
+
+def rows_of(records: list[Record]) -> list[tuple[int, int, object]]:
+    """Number, time and value of the frames among records."""
+    return [(frame.seq, frame.time, frame.samples["v"]) for _, frame in frames_of_records(records)]
 
 
 @quick
-@given(values=st.lists(st.integers(), max_size=40), committed=st.lists(st.integers(1, 40), max_size=10))
+@given(values=st.lists(whole_numbers, max_size=40), committed=st.lists(st.integers(1, 40), max_size=10))
 def test_order_is_kept_and_a_clean_restart_is_exact(values: list[int], committed: list[int]) -> None:
     async def law(folder: Path) -> None:
         box = outbox(folder)
@@ -59,7 +66,7 @@ def test_order_is_kept_and_a_clean_restart_is_exact(values: list[int], committed
         await fill(box, values)
         box.commit(box.epoch, [(one, one) for one in committed if one <= box.durable_seq])
         before = await everything(box)
-        assert values_of(before) == [one for at, one in enumerate(values, 1) if at not in committed]
+        assert values_of(box, before) == [one for at, one in enumerate(values, 1) if at not in committed]
         stop = asyncio.Event()
         stop.set()
         await box.run(stop)
@@ -77,7 +84,7 @@ def test_order_is_kept_and_a_clean_restart_is_exact(values: list[int], committed
 
 
 @quick
-@given(values=st.lists(st.integers(), min_size=1, max_size=40), cut=st.integers(0, 200), more=st.integers(0, 5))
+@given(values=st.lists(whole_numbers, min_size=1, max_size=40), cut=st.integers(0, 200), more=st.integers(0, 5))
 def test_a_kill_loses_nothing_durable(values: list[int], cut: int, more: int) -> None:
     async def law(folder: Path) -> None:
         live, dead = folder / "live", folder / "dead"
@@ -88,7 +95,10 @@ def test_a_kill_loses_nothing_durable(values: list[int], cut: int, more: int) ->
         # The kill: what is durable stays; of a write that was under way any part may be there.
         shutil.copytree(live, dead)
         newest = max(dead.glob("*.log"))
-        tail = b"".join(encode_record(box.durable_seq + 1 + at, 9000, "t", b"{}") for at in range(more))
+        for at in range(more):
+            assert box.add_frame(columns("t", time_us=9000 + at, samples={"v": at}))
+            box.add_gap(device="t", start_us=9000, end_us=9000, frames=0, reason="gateway_stalled")
+        tail = b"".join(one.encoded for one in box._waiting.take(batch_bytes=200))
         with newest.open("ab") as file:
             file.write(tail[: max(0, len(tail) - cut - 1)])
         box._disk.close(False)
@@ -100,10 +110,11 @@ def test_a_kill_loses_nothing_durable(values: list[int], cut: int, more: int) ->
         assert await after._flush()
         records = await everything(after)
         assert records[: len(durable)] == durable
-        assert not [one for one in records if one.topic == GAPS], "what is missing is known per device, not here"
+        told = [decode_gap(one.payload) for one in records if one.topic == GAPS]
+        assert {one.reason for one in told} <= {"gateway_stalled"}, "what is missing is known per device, not here"
         assert after.epoch != box.epoch
-        seqs = [one.seq for one in records]
-        assert seqs == sorted(set(seqs))
+        numbers = [seq for one in records for seq in range(one.seq, one.last + 1)]
+        assert numbers == list(range(1, len(numbers) + 1))
         after._disk.close(True)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +167,7 @@ def test_damage_is_told_by_gaps_that_hold_what_is_missing_and_nothing_else(
         box = outbox(folder)
         box.open()
         for at, value in enumerate(values):
-            assert box.add_frame("t", time_us=1000 + 2 * at, samples={"v": value})
+            assert box.add_frame(columns("t", time_us=1000 + 2 * at, samples={"v": value}))
             if at % 3 == 2:
                 assert await box._flush()
         assert await box._flush()
@@ -169,17 +180,17 @@ def test_damage_is_told_by_gaps_that_hold_what_is_missing_and_nothing_else(
         after.declare_damage()
         await after._flush()
         records = await everything(after)
-        kept = [one for one in records if one.topic != GAPS]
-        assert kept == [one for one in durable if one in kept], "order is kept, nothing is invented"
+        kept = rows_of(records)
+        assert kept == [one for one in rows_of(durable) if one in kept], "order is kept, nothing is invented"
         gaps = [decode_gap(one.payload) for one in records if one.topic == GAPS]
         assert all(gap.start <= gap.end for gap in gaps)
-        held = {one.time_us for one in kept}
-        for record in durable:
-            inside = any(gap.start <= record.time_us <= gap.end for gap in gaps)
-            if record.time_us in held:
-                assert not inside, (record.time_us, gaps)
+        held = {time_us for _, time_us, _ in kept}
+        for _, time_us, _ in rows_of(durable):
+            inside = any(gap.start <= time_us <= gap.end for gap in gaps)
+            if time_us in held:
+                assert not inside, (time_us, gaps)
             else:  # after a kill the gateway itself declares what lies behind the last sound record, per device
-                assert inside or (opened.killed and record.time_us >= opened.open_us), (record.time_us, gaps)
+                assert inside or (opened.killed and time_us >= opened.open_us), (time_us, gaps)
         after._disk.close(True)
         # What was declared once is not declared again.
         again = outbox(folder)
@@ -195,10 +206,17 @@ def test_damage_is_told_by_gaps_that_hold_what_is_missing_and_nothing_else(
 
 
 @quick
-@given(payloads=st.lists(st.tuples(st.integers(0, 2**60), st.text(max_size=20), st.binary(max_size=50))))
-def test_records_decode_to_what_was_encoded(payloads: list[tuple[int, str, bytes]]) -> None:
-    records = [Record(at, time, topic, payload) for at, (time, topic, payload) in enumerate(payloads)]
-    data = b"".join(encode_record(*one) for one in records)
+@given(
+    payloads=st.lists(
+        st.tuples(st.integers(0, 2**60), st.integers(0, 4000), st.text(max_size=20), st.binary(max_size=50))
+    )
+)
+def test_records_decode_to_what_was_encoded(payloads: list[tuple[int, int, str, bytes]]) -> None:
+    records = [
+        Record(at, at + more, time - more, time, topic, payload)
+        for at, (time, more, topic, payload) in enumerate(payloads)
+    ]
+    data = b"".join(encode_record(one) for one in records)
     assert [one for _, one in decode_records(data)] == records
 
 

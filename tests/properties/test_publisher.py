@@ -9,13 +9,15 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.outbox.publisher import MOST_ASIDE, Publisher
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES
-from tests.brokers import MemoryBroker
+from tests.brokers import GAP_TOPIC, GATEWAY, TOPICS, MemoryBroker
+from tests.frames import columns
 
 DEADLINE_S = 150.0
 
@@ -40,10 +42,13 @@ class FastClock:
 
 
 @contextlib.asynccontextmanager
-async def publishing(folder: Path, broker: MemoryBroker, **keys: int) -> AsyncIterator[tuple[Outbox, Publisher]]:
+async def publishing(
+    folder: Path, broker: MemoryBroker, *, as_json: bool = False, **keys: int
+) -> AsyncIterator[tuple[Outbox, Publisher]]:
     """An outbox whose frames go to a broker in memory."""
     clock = FastClock()
-    box = Outbox(folder, clock=clock, gap_topic="gap", limits=Limits(segment_bytes=20_000, delay_s=0.002))
+    box = Outbox(folder, clock=clock, gap_topic=GAP_TOPIC, limits=Limits(segment_bytes=20_000, delay_s=0.002))
+    box.json_frames = as_json
     box.open()
     publisher = Publisher(box, broker, clock=clock, stall_first_s=5.0, **keys)  # type: ignore[arg-type]
     broker.publisher, broker.on_connected = publisher, publisher.reconnected
@@ -79,20 +84,21 @@ async def delivered(box: Outbox) -> None:
     closes=st.booleans(),
     lossy=st.sampled_from([0.0, 0.2, 0.5]),
     seed=st.integers(0, 1000),
+    as_json=st.booleans(),
 )
 def test_every_sample_arrives_unless_it_is_too_large_alone(
-    sizes: list[list[int]], giants: set[int], limit: int, closes: bool, lossy: float, seed: int
+    sizes: list[list[int]], giants: set[int], limit: int, closes: bool, lossy: float, seed: int, as_json: bool
 ) -> None:
     async def law(folder: Path) -> None:
         broker = MemoryBroker(seed=seed)
         broker.limit_bytes, broker.closes, broker.lossy = limit, closes, lossy
         expected: dict[tuple[int, str], str] = {}
-        async with publishing(folder, broker) as (box, publisher):
+        async with publishing(folder, broker, as_json=as_json) as (box, publisher):
             for at, tags in enumerate(sizes):
                 samples: dict[str, object] = {f"t{n}": f"{at}." + "x" * size for n, size in enumerate(tags)}
                 if at in giants:
                     samples["giant"] = "x" * 20_000
-                assert box.add_frame("d", time_us=1_000 + at, samples=samples)  # type: ignore[arg-type]
+                assert box.add_frame(columns("d", time_us=1_000 + at, samples=samples))  # type: ignore[arg-type]
                 expected |= {(1_000 + at, tag): str(value) for tag, value in samples.items()}
                 await asyncio.sleep(0.001)
             # Small frames follow, as long as the device lives: they show that others pass.
@@ -100,7 +106,7 @@ def test_every_sample_arrives_unless_it_is_too_large_alone(
             async with asyncio.timeout(DEADLINE_S):
                 while not expected.keys() <= _arrived(broker).keys():
                     beat += 1
-                    box.add_frame("e", time_us=beat, samples={"beat": beat})
+                    box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
                     await asyncio.sleep(0.01)
                 await delivered(box)
             assert not publisher.waiting_topics
@@ -124,14 +130,14 @@ def test_every_sample_arrives_unless_it_is_too_large_alone(
 def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int) -> None:
     async def law(folder: Path) -> None:
         broker = MemoryBroker()
-        broker.closes, broker.denied = closes, {"d"}
-        async with publishing(folder, broker, window_frames=50) as (box, publisher):
+        broker.closes, broker.denied = closes, {TOPICS.data(GATEWAY, "d")}
+        async with publishing(folder, broker, as_json=True, window_frames=50) as (box, publisher):
             count = 0
             async with asyncio.timeout(DEADLINE_S):
                 while not publisher.waiting_topics or count < 200:
                     count += 1
-                    box.add_frame("d", time_us=count, samples={"v": "x" * size})
-                    box.add_frame("e", time_us=count, samples={"w": count})
+                    box.add_frame(columns("d", time_us=count, samples={"v": "x" * size}))
+                    box.add_frame(columns("e", time_us=count, samples={"w": count}))
                     await asyncio.sleep(0.003)
                 while sum("w" in frame.samples for frame in broker.frames.values()) < count:
                     await asyncio.sleep(0.005)
@@ -146,12 +152,72 @@ def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int
         asyncio.run(law(Path(folder)))
 
 
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(closes=st.booleans(), after=st.sampled_from([0, 30]))
+def test_batches_that_are_refused_wait_and_lose_nothing(closes: bool, after: int) -> None:
+    async def law(folder: Path) -> None:
+        broker = MemoryBroker()
+        broker.closes = closes
+        batches = TOPICS.batches(GATEWAY)
+        broker.denied = () if after else {batches}
+        async with publishing(folder, broker, window_frames=50) as (box, publisher):
+            count = 0
+            async with asyncio.timeout(DEADLINE_S):
+                while not publisher.waiting_topics or count < 100:
+                    count += 1
+                    box.add_frame(columns("d", time_us=count, samples={"v": count}))
+                    if count % 10 == 0:
+                        box.add_gap(device="d", start_us=count, end_us=count, frames=0, reason="gateway_stalled")
+                    if after and count == after:
+                        await delivered(box)
+                        broker.denied = {batches}
+                    await asyncio.sleep(0.003)
+                while len(broker.gaps) < count // 10:
+                    await asyncio.sleep(0.005)
+                assert len(publisher.aside) <= MOST_ASIDE
+            assert len(broker.frames) <= after
+            broker.denied = ()
+            await delivered(box)
+        assert sorted(frame.time for frame in broker.frames.values()) == list(range(1, count + 1))
+        assert box.lost["frame_too_large"] == 0
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(law(Path(folder)))
+
+
+@pytest.mark.parametrize("closes", [True, False])
+async def test_one_frame_that_does_not_pass_is_set_aside_and_the_others_of_its_batch_arrive(
+    tmp_path: Path, closes: bool
+) -> None:
+    broker = MemoryBroker()
+    broker.closes, broker.poison = closes, b"poison"
+    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        box.add_frame(columns("e", time_us=1, samples={"v": "x" * 3_000}))
+        await delivered(box)
+        for at in range(2, 12):
+            box.add_frame(columns("d", time_us=at, samples={"v": "poison" if at == 6 else f"{at}"}))
+        beat = 100
+        while not publisher.aside:
+            beat += 1
+            box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
+            await asyncio.sleep(0.01)
+        sound = {1, *range(2, 6), *range(7, 12), *range(101, beat + 1)}
+        while {frame.time for frame in broker.frames.values()} != sound:
+            await asyncio.sleep(0.01)
+        assert not publisher.waiting_topics
+        broker.poison = b""
+        await delivered(box)
+        assert not publisher.aside
+    assert sum(frame.samples.get("v") == "poison" for frame in broker.frames.values()) == 1
+    assert not broker.gaps
+
+
 async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_path: Path) -> None:
     """Connections end early, whatever is on them: no frame is taken for too large, everything arrives."""
     broker = MemoryBroker()
     async with publishing(tmp_path, broker) as (box, publisher):
         for at in range(300):
-            box.add_frame("d", time_us=1 + at, samples={"v": "x" * (10 * at)})
+            box.add_frame(columns("d", time_us=1 + at, samples={"v": "x" * (10 * at)}))
             if at % 20 == 10:
                 broker.lose()
                 await asyncio.sleep(0.003)
@@ -173,7 +239,7 @@ async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Pa
             at = 0
             while not publisher.facts()["limit_bytes"]:
                 at += 1
-                box.add_frame("d", time_us=at, samples={f"t{n}": "x" * 300 for n in range(80)})
+                box.add_frame(columns("d", time_us=at, samples={f"t{n}": "x" * 300 for n in range(80)}))
                 await asyncio.sleep(0.05)
             await delivered(box)
             assert box.frame_bytes < FRAME_BYTES
@@ -181,7 +247,7 @@ async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Pa
             publisher.gate._limit_until_s = 0.0
             while box.frame_bytes < FRAME_BYTES:
                 await asyncio.sleep(0.01)
-        box.add_frame("d", time_us=1_000_000, samples={f"t{n}": "x" * 300 for n in range(80)})
+        box.add_frame(columns("d", time_us=1_000_000, samples={f"t{n}": "x" * 300 for n in range(80)}))
         await delivered(box)
     assert len(max(broker.frames.values(), key=lambda frame: frame.time).samples) == 80
 
@@ -190,13 +256,13 @@ async def test_single_values_in_doubt_on_a_topic_of_their_own_wait_and_the_other
     """Nothing small is ever on that topic, so nobody can tell size from rights: nothing is given up."""
     broker = MemoryBroker()
     broker.limit_bytes = 5_000
-    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+    async with publishing(tmp_path, broker, as_json=True) as (box, publisher), asyncio.timeout(DEADLINE_S):
         for at in range(1, 6):
-            box.add_frame("d", time_us=at, samples={"text": "x" * 7_000})
-            box.add_frame("e", time_us=at, samples={"v": at})
+            box.add_frame(columns("d", time_us=at, samples={"text": "x" * 7_000}))
+            box.add_frame(columns("e", time_us=at, samples={"v": at}))
         while not publisher.waiting_topics or len(broker.frames) < 5:
             await asyncio.sleep(0.01)
-        box.add_frame("e", time_us=6, samples={"v": 6})
+        box.add_frame(columns("e", time_us=6, samples={"v": 6}))
         while len(broker.frames) < 6:
             await asyncio.sleep(0.01)
         broker.limit_bytes = 0

@@ -15,12 +15,12 @@ from nexus_cli.drivers.base import Scope
 from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.segment import Record
-from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
+from nexus_cli.runtime.gateway.outbox.records import Record
+from nexus_cli.wire.frame import Gap, decode_gap
+from tests.frames import placed_frames
 from tests.properties.test_time_of_tags import ONE, SUMS, TOPICS, TWO, Plant, events
 
 GAPS = TOPICS.gap("gw-1")
-DATA = TOPICS.data("gw-1", "")
 LIMITS = Limits(total_bytes=20_000, segment_bytes=3_000, buffer_bytes=8_000, cache_bytes=0, delay_s=0.001)
 
 
@@ -89,20 +89,20 @@ class Lossy(Plant):
         while after < end:
             some = await self.box.read(after=after, limit=50, limit_bytes=10_000)
             records += some
-            after = some[-1].seq if some else self.box.next_uncommitted(after + 1) - 1
+            after = some[-1].last if some else self.box.next_uncommitted(after + 1) - 1
         for record in records[: round(share * len(records))]:
             if not self.box.is_committed(record.seq):
                 self._row(record)
-                self.box.commit(self.box.epoch, [(record.seq, record.seq)])
+                self.box.commit(self.box.epoch, [(record.seq, record.last)])
 
     def _row(self, record: Record) -> None:
         if record.topic == GAPS:
             self.gaps.append(decode_gap(record.payload))
             return
-        path, frame = record.topic[len(DATA) :], decode_frame(record.payload)
-        for name, value in frame.samples.items():
-            quality = frame.quality.get(name, ("GOOD", None, 0))[0]
-            self.stored.setdefault(f"{path}/{name}", []).append((frame.time, value, quality))
+        for path, frame in placed_frames(record.topic, record.payload):
+            for name, value in frame.samples.items():
+                quality = frame.quality.get(name, ("GOOD", None, 0))[0]
+                self.stored.setdefault(f"{path}/{name}", []).append((frame.time, value, quality))
 
     async def heal(self, *, dead: bool) -> None:
         """The losses are over, and every device is asked once more; it answers, or it is dead."""

@@ -19,6 +19,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -166,10 +167,12 @@ class Service:
         return Deployments(deployments=[_header(each) for each in found])
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
-        """The digests of a gateway's devices."""
+        """The digests of a gateway's devices, and how it sends the record."""
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
-        return GatewayIndex(deployment=number, digest=gateway_digest(devices), devices=devices)
+            resources = await db.attributes_of_kind(conn, self.site, "gateway")
+        frames = decode(resources.get(gateway, {}), GatewayResource).frames
+        return GatewayIndex(deployment=number, digest=gateway_digest(devices), devices=devices, frames=frames)
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
         """The configurations of a gateway's devices."""

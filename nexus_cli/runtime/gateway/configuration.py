@@ -59,6 +59,7 @@ class Configuration:
         deployment: Number of the deployment that made it so; 0 before the first.
         digest: Digest over all device digests, as control computes it.
         devices: By path.
+        frames: How the record is sent: `columns` or `json`.
     """
 
     def __init__(self, path: Path, *, enterprise: str, site: str, gateway: str) -> None:
@@ -66,6 +67,7 @@ class Configuration:
         self.deployment = 0
         self.digest = ""
         self.devices: dict[str, Wanted] = {}
+        self.frames = "columns"
         self._path = path
         self._enterprise, self._site, self._gateway = enterprise, site, gateway
 
@@ -80,7 +82,7 @@ class Configuration:
         self.devices = {
             path: Wanted(config, copy.digests[path]) for path, config in copy.devices.items() if path in copy.digests
         }
-        self.deployment = copy.deployment
+        self.deployment, self.frames = copy.deployment, copy.frames
         self.digest = _digest_of(self.devices)
         return True
 
@@ -93,6 +95,7 @@ class Configuration:
             deployment=self.deployment,
             devices={path: one.config for path, one in self.devices.items()},
             digests={path: one.digest for path, one in self.devices.items()},
+            frames=self.frames,
         )
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = self._path.with_suffix(".new")
@@ -131,6 +134,7 @@ class Configuration:
         self.devices.update(fetched)
         result.changed = list(fetched)
         self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
+        self.frames = index.frames
         return result
 
 

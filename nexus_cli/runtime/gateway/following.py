@@ -19,6 +19,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.observed import VERIFY_S, all_known, answer, verify
+from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
@@ -49,6 +50,7 @@ class ConfigurationFollower:
         absence: Absence,
         links: Links,
         commands: Commands,
+        outbox: Outbox,
         changed: Callable[[], None],
     ) -> None:
         """Join the parts; `observed` is published on `topic`, and `changed` is called when health has changed."""
@@ -57,7 +59,7 @@ class ConfigurationFollower:
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
         self._duty, self._absence, self._links, self._commands = election, absence, links, commands
-        self._changed = changed
+        self._outbox, self._changed = outbox, changed
         self._notice = asyncio.Event()
 
     def notice(self) -> None:
@@ -111,6 +113,7 @@ class ConfigurationFollower:
         self._commands.configured([])
 
     def _run_devices(self) -> dict[str, str]:
+        self._outbox.json_frames = self._configuration.frames == "json"
         failed = self._links.apply(self._configuration.devices)
         self._commands.configured(list(self._configuration.devices))
         return failed
@@ -121,6 +124,7 @@ class ConfigurationFollower:
         difference = await configuration.refresh(self._source)
         if not self._duty.active:
             return
+        self._outbox.json_frames = configuration.frames == "json"
         failed: dict[str, str] = {}
         if difference.changed or difference.removed or announce_all:
             failed = self._run_devices()

@@ -319,6 +319,7 @@ class Gateway:
             absence=self.absence,
             links=self.links,
             commands=self.commands,
+            outbox=self.outbox,
             changed=self._changed,
         )
 

@@ -21,7 +21,7 @@ MOST_IN_FLIGHT = 2_000
 """Unacknowledged live values above which further ones wait: a few milliseconds of a broker's work."""
 BESIDE_RECORDS = 200
 """The same while records wait for the broker, so that they do not wait behind live values."""
-MANY_RECORDS = 50
+MANY_RECORDS = 10
 RESERVED = 500
 """Room above that for reported values that find no other one waiting."""
 MOST_UNSENT_BYTES = 256 * 1024

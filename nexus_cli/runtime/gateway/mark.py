@@ -20,6 +20,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
 from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.outbox.records import edges
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.logging import event
@@ -90,32 +91,34 @@ def past_of(
         time_us = behind_us or (mark.time_us if mark is not None else 0)
         mark = Mark(time_us=time_us, seq=opened.last_seq, since_us=mark.since_us if mark else 0)
     reason = GapReason.GATEWAY_KILLED if opened.killed else GapReason.GATEWAY_STOPPED
-    rows_us, first_us = _rows_after(mark.seq, outbox, data=topics.data(gateway, ""), gap=topics.gap(gateway))
+    rows_us, first_us = _rows_after(mark.seq, outbox)
     if first_us:
         # Records between the mark and the first record of the log were delivered and deleted, so they are older.
         mark = msgspec.structs.replace(mark, time_us=max(mark.time_us, first_us))
     return Past(mark, rows_us, reason, known)
 
 
-def _rows_after(seq: int, outbox: Outbox, *, data: str, gap: str) -> tuple[dict[str, int], int]:
-    """The time of the last row (or end of a gap) by device after a seq, µs since 1970 UTC; and the time of the first
-    record if those right after the seq are no longer on disk, else 0."""
+def _rows_after(seq: int, outbox: Outbox) -> tuple[dict[str, int], int]:
+    """The time of the last row (or end of a gap) by device after a number, µs since 1970 UTC; and the time of the first
+    record if those right after the number are no longer on disk, else 0."""
     rows_us: dict[str, int] = {}
     first_us = 0
+    contents = outbox.contents
     for position, record in enumerate(outbox.on_disk(after=seq)):
         if position == 0 and record.seq > seq + 1:
-            first_us = record.time_us
-        if record.topic.startswith(data):
-            path, time_us = record.topic[len(data) :], record.time_us
-        elif record.topic == gap:
+            first_us = edges(record)[0][1]
+        if contents.is_frames(record.topic):
+            found = [(one.device, one.time_us) for one in contents.frames(record) if one.seq > seq]
+        elif record.topic == contents.gap_topic:
             try:
-                found = decode_gap(record.payload)
+                gap = decode_gap(record.payload)
             except FrameError:
                 continue
-            path, time_us = found.device, found.end
+            found = [(gap.device, gap.end)]
         else:
             continue
-        rows_us[path] = max(rows_us.get(path, 0), time_us)
+        for path, time_us in found:
+            rows_us[path] = max(rows_us.get(path, 0), time_us)
     rows_us.pop("", None)
     return rows_us, first_us
 

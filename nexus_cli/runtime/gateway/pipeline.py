@@ -21,7 +21,6 @@ from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
-from nexus_cli.wire.frame_batch import to_frame
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
@@ -71,7 +70,6 @@ class Pipeline:
         self._time = time
         self.now_us = time.now_us
         self.absence = absence
-        self._data_topics: dict[str, str] = {}
         self._devices: dict[str, DeviceRuntime] = {}
         self._readers: dict[str, dict[int, tuple[_Calculated, ...]]] = {}
         self._calculated: tuple[_Calculated, ...] = ()
@@ -128,7 +126,6 @@ class Pipeline:
             self._end_open(path)
         before, self._devices = self._devices, {device.path: device for device in devices}
         self.absence.configured(self._devices.values())
-        self._data_topics = {path: self._topics.data(self._gateway, path) for path in self._devices}
         for path, old in before.items():
             self._forget_topics(old.normaliser.table, self._devices.get(path))
         for path, device in self._devices.items():
@@ -244,8 +241,7 @@ class Pipeline:
     def _send(self, device: DeviceRuntime, cycle: Cycle, *, read: bool = True) -> None:
         if not cycle:
             return
-        topic = self._data_topics.get(device.path)
-        if topic is None:  # removed while its last answer was outstanding
+        if device.path not in self._devices:  # removed while its last answer was outstanding
             return
         table = device.normaliser.table
         positions = cycle.positions()
@@ -256,21 +252,10 @@ class Pipeline:
         self.frames += 1
         self.samples += len(positions)
         every = len(positions) == len(table)
-        taken = self._add(topic, table, None if every else positions, cycle.time_us)
+        columns = table.columns(None if every else positions, cycle.time_us, exact=self._outbox.json_frames)
+        taken = self._outbox.add_frame(columns)
         self.refused += not taken
         self._live.put(table, None if every else positions)
-
-    def _add(self, topic: str, table: TagTable, positions: Positions | None, time_us: int) -> bool:
-        """Put a frame into the outbox; False when it refused it."""
-        columns = table.columns(positions, time_us, exact=True)
-        frame = to_frame(columns, epoch="", seq=0)
-        return self._outbox.add_frame(
-            topic,
-            time_us=time_us,
-            samples=frame.samples,
-            quality=frame.quality,
-            source_time=frame.source_time,
-        )
 
     def _state(self, path: str) -> TagState | None:
         """The tag of a path; None when it is not of this gateway."""

@@ -40,8 +40,12 @@ class Custody:
         """The first number from this one on that was not announced."""
         return self._committed.next_missing(seq)
 
+    def has(self, first: int, last: int) -> bool:
+        """Whether none of these numbers needs delivery."""
+        return self._committed.next_missing(first) > last
+
     def open_of(self, segment: Segment) -> int:
-        """How many records of a segment are not delivered yet."""
+        """How many numbers of a segment are not delivered yet."""
         if not segment.records:
             return 0
         first, last = segment.first_seq, segment.last_seq

@@ -7,13 +7,15 @@ import logging
 import msgspec
 
 from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
+from nexus_cli.runtime.gateway.outbox.contents import Contents
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.damage import Damage
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
 from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit
 from nexus_cli.runtime.gateway.outbox.losses import Span, dropped
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.runtime.gateway.outbox.recovery import Loss, Opened
-from nexus_cli.runtime.gateway.outbox.segment import Record, Segment
+from nexus_cli.runtime.gateway.outbox.segment import Segment
 from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.command import decode_report
@@ -38,14 +40,14 @@ class Declaring:
     """
 
     def __init__(
-        self, disk: DiskLog, custody: Custody, waiting: GroupCommit, *, gap_topic: str, aftermath: Aftermath
+        self, disk: DiskLog, custody: Custody, waiting: GroupCommit, *, contents: Contents, aftermath: Aftermath
     ) -> None:
         """Declare losses of a log."""
         self.damage = Damage(disk.folder)
         self._aftermath = aftermath
         self.lost: dict[str, int] = {reason.value: 0 for reason in LOSSES}
         self._disk, self._custody, self._waiting = disk, custody, waiting
-        self._gap_topic = gap_topic
+        self._contents = contents
 
     def opened(self, found: Opened, *, now_us: int) -> None:
         """Keep the damage that the opening found until its receipts are known, except what is already declared."""
@@ -84,11 +86,10 @@ class Declaring:
             self._waiting.add_gap(span)
             self._aftermath.note(span)
 
-    def too_large(self, topic: str, tags: list[str], *, records: int = 0) -> None:
+    def too_large(self, device: str, tags: list[str], *, records: int = 0) -> None:
         """Count values that became BAD `too_large`, and records of which nothing is left."""
         self.lost[GapReason.FRAME_TOO_LARGE] += len(tags) + records
         if tags or records:
-            device = self._waiting.device(topic)
             event(_log, "too large to be recorded", device=device, tags=tags[:10], values=len(tags), records=records)
 
     async def keep_budget(self, total_bytes: int, *, thread: WorkerThread) -> None:
@@ -103,31 +104,31 @@ class Declaring:
                 self._drop(oldest, records)
 
     def _drop(self, segment: Segment, records: list[Record]) -> None:
-        custody, waiting = self._custody, self._waiting
+        custody, waiting, contents = self._custody, self._waiting, self._contents
         carried_bytes = 0
         frames: list[tuple[str, int, bool]] = []
         for record in records:
-            open_ = record.seq not in custody
-            if record.topic == self._gap_topic:
+            open_ = not custody.has(record.seq, record.last)
+            if record.topic == self._contents.gap_topic:
                 if open_:
                     gap = decode_gap(record.payload)
                     waiting.add_gap(Span(gap.device, gap.reason, gap.start, gap.end, gap.frames))
             elif open_ and carried_bytes < CARRIED_BYTES and self._carry(record):
                 carried_bytes += len(record.payload)
             else:
-                frames.append((waiting.device(record.topic), record.time_us, open_))
+                frames += [(one.device, one.time_us, one.seq not in custody) for one in contents.frames(record)]
         for span in dropped(frames, most=MOST_DEVICES):
             self.lost[GapReason.OVERFLOW] += span.frames
             waiting.add_gap(span)
             self._aftermath.note(span)
         for record in records:
-            custody.close(record.seq, record.seq)
+            custody.close(record.seq, record.last)
         unread = Loss(segment.first_seq, segment.last_seq, segment.first_time_us, segment.last_time_us)
         self.damaged(unread, now_us=0)
 
     def _carry(self, record: Record) -> bool:
         """Write a report of a dropped segment again; False when the record is not a report."""
-        if self._waiting.device(record.topic):
+        if self._contents.is_frames(record.topic):
             return False
         try:
             report = decode_report(record.payload)
@@ -143,7 +144,7 @@ class Declaring:
             decode_gap(record.payload)
             for segment in self._disk.segments
             for record in self._disk.read_segment(segment)
-            if record.topic == self._gap_topic
+            if record.topic == self._contents.gap_topic
         ]
         return [gap for gap in gaps if gap.reason == GapReason.OUTBOX_DAMAGED]
 

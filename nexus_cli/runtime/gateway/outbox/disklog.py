@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.gateway.outbox.group_commit import Pending
 from nexus_cli.runtime.gateway.outbox.limits import Limits
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.runtime.gateway.outbox.recovery import Loss, Opened, recover
 from nexus_cli.runtime.gateway.outbox.segment import (
     DamagedError,
-    Record,
     Scan,
     Segment,
     encode_header,
@@ -66,11 +67,6 @@ class DiskLog:
         return sum(one.size_bytes for one in self.segments)
 
     @property
-    def records(self) -> int:
-        """Records of all segments."""
-        return sum(one.records for one in self.segments)
-
-    @property
     def last_time_us(self) -> int:
         """Latest time in the log, µs since 1970 UTC."""
         return self._last_time_us
@@ -109,11 +105,11 @@ class DiskLog:
         with contextlib.suppress(OSError):
             (self.folder / _ENDED).unlink(missing_ok=True)
 
-    def append(self, group: Sequence[tuple[int, int, str, bytes, bytes]], epoch: str, segment_bytes: int) -> None:
+    def append(self, group: Sequence[Pending], epoch: str, segment_bytes: int) -> None:
         """Write a group and wait until it is durable.
 
         Args:
-            group: `(seq, time µs, topic, payload, encoded record)`, ascending.
+            group: Ascending.
             epoch: Of the group; a new epoch begins a new segment.
             segment_bytes: Size at which a new segment begins.
 
@@ -124,11 +120,11 @@ class DiskLog:
         """
         newest = self.segments[-1] if self.segments else None
         if newest is None or self._fd < 0 or newest.epoch != epoch or newest.size_bytes >= segment_bytes:
-            self._begin(group[0][0], min(one[1] for one in group), epoch)
+            self._begin(group[0].record.seq, min(one.record.start_us for one in group), epoch)
         segment = self.segments[-1]
         good = segment.size_bytes
         try:
-            _write_all(self._fd, b"".join(one[4] for one in group))
+            _write_all(self._fd, b"".join(one.encoded for one in group))
             _sync_data(self._fd)
         except OSError:
             # After a failed fsync Linux may drop the dirty pages and report success for the next fsync (fsync(2);
@@ -139,9 +135,9 @@ class DiskLog:
             raise
         with self._guard:
             for one in group:
-                segment.note((one[0], one[1]), len(one[4]))
+                segment.note(one.record, len(one.encoded))
             self._last_time_us = max(self._last_time_us, segment.last_time_us)
-            self._last_seq = group[-1][0]
+            self._last_seq = group[-1].record.last
 
     def _begin(self, first_seq: int, start_us: int, epoch: str) -> None:
         self._close_fd()
@@ -189,7 +185,7 @@ class DiskLog:
                 path.unlink(missing_ok=True)
 
     def read(self, after: int, limit: int, limit_bytes: int, durable_seq: int) -> ReadBack:
-        """Records above a seq, in order, from the first segment that has any; empty when there are none.
+        """Records with numbers above one, in order, from the first segment that has any; empty when there are none.
 
         A segment found to be damaged is repaired: its losses are returned once, and the rest can be read.
         """
@@ -212,7 +208,7 @@ class DiskLog:
                 lost = self._give_up(segment) if self._failed_reads >= MOST_FAILED_READS else []
                 return ReadBack([], lost)
             if found:
-                return ReadBack([one for one in found if one.seq <= durable_seq], [])
+                return ReadBack([one for one in found if one.last <= durable_seq], [])
         return ReadBack([], [])
 
     def read_segment(self, segment: Segment) -> list[Record]:
@@ -222,7 +218,7 @@ class DiskLog:
         with contextlib.suppress(OSError, DamagedError):
             while some := read_records(segment, after=after, limit=1 << 30, limit_bytes=1 << 40):
                 found += some
-                after = some[-1].seq
+                after = some[-1].last
         return found
 
     def drop_oldest(self) -> None:

@@ -78,7 +78,7 @@ class Gate:
         acknowledged_bytes: The largest message that the broker acknowledged.
         delivered_bytes: The largest message known to have arrived; set by the publisher.
         limit_bytes: Messages of this size or more are not passed on; 0 when no limit is known.
-        records: Records that the broker has not acknowledged; live values are not counted.
+        records, record_bytes: Records that the broker has not acknowledged; live values are not counted.
     """
 
     def __init__(self, client: BrokerClient, *, clock: Clock) -> None:
@@ -87,7 +87,7 @@ class Gate:
         self.delivered_bytes = 0
         self.limit_bytes = 0
         self._client, self._clock = client, clock
-        self.records = 0
+        self.records = self.record_bytes = 0
         self._open: dict[int, _Posted] = {}
         self._token = 0
         self._view: LiveTokens = _Nobody()
@@ -130,8 +130,11 @@ class Gate:
         """
         token = self._token = self._token + 1
         self._client.send(topic, payload, token, qos=1, retain=retain)
-        self._open[token] = _Posted(key, packet_bytes(topic, payload))
-        self.records += isinstance(key, int)
+        size_bytes = packet_bytes(topic, payload)
+        self._open[token] = _Posted(key, size_bytes)
+        if isinstance(key, int):
+            self.records += 1
+            self.record_bytes += size_bytes
 
     def post_many(
         self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool
@@ -169,7 +172,9 @@ class Gate:
                 continue
             if done.size_bytes > self.acknowledged_bytes:
                 self.acknowledged_bytes = done.size_bytes
-            self.records -= isinstance(done.key, int)
+            if isinstance(done.key, int):
+                self.records -= 1
+                self.record_bytes -= done.size_bytes
         for call in self._on_acknowledged:
             call()
 
@@ -216,7 +221,7 @@ class Gate:
         self._open.clear()
         self._live.clear()
         self._unproven.clear()
-        self.records = 0
+        self.records = self.record_bytes = 0
         if self._suspects:
             return
         # Only consecutive early losses count: a network that fails now and then must not make a message a suspect.

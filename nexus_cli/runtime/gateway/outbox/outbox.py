@@ -18,6 +18,7 @@ from ulid import ULID
 
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.outbox.aftermath import Aftermath
+from nexus_cli.runtime.gateway.outbox.contents import Contents
 from nexus_cli.runtime.gateway.outbox.custody import Custody
 from nexus_cli.runtime.gateway.outbox.declaring import Declaring
 from nexus_cli.runtime.gateway.outbox.disklog import DiskLog
@@ -25,11 +26,10 @@ from nexus_cli.runtime.gateway.outbox.group_commit import GroupCommit, Pending
 from nexus_cli.runtime.gateway.outbox.limits import Limits
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.recent import Recent, Replaced
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
-from nexus_cli.runtime.gateway.outbox.segment import Record
 from nexus_cli.runtime.gateway.outbox.splitting import (
     FRAME_BYTES,
-    FRAME_TAGS,
     MESSAGE_BYTES,
     make_smaller,
     split,
@@ -37,8 +37,8 @@ from nexus_cli.runtime.gateway.outbox.splitting import (
 from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.frame import Frame, GapReason, encode
-from nexus_cli.wire.sample import Value
+from nexus_cli.wire.frame import GapReason
+from nexus_cli.wire.frame_batch import FrameColumns
 
 _log = logging.getLogger("nexus.outbox")
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 5.0
@@ -54,7 +54,11 @@ class Outbox:
         failing: Why the disk can't be written at the moment; "" when it can.
         durable_seq: The last seq that is durable.
         aftermath: Reports a loss once it is over.
-        frame_bytes: A frame with a larger payload is split. The publisher lowers it for a broker with a low limit.
+        contents: What the records hold.
+        json_frames: Each frame is a message of its own, in JSON, on the topic of its device. Whoever makes its columns then
+            puts integers and booleans into `others`, so that JSON shows them as they are.
+        frame_bytes: A batch is closed before this, and a frame with a larger payload is split. The publisher lowers it
+            for a broker with a low limit.
         message_bytes: A single value whose payload is larger than this becomes BAD; lowered in the same way.
     """
 
@@ -64,10 +68,11 @@ class Outbox:
         self.accepted = 0
         self.failing = ""
         self.durable_seq = 0
+        self.contents = Contents(gap_topic)
+        self.json_frames = False
         self.frame_bytes = FRAME_BYTES
         self.message_bytes = MESSAGE_BYTES
         self._clock = clock
-        self._gap_topic = gap_topic
         self._disk = DiskLog(folder)
         self._thread = WorkerThread("outbox")
         self._closed = False
@@ -76,9 +81,9 @@ class Outbox:
         self._replaced = Replaced()
         self._have_data = asyncio.Event()
         self.aftermath = Aftermath()
-        self._waiting = GroupCommit(gap_topic=gap_topic, on_data=self._have_data.set, aftermath=self.aftermath)
+        self._waiting = GroupCommit(contents=self.contents, on_data=self._have_data.set, aftermath=self.aftermath)
         self._declaring = Declaring(
-            self._disk, self._custody, self._waiting, gap_topic=gap_topic, aftermath=self.aftermath
+            self._disk, self._custody, self._waiting, contents=self.contents, aftermath=self.aftermath
         )
         self.lost = self._declaring.lost
         self._on_durable: list[Callable[[], None]] = []
@@ -106,7 +111,7 @@ class Outbox:
 
     @property
     def uncommitted(self) -> int:
-        """Durable records that the historian has not announced."""
+        """Durable frames and gaps that the historian has not announced."""
         return sum(self._custody.open_of(one) for one in self._disk.segments)
 
     @property
@@ -138,20 +143,12 @@ class Outbox:
         return found
 
     def on_disk(self, *, after: int) -> Iterator[Record]:
-        """Durable records above a seq, in order. Blocks on disk: for use before `run`."""
+        """Durable records with numbers above one, in order. Blocks on disk: for use before `run`."""
         while found := self._disk.read(after, 1000, 8 << 20, self.durable_seq).records:
             yield from found
-            after = found[-1].seq
+            after = found[-1].last
 
-    def add_frame(
-        self,
-        topic: str,
-        *,
-        time_us: int,
-        samples: dict[str, Value],
-        quality: dict[str, tuple[str, str | None, int]] | None = None,
-        source_time: dict[str, int] | None = None,
-    ) -> bool:
+    def add_frame(self, columns: FrameColumns) -> bool:
         """Add a frame to the next group commit; a large one in parts.
 
         Returns:
@@ -160,29 +157,19 @@ class Outbox:
         waiting = self._waiting
         if self.failing or self._closed or waiting.size_bytes > self.limits.buffer_bytes:
             self.lost[GapReason.DISK_REFUSED] += 1
-            waiting.lose(topic, time_us)
+            waiting.lose(columns.shape.device, columns.time_us)
             return False
         if waiting.losses.spans:
             waiting.declare()
-        frame = Frame(
-            epoch=waiting.epoch,
-            seq=waiting.next_seq,
-            time=time_us,
-            samples=samples,
-            quality=quality or {},
-            source_time=source_time or {},
-        )
-        payload = encode(frame)
-        if len(payload) <= self.frame_bytes and len(samples) <= FRAME_TAGS:
-            waiting.add(time_us, topic, payload)
-            return True
-        parts = split(
-            samples, frame.quality, frame.source_time, frame_bytes=self.frame_bytes, message_bytes=self.message_bytes
-        )
-        self._declaring.too_large(topic, [tag for part in parts for tag in part.too_large])
-        for part in parts:
-            waiting.add_part(topic, time_us, part)
+        if not waiting.add_frame(columns, as_json=self.json_frames, most_bytes=self.frame_bytes):
+            self._add_parts(columns)
         return True
+
+    def _add_parts(self, columns: FrameColumns) -> None:
+        parts = split(columns, frame_bytes=self.frame_bytes, message_bytes=self.message_bytes, as_json=self.json_frames)
+        self._declaring.too_large(columns.shape.device, [tag for part in parts for tag in part.too_large])
+        for part in parts:
+            self._waiting.add_part(part.columns, as_json=self.json_frames)
 
     def add_report(self, topic: str, *, time_us: int, make: Callable[[str, int], bytes]) -> int:
         """Add another kind of message to the same custody; `make` gets epoch and seq and returns the payload.
@@ -215,6 +202,14 @@ class Outbox:
         """True when the historian announced it."""
         return seq in self._custody
 
+    def is_delivered(self, record: Record) -> bool:
+        """True when the historian announced all its numbers."""
+        return self._custody.has(record.seq, record.last)
+
+    def has_numbers(self, first: int, last: int) -> bool:
+        """True when the historian announced all of these numbers."""
+        return self._custody.has(first, last)
+
     def lowest_uncommitted(self) -> int:
         """The first seq that must still be delivered; above `durable_seq` when there is none."""
         first = next((one.first_seq for one in self._disk.segments if one.records), self.durable_seq + 1)
@@ -241,7 +236,7 @@ class Outbox:
         dropped_files = self._custody.receive(known)
         if self.aftermath:
             self._have_data.set()  # there may be room now
-        self._replaced.forget(self.is_committed)
+        self._replaced.forget(self._custody.has)
         return dropped_files
 
     def declare_damage(self) -> None:
@@ -257,7 +252,8 @@ class Outbox:
         self._replaced.rename(self.newest_seq, before, self.epoch)
 
     async def read(self, *, after: int, limit: int, limit_bytes: int) -> list[Record]:
-        """Durable records above a seq, in order; from memory when they are recent, else from disk.
+        """Durable records with numbers above one, in order, until they have `limit` numbers; from memory when they are
+        recent, else from disk.
 
         Records that can't be read any more are declared, and skipped by the next call.
         """
@@ -265,7 +261,7 @@ class Outbox:
             return []
         recent = self._recent.read(after, limit, limit_bytes)
         if recent is not None:
-            return self._replaced.instead(recent)
+            return self._replaced.instead(recent, after=after)
         if self._closed:  # the gateway is stopping; the next process delivers what is only on disk
             return []
         try:
@@ -275,13 +271,14 @@ class Outbox:
             return []
         for loss in lost:
             self._declaring.damaged(loss, now_us=self._clock.now_us())
-        return self._replaced.instead(found)
+        return self._replaced.instead(found, after=after)
 
     def replace(self, record: Record, *, frame_bytes: int = 0) -> bool:
         """Replace a durable record that the broker does not pass on by smaller ones.
 
-        Its samples are sent in parts, the first under its number, once the other parts are durable; until then `read`
-        returns the record as before. A single value that is too large becomes BAD.
+        A batch is cut into smaller ones under the same numbers. The samples of a single frame are sent in parts, the
+        first under its number, once the other parts are durable; until then `read` returns the record as before. A
+        single value that is too large becomes BAD.
 
         Args:
             record: A record from `read`.
@@ -296,17 +293,17 @@ class Outbox:
             record,
             frame_bytes=frame_bytes or self.frame_bytes,
             message_bytes=self.message_bytes,
-            device=self._waiting.device(record.topic),
+            contents=self.contents,
         )
         if smaller is None:
             return False
-        self._declaring.too_large(record.topic, smaller.too_large, records=not smaller.instead.topic)
+        gone = sum(not one.topic for one in smaller.instead)
+        device = self.contents.frames(record)[0].device
+        self._declaring.too_large(device, smaller.too_large, records=gone)
         for part in smaller.more:
-            self._waiting.add_part(record.topic, record.time_us, part)
-        instead = smaller.instead
-        if not instead.topic:
-            instead = instead._replace(topic=self._gap_topic)
-        self._replaced.add(instead, self.newest_seq if smaller.more else 0)
+            self._waiting.add_part(part, as_json=self.json_frames)
+        instead = [one if one.topic else one._replace(topic=self.contents.gap_topic) for one in smaller.instead]
+        self._replaced.add(record, instead, self.newest_seq if smaller.more else 0)
         self._replaced.set_durable(self.durable_seq)
         return True
 
@@ -349,7 +346,8 @@ class Outbox:
                 self._custody.release(durable_seq=self.durable_seq)
                 await self._thread.call(self._disk.try_room, self.limits.room_bytes)
             self._waiting.declare()
-            group, changes = self._waiting.take(), self._declaring.damage.take_changes()
+            changes = self._declaring.damage.take_changes()
+            group = self._waiting.take(batch_bytes=self.frame_bytes)
             await self._thread.call(self._disk.append, group, self.epoch, self.limits.segment_bytes)
         except OSError as error:
             self._declaring.damage.changed |= changes is not None
@@ -358,9 +356,9 @@ class Outbox:
         if self.failing:
             self.failing = ""
             event(_log, "the outbox can be written again", level=logging.WARNING)
-        self.accepted += len(group)
-        self.durable_seq = group[-1][0]
-        self._recent.add(Record(*one[:4]) for one in group)
+        self.accepted += group[-1].record.last - self.durable_seq
+        self.durable_seq = group[-1].record.last
+        self._recent.add(one.record for one in group)
         self._replaced.set_durable(self.durable_seq)
         await self._declaring.keep_budget(self.limits.total_bytes, thread=self._thread)
         if changes is not None:  # its gaps are durable now
@@ -382,9 +380,7 @@ class Outbox:
             event(_log, "the outbox can't be written", level=logging.ERROR, cause=str(error))
         self.failing = str(error) or type(error).__name__
         # A report that the disk refused is kept by its sender, if there is a callback.
-        self.lost[GapReason.DISK_REFUSED] += self._waiting.refuse(
-            group, is_frame=lambda topic: not self._on_refused or bool(self._waiting.device(topic))
-        )
+        self.lost[GapReason.DISK_REFUSED] += self._waiting.refuse(group, reports=not self._on_refused)
         self._replaced.refuse()
         for call in self._on_refused:
             call(self._waiting.next_seq)

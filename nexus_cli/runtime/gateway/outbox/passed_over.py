@@ -13,7 +13,7 @@ REPEATS = 4
 
 
 class PassedOver:
-    """Counts how often each record was overtaken by receipts of later ones."""
+    """Counts how often each record, by its last number, was overtaken by receipts of later ones."""
 
     def __init__(self, *, clock: Clock) -> None:
         """Start with nothing overtaken."""

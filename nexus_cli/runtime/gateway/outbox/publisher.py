@@ -6,7 +6,10 @@ increasing delays.
 
 One record that the broker does not pass on does not block the rest. A record that ends the connection (`gate`), or has
 no receipt while later ones have, is made smaller if it is larger than everything that was passed on. Otherwise its
-topic is blocked (the broker's rules may forbid it) and retried, until a retry succeeds.
+topic is blocked (the broker's rules may forbid it) and retried, until a retry succeeds. All frames share the topic of
+the batches, so a batch on a topic that passes others is cut until a single frame remains, and that is set aside alone.
+
+A record has one number or several (a batch). It is known by its last one, and is done when all are announced.
 """
 
 from __future__ import annotations
@@ -23,19 +26,25 @@ from nexus_cli.runtime.gateway.outbox.blocked_topics import BlockedTopics
 from nexus_cli.runtime.gateway.outbox.gate import PLAUSIBLE_LIMIT, Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.passed_over import PassedOver
-from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES, MESSAGE_BYTES, SMALLEST_BYTES
+from nexus_cli.runtime.gateway.outbox.window import Window
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import FrameError, decode_committed
 
 _log = logging.getLogger("nexus.outbox")
-WINDOW_FRAMES = 2_000
+WINDOW_FRAMES = 20_000
 """Limit for frames that are published and not announced as committed (policy: wait)."""
 WINDOW_BYTES = 32 << 20
 UNACKNOWLEDGED = 200
 """Limit for messages that the broker has not acknowledged (policy: wait)."""
-BATCH = 200
+UNACKNOWLEDGED_BYTES = 1 << 20
+"""Likewise in bytes: live values wait behind them in the socket."""
+READ_FRAMES, READ_BYTES = 1_000, 1 << 20
+"""How much is read and published in one go."""
+MOST_ASIDE = 8
+"""Single frames that are set aside; when more do not pass, the topic is blocked."""
 DOUBTS = 3
 """How many messages larger than all that arrived must be dropped without notice before their size counts as a limit."""
 RECEIPT_S = 30.0
@@ -51,6 +60,7 @@ class Publisher:
         repeated: How many of them were repeats.
         receipts: Receipts that named something new.
         waiting_topics: The blocked topics.
+        aside: Frames that are set aside, as their topic and number.
         gate: The window of messages to the broker, shared with the live view.
     """
 
@@ -70,6 +80,7 @@ class Publisher:
         self.repeated = 0
         self.receipts = 0
         self.waiting_topics = BlockedTopics(clock=clock)
+        self.aside = BlockedTopics(clock=clock)
         self._outbox = outbox
         self.gate = gate or Gate(client, clock=clock)
         self._clock = clock
@@ -79,12 +90,11 @@ class Publisher:
         self._wake = asyncio.Event()
         self._cursor = outbox.lowest_uncommitted() - 1
         self._highest = self._cursor
-        self._sent: dict[int, tuple[int, str]] = {}
+        self._sent = Window()
         self._good_topics: set[str] = set()
         self._doubtful: dict[str, int] = {}
         self._doubts = 0
         self._lowered = False
-        self._sent_bytes = 0
         self._stalled_at_s = 0.0
         self._again_up_to = 0
         self._passed_over = PassedOver(clock=clock)
@@ -96,7 +106,7 @@ class Publisher:
     @property
     def in_flight(self) -> int:
         """Frames published and not yet announced as committed."""
-        return len(self._sent)
+        return self._sent.frames
 
     def facts(self) -> dict[str, Any]:
         """The publisher's part of the gateway's health."""
@@ -107,7 +117,7 @@ class Publisher:
             "uncommitted": outbox.uncommitted,
             "failing": outbox.failing,
             "lost": dict(outbox.lost),
-            "waiting_topics": list(self.waiting_topics)[:100],
+            "waiting_topics": [*self.waiting_topics, *self.aside][:100],
             "limit_bytes": self.gate.limit_bytes,
         }
 
@@ -120,10 +130,8 @@ class Publisher:
         for earlier in receipt.earlier:
             self._outbox.commit(earlier.epoch, earlier.ranges)
         self._outbox.commit(receipt.epoch, receipt.ranges)
-        done = [seq for seq in self._sent if self._outbox.is_committed(seq)]
-        for seq in done:
-            size_bytes, topic = self._sent.pop(seq)
-            self._sent_bytes -= size_bytes
+        done = self._sent.take(self._outbox.has_numbers)
+        for _, _, size_bytes, topic in done:
             if topic not in self._good_topics:
                 self._topic_passes(topic)
             if size_bytes > self.gate.delivered_bytes:
@@ -136,7 +144,8 @@ class Publisher:
             self._wake.set()
         highest = max((last for _, last in receipt.ranges), default=0)
         self._passed_over.receipt(min(highest, self._outbox.durable_seq), self._sent)
-        if self.waiting_topics.passed(self._outbox.is_committed):
+        passed = [one.passed(self._outbox.is_committed) for one in (self.waiting_topics, self.aside)]
+        if any(passed):
             self._rewind()
         return True
 
@@ -193,61 +202,65 @@ class Publisher:
 
     def _has_room(self) -> None:
         """The broker has acknowledged something: go on if that was waited for."""
-        if self._full and self.gate.records <= UNACKNOWLEDGED:
+        if self._full and not self._too_much():
             self._wake.set()
+
+    def _too_much(self) -> bool:
+        return self.gate.records > UNACKNOWLEDGED or self.gate.record_bytes > UNACKNOWLEDGED_BYTES
 
     async def _step(self) -> bool:
         """Publish one batch; False when there is nothing to do."""
         if self.gate.careful:
             return await self._send_suspect()
-        self._full = self.gate.records > UNACKNOWLEDGED
+        self._full = self._too_much()
         if self._full:
             return False
-        room = self._window_frames - len(self._sent)
+        room, room_bytes = self._window_frames - self._sent.frames, self._window_bytes - self._sent.size_bytes
         if self._cursor < self._highest:  # these were sent before, and are in the window already
-            room = BATCH
-        elif room <= 0 or self._sent_bytes >= self._window_bytes:
+            room, room_bytes = READ_FRAMES, READ_BYTES
+        elif room <= 0 or room_bytes <= 0:
             return False
         self._cursor = self._outbox.next_uncommitted(self._cursor + 1) - 1
         records = await self._outbox.read(
-            after=self._cursor, limit=min(room, BATCH), limit_bytes=max(1, self._window_bytes - self._sent_bytes)
+            after=self._cursor, limit=min(room, READ_FRAMES), limit_bytes=min(room_bytes, READ_BYTES)
         )
         if not records or await self._made_smaller(records):
             return bool(records)
-        if not self._sent:
+        if not len(self._sent):
             self._arm()
         try:
             for record in records:
                 if self._to_send(record):
-                    self.gate.post(record.seq, record.topic, record.payload)
+                    self.gate.post(record.last, record.topic, record.payload)
                     self._note(record)
-                self._cursor = record.seq
+                self._cursor = record.last
         except NexusError:
             return False
         return True
 
     def _to_send(self, record: Record) -> bool:
-        seq = record.seq
-        if self._outbox.is_committed(seq) or self.waiting_topics.holds(record.topic):
+        if self._outbox.is_delivered(record) or self._is_held(record):
             return False
-        return seq not in self._sent or seq <= self._again_up_to
+        return record.last not in self._sent or record.last <= self._again_up_to
+
+    def _is_held(self, record: Record) -> bool:
+        if not self.waiting_topics and not self.aside:
+            return False
+        return self.waiting_topics.holds(record.topic) or self.aside.holds(_name(record))
 
     def _note(self, record: Record) -> None:
-        seq, size_bytes = record.seq, packet_bytes(record.topic, record.payload)
-        self.published += 1
-        if seq <= self._highest:
-            self.repeated += 1
+        self.published += record.numbers
+        if record.last <= self._highest:
+            self.repeated += record.numbers
         else:
-            self._highest = seq
-        self._forget(seq)
-        self._sent_bytes += size_bytes
-        self._sent[seq] = (size_bytes, record.topic)
+            self._highest = record.last
+        self._sent.add(record, packet_bytes(record.topic, record.payload))
 
     async def _made_smaller(self, records: list[Record]) -> bool:
         """True when some are known to be too large; they are replaced once their parts are durable."""
         if not self.gate.limit_bytes and not self._doubtful:
             return False
-        too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_committed(one.seq)]
+        too_large = [one for one in records if self._is_too_large(one) and not self._outbox.is_delivered(one)]
         replaced = 0
         for record in too_large:
             replaced += self._replace(record)
@@ -261,16 +274,16 @@ class Publisher:
 
     async def _send_suspect(self) -> bool:
         """Publish alone the next record that may have ended the connection; False when none is due."""
-        seq = self.gate.suspect(int)
-        if not isinstance(seq, int):
+        last = self.gate.suspect(int)
+        if not isinstance(last, int):
             return False
-        record = await self._record(seq)
-        if record is None or (self._is_too_large(record) and self._replace(record)):
-            self.gate.cleared(seq)
-        elif self.gate.refused(seq):
-            self.gate.cleared(seq)
+        record = await self._record(last)
+        if record is None or self._is_held(record) or (self._is_too_large(record) and self._replace(record)):
+            self.gate.cleared(last)
+        elif self.gate.refused(last):
+            self.gate.cleared(last)
             self._does_not_pass(record, silent=False)
-        elif await self.gate.post_alone(seq, record.topic, record.payload):
+        elif await self.gate.post_alone(last, record.topic, record.payload):
             self._note(record)
         return True
 
@@ -279,26 +292,26 @@ class Publisher:
         self._cursor = self._outbox.lowest_uncommitted() - 1
         again, given_up = self._passed_over.take(self._sent, highest_sent=self._highest)
         self._again_up_to = max(again, default=0)
-        for seq in given_up:
-            record = await self._record(seq)
+        for last in given_up:
+            record = await self._record(last)
             if record is not None:
                 self._does_not_pass(record, silent=True)
 
     async def _try_waiting(self) -> None:
-        """Retry one record of each blocked topic whose pause is over."""
-        for seq in self.waiting_topics.due():
-            record = await self._record(seq)
+        """Retry one record of each blocked topic, and each frame set aside, whose pause is over."""
+        for last in (*self.waiting_topics.due(), *self.aside.due()):
+            record = await self._record(last)
             with contextlib.suppress(NexusError):
                 if record is not None:
-                    self.gate.post(seq, record.topic, record.payload)
+                    self.gate.post(record.last, record.topic, record.payload)
                     self._note(record)
 
-    async def _record(self, seq: int) -> Record | None:
-        """An undelivered record by its number; None when it needs no delivery."""
-        if self._outbox.is_committed(seq):
+    async def _record(self, last: int) -> Record | None:
+        """The undelivered record with this number; None when it needs no delivery."""
+        found = await self._outbox.read(after=last - 1, limit=1, limit_bytes=1)
+        if not found or found[0].seq > last or self._outbox.is_delivered(found[0]):
             return None
-        found = await self._outbox.read(after=seq - 1, limit=1, limit_bytes=1)
-        return found[0] if found and found[0].seq == seq else None
+        return found[0]
 
     def _does_not_pass(self, record: Record, *, silent: bool) -> None:
         """Handle a record that is not passed on: make it smaller if its size may be the reason, else block its topic.
@@ -312,21 +325,32 @@ class Publisher:
         by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
         sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
         self._doubts += sure and silent
-        self._forget(record.seq)
+        self._sent.forget(record.last)
         if sure and (not silent or self._doubts >= DOUBTS):
             self._learn(size_bytes, topic=record.topic, silent=silent)
         elif by_size and self._replace(record):
             if not sure and not silent:
                 self._doubtful[record.topic] = size_bytes
         elif not sure:
-            event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
-            self.waiting_topics.add(record.topic, record.seq)
+            self._hold(record)
         self._rewind()
+
+    def _hold(self, record: Record) -> None:
+        """Keep apart what does not pass for another reason than its size: of a batch the frame, else the topic."""
+        if record.topic == self._outbox.contents.batches and record.topic in self._good_topics:
+            if record.numbers > 1 and self._replace(record):
+                return
+            if record.numbers == 1 and len(self.aside) < MOST_ASIDE:
+                event(_log, "a frame does not pass the broker", level=logging.WARNING, seq=record.seq)
+                self.aside.add(_name(record), record.last)
+                return
+        event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
+        self.waiting_topics.add(record.topic, record.last)
 
     def _replace(self, record: Record) -> bool:
         """Replace a record by smaller ones, once they are durable; False when that is impossible or there is no
         room."""
-        self._forget(record.seq)
+        self._sent.forget(record.last)
         return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
 
     def _topic_passes(self, topic: str) -> None:
@@ -351,23 +375,24 @@ class Publisher:
             return True
         return not self.gate.fits(size_bytes)
 
-    def _forget(self, seq: int) -> None:
-        self._sent_bytes -= self._sent.pop(seq, (0, ""))[0]
-
     def _arm(self) -> None:
         self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
         self._backoff.step -= 1
 
     def _stalled(self) -> bool:
-        return bool(self._sent) and self.gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
+        return len(self._sent) > 0 and self.gate.connected and self._clock.monotonic_s() >= self._stalled_at_s
 
     def _rewind(self) -> None:
         """Start again at the lowest frame without a receipt."""
         self._passed_over.pause()
         self._cursor = self._outbox.lowest_uncommitted() - 1
         self._sent.clear()
-        self._sent_bytes = 0
         self._stalled_at_s = self._clock.monotonic_s() + self._backoff.next_s()
+
+
+def _name(record: Record) -> str:
+    """The name of a single frame that is set aside."""
+    return f"{record.topic} {record.seq}"
 
 
 def _half(record: Record) -> int:

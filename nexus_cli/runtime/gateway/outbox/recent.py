@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import islice
 
-from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.records import Record, with_epoch
 
 
 class Recent:
@@ -30,16 +31,18 @@ class Recent:
         del self._records[:spare]
 
     def read(self, after: int, limit: int, limit_bytes: int) -> list[Record] | None:
-        """Records above a seq, in order; None when some of them are no longer in memory."""
+        """Records with numbers above one, in order, until they have `limit` numbers; None when some of them are no
+        longer in memory."""
         if not self._records or self._records[0].seq > after + 1:
             return None
-        first = bisect_right(self._records, after, key=_seq)
+        first = bisect_right(self._records, after, key=_last)
         found: list[Record] = []
-        size = 0
-        for record in self._records[first : first + limit]:
+        size = count = 0
+        for record in islice(self._records, first, None):
             found.append(record)
             size += len(record.payload)
-            if size >= limit_bytes:
+            count += record.numbers
+            if size >= limit_bytes or count >= limit:
                 break
         return found
 
@@ -47,47 +50,55 @@ class Recent:
 class Replaced:
     """Replacements for records that the broker does not pass on, by their numbers.
 
-    Only in memory: after a restart such a record is detected again, unless its number was announced meanwhile.
+    Only in memory: after a restart such a record is detected again, unless its numbers were announced meanwhile.
     """
 
     def __init__(self) -> None:
         """Start with nothing replaced."""
-        self._instead: dict[int, Record] = {}
-        self._waiting: dict[int, tuple[int, Record]] = {}
-        self._renamed: list[tuple[int, bytes, bytes]] = []
+        self._instead: dict[tuple[int, int], list[Record]] = {}
+        self._waiting: dict[tuple[int, int], tuple[int, list[Record]]] = {}
+        self._renamed: list[tuple[int, str, str]] = []
 
     def rename(self, upto: int, old: str, new: str) -> None:
         """Records up to a number are sent with a new epoch instead of the one on disk."""
-        self._renamed.append((upto, f'"epoch":"{old}"'.encode(), f'"epoch":"{new}"'.encode()))
+        self._renamed.append((upto, old, new))
 
-    def add(self, record: Record, needs: int) -> None:
-        """Replace the record with the same number, once the log is durable up to `needs`."""
-        self._waiting[record.seq] = (needs, record)
+    def add(self, record: Record, instead: list[Record], needs: int) -> None:
+        """Replace a record by others with the same numbers, once the log is durable up to `needs`."""
+        self._waiting[record.seq, record.last] = (needs, instead)
 
     def set_durable(self, durable_seq: int) -> None:
         """The log is durable up to this number."""
-        for seq in [seq for seq, (needs, _) in self._waiting.items() if needs <= durable_seq]:
-            self._instead[seq] = self._waiting.pop(seq)[1]
+        for key in [key for key, (needs, _) in self._waiting.items() if needs <= durable_seq]:
+            self._instead[key] = self._waiting.pop(key)[1]
 
     def refuse(self) -> None:
         """The disk refused a group: drop the replacements that wait for it."""
         self._waiting.clear()
 
-    def instead(self, records: list[Record]) -> list[Record]:
-        """The records with their replacements applied."""
+    def instead(self, records: list[Record], *, after: int) -> list[Record]:
+        """The records with their replacements applied; of those only what has numbers above one."""
         if self._instead:
-            records = [self._instead.get(one.seq, one) for one in records]
+            records = [part for one in records for part in self._parts(one) if part.last > after]
         for upto, old, new in self._renamed:
             records = [
-                one._replace(payload=one.payload.replace(old, new, 1)) if one.seq <= upto else one for one in records
+                one._replace(payload=with_epoch(one.payload, old, new)) if one.seq <= upto else one for one in records
             ]
         return records
 
-    def forget(self, committed: Callable[[int], bool]) -> None:
-        """Drop the replacements of announced records."""
+    def _parts(self, record: Record) -> list[Record]:
+        parts = self._instead.get((record.seq, record.last))
+        if parts is None:
+            return [record]
+        if len(parts) == 1:  # its numbers are the same: it is not replaced again by itself
+            return parts
+        return [part for one in parts for part in self._parts(one)]
+
+    def forget(self, delivered: Callable[[int, int], bool]) -> None:
+        """Drop the replacements of records of which all numbers are announced."""
         if self._instead:
-            self._instead = {seq: one for seq, one in self._instead.items() if not committed(seq)}
+            self._instead = {key: one for key, one in self._instead.items() if not delivered(*key)}
 
 
-def _seq(record: Record) -> int:
-    return record.seq
+def _last(record: Record) -> int:
+    return record.last

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from nexus_cli.runtime.gateway.outbox.segment import ANY_SEQ, HEADER_BYTES, Scan, Segment, parse_name, salvage, scan
+from nexus_cli.runtime.gateway.outbox.records import ANY_SEQ
+from nexus_cli.runtime.gateway.outbox.segment import HEADER_BYTES, Scan, Segment, parse_name, salvage, scan
 
 FOREVER_US = 1 << 62
 MOST_BROKEN = 8

@@ -10,6 +10,7 @@ from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.frames import columns
 
 TOPICS = Topics("acme", "chicago")
 ONE, TWO = "a/l/one", "a/l/two"
@@ -24,7 +25,7 @@ async def life(folder: Path, *rows: tuple[str, int], clean: bool) -> None:
     box = opened_outbox(folder)
     box.open()
     for path, time_us in rows:
-        assert box.add_frame(TOPICS.data("gw", path), time_us=time_us, samples={"v": 1})
+        assert box.add_frame(columns(path, time_us=time_us, samples={"v": 1}))
     assert await box._flush()
     box._disk.close(clean)
 

@@ -16,7 +16,7 @@ from nexus_cli.runtime.gateway.commands.journal import Journal
 from nexus_cli.runtime.gateway.commands.replies import MOST_TRIES, Replies, Reports
 from nexus_cli.runtime.gateway.outbox import disklog
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
-from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, Response, State, decode_report, decode_response
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock

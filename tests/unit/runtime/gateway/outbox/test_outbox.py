@@ -11,11 +11,12 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.outbox import disklog
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.segment import Record
-from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
+from nexus_cli.runtime.gateway.outbox.records import Record
+from nexus_cli.wire.frame import Gap, decode_gap
 from tests.clock import FakeClock
+from tests.frames import columns, frames_of_records
 
-GAPS = "gap"
+GAPS = "_nexus/acme/chicago/gap/gw-1"
 
 
 def make(folder: Path, **limits: int) -> Outbox:
@@ -33,7 +34,7 @@ async def gaps_of(box: Outbox) -> list[Gap]:
 async def everything(box: Outbox) -> list[Record]:
     """All durable records; one read ends with a segment."""
     records: list[Record] = []
-    while some := await box.read(after=records[-1].seq if records else 0, limit=100_000, limit_bytes=1 << 30):
+    while some := await box.read(after=records[-1].last if records else 0, limit=100_000, limit_bytes=1 << 30):
         records += some
     return records
 
@@ -43,7 +44,7 @@ async def test_a_full_disk_refuses_counts_and_tells_the_gap(tmp_path: Path, monk
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(box.run(stop))
-        assert box.add_frame("t", time_us=1, samples={"v": 1})
+        assert box.add_frame(columns("t", time_us=1, samples={"v": 1}))
         while box.durable_seq < 1:
             await asyncio.sleep(0.001)
         with monkeypatch.context() as broken:
@@ -52,13 +53,13 @@ async def test_a_full_disk_refuses_counts_and_tells_the_gap(tmp_path: Path, monk
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             broken.setattr(disklog, "_write_all", full)
-            assert box.add_frame("t", time_us=2, samples={"v": 2})
+            assert box.add_frame(columns("t", time_us=2, samples={"v": 2}))
             while not box.failing:
                 await asyncio.sleep(0.001)
-            assert not box.add_frame("t", time_us=3, samples={"v": 3})
+            assert not box.add_frame(columns("t", time_us=3, samples={"v": 3}))
         while box.failing:
             await asyncio.sleep(0.01)
-        assert box.add_frame("t", time_us=4, samples={"v": 4})
+        assert box.add_frame(columns("t", time_us=4, samples={"v": 4}))
         stop.set()
     assert box.lost == {"overflow": 0, "disk_refused": 2, "outbox_damaged": 0, "frame_too_large": 0}
     gaps = await gaps_of_folder(tmp_path)
@@ -74,16 +75,16 @@ async def gaps_of_folder(folder: Path) -> list[Gap]:
 
 
 async def test_overflow_drops_the_oldest_with_a_gap(tmp_path: Path) -> None:
-    box = make(tmp_path, total_bytes=20_000, segment_bytes=4_000)
+    box = make(tmp_path, total_bytes=8_000, segment_bytes=2_000)
     for at in range(400):
-        assert box.add_frame("t", time_us=1000 + at, samples={"v": at})
+        assert box.add_frame(columns("t", time_us=1000 + at, samples={"v": at}))
         if at % 10 == 9:
             assert await box._flush()
     assert await box._flush()
-    assert box.size_bytes <= 24_000
+    assert box.size_bytes <= 10_000
     gaps = await gaps_of(box)
     records = await everything(box)
-    kept = [decode_frame(one.payload).samples["v"] for one in records if one.topic != GAPS]
+    kept = [frame.samples["v"] for _, frame in frames_of_records(records)]
     assert kept == list(range(400 - len(kept), 400)), "the newest are kept, in order"
     assert box.lost["overflow"] >= 400 - len(kept)
     assert gaps
@@ -94,7 +95,7 @@ async def test_overflow_drops_the_oldest_with_a_gap(tmp_path: Path) -> None:
 async def test_receipts_delete_whole_segments_and_foreign_ones_nothing(tmp_path: Path) -> None:
     box = make(tmp_path, segment_bytes=1_000)
     for at in range(60):
-        box.add_frame("t", time_us=at, samples={"v": at})
+        box.add_frame(columns("t", time_us=at, samples={"v": at}))
         await box._flush()
     files = len(list(tmp_path.glob("*.log")))
     assert box.commit("ANOTHEREPOCH", [(1, 60)]) == 0
@@ -103,7 +104,7 @@ async def test_receipts_delete_whole_segments_and_foreign_ones_nothing(tmp_path:
     assert box.uncommitted == 4
     assert box.commit(box.epoch, [(1, 60)]) == files - 1
     assert box.lowest_uncommitted() == 61
-    box.add_frame("t", time_us=99, samples={"v": 99})
+    box.add_frame(columns("t", time_us=99, samples={"v": 99}))
     await box._flush()
     assert box.uncommitted == 1
     box._disk.close(True)
@@ -120,12 +121,12 @@ async def test_a_second_process_is_refused(tmp_path: Path) -> None:
 async def test_memory_is_bounded_when_the_publisher_lags(tmp_path: Path) -> None:
     box = make(tmp_path, cache_bytes=2_000, segment_bytes=10_000)
     for at in range(500):
-        box.add_frame("t", time_us=at, samples={"v": at})
+        box.add_frame(columns("t", time_us=at, samples={"v": at}))
         if at % 50 == 49:
             await box._flush()
     assert box._recent.size_bytes <= 2_000
     records = await box.read(after=0, limit=10, limit_bytes=1 << 20)
-    assert [one.seq for one in records] == list(range(1, 11)), "older ones come back from disk"
+    assert [(one.seq, one.last) for one in records] == [(1, 50)], "older ones come back from disk"
     box._disk.close(True)
 
 
@@ -134,16 +135,16 @@ async def test_a_process_that_goes_back_in_time_gives_what_is_not_delivered_anot
     box = make(tmp_path)
     before = box.epoch
     for at in range(1, 6):
-        box.add_frame("t", time_us=at, samples={"v": at})
+        box.add_frame(columns("t", time_us=at, samples={"v": at}))
     await box._flush()
     box.commit(before, [(1, 2)])
-    box.add_frame("t", time_us=6, samples={"v": 6})
+    box.add_frame(columns("t", time_us=6, samples={"v": 6}))
     assert box.commit(before, [(1, 900)]) == 0, "these are the numbers of the other line of time"
     assert box.epoch != before
-    box.add_frame("t", time_us=7, samples={"v": 7})
+    box.add_frame(columns("t", time_us=7, samples={"v": 7}))
     await box._flush()
-    records = [one for one in await everything(box) if not box.is_committed(one.seq)]
-    frames = [decode_frame(one.payload) for one in records]
+    records = await everything(box)
+    frames = [frame for _, frame in frames_of_records(records)][2:]
     assert [(frame.epoch, frame.seq, frame.time) for frame in frames] == [(box.epoch, at, at) for at in range(3, 8)]
     assert box.commit(before, [(1, 900)]) == 0
     assert box.lowest_uncommitted() == 3, "receipts of the old epoch are not believed any more"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import RECEIPT_S, Publisher
-from nexus_cli.runtime.gateway.outbox.segment import Record
+from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.wire.frame import Committed, Gap, Receipt, decode_gap, encode
 from tests.clock import FakeClock
+from tests.frames import columns
 
 GAPS = "_nexus/acme/chicago/gap/gw-1"
-DATA = "_nexus/acme/chicago/data/gw-1/a/l/one"
+DEVICE = "a/l/one"
 
 
 def make(folder: Path, clock: FakeClock | None = None) -> Outbox:
@@ -27,7 +30,7 @@ def make(folder: Path, clock: FakeClock | None = None) -> Outbox:
 async def fill(box: Outbox, count: int) -> None:
     """One frame at each 10 µs."""
     for at in range(1, count + 1):
-        assert box.add_frame(DATA, time_us=10 * at, samples={"v": at})
+        assert box.add_frame(columns(DEVICE, time_us=10 * at, samples={"v": at}))
         assert await box._flush()
 
 
@@ -36,7 +39,7 @@ def spoil(folder: Path, *values: int) -> None:
     for path in folder.glob("*.log"):
         data = path.read_bytes()
         for value in values:
-            data = data.replace(b'"samples":{"v":%d}' % value, b'"samples":{"v":%s}' % (b"?" * len(str(value))))
+            data = data.replace(struct.pack("<d", value), b"????????")
         path.write_bytes(data)
 
 
@@ -47,7 +50,7 @@ async def gaps_of(box: Outbox) -> list[Gap]:
     after = box.lowest_uncommitted() - 1
     while some := await box.read(after=after, limit=100, limit_bytes=1 << 20):
         found += some
-        after = some[-1].seq
+        after = some[-1].last
     return [decode_gap(one.payload) for one in found if one.topic == GAPS and not box.is_committed(one.seq)]
 
 
@@ -83,7 +86,7 @@ async def test_damage_that_waits_survives_kills(tmp_path: Path) -> None:
         assert killed.newest_seq == 30, "the numbers of what is gone are not used again"
         killed._disk.close(False)
     after = make(tmp_path)
-    assert after.add_frame(DATA, time_us=1_000, samples={"v": 0})
+    assert after.add_frame(columns(DEVICE, time_us=1_000, samples={"v": 0}))
     assert not await gaps_of(after)
     after.commit(epoch, [(1, newest.first_seq)])
     after.commit(after.epoch, [(31, 31)])

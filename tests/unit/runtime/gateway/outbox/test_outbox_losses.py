@@ -12,19 +12,16 @@ import pytest
 from nexus_cli.runtime.gateway.outbox import disklog
 from nexus_cli.runtime.gateway.outbox.losses import Losses, Span, dropped
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.segment import HEADER_BYTES, Record, decode_records, encode_record
+from nexus_cli.runtime.gateway.outbox.records import Record, decode_records, encode_record
+from nexus_cli.runtime.gateway.outbox.segment import HEADER_BYTES
 from nexus_cli.wire.command import Report, Response, State, decode_report
 from nexus_cli.wire.command import encode as encode_report
-from nexus_cli.wire.frame import Gap, decode_frame, decode_gap
+from nexus_cli.wire.frame import Gap, decode_gap
 from tests.clock import FakeClock
+from tests.frames import columns, frames_of_records
 
 PLATFORM = "_nexus/acme/chicago"
 GAPS = f"{PLATFORM}/gap/gw-1"
-
-
-def topic(device: str) -> str:
-    """Where a device's frames go."""
-    return f"{PLATFORM}/data/gw-1/{device}"
 
 
 def make(folder: Path, **limits: int) -> Outbox:
@@ -40,8 +37,8 @@ async def everything(box: Outbox) -> list[Record]:
     after = box.lowest_uncommitted() - 1
     while after < box.durable_seq:
         some = await box.read(after=after, limit=50, limit_bytes=10_000)
-        records += [one for one in some if not box.is_committed(one.seq)]
-        after = some[-1].seq if some else box.next_uncommitted(after + 1) - 1
+        records += [one for one in some if not box.is_delivered(one)]
+        after = some[-1].last if some else box.next_uncommitted(after + 1) - 1
         if not some and after + 1 > box.durable_seq:
             break
     return records
@@ -69,20 +66,21 @@ async def test_a_full_disk_makes_one_gap_per_device_and_burns_no_numbers(
 ) -> None:
     box = make(tmp_path)
     for device in ("a/l/one", "a/l/two"):
-        box.add_frame(topic(device), time_us=10, samples={"v": 1})
+        box.add_frame(columns(device, time_us=10, samples={"v": 1}))
     assert await box._flush()
     with monkeypatch.context() as patch:
         full_disk(patch, above=200)  # a gap would fit, a frame does not
         for at in range(1, 9):
-            box.add_frame(topic("a/l/one"), time_us=10 + at, samples={"v": "x" * 300})
-            box.add_frame(topic("a/l/two"), time_us=10 + at, samples={"v": 2})
+            box.add_frame(columns("a/l/one", time_us=10 + at, samples={"v": "x" * 300}))
+            box.add_frame(columns("a/l/two", time_us=10 + at, samples={"v": 2}))
             assert not await box._flush()
-    box.add_frame(topic("a/l/one"), time_us=90, samples={"v": 3})
+    box.add_frame(columns("a/l/one", time_us=90, samples={"v": 3}))
     assert await box._flush()
-    assert box.add_frame(topic("a/l/one"), time_us=91, samples={"v": 4})
+    assert box.add_frame(columns("a/l/one", time_us=91, samples={"v": 4}))
     assert await box._flush()
     records = await everything(box)
-    assert [one.seq for one in records] == list(range(1, len(records) + 1)), "every number is used"
+    numbers = [seq for one in records for seq in range(one.seq, one.last + 1)]
+    assert numbers == list(range(1, len(numbers) + 1)), "every number is used"
     found = sorted((gap.device, gap.start, gap.end, gap.frames, gap.reason) for gap in gaps_in(records))
     assert found == [("a/l/one", 11, 90, 9, "disk_refused"), ("a/l/two", 11, 18, 8, "disk_refused")]
     assert box.lost["disk_refused"] == 17
@@ -97,7 +95,7 @@ async def test_refused_bytes_that_reached_the_disk_never_come_back(
 ) -> None:
     """The write succeeds, the sync fails, and not even cutting the file works."""
     box = make(tmp_path)
-    box.add_frame(topic("a/l/one"), time_us=1, samples={"v": 1})
+    box.add_frame(columns("a/l/one", time_us=1, samples={"v": 1}))
     assert await box._flush()
     with monkeypatch.context() as patch:
 
@@ -106,10 +104,10 @@ async def test_refused_bytes_that_reached_the_disk_never_come_back(
 
         patch.setattr(disklog, "_sync_data", fail)
         patch.setattr(disklog.os, "ftruncate", fail)
-        box.add_frame(topic("a/l/one"), time_us=2, samples={"v": "refused"})
+        box.add_frame(columns("a/l/one", time_us=2, samples={"v": "refused"}))
         assert not await box._flush()
     assert await box._flush()
-    box.add_frame(topic("a/l/one"), time_us=3, samples={"v": 3})
+    box.add_frame(columns("a/l/one", time_us=3, samples={"v": 3}))
     assert await box._flush()
     records = await everything(box)
     box._disk.close(False)
@@ -126,7 +124,7 @@ async def test_a_tail_that_is_gone_after_a_clean_end_is_missed(tmp_path: Path, k
     """The file is cut at the border of a record, or gone: nothing in the bytes that are left tells it."""
     box = make(tmp_path, segment_bytes=1_000)
     for at in range(1, 12):
-        box.add_frame(topic("a/l/one"), time_us=10 * at, samples={"v": at})
+        box.add_frame(columns("a/l/one", time_us=10 * at, samples={"v": at}))
         assert await box._flush()
     newest = box._disk.segments[-1]
     box._disk.close(True)
@@ -149,12 +147,12 @@ async def test_a_tail_that_is_gone_after_a_clean_end_is_missed(tmp_path: Path, k
 
 async def test_a_full_disk_gives_back_what_was_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     box = make(tmp_path)
-    box.add_frame(topic("a/l/one"), time_us=1, samples={"v": 1})
+    box.add_frame(columns("a/l/one", time_us=1, samples={"v": 1}))
     assert await box._flush()
     box.commit(box.epoch, [(1, 1)])
     with monkeypatch.context() as patch:
         full_disk(patch)
-        box.add_frame(topic("a/l/one"), time_us=2, samples={"v": 2})
+        box.add_frame(columns("a/l/one", time_us=2, samples={"v": 2}))
         assert not await box._flush()
         assert not await box._flush()
         assert not list(tmp_path.glob("*.log")), "the only segment is delivered, and takes the room that is missing"
@@ -194,7 +192,7 @@ async def test_overflow_declares_what_is_missing_of_each_device_and_carries_gaps
     sent: dict[str, list[int]] = {"a/l/one": [], "a/l/two": []}
     for at in range(200):
         device = "a/l/two" if at % 3 else "a/l/one"
-        box.add_frame(topic(device), time_us=100 + at, samples={"v": at})
+        box.add_frame(columns(device, time_us=100 + at, samples={"v": at}))
         sent[device].append(100 + at)
         if at == 20:  # the first ones of one device have arrived
             assert await box._flush()
@@ -210,7 +208,7 @@ async def test_overflow_declares_what_is_missing_of_each_device_and_carries_gaps
     assert [(one.response.id, one.epoch) for one in reports] == [("c1", box.epoch)]
     arrived = {100, 101, 102, 103}
     for device, times in sent.items():
-        kept = {one.time_us for one in records if one.topic == topic(device)} | (arrived & set(times))
+        kept = {frame.time for path, frame in frames_of_records(records) if path == device} | (arrived & set(times))
         spans = [(gap.start, gap.end) for gap in gaps if gap.device == device and gap.reason == "overflow"]
         for time_us in times:
             assert any(start <= time_us <= end for start, end in spans) == (time_us not in kept), (device, time_us)
@@ -221,7 +219,7 @@ async def test_overflow_declares_what_is_missing_of_each_device_and_carries_gaps
 async def test_damage_found_while_reading_is_told_and_what_follows_is_given(tmp_path: Path) -> None:
     box = make(tmp_path, cache_bytes=0, segment_bytes=2_000)
     for at in range(1, 61):
-        box.add_frame(topic("a/l/one"), time_us=10 * at, samples={"v": at})
+        box.add_frame(columns("a/l/one", time_us=10 * at, samples={"v": at}))
         assert await box._flush()
     paths = sorted(tmp_path.glob("*.log"))
     middle = bytearray(paths[1].read_bytes())
@@ -235,16 +233,16 @@ async def test_damage_found_while_reading_is_told_and_what_follows_is_given(tmp_
     box.declare_damage()
     assert await box._flush()
     records = [*records, *(one for one in await everything(box) if one.topic == GAPS)]
-    kept = {one.time_us for one in records if one.topic != GAPS}
+    kept = {frame.time for _, frame in frames_of_records(records)}
     gaps = gaps_in(records)
     assert len(kept) < 60
     for at in range(1, 61):
         inside = any(gap.start <= 10 * at <= gap.end for gap in gaps)
         assert inside == (10 * at not in kept), at
     assert {gap.reason for gap in gaps} == {"outbox_damaged"}
-    assert box.add_frame(topic("a/l/one"), time_us=1_000, samples={"v": 1_000}), "it goes on"
+    assert box.add_frame(columns("a/l/one", time_us=1_000, samples={"v": 1_000})), "it goes on"
     assert await box._flush()
-    assert decode_frame((await everything(box))[-1].payload).samples == {"v": 1_000}
+    assert frames_of_records(await everything(box))[-1][1].samples == {"v": 1_000}
     box._disk.close(True)
 
 
@@ -253,7 +251,7 @@ async def test_a_disk_that_can_t_be_read_does_not_end_the_gateway(
 ) -> None:
     box = make(tmp_path, cache_bytes=0, segment_bytes=600)
     for at in range(1, 11):
-        box.add_frame(topic("a/l/one"), time_us=at, samples={"v": at})
+        box.add_frame(columns("a/l/one", time_us=at, samples={"v": at}))
         assert await box._flush()
     bad = box._disk.segments[0]
     real = disklog.read_records
@@ -279,17 +277,17 @@ async def test_a_disk_that_can_t_be_read_does_not_end_the_gateway(
 
 def test_a_record_that_can_t_be_read_back_is_not_written() -> None:
     with pytest.raises(ValueError, match="too large"):
-        encode_record(1, 1, "t", bytes(64 << 20))
+        encode_record(Record.single(1, 1, "t", bytes(64 << 20)))
     with pytest.raises(ValueError, match="too large"):
-        encode_record(1, 1, "t" * 70_000, b"")
+        encode_record(Record.single(1, 1, "t" * 70_000, b""))
 
 
 async def test_a_huge_value_becomes_bad_and_the_rest_of_its_frame_is_kept(tmp_path: Path) -> None:
     box = make(tmp_path)
     samples = {"small": 1, "huge": "x" * (65 << 20), "list": list(range(100))}
-    assert box.add_frame(topic("a/l/one"), time_us=5, samples=samples)  # type: ignore[arg-type]
+    assert box.add_frame(columns("a/l/one", time_us=5, samples=samples))  # type: ignore[arg-type]
     assert await box._flush()
-    frames = [decode_frame(one.payload) for one in await everything(box)]
+    frames = [frame for _, frame in frames_of_records(await everything(box))]
     assert {tag: value for frame in frames for tag, value in frame.samples.items()} == {**samples, "huge": None}
     assert [frame.quality["huge"] for frame in frames if frame.quality] == [("BAD", "too_large", 0)]
     assert {frame.time for frame in frames} == {5}
@@ -302,7 +300,7 @@ async def test_a_gateway_that_starts_again_and_again_keeps_little(tmp_path: Path
     lives: list[tuple[str, int]] = []
     for life in range(1, 241):
         box = make(tmp_path)
-        box.add_frame(topic("a/l/one"), time_us=life, samples={"v": life})
+        box.add_frame(columns("a/l/one", time_us=life, samples={"v": life}))
         assert await box._flush()
         lives.append((box.epoch, box.durable_seq))
         box._disk.close(True)
@@ -348,7 +346,7 @@ async def test_a_disk_that_has_room_for_a_gap_alone_is_full(tmp_path: Path, monk
     with monkeypatch.context() as patch:
         full_disk(patch, above=2_000)
         for at in range(1, 6):
-            box.add_frame(topic("a/l/one"), time_us=at, samples={"v": "x" * 3_000})
+            box.add_frame(columns("a/l/one", time_us=at, samples={"v": "x" * 3_000}))
             assert not await box._flush()
             assert box.failing
     assert await box._flush()
@@ -374,8 +372,9 @@ async def test_run_declares_nothing_when_nothing_is_lost(tmp_path: Path) -> None
     box = make(tmp_path)
     stop = asyncio.Event()
     stop.set()
-    box.add_frame(topic("a/l/one"), time_us=1, samples={"v": 1})
+    box.add_frame(columns("a/l/one", time_us=1, samples={"v": 1}))
     await box.run(stop)
     again = make(tmp_path)
-    assert [one.topic for one in await everything(again)] == [topic("a/l/one")]
+    assert [device for device, _ in frames_of_records(await everything(again))] == ["a/l/one"]
+    assert not gaps_in(await everything(again))
     again._disk.close(True)
