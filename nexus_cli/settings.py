@@ -23,6 +23,17 @@ CREDENTIALS_FILE = "credentials.json"
 _TAILS = {"postgresql": "/NAME"}
 
 
+class EventLoop(StrEnum):
+    """The event loop of a gateway and a historian (`NEXUS_EVENT_LOOP`).
+
+    AUTO: uvloop where it is installed (`pip install 'nexus-cli[fast]'`), else asyncio's.
+    ASYNCIO: asyncio's.
+    """
+
+    AUTO = "auto"
+    ASYNCIO = "asyncio"
+
+
 class ClockTrust(StrEnum):
     """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
@@ -66,6 +77,7 @@ class Settings:
         live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. None, or 1 to
             1,000,000; the record (frames) has no such bound.
         clock_synchronised: Who vouches for the machine's clock.
+        event_loop: The event loop of a gateway and a historian.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -91,6 +103,7 @@ class Settings:
     log_level: str = "info"
     live_rate_per_s: float | None = None
     clock_synchronised: ClockTrust = ClockTrust.AUTO
+    event_loop: EventLoop = EventLoop.AUTO
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -154,6 +167,9 @@ def load_settings(
                 pick("NEXUS_CLOCK_SYNCHRONISED", "") or ClockTrust.AUTO.value,
                 tuple(one.value for one in ClockTrust),
             )
+        ),
+        event_loop=EventLoop(
+            _one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", EventLoop.AUTO), tuple(one.value for one in EventLoop))
         ),
         credentials=credentials,
     )

@@ -17,8 +17,10 @@ from nexus_cli.drivers.base import (
     ReadResult,
     Request,
     Scope,
+    Sent,
     Sink,
     Subscription,
+    Taken,
 )
 from nexus_cli.model.config import DeviceConfig, TagConfig, digest, to_json
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
@@ -138,6 +140,24 @@ class FakeSession:
         self.closed = True
 
 
+class PromptFakeSession(FakeSession):
+    """One that also reads without a task of the gateway's that waits."""
+
+    def send(self, request: Request, taken: Taken) -> Sent:
+        """As `read`; see `drivers.base.Prompt`."""
+
+        async def answer() -> None:
+            try:
+                found: ReadResult | Exception = await self.read(request)
+            except Exception as error:
+                found = error
+            self.driver.sent += 1
+            taken(found)
+
+        sent: asyncio.Task[None] = asyncio.create_task(answer(), name="a prompt answer")
+        return sent  # type: ignore[return-value]
+
+
 def _illegal() -> DriverError:
     return DriverError(
         "illegal data address", scope=Scope.REQUEST, retriable=False, reason=Reason.ILLEGAL_ADDRESS, code=2
@@ -158,9 +178,12 @@ class FakeDriver:
         refuses_reports: The same for subscriptions, by device path.
         connects, checks: When sessions were opened and proved alive, on the loop's time.
         sessions: Every one that was opened.
+        prompt: Whether they can read without a task that waits.
+        sent: How many reads such sessions answered.
     """
 
     name = "fake"
+    prompt = False
 
     def __init__(self, *, concurrency: int = 1) -> None:
         self.concurrency = concurrency
@@ -179,7 +202,7 @@ class FakeDriver:
         self.connects: list[float] = []
         self.checks: list[float] = []
         self.sessions: list[FakeSession] = []
-        self.configured = 0
+        self.configured = self.sent = 0
         self.reads: list[tuple[float, str, tuple[str, ...]]] = []
         self._count = 0
 
@@ -203,7 +226,7 @@ class FakeDriver:
         link = devices[0].link
         if link in self.down:
             raise DriverError("connection refused", scope=Scope.SESSION)
-        self.sessions.append(FakeSession(self, link))
+        self.sessions.append((PromptFakeSession if self.prompt else FakeSession)(self, link))
         return self.sessions[-1]
 
     def polls(self, device: str) -> list[float]:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.drivers.browse_shapes import WalkState
+from nexus_cli.drivers.read_result import Fault as Fault
+from nexus_cli.drivers.read_result import ReadResult as ReadResult
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
@@ -90,17 +92,6 @@ class DriverError(Exception):
         self.subject = subject
 
 
-class Fault(NamedTuple):
-    """Why one point of a read has no good value."""
-
-    reason: Reason
-    code: int = 0
-    uncertain: bool = False
-    """True keeps the value and makes the sample UNCERTAIN."""
-    transient: bool = False
-    """The device was busy; the same point may be read soon."""
-
-
 @dataclass(frozen=True, slots=True)
 class Point:
     """A tag as a driver sees it: its address and how its bytes are decoded. It knows neither scale nor unit.
@@ -133,20 +124,6 @@ class Request:
     points: tuple[Point, ...]
     detail: Any
     text: str = ""
-
-
-class ReadResult(NamedTuple):
-    """Answer to one `Request`: one raw value per point, same order.
-
-    Attributes:
-        values: Raw values in the point's type (None where a fault has none).
-        faults: By position, only what is not good.
-        source_time_us: The device's timestamps by position, µs since 1970 UTC, or None when the protocol has none.
-    """
-
-    values: Sequence[Value]
-    faults: Mapping[int, Fault] = {}
-    source_time_us: Sequence[int | None] | None = None
 
 
 class Notification(NamedTuple):
@@ -329,6 +306,29 @@ class Session(Protocol):
 
     async def close(self) -> None:
         """End the session and free its resources. Never raises; waits two seconds at most."""
+        ...
+
+
+Taken = Callable[[ReadResult | Exception | None], None]
+"""Takes what `Session.read` would give or raise, or None for an answer that has to be asked for once more, by `read`;
+called once at most, on the loop, and must not block."""
+
+
+class Sent(Protocol):
+    """A read that was sent and has no answer yet."""
+
+    def cancel(self) -> None:
+        """Drop its answer: nobody waits for it. Only before the session is closed."""
+        ...
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """A session that can read without a task that waits: the request goes out at once, and its values are taken in the
+    turn of the loop that brings the answer. One request at a time, as for `read`."""
+
+    def send(self, request: Request, taken: Taken) -> Sent | None:
+        """Begin a read; None, with nothing sent, where `read` would wait or ask for something else first."""
         ...
 
 

@@ -23,12 +23,15 @@ from nexus_cli.drivers.base import (
     Opinion,
     Point,
     Promise,
+    Prompt,
     ReadResult,
     Request,
     Scope,
+    Sent,
     Session,
     Sink,
     Subscription,
+    Taken,
 )
 from nexus_cli.drivers.plugin import Ask
 from nexus_cli.model.config import DeviceConfig
@@ -77,10 +80,12 @@ class GuardedSession:
 
     Attributes:
         calls: Calls that ended, well or not; it does not change while one hangs.
+        prompt: Whether it can `send`.
     """
 
     def __init__(self, inner: Session) -> None:
         self.inner = inner
+        self.prompt = isinstance(inner, Prompt)
         self.calls = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -93,7 +98,7 @@ class GuardedSession:
 
     def become(self, other: GuardedSession) -> None:
         """Continue with another session, opened in the place of this one, which was closed."""
-        self.inner = other.inner
+        self.inner, self.prompt = other.inner, other.prompt
 
     async def read(self, request: Request) -> ReadResult:
         """See `Session.read`. Polls come through here: the same as a `Door`, without its object and calls."""
@@ -106,6 +111,12 @@ class GuardedSession:
             raise
         finally:
             self.calls += 1
+
+    def send(self, request: Request, taken: Taken) -> Sent | None:
+        """See `Prompt.send`; only where `prompt` is True. It is counted when it is sent."""
+        self.calls += 1
+        sent: Sent | None = self.inner.send(request, taken)  # type: ignore[attr-defined]
+        return sent
 
     async def ask(self, how: Ask, device: DeviceConfig, point: Point) -> Opinion:
         """One address with its bytes, as `how` reads it. Raises DriverError."""

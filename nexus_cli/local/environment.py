@@ -31,6 +31,7 @@ ROLE = (
     ),
     "NEXUS_CONTROL_TOKEN",
     *("NEXUS_HTTP_HOST", "NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
+    "NEXUS_EVENT_LOOP",
 )
 """Settings of every role (`settings.load_settings`)."""
 DATABASE = (

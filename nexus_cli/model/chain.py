@@ -25,11 +25,13 @@ from nexus_cli.model.quantities import exact_conversion
 FLOAT_CODES = {"float16": "<e", "float32": "<f", "float64": "<d"}
 SURE_DIGITS = 15
 """Significant decimal digits that every double holds. Source: IEEE 754-2019 table 3.6 (p = 53: floor(52 log10 2))."""
-_DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 9)}
+DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 9)}
 """Digits that are tried in turn: those that every value of the type keeps, one more, and those that always distinguish two
 values. Source: IEEE 754-2019 §5.12.2 (p = 11: 3 and 5 digits, p = 24: 6 and 9)."""
-_HALF = {"float16": 2.0**41, "float32": 2.0**28}
+HALF = {"float16": 2.0**41, "float32": 2.0**28}
 """Half the distance of two neighbours of the type, in those of a double: 2^(53 - p) / 2."""
+LEAST_SIZE, MOST_SIZE = 1e-12, 1e12
+"""Between these, both excluded, a float is made a decimal without printing it."""
 _TENS = [10.0**power for power in range(23)]
 """The powers of ten that a double holds exactly."""
 TOLERANCE = 2.0**-50
@@ -89,14 +91,14 @@ def cleaner(base: str) -> Convert | None:
     Hot: every sample of a REAL passes here. A decimal of so many digits is a whole number divided by a power of ten,
     which a double rounds once, so nothing has to be printed.
     """
-    if base not in _DIGITS:
+    if base not in DIGITS:
         return None
-    first, second, sure = _DIGITS[base]
-    share, tens, log10, floor, ulp = _HALF[base], _TENS, math.log10, math.floor, math.ulp
+    first, second, sure = DIGITS[base]
+    share, tens, log10, floor, ulp = HALF[base], _TENS, math.log10, math.floor, math.ulp
 
     def clean(raw: Any) -> float:
         size = abs(raw)
-        if not 1e-12 < size < 1e12:  # 0, what is not finite, and what few sensors say
+        if not LEAST_SIZE < size < MOST_SIZE:  # 0, what is not finite, and what few sensors say
             return _printed(base, raw)
         half = ulp(raw) * share
         exponent = floor(log10(size)) + 1
@@ -118,7 +120,7 @@ def cleaner(base: str) -> Convert | None:
 
 
 def _printed(base: str, raw: Any) -> float:
-    for digits in _DIGITS[base]:
+    for digits in DIGITS[base]:
         found = float(f"{raw:.{digits}g}")
         if rounded(base, found) == rounded(base, raw):
             return found
@@ -189,7 +191,7 @@ def _end(tag: TagConfig, end: float | None, outer: Callable[[float, float], floa
         if abs(exact - held) > WHOLE_COUNT:
             return end
     else:
-        held = rounded(kind.base, _float(exact))
+        held = rounded(kind.base, double_of(exact))
         if not math.isfinite(held):
             return end
     convert = converter(tag)
@@ -236,19 +238,26 @@ def _counted(line: Line) -> Convert:
 
 
 def _scaled(line: Line, clean: Convert | None) -> Convert:
-    factor, shift = _float(line.factor), _float(line.shift)
-    # Next to the shift, digits below its own last sure one are noise (32 °F in °C is 0, and not 3.6e-15).
-    places = SURE_DIGITS - 1 - math.floor(math.log10(abs(shift))) if shift else None
+    factor, shift = double_of(line.factor), double_of(line.shift)
+    places = places_beside(shift)
 
     def convert(raw: Any) -> float:
         value = (raw if clean is None else clean(raw)) * factor + shift
         value = float(f"{value:.{SURE_DIGITS}g}")
-        return value if places is None or not 0 <= places < 300 else round(value, places)
+        return value if places is None else round(value, places)
 
     return convert
 
 
-def _float(number: Fraction) -> float:
+def places_beside(shift: float) -> int | None:
+    """How many decimals of a sum are sure: next to the shift, digits below its own last sure one are noise (32 °F in °C
+    is 0, and not 3.6e-15). None where all are."""
+    places = SURE_DIGITS - 1 - math.floor(math.log10(abs(shift))) if shift else -1
+    return places if 0 <= places < 300 else None
+
+
+def double_of(number: Fraction) -> float:
+    """The nearest double; infinite where there is none."""
     try:
         return float(number)
     except OverflowError:

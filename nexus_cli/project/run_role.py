@@ -6,6 +6,8 @@ import asyncio
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import home_of
+from nexus_cli.runtime.event_loop import loop_factory
+from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.lifecycle import stop_on_signals
 from nexus_cli.runtime.logging import configure_logging
 from nexus_cli.settings import Settings, load_settings
@@ -23,7 +25,9 @@ def run_role(role: str, *, name: str = "") -> None:
     settings = load_settings(principal=principal_of(role, name))
     title = f"{role} {name}" if name and name != role else role
     configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=title)
-    asyncio.run(_serve(role, name, settings))
+    fast = loop_factory(settings.event_loop) if role in ("gateway", "historian") else None
+    with asyncio.Runner(loop_factory=fast) as runner:
+        runner.run(_serve(role, name, settings))
 
 
 def principal_of(role: str, name: str) -> str:
@@ -37,10 +41,12 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
 
         await run_control(settings)
     elif role == "gateway":
+        GARBAGE.manage()
         from nexus_cli.runtime.gateway.gateway import run_gateway  # noqa: PLC0415 - one role's libraries
 
         await run_gateway(settings, name=name)
     elif role == "historian":
+        GARBAGE.manage()
         from nexus_cli.runtime.historian.historian import run_historian  # noqa: PLC0415 - one role's libraries
 
         await run_historian(settings, name=name or "historian")

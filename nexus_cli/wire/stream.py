@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nexus_cli.wire.lost import LostError
 from nexus_cli.wire.url import BrokerUrl
@@ -76,13 +76,12 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=MOST_UNSENT)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's do not derive from asyncio's
+        self.transport.set_write_buffer_limits(high=MOST_UNSENT)
         if self._websocket is None:
             self._on_opened()
         else:
-            transport.write(self._websocket.hello())
+            self.transport.write(self._websocket.hello())
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""

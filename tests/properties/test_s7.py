@@ -26,6 +26,7 @@ from nexus_cli.drivers.s7.writing import jobs_of, plan_write
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
 from nexus_cli.wire.sample import Value
+from tests.same_numbers import same_numbers
 
 NUMBERS = {
     "BYTE": ("uint8", "int8"),
@@ -236,11 +237,14 @@ def test_a_cpu_answers_what_it_holds_and_the_quick_way_reads_the_same(
         assert reply is not None
         assert len(reply) == frame.reply_size
         assert frame.heads(reply) == frame.good
-        values, faults = decode(reply)
+        result = decode(reply)
+        values, faults = list(result.values), result.faults
         answers = list(wire.read_items(reply, block.items))
         assert {code for code, _ in answers} == {wire.OK}
         slow = block.image()(b"".join(raw for _, raw in answers))
         assert repr((values, faults)) == repr(slow)
+        if result.numbers is not None:
+            same_numbers(result.numbers, values)
         for point, value in zip(request.points, values, strict=True):
             assert repr(value) == repr(image.value(point.name, t_s=0.0))
 

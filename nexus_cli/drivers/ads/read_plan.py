@@ -16,6 +16,7 @@ from nexus_cli.drivers.ads.plc import MAX_TYPE_ROUNDS, RUN, Located, Plc
 from nexus_cli.drivers.ads.plctypes import REFERENCE, Resolver, Shape, UnknownType
 from nexus_cli.drivers.ads.symbol_table import SYMBOL_REFERENCE
 from nexus_cli.drivers.base import Fault, Point
+from nexus_cli.drivers.columns import Columns, Numbers, Place, compile_columns
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.wire.sample import Reason, Value
 
@@ -48,6 +49,7 @@ class Piece:
         unpack: Of all points at once.
         positions: In the request that it answers.
         converts: By place in the piece, only where the item is not yet the value.
+        numbers: All of them as a column, out of the whole answer; None where that can't be.
     """
 
     body: bytes
@@ -58,6 +60,7 @@ class Piece:
     positions: Sequence[int]
     converts: tuple[tuple[int, Decode], ...]
     nothing: bytes
+    numbers: Columns | None
 
 
 @dataclass(slots=True)
@@ -163,16 +166,42 @@ async def prepare(plc: Plc, points: Sequence[Point], *, limit: int) -> Prepared:
 def _piece(plc: Plc, part: Sequence[tuple[int, Target]]) -> Piece:
     items = (*plc.guard, *(target.item for _, target in part))
     codes = 4 * len(items)
+    start = codes + len(plc.expected)
     return Piece(
         body=sum_body(items),
         items=items,
         codes=codes,
-        start=codes + len(plc.expected),
+        start=start,
         unpack=struct.Struct("<" + "".join(target.codec.code for _, target in part)),
         positions=[position for position, _ in part],
         converts=tuple((at, target.codec.convert) for at, (_, target) in enumerate(part) if target.codec.convert),
         nothing=bytes(codes),
+        numbers=compile_columns(places_of([target.codec for _, target in part], start)),
     )
+
+
+def places_of(codecs: Sequence[Codec], start: int) -> list[Place | None]:
+    """Where each value lies in an answer whose data begins at `start`."""
+    places: list[Place | None] = []
+    for codec in codecs:
+        end = start + codec.size
+        places.append(Place(codec.code, tuple(range(end - 1, start - 1, -1))) if codec.convert is None else None)
+        start = end
+    return places
+
+
+def numbers_of(plc: Plc, piece: Piece, data: bytes) -> Numbers | None:
+    """The column of an answer without errors, under the addresses that hold; None where `take` is to look at it."""
+    if piece.numbers is None or not data.startswith(piece.nothing) or len(data) < piece.start + piece.unpack.size:
+        return None
+    if not plc.accepts(data[: 4 * len(plc.guard)], data[piece.codes : piece.start]):
+        return None
+    return piece.numbers(data)
+
+
+def values_of(piece: Piece, data: bytes) -> list[Value]:
+    """The same as Python's values."""
+    return list(piece.unpack.unpack_from(data, piece.start))
 
 
 def take(plc: Plc, piece: Piece, data: bytes, values: list[Value], faults: dict[int, Fault]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from nexus_cli.drivers.ads import browse, frame, read_plan
@@ -28,6 +29,7 @@ from nexus_cli.drivers.base import (
     Sink,
 )
 from nexus_cli.drivers.fixed_layout import EncodeError
+from nexus_cli.drivers.read_result import LazyValues
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
@@ -143,10 +145,15 @@ class AdsSession:
             return None
         values: list[Value] = [None] * len(request.points)
         faults = dict(prepared.faults)
+        column: ReadResult | None = None
         for piece in prepared.pieces:
             data = await plc.read(piece.items, piece.body, "read")
             if prepared.generation != plc.generation:  # resolved again meanwhile: the answer is of the old program
                 return None
+            if prepared.whole and (numbers := read_plan.numbers_of(plc, piece, data)) is not None:
+                lazy = LazyValues(len(values), partial(read_plan.values_of, piece), data)
+                column = ReadResult(lazy, numbers=numbers)
+                continue
             try:
                 current = read_plan.take(plc, piece, data, values, faults)
             except struct.error:
@@ -161,7 +168,7 @@ class AdsSession:
         if plc.state != 5 and (fault := read_plan.stopped(plc)) is not None:
             for position in range(len(values)):
                 faults.setdefault(position, fault)
-        return ReadResult(values, faults)
+        return ReadResult(values, faults) if column is None else column._replace(faults=faults)
 
     async def write(self, device: str, point: Point, value: Value) -> None:
         """See `Session.write`. Through a handle that is made for this write and under the version it was checked

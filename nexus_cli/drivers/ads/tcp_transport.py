@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from typing import cast
 
 from nexus_cli.drivers.ads import frame
 from nexus_cli.drivers.ads.channel import Listener, raise_lost, result_of, silence
@@ -56,8 +57,7 @@ class DirectChannel(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not derive from asyncio's
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""

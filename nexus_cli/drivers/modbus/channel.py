@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 
 from nexus_cli.drivers.modbus.pdu import ANSWERED_ALIKE, MAX_RTU_FRAME, rtu_answer, rtu_frame
-from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout, RequestTransport
+from nexus_cli.drivers.transport import ConnectionLost, Done, Reply, RequestTimeout, RequestTransport
 
 HEADER = 6
 """Transaction, protocol and length of an MBAP header; the unit id is counted by its length."""
@@ -137,6 +137,18 @@ class Channel(RequestTransport):
         self.answered = True
         return answer
 
+    def post(self, request: bytes, done: Done) -> Reply | None:
+        """As `ask`, without a task that waits; None where this framing has to wait before it sends.
+
+        Args:
+            request: Unit id and PDU.
+            done: Takes the PDU of the answer, or one of the errors of `ask`.
+
+        Raises:
+            ConnectionLost: The connection is gone; nothing was sent.
+        """
+        return None
+
     def _frame(self, request: bytes) -> bytes:
         """The bytes to send."""
         raise AssertionError("each framing has its own")
@@ -150,6 +162,20 @@ class TcpChannel(Channel):
     """
 
     _number = 0
+
+    def post(self, request: bytes, done: Done) -> Reply | None:
+        """See `Channel.post`."""
+        self._request = request
+        self._strange = ""
+
+        def take(answer: bytes | None, error: Exception | None) -> None:
+            if answer is not None:
+                self.answered = True
+            elif self._strange and isinstance(error, RequestTimeout):
+                error = Misaddressed(self._strange)
+            done(answer, error)
+
+        return self._post(self._frame(request), take)
 
     def _frame(self, request: bytes) -> bytes:
         # 0 is what a server gives that does not care

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.columns import Columns, Place, compile_columns
 from nexus_cli.drivers.fixed_layout import SIZES, STRUCT_CODES
 from nexus_cli.drivers.modbus.field import Field
 from nexus_cli.drivers.modbus.order import NATURAL, positions
@@ -60,6 +61,27 @@ def compile_registers(fields: tuple[Field, ...], start: int) -> Decoder:
     if not rest and places == list(range(size)):
         return _numbers_only(unpack, permute)
     return _assemble(unpack, permute, places, rest, size)
+
+
+@lru_cache(maxsize=4096)
+def compile_numbers(fields: tuple[Field, ...], start: int) -> Columns | None:
+    """The column of a block that begins at `start`; None where a field is more than a number or a bit."""
+    return compile_columns([_place(field, start) for field in fields])
+
+
+def _place(field: Field, start: int) -> Place | None:
+    if field.kind.count or field.none or field.bcd or field.scale_at is not None:
+        return None
+    if field.in_bits:
+        byte, bit = divmod(field.start - start, 8)
+        return Place("?", (byte,), 1 << bit)
+    at = (field.start - start) * 2
+    if field.kind.base == "bool":
+        byte, bit = divmod(field.bit, 8)
+        return Place("?", (at + (byte if field.order == "BA" else 1 - byte),), 1 << bit)
+    if field.kind.base not in STRUCT_CODES:
+        return None
+    return Place(STRUCT_CODES[field.kind.base], tuple(at + one for one in _byte_positions(field)))
 
 
 def _plain(field: Field) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nexus_cli.drivers.base import Point, Request
-from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_registers
+from nexus_cli.drivers.base import Point, ReadResult, Request
+from nexus_cli.drivers.columns import Columns
+from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_numbers, compile_registers
 from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS
 from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.pdu import read_head, read_request
+from nexus_cli.drivers.read_result import LazyValues
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -40,6 +42,8 @@ class Block:
         scales: Position and register of scale factors too far away for this block; read on their own.
         asked: The request's bytes.
         head: How its answer begins.
+        size: How many values.
+        numbers: All of them as a column, None where that can't be.
     """
 
     function: int
@@ -51,6 +55,23 @@ class Block:
     scales: tuple[tuple[int, int], ...]
     asked: bytes
     head: bytes
+    size: int
+    numbers: Columns | None
+
+    def decode(self, raw: bytes) -> ReadResult:
+        """The values in an answer's data, before scale factors that lie outside of it."""
+        if self.numbers is not None:
+            return ReadResult(LazyValues(self.size, self._values, raw), numbers=self.numbers(raw))
+        if self.registers is not None:
+            return ReadResult(*self.registers(raw))
+        return ReadResult(self._values(raw))
+
+    def _values(self, raw: bytes) -> list[Value]:
+        if self.registers is not None:
+            return self.registers(raw)[0]
+        assert self.bits is not None
+        packed = int.from_bytes(raw, "little")
+        return self.bits([bool(packed >> place & 1) for place in range(self.count)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +182,8 @@ def _request(path: str, run: Sequence[_Placed], end: int, limits: _Limits) -> Re
         ),
         read_request(unit, FUNCTIONS[first.area], start, count),
         read_head(FUNCTIONS[first.area], count),
+        len(fields),
+        compile_numbers(fields, start),
     )
     span = f"{start}..{start + count - 1}" if count > 1 else str(start)
     text = f"FC{block.function} {first.area} {span} unit {unit}"

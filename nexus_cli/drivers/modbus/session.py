@@ -23,11 +23,13 @@ from nexus_cli.drivers.base import (
     Scope,
     Sink,
     Subscription,
+    Taken,
 )
 from nexus_cli.drivers.failure import kind_of
 from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.modbus.browse import browse
 from nexus_cli.drivers.modbus.channel import Channel, Misaddressed
+from nexus_cli.drivers.modbus.exceptions import EFFECTS, ILLEGAL_FUNCTION, refusal
 from nexus_cli.drivers.modbus.field import field_of
 from nexus_cli.drivers.modbus.groups import Block, unit_of
 from nexus_cli.drivers.modbus.pdu import (
@@ -43,35 +45,13 @@ from nexus_cli.drivers.modbus.pdu import (
 )
 from nexus_cli.drivers.modbus.scaling import apply
 from nexus_cli.drivers.modbus.writing import WritePlan, plan_write
-from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
+from nexus_cli.drivers.transport import ConnectionLost, Reply, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
 
 SILENT_REQUESTS = 5
 """So many unanswered requests in a row, over every unit of the link, are taken for a half-open connection."""
-ILLEGAL_FUNCTION = 1
-BUSY = (5, 6)
-"""The device is at something else; a moment later it may well answer."""
-
-# Source: Modbus Application Protocol V1.1b3 §7. Scope, reason, retriable, name.
-EXCEPTIONS: dict[int, tuple[Scope, Reason, bool, str]] = {
-    1: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal function"),
-    2: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data address"),
-    3: (Scope.REQUEST, Reason.ILLEGAL_ADDRESS, False, "illegal data value"),
-    4: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device failure"),
-    5: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "acknowledge, still working"),
-    6: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "server device busy"),
-    7: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "negative acknowledge"),
-    8: (Scope.REQUEST, Reason.DEVICE_ERROR, True, "memory parity error"),
-    10: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway path unavailable"),
-    11: (Scope.DEVICE, Reason.DEVICE_TIMEOUT, True, "gateway target device failed to respond"),
-}
-
-NO_UNIT = frozenset({10, 11})
-"""What a gateway answers in place of a unit that it does not reach."""
-EFFECTS = {5: Effect.MAYBE, 6: Effect.REFUSED, 10: Effect.REFUSED, 11: Effect.MAYBE}
-"""Exceptions to a write: taken and not done yet; not taken; not passed on; passed on, without an answer (§7)."""
 
 
 class ModbusSession:
@@ -122,18 +102,41 @@ class ModbusSession:
     async def read(self, request: Request) -> ReadResult:
         """Carry out one read. Raises DriverError."""
         block: Block = request.detail
-        answer = await self._ask(block.asked, request.text)
+        result = self._decoded(block, await self._ask(block.asked, request.text), request.text)
+        if not block.scales:
+            return result
+        values, faults = list(result.values), dict(result.faults)
+        return ReadResult(values, await self._scale(block, values, faults))
+
+    def send(self, request: Request, taken: Taken) -> Reply | None:
+        """See `drivers.base.Prompt`."""
+        block: Block = request.detail
+        asked = block.asked
+        if self._unsure or self._pause_s or block.scales or asked == self._unanswered:
+            return None
+
+        def done(answer: bytes | None, error: Exception | None) -> None:
+            try:
+                if answer is None:
+                    self._unheard(error, asked, request.text)
+                self._heard(asked, answer, request.text)
+                result = self._decoded(block, answer, request.text)
+            except Exception as refused:  # noqa: BLE001 - as `read` would raise it: who asked is the boundary
+                taken(refused)
+            else:
+                taken(result)
+
+        try:
+            return self._channel.post(asked, done)
+        except ConnectionLost:
+            return None
+
+    def _decoded(self, block: Block, answer: bytes, text: str) -> ReadResult:
+        """The values in an answer, before scale factors that lie outside of the block. Raises DriverError."""
         raw = answer[2:]
         if not answer.startswith(block.head) or len(raw) != block.head[1]:
-            self._misfit(answer, block.head, request.text)
-        if block.registers is not None:
-            values, faults = block.registers(raw)
-            if block.scales:
-                faults = await self._scale(block, values, dict(faults))
-            return ReadResult(values, faults)
-        assert block.bits is not None
-        packed = int.from_bytes(raw, "little")
-        return ReadResult(block.bits([bool(packed >> place & 1) for place in range(block.count)]))
+            self._misfit(answer, block.head, text)
+        return block.decode(raw)
 
     async def _scale(self, block: Block, values: Sequence[Value], faults: dict[int, Fault]) -> dict[int, Fault]:
         """Apply scale factors that lie outside of the block, each read once. Raises DriverError."""
@@ -244,14 +247,8 @@ class ModbusSession:
         channel = self._channel
         try:
             answer = await channel.ask(request, broadcast=write and channel.rtu and not request[0])
-        except RequestTimeout:
-            self._timed_out(request, text)
-        except Misaddressed as strange:
-            # one that comes after its time-out says no more than silence; the next request may be answered right
-            self._unsure = channel.leaves and not channel.traceable
-            raise DriverError(f"{text}: {strange}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
-        except ConnectionLost as lost:
-            self._lost(f"{text}: {lost}")
+        except (RequestTimeout, Misaddressed, ConnectionLost) as error:
+            self._unheard(error, request, text)
         except asyncio.CancelledError:
             # its answer may still come; without transaction ids it would be taken for the next one's
             self._unsure = not channel.traceable
@@ -259,16 +256,30 @@ class ModbusSession:
         finally:
             if self._pause_s:
                 self._free_at_s = self._loop.time() + self._pause_s
+        self._heard(request, answer, text)
+        if write and answer and not acknowledges(answer, request):
+            self._lost(f"{text}: the response acknowledges another write")
+        return answer
+
+    def _unheard(self, error: Exception | None, request: bytes, text: str) -> NoReturn:
+        """What a request without an answer means. Raises DriverError."""
+        if isinstance(error, RequestTimeout):
+            self._timed_out(request, text)
+        if isinstance(error, Misaddressed):
+            # one that comes after its time-out says no more than silence; the next request may be answered right
+            self._unsure = self._channel.leaves and not self._channel.traceable
+            raise DriverError(f"{text}: {error}", scope=Scope.DEVICE, reason=Reason.DEVICE_TIMEOUT) from None
+        self._lost(f"{text}: {error}")
+
+    def _heard(self, request: bytes, answer: bytes, text: str) -> None:
+        """Take note of an answer. Raises DriverError when it refuses."""
         if self._silent_requests:
             self._silent_requests = 0
             self._silent_units.clear()
             self._unanswered = b""
-            self._unsure = self._unsure and not channel.traceable
+            self._unsure = self._unsure and not self._channel.traceable
         if answer and answer[0] != request[1]:
             self._refused(answer, text)
-        if write and answer and not acknowledges(answer, request):
-            self._lost(f"{text}: the response acknowledges another write")
-        return answer
 
     def _refused(self, answer: bytes, text: str) -> NoReturn:
         """An exception response as an error; what is neither that nor to our function ends the session."""
@@ -276,19 +287,7 @@ class ModbusSession:
             self._lost(f"{text}: the answer is to function {answer[0]}")
         if len(answer) < 2:
             self._lost(f"{text}: the answer is an exception without a code")
-        code = answer[1]
-        scope, reason, retriable, name = EXCEPTIONS.get(
-            code, (Scope.REQUEST, Reason.DEVICE_ERROR, True, f"exception {code}")
-        )
-        raise DriverError(
-            f"{text}: {name}",
-            scope=scope,
-            reason=reason,
-            retriable=retriable,
-            code=code,
-            transient=code in BUSY,
-            kind=FailureKind.UNIT_UNREACHABLE if code in NO_UNIT else FailureKind.OTHER,
-        )
+        raise refusal(answer[1], text)
 
     def _timed_out(self, request: bytes, text: str) -> NoReturn:
         self._silent_requests += 1

@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from weakref import WeakKeyDictionary
 
@@ -16,9 +17,11 @@ from nexus_cli.drivers.base import DriverError, Fault, ReadResult, Request, Scop
 from nexus_cli.drivers.opcua.codec import DataValue, DecodeError
 from nexus_cli.drivers.opcua.connection import ServerConnection
 from nexus_cli.drivers.opcua.groups import ReadPlan
+from nexus_cli.drivers.opcua.layout import Layout, layout_of
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
 from nexus_cli.drivers.opcua.status import TOO_MUCH, fault_of
-from nexus_cli.drivers.opcua.values import Convert
+from nexus_cli.drivers.opcua.values import Convert, kinds_of
+from nexus_cli.drivers.read_result import LazyValues
 from nexus_cli.wire.sample import Reason, Value
 
 _DECODE_FAULT = Fault(Reason.DECODE_ERROR)
@@ -34,12 +37,16 @@ class Prepared:
         converters: One per point.
         faults: By position, what can't be asked at all (unknown namespace).
         generation: Limits and namespaces that it was made for.
+        kinds: For each point the types that are its own as they are; None where some point is no single number.
+        layout: Of the last answer; None until one can be taken as a column.
     """
 
     pieces: list[tuple[bytes, Sequence[int]]]
     converters: list[Convert]
     faults: dict[int, Fault] = field(default_factory=dict)
     generation: int = 0
+    kinds: Sequence[frozenset[int]] | None = None
+    layout: Layout | None = None
 
 
 class Reader:
@@ -93,6 +100,9 @@ class Reader:
         timed = False
         for body, positions in prepared.pieces:
             data, at = await self.connection.channel.request("read", READ_REQUEST, body)
+            if prepared.layout is not None and (column := prepared.layout.take(memoryview(data)[at:])) is not None:
+                lazy = LazyValues(count, partial(self._values, prepared, at), data)
+                return ReadResult(lazy, {}, column[1], column[0])
             answers = self.connection.values(data, at, len(positions))
             for found in answers:
                 if found.kind == 22:
@@ -112,7 +122,16 @@ class Reader:
                     faults[position] = value
                     continue
                 values[position] = value
+        if prepared.kinds is not None and not faults:
+            prepared.layout = layout_of(memoryview(data)[at:], prepared.kinds)
         return ReadResult(values, faults, times if timed else None)
+
+    def _values(self, prepared: Prepared, at: int, data: bytes) -> list[Value]:
+        """The values of an answer that was taken as a column."""
+        converters = prepared.converters
+        answers = self.connection.values(data, at, len(converters))
+        # none of them is a fault: their types are those of their points
+        return [convert(found) for convert, found in zip(converters, answers, strict=True)]  # type: ignore[misc]
 
     def _prepare(self, request: Request) -> Prepared:
         plan: ReadPlan = request.detail
@@ -137,7 +156,11 @@ class Reader:
             (read_body(items[start:end]), positions[start:end]) for start, end in pairwise(cuts)
         ]
         return Prepared(
-            pieces, [self.connection.converter(point) for point in request.points], faults, self.connection.generation
+            pieces,
+            [self.connection.converter(point) for point in request.points],
+            faults,
+            self.connection.generation,
+            kinds_of(request.points) if len(pieces) == 1 and not faults else None,
         )
 
     async def _look_again(self, request: Request, prepared: Prepared) -> Prepared:

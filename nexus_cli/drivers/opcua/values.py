@@ -8,11 +8,11 @@ file, and hiding it would store rounded values.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.base import Fault, Point
 from nexus_cli.drivers.opcua.codec import EPOCH_TICKS, DataValue, DateTime, Structure
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.wire.sample import Reason, Value
@@ -72,7 +72,7 @@ def converter(type_text: str, index: str = "", decode: Decode | None = None, *, 
 
 def _single(kind: DataType) -> Convert:
     one = _scalar(kind.base)
-    exact = _exact_kinds(kind.base)
+    exact = exact_kinds(kind.base)
 
     def convert(found: DataValue) -> Value | Fault:
         if found.array:
@@ -86,7 +86,7 @@ def _single(kind: DataType) -> Convert:
 
 def _array(kind: DataType, varying: bool) -> Convert:
     one = _scalar(kind.base)
-    exact = _exact_kinds(kind.base)
+    exact = exact_kinds(kind.base)
     octets = kind.base in INTEGER_BOUNDS
     least = 0 if varying else kind.count
 
@@ -176,7 +176,18 @@ def _shape(values: Any, rank: int) -> list[int]:
     return shape
 
 
-def _exact_kinds(base: str) -> frozenset[int]:
+def kinds_of(points: Sequence[Point]) -> list[frozenset[int]] | None:
+    """For each point the built-in types whose values need no look at all; None where a point is no single value."""
+    found: list[frozenset[int]] = []
+    for point in points:
+        kind = parse_type(point.type)
+        if kind.count or point.options.get("index"):
+            return None
+        found.append(exact_kinds(kind.base))
+    return found
+
+
+def exact_kinds(base: str) -> frozenset[int]:
     """Built-in types whose values need no look at all."""
     if base in ("float64", "duration"):
         return FLOAT_KINDS

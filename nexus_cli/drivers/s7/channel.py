@@ -25,7 +25,7 @@ from nexus_cli.drivers.s7.pdu import (
     setup_reply,
     with_reference,
 )
-from nexus_cli.drivers.transport import ConnectionLost, RequestTransport
+from nexus_cli.drivers.transport import ConnectionLost, Done, Reply, RequestTransport
 
 MAX_FRAME = 8192 + FRAME_HEADER
 """Longest TPDU of class 0 (ISO 8073 §13.3.4)."""
@@ -89,6 +89,10 @@ class Channel(RequestTransport):
             ConnectionLost: The connection is gone, or the bytes received are not S7.
         """
         return await self._exchange(with_reference(template, self._next()))
+
+    def post(self, template: bytes, done: Done) -> Reply:
+        """As `ask`, without a task that waits. Raises ConnectionLost; then nothing was sent."""
+        return self._post(with_reference(template, self._next()), done)
 
     def _next(self) -> int:
         # 0 is what a stray answer carries

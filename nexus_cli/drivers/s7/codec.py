@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from nexus_cli.drivers.base import Fault
+from nexus_cli.drivers.columns import Columns, Place, compile_columns
 from nexus_cli.drivers.s7.datetimes import MOMENTS, SPANS, counter_from
 from nexus_cli.drivers.s7.digits import bcd_from
 from nexus_cli.drivers.s7.field import BCD, Field
@@ -59,6 +60,17 @@ def compile_fields(placed: Sequence[Placed]) -> Decoder:
         return (list(sort(values)) if sort is not None else values), faults
 
     return decode
+
+
+def compile_numbers(placed: Sequence[Placed]) -> Columns | None:
+    """The column of fields at fixed places of a buffer; None where one is more than a number or a bit."""
+    return compile_columns([_place(field, at) for field, at in placed])
+
+
+def _place(field: Field, at: int) -> Place | None:
+    if field.type == "BOOL" and not field.count:
+        return Place("?", (at,), 1 << field.bit)
+    return Place(field.code, tuple(range(at, at + field.size))) if field.plain else None
 
 
 def _numbers_only(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from operator import itemgetter
 
-from nexus_cli.drivers.base import Point, Request
-from nexus_cli.drivers.s7.codec import Decoder, compile_fields
+from nexus_cli.drivers.base import Point, ReadResult, Request
+from nexus_cli.drivers.read_result import LazyValues
+from nexus_cli.drivers.s7.codec import Decoder, compile_fields, compile_numbers
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.pdu import (
     ACK_DATA,
@@ -31,6 +32,7 @@ from nexus_cli.drivers.s7.pdu import (
     read_request_size,
 )
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.sample import Value
 
 DEFAULT_GAP = 32
 """Unused bytes that cost no more than another item: 4 bytes of reply and 12 of request, and the CPU's work for it."""
@@ -77,10 +79,10 @@ class Block:
     pdu: int
     gap: int | None
     long: bool
-    _whole: tuple[Frame, Decoder] | None = dataclass_field(default=None, repr=False)
+    _whole: tuple[Frame, Callable[[bytes], ReadResult]] | None = dataclass_field(default=None, repr=False)
     _image: Decoder | None = dataclass_field(default=None, repr=False)
 
-    def whole(self) -> tuple[Frame, Decoder]:
+    def whole(self) -> tuple[Frame, Callable[[bytes], ReadResult]]:
         """The request as one frame, and the decoder of a reply in which every item succeeded."""
         if self._whole is None:
             places = data_places([item.size for item in self.items])
@@ -88,7 +90,7 @@ class Block:
                 (field, places[span] + field.start - self.items[span].start)
                 for field, span in zip(self.fields, self.spans, strict=True)
             ]
-            self._whole = frame_of(self.items), compile_fields(placed)
+            self._whole = frame_of(self.items), _reply_decoder(placed)
         return self._whole
 
     def image(self) -> Decoder:
@@ -123,6 +125,18 @@ class Block:
             Item(whole.area, whole.db, whole.start + at, min(most, whole.size - at))
             for at in range(0, whole.size, most)
         ]
+
+
+def _reply_decoder(placed: Sequence[tuple[Field, int]]) -> Callable[[bytes], ReadResult]:
+    decode, numbers = compile_fields(placed), compile_numbers(placed)
+    if numbers is None:
+        return lambda reply: ReadResult(*decode(reply))
+    column, size = numbers, len(placed)
+
+    def values(reply: bytes) -> list[Value]:
+        return decode(reply)[0]
+
+    return lambda reply: ReadResult(LazyValues(size, values, reply), numbers=column(reply))
 
 
 def frame_of(items: Sequence[Item]) -> Frame:

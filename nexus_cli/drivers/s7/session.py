@@ -20,13 +20,14 @@ from nexus_cli.drivers.base import (
     Scope,
     Sink,
     Subscription,
+    Taken,
 )
 from nexus_cli.drivers.fixed_layout import EncodeError
 from nexus_cli.drivers.s7 import userdata
 from nexus_cli.drivers.s7.browse import browse
 from nexus_cli.drivers.s7.channel import Channel
 from nexus_cli.drivers.s7.field import field_of
-from nexus_cli.drivers.s7.groups import Block, frame_of, group_points
+from nexus_cli.drivers.s7.groups import Block, Frame, frame_of, group_points
 from nexus_cli.drivers.s7.pdu import (
     FRAME_HEADER,
     OK,
@@ -40,7 +41,7 @@ from nexus_cli.drivers.s7.pdu import (
 from nexus_cli.drivers.s7.status import NO_OBJECT, NOT_ALLOWED, job_error, reason_of, refusal
 from nexus_cli.drivers.s7.watch import SILENT_LATER_S, Silence, Watch
 from nexus_cli.drivers.s7.writing import Write, heads_of, jobs_of, plan_write, with_heads
-from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
+from nexus_cli.drivers.transport import ConnectionLost, Reply, RequestTimeout
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason, Value
@@ -100,6 +101,37 @@ class S7Session:
             return result
         return result._replace(faults={**dict.fromkeys(range(len(request.points)), stopped), **result.faults})
 
+    def send(self, request: Request, taken: Taken) -> Reply | None:
+        """See `drivers.base.Prompt`. A reply in which an item was refused is asked for again, to be sorted out."""
+        block: Block = request.detail
+        if block.long or self._pause_s or self._turn.locked() or self._only_looked or not self._heard:
+            return None
+        if self.watch.fault is not None or self._refused or self._loop.time() >= self.watch.due_s:
+            return None
+        frame, decode = block.whole()
+        if self._exceeds(block, frame):
+            return None
+
+        def done(reply: bytes | None, error: Exception | None) -> None:
+            try:
+                if reply is None:
+                    self._unheard(error, request.text)
+                plain = len(reply) == frame.reply_size and frame.heads(reply) == frame.good
+                result = decode(reply) if plain else None
+            except Exception as refused:  # noqa: BLE001 - as `read` would raise it: who asked is the boundary
+                taken(refused)
+            else:
+                taken(result)
+
+        try:
+            return self._channel.post(frame.template, done)
+        except ConnectionLost:
+            return None
+
+    def _exceeds(self, block: Block, frame: Frame) -> bool:
+        """Whether a request was planned for longer PDUs than the CPU grants."""
+        return block.pdu > self.pdu and max(len(frame.template), frame.reply_size) > self.pdu + FRAME_HEADER
+
     async def look(self) -> None:
         """Ask for the CPU's state. Raises DriverError, SESSION: it does not survive the question, and is not asked again
         for a while."""
@@ -125,14 +157,13 @@ class S7Session:
         if block.long:
             return await self._read_long(request, block)
         frame, decode = block.whole()
-        if block.pdu > self.pdu and max(len(frame.template), frame.reply_size) > self.pdu + FRAME_HEADER:
+        if self._exceeds(block, frame):
             return await self._read_smaller(request, block)
         reply = await self._ask(frame.template, request.text)
         if len(reply) == frame.reply_size and frame.heads(reply) == frame.good:
-            values, faults = decode(reply)
             if self._refused:
                 self._accepted(block.items)
-            return ReadResult(values, faults)
+            return decode(reply)
         return await self._sort_out(request, block, reply)
 
     async def _sort_out(self, request: Request, block: Block, reply: bytes) -> ReadResult:
@@ -313,26 +344,31 @@ class S7Session:
             only_looked, self._only_looked = self._only_looked, False
             try:
                 reply = await self._channel.ask(template)
-            except RequestTimeout:
-                if not (self._heard or self._forgiven):
-                    # some devices let the first question of a connection drop; a late answer has another reference
-                    self._forgiven = True
-                    raise DriverError(
-                        f"{text}: no answer in time",
-                        scope=Scope.DEVICE,
-                        reason=Reason.DEVICE_TIMEOUT,
-                        kind=FailureKind.NO_ANSWER,
-                    ) from None
-                self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT, kind=FailureKind.NO_ANSWER)
-            except ConnectionLost as lost:
-                if only_looked:  # it gives one answer a connection: not to a question that another client has not
+            except (RequestTimeout, ConnectionLost) as error:
+                if only_looked and isinstance(error, ConnectionLost):
+                    # it gives one answer a connection: not to a question that another client has not
                     self._silence.keep(self.name, self._loop.time() + SILENT_LATER_S)
-                self._lost(f"{text}: {lost}")
+                self._unheard(error, text)
             finally:
                 if self._pause_s:
                     self._free_at_s = self._loop.time() + self._pause_s
             self._heard = True
             return reply
+
+    def _unheard(self, error: Exception | None, text: str) -> NoReturn:
+        """What a job without an answer means. Raises DriverError."""
+        if not isinstance(error, RequestTimeout):
+            self._lost(f"{text}: {error}")
+        if not (self._heard or self._forgiven):
+            # some devices let the first question of a connection drop; a late answer has another reference
+            self._forgiven = True
+            raise DriverError(
+                f"{text}: no answer in time",
+                scope=Scope.DEVICE,
+                reason=Reason.DEVICE_TIMEOUT,
+                kind=FailureKind.NO_ANSWER,
+            ) from None
+        self._lost(f"{text}: no answer in time", reason=Reason.DEVICE_TIMEOUT, kind=FailureKind.NO_ANSWER)
 
     def _lost(
         self, message: str, *, reason: Reason = Reason.LINK_LOST, kind: FailureKind = FailureKind.OTHER

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from typing import cast
 
 from nexus_cli.json_value import JsonObject
 
@@ -27,8 +28,7 @@ class Client(asyncio.Protocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's do not derive from asyncio's
         self._served.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

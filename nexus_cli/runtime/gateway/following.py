@@ -12,6 +12,7 @@ from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
 from nexus_cli.runtime.gateway.devices.absence import Absence
@@ -116,6 +117,7 @@ class ConfigurationFollower:
         self._outbox.json_frames = self._configuration.frames == "json"
         failed = self._links.apply(self._configuration.devices)
         self._commands.configured(list(self._configuration.devices))
+        GARBAGE.changed()
         return failed
 
     async def _refresh(self, group: asyncio.TaskGroup, stop: asyncio.Event, *, announce_all: bool) -> None:

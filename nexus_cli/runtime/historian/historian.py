@@ -14,6 +14,7 @@ from nexus_cli.database.connect import UPKEEP, WRITING
 from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.historian import stall_watch
 from nexus_cli.runtime.historian.announcer import Announcer
@@ -247,6 +248,7 @@ class Historian:
                 await self._prepare(stop)
             except StoppedError:
                 return
+            GARBAGE.changed()
             client_stop, giving_up = asyncio.Event(), asyncio.Event()
             async with tasks("historian") as group:
                 receipts_stop = asyncio.Event()

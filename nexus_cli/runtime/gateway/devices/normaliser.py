@@ -16,12 +16,13 @@ import numpy as np
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.chain import TOLERANCE
+from nexus_cli.model.chain_columns import Column
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.runtime.gateway.devices.column_take import take
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
-from nexus_cli.runtime.gateway.devices.tag_chain import TagChain, is_unicode
-from nexus_cli.runtime.gateway.devices.tag_group import TagGroup
+from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, WHOLE, TagChain, is_unicode
+from nexus_cli.runtime.gateway.devices.tag_group import GroupColumns, TagGroup, Times
 from nexus_cli.runtime.gateway.devices.tag_table import (
-    FLOAT,
     NEVER_US,
     NUMBER_OF,
     REASON_OF,
@@ -29,7 +30,7 @@ from nexus_cli.runtime.gateway.devices.tag_table import (
     TagStates,
     TagTable,
 )
-from nexus_cli.wire.frame_batch import NO_TIME
+from nexus_cli.wire.frame_batch import EXACT, NO_TIME
 from nexus_cli.wire.sample import Quality, Reason, Value
 
 GOOD: tuple[Quality, Reason | None] = (Quality.GOOD, None)
@@ -40,6 +41,8 @@ _REFUSED = (ArithmeticError, TypeError, ValueError, AttributeError)
 """What a conversion raises for a value that a device should not send."""
 _NOTHING = object()
 _GOOD = int(Quality.GOOD)
+_PLAIN: dict[type, int] = {float: FLOAT, int: WHOLE}
+"""Kinds of a number, by its type."""
 
 
 class Normaliser:
@@ -88,6 +91,7 @@ class Normaliser:
         *,
         faults: Mapping[int, Fault] | None = None,
         source_time_us: Sequence[int | None] | None = None,
+        numbers: Column | None = None,
     ) -> None:
         """Pass the values of one read through the chain; recorded samples are added to the cycle.
 
@@ -97,18 +101,26 @@ class Normaliser:
             cycle: Takes the samples.
             faults: By position in the group.
             source_time_us: One per tag, same order, or None.
+            numbers: The values as doubles, where every tag is a plain number; see `ReadResult.numbers`.
         """
-        self.seen += len(group)
-        before = self._begin(cycle)
+        self.seen += len(group.places)
+        cycle.table = self.table
+        columns = group.columns
+        if columns is not None:
+            numbers = _doubles(columns, values) if numbers is None else numbers
+            if numbers is not None:
+                if faults or not columns.is_same(numbers, cycle.time_us):
+                    self._take_columns(group, columns, values, numbers, cycle, faults or {}, source_time_us)
+                return
         if faults or source_time_us is not None:
-            self._take_slowly(group, values, cycle, faults or {}, source_time_us)
+            self._take_slowly(group.places, values, cycle, faults or {}, source_time_us)
         else:
-            self._take(group, values, cycle)
-        self.recorded += len(cycle.single) - before
+            self._take(group.places, values, cycle)
+        group.use()
 
     def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
         """Make tags BAD; those that are already BAD for this reason are not recorded again."""
-        before = self._begin(cycle)
+        cycle.table, before = self.table, len(cycle.single)
         for at in _places(states):
             self._record(at, None, Quality.BAD, reason, code, NO_TIME, cycle)
             self.table.lose(at)
@@ -116,7 +128,8 @@ class Normaliser:
 
     def again(self, states: Iterable[TagState], cycle: Cycle) -> None:
         """Record the last sample of tags again, e.g. when a heartbeat is due or their time is no longer doubtful."""
-        before, table = self._begin(cycle), self.table
+        cycle.table = table = self.table
+        before = len(cycle.single)
         for state in states:
             quality, reason = state.quality, state.reason
             if (quality, reason) in (GOOD, DOUBTFUL):
@@ -128,7 +141,7 @@ class Normaliser:
 
     def put(self, state: TagState, value: Value, cycle: Cycle, *, fault: Fault | None = None) -> None:
         """Record a calculated value (already in the published unit); a fault is an uncertain one."""
-        before = self._begin(cycle)
+        cycle.table, before = self.table, len(cycle.single)
         self.seen += 1
         chain = state.chain
         if chain.convert_result is not None and type(value) is float:
@@ -139,58 +152,110 @@ class Normaliser:
             self._check_range(state.at, value, fault, NO_TIME, cycle)
         self.recorded += len(cycle.single) - before
 
-    def _begin(self, cycle: Cycle) -> int:
-        """The cycle is of this device; how many tags it has so far."""
-        cycle.table = self.table
-        return len(cycle.single)
+    def _take_columns(
+        self,
+        group: TagGroup,
+        columns: GroupColumns,
+        values: Sequence[Value],
+        numbers: Column,
+        cycle: Cycle,
+        faults: Mapping[int, Fault],
+        source_time_us: Sequence[int | None] | None,
+    ) -> None:
+        """Values that are plain numbers, by column."""
+        places = group.places
+        source_us: Times | None = None
+        if source_time_us is not None:
+            source_us = np.array([NO_TIME if one is None else one for one in source_time_us], np.int64)
 
-    def _take(self, group: TagGroup, values: Sequence[Value], cycle: Cycle) -> None:
+        def alone(which: list[int]) -> None:
+            where, raw = [places[at] for at in which], [values[at] for at in which]
+            if source_time_us is None:
+                self._take(where, raw, cycle)
+            else:
+                self._take_slowly(where, raw, cycle, {}, [source_time_us[at] for at in which])
+
+        for index, fault in faults.items():
+            source = None if source_time_us is None else source_time_us[index]
+            self._take_slowly([places[index]], [values[index]], cycle, {0: fault}, [source])
+        certain = self._good is GOOD
+        self.recorded += take(columns, numbers, cycle, alone=alone, certain=certain, skip=faults, source_us=source_us)
+
+    def _take(self, places: Sequence[int], values: Sequence[Any], cycle: Cycle) -> None:
         """Values without faults and times, one by one."""
         table, now_us, single = self.table, cycle.time_us, cycle.single
         raws, dues, numbers, times = table.raws, table.dues, table.numbers, table.times
         kinds, qualities, chains, others = table.kinds, table.qualities, table.chains, table.raw_other
-        certain = self._good is GOOD
-        for at, raw in zip(group.places, values, strict=True):
+        certain, before, sourced = self._good is GOOD, len(single), table.sourced
+        for at, raw in zip(places, values, strict=True):
             due_us = dues[at]
             # Raw values are compared before the conversion: most polled values are unchanged, and this is where they
             # end.
             if now_us < due_us and (raw == raws[at] or (others and raw == others.get(at, _NOTHING))):
                 continue
             chain = chains[at]
-            if type(raw) is float and chain.simple and certain and kinds[at] == FLOAT and qualities[at] == _GOOD:
-                try:
-                    value = raw if chain.convert is None else chain.convert(raw)
-                except _REFUSED:
-                    value = math.nan
-                # A number that another one follows: nothing changes but the number.
-                if value - value == 0.0 and value != numbers[at]:
-                    raws[at], numbers[at], times[at] = raw, value, now_us
-                    if due_us != NEVER_US or chain.heartbeat_us:
-                        dues[at] = now_us + chain.heartbeat_us if chain.heartbeat_us else NEVER_US
-                    if table.sourced:
-                        table.source_us[at] = NO_TIME
-                    single[at] = None
-                    continue
-            self._one(at, raw, None, NO_TIME, cycle)
+            kind = _PLAIN.get(type(raw))
+            if kind is None or not certain or qualities[at] != _GOOD:
+                self._one(at, raw, None, NO_TIME, cycle)
+                continue
+            if chain.plain and kind == FLOAT == kinds[at] and raw - raw == 0.0:
+                raws[at] = numbers[at] = raw
+                times[at] = now_us
+                single[at] = None
+                if due_us != NEVER_US:
+                    dues[at] = NEVER_US
+                if sourced:
+                    table.source_us[at] = NO_TIME
+                continue
+            try:
+                value: Any = raw if chain.convert is None else chain.convert(raw)
+            except _REFUSED:
+                value = None
+            # A number in its range that follows one: nothing changes but the number.
+            if (
+                kinds[at] != _PLAIN.get(type(value))
+                or not -EXACT <= raw <= EXACT
+                or not -EXACT <= value <= EXACT
+                or (
+                    not chain.simple
+                    and (
+                        (chain.low is not None and value < chain.low) or (chain.high is not None and value > chain.high)
+                    )
+                )
+            ):
+                self._one(at, raw, None, NO_TIME, cycle)
+                continue
+            raws[at] = raw
+            last = numbers[at]
+            if now_us < due_us and (value == last or (chain.deadband and not _beyond(chain.deadband, last, value))):
+                continue
+            numbers[at], times[at] = value, now_us
+            if due_us != NEVER_US or chain.heartbeat_us:
+                dues[at] = now_us + chain.heartbeat_us if chain.heartbeat_us else NEVER_US
+            if sourced:
+                table.source_us[at] = NO_TIME
+            single[at] = None
+        self.recorded += len(single) - before
 
     def _take_slowly(
         self,
-        group: TagGroup,
+        places: Sequence[int],
         values: Sequence[Value],
         cycle: Cycle,
         faults: Mapping[int, Fault],
         source_time_us: Sequence[int | None] | None,
     ) -> None:
         """Values with faults or times, one by one."""
-        table, now_us = self.table, cycle.time_us
+        table, now_us, before = self.table, cycle.time_us, len(cycle.single)
         raws, others = table.raws, table.raw_other
-        for index, (at, raw) in enumerate(zip(group.places, values, strict=True)):
+        for index, (at, raw) in enumerate(zip(places, values, strict=True)):
             fault = faults.get(index)
             same = raw == raws[at] or (others and raw == others.get(at, _NOTHING))
             if same and fault is None and now_us < table.dues[at]:
                 continue
             source_us = None if source_time_us is None else source_time_us[index]
             self._one(at, raw, fault, NO_TIME if source_us is None else source_us, cycle)
+        self.recorded += len(cycle.single) - before
 
     def _one(self, at: int, raw: Any, fault: Fault | None, source_us: int, cycle: Cycle) -> None:
         table = self.table
@@ -239,6 +304,13 @@ class Normaliser:
         cycle.single[at] = None
 
 
+def _doubles(columns: GroupColumns, values: Sequence[Value]) -> Column | None:
+    """The values of one answer as doubles; None where they are not all floats, as the tags of the group are."""
+    if not columns.floats or set(map(type, values)) != {float}:
+        return None
+    return np.array(values, np.float64)
+
+
 def _places(states: Iterable[TagState]) -> Iterable[int]:
     return states.places if isinstance(states, TagGroup) else [state.at for state in states]
 
@@ -262,8 +334,12 @@ def _moved(chain: TagChain, last: Any, value: Any) -> bool:
         return False
     if not chain.deadband or last is None or value is None or isinstance(value, (str, list, dict)):
         return True
+    return _beyond(chain.deadband, last, value)
+
+
+def _beyond(deadband: float, last: float, value: float) -> bool:
     # A change equal to the deadband in decimals (0.8 after 0.7) must not exceed it: doubles differ in the last digits.
-    return bool(abs(value - last) > chain.deadband + TOLERANCE * max(abs(value), abs(last)))
+    return abs(value - last) > deadband + TOLERANCE * max(abs(value), abs(last))
 
 
 def _storable(value: Any) -> bool:

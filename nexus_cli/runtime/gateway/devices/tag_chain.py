@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nexus_cli.model.chain import Convert, bounds_of, cleaner, converter, tidy
+from nexus_cli.model.chain import Convert, bounds_of, cleaner, converter, line_of, tidy
+from nexus_cli.model.chain_columns import column_converter
 from nexus_cli.model.config import TagConfig
-from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.datatype import FLOATS, INTEGER_BOUNDS, parse_type
 
+NONE, FLOAT, WHOLE, TRUTH, OTHER = KINDS = range(5)
+"""Of a published value: none, a float, an integer that a double holds, a boolean, and anything else."""
 MOST_CHAINS = 10_000
 """Chains that are kept for other tags; ranges and dead bands that differ in every tag do not fill the memory."""
 
@@ -22,19 +25,36 @@ class TagChain:
         low, high: Least and greatest published value inside the range; None is open.
         deadband: In the published unit; 0 for none.
         heartbeat_us: Longest time without a sample, in µs; 0 for none.
+        kind: Kind of a published number, see `KINDS`; `NONE` where the values are not numbers that a double holds.
+        by_column: As `convert`, for many numbers at once; only where there is a kind.
+        plain: A float is published as it is: no conversion, range, deadband or heartbeat.
         simple: No range and no deadband: the converted value is published.
     """
 
-    __slots__ = ("convert", "convert_result", "deadband", "heartbeat_us", "high", "low", "simple")
+    __slots__ = (
+        "by_column",
+        "convert",
+        "convert_result",
+        "deadband",
+        "heartbeat_us",
+        "high",
+        "kind",
+        "low",
+        "plain",
+        "simple",
+    )
 
     def __init__(self, config: TagConfig) -> None:
         """Compile the chain of a tag."""
         self.convert = _converter(config)
         self.convert_result = _calculated(config)
+        self.kind = _kind(config)
+        self.by_column = column_converter(config) if self.kind else None
         self.low, self.high = bounds_of(config)
         self.deadband = config.deadband
         self.heartbeat_us = config.heartbeat_ms * 1000
         self.simple = self.low is None and self.high is None and not self.deadband
+        self.plain = self.simple and self.convert is None and not self.heartbeat_us
 
 
 _known: dict[tuple[object, ...], TagChain] = {}
@@ -72,6 +92,18 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _kind(config: TagConfig) -> int:
+    """What the published numbers of a tag are; `NONE` where they are not numbers that a double holds."""
+    datatype = parse_type(config.type)
+    if datatype.count or datatype.exact64 or config.expr:
+        return NONE
+    if datatype.base == "bool":
+        return TRUTH
+    if datatype.base in INTEGER_BOUNDS:
+        return WHOLE if line_of(config).plain else FLOAT
+    return FLOAT if datatype.base in FLOATS else NONE
 
 
 def _converter(config: TagConfig) -> Convert | None:

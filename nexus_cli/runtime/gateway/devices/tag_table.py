@@ -18,14 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nexus_cli.model.config import TagConfig
-from nexus_cli.runtime.gateway.devices.tag_chain import TagChain, chain_of
+from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, NONE, OTHER, TRUTH, WHOLE, TagChain, chain_of
 from nexus_cli.wire.frame_batch import EXACT, MOST_TAGS, NO_TIME, FrameColumns, Mark, Shape
 from nexus_cli.wire.sample import REASON_NUMBER, REASONS, Quality, Reason, Value
 
 Positions = npt.NDArray[np.intp]
 """Tags of a table by their place in declared order, each once."""
-NONE, FLOAT, WHOLE, TRUTH, OTHER = range(5)
-"""Of a published value: none, a float, an integer that a double holds, a boolean, and anything else."""
 NEVER_US = 1 << 62
 _GOOD = int(Quality.GOOD)
 _QUALITY: dict[int, Quality] = {int(one): one for one in Quality}
@@ -229,6 +227,9 @@ class TagTable:
         if self.other or exact:
             least = WHOLE if exact else OTHER
             others = {index: self.value(_at(positions, index)) for index, kind in enumerate(kinds) if kind >= least}
+            if exact and others:
+                number = number.copy()
+                number[list(others)] = math.nan
         marks: dict[int, Mark] = {}
         if quality.count(_GOOD) != count:
             marks = {index: self._mark(_at(positions, index)) for index, one in enumerate(quality) if one != _GOOD}

@@ -82,6 +82,7 @@ class DeviceReads:
         before: Before,
         fresh: bool,
         reopens: bool,
+        answered: bool = False,
     ) -> None:
         """Prepare the cycle.
 
@@ -94,8 +95,9 @@ class DeviceReads:
             before: Called before each read but the first.
             fresh: Nothing was answered on this connection yet: some devices drop the first requests.
             reopens: Whether a session that ends during a read can be reopened without losing data.
+            answered: It answered a read of this cycle already.
         """
-        self.answered = False
+        self.answered = answered
         self.dead: DriverError | None = None
         self._device, self._driver, self._clock, self._pipeline = device, driver, clock, pipeline
         self._read, self._before = read, before
@@ -208,7 +210,7 @@ class DeviceReads:
                 else:
                     _note_again(self._device)
                 continue
-            if patient and kept is None and _is_held_up(job, result):
+            if patient and kept is None and is_held_up(job, result):
                 kept = result
                 await asyncio.sleep(BUSY_S)
                 continue
@@ -235,24 +237,9 @@ class DeviceReads:
         return again
 
     def _took(self, job: ReadJob, result: ReadResult) -> None:
-        self.answered = job.answered = True
+        self.answered = True
         self._tries = 1
-        if job.pause.step:
-            job.pause.reset()
-            job.probe_s = 0.0
-        if job.refused is not None:
-            job.refused = None
-            for known in self._device.splits:
-                if job in known.parts:  # the missing part answers again
-                    known.retry_s = 0.0
-        job.losses, job.lost = 0, None
-        self._device.normaliser.take(
-            job.states,
-            result.values,
-            self._pipeline.ongoing(self._device),
-            faults=result.faults,
-            source_time_us=result.source_time_us,
-        )
+        record(self._device, job, result, self._pipeline)
 
     async def _is_dead(self, job: ReadJob, error: DriverError) -> bool:
         """Whether the device does not answer at all: one read, of any interval, that it answered before is tried
@@ -361,7 +348,28 @@ class DeviceReads:
             join_halves(device, known, self._driver, self._clock.monotonic_s())
 
 
-def _is_held_up(job: ReadJob, result: ReadResult) -> bool:
+def record(device: DeviceRuntime, job: ReadJob, result: ReadResult, pipeline: Pipeline) -> None:
+    """Pass the values of a read on, and forget what was wrong with it."""
+    job.answered = True
+    if job.pause.step:
+        job.pause.reset()
+        job.probe_s = 0.0
+    if job.refused is not None:
+        job.refused = None
+        for known in device.splits:
+            if job in known.parts:  # the missing part answers again
+                known.retry_s = 0.0
+    job.losses, job.lost = 0, None
+    device.normaliser.take(
+        job.states,
+        result.values,
+        pipeline.ongoing(device),
+        faults=result.faults,
+        source_time_us=result.source_time_us,
+    )
+
+
+def is_held_up(job: ReadJob, result: ReadResult) -> bool:
     """Whether a point that had a value has none now because the device was busy."""
     return any(
         fault.transient and job.states[place].quality is not Quality.BAD for place, fault in result.faults.items()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.drivers.base import Driver, DriverError, ReadResult, Request, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, fail
+from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, ReadJob, answered, fail
 from nexus_cli.runtime.gateway.field.device_reads import DeviceReads, SessionReplaced
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
@@ -22,6 +23,8 @@ Dropped = Callable[[str], None]
 Key = tuple[str, int]
 Reopen = Callable[[DriverError], Awaitable[bool]]
 """Reopens a session that ended, in place; False when that fails, or would lose data."""
+Wanted = tuple[DeviceRuntime, list[int]]
+"""A device, and which of its intervals (ms) are due."""
 CHANCES = 3
 """How often in a row a session is reopened without an answer in between."""
 
@@ -55,6 +58,25 @@ class WorkQueue:
             _, dropped = self._queue.popleft()
             if dropped is not None:
                 dropped(detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A poll that was begun without a task (`prompt.PromptPolls`) and is to be continued.
+
+    Attributes:
+        left: What was not begun, in order.
+        device: The device whose reads were begun; None when none was.
+        jobs: Its reads from the one that was interrupted on.
+        outcome: What the first of them gave; None when it was not sent.
+        answered: The device answered reads before it.
+    """
+
+    left: Sequence[Wanted]
+    device: DeviceRuntime | None = None
+    jobs: Sequence[ReadJob] = ()
+    outcome: ReadResult | DriverError | None = None
+    answered: bool = False
 
 
 class Poller:
@@ -91,6 +113,7 @@ class Poller:
         self._turn = 0
         self._chances = CHANCES
         self._fresh = True
+        self._outcome: ReadResult | DriverError | None = None
 
     async def work(self) -> None:
         """Do the queued work. Raises DriverError with scope SESSION."""
@@ -135,8 +158,9 @@ class Poller:
 
     async def _read(self, request: Request) -> ReadResult:
         turn = self._turn
+        known, self._outcome = self._outcome, None
         try:
-            result = await self._session.read(request)
+            result = await self._session.read(request) if known is None else _given(known)
         except DriverError as error:
             if error.scope is not Scope.SESSION:
                 if error.scope is not Scope.DEVICE:
@@ -145,8 +169,12 @@ class Poller:
             if not await self.again(error, turn):
                 raise
             raise SessionReplaced(error) from None
-        self._chances, self._fresh = CHANCES, False
+        self.heard()
         return result
+
+    def heard(self) -> None:
+        """The session gave an answer."""
+        self._chances, self._fresh = CHANCES, False
 
     async def poll(self, devices: Mapping[str, DeviceRuntime], due: Sequence[tuple[Key, int]]) -> bool:
         """Read the due groups, one cycle per device; True when some device answered.
@@ -154,25 +182,30 @@ class Poller:
         Raises:
             DriverError: With scope SESSION.
         """
-        wanted: dict[str, tuple[DeviceRuntime, list[int]]] = {}
-        for (path, interval_ms), missed in due:
-            device = devices.get(path)
-            if device is None:
-                continue
-            device.counters.missed += missed
-            if path in wanted:
-                wanted[path][1].append(interval_ms)
-            else:
-                wanted[path] = device, [interval_ms]
+        return await self._poll(wanted_of(devices, due))
+
+    async def resume(self, unfinished: Unfinished) -> bool:
+        """Continue a poll; True when some device answered.
+
+        Raises:
+            DriverError: With scope SESSION.
+        """
+        answered = False
+        if unfinished.device is not None:
+            self._outcome = unfinished.outcome
+            answered = await self._ask(unfinished.device, unfinished.jobs, unfinished)
+        return await self._poll(unfinished.left) or answered
+
+    async def _poll(self, wanted: Sequence[Wanted]) -> bool:
         # Serial lines and most PLCs answer one request at a time; the driver says how many its protocol allows.
         if self._driver.concurrency > 1 and len(wanted) > 1:
-            return await self._side_by_side(wanted.values())
+            return await self._side_by_side(wanted)
         answered = False
-        for device, intervals in wanted.values():
+        for device, intervals in wanted:
             answered |= await self._device(device, intervals)
         return answered
 
-    async def _side_by_side(self, wanted: Iterable[tuple[DeviceRuntime, list[int]]]) -> bool:
+    async def _side_by_side(self, wanted: Sequence[Wanted]) -> bool:
         outcomes: list[bool] = []
 
         async def one(device: DeviceRuntime, intervals: list[int]) -> None:
@@ -188,15 +221,21 @@ class Poller:
         return any(outcomes)
 
     async def _device(self, device: DeviceRuntime, intervals: Sequence[int]) -> bool:
-        now_s = self._clock.monotonic_s()
-        if device.blocked_s > now_s:
+        if device.blocked_s > self._clock.monotonic_s():
             device.counters.skipped += len(intervals)
             return False
+        self.begin(device, intervals)
+        return await self._ask(device, jobs_due(device, intervals))
+
+    def begin(self, device: DeviceRuntime, intervals: Sequence[int]) -> None:
+        """A device's reads begin."""
         device.counters.cycles += len(intervals)
         if any(interval in device.jobs for interval in intervals):
             self._pipeline.asked(
                 device.path
             )  # else these are polls in place of missing reports, at their own intervals
+
+    async def _ask(self, device: DeviceRuntime, jobs: Sequence[ReadJob], unfinished: Unfinished | None = None) -> bool:
         reads = DeviceReads(
             device,
             driver=self._driver,
@@ -206,13 +245,13 @@ class Poller:
             before=self.work,
             fresh=self._fresh,
             reopens=self._reopen is not None and self._reopens(),
+            answered=unfinished is not None and unfinished.answered,
         )
         over = False
         try:
-            if self._work:
+            if self._work and self._outcome is None:
                 await self.work()
-            every = (device.jobs, device.meanwhile)
-            await reads.ask([job for interval in intervals for jobs in every for job in jobs.get(interval, ())])
+            await reads.ask(jobs)
             over = True
             if reads.dead is not None:
                 if device.reachable or not device.backoff.step:
@@ -229,3 +268,31 @@ class Poller:
             # Also after a session error: what was read before it is kept.
             self._pipeline.finish(device, over=over)
         return reads.answered and reads.dead is None
+
+
+def wanted_of(devices: Mapping[str, DeviceRuntime], due: Sequence[tuple[Key, int]]) -> list[Wanted]:
+    """The due groups (key, missed cycles) by device, in order; missed cycles are counted, devices that are gone left
+    out."""
+    wanted: dict[str, Wanted] = {}
+    for (path, interval_ms), missed in due:
+        device = devices.get(path)
+        if device is None:
+            continue
+        device.counters.missed += missed
+        if path in wanted:
+            wanted[path][1].append(interval_ms)
+        else:
+            wanted[path] = device, [interval_ms]
+    return list(wanted.values())
+
+
+def jobs_due(device: DeviceRuntime, intervals: Sequence[int]) -> list[ReadJob]:
+    """The reads of these intervals (ms), in order."""
+    every = (device.jobs, device.meanwhile)
+    return [job for interval in intervals for jobs in every for job in jobs.get(interval, ())]
+
+
+def _given(outcome: ReadResult | DriverError) -> ReadResult:
+    if isinstance(outcome, DriverError):
+        raise outcome
+    return outcome

@@ -9,6 +9,7 @@ the second, so that their requests often run in one cycle and make one frame.
 from __future__ import annotations
 
 import heapq
+import math
 import zlib
 from collections.abc import Hashable
 from typing import Generic, NamedTuple, TypeVar
@@ -75,6 +76,11 @@ class Schedule(Generic[K]):
         self._intervals.pop(key, None)
         self._next.pop(key, None)
         self._second.pop(key, None)
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest interval, in seconds; infinity without groups."""
+        return min(self._intervals.values(), default=math.inf)
 
     def next_s(self) -> float | None:
         """When the next group is due, monotonic seconds; None without groups."""

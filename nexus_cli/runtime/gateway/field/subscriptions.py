@@ -108,6 +108,11 @@ class Subscriptions:
         """Whether there is any subscription."""
         return bool(self._open)
 
+    @property
+    def wanted(self) -> bool:
+        """Whether some device is to report, so that each turn of the link has to see to it."""
+        return bool(self._open) or any(device.reported for device in self._devices.values())
+
     async def renew(self, devices: Mapping[str, DeviceRuntime]) -> None:
         """Open missing subscriptions and close those of removed devices; unchanged devices are not touched.
 

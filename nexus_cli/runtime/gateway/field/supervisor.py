@@ -19,6 +19,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.field.link_devices import LinkDevices
 from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
+from nexus_cli.runtime.gateway.field.prompt import PromptPolls
 from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer
 from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
@@ -272,6 +273,18 @@ class Supervisor:
             reopen=reopen,
             reopens=reopens,
         )
+        polls = PromptPolls(
+            session,
+            poller=poller,
+            devices=self.devices,
+            schedule=self._schedule,
+            check=timer,
+            clock=self._clock,
+            pipeline=self._pipeline,
+            work=self._work,
+            wake=self._wake,
+            turn=lambda begins: self._poll_turn(timer, begins=begins),
+        )
         session.call_me(want_check)
         try:
             while not stop.is_set() and not self._reconnect:
@@ -283,10 +296,24 @@ class Supervisor:
                     if not self._devices.enabled():
                         return
                     await session.configure(self._devices.enabled())
-                await self._wake.wait(await self._serve_once(poller, subscriptions, timer, doubts))
+                delay_s = await self._serve_once(poller, subscriptions, timer, doubts)
+                unfinished = await polls.wait(delay_s, reports=subscriptions.wanted)
+                if unfinished is not None and await poller.resume(unfinished):
+                    self._answered(timer)
         finally:
             self._polling = False
             await subscriptions.close()
+
+    def _poll_turn(self, timer: CheckTimer, *, begins: bool) -> None:
+        """A poll without the task begins, or ends well."""
+        self._polling = self._busy = begins
+        self._turns += 1
+        if not begins:
+            self._answered(timer)
+
+    def _answered(self, timer: CheckTimer) -> None:
+        self._backoff.reset()
+        timer.answered(self._clock.monotonic_s())
 
     async def _serve_once(
         self, poller: Poller, subscriptions: Subscriptions, timer: CheckTimer, doubts: Sequence[str]
@@ -305,10 +332,9 @@ class Supervisor:
         due = self._schedule.pop_due(self._clock.monotonic_s())
         self._polling = bool(due)
         answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
-        now_s = self._clock.monotonic_s()
         if answered:
-            self._backoff.reset()
-            timer.answered(now_s)
+            self._answered(timer)
+        now_s = self._clock.monotonic_s()
         # In this order: a repeated heartbeat claims that the device still has the value, so the session is checked
         # first, and a value that a read of silent tags contradicts is not repeated.
         still = subscriptions.due(now_s)

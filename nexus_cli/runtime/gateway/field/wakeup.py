@@ -15,13 +15,30 @@ class Wakeup:
     def __init__(self) -> None:
         """Not set."""
         self._set = False
+        self._held = False
         self._waiting: asyncio.Future[None] | None = None
 
     def set(self) -> None:
-        """Wake the waiting task, and any that waits before `clear`."""
+        """Wake the waiting task, and any that waits before `clear`; while it is held, when it is released."""
         self._set = True
+        if not self._held:
+            self.end()
+
+    def end(self) -> None:
+        """End the present wait, as its time-out does; the flag stays as it is."""
         if self._waiting is not None:
             _end(self._waiting)
+
+    def hold(self) -> None:
+        """Keep the task waiting while something else uses what is its own."""
+        self._held = True
+
+    def release(self) -> bool:
+        """Let the task go on if it was woken meanwhile; True then."""
+        self._held = False
+        if self._set:
+            self.end()
+        return self._set
 
     def clear(self) -> None:
         """Reset the flag."""
@@ -38,7 +55,7 @@ class Wakeup:
         try:
             await waiting
         finally:
-            self._waiting = None
+            self._waiting, self._held = None, False
             if timer is not None:
                 timer.cancel()
 

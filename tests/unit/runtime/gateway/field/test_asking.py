@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Fault, ReadResult, Request, Scope
 from nexus_cli.drivers.modbus.driver import DRIVER
-from nexus_cli.drivers.modbus.session import EXCEPTIONS
+from nexus_cli.drivers.modbus.exceptions import EXCEPTIONS
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
 from nexus_cli.runtime.gateway.field import device_reads
