@@ -13,7 +13,8 @@ from bisect import bisect_left
 import numpy as np
 import numpy.typing as npt
 
-from nexus_cli.runtime.gateway.devices.tag_table import FLOAT, NONE, OTHER, TRUTH, WHOLE, Positions, TagState, TagTable
+from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, NONE, OTHER, TRUTH, WHOLE
+from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
 from nexus_cli.wire.frame_batch import NO_TIME
 from nexus_cli.wire.mqtt.packets import topic_head
 from nexus_cli.wire.payload import encode_live, live_end, live_moment

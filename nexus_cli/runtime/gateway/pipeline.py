@@ -16,7 +16,7 @@ from nexus_cli.runtime.clock import RisingTime
 from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
-from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
+from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.outbox.losses import Span
