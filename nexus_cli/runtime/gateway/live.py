@@ -3,7 +3,7 @@
 A changed tag is published at once. Only when the broker or the link does not keep up, values wait, and a newer one takes
 the place of an older one.
 
-See docs/decisions/0064.
+See docs/decisions/0064, and docs/decisions/0011 for the marks of control.
 """
 
 from __future__ import annotations
