@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -48,6 +49,7 @@ def live_moment(time_us: int) -> bytes:
     return b',"timestamp":%d,"quality":"GOOD"' % (time_us // 1000)
 
 
+@lru_cache(maxsize=1024)
 def live_end(unit: str | None) -> bytes:
     """The end of a tag's GOOD payloads, for `join_live`: its unit, which never changes."""
     return b"}" if not unit else b',"unit":' + _encode(unit) + b"}"

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
+from nexus_cli.runtime.gateway.devices.tag_table import NEVER_US, Positions, TagState, TagTable
 from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
 from nexus_cli.runtime.gateway.live_queue import LiveQueues
 from nexus_cli.runtime.gateway.live_sender import RESERVED, SLOT_BITS, LiveSender
@@ -28,6 +28,7 @@ PART = 200
 """Most tags of one device that leave at once while others wait."""
 SLICE = 500
 """Most of what waits in one turn of the loop: about a millisecond."""
+FEW = 50
 SLICE_S = 0.02
 IDLE_S = 0.5
 
@@ -60,6 +61,7 @@ class LiveView:
         self._slots = 0
         self._again: dict[LiveTable, None] = {}
         self._held: dict[LiveTable, int] = {}
+        self._next_held_us = NEVER_US
         self._wake = asyncio.Event()
         self._pending: list[tuple[LiveTable, list[int], bool]] = []
         self._pending_count = self._room = 0
@@ -186,32 +188,39 @@ class LiveView:
         if early:
             self.conflated += int(one.held[early].sum())
             one.held[early] = True
-            until_us = one.until_us()
-            if until_us is not None and until_us < min(self._held.values(), default=until_us + 1):
-                self._wake.set()
-            self._held[one] = until_us or 0
+            self._hold(one)
         return now
+
+    def _hold(self, one: LiveTable) -> None:
+        """Note when the first of a device's held tags is due."""
+        until_us = one.until_us()
+        if until_us is None:
+            self._held.pop(one, None)
+            return
+        self._held[one] = until_us
+        if until_us < self._next_held_us:
+            self._next_held_us = until_us
+            self._wake.set()
 
     def _release(self, *, all_of_them: bool = False) -> None:
         """Queue the held tags whose time has come."""
         now_us = int(self._clock.monotonic_s() * 1e6)
-        for one, until_us in list(self._held.items()):
-            if until_us > now_us and not all_of_them:
-                continue
+        if now_us < self._next_held_us and not all_of_them:
+            return
+        due = [one for one, until_us in self._held.items() if until_us <= now_us or all_of_them]
+        self._next_held_us = min((until_us for until_us in self._held.values() if until_us > now_us), default=NEVER_US)
+        for one in due:
             held: list[int] = one.held.nonzero()[0].tolist()
             now = held if all_of_them else one.due(held, now_us)[0]
             one.held[now] = False
             for reported, part in one.by_class(now):
                 self._queue(one, part, reported=reported)
-            next_us = one.until_us()
-            if next_us is None:
-                del self._held[one]
-            else:
-                self._held[one] = next_us
+            self._hold(one)
 
     def _queue(self, one: LiveTable, places: list[int], *, reported: bool) -> None:
+        if reported or not self._queues.waiting:  # else the task is at work, or waits for room
+            self._wake.set()
         self.conflated += self._queues.add(one, places, reported=reported)
-        self._wake.set()
 
     def _requeue(self, one: LiveTable) -> None:
         """Queue again what waits of a device."""
@@ -231,6 +240,8 @@ class LiveView:
         if without is not None:
             found[without] = False
         places = found.nonzero()[0].tolist()
+        if one.every_us is not None:
+            one.held[places] = False
         one.repeats = found if one.repeats is None else one.repeats | found
         for reported, part in one.by_class(places):
             if part:
@@ -254,20 +265,24 @@ class LiveView:
                 self._queue(one, places, reported=reported)
 
     def _has_room(self) -> None:
-        if self._queues.waiting or self._again:
+        if (self._queues.waiting or self._again) and self._worth() > 0:
             self._wake.set()
+
+    def _worth(self) -> int:
+        """How many messages may leave now; 0 while so few would that they are not worth a call of their own."""
+        room = min(SLICE, self._sender.room() - self._pending_count)
+        return room if room >= FEW or self.gate.inflight - self.gate.records < FEW else 0
 
     def _pause_s(self, now_s: float) -> float:
         """Until something may have to be done."""
         if self.waiting and self.gate.connected:
             return SLICE_S
-        return min([IDLE_S, *(max(0.0, until_us / 1e6 - now_s) for until_us in self._held.values())])
+        return min(IDLE_S, max(0.0, self._next_held_us / 1e6 - now_s))
 
     def _slice(self) -> bool:
         """Publish some of what waits, the queues in turn; False when nothing could be published."""
-        if self._held:
-            self._release()
-        room = left = min(SLICE, self._sender.room() - self._pending_count)
+        self._release()
+        room = left = self._worth()
         taken: list[tuple[LiveTable, list[int], bool]] = []
         while left > 0:
             if not self._queues.waiting and self._again:
