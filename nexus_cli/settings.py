@@ -20,7 +20,6 @@ LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
-LIVE_RATE_PER_S = 2_000.0
 HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
 _TAILS = {"postgresql": "/NAME"}
 
@@ -76,7 +75,7 @@ class Settings:
         http_port: 0 picks a free port.
         log_format: `text` or `json`.
         log_level: `debug`, `info`, `warning`, `error`.
-        live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. 1 to
+        live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. None, or 1 to
             1,000,000; the record (frames) has no such bound.
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         clock_synchronised: Who vouches for the machine's clock.
@@ -104,7 +103,7 @@ class Settings:
     http_port: int = 0
     log_format: str = "text"
     log_level: str = "info"
-    live_rate_per_s: float = LIVE_RATE_PER_S
+    live_rate_per_s: float | None = None
     historian_writers: int = HISTORIAN_WRITERS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
@@ -164,7 +163,7 @@ def load_settings(
         http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
         log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
         log_level=_one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
-        live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", LIVE_RATE_PER_S)),
+        live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", "off")),
         historian_writers=_writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
         clock_synchronised=ClockTrust(
             _one_of(
@@ -354,13 +353,15 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _rate(text: str) -> float:
+def _rate(text: str) -> float | None:
+    if text == "off":
+        return None
     try:
         rate = float(text)
     except ValueError:
         rate = 0.0
     if not 1.0 <= rate <= 1_000_000.0:
-        raise _wrong(f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000.")
+        raise _wrong(f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000, or off.")
     return rate
 
 

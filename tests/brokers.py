@@ -72,6 +72,18 @@ class MemoryBroker:
             raise NexusError("gone", code="NX6010", retriable=True)
         self._queue.append((topic, payload, retain, token))
 
+    @property
+    def unsent_bytes(self) -> int:
+        """The socket takes everything."""
+        return 0
+
+    def send_many(
+        self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool
+    ) -> None:
+        """Take many messages."""
+        for head, payload, token in zip(heads, payloads, tokens, strict=True):
+            self.send(head[2:].decode(), payload, token, qos=qos, retain=retain)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Be a broker and a historian until stopped."""
         while not stop.is_set():

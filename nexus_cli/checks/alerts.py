@@ -209,4 +209,27 @@ def alert_clear_alone(view: View) -> Iterator[Diagnostic]:
                 yield finding("NX2706", message, where=("alerts", name, clear), on_key=True, hint="remove it")
 
 
-CHECKS = (alert_tag, alert_condition, alert_hysteresis, alert_type, alert_beyond_range, alert_clear_alone, alert_never)
+def alert_unpublished(view: View) -> Iterator[Diagnostic]:
+    """NX2708."""
+    for name, alert, tag in _with_tag(view):
+        if is_silent(tag):
+            message = f"'{alert.tag}' is not published, and alerts are raised by what is published"
+            yield finding("NX2708", message, where=("alerts", name, "tag"), hint="live: {publish: true} at the tag")
+
+
+def is_silent(tag: TagView) -> bool:
+    """Whether the newest value of a tag is not published: control has it from nowhere else."""
+    live = None if isinstance(tag.tag, ExternalTag) else tag.tag.live
+    return live is not None and live.publish is False
+
+
+CHECKS = (
+    alert_tag,
+    alert_condition,
+    alert_hysteresis,
+    alert_type,
+    alert_beyond_range,
+    alert_clear_alone,
+    alert_never,
+    alert_unpublished,
+)

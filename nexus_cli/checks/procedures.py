@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
+from nexus_cli.checks.alerts import is_silent
 from nexus_cli.checks.view import TagView, View, why_not_writable
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
@@ -172,7 +173,7 @@ def _writable(tag: TagView) -> bool:
 
 
 def sequence_condition(view: View) -> Iterator[Diagnostic]:
-    """NX2906."""
+    """NX2906, NX2916."""
     for name, sequence in view.model.site.sequences.items():
         for position, text in enumerate(sequence.requires):
             yield from _with_values(view, text, ("sequences", name, "requires", position), _parameters(sequence))
@@ -214,6 +215,11 @@ def _condition(view: View, text: str, where: ModelPath) -> Iterator[Diagnostic]:
             yield finding("NX2906", f"there is no tag '{name}'", where=where, hint=hint)
     if len(types) < len(names):
         return
+    for name in names:
+        if is_silent(view.by_path[name]):
+            message = f"'{name}' is not published, and a sequence waits for what is published"
+            yield finding("NX2916", message, where=where, hint="live: {publish: true} at the tag")
+            return
     for found in compile_expression(text, types=types, labels=labels, result=DataType("bool")).findings:
         if found.code == "NX2407":
             yield finding("NX2906", "the condition gives no true or false", where=where, hint="compare it: {…} > 0")

@@ -1,4 +1,5 @@
-"""Topics that NEXUS once published and that are no longer declared: a broker must not keep their retained messages."""
+"""Topics that NEXUS once published and that are no longer declared, or no longer retained: a broker must not keep their
+retained messages."""
 
 from __future__ import annotations
 
@@ -16,12 +17,20 @@ _PATHS = """
 """
 
 
+_NOT_RETAINED = """
+  SELECT substr(address, 8) || '/' || tag.key AS path FROM nexus.resource, jsonb_each(attributes->'tags') AS tag
+  WHERE site = $1 AND starts_with(address, 'device.') AND attributes->>'protocol' <> 'external'
+    AND (tag.value->'live_publish' = 'false' OR tag.value->'live_retain' = 'false')
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
     """Topics that are known and no longer declared.
 
     Attributes:
-        paths: Tag paths of forgotten series and former paths of renamed ones, none that is declared again by name.
+        paths: Tag paths of forgotten series and former paths of renamed ones, none that is declared again by name; and of
+            declared tags whose values are not published, or not retained.
         globs: Path globs under which others publish; what they cover is declared as well.
         alerts: Names of the declared alerts.
         gateways: Names of the declared gateways, and of those that devices belong to.
@@ -41,7 +50,8 @@ async def retired(conn: Connection, site: str, *, among: Sequence[str] | None = 
     rows = await conn.fetch(
         f"SELECT path FROM ({_PATHS}) AS known(path) WHERE ($2::text[] IS NULL OR path = ANY($2::text[])) "
         "AND NOT EXISTS (SELECT 1 FROM nexus.series AS s WHERE s.site = $1 AND s.path = known.path AND s.active) "
-        "AND position('~' IN path) = 0 ORDER BY path",
+        "AND position('~' IN path) = 0 "
+        f"UNION SELECT path FROM ({_NOT_RETAINED}) AS quiet WHERE ($2::text[] IS NULL OR path = ANY($2::text[])) ORDER BY path",
         *(site, None if among is None else list(among)),
     )
     names = await conn.fetch(

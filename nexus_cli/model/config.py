@@ -33,6 +33,10 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         retention: Name of the retention class.
         read_back: What a write is proved with: "" the tag itself, `none`, or the path of another tag.
         read_back_timeout_ms: How long the written value may take to show there; 0 is `proof.proof_s`'s default.
+        live_publish: Whether the newest value is published on the tag's topic.
+        live_qos: 0 or 1.
+        live_retain: Whether the broker keeps it.
+        live_every_ms: Least time between two values there; 0 is none.
         expr: Calculated tags: the expression's text.
         inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
@@ -59,6 +63,10 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     read_back_timeout_ms: int = 0
     enabled: bool = True
     retention: str = "default"
+    live_publish: bool = True
+    live_qos: int = 1
+    live_retain: bool = True
+    live_every_ms: int = 0
     expr: str = ""
     inputs: dict[str, str] = {}
     description: str = ""

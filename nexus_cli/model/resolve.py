@@ -28,7 +28,7 @@ from nexus_cli.model.resources import (
     UserConfig,
     encode,
 )
-from nexus_cli.model.site import Alert, Calculated, Retention, Role, Site, Tag, User, parse_duration
+from nexus_cli.model.site import Alert, Calculated, Live, Retention, Role, Site, Tag, User, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
 DEFAULT_RETENTION = "default"
@@ -230,6 +230,8 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["enabled"] = False
     if tag.retention is not None and tag.retention != DEFAULT_RETENTION:
         fields["retention"] = tag.retention
+    if tag.live is not None and not isinstance(tag, ExternalTag):
+        fields |= _live(tag.live)
     if tag.description:
         fields["description"] = tag.description
     if tag.labels:
@@ -238,6 +240,19 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["simulate"] = tag.simulate.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True
         )
+    return fields
+
+
+def _live(live: Live) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if live.publish is False:
+        return {"live_publish": False}
+    if live.qos == 0:
+        fields["live_qos"] = 0
+    if live.retain is False:
+        fields["live_retain"] = False
+    if live.every:
+        fields["live_every_ms"] = live.every
     return fields
 
 

@@ -122,6 +122,25 @@ TypeName = Annotated[
 ]
 
 
+class Live(Strict):
+    """How the newest value of a tag is published on its own topic. One value: the nearest `live` counts as a whole."""
+
+    publish: bool | None = Field(
+        default=None,
+        description="false publishes nothing there; frames, history and expressions have the tag as before.",
+    )
+    qos: Literal[0, 1] | None = Field(
+        default=None, description="1 (default): the broker acknowledges each value. 0 costs less, and may lose values."
+    )
+    retain: bool | None = Field(
+        default=None, description="Whether the broker keeps the value for those who subscribe later (default true)."
+    )
+    every: Duration | None = Field(
+        default=None,
+        description="Least time between two values of the tag, the newest wins; a change of quality does not wait.",
+    )
+
+
 class Inherited(Strict):
     """Keys that are allowed at any level from the site's `defaults` down to the tag; the nearest wins."""
 
@@ -138,6 +157,7 @@ class Inherited(Strict):
     enabled: bool | None = Field(
         default=None, description="false publishes BAD out_of_service and does not touch the device."
     )
+    live: Live | None = Field(default=None, description="How the newest value is published on the tag's own topic.")
 
 
 class Simulate(Strict):

@@ -88,6 +88,11 @@ def series_unit(tag: Attributes) -> str:
     return str(tag.get("publish_unit") or tag.get("unit") or "")
 
 
+def stays_retained(tag: Attributes | None) -> bool:
+    """Whether the broker keeps the newest value of a tag: it is published on its topic, and retained."""
+    return tag is not None and bool(tag.get("live_publish", True) and tag.get("live_retain", True))
+
+
 def differing_keys(before: Attributes, after: Attributes, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Keys whose values differ, sorted."""
     return tuple(

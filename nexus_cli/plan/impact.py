@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
 from nexus_cli.plan.hazards import days, gains
 
 SHOWN = 6
@@ -115,10 +115,21 @@ def _session(change: Change, around: Surroundings) -> Lines:
 def _topics(change: Change) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
     cleared = counts[Action.FORGET] + counts[Action.MOVE]
+    updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
+    cleared += sum(1 for tag in updated if stays_retained(tag.before) and not stays_retained(tag.after))
     if counts[Action.CREATE] + counts[Action.MOVE]:
         yield "topics", f"{_count(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"
     if cleared:
         yield "topics", f"{_count(cleared, 'retained message')} cleared"
+    silenced = Counter(_live(tag.after) for tag in updated if _live(tag.before) != _live(tag.after))
+    if silenced[False]:
+        yield "topics", f"{_count(silenced[False], 'tag')} no longer published in the live view"
+    if silenced[True]:
+        yield "topics", f"{_count(silenced[True], 'tag')} published in the live view from now on"
+
+
+def _live(tag: Attributes | None) -> bool:
+    return bool((tag or {}).get("live_publish", True))
 
 
 def _series(change: Change) -> Lines:

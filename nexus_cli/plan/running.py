@@ -11,7 +11,8 @@ from nexus_cli.wire.control import Running
 
 RUNNING = "running-sequence"
 IDLE_OF_TAG = frozenset(
-    {"description", "labels", "retention", "deadband", "heartbeat_ms", "poll_ms", "simulate"},
+    {"description", "labels", "retention", "deadband", "heartbeat_ms", "poll_ms", "simulate"}
+    | {"live_qos", "live_retain", "live_every_ms"},
 )
 """Keys of a tag that change neither what it means nor what a device is sent."""
 IDLE_OF_DEVICE = frozenset({"tags", "description", "labels"})

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 
 SEQUENCES = "sequences"
 """Only in the journal: a running sequence that control waits for before the first stage."""
@@ -116,12 +116,13 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
     """Old paths of tags that are forgotten or moved, sorted; never one that NEXUS publishes after the same plan.
 
     A tag that becomes external is among them: the last value of NEXUS would pass for one of a system that has
-    not published yet.
+    not published yet. So is one that is no longer published or retained: its last value would stay for ever.
     """
     gone: set[str] = set()
     kept: set[str] = set()
     ours: set[str] = set()
     theirs: set[str] = set()
+    left: set[str] = set()
     for change in changes:
         if change.type == "device":
             ours |= _paths(change.previous_name, change.before, external=False)
@@ -133,7 +134,9 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
                 kept.add(tag.path)
                 if tag.previous_path is not None:
                     gone.add(tag.previous_path)
-    return tuple(sorted((gone - kept) | (ours & theirs)))
+                if stays_retained(tag.before) and not stays_retained(tag.after):
+                    left.add(tag.path)
+    return tuple(sorted((gone - kept) | (ours & theirs) | (left - theirs)))
 
 
 def _paths(device: str, attributes: Attributes | None, *, external: bool) -> set[str]:

@@ -133,6 +133,8 @@ def _chain(known: LoadedSite, device: DeviceConfig, name: str) -> Chain:
     steps += _value(tag)
     steps += _published(tag)
     steps.append(("topic", topics.tag(path)))
+    if live := live_text(tag):
+        steps.append(("live", live))
     if device.gateway:
         steps.append(("frame", _frame(known, topics, device, name)))
     steps.append(("row", _row(tag, path)))
@@ -244,6 +246,16 @@ def _published(tag: TagConfig) -> list[tuple[str, str]]:
     if tag.writable:
         steps.append(("write", "commands may write it; unit, scale and offset are inverted, outside the range refused"))
     return steps
+
+
+def live_text(tag: TagConfig) -> str:
+    """How the newest value is published, in words; "" where nothing is said about it."""
+    if not tag.live_publish:
+        return "not published on its topic"
+    words = ["not acknowledged (QoS 0)"] if tag.live_qos == 0 else []
+    words += ["not retained"] if not tag.live_retain else []
+    words += [f"at most every {duration(tag.live_every_ms)}, the newest wins"] if tag.live_every_ms else []
+    return ", ".join(words)
 
 
 def _row(tag: TagConfig, path: str) -> str:

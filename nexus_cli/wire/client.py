@@ -112,6 +112,11 @@ class BrokerClient:
         """Messages handed to the broker that it has not acknowledged."""
         return 0 if self._connection is None else self._connection.inflight
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for the socket: more than a moment's worth means that link or broker do not keep up."""
+        return 0 if self._connection is None else self._connection.unsent_bytes
+
     async def run(
         self,
         stop: asyncio.Event,
@@ -230,6 +235,18 @@ class BrokerClient:
         if self._connection is None:
             raise self._unreachable(self.problem.cause if self.problem else "not connected")
         self._connection.send(topic, payload, token, qos=qos, retain=retain)
+
+    def send_many(
+        self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[Any], *, qos: int, retain: bool
+    ) -> None:
+        """`send` for many messages, in one write: all of them, or none. `heads` are topics by `mqtt.packets.topic_head`.
+
+        Raises:
+            NexusError: As `send`.
+        """
+        if self._connection is None:
+            raise self._unreachable(self.problem.cause if self.problem else "not connected")
+        self._connection.send_many(heads, payloads, tokens, qos=qos, retain=retain)
 
     @contextlib.asynccontextmanager
     async def session(self, *, newest: bool = False) -> AsyncIterator[AsyncIterator[Message]]:

@@ -13,12 +13,11 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.lost import LostError, RefusedError, fail, lost_error
 from nexus_cli.wire.message import Message, OnMessage
-from nexus_cli.wire.mqtt import reasons
 from nexus_cli.wire.mqtt.events import (
     Accepted,
     Acknowledged,
@@ -33,6 +32,7 @@ from nexus_cli.wire.mqtt.events import (
 from nexus_cli.wire.mqtt.packets import Options, Will
 from nexus_cli.wire.mqtt.session import Session
 from nexus_cli.wire.stream import MOST_UNSENT, Stream, plain_cause, websocket_to
+from nexus_cli.wire.subscribing import Subscribing, Waiting
 from nexus_cli.wire.url import BrokerUrl
 
 WINDOW = 20_000
@@ -41,16 +41,12 @@ MOST_ANSWERS = 100_000
 """Most acknowledgements of received messages that wait for a full socket (policy: end the connection)."""
 LARGEST_MESSAGE = 64 * 1024 * 1024
 """Largest message that is received, bytes (policy: acknowledge and drop); anybody who may publish could fill our memory otherwise."""
-SUBSCRIBE_BATCH = 200
-"""Filters in one SUBSCRIBE packet; some brokers bound its size."""
 LOOK_S = 1.0
 """How often keep-alive and acknowledgements are looked at."""
 UNANSWERED_S = 15.0
 """A broker that acknowledges nothing for this long, while something waits for it, is taken for lost."""
 CLOSE_S = 2.0
 """Longest wait for what is queued to leave, and for the DISCONNECT."""
-T = TypeVar("T")
-Waiting = asyncio.Future[T]
 OnAcknowledged = Callable[[list[Any]], None]
 """Called with the tokens of `Connection.send` that the broker has acknowledged, in its order, once per read of the socket."""
 _log = logging.getLogger("nexus.broker")
@@ -94,7 +90,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
         self._publishes: set[Waiting[None]] = set()
-        self._subscribes: dict[int, Waiting[Sequence[int]]] = {}
+        self._subscribes = Subscribing(self._loop)
         self._moved_s = 0.0
         self._why = ""
         self._bug: Exception | None = None
@@ -110,6 +106,11 @@ class Connection:
     def inflight(self) -> int:
         """Messages that are not acknowledged yet."""
         return 0 if self._session is None or self.lost else self._session.inflight
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for the socket."""
+        return self._unsent_bytes + (0 if self._stream is None else self._stream.unsent_bytes)
 
     @property
     def undecodable(self) -> int:
@@ -200,9 +201,8 @@ class Connection:
         if self._stream is not None:
             self._stream.abort()
         fail([self._accepted], LostError(self._why))
-        fail(self._subscribes.values(), LostError(self._why))
+        self._subscribes.lost(LostError(self._why))
         fail(self._publishes, lost_error(self._why))
-        self._subscribes.clear()
         self._publishes.clear()
         watchers, self._watchers = self._watchers, []
         for call in watchers:
@@ -239,51 +239,52 @@ class Connection:
         Raises:
             NexusError: NX6010 retriable: the connection has ended, too much waits for the broker, or the message can't be sent.
         """
-        session, stream = self._session, self._stream
-        if self.lost or session is None or stream is None:
-            raise lost_error(self._why)
+        session = self._with_room(1)
         waiting = session.inflight
-        if waiting >= WINDOW or stream.full or self._unsent_bytes > MOST_UNSENT:
-            raise lost_error("the broker accepts nothing any more")
         try:
             session.publish(topic, payload, qos=qos, retain=retain, token=token)
         except ValueError as error:
             raise lost_error(str(error)) from None
-        if qos and not waiting:
+        self._sent(len(payload), first=bool(qos) and not waiting)
+
+    def send_many(
+        self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[Any], *, qos: int, retain: bool
+    ) -> None:
+        """`send` for many messages at once, see `Session.publish_many`: all of them, or none when there is no room for all.
+        Raises NexusError as `send`."""
+        session = self._with_room(len(heads))
+        waiting = session.inflight
+        try:
+            session.publish_many(heads, payloads, tokens, qos=qos, retain=retain)
+        except ValueError as error:
+            raise lost_error(str(error)) from None
+        self._sent(sum(map(len, payloads)), first=bool(qos) and not waiting)
+
+    def _with_room(self, count: int) -> Session:
+        session, stream = self._session, self._stream
+        if self.lost or session is None or stream is None:
+            raise lost_error(self._why)
+        if session.inflight + count > WINDOW or stream.full or self._unsent_bytes > MOST_UNSENT:
+            raise lost_error("the broker accepts nothing any more")
+        return session
+
+    def _sent(self, size_bytes: int, *, first: bool) -> None:
+        """Something waits for the socket; `first`: nothing waited for the broker before, so its silence begins now."""
+        if first:
             self._moved_s = self._loop.time()
-        self._unsent_bytes += len(payload)
+        self._unsent_bytes += size_bytes
         self._soon()
 
     async def subscribe_all(self, subscriptions: Sequence[tuple[str, int]]) -> tuple[str, ...]:
-        """Subscribe; gives the filters that the broker refused (SUBACK 0x80, MQTT 3.1.1 §3.9.3).
+        """Subscribe; see `Subscribing.all`.
 
         Raises:
-            LostError: The connection ended, or the broker did not answer in time.
+            LostError: As there.
         """
-        refused: list[str] = []
-        for start in range(0, len(subscriptions), SUBSCRIBE_BATCH):
-            batch = list(subscriptions[start : start + SUBSCRIBE_BATCH])
-            answers = await self._subscribe(batch)
-            refused += [filter_ for (filter_, _), code in zip(batch, answers, strict=False) if code >= reasons.FAILURE]
-        return tuple(refused)
-
-    async def _subscribe(self, batch: list[tuple[str, int]]) -> Sequence[int]:
-        if self.lost or self._session is None:
+        session = self._session
+        if session is None:
             raise LostError(self._why)
-        try:
-            number = self._session.subscribe(batch)
-        except ValueError as error:
-            raise LostError(f"a filter can't be subscribed: {error}") from None
-        answer: Waiting[Sequence[int]] = self._loop.create_future()
-        self._subscribes[number] = answer
-        self._soon()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await answer
-        except TimeoutError:
-            raise LostError(f"the subscription was not answered within {self._timeout_s:g} s") from None
-        finally:
-            self._subscribes.pop(number, None)
+        return await self._subscribes.all(session, subscriptions, timeout_s=self._timeout_s, asked=self._soon)
 
     # --- the stream ---------------------------------------------------------------------------------------------
 
@@ -336,6 +337,9 @@ class Connection:
                 self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
         elif isinstance(event, Acknowledged):
             self._moved_s = self._loop.time()
+            if not self._publishes:  # no future waits: `send` and `send_many` alone
+                self._tokens += event.tokens
+                return
             for token in event.tokens:
                 if not isinstance(token, asyncio.Future):
                     self._tokens.append(token)
@@ -344,9 +348,7 @@ class Connection:
                 if not token.done():
                     token.set_result(None)
         elif isinstance(event, Subscribed):
-            answer = self._subscribes.pop(event.number, None)
-            if answer is not None and not answer.done():
-                answer.set_result(event.codes)
+            self._subscribes.answered(event)
         elif isinstance(event, Closed):
             self._hand_over()
             self._flush()

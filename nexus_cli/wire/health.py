@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from nexus_cli.json_value import read_fields
 from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
+from nexus_cli.wire.live_health import LiveHealth
 
 LINK_STATES = ("idle", "connecting", "connected", "backoff")
 ROLES = ("control", "gateway", "historian")
@@ -216,6 +217,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
         stalled: What has work and does none of it.
         gaps: Gaps declared, by reason.
+        live: How well the live view keeps up.
     """
 
     ready: bool | UnsetType = UNSET
@@ -244,6 +246,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     stalled: Stalled = []
     outbox: OutboxHealth = OutboxHealth()
     gaps: dict[str, int] = {}
+    live: LiveHealth = LiveHealth()
     counters: GatewayCounters = GatewayCounters()
 
 

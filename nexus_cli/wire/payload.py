@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -40,6 +42,29 @@ class LiveValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 _encode = msgspec.json.Encoder().encode
 _NAME = {quality: quality.name for quality in Quality}
 """A look-up is faster than the enumeration's `name`, and every live value has one."""
+
+
+def live_moment(time_us: int) -> bytes:
+    """The part of GOOD payloads that the samples of one moment share, for `join_live`; a time in µs since 1970 UTC."""
+    return b',"timestamp":%d,"quality":"GOOD"' % (time_us // 1000)
+
+
+@lru_cache(maxsize=1024)
+def live_end(unit: str | None) -> bytes:
+    """The end of a tag's GOOD payloads, for `join_live`: its unit, which never changes."""
+    return b"}" if not unit else b',"unit":' + _encode(unit) + b"}"
+
+
+def join_live(values: list[bool | int | float], moments: Iterable[bytes], ends: Iterable[bytes]) -> list[bytes]:
+    """What `encode_live` gives for GOOD values, byte for byte, at a third of its cost.
+
+    Args:
+        values: Finite; integers within ±2^53. At least one.
+        moments: By `live_moment`, one per value, same order.
+        ends: By `live_end`, one per value, same order.
+    """
+    texts = _encode(values)[1:-1].split(b",")
+    return [b"".join((b'{"value":', text, moment, end)) for text, moment, end in zip(texts, moments, ends, strict=True)]
 
 
 def encode_live(

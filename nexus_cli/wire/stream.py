@@ -52,6 +52,11 @@ class Stream(asyncio.Protocol):
         self._websocket = websocket
         self._on_opened, self._on_bytes, self._on_room, self._on_closed = on_opened, on_bytes, on_room, on_closed
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Send; what the socket does not take at once waits."""
         if self.transport is not None:

@@ -23,6 +23,7 @@ NAMES = {
     "ads": "sum reads and notifications of the ADS driver beside pyads",
     "browse": "walking an OPC UA server and an ADS symbol table beside the bare libraries",
     "mqtt": "a QoS 1 message, published and received, beside other MQTT clients",
+    "live": "a message of the live view, its lag, and all topics again after a reconnect",
     "polling": "the polling of 400 Modbus links alone, beside the least an event loop can do",
     "core": "the whole gateway beside the bare libraries, per core",
     "gateway": "the parts of the gateway, each alone",

@@ -12,6 +12,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.mqtt.packets import topic_head
 from tests.integration.test_gateway import until
 from tests.scripted_broker import CONNACK, PUBLISH, Fate, Moment, ScriptedBroker, packet
 
@@ -72,6 +73,28 @@ async def test_tokens_come_back_in_order_many_in_one_call(broker: ScriptedBroker
     assert [one for one in role.tokens if one[1] % 2 == 0] == [("token", number) for number in range(0, 500, 2)]  # type: ignore[index]
     assert len(role.calls) < 250, "one call for many acknowledgements"
     assert len(broker.received) == 502
+
+
+async def test_many_messages_in_one_call_leave_in_order_or_none_does(broker: ScriptedBroker) -> None:
+    role = Role(broker.settings())
+    heads = [topic_head(f"a/{number}") for number in range(500)]
+    payloads = [b"%d" % number for number in range(500)]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(role.run())
+        with pytest.raises(NexusError) as failed:
+            role.client.send_many(heads, payloads, range(500), qos=1, retain=True)
+        assert failed.value.code == "NX6010" and failed.value.retriable
+        await until(lambda: role.client.connected)
+        role.client.send_many(heads, payloads, range(500), qos=1, retain=True)
+        assert role.client.inflight == 500 and role.client.unsent_bytes == sum(map(len, payloads))
+        too_many = connection_module.WINDOW - 499
+        with pytest.raises(NexusError):
+            role.client.send_many(heads[:1] * too_many, payloads[:1] * too_many, range(too_many), qos=1, retain=True)
+        role.client.send_many(heads[:3], payloads[:3], ["never"] * 3, qos=0, retain=False)
+        await until(lambda: len(broker.received) == 503 and role.client.inflight == 0)
+        role.stop.set()
+    assert role.tokens == list(range(500))
+    assert role.client.unsent_bytes == 0
 
 
 async def test_what_was_not_acknowledged_before_the_end_does_not_come_back(broker: ScriptedBroker) -> None:

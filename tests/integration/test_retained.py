@@ -247,6 +247,43 @@ async def test_the_last_value_of_a_device_that_others_publish_now_is_cleared(pla
         await until_kept(world, {*_tags("one", "energy"), *_tags("two", "energy")})
 
 
+async def test_what_is_not_retained_any_more_is_cleared_and_marked_as_it_is_published(plant: World) -> None:
+    """A tag that is no longer published, or retained, has no last value at the broker: not now, and not from a broker that
+    comes back with an older state."""
+    world = plant
+    energy, voltage = tag(live_retain=False), tag(address="holding:2", live_publish=False)
+    quiet = device("a/l/one", tags={"energy": energy, "voltage": voltage})
+    async with world.control() as control:
+        async with FakeGateway(world.settings).up() as gateway:
+            await applied(control, snapshot(device("a/l/one"), device("a/l/two")))
+            every = {*_tags("one", "energy", "voltage"), *_tags("two", "energy", "voltage")}
+            for topic in every:
+                await gateway.client.publish(topic, live(1.0), retain=True)
+            await until_kept(world, every)
+            found = await applied(control, snapshot(quiet, device("a/l/two")))
+            assert found.outcome == "applied", found
+            wanted = set(_tags("two", "energy", "voltage"))
+            await until_kept(world, wanted)
+            async with someone(world) as client:
+                for topic in _tags("one", "energy", "voltage"):
+                    await client.publish(topic, live(0.0), retain=True)
+            await _looked(world, control)
+            await until_kept(world, wanted)
+            await gateway.client.publish(TOPICS.health("gateway", "gw-1"), b'{"state":"stopping"}', retain=True)
+            await _marked(world, TOPICS.tag("a/l/one/energy"))
+        await until_kept(world, wanted)
+
+
+async def _marked(world: World, topic: str) -> None:
+    """Wait for control's mark on a topic."""
+    client = BrokerClient(settings=world.settings, client_id="marks")
+    async with client.session() as messages, asyncio.timeout(PATIENCE_S):
+        await client.subscribe([(topic, 1)])
+        async for message in messages:
+            if message.topic == topic and b"gateway_lost" in message.payload:
+                return
+
+
 async def _looked(world: World, control: Any) -> None:
     """A deployment that changes nothing of it makes control look again."""
     state = await control.state()

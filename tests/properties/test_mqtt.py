@@ -92,6 +92,71 @@ def test_a_message_arrives_as_it_was_sent(level: int, topic: str, payload: bytes
     assert ours.inflight == 0 and not ours.unsent and not theirs.unsent
 
 
+@given(
+    LEVELS,
+    st.lists(st.tuples(TOPICS, st.binary(max_size=3_000)), max_size=20),
+    st.integers(0, 1),
+    st.booleans(),
+    st.integers(0, 65_534),
+    st.lists(st.integers(1, 65_535), max_size=3),
+    st.booleans(),
+)
+def test_many_messages_at_once_are_the_same_bytes_as_one_by_one(
+    level: int,
+    messages: list[tuple[str, bytes]],
+    qos: int,
+    retain: bool,
+    last: int,
+    busy: list[int],
+    early: bool,
+) -> None:
+    one_by_one, at_once = session(level), session(level)
+    for one in (one_by_one, at_once):
+        one._state.last = last
+        one._open.update(dict.fromkeys(busy, "busy"))
+        if not early:
+            one.receive(CONNACK[level], 0.0)
+        one.take(0.0)
+    for number, (topic, payload) in enumerate(messages):
+        one_by_one.publish(topic, payload, qos=qos, retain=retain, token=number)
+    heads = [packets.topic_head(topic) for topic, _ in messages]
+    payloads = [payload for _, payload in messages]
+    at_once.publish_many(heads, payloads, range(len(messages)), qos=qos, retain=retain)
+    for one in (one_by_one, at_once):
+        if early:
+            one.receive(CONNACK[level], 0.0)
+    assert at_once.take(0.0) == one_by_one.take(0.0)
+    assert list(at_once._open.items()) == list(one_by_one._open.items())
+
+
+@given(
+    LEVELS,
+    st.integers(1, 60).flatmap(lambda count: st.permutations(range(1, count + 1))),
+    st.lists(st.sampled_from([b"\xd0\x00", b"\x40\x02\xff\xff", b"\x40\x02\x00\x01"]), max_size=2),
+    st.lists(st.integers(0, 250), max_size=4),
+)
+def test_acknowledgements_in_one_read_are_those_of_many_reads(
+    level: int, order: list[int], others: list[bytes], cuts: list[int]
+) -> None:
+    """In any order, with a few that were answered before, or are none, among them."""
+    answers = [b"\x40\x02" + number.to_bytes(2, "big") for number in order]
+    for position, other in enumerate(others):
+        answers.insert((position * 7 + 3) % (len(answers) + 1), other)
+    stream = b"".join(answers)
+    found = []
+    for edges in ([0, len(stream)], [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)], None):
+        one = session(level)
+        one.receive(CONNACK[level], 0.0)
+        for number in range(1, len(order) + 1):
+            one.publish("t", b"", token=number)
+        events: list[Event] = []
+        for begin, end in itertools.pairwise(edges or range(len(stream) + 1)):
+            events += one.receive(stream[begin:end], 0.0)
+        assert not one.inflight
+        found.append(_joined(events))
+    assert found[0] == found[1] == found[2]
+
+
 # --- pieces ---------------------------------------------------------------------------------------------------------
 
 

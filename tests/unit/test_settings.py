@@ -13,7 +13,8 @@ from nexus_cli.settings import home_folder, home_here, load_settings, look_from
 
 
 def test_the_rate_of_the_live_view(tmp_path: Path) -> None:
-    assert load_settings(environ={}, home=tmp_path).live_rate_per_s == 2_000
+    assert load_settings(environ={}, home=tmp_path).live_rate_per_s is None
+    assert load_settings(environ={"NEXUS_LIVE_RATE": "off"}, home=tmp_path).live_rate_per_s is None
     assert load_settings(environ={"NEXUS_LIVE_RATE": "50000"}, home=tmp_path).live_rate_per_s == 50_000
 
 

@@ -150,6 +150,14 @@ _SITE: tuple[Code, ...] = (
         ),
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX2916",
+        slug="sequence-unpublished",
+        summary="A condition of a sequence on a tag that is not published.",
+        why="Control evaluates conditions on the values of the tags' topics: without one the step waits until its timeout.",
+        bad=yaml("temperature: {…, live: {publish: false}}     # steps: [{until: '{…/temperature} > 38'}]"),
+        good=yaml("temperature: {…, live: {every: 10s}}"),
+    ),
 )
 
 _RUNTIME: tuple[Code, ...] = (

@@ -253,6 +253,14 @@ CODES: tuple[Code, ...] = (
         good=yaml("alerts: {stuck: {tag: a/l/d/mode, equals: 'off'}}"),
     ),
     Code(
+        id="NX2708",
+        slug="alert-unpublished",
+        summary="An alert on a tag that is not published.",
+        why="Control raises alerts by the values on the tags' topics: without one it would never be raised.",
+        bad=yaml("temperature: {…, live: {publish: false}}     # alerts: {hot: {tag: …/temperature, above: 95}}"),
+        good=yaml("temperature: {…, live: {every: 10s}}"),
+    ),
+    Code(
         id="NX2801",
         slug="moved-still-there",
         summary="A move from a path that is still declared.",

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.database import deployments as db
@@ -22,6 +23,7 @@ from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.change import stays_retained
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -31,7 +33,14 @@ from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
-Publish = Callable[[str, bytes], Awaitable[None]]
+
+class Publish(Protocol):
+    """Publishes with QoS 1, retained unless said otherwise."""
+
+    async def __call__(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
+        """Return once the broker has it; raises NexusError when it is away."""
+
+
 Ask = Callable[[str], Awaitable[None]]
 GRACE_S = 1.0
 """A gateway that is back within this time, in seconds, has published its tags again; its last will must not overwrite
@@ -228,15 +237,18 @@ class GatewayLiveness:
     async def _mark(self, gateway: str, devices: Mapping[str, Attributes]) -> None:
         payload = encode_live(None, time_us=self._clock.now_us(), quality=Quality.BAD, reason=Reason.GATEWAY_LOST)
         topics = [
-            self._topics.tag(f"{path}/{tag}") for path, device in devices.items() for tag in device.get("tags", {})
+            (self._topics.tag(f"{path}/{name}"), stays_retained(tag))
+            for path, device in devices.items()
+            for name, tag in device.get("tags", {}).items()
+            if tag.get("live_publish", True)
         ]
         for start in range(0, len(topics), BATCH):
             if self._is_there(gateway):
                 return  # it is back and publishes its values itself
             try:
                 async with Group() as group:
-                    for topic in topics[start : start + BATCH]:
-                        group.create_task(self._publish(topic, payload), name=f"mark-{topic}")  # type: ignore[arg-type]
+                    for topic, retain in topics[start : start + BATCH]:
+                        group.create_task(self._publish(topic, payload, retain=retain), name=f"mark-{topic}")
             except* NexusError as failed:
                 raise _plain(failed) from None
 

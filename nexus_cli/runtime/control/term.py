@@ -297,9 +297,9 @@ class Term:
         if said.state != "running" or said.term != self._leadership.term:
             self._health.changed()  # the last will of a previous control must not stay retained
 
-    async def _publish(self, topic: str, payload: bytes) -> None:
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
         await self._leadership.confirmed()
-        await self.broker.publish(topic, payload, qos=1, retain=True)
+        await self.broker.publish(topic, payload, qos=1, retain=retain)
         self._notices.published(topic, payload)
 
     def _stepped(self) -> None:

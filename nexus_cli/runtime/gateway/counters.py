@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.command import State
+from nexus_cli.wire.live_health import LagHealth
 
 _STATES = ("idle", "connecting", "connected", "backoff")
 
@@ -80,10 +81,37 @@ def register(
     }
     for name, (text, read) in gauges.items():
         metrics.watch_gauges(name, text, (), _alone(read))
+    _register_lag(metrics, live)
 
 
 def _alone(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], float]]:
     return lambda: {(): read()}
+
+
+def _register_lag(metrics: Metrics, live: LiveView) -> None:
+    def stages() -> dict[str, LagHealth]:
+        one = live.health()
+        return {"sent": one.sent, "acknowledged": one.acknowledged}
+
+    def seconds() -> dict[tuple[str, ...], float]:
+        found: dict[tuple[str, ...], float] = {}
+        for stage, one in stages().items():
+            for quantile, ms in (("0.5", one.p50_ms), ("0.95", one.p95_ms), ("0.99", one.p99_ms), ("1", one.max_ms)):
+                found[stage, quantile] = ms / 1000
+        return found
+
+    metrics.watch_gauges(
+        "nexus_gateway_live_lag_seconds",
+        "Time from a sample to its live message over the last minute: handed to the socket, acknowledged by the broker.",
+        ("stage", "quantile"),
+        seconds,
+    )
+    metrics.watch_gauges(
+        "nexus_gateway_live_lag_messages",
+        "Live messages of the last minute that the lag is about.",
+        ("stage",),
+        lambda: {(stage,): one.count for stage, one in stages().items()},
+    )
 
 
 def _register_devices(metrics: Metrics, links: Links) -> None:

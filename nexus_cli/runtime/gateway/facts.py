@@ -69,6 +69,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         stalled=list(gateway.progress.stalled.values()),
         outbox=msgspec.convert(gateway.publisher.facts(), OutboxHealth),
         gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
+        live=gateway.live.health(),
         counters=GatewayCounters(
             accepted=outbox.accepted,
             published=gateway.publisher.published,

@@ -1,6 +1,9 @@
-"""The live view: the newest value of each tag, retained on its topic. There is no backlog: older values are conflated.
+"""The live view: the newest value of each tag, on its topic. There is no backlog: older values are conflated.
 
-See docs/decisions/0011.
+A changed tag is published at once. Only when the broker or the link does not keep up, values wait, and a newer one takes
+the place of an older one.
+
+See docs/decisions/0064, and docs/decisions/0011 for the marks of control.
 """
 
 from __future__ import annotations
@@ -11,115 +14,120 @@ import contextlib
 import numpy as np
 import orjson
 
-from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagState, TagTable
-from nexus_cli.runtime.gateway.outbox.gate import KEPT_S, PLAUSIBLE_LIMIT, Gate, packet_bytes
-from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES, SMALLEST_BYTES
-from nexus_cli.settings import LIVE_RATE_PER_S
+from nexus_cli.runtime.gateway.devices.tag_table import NEVER_US, Positions, TagState, TagTable
+from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
+from nexus_cli.runtime.gateway.live_queue import LiveQueues
+from nexus_cli.runtime.gateway.live_sender import RESERVED, SLOT_BITS, LiveSender
+from nexus_cli.runtime.gateway.live_table import LiveTable, payload
+from nexus_cli.runtime.gateway.outbox.gate import Gate
 from nexus_cli.wire.client import BrokerClient
-from nexus_cli.wire.payload import encode_live
-from nexus_cli.wire.sample import Quality, Reason, Value
+from nexus_cli.wire.live_health import LiveHealth
 
-MOST_IN_FLIGHT = 300
-"""Unacknowledged messages, frames included, above which the live view waits."""
+PART = 200
+"""Most tags of one device that leave at once while others wait."""
+SLICE = 500
+"""Most of what waits in one turn of the loop: about a millisecond."""
+FEW = 50
 SLICE_S = 0.02
 IDLE_S = 0.5
-REFUSED_PAUSE_S = 300.0
-"""How long a topic is not published whose messages end the connection whatever their size, in seconds."""
-
-
-class LiveQueue:
-    """Tags to publish, and how many of them may be published now.
-
-    Attributes:
-        dirty: State by topic, in the order of first change.
-        allowance: Messages that may be published now; grows with time.
-    """
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.dirty: dict[str, TagState] = {}
-        self.allowance = 0.0
-
-    def refill(self, messages: float, *, most: float) -> float:
-        """Add to the allowance; returns what exceeds `most`, for the other queue."""
-        total = self.allowance + messages
-        self.allowance = min(most, total)
-        return total - self.allowance
 
 
 class LiveView:
-    """Publishes the newest value of each changed topic, in the order of first change.
+    """Publishes the newest value of each changed topic.
 
-    Reported and polled values have separate queues: each gets half of the rate, and what one does not need the other
-    may use. So an event does not wait behind a backlog of polled values, nor polled values behind a device that reports
-    continuously.
+    Reported and polled values that wait have separate queues, which take turns; within a queue the devices take turns. So
+    an event does not wait behind a backlog of polled values, nor polled values behind a device that reports continuously.
 
     Attributes:
-        published: Messages passed to the broker.
         conflated: Values that a newer one replaced before they were published.
-        too_large: Values published as BAD `too_large`, because the broker does not accept messages of their size.
+        doubts: What the broker does not pass on.
         gate: The window of messages to the broker, shared with the publisher of the record.
     """
 
     def __init__(
-        self,
-        client: BrokerClient,
-        *,
-        clock: Clock,
-        gate: Gate | None = None,
-        rate_per_s: float = LIVE_RATE_PER_S,
+        self, client: BrokerClient, *, clock: Clock, gate: Gate | None = None, rate_per_s: float | None = None
     ) -> None:
-        """Publish through a client, at most at a rate; above it values are conflated (policy: newest wins)."""
-        self.published = 0
+        """Publish through a client; with a rate at most so many messages a second, half of them reported values and half
+        polled ones, while both wait."""
         self.conflated = 0
-        self.too_large = 0
         self.gate = gate or Gate(client, clock=clock)
-        self._refused: dict[str, float] = {}
-        self._most_bytes: dict[str, tuple[int, float]] = {}
+        self.gate.on_acknowledged(self._has_room)
+        self.doubts = LiveDoubts(self.gate, clock=clock)
         self._clock = clock
-        self._rate_per_s = rate_per_s
-        self._known: dict[str, TagState] = {}
-        self._reported, self._polled = LiveQueue(), LiveQueue()
+        self._queues = LiveQueues(rate_per_s)
+        self._tables: dict[str, LiveTable] = {}
+        self._sender = LiveSender(self.gate, self.doubts, tables=self._tables, clock=clock)
+        self._slots = 0
+        self._again: dict[LiveTable, None] = {}
+        self._held: dict[LiveTable, int] = {}
+        self._next_held_us = NEVER_US
         self._wake = asyncio.Event()
+        self._pending: list[tuple[LiveTable, list[int], bool]] = []
+        self._pending_count = self._room = 0
 
     @property
     def waiting(self) -> int:
         """Topics whose newest value is not published yet; bounded by the number of tags."""
-        return len(self._reported.dirty) + len(self._polled.dirty)
+        return self._queues.waiting + self._pending_count + sum(len(one.table) for one in self._again)
+
+    @property
+    def published(self) -> int:
+        """Messages passed to the broker."""
+        return self._sender.published
+
+    @property
+    def too_large(self) -> int:
+        """Values published as BAD `too_large`."""
+        return self.doubts.too_large
+
+    def health(self) -> LiveHealth:
+        """For the gateway's health."""
+        sent, acknowledged = self._sender.lags()
+        return LiveHealth(waiting=self.waiting, sent=sent, acknowledged=acknowledged)
 
     def put(self, table: TagTable, positions: Positions | None) -> None:
-        """Queue tags of a device that have a new sample; None for all of them. The value is read from the table when it
-        is published, so a conflated value is never encoded."""
-        reported, polled = self._reported.dirty, self._polled.dirty
-        wake = not reported and not polled
-        for state in table.states if positions is None else map(table.state, positions.tolist()):
-            topic = state.topic
-            if state.config.mode == "poll":
-                dirty = polled
-            else:
-                dirty, wake = reported, wake or not reported
-            if topic in dirty:
-                self.conflated += 1
-            dirty[topic] = state
-            self._known[topic] = state
-        if wake:
-            self._wake.set()
+        """Publish tags of a device that have a new sample, None for all of them, or queue them while others wait. The
+        value is read from the table when it is published, so a conflated value is never encoded."""
+        one = self._tables.get(table.prefix)
+        if one is None or one.table is not table:
+            one = self._known(table)
+        if one in self._again:
+            self._repeat(one)
+        places = one.places(positions)
+        if one.every_us is not None:
+            places = self._timely(one, places)
+        if one.repeats is not None:
+            self.conflated -= int(one.repeats[places].sum())  # what they would have repeated was published before
+            one.repeats[places] = False
+        for reported, part in one.by_class(places):
+            if self._has_its_turn(len(part), reported=reported):
+                if not self._pending:
+                    asyncio.get_running_loop().call_soon(self._flush)
+                self._pending.append((one, part, reported))
+                self._pending_count += len(part)
+            elif part:
+                self._queue(one, part, reported=reported)
 
     def forget(self, topic: str) -> None:
         """Stop publishing a tag that has been removed."""
-        self._known.pop(topic, None)
-        self._refused.pop(topic, None)
-        self._most_bytes.pop(topic, None)
-        self._reported.dirty.pop(topic, None)
-        self._polled.dirty.pop(topic, None)
+        self.doubts.forget(topic)
+        prefix, _, name = topic.rpartition("/")
+        one = self._tables.get(f"{prefix}/")
+        if one is None or name not in one.table.places:
+            return
+        self._queues.remove(one)
+        left = one.hide(name)
+        if left:
+            self._requeue(one)
+        else:
+            del self._tables[one.table.prefix]
+            self._again.pop(one, None)
+            self._held.pop(one, None)
 
     def again(self) -> None:
         """After a connect: publish every tag again, since the broker may have lost its state."""
-        for topic, state in self._known.items():
-            queue = self._polled if state.config.mode == "poll" else self._reported
-            queue.dirty.setdefault(topic, state)
+        self._again.update(dict.fromkeys(self._tables.values()))
         self._wake.set()
 
     def noticed(self, notice: bytes) -> None:
@@ -131,118 +139,188 @@ class LiveView:
                 self.again()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Publish until stopped."""
+        """Publish what waits, until stopped."""
         before_s = self._clock.monotonic_s()
         while not stop.is_set():
             now_s = self._clock.monotonic_s()
-            self._refill(now_s - before_s)
+            self._queues.refill(now_s - before_s, slice_s=SLICE_S)
             before_s = now_s
             self._wake.clear()
             if self.gate.careful:
-                await self._publish_suspect()
-            elif self.gate.connected:
-                self._publish_some(self._reported)
-                self._publish_some(self._polled)
-            # With a backlog: the next slice. A reported value that finds its queue empty wakes this task earlier.
-            pause_s = SLICE_S if self.waiting and self.gate.connected else IDLE_S
+                if await self._publish_suspect():
+                    continue
+            elif self.gate.connected and self._slice():
+                await asyncio.sleep(0)  # the rest of the gateway first
+                continue
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(self._pause_s(now_s)):
                     await self._wake.wait()
 
     async def finish(self, *, deadline_s: float) -> None:
         """Publish what is queued, for at most `deadline_s` seconds (at a stop, while the client is still connected)."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
+                self._release(all_of_them=True)
                 while self.waiting and self.gate.connected:
-                    self._refill(SLICE_S)
-                    self._publish_some(self._reported)
-                    self._publish_some(self._polled)
-                    await asyncio.sleep(SLICE_S)
+                    self._queues.refill(SLICE_S, slice_s=SLICE_S)
+                    if self.gate.careful or not self._slice():
+                        await asyncio.sleep(SLICE_S)
+                    await asyncio.sleep(0)
 
-    def _refill(self, passed_s: float) -> None:
-        most = max(1.0, self._rate_per_s * SLICE_S)
-        half = passed_s * self._rate_per_s / 2
-        spare = self._reported.refill(half, most=most)
-        spare = self._polled.refill(half + spare, most=most)
-        self._reported.refill(spare, most=most)
+    # --- queueing ------------------------------------------------------------------------------------------------
 
-    def _publish_some(self, queue: LiveQueue) -> None:
-        if self.gate.careful:
+    def _known(self, table: TagTable) -> LiveTable:
+        """A device that has a new configuration, or is new."""
+        before = self._tables.get(table.prefix)
+        if before is not None:
+            self._queues.remove(before)
+            self._again.pop(before, None)
+            self._held.pop(before, None)
+        if self._slots + len(table) >= 1 << SLOT_BITS:
+            self._slots = 0
+        one = self._tables[table.prefix] = LiveTable(table, first=self._slots)
+        self._slots += len(table)
+        return one
+
+    def _timely(self, one: LiveTable, places: list[int]) -> list[int]:
+        """Those that may be published now; the others are held until it is time."""
+        now, early = one.due(places, int(self._clock.monotonic_s() * 1e6))
+        if early:
+            self.conflated += int(one.held[early].sum())
+            one.held[early] = True
+            self._hold(one)
+        return now
+
+    def _hold(self, one: LiveTable) -> None:
+        """Note when the first of a device's held tags is due."""
+        until_us = one.until_us()
+        if until_us is None:
+            self._held.pop(one, None)
             return
-        while queue.dirty and queue.allowance >= 1 and self.gate.inflight < MOST_IN_FLIGHT:
-            topic = next(iter(queue.dirty))
-            if not self._refused or not self._is_refused(topic):
-                try:
-                    self.gate.post(topic, topic, self._payload(queue.dirty[topic]), retain=True)
-                except NexusError:
-                    return
-                queue.allowance -= 1
-                self.published += 1
-            del queue.dirty[topic]
+        self._held[one] = until_us
+        if until_us < self._next_held_us:
+            self._next_held_us = until_us
+            self._wake.set()
 
-    def _payload(self, state: TagState) -> bytes:
-        """The newest sample, or BAD `too_large` when its message would be too large."""
-        data = payload(state)
-        if len(data) > self._most(state.topic) or not self.gate.arrives(packet_bytes(state.topic, data)):
-            self.too_large += 1
-            return encode_live(None, time_us=state.time_us, quality=Quality.BAD, reason=Reason.TOO_LARGE)
-        return data
+    def _release(self, *, all_of_them: bool = False) -> None:
+        """Queue the held tags whose time has come."""
+        now_us = int(self._clock.monotonic_s() * 1e6)
+        if now_us < self._next_held_us and not all_of_them:
+            return
+        due = [one for one, until_us in self._held.items() if until_us <= now_us or all_of_them]
+        self._next_held_us = min((until_us for until_us in self._held.values() if until_us > now_us), default=NEVER_US)
+        for one in due:
+            held: list[int] = one.held.nonzero()[0].tolist()
+            now = held if all_of_them else one.due(held, now_us)[0]
+            one.held[now] = False
+            for reported, part in one.by_class(now):
+                self._queue(one, part, reported=reported)
+            self._hold(one)
 
-    def _most(self, topic: str) -> int:
-        """The largest payload for a topic, in bytes."""
-        most_bytes, until_s = self._most_bytes.get(topic, (MESSAGE_BYTES, 0.0))
-        if until_s and self._clock.monotonic_s() >= until_s:
-            del self._most_bytes[topic]
-            return MESSAGE_BYTES
-        return most_bytes
+    def _queue(self, one: LiveTable, places: list[int], *, reported: bool) -> None:
+        if reported or not self._queues.waiting:  # else the task is at work, or waits for room
+            self._wake.set()
+        self.conflated += self._queues.add(one, places, reported=reported)
 
-    def _is_refused(self, topic: str) -> bool:
-        until_s = self._refused.get(topic)
-        if until_s is not None and self._clock.monotonic_s() >= until_s:
-            del self._refused[topic]
-            until_s = None
-        return until_s is not None
+    def _requeue(self, one: LiveTable) -> None:
+        """Queue again what waits of a device."""
+        for reported in (True, False):
+            left = one.waiting(reported=reported)
+            one.table.waiting[left] = False
+            if left:
+                self._queues.add(one, left, reported=reported)
 
-    async def _publish_suspect(self) -> None:
-        """Publish alone a value that may have ended the connection, and decide what to do if it does so again."""
+    def _repeat(self, one: LiveTable, *, without: list[int] | None = None) -> None:
+        """Queue every tag of a device that has a sample and does not wait; without those that leave just now."""
+        del self._again[one]
+        table = one.table
+        found = (table.time_us > 0) & ~table.waiting
+        if one.shown is not None:
+            found &= np.frombuffer(one.shown, np.bool_)
+        if without is not None:
+            found[without] = False
+        places = found.nonzero()[0].tolist()
+        if one.every_us is not None:
+            one.held[places] = False
+        one.repeats = found if one.repeats is None else one.repeats | found
+        for reported, part in one.by_class(places):
+            if part:
+                self._queues.add(one, part, reported=reported)
+
+    # --- publishing ----------------------------------------------------------------------------------------------
+
+    def _has_its_turn(self, count: int, *, reported: bool) -> bool:
+        """Whether new values may be published at the end of this turn of the loop, without passing others that wait."""
+        if not count or not self._queues.is_free(reported=reported):
+            return False
+        if not self._pending:
+            self._room = self._sender.room()
+        return self._pending_count + count <= self._room + (RESERVED if reported else 0)
+
+    def _flush(self) -> None:
+        """Publish the changes of this turn of the loop, in one call."""
+        pending, self._pending, self._pending_count = self._pending, [], 0
+        if pending and not self._sender.publish([(one, places) for one, places, _ in pending]):
+            for one, places, reported in pending:
+                self._queue(one, places, reported=reported)
+
+    def _has_room(self) -> None:
+        if (self._queues.waiting or self._again) and self._worth() > 0:
+            self._wake.set()
+
+    def _worth(self) -> int:
+        """How many messages may leave now; 0 while so few would that they are not worth a call of their own."""
+        room = min(SLICE, self._sender.room() - self._pending_count)
+        return room if room >= FEW or self.gate.inflight - self.gate.records < FEW else 0
+
+    def _pause_s(self, now_s: float) -> float:
+        """Until something may have to be done."""
+        if self.waiting and self.gate.connected:
+            return SLICE_S
+        return min(IDLE_S, max(0.0, self._next_held_us / 1e6 - now_s))
+
+    def _slice(self) -> bool:
+        """Publish some of what waits, the queues in turn; False when nothing could be published."""
+        self._release()
+        room = left = self._worth()
+        taken: list[tuple[LiveTable, list[int], bool]] = []
+        while left > 0:
+            if not self._queues.waiting and self._again:
+                self._repeat(next(iter(self._again)))
+            found = self._queues.take(min(left, PART))
+            if found is not None:
+                if found[0] in self._again:
+                    self._repeat(found[0], without=found[1])
+                taken.append(found)
+                left -= len(found[1])
+            elif self._queues.waiting or not self._again:
+                break
+        if taken and not self._sender.publish([(one, places) for one, places, _ in taken]):
+            for one, places, reported in taken:
+                self._queue(one, places, reported=reported)
+            return False
+        return left < room
+
+    async def _publish_suspect(self) -> bool:
+        """Publish alone a value that may have ended the connection, and decide what to do if it does so again. False when
+        none is due, or its connection ended."""
         topic = self.gate.suspect(str)
         if not isinstance(topic, str):
-            return
-        state = self._known.get(topic)
+            return False
+        state = self._state(topic)
         if state is None:
             self.gate.cleared(topic)
-            return
-        data = self._payload(state)
+            return True
+        data = self.doubts.passable(state, payload(state))
         if not self.gate.refused(topic):
-            await self.gate.post_alone(topic, topic, data, retain=True)
-            return
+            return await self.gate.post_alone(topic, topic, data, retain=state.config.live_retain)
         self.gate.cleared(topic)
-        size_bytes = packet_bytes(topic, data)
-        if size_bytes <= max(self.gate.acknowledged_bytes, SMALLEST_BYTES):
-            self._refused[topic] = self._clock.monotonic_s() + REFUSED_PAUSE_S
-            return
-        # The size may be the reason. If BAD `too_large`, published instead, is accepted, it is.
-        if size_bytes >= PLAUSIBLE_LIMIT:
-            self.gate.learn(size_bytes, silent=False)
-        self._most_bytes[topic] = (len(data) - 1, self._clock.monotonic_s() + KEPT_S)
-        self.put(state.table, np.array([state.at]))
+        if self.doubts.ended_connections(state, data):
+            self.put(state.table, np.array([state.at]))
+        return True
 
-
-def payload(state: TagState) -> bytes:
-    """The live payload of a tag's newest sample."""
-    config, value = state.config, state.value
-    return encode_live(
-        value,
-        time_us=state.time_us,
-        quality=state.quality,
-        source_time_us=state.source_us,
-        unit=config.publish_unit or config.unit or None,
-        label=config.values.get(_code(value)) if config.values and value is not None else None,
-        reason=state.reason,
-    )
-
-
-def _code(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    def _state(self, topic: str) -> TagState | None:
+        prefix, _, name = topic.rpartition("/")
+        one = self._tables.get(f"{prefix}/")
+        at = None if one is None else one.table.places.get(name)
+        return None if one is None or at is None else one.table.state(at)

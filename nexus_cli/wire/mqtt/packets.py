@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from nexus_cli.wire.mqtt import properties
@@ -20,6 +21,8 @@ FLAGS: Final = 0x02
 DUP: Final = 0x08
 LARGEST_PACKET: Final = 1 + 4 + LARGEST_VARIABLE
 """Bytes of the largest packet that the standard allows (2.2.3)."""
+SHORT: Final = 2_047
+"""Largest remaining length of a packet whose fixed header is looked up."""
 NO_EXPIRY: Final = 0xFFFF_FFFF
 """Session expiry interval of a session that never ends by itself (5.0, 3.1.2.11.2), as in 3.1.1."""
 
@@ -163,6 +166,22 @@ def publish(
     if size < 16_384:
         return bytes((first, size & 127 | 128, size >> 7)) + head + payload
     return bytes((first,)) + write_variable(size) + head + payload
+
+
+def topic_head(topic: str) -> bytes:
+    """A topic as a PUBLISH has it, for `Session.publish_many`: made once for a topic that is published again and again.
+
+    Raises:
+        ValueError: See `publish`.
+    """
+    _check_topic(topic)
+    return text(topic)
+
+
+@lru_cache(maxsize=8)
+def publish_heads(first: int) -> tuple[bytes, ...]:
+    """The fixed headers of PUBLISH packets whose remaining length is the index, up to `SHORT`."""
+    return tuple(bytes((first,)) + write_variable(size) for size in range(SHORT + 1))
 
 
 def numbered(data: bytes, number: int) -> bytes:

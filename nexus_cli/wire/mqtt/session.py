@@ -9,7 +9,7 @@ the same number unless a version is named.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from nexus_cli.wire.message import Message
 from nexus_cli.wire.mqtt import answers, packets, properties, reasons
@@ -19,6 +19,9 @@ from nexus_cli.wire.mqtt.events import Accepted, Acknowledged, Closed, Event, Ov
 from nexus_cli.wire.mqtt.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Options
 from nexus_cli.wire.mqtt.sending import LARGEST_NUMBER, MOST_OPEN, Sending
 from nexus_cli.wire.mqtt.state import State
+
+BULK: Final = 32
+"""Bytes of a read from which on it is looked at as a whole: nothing but acknowledgements, by far the most frequent."""
 
 
 class Session(Sending):
@@ -78,14 +81,17 @@ class Session(Sending):
         self._received_s, self._pinged_s = now_s, None
         data = self._assembly.take(data)
         events: list[Event] = []
+        if data[:2] == b"\x40\x02" and len(data) >= BULK and self.accepted and (taken := self._acknowledged(data)):
+            events.append(Acknowledged(taken))
+            data = data[4 * len(taken) :]
         if data:
             try:
                 self._split(data, events)
             except MalformedError as error:
                 why = f"the broker sent bytes that are not MQTT {'5' if self._level == 5 else '3.1.1'}: {error}"
                 events.append(self._end(why, code=error.code))
-            if self._queue or self._again:
-                self._fill(events)
+        if self._queue or self._again:
+            self._fill(events)
         return events
 
     def _split(self, data: bytes, events: list[Event]) -> None:

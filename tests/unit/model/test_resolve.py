@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nexus_cli.apply.shapes import problem_of
@@ -63,6 +64,22 @@ def test_durations_of_a_connection_are_milliseconds() -> None:
 def test_an_unsupported_default_mode_falls_back() -> None:
     assert config({"mode": "subscribe"}).mode == "subscribe"
     assert config({"mode": "cyclic"}).mode == "poll"
+
+
+@pytest.mark.parametrize(
+    ("live", "fields"),
+    [
+        ({}, {}),
+        ({"publish": True, "qos": 1, "retain": True}, {}),
+        ({"publish": False, "qos": 0}, {"live_publish": False}),
+        ({"qos": 0, "every": "2s"}, {"live_qos": 0, "live_every_ms": 2000}),
+        ({"retain": False}, {"live_retain": False}),
+    ],
+)
+def test_how_a_tag_is_published_is_plain(live: dict[str, object], fields: dict[str, object]) -> None:
+    """The normal form has only what differs from the default, so that digests are stable."""
+    found = msgspec.to_builtins(config({"live": live}))
+    assert {key: value for key, value in found.items() if key.startswith("live_")} == fields
 
 
 def test_inputs_of_a_calculated_tag_are_paths() -> None:

@@ -15,7 +15,7 @@ from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.moved import tag_moves
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.requests import request_count
-from nexus_cli.plan.stages import stages_of
+from nexus_cli.plan.stages import cleared_paths, stages_of
 
 
 def tag(**keys: Any) -> dict[str, Any]:
@@ -133,11 +133,24 @@ def test_a_misspelt_rename_is_found() -> None:
             {"tags": {"energy": tag(publish_unit="kWh")}},
             "series: energy starts a new segment: float32 -> float32 kWh; samples stored so far stay as they are",
         ),
+        ({"tags": {"energy": tag(live_retain=False)}}, "topics: 1 retained message cleared"),
+        ({"tags": {"energy": tag(live_publish=False)}}, "topics: 1 retained message cleared"),
+        ({"tags": {"energy": tag(live_publish=False)}}, "topics: 1 tag no longer published in the live view"),
         ({"tags": {"energy": tag(retention="long")}}, "series: energy is kept in class long from now on"),
     ],
 )
 def test_impacts_of_a_changed_device(change: dict[str, Any], expected: str) -> None:
     assert expected in texts(plan(snapshot(device("a/l/one")), snapshot(device("a/l/one", **change))))
+
+
+def test_a_tag_that_is_published_again_clears_nothing() -> None:
+    quiet = snapshot(device("a/l/one", tags={"energy": tag(live_publish=False)}))
+    loud = snapshot(device("a/l/one", tags={"energy": tag()}))
+    assert [text for text in texts(plan(quiet, loud)) if text.startswith("topics")] == [
+        "topics: 1 tag published in the live view from now on"
+    ]
+    assert cleared_paths(plan(loud, quiet).changes) == ("a/l/one/energy",)
+    assert cleared_paths(plan(quiet, loud).changes) == ()
 
 
 def test_impacts_of_rights_and_retention() -> None:

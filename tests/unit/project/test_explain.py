@@ -1,12 +1,14 @@
-"""`nexus explain PATH` says where a sample is in the record on the wire."""
+"""`nexus explain PATH`: where a sample is in the record on the wire, and how a tag is published."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nexus_cli.project.explain import explain_path
+from nexus_cli.model.config import TagConfig
+from nexus_cli.project.explain import explain_path, live_text
 
 SITE = """
 nexus: 1
@@ -31,3 +33,19 @@ def test_where_the_frame_is(tmp_path: Path, frames: str, expected: str) -> None:
     found = explain_path("a/l/d/t", site=site).value
     assert found is not None
     assert dict(found.steps)["frame"] == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, ""),
+        ({"live_publish": False, "live_qos": 0}, "not published on its topic"),
+        ({"live_qos": 0}, "not acknowledged (QoS 0)"),
+        (
+            {"live_qos": 0, "live_retain": False, "live_every_ms": 120_000},
+            "not acknowledged (QoS 0), not retained, at most every 2m, the newest wins",
+        ),
+    ],
+)
+def test_how_a_tag_is_published(fields: dict[str, Any], text: str) -> None:
+    assert live_text(TagConfig(type="float64", **fields)) == text

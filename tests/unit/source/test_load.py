@@ -13,7 +13,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.source.tree import SourceTree
 from tests.sources import load_site
 
-INHERITED = frozenset({"poll", "mode", "retention", "deadband", "heartbeat", "enabled"})
+INHERITED = frozenset({"poll", "mode", "retention", "deadband", "heartbeat", "enabled", "live"})
 Load = Callable[..., Outcome[SourceTree]]
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
@@ -32,8 +32,31 @@ STRIKES = 3
 QUIET_S = 1.0
 PLAUSIBLE_LIMIT = 16 * 1024
 """Brokers with a lower limit, in bytes, are rare: a smaller message is as likely refused for its topic."""
+UNPROVEN_S = 5.0
+MOST_UNPROVEN = 2_000
+"""So many values of QoS 0 may have ended a connection, if the last was published at most this long before the next
+connect, in seconds."""
 KEPT_S = 3600.0
 """A limit that was found expires after this time, in seconds: the broker's may have been raised."""
+
+
+class LiveTokens(Protocol):
+    """Whose messages `Gate.post_many` publishes."""
+
+    def acknowledged(self, tokens: Sequence[int]) -> None:
+        """The broker has them."""
+
+    def topics(self, tokens: Iterable[int]) -> list[str]:
+        """The topics of messages that were on the connection when it ended, each once."""
+
+
+class _Nobody:
+    def acknowledged(self, tokens: Sequence[int]) -> None:
+        """Nothing was published."""
+
+    def topics(self, tokens: Iterable[int]) -> list[str]:
+        """None."""
+        return []
 
 
 class _Posted(NamedTuple):
@@ -67,6 +90,10 @@ class Gate:
         self.records = self.record_bytes = 0
         self._open: dict[int, _Posted] = {}
         self._token = 0
+        self._view: LiveTokens = _Nobody()
+        self._live: set[int] = set()
+        self._unproven: deque[int] = deque(maxlen=MOST_UNPROVEN)
+        self._unproven_s = 0.0
         self._on_acknowledged: list[Callable[[], None]] = []
         self._since_s = clock.monotonic_s()
         self._losses = 0
@@ -84,6 +111,11 @@ class Gate:
     def inflight(self) -> int:
         """Messages that the broker has not acknowledged."""
         return self._client.inflight
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for the socket."""
+        return self._client.unsent_bytes
 
     @property
     def careful(self) -> bool:
@@ -104,9 +136,37 @@ class Gate:
             self.records += 1
             self.record_bytes += size_bytes
 
-    def acknowledged(self, tokens: Iterable[int]) -> None:
-        """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post`."""
-        for token in tokens:
+    def post_many(
+        self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool
+    ) -> None:
+        """Publish small live values at once: all of them, or none.
+
+        Args:
+            heads: Topics, by `wire.mqtt.packets.topic_head`.
+            payloads: One per topic; topic and payload are at most `SMALLEST_BYTES` together, so that any broker passes them
+                by their size.
+            tokens: One per topic, all below 0: what `LiveTokens` gets.
+            qos: 0 or 1.
+            retain: As in MQTT.
+
+        Raises:
+            NexusError: As `post`.
+        """
+        self._client.send_many(heads, payloads, tokens, qos=qos, retain=retain)
+        if qos:
+            self._live.update(tokens)
+        else:
+            self._unproven.extend(tokens)
+            self._unproven_s = self._clock.monotonic_s()
+
+    def acknowledged(self, tokens: Sequence[int]) -> None:
+        """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post` and
+        `post_many`."""
+        live = [token for token in tokens if token < 0]
+        if live:
+            self._live.difference_update(live)
+            self._view.acknowledged(live)
+        for token in tokens if len(live) < len(tokens) else ():
             done = self._open.pop(token, None)
             if done is None:
                 continue
@@ -117,6 +177,10 @@ class Gate:
                 self.record_bytes -= done.size_bytes
         for call in self._on_acknowledged:
             call()
+
+    def live_view(self, view: LiveTokens) -> None:
+        """Set who owns the messages of `post_many`."""
+        self._view = view
 
     def on_acknowledged(self, call: Callable[[], None]) -> None:
         """Add a callback for acknowledgements: once per read of the socket that has any."""
@@ -151,7 +215,12 @@ class Gate:
         early = now_s - self._since_s < EARLY_S
         self._since_s = now_s
         unacknowledged = [one.key for one in self._open.values()]
+        # Without an acknowledgement nothing says which of the last values the broker did not like.
+        recent = self._unproven if now_s - self._unproven_s < UNPROVEN_S else ()
+        unacknowledged += self._view.topics([*sorted(self._live, reverse=True), *recent])
         self._open.clear()
+        self._live.clear()
+        self._unproven.clear()
         self.records = self.record_bytes = 0
         if self._suspects:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,24 +27,32 @@ class Broker:
         self.connected = True
         self.inflight = 0
         self.sent: list[tuple[str, Any]] = []
+        self.ways: set[tuple[int, bool]] = set()
 
-    def send(self, topic: str, data: bytes, token: int, *, qos: int, retain: bool) -> None:
-        """Keep it."""
-        assert (qos, retain) == (1, True)
-        self.sent.append((topic, json.loads(data)["value"]))
+    unsent_bytes = 0
+
+    def send_many(
+        self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool
+    ) -> None:
+        """Keep them."""
+        self.ways.add((qos, retain))
+        for head, data in zip(heads, payloads, strict=True):
+            self.sent.append((head[2:].decode(), json.loads(data)["value"]))
+
+
+def device(name: str, **values: Any) -> TagTable:
+    """A device whose tags have recorded values; each is a value, or one with the keys of its configuration."""
+    tags = {tag: value if isinstance(value, tuple) else (value, {}) for tag, value in values.items()}
+    table = TagTable(f"a/l/{name}", {tag: TagConfig(**{"type": "float64", **keys}) for tag, (_, keys) in tags.items()})
+    table.prefix = f"e/s/a/l/{name}/"
+    for state, (value, _) in zip(table.states, tags.values(), strict=True):
+        state.value, state.quality, state.time_us = value, Quality.GOOD, 1_700_000_000_123_456
+    return table
 
 
 def tag(name: str, value: Any, **keys: Any) -> TagState:
-    """A tag with a recorded value."""
-    table = TagTable("a/l/d", {name: TagConfig(**{"type": "float64", **keys})})
-    state = table.state(0)
-    table.prefix, state.value, state.quality, state.time_us = (
-        "e/s/a/l/d/",
-        value,
-        Quality.GOOD,
-        1_700_000_000_123_456,
-    )
-    return state
+    """A tag with a recorded value, of a device of its own."""
+    return device(name, v=(value, keys)).state(0)
 
 
 def put(live: LiveView, *states: TagState) -> None:
@@ -74,17 +83,17 @@ async def test_newer_values_replace_older_ones_that_wait() -> None:
     assert (live.waiting, live.conflated) == (2, 1)
     broker.connected = True
     await settle(live, broker, 2)
-    assert broker.sent == [("e/s/a/l/d/one", 5.0), ("e/s/a/l/d/two", 2.0)]
+    assert broker.sent == [("e/s/a/l/one/v", 5.0), ("e/s/a/l/two/v", 2.0)]
     live.again()
-    live.forget("e/s/a/l/d/two")
+    live.forget("e/s/a/l/two/v")
     await settle(live, broker, 3)
-    assert broker.sent[2:] == [("e/s/a/l/d/one", 5.0)]
+    assert broker.sent[2:] == [("e/s/a/l/one/v", 5.0)]
     for nothing in (b"", b"[]", b'{"deployment": 1}', b'{"again": 1}'):
         live.noticed(nothing)
     assert live.waiting == 0
     live.noticed(b'{"deployment": 1, "again": true}')
     await settle(live, broker, 4)
-    assert broker.sent[3:] == [("e/s/a/l/d/one", 5.0)]
+    assert broker.sent[3:] == [("e/s/a/l/one/v", 5.0)]
 
 
 async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
@@ -98,10 +107,10 @@ async def test_a_reported_value_does_not_wait_behind_polled_ones() -> None:
             await asyncio.sleep(0.001)
         before = len(broker.sent)
         put(live, tag("event", 1.0, mode="subscribe"))
-        while ("e/s/a/l/d/event", 1.0) not in broker.sent:
+        while ("e/s/a/l/event/v", 1.0) not in broker.sent:
             await asyncio.sleep(0.001)
         # At most the slice that was allowed when it came, of the 480 that still wait.
-        assert broker.sent.index(("e/s/a/l/d/event", 1.0)) - before <= 40
+        assert broker.sent.index(("e/s/a/l/event/v", 1.0)) - before <= 40
         # And it does not keep the others from theirs.
         while len({topic for topic, _ in broker.sent}) < 501:
             put(live, tag("event", float(len(broker.sent)), mode="subscribe"))

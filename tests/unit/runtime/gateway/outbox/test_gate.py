@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, Gate
+from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, KEPT_S, QUIET_S, STRIKES, UNPROVEN_S, Gate
 from tests.clock import FakeClock
 
 
@@ -165,3 +166,40 @@ async def test_a_limit_is_the_smallest_size_that_failed_and_is_forgotten_in_time
     bench.clock.advance(KEPT_S)
     assert bench.gate.fits(1 << 30)
     assert bench.gate.arrives(1 << 30)
+
+
+class View:
+    """The live view, as the gate knows it."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def acknowledged(self, tokens: Sequence[int]) -> None:
+        """Keep them."""
+        self.heard += tokens
+
+    def topics(self, tokens: Iterable[int]) -> list[str]:
+        """A topic for each token."""
+        return list(dict.fromkeys(f"t{-token}" for token in tokens))
+
+
+async def test_live_values_are_acknowledged_and_suspected_like_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, view = Bench(), View()
+    bench.gate.live_view(view)
+    monkeypatch.setattr(bench.client, "send_many", lambda *_, **__: None, raising=False)
+    for _ in range(2):
+        bench.gate.post(1, "record", b"")
+        bench.gate.post_many([b"", b""], [b"", b""], [-1, -2], qos=1, retain=True)
+        bench.gate.post_many([b""], [b""], [-3], qos=0, retain=True)
+        bench.gate.acknowledged([bench.gate._token, -1])
+        bench.clock.advance(1.0)
+        bench.gate.reconnected()
+    assert view.heard == [-1, -1] and bench.gate.records == 0
+    assert list(bench.gate._suspects) == ["t2", "t3"], "what was not acknowledged, and what never is"
+    for topic in ("t2", "t3"):
+        bench.gate.cleared(topic)
+    for _ in range(3):
+        bench.gate.post_many([b""], [b""], [-3], qos=0, retain=True)
+        bench.clock.advance(UNPROVEN_S)
+        bench.gate.reconnected()
+    assert not bench.gate.careful, "a connection that was lost so much later was not lost for it"
