@@ -92,7 +92,7 @@ def test_any_edits(steps: list[tuple[str, list[Any], str | None]], keep: bool) -
         for name, some, env in steps:
             changed = dict(files)
             for edit in some:
-                changed[name] = edited(changed[name], edit)
+                changed.update({one: edited(changed[one], edit) for one in ([name] if name else FILES)})
             write(folder, changed)
             agree(folder / "site.yaml", env)
             agree(folder / "site.yaml", None)
