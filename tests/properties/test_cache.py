@@ -78,7 +78,7 @@ def test_every_case(site: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     agree(Path(site.name), None)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(wheres, st.lists(edits, min_size=1, max_size=2), ENVIRONMENTS), min_size=1, max_size=6),
     st.booleans(),
@@ -99,7 +99,7 @@ def test_any_edits(steps: list[tuple[str, list[Any], str | None]], keep: bool) -
             files = changed if keep else files
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(names, names, names, st.integers(1, 9)), min_size=1, max_size=4))
 def test_files_that_come_and_go(steps: list[tuple[str, str, str, int]]) -> None:
     with Folder() as folder:
