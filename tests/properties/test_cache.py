@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nexus_cli.checks import CHECKS, check
+from nexus_cli.checks.view import View
 from nexus_cli.cli.views.findings import document
+from nexus_cli.diagnostics import Diagnostic
+from nexus_cli.model.bound import Model
 from nexus_cli.project.text import Reading, facts, load, read
 from tests.properties.cached_sites import FILES, MORE, edited, edits, names, wheres, write
 
@@ -25,9 +29,17 @@ def shown(reading: Reading, *, strict: bool) -> dict[str, Any]:
     return document(reading.findings, reading.files, site=facts(reading), strict=strict)
 
 
+def each_check_of_each_tag(model: Model) -> tuple[Diagnostic, ...]:
+    """What the checks find that leave out no tag that is like another one."""
+    view = View.of(model)
+    return tuple(found for one in CHECKS for found in one(view))
+
+
 def agree(site: Path, env: str | None) -> bool:
     """Compare a run with the cache to one without; gives whether the site could be planned."""
     cached, plain = read(site, env=env, use_cache=True), read(site, env=env)
+    if plain.model is not None:
+        assert check(plain.model) == each_check_of_each_tag(plain.model)
     assert cached.findings == plain.findings
     assert [(one.name, one.text) for one in cached.files] == [(one.name, one.text) for one in plain.files]
     for strict in (False, True):
