@@ -1,4 +1,4 @@
-"""Devices as sections of their text: a section is read when somebody needs it, and known by the digest of its text.
+"""Devices as sections of their text: a section is read on demand, and known by the digest of its text.
 
 The text without its sections is read as a whole, each section as a text of its own. Both together mean what the whole
 text means as long as every section is complete in itself (a map without aliases and without a finding) and every key
