@@ -22,6 +22,9 @@ from tests.simulated_time import SimulatedLoop
 # A test run knows of no runtime but those that it starts.
 os.environ["NEXUS_LOCKS"] = tempfile.mkdtemp(prefix="nexus-test-locks-")
 atexit.register(shutil.rmtree, os.environ["NEXUS_LOCKS"], ignore_errors=True)
+# Nor of what a command found out before.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nexus-test-cache-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 pytest_plugins = ["tests.containers", "tests.postgres"]
 

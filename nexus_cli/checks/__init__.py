@@ -49,6 +49,20 @@ CHECKS: tuple[Check, ...] = (
     *moved.CHECKS,
 )
 
+OF_ONE_TAG: frozenset[Check] = frozenset(
+    {
+        *tags.OF_ONE_TAG,
+        *values.CHECKS,
+        *signals.CHECKS,
+        *units.CHECKS,
+        *commands.CHECKS,
+        retention.unknown_retention,
+        links.mode_not_supported,
+    }
+)
+"""Checks that look at one tag at a time, and at neither its name nor its address: `View.alike` is enough to see that
+there is nothing to find."""
+
 
 def check(model: Model, *, sound_links: Container[str] = ()) -> tuple[Diagnostic, ...]:
     """Everything that is wrong, doubtful or worth knowing about a bound model, in the order of the checks.
@@ -58,4 +72,5 @@ def check(model: Model, *, sound_links: Container[str] = ()) -> tuple[Diagnostic
         sound_links: Links of such devices alone, known to have none either.
     """
     view = View.of(model, sound_links=sound_links)
-    return tuple(found for one in CHECKS for found in one(view))
+    alike = view.alike()
+    return tuple(found for one in CHECKS if one not in OF_ONE_TAG or any(one(alike)) for found in one(view))

@@ -49,10 +49,13 @@ def glob_form(view: View) -> Iterator[Diagnostic]:
 
 def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2602."""
+    wanted = list(_globs(view))
+    if not wanted:
+        return
     paths = sorted(view.model.declared)
     topics = _external_topics(view)
     areas = list(view.model.site.areas)
-    for _, glob, where in _globs(view):
+    for _, glob, where in wanted:
         if is_glob(glob) and not _any(glob, paths) and not any(overlap(glob, each) for each in topics):
             head = glob.split("/", 1)[0]
             hint = did_you_mean(head, areas) if head not in areas and head not in ("*", "**") else ""
@@ -61,11 +64,14 @@ def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
 
 def write_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2607."""
+    wanted = [(glob, where) for right, glob, where in _globs(view) if right == "write" and is_glob(glob)]
+    if not wanted:
+        return
     writable = list(view.writable())
     declared = sorted(view.model.declared)
     topics = _external_topics(view)
-    for right, glob, where in _globs(view):
-        if right != "write" or not is_glob(glob) or _any(glob, writable) or any(overlap(glob, one) for one in topics):
+    for glob, where in wanted:
+        if _any(glob, writable) or any(overlap(glob, one) for one in topics):
             continue
         matching = [path for path in declared if matches_glob(glob, path)]
         if matching and all(path in view.by_path for path in matching):

@@ -230,3 +230,16 @@ CHECKS = (
     no_devices,
     device_without_tags,
 )
+OF_ONE_TAG = (
+    range_reversed,
+    percent_without_range,
+    deadband_on_non_number,
+    scale_zero,
+    scale_on_non_number,
+    range_beyond_type,
+    heartbeat_below_poll,
+    range_on_non_number,
+    poll_too_short,
+    deadband_beyond_range,
+)
+"""Those that `View.alike` is enough for."""

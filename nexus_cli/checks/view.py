@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -16,7 +18,7 @@ from nexus_cli.model.driver_kind import Address
 from nexus_cli.model.external import ExternalTag
 from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.resolve import published_type
-from nexus_cli.model.site import Calculated, Inherited, Tag
+from nexus_cli.model.site import Calculated, Deadband, Inherited, Tag
 from nexus_cli.model.writable import CALCULATED, EXTERNAL_DEVICE, why_unwritable_address
 
 
@@ -97,21 +99,75 @@ class View:
 
     def writable(self) -> Iterator[str]:
         """Path of every tag of the site that may take commands."""
-        for device in self.model.devices.values():
+        at_hand: dict[str, list[str]] = {}
+        for tag in self.tags:
+            if not isinstance(tag.tag, Tag) or tag.tag.writable:
+                at_hand.setdefault(tag.device.path, []).append(tag.path)
+        for path, device in self.model.devices.items():
             if isinstance(device, KeptDevice):
-                yield from (f"{device.path}/{name}" for name in device.facts.writable)
+                yield from (f"{path}/{name}" for name in device.facts.writable)
             else:
-                yield from (tag.path for tag in tags_of(device) if not isinstance(tag.tag, Tag) or tag.tag.writable)
+                yield from at_hand.get(path, ())
 
     def retentions(self) -> set[str | None]:
         """Every retention class that a tag of the site names."""
         kept = (one for one in self.model.devices.values() if isinstance(one, KeptDevice))
         return {tag.tag.retention for tag in self.tags}.union(*(device.facts.retentions for device in kept))
 
+    def alike(self) -> View:
+        """The same view with one tag of those that differ only in name, address, description and labels.
+
+        A check that looks at nothing else of a tag finds something about each of them or about none.
+        """
+        first: dict[tuple[Any, ...], TagView] = {}
+        for device, inside in groupby(self.tags, key=_device_of):
+            level = device.device
+            kind, address = (device.kind.name, device.kind.address_key) if device.kind is not None else ("", "")
+            around = (device.line, kind, *(_plain(getattr(level, key)) for key in _LEVEL))
+            for tag in inside:
+                first.setdefault(_shape(tag.tag, around, address) or (tag.path, isinstance(tag.tag, Calculated)), tag)
+        tags = tuple(first.values())
+        return replace(self, tags=tags, read=tuple(tag for tag in tags if isinstance(tag.tag, Tag)))
+
     def inherited(self, view: TagView, key: str) -> bool:
         """True when a tag has this key's value from its device, line, area or the site; a guess by equal values."""
         value = getattr(view.tag, key)
         return value == getattr(view.device.device, key) or value in _defaults(self.model, view.device, key)
+
+
+_LEVEL = tuple(Inherited.model_fields)
+_APART = frozenset({"description", "labels", "deadband"})
+_SINGLE = ("values", "simulate", "read_back", "read_back_timeout")
+"""Keys whose tags are looked at one by one: their values can't be compared at once, or name another tag."""
+
+
+def _shape(tag: Tag | ExternalTag | Calculated, around: tuple[Any, ...], address: str) -> tuple[Any, ...] | None:
+    """What tags that are alike have in common; None for a tag that is looked at by itself."""
+    if isinstance(tag, Calculated):
+        return None
+    fields = tag.__dict__
+    if any(one is not None for one in map(fields.get, _SINGLE)):
+        return None
+    shape = (around, id(tag.deadband), _reader(type(tag), address)(fields))
+    try:
+        hash(shape)
+    except TypeError:  # a key of a driver that is a list or a map
+        return None
+    return shape
+
+
+@lru_cache(maxsize=64)
+def _reader(model: type[Tag] | type[ExternalTag], address: str) -> Callable[[dict[str, Any]], Any]:
+    """Takes the fields of a tag that its shape is made of."""
+    return itemgetter(*(key for key in model.model_fields if key not in _APART and key != address))
+
+
+def _plain(value: object) -> object:
+    return id(value) if isinstance(value, Deadband) else value
+
+
+def _device_of(tag: TagView) -> BoundDevice:
+    return tag.device
 
 
 def tags_of(device: BoundDevice) -> Iterator[TagView]:

@@ -49,7 +49,7 @@ def bind(
         root: The tree of `source`: includes, overlays, variables, templates and inheritance resolved.
         kinds: The protocols by name, `external` apart.
         broken: What is wrong with installed drivers that can't be used, by protocol.
-        kept: Devices that are known without their text, by path; they are bound when somebody asks for more.
+        kept: Devices that are known without their text, by path; they are bound when more is asked of them.
 
     Returns:
         The model of everything that has no errors, and every error. None when the text is not a map at all.

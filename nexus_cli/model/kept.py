@@ -1,4 +1,4 @@
-"""Devices that are known from an earlier run: a few facts are at hand, the rest is bound when somebody asks for it.
+"""Devices that are known from an earlier run: a few facts are at hand, the rest is bound on demand.
 
 See docs/decisions/0062.
 """

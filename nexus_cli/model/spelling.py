@@ -96,4 +96,4 @@ Age = Annotated[int, BeforeValidator(partial(parse_duration, usual=("d", "h"))),
 class Strict(BaseModel):
     """Unknown keys are errors, and numbers are not taken from strings."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)

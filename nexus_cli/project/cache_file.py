@@ -126,7 +126,7 @@ def trim(folder: Path) -> None:
 
 
 def _ours(seen: os.stat_result, right: Callable[[int], bool]) -> bool:
-    """True for a file or folder of this user that nobody else can write to."""
+    """True for a file or folder of this user that no other user can write to."""
     if not right(seen.st_mode):
         return False
     return not hasattr(os, "geteuid") or (seen.st_uid == os.geteuid() and not seen.st_mode & 0o022)

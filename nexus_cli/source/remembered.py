@@ -77,7 +77,7 @@ def sections(root: Map) -> Iterator[tuple[str, Section]]:
 
 
 def closed_sections(root: Map) -> dict[str, tuple[ModelPath, Section]]:
-    """Model path and section of every device that nobody opened yet, by the path of the device."""
+    """Model path and section of every device that is not yet opened, by the path of the device."""
     found: dict[str, tuple[ModelPath, Section]] = {}
     for area, line, name, holder in devices(root):
         section = holder[name]

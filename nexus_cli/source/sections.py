@@ -1,4 +1,4 @@
-"""Devices as sections of their text: a section is read when somebody needs it, and known by the digest of its text.
+"""Devices as sections of their text: a section is read on demand, and known by the digest of its text.
 
 The text without its sections is read as a whole, each section as a text of its own. Both together mean what the whole
 text means as long as every section is complete in itself (a map without aliases and without a finding) and every key
@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from nexus_cli.source.nodes import Map, Seq, SourceFile, pack, unpack
+from nexus_cli.source.plain_section import PlainSection
 from nexus_cli.source.pool import Pool
 from nexus_cli.source.reader import Reader
 
@@ -70,15 +71,23 @@ class Section(Map):
         """
         if self.opened:
             return True
-        reader = Reader(self.file, text=self.text, offset=self.start, depth=DEPTH, pool=pool)
+        text = self.text
+        plain = PlainSection(text, self.file.number, self.start, pool or Pool())
+        if (root := plain.read()) is not None:
+            self._take(root, plain.references, references)
+            return True
+        reader = Reader(self.file, text=text, offset=self.start, depth=DEPTH, pool=pool)
         root = reader.read_piece()
         if not isinstance(root, Map) or reader.findings or reader.shared or reader.documents != 1:
             return False
+        self._take(root, reader.references, references)
+        return True
+
+    def _take(self, root: Map, own: list[tuple[Any, Any]], references: list[tuple[Any, Any]]) -> None:
         self.update(root)
         self.marks = root.marks
-        references.extend((self if holder is root else holder, key) for holder, key in reader.references)
+        references.extend((self if holder is root else holder, key) for holder, key in own)
         self.opened = True
-        return True
 
 
 @dataclass(slots=True)

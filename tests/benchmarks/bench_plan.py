@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nexus_cli.exit_codes import Exit
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.plants import write_flat_site
+from tests.benchmarks.plants import change_a_device, write_flat_site
 from tests.e2e.runtime import Runtime
 
 CHANGES = 10
@@ -42,6 +42,11 @@ def change_site(path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def _after_an_edit(runtime: Runtime, site: Path, number: int) -> float:
+    change_a_device(site, 510, f"0.{number + 3}")
+    return timed(runtime, "plan", "site.yaml")[0]
+
+
 def run() -> list[Figure]:
     """Record the site, change it, plan."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,10 +57,15 @@ def run() -> list[Figure]:
             runtime.start()
             # No gateway answers, so that the deployment ends partly: it is recorded all the same.
             runtime.nexus("apply", "site.yaml", "--yes", expect=Exit.PARTLY)
-            empty_s = statistics.median(timed(runtime, "plan", "site.yaml")[0] for _ in range(RUNS))
-            validate_s = statistics.median(timed(runtime, "validate", "site.yaml")[0] for _ in range(RUNS))
+            empty_s = statistics.median(timed(runtime, "plan", "site.yaml", "--no-cache")[0] for _ in range(RUNS))
+            validate_s = statistics.median(
+                timed(runtime, "validate", "site.yaml", "--no-cache")[0] for _ in range(RUNS)
+            )
+            timed(runtime, "plan", "site.yaml")
+            warm_s = statistics.median(timed(runtime, "plan", "site.yaml")[0] for _ in range(RUNS))
             change_site(site)
-            taken = [timed(runtime, "plan", "site.yaml", "--format", "json") for _ in range(RUNS)]
+            taken = [timed(runtime, "plan", "site.yaml", "--format", "json", "--no-cache") for _ in range(RUNS)]
+            edited_s = statistics.median(_after_an_edit(runtime, site, number) for number in range(RUNS))
             changed = sum(one["change"]["actions"] != ["no-op"] for one in json.loads(taken[-1][1])["resource_changes"])
             if changed != CHANGES:
                 raise RuntimeError(f"{changed} changes were planned, not {CHANGES}")
@@ -72,6 +82,16 @@ def run() -> list[Figure]:
         ),
         Figure(
             name="  nexus plan without changes", value=empty_s, unit="s", limit=validate_s, limit_name="nexus validate"
+        ),
+        Figure(
+            name="  unchanged since the last plan",
+            value=warm_s,
+            unit="s",
+            limit=validate_s,
+            limit_name="nexus validate",
+        ),
+        Figure(
+            name="  after an edit of the file", value=edited_s, unit="s", limit=validate_s, limit_name="nexus validate"
         ),
     ]
 

@@ -151,7 +151,19 @@ _JUNK = (
     *("modbus", "s7", "external", "fast", "degC", "float32", "bool", "10.0.1.7", "meter", "oven", "a/b", "nexus:ignore NX2101 -- so"),
 )  # fmt: skip
 
+_VALUES = (
+    *(('subnet: "10.0.0"', 'subnet: "10.0.4"'), ("rate: 2s", "rate: 3ms"), ("keep: slow", "keep: none")),
+    *(("{poll: 1s, ", "{"), ("{poll: 1s, ", "{heartbeat: 5ms, "), ("{poll: 2s}", "{mode: subscribe}"), ("default: 1", "default: 9")),
+    *(("slow: {keep: 400d}", "new: {keep: 400d}"), ("area:press", "label:hall=b"), ("enterprise: acme", "enterprise: other")),
+    *(("unit: V", "unit: Volts"), ("input:342", "input:30342"), ("template: meter", "template: other"), ("10.0.0.9", "10.0.0.6")),
+    *(("unit_id: 4", "unit_id: 3"), ("opc.tcp://10.0.0.5:4840", "opc.tcp://10.0.0.9:502"), ("meter-2:", "meter_1:"), ("degF", "bar")),
+    *(("deadband: 0.5", "deadband: 2000"), ("deadband: 0.5", "deadband: 2%"), ("hall: a", "hall: b"), ("10.0.1.7", "10.0.1.8")),
+)  # fmt: skip
+"""What a change of a plant looks like."""
+
 edits = st.one_of(
+    st.tuples(st.just("value"), st.sampled_from(_VALUES), st.just("")),
+    st.tuples(st.just("value"), st.sampled_from(_VALUES), st.just("")),
     st.tuples(st.just("word"), st.integers(0, 400), st.sampled_from(_JUNK)),
     st.tuples(st.just("swap"), st.integers(0, 400), st.integers(0, 400)),
     st.tuples(st.just("delete"), st.integers(0, 60), st.integers(1, 4)),
@@ -161,13 +173,16 @@ edits = st.one_of(
     st.tuples(st.just("line"), st.integers(0, 60), st.sampled_from(("# a remark", "", "   # 'odd", "\t"))),
 )
 """An edit of one file."""
-wheres = st.sampled_from(sorted(FILES))
+wheres = st.sampled_from((*sorted(FILES), ""))
+"""A file, or "" for each of them."""
 names = st.sampled_from(("press", "store", "one", "north", "oven", "tank", "new"))
 
 
 def edited(text: str, edit: tuple[Any, ...]) -> str:
     """The text after an edit."""
     kind, first, second = edit
+    if kind == "value":
+        return text.replace(*first)
     if kind == "insert":
         at = first % (len(text) + 1)
         return text[:at] + second + text[at:]
