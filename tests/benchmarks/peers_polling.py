@@ -1,0 +1,229 @@
+"""Our gateway and Telegraf on the same devices at the same time: CPU, memory, and what each lost.
+
+Both read the same responder, each through a port of its own, and publish to one broker. Telegraf publishes what it
+polled, QoS 1, and forgets it when its buffer is full; ours keeps every change on disk until it is a committed row, and
+publishes each changed value on a topic of its own as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.benchmarks import telegraf
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.fleet import Fleet, site_text
+from tests.benchmarks.opcua_field import subscribed_field
+from tests.benchmarks.processes import parts_of
+from tests.benchmarks.responder import Responder, responding
+from tests.benchmarks.sides import Memory, Window, memory, share, spread, watch
+from tests.benchmarks.tally import Tally, tallying
+from tests.e2e.runtime import Runtime
+
+GATEWAY, TELEGRAF = "gateway", "telegraf"
+SETTLE_S = 6.0
+QUIET_S = 2.0
+ROWS = "SELECT count(*) FROM nexus.sample"
+UNBOUND = ("max_queued_messages 0", "max_inflight_messages 1000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A comparison: the devices, and what Telegraf makes of one read.
+
+    Attributes:
+        title: For the figures.
+        metrics: Messages that Telegraf publishes for one answer of the field, in its own layout; 0 where it is told
+            of changes.
+    """
+
+    title: str
+    fleet: Fleet
+    answers_a_metric: int = 1
+
+
+MODBUS = Shape(title="400 Modbus x 20 at 1 s", fleet=Fleet(protocol="modbus", devices=400, tags=20))
+S7 = Shape(title="80 S7 x 100 at 1 s", fleet=Fleet(protocol="s7", devices=80, tags=100), answers_a_metric=5)
+OPCUA = Shape(title="2,000 OPC UA items at 1 s", fleet=Fleet(protocol="opcua", devices=1, tags=2_000))
+LARGER = Fleet(protocol="modbus", devices=1_200, tags=20)
+
+
+class Bench:
+    """One runtime, one field and a count at the broker."""
+
+    def __init__(self, runtime: Runtime, field: Responder, tally: Tally, program: Path) -> None:
+        """All of them run."""
+        self.runtime, self.field, self.tally, self.program = runtime, field, tally, program
+
+    def rows(self) -> int:
+        """Samples committed."""
+        return int(self.runtime.query(ROWS)[0][0])
+
+    def rows_at_rest(self) -> int:
+        """Samples committed, once no more come."""
+        before = -1
+        while (now := self.rows()) != before:
+            before = now
+            time.sleep(QUIET_S)
+        return now
+
+    @contextlib.contextmanager
+    def beside(self, fleet: Fleet, *, layout: str = telegraf.WHOLE) -> Iterator[dict[str, psutil.Process]]:
+        """Telegraf on the same devices, for the length of a block; gives both programs."""
+        config = (
+            telegraf.agent(batch=1000, flush="1s")
+            + telegraf.to_mqtt(self.runtime.broker.url, layout=layout)
+            + telegraf.reading(fleet, port=self.field.ports[1])
+        )
+        with telegraf.running(self.program, config, self.runtime.folder / "telegraf") as process:
+            yield {GATEWAY: parts_of(self.runtime)[GATEWAY], TELEGRAF: psutil.Process(process.pid)}
+
+
+@contextlib.contextmanager
+def bench(fleet: Fleet, program: Path) -> Iterator[Bench]:
+    """Everything but Telegraf, with the fleet applied."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        opened = subscribed_field(fleet) if fleet.protocol == "opcua" else responding(fleet)
+        field = stack.enter_context(opened)
+        runtime = Runtime(folder, site="bench/peers")
+        runtime.broker.options = UNBOUND
+        (folder / "site.yaml").write_text(site_text(fleet, port=field.ports[0]))
+        stack.callback(runtime.stop)
+        runtime.start()
+        runtime.apply()
+        tally = stack.enter_context(tallying(runtime.broker.port, ["telegraf/#", "bench/peers/#"]))
+        yield Bench(runtime, field, tally, program)
+
+
+def compare(shape: Shape, program: Path, *, windows: int, seconds: float) -> list[Figure]:
+    """Values that stand still, then values that all move; for Modbus also Telegraf's other layout, and more devices."""
+    modbus = shape.fleet.protocol == "modbus"
+    with bench(shape.fleet, program) as both:
+        figures = _together(both, shape, windows=windows, seconds=seconds)
+        if modbus:
+            figures += _by_field(both, shape, windows=windows, seconds=seconds)
+            figures += _growth(both)
+    return figures
+
+
+def _together(both: Bench, shape: Shape, *, windows: int, seconds: float) -> list[Figure]:
+    field = both.field
+    asked = field.facts().given[1].requests
+    with both.beside(shape.fleet) as programs:
+        time.sleep(SETTLE_S)
+        still = watch(programs, windows=windows, seconds=seconds)
+        rows, given, before = both.rows_at_rest(), field.facts(), both.tally.take()
+        field.move(True)
+        began = time.monotonic()
+        time.sleep(QUIET_S)
+        moving = watch(programs, windows=windows, seconds=seconds)
+        used = {name: memory(one) for name, one in programs.items()}
+        field.move(False)
+        took = time.monotonic() - began
+        stored, after = both.rows_at_rest() - rows, field.facts()
+    counts = both.tally.take()
+    published = before.under(b"telegraf/") + counts.under(b"telegraf/")
+    answered = after.given[1].requests - asked
+    moved = [now.moved - then.moved for now, then in zip(after.given, given.given, strict=True)]
+    live = counts.under(b"bench/peers/") / took
+    lost = f"lost: {moved[0] - stored:,} of {moved[0]:,} values; {live:,.0f} live/s beside the frames"
+    theirs = _their_loss(shape, answered=answered, published=published)
+    cost = f"the field itself {(after.cpu_s - given.cpu_s) / (time.monotonic() - began):.0%} of a core"
+    return [
+        *_cpu(shape, still, "values standing still", ""),
+        *_cpu(shape, moving, "all moving", f"{lost}; Telegraf {theirs}; {cost}"),
+        *_memory(shape, used),
+    ]
+
+
+def _their_loss(shape: Shape, *, answered: int, published: int) -> str:
+    if shape.fleet.protocol == "opcua":
+        return f"published {published:,} changes"
+    due = answered / shape.answers_a_metric
+    return f"lost {(due - published) * shape.fleet.tags:,.0f} of {due * shape.fleet.tags:,.0f}"
+
+
+def _cpu(shape: Shape, windows: list[Window], how: str, note: str) -> list[Figure]:
+    ours, theirs = share(windows, GATEWAY), share(windows, TELEGRAF)
+    return [
+        Figure(
+            name=f"gateway CPU, {shape.title}, {how}",
+            value=ours * 100,
+            unit="% of one",
+            limit=theirs * 100,
+            limit_name="Telegraf",
+            ratio_at_most=1.0,
+            note="; ".join(filter(None, (spread(windows, GATEWAY, TELEGRAF), note))),
+        )
+    ]
+
+
+def _memory(shape: Shape, used: dict[str, Memory]) -> list[Figure]:
+    ours, theirs = used[GATEWAY], used[TELEGRAF]
+    return [
+        Figure(
+            name=f"gateway memory, {shape.title}",
+            value=ours.pss,
+            unit="MiB PSS",
+            limit=theirs.pss,
+            limit_name="Telegraf",
+            ratio_at_most=1.0,
+            note=f"{shape.fleet.values:,} tags; resident {ours.rss:.0f} and {theirs.rss:.0f} MiB",
+        )
+    ]
+
+
+def _by_field(both: Bench, shape: Shape, *, windows: int, seconds: float) -> list[Figure]:
+    """Telegraf with a message for each value, as our live view has."""
+    both.field.move(True)
+    with both.beside(shape.fleet, layout=telegraf.BY_FIELD) as programs:
+        time.sleep(SETTLE_S)
+        found = watch(programs, windows=windows, seconds=seconds)
+        both.tally.take()
+        began = time.monotonic()
+        time.sleep(QUIET_S)
+        rate = both.tally.take().under(b"telegraf/") / (time.monotonic() - began)
+    both.field.move(False)
+    return _cpu(shape, found, "all moving, Telegraf too a message a value", f"Telegraf {rate:,.0f} messages/s")
+
+
+def _growth(both: Bench) -> list[Figure]:
+    """Memory of fresh processes with 8,000 tags and with 24,000, every value seen."""
+    small, large = _fresh(both, MODBUS.fleet), None
+    with responding(LARGER) as field:
+        both.field = field
+        (both.runtime.folder / "site.yaml").write_text(site_text(LARGER, port=field.ports[0]))
+        both.runtime.apply()
+        large = _fresh(both, LARGER)
+    thousands = (LARGER.values - MODBUS.fleet.values) / 1000
+    ours, theirs = ((large[name].pss - small[name].pss) / thousands for name in (GATEWAY, TELEGRAF))
+    sizes = ", ".join(f"{name} {small[name].pss:.0f} -> {large[name].pss:.0f}" for name in (GATEWAY, TELEGRAF))
+    return [
+        Figure(
+            name="gateway memory, growth per 1,000 tags",
+            value=ours,
+            unit="MiB PSS",
+            limit=theirs if theirs > 0 else None,
+            limit_name="Telegraf",
+            note=f"8,000 to 24,000 tags: {sizes} MiB",
+        )
+    ]
+
+
+def _fresh(both: Bench, fleet: Fleet) -> dict[str, Memory]:
+    runtime = both.runtime
+    runtime.cut([GATEWAY], seconds=0.5)
+    both.field.move(True)
+    with both.beside(fleet) as programs:
+        runtime.wait_ready(GATEWAY)
+        time.sleep(2 * SETTLE_S)
+        used = {name: memory(one) for name, one in programs.items()}
+    both.field.move(False)
+    return used
