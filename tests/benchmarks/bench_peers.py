@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import peers_messages, peers_polling
-from tests.benchmarks.figures import Figure, machine
+from tests.benchmarks.figures import Figure, machine, report
 from tests.benchmarks.opcua_field import NoServerError
 from tests.benchmarks.telegraf import NoTelegrafError, telegraf_program
 
@@ -42,5 +42,5 @@ def run(names: Sequence[str] = tuple(PARTS)) -> list[Figure]:
 
 if __name__ == "__main__":
     print(machine())
-    for figure in run(sys.argv[1:] or tuple(PARTS)):
-        print(figure.line())
+    for part in sys.argv[1:] or PARTS:
+        print(report(run([part])), flush=True)

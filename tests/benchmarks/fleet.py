@@ -17,6 +17,7 @@ class Fleet:
         tags: float32 values of each (OPC UA: float64), one after the other.
         poll: Interval, as a site writes it.
         publishing_ms: OPC UA: publishing and sampling interval, milliseconds.
+        namespace, namespace_index: OPC UA: of the nodes; the index is what the server gives it.
     """
 
     protocol: str
@@ -25,6 +26,7 @@ class Fleet:
     poll: str = "1s"
     publishing_ms: int = 500
     namespace: str = "urn:bench"
+    namespace_index: int = 2
 
     @property
     def values(self) -> int:

@@ -16,6 +16,7 @@ from tests.benchmarks.responder import Facts, Given, Responder
 from tests.node_peers import NODE_MODULES
 
 PROGRAM = Path(__file__).parent / "opcua_server.js"
+MARK = b"@ "
 
 
 class NoServerError(Exception):
@@ -26,11 +27,9 @@ class SubscribedField(Responder):
     """The server's process from outside; both readers use one port and are given every change."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """It has printed its port."""
+        """Wait for its port."""
         self._process = process
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        self.ports = [port, port]
+        self.ports = [int(self._line())] * 2
 
     def move(self, moving: bool) -> None:
         """Change every value once a second, or none."""
@@ -42,13 +41,21 @@ class SubscribedField(Responder):
         return Facts([Given(0, changes, changes)] * 2, cpu_s)
 
     def _ask(self, line: str) -> tuple[int, float]:
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(line.encode() + b"\n")
-        process.stdin.flush()
-        answer = orjson.loads(process.stdout.readline())
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(line.encode() + b"\n")
+        stdin.flush()
+        answer = orjson.loads(self._line())
         return answer["changes"], answer["cpu_s"]
+
+    def _line(self) -> bytes:
+        """Its next line that is meant for us."""
+        stdout = self._process.stdout
+        assert stdout is not None
+        for line in stdout:
+            if line.startswith(MARK):
+                return line.removeprefix(MARK)
+        raise RuntimeError("the OPC UA server ended")
 
 
 @contextmanager

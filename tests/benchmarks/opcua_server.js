@@ -1,5 +1,5 @@
 // An OPC UA server of npm node-opcua whose doubles all change once a second, while they are told to move.
-// Arguments: number of variables, namespace. It prints its port; "move", "stand" and "facts" on standard input are
+// Arguments: number of variables, namespace. Its lines begin with "@ " (the library prints others). It prints its port; "move", "stand" and "facts" on standard input are
 // answered by a line of JSON: changes so far, CPU seconds. It ends with its standard input.
 const os = require("os");
 const path = require("path");
@@ -36,12 +36,12 @@ const { OPCUAServer, OPCUACertificateManager, DataType, StatusCodes } = require(
     const now = new Date();
     variables.forEach((one, at) => one.setValueFromSource(value(at, turn % 61), StatusCodes.Good, now));
   }, 1000);
-  console.log(server.endpoints[0].port);
+  console.log("@ " + server.endpoints[0].port);
   require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
     if (line === "move") moving = true;
     if (line === "stand") moving = false;
     const used = process.cpuUsage();
-    console.log(JSON.stringify({ changes: turn * count, cpu_s: (used.user + used.system) / 1e6 }));
+    console.log("@ " + JSON.stringify({ changes: turn * count, cpu_s: (used.user + used.system) / 1e6 }));
   }).on("close", async () => {
     await server.shutdown(0);
     fs.rmSync(folder, { recursive: true, force: true });

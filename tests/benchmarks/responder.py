@@ -65,7 +65,7 @@ class Device(asyncio.Protocol):
 
     def __init__(self, values: Values, reader: Reader) -> None:
         self.values, self.reader = values, reader
-        self.buffer, self.turn, self.fresh = b"", 0, set[tuple[int, int]]()
+        self.buffer, self.turn, self.given = b"", 0, dict[tuple[int, int], int]()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -79,11 +79,11 @@ class Device(asyncio.Protocol):
         return values.images[self.turn]
 
     def count(self, at: int, size_bytes: int) -> None:
-        """One block was given; the first of a connection counts as moved."""
-        reader, number = self.reader, size_bytes // 4
+        """One block of the image is given; it moved if this connection was given another one before, or none."""
+        reader, number, block = self.reader, size_bytes // 4, (at, size_bytes)
         reader.values += number
-        if self.values.moving or (at, size_bytes) not in self.fresh:
-            self.fresh.add((at, size_bytes))
+        if self.given.get(block) != self.turn:
+            self.given[block] = self.turn
             reader.moved += number
 
 
@@ -106,8 +106,8 @@ class ModbusDevice(Device):
         start, count = READS.unpack_from(body)
         size = count * 2
         self.reader.requests += 1
-        self.count(start * 2, size)
         found = self.next_image()[start * 2 : start * 2 + size]
+        self.count(start * 2, size)
         return HEADER.pack(transaction, 0, 3 + len(found), unit, function) + bytes((len(found),)) + found
 
 

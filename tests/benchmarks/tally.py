@@ -23,7 +23,6 @@ from tests.benchmarks.field import START_S, process
 LARGEST_LAG_MS = 60_000
 _TIME = b'"timestamp":'
 _TAKE_BYTES = 1 << 18
-_KEEPALIVE_S = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +99,8 @@ def count(data: bytes, counts: Counts, *, now_ms: float) -> int:
     return at
 
 
-def _packet(kind: int, body: bytes) -> bytes:
+def packet(kind: int, body: bytes) -> bytes:
+    """An MQTT packet: its first byte and what follows the length."""
     size, length = len(body), b""
     while True:
         size, low = size >> 7, size & 127
@@ -109,17 +109,23 @@ def _packet(kind: int, body: bytes) -> bytes:
             return bytes((kind,)) + length + body
 
 
-def _text(text: str) -> bytes:
-    raw = text.encode()
+def text(value: str) -> bytes:
+    """A string as MQTT writes it."""
+    raw = value.encode()
     return len(raw).to_bytes(2, "big") + raw
+
+
+def connect_packet(client_id: str) -> bytes:
+    """A CONNECT of MQTT 3.1.1: a clean session, nobody's name, no keep-alive."""
+    return packet(0x10, text("MQTT") + b"\x04\x02\x00\x00" + text(client_id))
 
 
 def listen(pipe: Connection, port: int, filters: Sequence[str]) -> None:
     """Subscribe with QoS 0 and count until the pipe says so; a process of its own."""
     with socket.create_connection(("127.0.0.1", port)) as sock:
-        sock.sendall(_packet(0x10, _text("MQTT") + b"\x04\x02" + _KEEPALIVE_S.to_bytes(2, "big") + _text("tally")))
-        wanted = b"".join(_text(one) + b"\x00" for one in filters)
-        sock.sendall(_packet(0x82, b"\x00\x01" + wanted))
+        sock.sendall(connect_packet("tally"))
+        wanted = b"".join(text(one) + b"\x00" for one in filters)
+        sock.sendall(packet(0x82, b"\x00\x01" + wanted))
         shared = [Counts(), 0.0]
         threading.Thread(target=_receive, args=(sock, shared), daemon=True).start()
         pipe.send("ready")

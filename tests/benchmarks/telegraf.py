@@ -128,9 +128,7 @@ def reading(fleet: Fleet, *, port: int) -> str:
 
 
 def _modbus(fleet: Fleet, number: int, port: int) -> str:
-    fields = ", ".join(
-        f'{{ address={at * 2}, name="{element(at)}", type="FLOAT32" }}' for at in range(fleet.tags)
-    )
+    fields = ", ".join(f'{{ address={at * 2}, name="{element(at)}", type="FLOAT32" }}' for at in range(fleet.tags))
     return (
         f'[[inputs.modbus]]\n  name = "d{number}"\n  controller = "tcp://{host_of(fleet, number)}:{port}"\n'
         '  configuration_type = "request"\n  [[inputs.modbus.request]]\n    slave_id = 1\n    byte_order = "ABCD"\n'
@@ -156,7 +154,7 @@ def _opcua(fleet: Fleet, number: int, port: int) -> str:
         f'[[inputs.opcua_listener]]\n  endpoint = "opc.tcp://{host_of(fleet, number)}:{port}"\n'
         f'  subscription_interval = "{fleet.publishing_ms}ms"\n  security_policy = "None"\n  security_mode = "None"\n'
         '  auth_method = "Anonymous"\n  [[inputs.opcua_listener.group]]\n'
-        f'  namespace_uri = "{fleet.namespace}"\n  identifier_type = "s"\n  sampling_interval = "{fleet.publishing_ms}ms"\n'
+        f'  namespace = "{fleet.namespace_index}"\n  identifier_type = "s"\n  sampling_interval = "{fleet.publishing_ms}ms"\n'
         + nodes
     )
 
