@@ -12,6 +12,10 @@ import psutil
 from tests.benchmarks.processes import cpu_s
 
 
+LEAST = 0.001
+"""Share of a core that the system's clock of processes can tell from none."""
+
+
 class Window(NamedTuple):
     """Share of a core by program, in one window."""
 
@@ -44,7 +48,7 @@ def share(windows: Sequence[Window], name: str) -> float:
 
 def spread(windows: Sequence[Window], ours: str, theirs: str) -> str:
     """The ratio of each window, as a range."""
-    ratios = sorted(window.shares[ours] / max(window.shares[theirs], 1e-6) for window in windows)
+    ratios = sorted(window.shares[ours] / max(window.shares[theirs], LEAST) for window in windows)
     return f"{ratios[0]:.2f}-{ratios[-1]:.2f} x in {len(ratios)} windows"
 
 
