@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from nexus_cli.database import migrate
-from nexus_cli.database.class_table import table_name
+from nexus_cli.database.class_table import DAY_MS, table_name
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
 from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -27,13 +28,26 @@ from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, decode_frame, encode
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.figures import Figure
-from tests.postgres import EmbeddedPostgres, settings_for
+from tests.postgres import TIMESCALE_URL, EmbeddedPostgres, TimescaleServer, new_database, settings_for
 
 DEVICES, TAGS, FRAMES = 50, 100, 10_000
 POINTS = FRAMES * TAGS
 BARE_BATCHES = (5_000, 20_000)
 RUNS = 3
 TOPICS = Topics("acme", "chicago")
+SIZE = f"""
+SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r' AND c.relname LIKE 'sample%'
+"""
+"""Of the samples' tables and partitions, with indexes."""
+_HYPERTABLES = f"FROM timescaledb_information.hypertables WHERE hypertable_schema = '{SCHEMA}'"
+SIZE_COMPRESSED = (
+    f"SELECT sum(hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)) {_HYPERTABLES}"
+)
+COMPRESS = f"""
+SELECT compress_chunk(chunk, true) FROM (SELECT format('%I.%I', hypertable_schema, hypertable_name)::regclass AS made
+{_HYPERTABLES}) AS tables, show_chunks(made) AS chunk
+"""
 
 
 def plant() -> dict[str, DeviceConfig]:
@@ -131,6 +145,17 @@ async def _clear(settings: Settings) -> None:
         await conn.execute("CHECKPOINT")
 
 
+async def _storage(settings: Settings, where: str, *, compress: bool = False) -> Figure:
+    """Bytes on disk of what the historian stored last, with indexes, by sample."""
+    async with connection(settings) as conn:
+        if compress:
+            await conn.execute(COMPRESS)
+        await conn.execute("CHECKPOINT")
+        size = int(await conn.fetchval(SIZE_COMPRESSED if compress else SIZE))
+        rows = int(await conn.fetchval(f"SELECT count(*) FROM {SCHEMA}.sample"))
+    return Figure(name=f"bytes a stored sample, {where}", value=size / rows, unit="B", note=f"{rows:,} samples")
+
+
 async def _measure(settings: Settings) -> list[Figure]:
     await migrate.upgrade(settings)
     devices = plant()
@@ -153,6 +178,7 @@ async def _measure(settings: Settings) -> list[Figure]:
             bare[rows].append(await bare_copy(settings, rows=rows, start_us=start_us))
         await _clear(settings)
         ours.append(await historian_path(settings, arrived))
+    stored = await _storage(settings, "plain PostgreSQL, with its index")
     decode, pack = steps(arrived, series)
     small, large = (statistics.median(bare[rows]) for rows in BARE_BATCHES)
     path = statistics.median(ours)
@@ -178,19 +204,42 @@ async def _measure(settings: Settings) -> list[Figure]:
         Figure(name="  of it: decode and look up, alone", value=decode, unit="points/s"),
         Figure(name="  of it: pack, alone", value=pack, unit="points/s"),
         Figure(name="series minted", value=minted, unit="series/s", at_least=20_500),
+        stored,
     ]
 
 
+async def _compressed(settings: Settings) -> Figure:
+    """The same samples in a TimescaleDB, every chunk compressed."""
+    await migrate.upgrade(settings)
+    devices = plant()
+    async with connection(settings) as conn:
+        await ensure_class(conn, site=settings.site, name="default", keep_ms=365 * DAY_MS, compress_after_ms=DAY_MS)
+        await sync_series(conn, site=settings.site, devices=devices)
+    start_us = time.time_ns() // 1000 // 3_600_000_000 * 3_600_000_000
+    await historian_path(settings, messages(list(devices), epoch="bench", start_us=start_us))
+    return await _storage(settings, "TimescaleDB, compressed", compress=True)
+
+
+def _timescale(home: Path) -> list[Figure]:
+    server = TimescaleServer()
+    if not server.url:
+        print(f"   SKIPPED, bytes a sample in TimescaleDB: {TIMESCALE_URL} names none", flush=True)
+        return []
+    with new_database(server, home) as settings:
+        return [asyncio.run(_compressed(settings))]
+
+
 def run() -> list[Figure]:
-    """Measure on a PostgreSQL of our own."""
+    """Measure on a PostgreSQL of our own, and the storage on a TimescaleDB where one is named."""
     server = EmbeddedPostgres()
-    try:
-        server.start()
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            server.start()
             settings = dataclasses.replace(settings_for(server.url, Path(folder)), site="acme/chicago")
-            return asyncio.run(_measure(settings))
-    finally:
-        server.close()
+            figures = asyncio.run(_measure(settings))
+        finally:
+            server.close()
+        return figures + _timescale(Path(folder))
 
 
 if __name__ == "__main__":

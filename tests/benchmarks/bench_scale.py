@@ -79,12 +79,12 @@ def plant(fleet: Fleet) -> Iterator[tuple[Runtime, Responder]]:
 def watch(runtime: Runtime, field: Responder, *, seconds: float) -> Seen:
     """One window."""
     parts = parts_of(runtime)
-    rows, before, given, cpu = _rows(runtime), gateway_counters(runtime), field.facts(), cpu_s(parts)
-    began = time.monotonic()
+    rows, counted = _rows(runtime), time.monotonic()
+    before, given, cpu, began = gateway_counters(runtime), field.facts(), cpu_s(parts), time.monotonic()
     time.sleep(seconds)
     used, now, after, cpu_after = memory(parts[GATEWAY]), field.facts(), gateway_counters(runtime), cpu_s(parts)
     took = time.monotonic() - began
-    stored = (_rows(runtime) - rows) / (time.monotonic() - began)
+    stored = (_rows(runtime) - rows) / (time.monotonic() - counted)
     shares = {name: (cpu_after[name] - cpu[name]) / took for name in parts}
     shares["field"] = (now.cpu_s - given.cpu_s) / took
     old, new = given.given[0], now.given[0]

@@ -11,7 +11,6 @@ import psutil
 
 from tests.benchmarks.processes import cpu_s
 
-
 LEAST = 0.001
 """Share of a core that the system's clock of processes can tell from none."""
 
