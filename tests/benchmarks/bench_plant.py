@@ -1,8 +1,8 @@
 """The 1,000-device plant on two gateways: polls kept and missed, rows and live messages, and who used the cores for it.
 
 Broker, database, historian, control, two gateways, the simulators and a subscriber that counts the live messages of
-each tag run on the same cores; the shares of simulators and subscriber are told apart. A thread notes how long the
-machine itself stood still meanwhile.
+each tag run on the same cores; the shares of simulators and subscriber are listed apart. A thread notes how long
+the machine itself was paused meanwhile.
 Run alone: `python -m tests.benchmarks.bench_plant [SECONDS] [--profile] [--live-rate N]` (the profile is of one
 gateway; 300 seconds are for the record).
 """

@@ -62,7 +62,7 @@ class Seen(NamedTuple):
 
 @contextlib.contextmanager
 def plant(fleet: Fleet) -> Iterator[tuple[Runtime, Responder]]:
-    """A runtime with the fleet applied; values stand still."""
+    """A runtime with the fleet applied; its values do not change yet."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         field = stack.enter_context(responding(fleet, readers=1))
@@ -131,7 +131,7 @@ def _polls(seen: Seen, *, due: float) -> list[Figure]:
 
 
 def many_tags(*, seconds: float = 20.0) -> list[Figure]:
-    """100,000 tags on 2,000 links at 1 s: values that stand still, then values that all move."""
+    """100,000 tags on 2,000 links at 1 s: unchanged values, then values that all move."""
     due = float(TAGS.values)
     with plant(TAGS) as (runtime, field):
         time.sleep(SETTLE_S)
@@ -144,7 +144,7 @@ def many_tags(*, seconds: float = 20.0) -> list[Figure]:
             counts = tally.take()
         field.move(False)
     figures = []
-    for how, seen in (("values standing still", still), ("all moving", moving)):
+    for how, seen in (("values unchanged", still), ("all moving", moving)):
         figures += [
             Figure(
                 name=f"gateway of {TAGS.values:,} tags, {how}: CPU",

@@ -33,7 +33,7 @@ class SubscribedField(Responder):
 
     def move(self, moving: bool) -> None:
         """Change every value once a second, or none."""
-        self._ask("move" if moving else "stand")
+        self._ask("move" if moving else "rest")
 
     def facts(self) -> Facts:
         """Changes so far, the same for both."""

@@ -1,6 +1,7 @@
-// An OPC UA server of npm node-opcua whose doubles all change once a second, while they are told to move.
-// Arguments: number of variables, namespace. Its lines begin with "@ " (the library prints others). It prints its port; "move", "stand" and "facts" on standard input are
-// answered by a line of JSON: changes so far, CPU seconds. It ends with its standard input.
+// An OPC UA server of npm node-opcua whose doubles all change once a second, between "move" and "rest".
+// Arguments: number of variables, namespace. It prints its port; each "move", "rest" and "facts" on standard input is
+// answered by JSON: changes so far, CPU seconds. Its lines begin with "@ " (the library prints others). It ends with
+// its standard input.
 const os = require("os");
 const path = require("path");
 const fs = require("fs");
@@ -39,7 +40,7 @@ const { OPCUAServer, OPCUACertificateManager, DataType, StatusCodes } = require(
   console.log("@ " + server.endpoints[0].port);
   require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
     if (line === "move") moving = true;
-    if (line === "stand") moving = false;
+    if (line === "rest") moving = false;
     const used = process.cpuUsage();
     console.log("@ " + JSON.stringify({ changes: turn * count, cpu_s: (used.user + used.system) / 1e6 }));
   }).on("close", async () => {

@@ -103,7 +103,7 @@ def bench(fleet: Fleet, program: Path) -> Iterator[Bench]:
 
 
 def compare(shape: Shape, program: Path, *, windows: int, seconds: float) -> list[Figure]:
-    """Values that stand still, then values that all move; for Modbus also Telegraf's other layout, and more devices."""
+    """Unchanged values, then values that all move; for Modbus also Telegraf's other layout, and more devices."""
     modbus = shape.fleet.protocol == "modbus"
     with bench(shape.fleet, program) as both:
         figures = _together(both, shape, windows=windows, seconds=seconds)
@@ -138,7 +138,7 @@ def _together(both: Bench, shape: Shape, *, windows: int, seconds: float) -> lis
     theirs = _their_loss(shape, answered=answered, published=published)
     cost = f"the field itself {(after.cpu_s - given.cpu_s) / (time.monotonic() - began):.0%} of a core"
     return [
-        *_cpu(shape, still, "values standing still", "", aimed=not subscribed),
+        *_cpu(shape, still, "values unchanged", "", aimed=not subscribed),
         *_cpu(shape, moving, "all moving", f"{lost}; Telegraf {theirs}; {cost}"),
         *_memory(shape, used),
     ]

@@ -1,7 +1,7 @@
 """Devices of the benchmarks, neither reader's own: Modbus TCP and S7 with ready answers, a port for each reader.
 
 One process serves all of them. Who reads is known by the port, so what each reader was given can be counted, and
-compared with what it delivered. Every answer costs some microseconds: the process tells what it used.
+compared with what it delivered. Every answer costs some microseconds: the process reports what it used.
 
 Source: MODBUS Messaging on TCP/IP V1.0b, 3.1; the S7 frames as in RFC 1006 and Wireshark's `packet-s7comm.c`.
 """
@@ -209,7 +209,7 @@ class Responder:
 
     def move(self, moving: bool) -> None:
         """Every answer brings new values, or the same ones again."""
-        self._pipe.send("move" if moving else "stand")
+        self._pipe.send("move" if moving else "rest")
 
     def facts(self) -> Facts:
         """What it gave so far."""
@@ -220,7 +220,7 @@ class Responder:
 
 @contextmanager
 def responding(fleet: Fleet, *, readers: int = 2) -> Iterator[Responder]:
-    """A fleet in a process of its own; its values stand still at first."""
+    """A fleet in a process of its own; its values do not change at first."""
     with process(serve, fleet, readers) as pipe:
         if not pipe.poll(START_S):
             raise TimeoutError("the responder did not start")

@@ -12,7 +12,7 @@ import psutil
 from tests.benchmarks.processes import cpu_s
 
 LEAST = 0.001
-"""Share of a core that the system's clock of processes can tell from none."""
+"""Smallest share of a core that process times resolve in a window."""
 
 
 class Window(NamedTuple):

@@ -116,7 +116,7 @@ def text(value: str) -> bytes:
 
 
 def connect_packet(client_id: str) -> bytes:
-    """A CONNECT of MQTT 3.1.1: a clean session, nobody's name, no keep-alive."""
+    """A CONNECT of MQTT 3.1.1: a clean session, no user, no keep-alive."""
     return packet(0x10, text("MQTT") + b"\x04\x02\x00\x00" + text(client_id))
 
 
