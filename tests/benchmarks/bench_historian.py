@@ -36,14 +36,12 @@ BARE_BATCHES = (5_000, 20_000)
 RUNS = 3
 TOPICS = Topics("acme", "chicago")
 SIZE = f"""
-SELECT sum(pg_total_relation_size(c.oid)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT sum(pg_total_relation_size(c.oid)) AS whole, sum(pg_indexes_size(c.oid)) AS indexes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r' AND c.relname LIKE 'sample%'
 """
 """Of the samples' tables and partitions, with indexes."""
 _HYPERTABLES = f"FROM timescaledb_information.hypertables WHERE hypertable_schema = '{SCHEMA}'"
-SIZE_COMPRESSED = (
-    f"SELECT sum(hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)) {_HYPERTABLES}"
-)
+SIZE_COMPRESSED = f"SELECT sum(hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)) AS whole, NULL AS indexes {_HYPERTABLES}"
 COMPRESS = f"""
 SELECT compress_chunk(chunk, true) FROM (SELECT format('%I.%I', hypertable_schema, hypertable_name)::regclass AS made
 {_HYPERTABLES}) AS tables, show_chunks(made) AS chunk
@@ -151,9 +149,10 @@ async def _storage(settings: Settings, where: str, *, compress: bool = False) ->
         if compress:
             await conn.execute(COMPRESS)
         await conn.execute("CHECKPOINT")
-        size = int(await conn.fetchval(SIZE_COMPRESSED if compress else SIZE))
+        size = await conn.fetchrow(SIZE_COMPRESSED if compress else SIZE)
         rows = int(await conn.fetchval(f"SELECT count(*) FROM {SCHEMA}.sample"))
-    return Figure(name=f"bytes a stored sample, {where}", value=size / rows, unit="B", note=f"{rows:,} samples")
+    note = f"{rows:,} samples" + (f"; {int(size['indexes']) / rows:.1f} B of it indexes" if size["indexes"] else "")
+    return Figure(name=f"bytes a stored sample, {where}", value=int(size["whole"]) / rows, unit="B", note=note)
 
 
 async def _measure(settings: Settings) -> list[Figure]:
