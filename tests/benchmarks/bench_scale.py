@@ -134,6 +134,7 @@ def many_tags(*, seconds: float = 20.0) -> list[Figure]:
     """100,000 tags on 2,000 links at 1 s: unchanged values, then values that all move."""
     due = float(TAGS.values)
     with plant(TAGS) as (runtime, field):
+        field.wait_read(TAGS)
         time.sleep(SETTLE_S)
         with tallying(runtime.broker.port, [f"{SITE}/#"]) as tally:
             still = watch(runtime, field, seconds=seconds)
@@ -173,6 +174,7 @@ def fast_polls(*, seconds: float = 20.0) -> list[Figure]:
     due = float(FAST.values * FAST_POLLS_S)
     with plant(FAST) as (runtime, field):
         field.move(True)
+        field.wait_read(FAST)
         time.sleep(SETTLE_S)
         seen = watch(runtime, field, seconds=seconds)
         field.move(False)

@@ -40,6 +40,9 @@ class SubscribedField(Responder):
         changes, cpu_s = self._ask("facts")
         return Facts([Given(0, changes, changes)] * 2, cpu_s)
 
+    def wait_read(self, fleet: Fleet) -> None:
+        """Subscriptions ask for nothing: there is nothing to wait for."""
+
     def _ask(self, line: str) -> tuple[int, float]:
         stdin = self._process.stdin
         assert stdin is not None

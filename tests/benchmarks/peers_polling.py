@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
@@ -20,6 +21,7 @@ from tests.benchmarks import telegraf
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.fleet import Fleet, site_text
 from tests.benchmarks.opcua_field import subscribed_field
+from tests.benchmarks.plants import apply_site
 from tests.benchmarks.processes import parts_of
 from tests.benchmarks.responder import Responder, responding
 from tests.benchmarks.sides import Memory, Window, memory, share, spread, watch
@@ -29,6 +31,7 @@ from tests.e2e.runtime import Runtime
 GATEWAY, TELEGRAF = "gateway", "telegraf"
 SETTLE_S = 6.0
 QUIET_S = 2.0
+TELEGRAF_TOPICS, OUR_TOPICS = b"telegraf/", b"bench/peers/"
 ROWS = "SELECT count(*) FROM nexus.sample"
 UNBOUND = ("max_queued_messages 0", "max_inflight_messages 1000")
 
@@ -97,7 +100,7 @@ def bench(fleet: Fleet, program: Path) -> Iterator[Bench]:
         (folder / "site.yaml").write_text(site_text(fleet, port=field.ports[0]))
         stack.callback(runtime.stop)
         runtime.start()
-        runtime.apply()
+        apply_site(runtime)
         tally = stack.enter_context(tallying(runtime.broker.port, ["telegraf/#", "bench/peers/#"]))
         yield Bench(runtime, field, tally, program)
 
@@ -108,40 +111,90 @@ def compare(shape: Shape, program: Path, *, windows: int, seconds: float) -> lis
     with bench(shape.fleet, program) as both:
         figures = _together(both, shape, windows=windows, seconds=seconds)
         if modbus:
-            figures += _by_field(both, shape, windows=windows, seconds=seconds)
-            figures += _growth(both)
+            figures.append(_by_field(both, shape, windows=windows, seconds=seconds))
+            figures.append(_growth(both))
     return figures
 
 
+class Moved(NamedTuple):
+    """What happened while values moved, and a little before and after, when none did.
+
+    Attributes:
+        took_s: Of that, how long they moved.
+        windows: CPU in the middle of it.
+        used: Memory at the end.
+        values: What each reader was given that was new.
+        reads: Share of the reads that were due, by reader; above 1 where a reader also read more often.
+        rows: Committed by us.
+        live: Messages of our live view.
+        field: Share of a core that the field itself used.
+    """
+
+    took_s: float
+    windows: list[Window]
+    used: dict[str, Memory]
+    values: list[int]
+    reads: list[float]
+    rows: int
+    live: int
+    field: float
+
+
 def _together(both: Bench, shape: Shape, *, windows: int, seconds: float) -> list[Figure]:
-    field = both.field
-    asked = field.facts().given[1].requests
+    field, subscribed = both.field, shape.fleet.protocol == "opcua"
+    both.tally.take()
+    asked, published = field.facts().given[1].requests, 0
     with both.beside(shape.fleet) as programs:
+        both.field.wait_read(shape.fleet)
         time.sleep(SETTLE_S)
         still = watch(programs, windows=windows, seconds=seconds)
-        rows, given, before = both.rows_at_rest(), field.facts(), both.tally.take()
-        field.move(True)
-        began = time.monotonic()
-        time.sleep(QUIET_S)
-        moving = watch(programs, windows=windows, seconds=seconds)
-        used = {name: memory(one) for name, one in programs.items()}
-        field.move(False)
-        took = time.monotonic() - began
-        stored, after = both.rows_at_rest() - rows, field.facts()
-    counts = both.tally.take()
-    published = before.under(b"telegraf/") + counts.under(b"telegraf/")
-    subscribed = shape.fleet.protocol == "opcua"
-    moved = [now.moved - then.moved for now, then in zip(after.given, given.given, strict=True)]
-    answered = moved[1] if subscribed else after.given[1].requests - asked
-    live = counts.under(b"bench/peers/") / took
-    lost = f"lost: {moved[0] - stored:,} of {moved[0]:,} values; {live:,.0f} live/s beside the frames"
-    theirs = _their_loss(shape, answered=answered, published=published)
-    cost = f"the field itself {(after.cpu_s - given.cpu_s) / (time.monotonic() - began):.0%} of a core"
-    return [
-        *_cpu(shape, still, "values unchanged", "", aimed=not subscribed),
-        *_cpu(shape, moving, "all moving", f"{lost}; Telegraf {theirs}; {cost}"),
-        *_memory(shape, used),
+        rows = both.rows_at_rest()
+        published += both.tally.take().under(TELEGRAF_TOPICS)
+        moved, more = _moved(both, shape.fleet, programs, rows=rows, windows=windows, seconds=seconds)
+        published += more
+    time.sleep(QUIET_S)
+    published += both.tally.take().under(TELEGRAF_TOPICS)
+    answered = moved.values[1] if subscribed else field.facts().given[1].requests - asked
+    notes = [
+        f"lost: {moved.values[0] - moved.rows:,} of {moved.values[0]:,} values",
+        f"Telegraf {_their_loss(shape, answered=answered, published=published)}",
+        f"{moved.live / moved.took_s:,.0f} live/s beside the frames",
+        *([] if subscribed else [f"of the reads due {moved.reads[0]:.0%} and {moved.reads[1]:.0%}"]),
+        f"the field itself {moved.field:.0%} of a core",
     ]
+    return [
+        _cpu(shape, still, "values unchanged", "", aimed=not subscribed),
+        _cpu(shape, moved.windows, "all moving", "; ".join(notes)),
+        _memory(shape, moved.used),
+    ]
+
+
+def _moved(
+    both: Bench, fleet: Fleet, programs: dict[str, psutil.Process], *, rows: int, windows: int, seconds: float
+) -> tuple[Moved, int]:
+    """Let the values move; gives also Telegraf's messages meanwhile. `rows` are those of before."""
+    field = both.field
+    before, began = field.facts(), time.monotonic()
+    field.move(True)
+    time.sleep(QUIET_S)
+    found = watch(programs, windows=windows, seconds=seconds)
+    used = {name: memory(one) for name, one in programs.items()}
+    field.move(False)
+    took = time.monotonic() - began
+    middle = field.facts()
+    stored = both.rows_at_rest() - rows
+    after, counts = field.facts(), both.tally.take()
+    pairs = list(zip(before.given, middle.given, after.given, strict=True))
+    return Moved(
+        took_s=took,
+        windows=found,
+        used=used,
+        values=[last.moved - first.moved for first, _, last in pairs],
+        reads=[(then.values - first.values) / fleet.values / took for first, then, _ in pairs],
+        rows=stored,
+        live=counts.under(OUR_TOPICS),
+        field=(middle.cpu_s - before.cpu_s) / took,
+    ), counts.under(TELEGRAF_TOPICS)
 
 
 def _their_loss(shape: Shape, *, answered: int, published: int) -> str:
@@ -151,80 +204,73 @@ def _their_loss(shape: Shape, *, answered: int, published: int) -> str:
     return f"lost {(due - published) * shape.fleet.tags:,.0f} of {due * shape.fleet.tags:,.0f}"
 
 
-def _cpu(shape: Shape, windows: list[Window], how: str, note: str, *, aimed: bool = True) -> list[Figure]:
+def _cpu(shape: Shape, windows: list[Window], how: str, note: str, *, aimed: bool = True) -> Figure:
     ours, theirs = share(windows, GATEWAY), share(windows, TELEGRAF)
-    return [
-        Figure(
-            name=f"gateway CPU, {shape.title}, {how}",
-            value=ours * 100,
-            unit="% of one",
-            limit=theirs * 100,
-            limit_name="Telegraf",
-            ratio_at_most=1.0 if aimed else None,
-            note="; ".join(filter(None, (spread(windows, GATEWAY, TELEGRAF), note))),
-        )
-    ]
+    return Figure(
+        name=f"gateway CPU, {shape.title}, {how}",
+        value=ours * 100,
+        unit="% of one",
+        limit=theirs * 100,
+        limit_name="Telegraf",
+        ratio_at_most=1.0 if aimed else None,
+        note="; ".join(filter(None, (spread(windows, GATEWAY, TELEGRAF), note))),
+    )
 
 
-def _memory(shape: Shape, used: dict[str, Memory]) -> list[Figure]:
+def _memory(shape: Shape, used: dict[str, Memory]) -> Figure:
     ours, theirs = used[GATEWAY], used[TELEGRAF]
-    return [
-        Figure(
-            name=f"gateway memory, {shape.title}",
-            value=ours.pss,
-            unit="MiB PSS",
-            limit=theirs.pss,
-            limit_name="Telegraf",
-            ratio_at_most=1.0,
-            note=f"{shape.fleet.values:,} tags; resident {ours.rss:.0f} and {theirs.rss:.0f} MiB",
-        )
-    ]
+    return Figure(
+        name=f"gateway memory, {shape.title}",
+        value=ours.pss,
+        unit="MiB PSS",
+        limit=theirs.pss,
+        limit_name="Telegraf",
+        ratio_at_most=1.0,
+        note=f"{shape.fleet.values:,} tags; resident {ours.rss:.0f} and {theirs.rss:.0f} MiB",
+    )
 
 
-def _by_field(both: Bench, shape: Shape, *, windows: int, seconds: float) -> list[Figure]:
+def _by_field(both: Bench, shape: Shape, *, windows: int, seconds: float) -> Figure:
     """Telegraf with a message for each value, as our live view has."""
     both.field.move(True)
     with both.beside(shape.fleet, layout=telegraf.BY_FIELD) as programs:
+        both.field.wait_read(shape.fleet)
         time.sleep(SETTLE_S)
-        found = watch(programs, windows=windows, seconds=seconds)
         both.tally.take()
         began = time.monotonic()
-        time.sleep(QUIET_S)
-        rate = both.tally.take().under(b"telegraf/") / (time.monotonic() - began)
+        found = watch(programs, windows=windows, seconds=seconds)
+        rate = both.tally.take().under(TELEGRAF_TOPICS) / (time.monotonic() - began)
     both.field.move(False)
     return _cpu(shape, found, "all moving, Telegraf too a message a value", f"Telegraf {rate:,.0f} messages/s")
 
 
-def _growth(both: Bench) -> list[Figure]:
+def _growth(both: Bench) -> Figure:
     """Memory of fresh processes with 8,000 tags and with 24,000, every value seen."""
-    small, large = _fresh(both, MODBUS.fleet), None
+    small = _fresh(both, MODBUS.fleet)
     with responding(LARGER) as field:
         both.field = field
         (both.runtime.folder / "site.yaml").write_text(site_text(LARGER, port=field.ports[0]))
-        both.runtime.apply()
+        apply_site(both.runtime)
         large = _fresh(both, LARGER)
     thousands = (LARGER.values - MODBUS.fleet.values) / 1000
     ours, theirs = ((large[name].pss - small[name].pss) / thousands for name in (GATEWAY, TELEGRAF))
     sizes = ", ".join(f"{name} {small[name].pss:.0f} -> {large[name].pss:.0f}" for name in (GATEWAY, TELEGRAF))
-    return [
-        Figure(
-            name="gateway memory, growth per 1,000 tags",
-            value=ours,
-            unit="MiB PSS",
-            limit=theirs if theirs > 0 else None,
-            limit_name="Telegraf",
-            note=f"8,000 to 24,000 tags: {sizes} MiB",
-        )
-    ]
+    return Figure(
+        name="gateway memory, growth per 1,000 tags",
+        value=ours,
+        unit="MiB PSS",
+        limit=theirs if theirs > 0 else None,
+        limit_name="Telegraf",
+        note=f"{MODBUS.fleet.values:,} to {LARGER.values:,} tags: {sizes} MiB",
+    )
 
 
 def _fresh(both: Bench, fleet: Fleet) -> dict[str, Memory]:
-    runtime = both.runtime
-    runtime.cut([GATEWAY], seconds=0.5)
+    both.runtime.cut([GATEWAY], seconds=0.5)
     both.field.move(True)
     with both.beside(fleet) as programs:
-        runtime.wait_ready(GATEWAY)
-        time.sleep(2 * SETTLE_S)
+        both.field.wait_read(fleet)
+        time.sleep(SETTLE_S)
         used = {name: memory(one) for name, one in programs.items()}
     both.field.move(False)
     return used

@@ -20,9 +20,12 @@ import numpy as np
 
 from tests.benchmarks.field import START_S, process
 from tests.benchmarks.fleet import Fleet, hosts
+from tests.waiting import wait_until
 
 VARIANTS = 61
 """Prime: no reader asks so many requests a cycle that it meets the same variant again."""
+READS, READ_S = 3, 300.0
+"""Reads of each value before a measurement, and how long they may take on a busy machine, seconds."""
 HEADER = struct.Struct(">HHHBB")
 READS = struct.Struct(">HH")
 
@@ -216,6 +219,18 @@ class Responder:
         self._pipe.send("facts")
         found: Facts = self._pipe.recv()
         return found
+
+    def wait_read(self, fleet: Fleet) -> None:
+        """Until every reader has read each value some times from now on: it knows all devices and is at its pace."""
+        begin = self.facts().given
+        wait_until(
+            lambda: all(
+                now.values - then.values >= READS * fleet.values
+                for now, then in zip(self.facts().given, begin, strict=True)
+            ),
+            "every value read",
+            deadline_s=READ_S,
+        )
 
 
 @contextmanager
