@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 
 VARIANTS = 61
 """Prime: no reader asks so many requests a cycle that it meets the same variant again."""
-READS, READ_S = 3, 300.0
+ROUNDS, ROUNDS_S = 3, 300.0
 """Reads of each value before a measurement, and how long they may take on a busy machine, seconds."""
 HEADER = struct.Struct(">HHHBB")
 READS = struct.Struct(">HH")
@@ -59,7 +59,7 @@ class Values:
 
     def __init__(self, tags: int) -> None:
         numbers = np.arange(tags)[None, :] * 0.01 + np.arange(VARIANTS)[:, None] * 0.37 + 20.0
-        self.images = [np.round(row, 2).astype(">f4").tobytes() + bytes(256) for row in numbers]
+        self.images: list[bytes] = [np.round(row, 2).astype(">f4").tobytes() + bytes(256) for row in numbers]
         self.moving = False
 
 
@@ -225,11 +225,11 @@ class Responder:
         begin = self.facts().given
         wait_until(
             lambda: all(
-                now.values - then.values >= READS * fleet.values
+                now.values - then.values >= ROUNDS * fleet.values
                 for now, then in zip(self.facts().given, begin, strict=True)
             ),
             "every value read",
-            deadline_s=READ_S,
+            deadline_s=ROUNDS_S,
         )
 
 

@@ -14,7 +14,7 @@ from tests.benchmarks.bench_plant import live_figures
 from tests.benchmarks.fleet import Fleet, element, hosts, site_text
 from tests.benchmarks.message_feeder import messages, topic
 from tests.benchmarks.peers_messages import site_text as messages_site
-from tests.benchmarks.responder import ModbusDevice, Reader, S7Device, Values
+from tests.benchmarks.responder import ROUNDS, Facts, Given, ModbusDevice, Reader, Responder, S7Device, Values
 from tests.benchmarks.sides import Window, share, spread
 from tests.benchmarks.tally import LARGEST_LAG_MS, Counts, count, packet, text
 
@@ -217,3 +217,20 @@ def test_shares_are_medians_and_ratios_a_range() -> None:
     windows = [Window({"a": one, "b": 0.1}) for one in (0.1, 0.3, 0.2)]
     assert share(windows, "a") == 0.2
     assert spread(windows, "a", "b") == "1.00-3.00 x in 3 windows"
+
+
+class Facing(Responder):
+    """Reads one more round of each value whenever it is asked."""
+
+    def __init__(self, fleet: Fleet, paces: tuple[int, ...]) -> None:
+        self.fleet, self.paces, self.asked = fleet, paces, 0
+
+    def facts(self) -> Facts:
+        self.asked += 1
+        return Facts([Given(0, self.asked * pace * self.fleet.values, 0) for pace in self.paces], 0.0)
+
+
+def test_it_waits_for_the_slowest_reader() -> None:
+    field = Facing(FLEETS["s7"], (1, 5))
+    field.wait_read(FLEETS["s7"])
+    assert field.asked == 1 + ROUNDS
