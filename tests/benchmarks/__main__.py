@@ -33,6 +33,8 @@ NAMES = {
     "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",
     "plant": "the 1,000-device plant on two gateways",
+    "scale": "one gateway of 100,000 tags; 16 devices x 1,000 tags every 50 ms",
+    "peers": "our gateway and our historian beside Telegraf, on the same devices and messages",
 }
 
 

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from nexus_cli.database import migrate
-from nexus_cli.database.class_table import table_name
+from nexus_cli.database.class_table import DAY_MS, table_name
 from nexus_cli.database.committed import OutboxKey, RangeSet
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.copy import PLAIN_COLUMNS, copy_rows, pack_plain
 from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -30,7 +31,7 @@ from nexus_cli.wire.frame_batch import FrameColumns, Shape, decode_batch, encode
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.external_messages import close, loaded, measure_others, store
 from tests.benchmarks.figures import Figure
-from tests.postgres import EmbeddedPostgres, settings_for
+from tests.postgres import TIMESCALE_URL, EmbeddedPostgres, TimescaleServer, new_database, settings_for
 
 GATEWAYS = 4
 DEVICES, TAGS = 48, 100
@@ -44,6 +45,17 @@ STEADY_ROWS, STEADY_FRAMES, STEADY_S = 20_000, 25, 10
 RUNS = 3
 TOPICS = Topics("acme", "chicago")
 Make = Callable[[int, int], list[Message]]
+SIZE = f"""
+SELECT sum(pg_total_relation_size(c.oid)) AS whole, sum(pg_indexes_size(c.oid)) AS indexes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = '{SCHEMA}' AND c.relkind = 'r' AND c.relname LIKE 'sample%'
+"""
+"""Of the samples' tables and partitions, with indexes."""
+_HYPERTABLES = f"FROM timescaledb_information.hypertables WHERE hypertable_schema = '{SCHEMA}'"
+SIZE_COMPRESSED = f"SELECT sum(hypertable_size(format('%I.%I', hypertable_schema, hypertable_name)::regclass)) AS whole, NULL AS indexes {_HYPERTABLES}"
+COMPRESS = f"""
+SELECT compress_chunk(chunk, true) FROM (SELECT format('%I.%I', hypertable_schema, hypertable_name)::regclass AS made
+{_HYPERTABLES}) AS tables, show_chunks(made) AS chunk
+"""
 
 
 def plant() -> dict[str, DeviceConfig]:
@@ -255,6 +267,18 @@ async def _delay(settings: Settings, start_us: int) -> Figure:
     )
 
 
+async def _storage(settings: Settings, where: str, *, compress: bool = False) -> Figure:
+    """Bytes on disk of what the historian stored last, with indexes, by sample."""
+    async with connection(settings) as conn:
+        if compress:
+            await conn.execute(COMPRESS)
+        await conn.execute("CHECKPOINT")
+        size = await conn.fetchrow(SIZE_COMPRESSED if compress else SIZE)
+        rows = int(await conn.fetchval(f"SELECT count(*) FROM {SCHEMA}.sample"))
+    note = f"{rows:,} samples" + (f"; {int(size['indexes']) / rows:.1f} B of it indexes" if size["indexes"] else "")
+    return Figure(name=f"bytes a stored sample, {where}", value=int(size["whole"]) / rows, unit="B", note=note)
+
+
 async def _measure(settings: Settings) -> list[Figure]:
     await migrate.upgrade(settings)
     devices = plant()
@@ -266,27 +290,52 @@ async def _measure(settings: Settings) -> list[Figure]:
         await SampleTables(site=settings.site).prepare(
             conn, "default", [start_us // 86_400_000_000], now=await conn.fetchval("SELECT now()")
         )
+    paths = await _paths(settings, start_us)
+    stored = await _storage(settings, "plain PostgreSQL, with its index")
     return [
-        *await _paths(settings, start_us),
+        *paths,
         *await _parts(settings, start_us),
         await _delay(settings, start_us),
         *await measure_others(settings),
         Figure(name="series minted", value=minted, unit="series/s", at_least=20_500),
+        stored,
     ]
 
 
+async def _compressed(settings: Settings) -> Figure:
+    """The same samples in a TimescaleDB, every chunk compressed."""
+    await migrate.upgrade(settings)
+    devices = plant()
+    async with connection(settings) as conn:
+        await ensure_class(conn, site=settings.site, name="default", keep_ms=365 * DAY_MS, compress_after_ms=DAY_MS)
+        await sync_series(conn, site=settings.site, devices=devices)
+    start_us = time.time_ns() // 1000 // 3_600_000_000 * 3_600_000_000
+    await historian_path(settings, frame_batches(20, start_us), rows=POINTS, writers=2)
+    return await _storage(settings, "TimescaleDB, compressed", compress=True)
+
+
+def _timescale(home: Path) -> list[Figure]:
+    server = TimescaleServer()
+    if not server.url:
+        print(f"   SKIPPED, bytes a sample in TimescaleDB: {TIMESCALE_URL} names none", flush=True)
+        return []
+    with new_database(server, home) as settings:
+        return [asyncio.run(_compressed(settings))]
+
+
 def run() -> list[Figure]:
-    """Measure on a PostgreSQL of our own."""
+    """Measure on a PostgreSQL of our own, and the storage on a TimescaleDB where one is named."""
     server = EmbeddedPostgres()
-    try:
-        server.start()
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            server.start()
             settings = dataclasses.replace(
                 settings_for(server.url, Path(folder)), site="acme/chicago", broker_url="mqtt://127.0.0.1:1"
             )
-            return asyncio.run(_measure(settings))
-    finally:
-        server.close()
+            figures = asyncio.run(_measure(settings))
+        finally:
+            server.close()
+        return figures + _timescale(Path(folder))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.benchmarks.bench_core import historian
 from tests.benchmarks.bench_observed import Thousand, write_site
 from tests.benchmarks.field import process
 from tests.benchmarks.figures import Figure, machine
+from tests.benchmarks.plants import apply_site
 from tests.field import FakeDriver, FakeSession, FakeSource
 from tests.postgres import PASSWORD
 from tests.servers import free_port, new_broker
@@ -37,6 +39,8 @@ TAGS, PERIOD_S, COUNT = 50, 0.005, 2_000
 BACKGROUND = {"nothing else": 0, "1,000 polled values/s": 50, "10,000 polled values/s": 500}
 POLLED_TAGS = 20
 ROWS_S = 20.0
+ROW_TAGS = (20, 41)
+"""Of each of 1,000 devices."""
 REPORTS = b"acme/chicago/a/l/reports/"
 
 
@@ -207,18 +211,18 @@ async def _set_commit_times(url: str) -> None:
         await conn.close()
 
 
-def rows() -> list[Figure]:
-    """1,000 devices × 20 tags at 1 s, every value moving: 20,000 rows/s through the whole runtime."""
+def rows(tags: int) -> list[Figure]:
+    """1,000 devices with so many tags at 1 s, every value moving: 1,000 times as many rows/s through the whole runtime."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runtime = Thousand(folder, port=free_port())
-        write_site(folder, port=runtime.device_port, deadband=0.5)
+        write_site(folder, port=runtime.device_port, deadband=0.5, tags=tags)
         try:
             runtime.database.start()
             asyncio.run(_set_commit_times(runtime.database.url))
             runtime.database.stop()
             runtime.start()
-            runtime.apply()
+            apply_site(runtime)
             time.sleep(5.0)
             since_us = time.time() * 1e6
             time.sleep(ROWS_S)
@@ -229,7 +233,7 @@ def rows() -> list[Figure]:
             runtime.stop()
     return [
         Figure(
-            name="sample to committed row, p99, 20,000 rows/s",
+            name=f"sample to committed row, p99, {tags},000 rows/s",
             value=_percentile(delays, 99),
             unit="ms",
             at_most=250.0,
@@ -240,16 +244,21 @@ def rows() -> list[Figure]:
 
 
 def run() -> list[Figure]:
-    """Both."""
+    """All loads."""
     found: list[Figure] = []
     for name, polled in BACKGROUND.items():
         with contextlib.suppress(BrokenPipeError):
             found += notifications(name, polled)
-    return [*found, *rows()]
+    for tags in ROW_TAGS:
+        found += rows(tags)
+    return found
 
 
 if __name__ == "__main__":
     print(machine())
-    chosen: dict[str, Callable[[], list[Figure]]] = {"rows": rows, "idle": lambda: notifications("nothing else", 0)}
+    chosen: dict[str, Callable[[], list[Figure]]] = {
+        **{f"rows-{tags}": partial(rows, tags) for tags in ROW_TAGS},
+        "idle": lambda: notifications("nothing else", 0),
+    }
     for figure in chosen.get(sys.argv[-1], run)():
         print(figure.line())

@@ -33,7 +33,7 @@ TOPICS = Topics("acme", "thousand")
 CHANGED = HOSTS * UNITS // 2
 
 
-def write_site(folder: Path, *, port: int, deadband: float) -> None:
+def write_site(folder: Path, *, port: int, deadband: float, tags: int = TAGS) -> None:
     """One device of the thousand has a deadband of its own."""
     parts = [
         "nexus: 1\nenterprise: acme\nsite: thousand\ndefaults: {poll: 1s, retention: process}\n"
@@ -47,7 +47,7 @@ def write_site(folder: Path, *, port: int, deadband: float) -> None:
                 f"          d{number}:\n            protocol: modbus\n"
                 f"            connection: {{host: 127.0.0.{host}, port: {port}, unit_id: {unit}}}\n            tags:\n"
             )
-            for tag in range(TAGS):
+            for tag in range(tags):
                 more = f", deadband: {deadband}" if number == CHANGED and tag == 7 else ""
                 parts.append(f'              v{tag:02}: {{address: "holding:{tag * 2}", type: uint32{more}}}\n')
     (folder / "site.yaml").write_text("".join(parts))

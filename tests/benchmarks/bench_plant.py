@@ -1,29 +1,36 @@
-"""The 1,000-device plant on two gateways: polls kept and missed, rows a second, and who used the cores for it.
+"""The 1,000-device plant on two gateways: polls kept and missed, rows and live messages, and who used the cores for it.
 
-Broker, database, historian, control, two gateways and the simulators run on the same cores; the simulators' share is
-told apart. A thread notes how long the machine itself stood still meanwhile.
-Run alone: `python -m tests.benchmarks.bench_plant [SECONDS] [--profile]` (the profile is of one gateway).
+Broker, database, historian, control, two gateways, the simulators and a subscriber that counts the live messages of
+each tag run on the same cores; the shares of simulators and subscriber are listed apart. A thread notes how long
+the machine itself was paused meanwhile.
+Run alone: `python -m tests.benchmarks.bench_plant [SECONDS] [--profile] [--live-rate N]` (the profile is of one
+gateway; 300 seconds are for the record).
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from nexus_cli.exit_codes import Exit
-from tests.benchmarks.figures import Figure, machine
+from tests.benchmarks.figures import Figure, machine, report
+from tests.benchmarks.plants import apply_site
 from tests.benchmarks.processes import change, counters, cpu_s, gateway_counters, parts_of, resident_mb
 from tests.benchmarks.stillness import Stillness
+from tests.benchmarks.tally import Counts, Tally, tallying
 from tests.e2e.runtime import Runtime
 
 SITE = Path(__file__).parents[2] / "sites" / "plant-1000"
 GATEWAYS = ("gw-a", "gw-b")
+NAME = "bench/plant-1000"
+TAGS = 41_000
+"""Each moves at every poll, once a second."""
+OTHERS = ("simulators", "subscriber")
 SETTLE_S = 15.0
 PROFILED = """
 import sys
@@ -47,9 +54,12 @@ def write_site(folder: Path) -> None:
 class Plant(Runtime):
     """The runtime with the plant's simulators in one process of their own."""
 
-    def __init__(self, folder: Path, *, profile: Path | None = None) -> None:
-        super().__init__(folder, site="bench/plant-1000", gateways=GATEWAYS)
+    def __init__(self, folder: Path, *, profile: Path | None = None, live_rate: int | None = None) -> None:
+        super().__init__(folder, site=NAME, gateways=GATEWAYS)
         self.profile = profile
+        self.broker.options = ("max_queued_messages 200000",)
+        if live_rate is not None:
+            self.extra_environment |= {name: {"NEXUS_LIVE_RATE": str(live_rate)} for name in GATEWAYS}
 
     def start_part(self, part: str) -> None:
         """As everywhere; the first gateway under the profiler when one is wanted."""
@@ -67,53 +77,77 @@ class Plant(Runtime):
                 raise RuntimeError("the simulators do not serve: " + self.log("simulators")[-2000:])
             time.sleep(0.2)
 
-    def apply_plant(self) -> None:
-        """Apply it; on a busy machine a device may not have answered yet."""
-        command = [sys.executable, "-m", "nexus_cli", "apply", "site.yaml", "--yes"]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment("cli"), capture_output=True, text=True, timeout=180
-        )
-        if done.returncode not in (Exit.OK, Exit.PARTLY):
-            raise RuntimeError(f"apply ended with {done.returncode}: {done.stderr[-2000:]}")
-
     def rows(self) -> int:
         """Samples stored so far, as the historian counts them."""
         return int(counters(self, "historian")["nexus_historian_rows_total"])
 
 
-def measure(plant: Plant, *, seconds: float) -> list[Figure]:
+def measure(plant: Plant, tally: Tally, *, seconds: float) -> list[Figure]:
     """Let it settle, then watch."""
     time.sleep(SETTLE_S)
     parts = parts_of(plant)
     before, rows, cpu, began = gateway_counters(plant), plant.rows(), cpu_s(parts), time.monotonic()
+    tally.take()
     with Stillness() as machine_still:
         time.sleep(seconds)
+    counts = tally.take()
     after, rows_after, cpu_after, took = gateway_counters(plant), plant.rows(), cpu_s(parts), time.monotonic() - began
     rose = change(before, after)
-    used = {name: (cpu_after[name] - cpu[name]) / took for name in parts}
-    return _figures(
-        rose, (rows_after - rows) / took, took, used, resident_mb(parts), plant.status(GATEWAYS[0]), machine_still
-    )
+    used = {name: (cpu_after[name] - cpu[name]) / took for name in parts} | {"subscriber": counts.cpu_s / took}
+    memory = resident_mb(parts)
+    return [
+        *_figures(rose, (rows_after - rows) / took, took, plant.status(GATEWAYS[0]), machine_still),
+        *live_figures(counts, seconds=seconds),
+        *_shares(used, memory),
+    ]
+
+
+def live_figures(counts: Counts, *, seconds: float, tags: int = TAGS) -> list[Figure]:
+    """What a subscriber of every tag got in so many seconds."""
+    most = max(int(seconds) - 1, 1)  # the window may begin and end within a tag's second
+    every = sum(count >= most for count in counts.topics.values())
+    least = min(counts.topics.values(), default=0) if len(counts.topics) >= tags else 0
+    figures = [
+        Figure(
+            name="  live messages at a subscriber",
+            value=counts.messages / seconds,
+            unit="msg/s",
+            limit=float(tags),
+            limit_name="values that changed",
+            ratio_at_least=0.99,
+            note=f"{least} to {max(counts.topics.values(), default=0)} of {seconds:.0f} a tag",
+        ),
+        Figure(
+            name="  tags that were live every second",
+            value=every,
+            unit="tags",
+            limit=float(tags),
+            limit_name="tags",
+            ratio_at_least=1.0,
+        ),
+    ]
+    lag = counts.lag_ms(99)
+    if lag is not None:
+        note = f"p50 {counts.lag_ms(50)}, p95 {counts.lag_ms(95)}, worst {max(counts.lags_ms)}"
+        figures.append(Figure(name="  sample to a live subscriber, p99", value=lag, unit="ms", note=note))
+    return figures
 
 
 def _figures(
     rose: dict[str, float],
     rows: float,
     took: float,
-    used: dict[str, float],
-    memory: dict[str, float],
     status: Any,
     still: Stillness,
 ) -> list[Figure]:
     cycles = rose["nexus_link_cycles_total"]
     missed, skipped = rose["nexus_link_missed_cycles_total"], rose["nexus_link_skipped_cycles_total"]
-    own = sum(share for name, share in used.items() if name != "simulators")
     left = (
         f"of {cycles + missed + skipped:,.0f} in {took:.0f} s; the machine itself stood still {still.pauses} times, "
         f"at most {still.longest_s:.2f} s"
     )
     samples = rose["nexus_gateway_samples_total"] / took
-    figures = [
+    return [
         Figure(name="plant: polls missed", value=missed, unit="polls", at_most=0, note=left),
         Figure(
             name="plant: polls skipped in a device's back-off",
@@ -140,35 +174,54 @@ def _figures(
             limit_name="samples recorded",
             note=f"{rose['nexus_gateway_live_conflated_total'] / took:,.0f}/s conflated",
         ),
-        Figure(name="  CPU without simulators", value=own, unit="cores", at_most=float(os.cpu_count() or 1)),
     ]
-    figures += [
-        Figure(name=f"    {name}", value=used[name] * 100, unit="% of one", note=f"{memory[name]:,.0f} MB resident")
-        for name in sorted(used, key=lambda one: -used[one])
-    ]
-    return figures
 
 
-def run(*, seconds: float = 60.0, profile: Path | None = None) -> list[Figure]:
+def _shares(used: dict[str, float], memory: dict[str, float]) -> list[Figure]:
+    own = sum(share for name, share in used.items() if name not in OTHERS)
+    name = "  CPU without simulators and subscriber"
+    return [
+        Figure(name=name, value=own, unit="cores", at_most=float(os.cpu_count() or 1)),
+        *(
+            Figure(
+                name=f"    {name}",
+                value=used[name] * 100,
+                unit="% of one",
+                note=f"{memory[name]:,.0f} MB resident" if name in memory else "",
+            )
+            for name in sorted(used, key=lambda one: -used[one])
+        ),
+    ]
+
+
+def run(*, seconds: float = 60.0, profile: Path | None = None, live_rate: int | None = None) -> list[Figure]:
     """Start the plant, apply, watch, stop."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         write_site(home)
-        plant = Plant(home, profile=profile)
+        plant = Plant(home, profile=profile, live_rate=live_rate)
         try:
             plant.start_field()
             plant.start()
             began = time.monotonic()
-            plant.apply_plant()
+            apply_site(plant)
             applied = Figure(name="plant: first apply, verified", value=time.monotonic() - began, unit="s")
-            return [applied, *measure(plant, seconds=seconds)]
+            with tallying(plant.broker.port, [f"{NAME}/#"]) as tally:
+                return [applied, *measure(plant, tally, seconds=seconds)]
         finally:
             plant.stop()
 
 
 if __name__ == "__main__":
-    numbers = [float(one) for one in sys.argv[1:] if one.isdigit()]
-    wanted = Path("gateway.pyisession") if "--profile" in sys.argv else None
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_plant")
+    parser.add_argument("seconds", nargs="?", type=float, default=60.0)
+    parser.add_argument("--profile", action="store_true", help="of one gateway, into gateway.pyisession")
+    parser.add_argument("--live-rate", type=int, help="NEXUS_LIVE_RATE of the gateways")
+    given = parser.parse_args()
     print(machine())
-    for figure in run(seconds=numbers[0] if numbers else 60.0, profile=wanted):
-        print(figure.line())
+    found = run(
+        seconds=given.seconds,
+        profile=Path("gateway.pyisession") if given.profile else None,
+        live_rate=given.live_rate,
+    )
+    print(report(found))

@@ -1,8 +1,15 @@
-"""Sites of the size of the 1,000-device plant, written out in full, for benchmarks."""
+"""Sites of the size of the 1,000-device plant for benchmarks: written out in full, and applied with patience."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+
+from nexus_cli.exit_codes import Exit
+from tests.e2e.runtime import Runtime
+
+APPLY_S = 600.0
 
 TAG = (
     '              tag-{t:03d}: {{address: "holding:{a}", type: float32, order: ABCD, unit: V, '
@@ -57,3 +64,18 @@ def write_flat_site(folder: Path, *, devices: int = 1000, tags: int = 41) -> Pat
     path = folder / "site.yaml"
     path.write_text("".join(parts), encoding="utf-8")
     return path
+
+
+def apply_site(runtime: Runtime) -> None:
+    """Apply the runtime's `site.yaml`; on a busy machine a device of a thousand may not have answered yet."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nexus_cli", "apply", "site.yaml", "--yes"],
+        cwd=runtime.folder,
+        env=runtime.environment("cli"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=APPLY_S,
+    )
+    if done.returncode not in (Exit.OK, Exit.PARTLY):
+        raise RuntimeError(f"apply ended with {done.returncode}: {done.stderr[-2000:]}")
