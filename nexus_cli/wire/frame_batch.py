@@ -78,7 +78,8 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         format: `FORMAT`.
         epoch: As in `Frame`.
         seq: Number of the first frame; the others follow it one by one.
-        shapes: `[device, [tag, …]]`, as encoded.
+        shapes: Device path and index of its tags.
+        tags: Tag names in order, once for all devices that have the same.
         frame_shape: Index of each frame's shape, 16-bit unsigned.
         frame_time: Gateway time of each frame, 64-bit signed, µs since 1970 UTC.
         frame_count: How many samples each frame has, 16-bit unsigned; 0: all tags of its shape, in order.
@@ -93,7 +94,8 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     format: int
     epoch: Epoch
     seq: Seq
-    shapes: Annotated[list[msgspec.Raw], Meta(description="[device, [tag, …]]")]
+    shapes: Annotated[list[tuple[str, int]], Meta(description="[device path, index of its tags]")]
+    tags: Annotated[list[msgspec.Raw], Meta(description="Tag names in order, once for all devices that have the same.")]
     frame_shape: Annotated[bytes, Meta(description="Index of each frame's shape: u16.")]
     frame_time: Annotated[bytes, Meta(description="Gateway time of each frame: i64, µs since 1970 UTC.")]
     frame_count: Annotated[bytes, Meta(description="Samples of each frame: u16; 0: all tags of its shape, in order.")]
@@ -131,7 +133,8 @@ _decoder = msgspec.msgpack.Decoder(FrameBatch)
 def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> bytes:
     """The payload of frames that are numbered from `seq` on, in order; at least one, at most `MOST_FRAMES`."""
     shapes: dict[int, int] = {}
-    named: list[msgspec.Raw] = []
+    named: list[tuple[str, int]] = []
+    tags: dict[bytes, int] = {}
     which: list[int] = []
     counts: list[int] = []
     others: dict[int, Value] = {}
@@ -144,7 +147,7 @@ def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> byt
         index = shapes.get(id(shape))
         if index is None:
             index = shapes[id(shape)] = len(named)
-            named.append(msgspec.Raw(shape.encoded))
+            named.append((shape.device, tags.setdefault(shape.encoded, len(tags))))
         which.append(index)
         count = len(frame.values) // 8
         counts.append(count if frame.positions else 0)
@@ -162,6 +165,7 @@ def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> byt
             epoch=epoch,
             seq=seq,
             shapes=named,
+            tags=list(map(msgspec.Raw, tags)),
             frame_shape=struct.pack(f"<{size}H", *which),
             frame_time=struct.pack(f"<{size}q", *[frame.time_us for frame in frames]),
             frame_count=struct.pack(f"<{size}H", *counts),
@@ -198,9 +202,12 @@ def shapes_of(batch: FrameBatch) -> list[Shape]:
     """The shapes of a batch in order; one that was read before is the same object.
 
     Raises:
-        FrameError: One is not a device and its tags, or names a tag twice.
+        FrameError: One has no tags, or names a tag twice.
     """
-    return [known_shape(bytes(raw)) for raw in batch.shapes]
+    tags = list(map(bytes, batch.tags))
+    if not all(0 <= index < len(tags) for _, index in batch.shapes):
+        raise FrameError("a shape has no tags")
+    return [known_shape(device, tags[index]) for device, index in batch.shapes]
 
 
 def frame_columns(batch: FrameBatch) -> list[FrameColumns]:

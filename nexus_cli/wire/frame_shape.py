@@ -1,8 +1,10 @@
-"""The shape of frames: a device and its tags in a fixed order, named once in a message (`frame_batch`)."""
+"""The shape of frames: a device and its tags in a fixed order. A message names the tags once for all devices that have
+the same (`frame_batch`), as those of one template do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -11,7 +13,14 @@ from nexus_cli.wire.frame import FrameError
 MOST_TAGS = 65_535
 """Tags of a shape; positions are 16 bits."""
 KEPT_SHAPES, KEPT_BYTES = 20_000, 32 << 20
-"""Shapes of received messages that are kept, and their bytes there (policy: forget all)."""
+"""Shapes of received messages that are kept, and the bytes of their names there (policy: forget all)."""
+_KEPT_NAMES = 512
+
+
+@lru_cache(maxsize=_KEPT_NAMES)
+def _encoded(tags: tuple[str, ...]) -> bytes:
+    """The bytes of tag names in a message; the same object for all devices of a template."""
+    return msgspec.msgpack.encode(tags)
 
 
 class Shape:
@@ -20,7 +29,7 @@ class Shape:
     Attributes:
         device: Device path.
         tags: Tag names in order, each once; in a message at most `MOST_TAGS`.
-        encoded: Its bytes in a message.
+        encoded: The bytes of the tag names in a message.
     """
 
     __slots__ = ("_positions", "device", "encoded", "tags")
@@ -29,7 +38,7 @@ class Shape:
         """Name a device and its tags."""
         self.device = device
         self.tags = tuple(tags)
-        self.encoded = msgspec.msgpack.encode([device, self.tags])
+        self.encoded = _encoded(self.tags)
         self._positions: dict[str, int] = {}
 
     @property
@@ -41,42 +50,44 @@ class Shape:
 
 
 class _Kept:
-    """Shapes by their bytes, bounded: a hostile sender must not fill the memory."""
+    """Shapes by device and the bytes of their tags, bounded: a hostile sender must not fill the memory."""
 
     def __init__(self) -> None:
-        self.shapes: dict[bytes, Shape] = {}
+        self.shapes: dict[tuple[str, bytes], Shape] = {}
         self.size_bytes = 0
 
-    def add(self, raw: bytes, shape: Shape) -> None:
-        if len(self.shapes) >= KEPT_SHAPES or self.size_bytes + len(raw) > KEPT_BYTES:
+    def add(self, key: tuple[str, bytes], shape: Shape) -> None:
+        size_bytes = len(key[0]) + len(key[1])
+        if len(self.shapes) >= KEPT_SHAPES or self.size_bytes + size_bytes > KEPT_BYTES:
             self.shapes.clear()
             self.size_bytes = 0
-        self.shapes[raw] = shape
-        self.size_bytes += len(raw)
+        self.shapes[key] = shape
+        self.size_bytes += size_bytes
 
 
 _kept = _Kept()
-_decoder = msgspec.msgpack.Decoder(tuple[str, list[str]])
+_decoder = msgspec.msgpack.Decoder(list[str])
 
 
-def known_shape(raw: bytes) -> Shape:
-    """The shape with these bytes; one that was read before is the same object.
+def known_shape(device: str, tags: bytes) -> Shape:
+    """The shape of a device with tags of these bytes; one that was read before is the same object.
 
     Raises:
-        FrameError: Not a device and its tags, or a tag twice.
+        FrameError: Not tags, or a tag twice.
     """
-    shape = _kept.shapes.get(raw)
+    key = device, tags
+    shape = _kept.shapes.get(key)
     if shape is None:
-        shape = _read(raw)
-        _kept.add(raw, shape)
+        shape = _read(device, tags)
+        _kept.add(key, shape)
     return shape
 
 
-def _read(raw: bytes) -> Shape:
+def _read(device: str, encoded: bytes) -> Shape:
     try:
-        device, tags = _decoder.decode(raw)
+        tags = _decoder.decode(encoded)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FrameError(f"a shape can't be read: {error}") from None
+        raise FrameError(f"the tags of '{device[:200]}' can't be read: {error}") from None
     if not 0 < len(tags) <= MOST_TAGS or len(set(tags)) != len(tags):
         raise FrameError(f"a shape of '{device[:200]}' has no tags, too many, or one twice")
     return Shape(device, tags)

@@ -20,7 +20,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "quality": {"b": ["BAD", "link_lost", 7], "c": ["UNCERTAIN", None, 0]}, "source_time": {"a": 2},
     },
     "frame-batch": {
-        "format": 1, "epoch": "01J", "seq": 1, "shapes": [["a/l/d", ["a", "b"]]], "frame_shape": "AAA=",
+        "format": 1, "epoch": "01J", "seq": 1, "shapes": [["a/l/d", 0]], "tags": [["a", "b"]], "frame_shape": "AAA=",
         "frame_time": "AQAAAAAAAAA=", "frame_count": "AAA=", "values": "AAAAAAAA+H8AAAAAAAD4fw==", "positions": "",
         "others": {"0": "x"}, "quality": {"1": ["BAD", "link_lost", 7]}, "source_time": "",
     },

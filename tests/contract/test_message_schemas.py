@@ -96,7 +96,7 @@ def test_a_frame_batch_is_what_its_schema_says() -> None:
     written = as_json(msgspec.msgpack.decode(batch, strict=False))
     validator("frame-batch").validate(written)
     assert written.keys() == EXAMPLES["frame-batch"].keys() - {"positions"}
-    assert written["shapes"][0] == ["a/l/d", list(FRAME.samples)]
+    assert (written["shapes"], written["tags"]) == ([["a/l/d", 0], ["a/l/e", 0]], [list(FRAME.samples)])
 
 
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "frame-batch"])  # it is not JSON on the wire

@@ -49,8 +49,11 @@ def test_a_shape_is_named_once_and_frames_may_have_some_of_its_tags() -> None:
         {"others": {70: "x"}},
         {"quality": {-1: ("BAD", None, 0)}},
         {"shapes": []},
-        {"shapes": [msgspec.Raw(msgspec.msgpack.encode(["d", ["a", "a"]]))]},
-        {"shapes": [msgspec.Raw(msgspec.msgpack.encode(7))]},
+        {"shapes": [("d", 1)]},
+        {"shapes": [("d", -1)]},
+        {"tags": []},
+        {"tags": [msgspec.Raw(msgspec.msgpack.encode(["a", "a"]))]},
+        {"tags": [msgspec.Raw(msgspec.msgpack.encode(7))]},
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, object]) -> None:

@@ -19,6 +19,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import (
     alone_bytes,
     batch_record,
     narrowed,
+    shape_bytes,
     size_of,
 )
 from nexus_cli.runtime.logging import event
@@ -46,27 +47,29 @@ class _Message(NamedTuple):
 class _Batch:
     """The frames of the next batch."""
 
-    __slots__ = ("_samples", "_shapes", "_size", "_sourced", "frames")
+    __slots__ = ("_samples", "_shapes", "_size", "_sourced", "_tags", "frames")
 
     def __init__(self) -> None:
         self.frames: list[FrameColumns] = []
         self._shapes: set[int] = set()
+        self._tags: set[bytes] = set()
         self._size = BATCH_OVERHEAD_BYTES
         self._samples = 0
         self._sourced = False
 
     def takes(self, columns: FrameColumns, size: int, *, most_bytes: int) -> bool:
         """Add a frame; False when the batch is full without it. The first always fits."""
-        shape = id(columns.shape)
+        shape, tags = id(columns.shape), columns.shape.encoded
         total = self._size + size
         if shape not in self._shapes:
-            total += len(columns.shape.encoded)
+            total += shape_bytes(columns.shape) - (len(tags) if tags in self._tags else 0)
         samples = self._samples + len(columns.values)
         sourced = self._sourced or bool(columns.source_time)
         if self.frames and (total + samples * sourced > most_bytes or len(self.frames) >= MOST_FRAMES):
             return False
         self.frames.append(columns)
         self._shapes.add(shape)
+        self._tags.add(tags)
         self._size, self._samples, self._sourced = total, samples, sourced
         return True
 

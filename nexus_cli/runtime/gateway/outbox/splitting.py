@@ -49,6 +49,8 @@ BATCH_OVERHEAD_BYTES = 256
 """Upper bound for the rest of a batch without its shapes and samples, in bytes: field names, epoch, number, lengths."""
 FRAME_OVERHEAD_BYTES = 12
 """What a frame adds to a batch beside its samples, in bytes: shape, time, count."""
+SHAPE_OVERHEAD_BYTES = 16
+"""What a shape adds to a batch beside its device and its tags, in bytes: lengths, index."""
 NARROW_BYTES = 2048
 """Names of a shape, in bytes, that are not sent for the few samples of a frame: such a frame gets a shape of its own."""
 NARROW_SHARE = 4
@@ -98,7 +100,12 @@ def size_of(columns: FrameColumns) -> int:
 
 def alone_bytes(columns: FrameColumns, size: int) -> int:
     """Upper bound for a batch of this one frame, in bytes; `size` as from `size_of`."""
-    return BATCH_OVERHEAD_BYTES + len(columns.shape.encoded) + size + len(columns.source_time)
+    return BATCH_OVERHEAD_BYTES + shape_bytes(columns.shape) + size + len(columns.source_time)
+
+
+def shape_bytes(shape: Shape) -> int:
+    """Upper bound for what a shape adds to a batch, in bytes; its tags are there once for all shapes that have the same."""
+    return len(shape.device.encode()) + SHAPE_OVERHEAD_BYTES + len(shape.encoded)
 
 
 def narrowed(columns: FrameColumns) -> FrameColumns:
@@ -280,7 +287,7 @@ def _as_gap(record: Record, epoch: str, *, device: str) -> Smaller:
 
 
 def _overhead(device: str) -> int:
-    return BATCH_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES + len(device.encode()) + 16
+    return BATCH_OVERHEAD_BYTES + FRAME_OVERHEAD_BYTES + len(device.encode()) + SHAPE_OVERHEAD_BYTES
 
 
 def _sources(columns: FrameColumns) -> list[int | None]:
