@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.frame_arrays import MOST_BYTES
+from nexus_cli.runtime.historian.packing import Packed, Packer
 from nexus_cli.runtime.historian.pending import ArrayFrame
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
@@ -30,6 +31,7 @@ from tests.unit.runtime.historian.batch_bench import (
     Bench,
     batch_message,
     json_messages,
+    rows,
 )
 
 NOW_US = Bench().now_us
@@ -238,3 +240,26 @@ def test_mutated_batches_raise_nothing() -> None:
         found = bench.found([Message(BATCHES, mutated_bytes(seed, pick), 1, False)])
         taken += bool(found.custody or found.letters)
     assert taken > mutations(5_000) // 2
+
+
+def test_rows_of_messages_that_overlap_are_in_the_order_of_time_with_their_values() -> None:
+    samples: dict[str, Any] = {"number": 0.5, "exact": 7, "slow-number": 2.0}
+    frames = {
+        seq: (
+            OURS if seq % 2 else "a/l/e",
+            Frame(
+                epoch=EPOCH,
+                seq=seq,
+                time=NOW_US + (seq % 5) * 1000 + seq,
+                samples={tag: value + seq for tag, value in samples.items()},
+                source_time={tag: NOW_US - seq for tag in samples if seq % 3 and tag != "exact"},
+            ),
+        )
+        for seq in range(1, 21)
+    }
+    messages = [batch_message({seq: frames[seq] for seq in range(first, first + 5)}) for first in (11, 1, 16, 6)]
+    assert Bench().found(messages) == Bench().found(json_messages(frames))
+    packed = Packer().pack(Bench().take(messages).frames)
+    for block in packed.blocks:
+        times = [row[2].split()[row[1].split().index("time")] for row in rows(Packed(blocks=[block]))]
+        assert times == sorted(times)
