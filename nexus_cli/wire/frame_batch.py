@@ -21,13 +21,12 @@ from msgspec import Meta
 
 from nexus_cli.wire.field_types import Count, Epoch, Seq, TagValue
 from nexus_cli.wire.frame import Frame, FrameError
+from nexus_cli.wire.frame_shape import MOST_TAGS, Shape, known_shape
 from nexus_cli.wire.sample import Value
 
 FORMAT = 1
 BATCH_BYTES = 64 * 1024
 """A batch is closed before its payload exceeds this, unless one frame alone does."""
-MOST_TAGS = 65_535
-"""Tags of a shape; positions are 16 bits."""
 MOST_FRAMES = 4_096
 """Frames of a batch: bounds what one receipt, one replay and one damaged record concern."""
 EXACT = 1 << 53
@@ -37,33 +36,6 @@ NO_TIME = -(1 << 63)
 
 Mark = tuple[str, str | None, int]
 """Quality name, reason, protocol code."""
-_CACHED_SHAPES = 20_000
-
-
-class Shape:
-    """The tags of a device in a fixed order; a frame names them by position.
-
-    Attributes:
-        device: Device path.
-        tags: Tag names in order, at most `MOST_TAGS`, each once.
-        encoded: As it stands in a message.
-    """
-
-    __slots__ = ("_positions", "device", "encoded", "tags")
-
-    def __init__(self, device: str, tags: Sequence[str]) -> None:
-        """Name a device and its tags."""
-        self.device = device
-        self.tags = tuple(tags)
-        self.encoded = msgspec.msgpack.encode([device, self.tags])
-        self._positions: dict[str, int] = {}
-
-    @property
-    def positions(self) -> Mapping[str, int]:
-        """Position by tag."""
-        if not self._positions:
-            self._positions = {tag: at for at, tag in enumerate(self.tags)}
-        return self._positions
 
 
 class FrameColumns(NamedTuple):
@@ -154,8 +126,6 @@ class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(FrameBatch)
-_shape_decoder = msgspec.msgpack.Decoder(tuple[str, list[str]])
-_known_shapes: dict[bytes, Shape] = {}
 
 
 def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> bytes:
@@ -230,20 +200,7 @@ def shapes_of(batch: FrameBatch) -> list[Shape]:
     Raises:
         FrameError: One is not a device and its tags, or names a tag twice.
     """
-    return [_known_shapes.get(bytes(raw)) or _read_shape(bytes(raw)) for raw in batch.shapes]
-
-
-def _read_shape(raw: bytes) -> Shape:
-    try:
-        device, tags = _shape_decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise FrameError(f"a shape can't be read: {error}") from None
-    if not 0 < len(tags) <= MOST_TAGS or len(set(tags)) != len(tags):
-        raise FrameError(f"a shape of '{device[:200]}' has no tags, too many, or one twice")
-    if len(_known_shapes) >= _CACHED_SHAPES:
-        _known_shapes.clear()
-    shape = _known_shapes[raw] = Shape(device, tags)
-    return shape
+    return [known_shape(bytes(raw)) for raw in batch.shapes]
 
 
 def frame_columns(batch: FrameBatch) -> list[FrameColumns]:
@@ -347,13 +304,15 @@ def columns_of(
     """The columns of samples whose tags are in a shape.
 
     Args:
-        shape: Names at least the tags of the samples.
+        shape: Names at least the tags of the samples; one with more than `MOST_TAGS` is replaced by their own.
         time_us: Gateway time, µs since 1970 UTC.
         samples: Value by tag; None when BAD. At least one.
         quality: Of tags that are not GOOD.
         source_time: Of tags whose device gave its own time, µs since 1970 UTC.
         exact: Integers and booleans go to `others`, so that JSON made of the columns shows them as they are.
     """
+    if len(shape.tags) > MOST_TAGS:
+        shape = Shape(shape.device, list(samples))
     whole = tuple(samples) == shape.tags
     positions = [] if whole else [shape.positions[tag] for tag in samples]
     numbers = values = list(samples.values())
@@ -397,3 +356,28 @@ def _by_frame(entries: Mapping[int, V], starts: Sequence[int]) -> dict[int, dict
 
 def _no_times(count: int) -> bytes:
     return struct.pack("<q", NO_TIME) * count
+
+
+__all__ = [
+    "BATCH_BYTES",
+    "EXACT",
+    "FORMAT",
+    "MOST_FRAMES",
+    "MOST_TAGS",
+    "NO_TIME",
+    "FrameBatch",
+    "FrameColumns",
+    "Mark",
+    "Shape",
+    "columns_of",
+    "decode_batch",
+    "encode_batch",
+    "frame_columns",
+    "frames_of",
+    "from_frame",
+    "is_double",
+    "positions_of",
+    "samples_of",
+    "shapes_of",
+    "to_frame",
+]

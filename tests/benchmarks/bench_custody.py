@@ -138,6 +138,7 @@ async def _once(settings: Settings, folder: Path, *, as_json: bool, rate: int, c
 
 async def custody(folder: Path) -> list[Figure]:
     """Both ways, interleaved; of each figure the best round."""
+    folder.mkdir(exist_ok=True)
     broker = new_broker(folder, options=("max_inflight_messages 1000", "max_queued_messages 100000")).start()
     receipts = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.benchmarks.bench_custody", "receipts", broker.url, cwd=os.getcwd()

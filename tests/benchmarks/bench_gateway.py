@@ -21,6 +21,7 @@ from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.wire.client import BrokerClient
+from tests.benchmarks.bench_custody import custody
 from tests.benchmarks.figures import Figure, machine
 from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeHistorian, FakeSession, FakeSource
@@ -60,16 +61,16 @@ def chain() -> list[Figure]:
 
 async def disk(folder: Path, *, tags: int = 41) -> list[Figure]:
     """The outbox alone: frames per second, group commits included."""
-    box = Outbox(folder, clock=FakeClock(), gap_topic="g", limits=Limits())
+    box = Outbox(folder, clock=FakeClock(), gap_topic="_nexus/e/s/gap/gw", limits=Limits())
     box.open()
-    samples: dict[str, object] = {f"tag-{at}": 1234.5678 + at for at in range(tags)}
+    frame = columns("a/l/d", time_us=0, samples={f"tag-{at}": 1234.5678 + at for at in range(tags)})
     stop = asyncio.Event()
     count = 20_000
     began, cpu = time.perf_counter(), time.process_time()
     async with asyncio.TaskGroup() as group:
         group.create_task(box.run(stop))
         for at in range(count):
-            box.add_frame(columns("_nexus/e/s/data/gw/a/l/d", time_us=at, samples=samples))  # type: ignore[arg-type]
+            box.add_frame(frame._replace(time_us=at))
             if at % 200 == 199:
                 await asyncio.sleep(0)
             while box.newest_seq - box.durable_seq > MOST_WAITING:
@@ -192,6 +193,7 @@ def run(devices: int = 1000, tags: int = 41, seconds: int = 10) -> list[Figure]:
         return [
             *chain(),
             *asyncio.run(disk(home / "outbox")),
+            *asyncio.run(custody(home / "custody")),
             *asyncio.run(client(home)),
             *asyncio.run(whole(home, devices=devices, tags=tags, seconds=seconds)),
         ]

@@ -100,6 +100,7 @@ async def flood(target: Target) -> None:
     """Publish small messages as fast as the broker takes them, on topics that are granted and that are not."""
     _, writer = await _session(target, f"f-{os.urandom(4).hex()}")
     topics = (
+        f"_nexus/{ENTERPRISE}/{NAME}/data/gw-a",
         f"_nexus/{ENTERPRISE}/{NAME}/data/gw-a/x",
         f"_nexus/{ENTERPRISE}/{NAME}/cmd/hall/line-a/none/command/panel",
     )

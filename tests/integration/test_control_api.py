@@ -58,6 +58,16 @@ async def test_a_gateway_reads_its_own_configuration_and_nothing_else(world: Wor
                 assert refused.value.code in ("NX6403", "NX6405")
 
 
+async def test_a_gateway_learns_how_it_sends_its_record(world: World) -> None:
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, snapshot(device("a/l/one")))
+        assert (await control.gateway_index("gw-1")).frames == "columns"
+        ended = await applied(control, snapshot(device("a/l/one"), **{"gateway.gw-1": {"frames": "json"}}))
+        assert ended.outcome == "applied"
+        found = await control.gateway_index("gw-1")
+        assert (found.frames, found.deployment) == ("json", 2)
+
+
 async def test_another_site_is_named(world: World) -> None:
     async with world.control(), world.client(site="acme/berlin") as control:
         with pytest.raises(NexusError) as refused:

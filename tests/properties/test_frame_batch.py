@@ -13,6 +13,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import BATCH_OVERHEAD_BYTES, siz
 from nexus_cli.wire.frame import Frame, FrameError
 from nexus_cli.wire.frame_batch import (
     EXACT,
+    MOST_TAGS,
     NO_TIME,
     FrameColumns,
     Shape,
@@ -155,6 +156,16 @@ def test_no_bytes_raise_anything_else(payload: bytes) -> None:
         pass
     else:
         raise AssertionError("random bytes are no batch")
+
+
+def test_a_device_with_more_tags_than_positions_can_name_gets_shapes_of_its_frames() -> None:
+    shape = Shape("a/l/d", [f"t{at}" for at in range(MOST_TAGS + 2)])
+    columns = columns_of(shape, 1, {shape.tags[-1]: 1.0, "t0": 2.0}, {}, {})
+    assert columns.shape.tags == (shape.tags[-1], "t0")
+    assert frames_of(decode_batch(encode_batch([columns], epoch=EPOCH, seq=1)))[0][1].samples == {
+        shape.tags[-1]: 1.0,
+        "t0": 2.0,
+    }
 
 
 def test_no_time_and_no_number_have_their_own_marks() -> None:

@@ -95,6 +95,8 @@ GRANTS = compile_grants(SNAPSHOT)
         ("nexus.gateway.one", "publish", "acme/chicago/packaging/line-1/meter/a", True),
         ("nexus.gateway.one", "publish", "acme/chicago/packaging/line-2/new/a", True),
         ("nexus.gateway.one", "publish", "acme/chicago/packaging/line-1/filler/setpoint", False),
+        ("nexus.gateway.one", "publish", "_nexus/acme/chicago/data/one", True),
+        ("nexus.gateway.one", "publish", "_nexus/acme/chicago/data/two", False),
         ("nexus.gateway.one", "publish", "_nexus/acme/chicago/data/one/packaging/line-1/meter", True),
         ("nexus.gateway.one", "publish", "_nexus/acme/chicago/data/two/packaging/line-1/meter", False),
         ("nexus.gateway.one", "publish", "_nexus/acme/chicago/config/one", False),

@@ -15,7 +15,7 @@ from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.moved import tag_moves
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.requests import request_count
-from nexus_cli.plan.stages import cleared_paths
+from nexus_cli.plan.stages import cleared_paths, stages_of
 
 
 def tag(**keys: Any) -> dict[str, Any]:
@@ -164,6 +164,20 @@ def test_impacts_of_rights_and_retention() -> None:
         "rights: role op loses write x",
     ]
     assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("data-loss", "p"), ("acl-widen", "op")]
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, {"frames": "json"}), ({"frames": "json"}, {})])
+def test_a_gateway_that_sends_its_record_otherwise_is_told_so(before: dict[str, Any], after: dict[str, Any]) -> None:
+    found = plan(snapshot(device("a/l/one"), gateway__gw=before), snapshot(device("a/l/one"), gateway__gw=after))
+    (text,) = texts(found)
+    assert text.startswith(f"topics: the record is sent as {after.get('frames', 'columns')}: ")
+    steps = [(stage.step, stage.subject, stage.paths) for stage in stages_of(found.changes)]
+    assert ("notify", "gw", ()) in steps
+    assert ("observe", "gw", ()) in steps
+    assert any(stage.text == "wait until gateway gw runs as planned" for stage in stages_of(found.changes))
+    other = plan(snapshot(gateway__gw=before), snapshot(gateway__gw={**before, "description": "new"}))
+    assert not texts(other)
+    assert not [one for one in stages_of(other.changes) if one.step == "notify"]
 
 
 def sequence(*writes: str, publish: str = "") -> dict[str, Any]:

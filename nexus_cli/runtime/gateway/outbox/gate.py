@@ -72,7 +72,7 @@ def packet_bytes(topic: str, payload: bytes) -> int:
 class Gate:
     """Publishes records and live values, and isolates those that end the connection.
 
-    Whoever runs the client hands `acknowledged` to it, so that a message costs no future.
+    `acknowledged` has to be given to the run of the client: so a message costs no future.
 
     Attributes:
         acknowledged_bytes: The largest message that the broker acknowledged.

@@ -212,7 +212,7 @@ class GroupCommit:
 
         Args:
             group: From `take`.
-            reports: Nobody else keeps the reports in it: they are lost as well.
+            reports: The reports in it are kept by no other part: they are lost as well.
 
         Returns:
             How many frames were lost.

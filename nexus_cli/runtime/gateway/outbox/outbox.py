@@ -55,8 +55,8 @@ class Outbox:
         durable_seq: The last seq that is durable.
         aftermath: Reports a loss once it is over.
         contents: What the records hold.
-        json_frames: Each frame is a message of its own, in JSON, on the topic of its device. Whoever makes its columns then
-            puts integers and booleans into `others`, so that JSON shows them as they are.
+        json_frames: Each frame is a message of its own, in JSON, on the topic of its device. Its columns then need
+            integers and booleans in `others`, so that JSON shows them as they are.
         frame_bytes: A batch is closed before this, and a frame with a larger payload is split. The publisher lowers it
             for a broker with a low limit.
         message_bytes: A single value whose payload is larger than this becomes BAD; lowered in the same way.

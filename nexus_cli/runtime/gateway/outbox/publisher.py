@@ -200,7 +200,7 @@ class Publisher:
         self._wake.set()
 
     def _has_room(self) -> None:
-        """The broker has acknowledged something."""
+        """The broker has acknowledged something: continue if that was awaited."""
         if self._full and not self._too_much():
             self._wake.set()
 
