@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from nexus_cli.model.config import TagConfig
@@ -55,9 +56,8 @@ def devices(count: int, each: int, *, name: str = "filler", **keys: Any) -> list
 
 def move(table: TagTable, now_us: int) -> None:
     """Every tag of a device has a new value."""
-    first = random.random()
-    for at in range(len(table)):
-        table.numbers[at], table.times[at] = round(first * 100 + at, 3), now_us
+    table.number[:] = (np.arange(len(table)) + random.random() * 100).round(3)
+    table.time_us[:] = now_us
 
 
 class _Bare:

@@ -231,6 +231,18 @@ async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_p
     assert all(frame.quality == {} for frame in broker.frames.values())
 
 
+async def test_a_limit_that_the_live_view_found_holds_for_records(tmp_path: Path) -> None:
+    """A value that is too large alone is BAD in the record as well, and what is behind it is delivered."""
+    broker = MemoryBroker()
+    async with publishing(tmp_path, broker) as (box, publisher):
+        publisher.gate.learn(20_000, silent=False)
+        box.add_frame(columns("d", time_us=1, samples={"text": "x" * 30_000, "v": 1.0}))
+        box.add_frame(columns("d", time_us=2, samples={"text": "short", "v": 2.0}))
+        await delivered(box)
+    marks = [frame.quality["text"] for frame in broker.frames.values() if "text" in frame.quality]
+    assert marks == [("BAD", "too_large", 0)]
+
+
 async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Path) -> None:
     broker = MemoryBroker()
     broker.limit_bytes = 3_000

@@ -186,8 +186,7 @@ class Publisher:
             self._outbox.declare_damage()
 
     async def drain(self, *, deadline_s: float) -> bool:
-        """Wait until everything durable is announced as committed, at most `deadline_s` seconds; the rest stays on
-        disk."""
+        """Wait until everything durable is announced as committed, at most `deadline_s` seconds; the rest is on disk."""
         until_s = self._clock.monotonic_s() + deadline_s
         while self.gate.connected and self._undelivered() and self._clock.monotonic_s() < until_s:
             await self._clock.sleep(0.01)
@@ -348,9 +347,11 @@ class Publisher:
         self.waiting_topics.add(record.topic, record.last)
 
     def _replace(self, record: Record) -> bool:
-        """Replace a record by smaller ones, once they are durable; False when that is impossible or there is no
-        room."""
+        """Replace a record by smaller ones, once they are durable; False when that is impossible or there is no room."""
         self._sent.forget(record.last)
+        if not self.gate.fits(packet_bytes(record.topic, record.payload)):
+            most_bytes = self.gate.limit_bytes - len(record.topic) - 1  # the live view may have found it
+            self._outbox.message_bytes, self._lowered = min(self._outbox.message_bytes, most_bytes), True
         return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
 
     def _topic_passes(self, topic: str) -> None:
