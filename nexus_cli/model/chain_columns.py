@@ -102,7 +102,7 @@ def column_cleaner(base: str) -> ColumnConvert | None:
     if scalar is None:
         return None
     scales = [tuple(np.array(one) for one in _scales(digits, most=MOST_SIZE)) for digits in DIGITS[base]]
-    share = HALF[base]
+    share = 2.0 * HALF[base]
     absolute, spacing, nextafter = np.abs, np.spacing, np.nextafter
 
     def clean(raw: Column) -> Column:
@@ -110,8 +110,9 @@ def column_cleaner(base: str) -> ColumnConvert | None:
             return _by_element(raw, np.empty_like(raw), np.zeros(raw.shape, np.bool_), scalar)
         size = absolute(raw)
         step = _STEPS.searchsorted(size, side="right")
-        # Half the distance to the nearer neighbour in the type: below a power of two it is the one below.
-        limit = spacing(nextafter(size, 0.0)) * share
+        # Half the distance to the nearer neighbour in the type: below a power of two it is the one below. (Of half the
+        # number, because that of the largest double is beyond the doubles.)
+        limit = spacing(nextafter(0.5 * size, 0.0)) * share
         result, _ = _shortened(raw, step, *scales[0])
         away = absolute(result - raw)
         if (enough := away < limit).all():

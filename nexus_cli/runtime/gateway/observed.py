@@ -58,10 +58,10 @@ def answer(
 def all_known(devices: Iterable[DeviceRuntime]) -> bool:
     """True when every tag of these devices has had its first value or failure."""
     return all(
-        state.known
+        bool(known)
         for device in devices
-        for state in device.normaliser.states.values()
-        if state.config.address or state.config.expr
+        for config, known in zip(device.normaliser.table.configs, device.normaliser.table.times, strict=True)
+        if config.address or config.expr
     )
 
 

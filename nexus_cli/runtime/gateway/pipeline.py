@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence, Set
 
+import numpy as np
+
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.expression import Expression, ExpressionError, expression_of
 from nexus_cli.runtime.clock import RisingTime
@@ -21,6 +23,7 @@ from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.wire.frame_batch import MOST_TAGS
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
@@ -252,10 +255,11 @@ class Pipeline:
         self.frames += 1
         self.samples += len(positions)
         every = len(positions) == len(table)
-        columns = table.columns(None if every else positions, cycle.time_us, exact=self._outbox.json_frames)
-        taken = self._outbox.add_frame(columns)
-        self.refused += not taken
-        self._live.put(table, None if every else positions)
+        named = None if every else positions
+        for some in [named] if len(table) <= MOST_TAGS else np.array_split(positions, -(-len(positions) // MOST_TAGS)):
+            columns = table.columns(some, cycle.time_us, exact=self._outbox.json_frames)
+            self.refused += not self._outbox.add_frame(columns)
+        self._live.put(table, named)
 
     def _state(self, path: str) -> TagState | None:
         """The tag of a path; None when it is not of this gateway."""
@@ -268,9 +272,11 @@ class Pipeline:
         every: list[_Calculated] = []
         broken: list[tuple[DeviceRuntime, TagState]] = []
         for device in self._devices.values():
-            for state in device.normaliser.states.values():
-                if not state.config.expr or not state.config.enabled or not device.config.enabled:
+            table = device.normaliser.table
+            for at, config in enumerate(table.configs):
+                if not config.expr or not config.enabled or not device.config.enabled:
                     continue
+                state = table.state(at)
                 found = {path: self._state(path) for path in state.config.inputs.values()}
                 known = {path: one for path, one in found.items() if one is not None}
                 try:

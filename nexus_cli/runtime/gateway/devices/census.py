@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
+from nexus_cli.runtime.gateway.devices.tag_columns import REASON_OF
 from nexus_cli.wire.health import LimitedDevice, SilentDevice
+from nexus_cli.wire.sample import Quality
 
 MOST_NAMED = 1_000
 """Devices that are named; the rest is counted. So a site whose network is down fits in one message."""
@@ -36,19 +40,23 @@ def silence(device: DeviceRuntime) -> SilentDevice | None:
     """The entry of `all_silent` for one device; None when it gives values, is disabled or was not read yet."""
     if not device.config.enabled:
         return None
-    states = device.field_states()
-    known = [state for state in states if state.known]
+    table = device.normaliser.table
+    chosen = table.read & table.known
+    known = int(np.count_nonzero(chosen))
     # Before the first answer or failure a device is not silent: it was not read yet.
-    if not known or any(state.quality for state in known) or (len(known) < len(states) and device.reachable):
+    unread = known < int(np.count_nonzero(table.read)) and device.reachable
+    if not known or unread or table.quality[chosen].any():
         return None
-    (reason, code), _ = Counter((state.reason, state.code) for state in known).most_common(1)[0]
+    causes = Counter(zip(table.reason[chosen].tolist(), table.code[chosen].tolist(), strict=True))
+    (number, code), _ = causes.most_common(1)[0]
+    reason = REASON_OF[number]
     words = device.trouble[2] if device.trouble[:2] == (reason, code) else ""  # else it is about an earlier time
     return SilentDevice(
         path=device.path,
         reason=reason.value if reason is not None else "",
         code=code,
         detail=words,
-        since=max(state.since_us for state in known),
+        since=int(table.since_us[chosen].max()),
         answers=device.reachable,
     )
 
@@ -70,7 +78,9 @@ def tags_by_quality(devices: Iterable[DeviceRuntime]) -> dict[str, int]:
     counts = {"GOOD": 0, "UNCERTAIN": 0, "BAD": 0, UNKNOWN: 0}
     for device in devices:
         if device.config.enabled:
-            for state in device.normaliser.states.values():
-                if state.config.enabled:
-                    counts[state.quality.name if state.known else UNKNOWN] += 1
+            table = device.normaliser.table
+            known = table.on & table.known
+            counts[UNKNOWN] += int(np.count_nonzero(table.on)) - int(np.count_nonzero(known))
+            for quality in Quality:
+                counts[quality.name] += int(np.count_nonzero(known & (table.quality == quality)))
     return counts

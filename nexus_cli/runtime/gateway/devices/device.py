@@ -9,6 +9,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import name_of
 from nexus_cli.diagnostics.printable import one_line
@@ -17,7 +19,6 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.normaliser import Normaliser
 from nexus_cli.runtime.gateway.devices.tag_group import TagGroup
-from nexus_cli.runtime.gateway.devices.tag_table import TagState
 from nexus_cli.wire.sample import Reason
 
 _log = logging.getLogger("nexus.link")
@@ -139,20 +140,22 @@ class DeviceRuntime:
         """`area/line/device`."""
         return self.config.path
 
-    def field_states(self) -> list[TagState]:
+    def field_states(self) -> TagGroup:
         """The tags that come from the device and are switched on."""
-        return [one for one in self.normaliser.states.values() if one.config.address and one.config.enabled]
+        return self.normaliser.where(self.normaliser.table.read)
 
-    def out_of_service(self) -> list[TagState]:
+    def out_of_service(self) -> TagGroup:
         """The tags that are switched off."""
-        states = self.normaliser.states.values()
-        return [one for one in states if not (self.config.enabled and one.config.enabled)]
+        on = self.normaliser.table.on
+        return self.normaliser.where(~on if self.config.enabled else np.ones_like(on))
 
     def tally(self) -> tuple[int, int]:
         """How many tags are good (or uncertain), and how many bad or still unknown."""
-        states = [one for one in self.normaliser.states.values() if self.config.enabled and one.config.enabled]
-        good = sum(1 for one in states if one.known and one.quality)
-        return good, len(states) - good
+        if not self.config.enabled:
+            return 0, 0
+        table = self.normaliser.table
+        good = int(np.count_nonzero(table.on & table.known & (table.quality > 0)))
+        return good, int(np.count_nonzero(table.on)) - good
 
 
 def device_runtime(config: DeviceConfig, digest: str, driver: Driver) -> DeviceRuntime:

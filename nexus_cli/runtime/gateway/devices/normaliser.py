@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.chain import TOLERANCE
@@ -21,15 +23,9 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.devices.column_take import take
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, WHOLE, TagChain, is_unicode
+from nexus_cli.runtime.gateway.devices.tag_columns import NEVER_US, NUMBER_OF, REASON_OF
 from nexus_cli.runtime.gateway.devices.tag_group import GroupColumns, TagGroup, Times
-from nexus_cli.runtime.gateway.devices.tag_table import (
-    NEVER_US,
-    NUMBER_OF,
-    REASON_OF,
-    TagState,
-    TagStates,
-    TagTable,
-)
+from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagStates, TagTable
 from nexus_cli.wire.frame_batch import EXACT, NO_TIME
 from nexus_cli.wire.sample import Quality, Reason, Value
 
@@ -78,6 +74,10 @@ class Normaliser:
         for at in again.tolist():
             table.forget(at)
 
+    def where(self, chosen: npt.NDArray[np.bool_]) -> TagGroup:
+        """The tags that a mask over all of them names."""
+        return TagGroup(self.table, chosen.nonzero()[0].tolist())
+
     def of(self, names: Iterable[str]) -> TagGroup:
         """Some tags, same order; looked up once per request, not per cycle."""
         places = self.table.places
@@ -112,10 +112,10 @@ class Normaliser:
                 if faults or not columns.is_same(numbers, cycle.time_us):
                     self._take_columns(group, columns, values, numbers, cycle, faults or {}, source_time_us)
                 return
-        if faults or source_time_us is not None:
-            self._take_slowly(group.places, values, cycle, faults or {}, source_time_us)
+        if faults:
+            self._take_slowly(group.places, values, cycle, faults, source_time_us)
         else:
-            self._take(group.places, values, cycle)
+            self._take(group.places, values, cycle, source_time_us)
         group.use()
 
     def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
@@ -169,11 +169,10 @@ class Normaliser:
             source_us = np.array([NO_TIME if one is None else one for one in source_time_us], np.int64)
 
         def alone(which: list[int]) -> None:
-            where, raw = [places[at] for at in which], [values[at] for at in which]
-            if source_time_us is None:
-                self._take(where, raw, cycle)
-            else:
-                self._take_slowly(where, raw, cycle, {}, [source_time_us[at] for at in which])
+            where = [places[at] for at in which]
+            raw = numbers[which].tolist() if columns.floats else [values[at] for at in which]
+            times = None if source_time_us is None else [source_time_us[at] for at in which]
+            self._take(where, raw, cycle, times)
 
         for index, fault in faults.items():
             source = None if source_time_us is None else source_time_us[index]
@@ -181,13 +180,24 @@ class Normaliser:
         certain = self._good is GOOD
         self.recorded += take(columns, numbers, cycle, alone=alone, certain=certain, skip=faults, source_us=source_us)
 
-    def _take(self, places: Sequence[int], values: Sequence[Any], cycle: Cycle) -> None:
-        """Values without faults and times, one by one."""
+    def _take(
+        self,
+        places: Sequence[int],
+        values: Sequence[Any],
+        cycle: Cycle,
+        source_time_us: Sequence[int | None] | None = None,
+    ) -> None:
+        """Values without faults, one by one."""
         table, now_us, single = self.table, cycle.time_us, cycle.single
         raws, dues, numbers, times = table.raws, table.dues, table.numbers, table.times
         kinds, qualities, chains, others = table.kinds, table.qualities, table.chains, table.raw_other
         certain, before, sourced = self._good is GOOD, len(single), table.sourced
-        for at, raw in zip(places, values, strict=True):
+        if source_time_us is not None and source_time_us.count(None) < len(source_time_us):
+            sourced = table.sourced = True
+        times_of_device = repeat(None) if source_time_us is None else source_time_us
+        if len(places) != len(values):
+            raise ValueError(f"{len(values)} values of {len(places)} tags")
+        for at, raw, source_us in zip(places, values, times_of_device, strict=False):
             due_us = dues[at]
             # Raw values are compared before the conversion: most polled values are unchanged, and this is where they
             # end.
@@ -196,7 +206,7 @@ class Normaliser:
             chain = chains[at]
             kind = _PLAIN.get(type(raw))
             if kind is None or not certain or qualities[at] != _GOOD:
-                self._one(at, raw, None, NO_TIME, cycle)
+                self._one(at, raw, None, NO_TIME if source_us is None else source_us, cycle)
                 continue
             if chain.plain and kind == FLOAT == kinds[at] and raw - raw == 0.0:
                 raws[at] = numbers[at] = raw
@@ -205,7 +215,7 @@ class Normaliser:
                 if due_us != NEVER_US:
                     dues[at] = NEVER_US
                 if sourced:
-                    table.source_us[at] = NO_TIME
+                    table.source_us[at] = NO_TIME if source_us is None else source_us
                 continue
             try:
                 value: Any = raw if chain.convert is None else chain.convert(raw)
@@ -223,7 +233,7 @@ class Normaliser:
                     )
                 )
             ):
-                self._one(at, raw, None, NO_TIME, cycle)
+                self._one(at, raw, None, NO_TIME if source_us is None else source_us, cycle)
                 continue
             raws[at] = raw
             last = numbers[at]
@@ -233,7 +243,7 @@ class Normaliser:
             if due_us != NEVER_US or chain.heartbeat_us:
                 dues[at] = now_us + chain.heartbeat_us if chain.heartbeat_us else NEVER_US
             if sourced:
-                table.source_us[at] = NO_TIME
+                table.source_us[at] = NO_TIME if source_us is None else source_us
             single[at] = None
         self.recorded += len(single) - before
 

@@ -28,6 +28,7 @@ class TagChain:
         kind: Kind of a published number, see `KINDS`; `NONE` where the values are not numbers that a double holds.
         by_column: As `convert`, for many numbers at once; only where there is a kind.
         plain: A float is published as it is: no conversion, range, deadband or heartbeat.
+        reads_floats: The raw values are single floats.
         simple: No range and no deadband: the converted value is published.
     """
 
@@ -41,6 +42,7 @@ class TagChain:
         "kind",
         "low",
         "plain",
+        "reads_floats",
         "simple",
     )
 
@@ -49,6 +51,7 @@ class TagChain:
         self.convert = _converter(config)
         self.convert_result = _calculated(config)
         self.kind = _kind(config)
+        self.reads_floats = self.kind == FLOAT and parse_type(config.type).base in FLOATS
         self.by_column = column_converter(config) if self.kind else None
         self.low, self.high = bounds_of(config)
         self.deadband = config.deadband

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from nexus_cli.model.chain import TOLERANCE
 from nexus_cli.model.chain_columns import Column, ColumnConvert
-from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT
 from nexus_cli.runtime.gateway.devices.tag_table import NEVER_US, Positions, TagState, TagTable
 
 Times = npt.NDArray[np.int64]
@@ -78,7 +77,7 @@ class GroupColumns:
         positions: Of the tags in the table.
         rows: None for views; else as `positions`.
         raw, number, time_us, due_us, source_us, quality, kind: The table's columns, or views on them.
-        floats: Every tag is a float.
+        floats: Every raw value is a float.
         kinds: Kind of each tag's published value.
         kind_bytes: The same as bytes.
         low, high: Least and greatest value inside the range, infinite where it is open; None where no tag has one.
@@ -126,7 +125,7 @@ class GroupColumns:
         self.quality, self.kind = table.quality[view], table.kind[view]
         self.kinds: Marks = np.array([one.kind for one in chains], np.uint8)
         self.kind_bytes = self.kinds.tobytes()
-        self.floats = self.kind_bytes.count(FLOAT) == len(places)
+        self.floats = all(one.reads_floats for one in chains)
         self._compile_limits()
         self._converts: list[ColumnConvert | None] = list(dict.fromkeys(one.by_column for one in chains))
         self._which: npt.NDArray[np.intp] | None = None

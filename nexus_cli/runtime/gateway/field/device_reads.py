@@ -366,6 +366,7 @@ def record(device: DeviceRuntime, job: ReadJob, result: ReadResult, pipeline: Pi
         pipeline.ongoing(device),
         faults=result.faults,
         source_time_us=result.source_time_us,
+        numbers=result.numbers,
     )
 
 

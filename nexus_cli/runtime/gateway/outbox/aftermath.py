@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
-from nexus_cli.runtime.gateway.devices.normaliser import TagState
+from nexus_cli.runtime.gateway.devices.tag_table import TagState
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.wire.frame import GapReason
 
@@ -65,19 +67,17 @@ def lost_states(device: DeviceRuntime, spans: Sequence[Span]) -> list[TagState]:
     If the device of the lost frames is unknown, the span comes from the records around them, whose times need not be in
         order: rows within `DISORDER_US` count as lost too, which at most records a value once more.
     """
-    found: list[TagState] = []
-    for state in device.normaliser.states.values():
-        for one in spans:
-            near_us = 0 if one.device else DISORDER_US
-            if state.known and one.start_us - near_us <= state.time_us <= one.end_us + near_us:
-                found.append(state)
-                break
-    return found
+    table = device.normaliser.table
+    lost = np.zeros(len(table), np.bool_)
+    for one in spans:
+        near_us = 0 if one.device else DISORDER_US
+        lost |= (table.time_us >= one.start_us - near_us) & (table.time_us <= one.end_us + near_us)
+    return list(device.normaliser.where(lost & table.known))
 
 
 def unstated(device: DeviceRuntime, spans: Sequence[Span]) -> Span | None:
     """The loss that contains the last row of a device, which has no row since; None when there is none."""
-    last_us = max((state.time_us for state in device.normaliser.states.values()), default=0)
+    last_us = max(device.normaliser.table.times, default=0)
     found = [one for one in spans if one.start_us <= last_us <= one.end_us]
     return max(found, key=lambda one: one.end_us, default=None)
 
