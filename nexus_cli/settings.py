@@ -166,15 +166,9 @@ def load_settings(
         live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", "off")),
         historian_writers=_writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
         clock_synchronised=ClockTrust(
-            _one_of(
-                "NEXUS_CLOCK_SYNCHRONISED",
-                pick("NEXUS_CLOCK_SYNCHRONISED", "") or ClockTrust.AUTO.value,
-                tuple(one.value for one in ClockTrust),
-            )
+            _one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),
-        event_loop=EventLoop(
-            _one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", EventLoop.AUTO), tuple(one.value for one in EventLoop))
-        ),
+        event_loop=EventLoop(_one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
         credentials=credentials,
     )
 
