@@ -222,24 +222,17 @@ class Normaliser:
             except _REFUSED:
                 value = None
             # A number in its range that follows one: nothing changes but the number.
-            if (
-                kinds[at] != _PLAIN.get(type(value))
-                or not -EXACT <= raw <= EXACT
-                or not -EXACT <= value <= EXACT
-                or (
-                    not chain.simple
-                    and (
-                        (chain.low is not None and value < chain.low) or (chain.high is not None and value > chain.high)
-                    )
-                )
-            ):
+            ordinary = kinds[at] == _PLAIN.get(type(value)) and -EXACT <= value <= EXACT and -EXACT <= raw <= EXACT
+            if not ordinary or not (chain.simple or chain.holds(value)):
                 self._one(at, raw, None, NO_TIME if source_us is None else source_us, cycle)
                 continue
             raws[at] = raw
-            last = numbers[at]
-            if now_us < due_us and (value == last or (chain.deadband and not _beyond(chain.deadband, last, value))):
-                continue
-            numbers[at], times[at] = value, now_us
+            if now_us < due_us:
+                last = numbers[at]
+                if value == last or (chain.deadband and not _beyond(chain.deadband, last, value)):
+                    continue
+            numbers[at] = value
+            times[at] = now_us
             if due_us != NEVER_US or chain.heartbeat_us:
                 dues[at] = now_us + chain.heartbeat_us if chain.heartbeat_us else NEVER_US
             if sourced:
@@ -289,7 +282,7 @@ class Normaliser:
         chain, code = self.table.chains[at], 0
         if fault is not None:
             quality, reason, code = Quality.UNCERTAIN, fault.reason, fault.code
-        elif (chain.low is not None and value < chain.low) or (chain.high is not None and value > chain.high):
+        elif not chain.holds(value):
             quality, reason = Quality.UNCERTAIN, Reason.OUT_OF_RANGE
         self._record(at, value, quality, reason, code, source_us, cycle)
 
