@@ -64,8 +64,8 @@ _STEPS[0] = math.nextafter(LEAST_SIZE, math.inf)
 
 
 def _scales(digits: int, *, most: float) -> tuple[list[float], list[float]]:
-    """By the index of a number among the steps: what to multiply and what to divide by, so that as many digits as that
-    stand before the point; NaN for numbers that are not rounded by column."""
+    """By the index of a number among the steps: what to multiply and what to divide by, so that it has as many digits
+    before the point; NaN for numbers that are not rounded by column."""
     up, down = [math.nan], [math.nan]
     for exponent in range(_LOW + 1, _HIGH + 2):  # the digits before the point
         places = digits - exponent

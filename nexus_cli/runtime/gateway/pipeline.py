@@ -303,12 +303,12 @@ class Pipeline:
         """Evaluate the tags that depend on a changed tag, and those that depend on them, each at most once per
         round."""
         changed = cycle.states()
-        nobody: dict[int, tuple[_Calculated, ...]] = {}
+        none: dict[int, tuple[_Calculated, ...]] = {}
         for _ in range(DEEPEST):
             waiting = {
                 id(one): one
                 for state in changed
-                for one in self._readers.get(state.table.device, nobody).get(state.at, ())
+                for one in self._readers.get(state.table.device, none).get(state.at, ())
             }
             if not waiting:
                 return

@@ -36,6 +36,7 @@ _SMALLEST_INTEGER = -(2**63)
 _REFUSED = (ArithmeticError, TypeError, ValueError, AttributeError)
 """What a conversion raises for a value that a device should not send."""
 _NOTHING = object()
+_NO_TIMES: Iterable[None] = repeat(None)
 _GOOD = int(Quality.GOOD)
 _PLAIN: dict[type, int] = {float: FLOAT, int: WHOLE}
 """Kinds of a number, by its type."""
@@ -188,21 +189,28 @@ class Normaliser:
         source_time_us: Sequence[int | None] | None = None,
     ) -> None:
         """Values without faults, one by one."""
-        table, now_us, single = self.table, cycle.time_us, cycle.single
-        raws, dues, numbers, times = table.raws, table.dues, table.numbers, table.times
-        kinds, qualities, chains, others = table.kinds, table.qualities, table.chains, table.raw_other
-        certain, before, sourced = self._good is GOOD, len(single), table.sourced
-        if source_time_us is not None and source_time_us.count(None) < len(source_time_us):
-            sourced = table.sourced = True
-        times_of_device = repeat(None) if source_time_us is None else source_time_us
         if len(places) != len(values):
             raise ValueError(f"{len(values)} values of {len(places)} tags")
-        for at, raw, source_us in zip(places, values, times_of_device, strict=False):
+        table, now_us = self.table, cycle.time_us
+        raws, dues, others = table.raws, table.dues, table.raw_other
+        # Raw values are compared before the conversion: most polled values are unchanged, and this is where they end.
+        changed = [
+            one
+            for one in zip(places, values, _NO_TIMES if source_time_us is None else source_time_us, strict=False)
+            if now_us >= dues[one[0]]
+            or (one[1] != raws[one[0]] and not (others and one[1] == others.get(one[0], _NOTHING)))
+        ]
+        if changed:
+            self._take_changed(changed, cycle)
+
+    def _take_changed(self, changed: Iterable[tuple[int, Any, int | None]], cycle: Cycle) -> None:
+        """Positions, values and the device's times of tags that changed, or are due."""
+        table, now_us, single = self.table, cycle.time_us, cycle.single
+        raws, dues, numbers, times = table.raws, table.dues, table.numbers, table.times
+        kinds, qualities, chains = table.kinds, table.qualities, table.chains
+        certain, before = self._good is GOOD, len(single)
+        for at, raw, source_us in changed:
             due_us = dues[at]
-            # Raw values are compared before the conversion: most polled values are unchanged, and this is where they
-            # end.
-            if now_us < due_us and (raw == raws[at] or (others and raw == others.get(at, _NOTHING))):
-                continue
             chain = chains[at]
             kind = _PLAIN.get(type(raw))
             if kind is None or not certain or qualities[at] != _GOOD:
@@ -214,36 +222,31 @@ class Normaliser:
                 single[at] = None
                 if due_us != NEVER_US:
                     dues[at] = NEVER_US
-                if sourced:
+                if source_us is not None or table.sourced:
                     table.source_us[at] = NO_TIME if source_us is None else source_us
+                    table.sourced = True
                 continue
             try:
                 value: Any = raw if chain.convert is None else chain.convert(raw)
             except _REFUSED:
                 value = None
             # A number in its range that follows one: nothing changes but the number.
-            if (
-                kinds[at] != _PLAIN.get(type(value))
-                or not -EXACT <= raw <= EXACT
-                or not -EXACT <= value <= EXACT
-                or (
-                    not chain.simple
-                    and (
-                        (chain.low is not None and value < chain.low) or (chain.high is not None and value > chain.high)
-                    )
-                )
-            ):
+            ordinary = kinds[at] == _PLAIN.get(type(value)) and -EXACT <= value <= EXACT and -EXACT <= raw <= EXACT
+            if not ordinary or not (chain.simple or chain.holds(value)):
                 self._one(at, raw, None, NO_TIME if source_us is None else source_us, cycle)
                 continue
             raws[at] = raw
-            last = numbers[at]
-            if now_us < due_us and (value == last or (chain.deadband and not _beyond(chain.deadband, last, value))):
-                continue
-            numbers[at], times[at] = value, now_us
+            if now_us < due_us:
+                last = numbers[at]
+                if value == last or (chain.deadband and not _beyond(chain.deadband, last, value)):
+                    continue
+            numbers[at] = value
+            times[at] = now_us
             if due_us != NEVER_US or chain.heartbeat_us:
                 dues[at] = now_us + chain.heartbeat_us if chain.heartbeat_us else NEVER_US
-            if sourced:
+            if source_us is not None or table.sourced:
                 table.source_us[at] = NO_TIME if source_us is None else source_us
+                table.sourced = True
             single[at] = None
         self.recorded += len(single) - before
 
@@ -289,7 +292,7 @@ class Normaliser:
         chain, code = self.table.chains[at], 0
         if fault is not None:
             quality, reason, code = Quality.UNCERTAIN, fault.reason, fault.code
-        elif (chain.low is not None and value < chain.low) or (chain.high is not None and value > chain.high):
+        elif not chain.holds(value):
             quality, reason = Quality.UNCERTAIN, Reason.OUT_OF_RANGE
         self._record(at, value, quality, reason, code, source_us, cycle)
 

@@ -59,6 +59,10 @@ class TagChain:
         self.simple = self.low is None and self.high is None and not self.deadband
         self.plain = self.simple and self.convert is None and not self.heartbeat_us
 
+    def holds(self, value: Any) -> bool:
+        """Whether a published value is inside the range, the ends included."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
 
 _known: dict[tuple[object, ...], TagChain] = {}
 
