@@ -23,6 +23,9 @@ class Fault(NamedTuple):
     """The device was busy; the same point may be read soon."""
 
 
+NO_FAULTS: Mapping[int, Fault] = {}
+
+
 class ReadResult(NamedTuple):
     """Answer to one `Request`: one raw value per point, same order.
 
@@ -37,7 +40,7 @@ class ReadResult(NamedTuple):
     """
 
     values: Sequence[Value]
-    faults: Mapping[int, Fault] = {}
+    faults: Mapping[int, Fault] = NO_FAULTS
     source_time_us: Sequence[int | None] | None = None
     numbers: npt.NDArray[np.float64] | None = None
 

@@ -15,7 +15,7 @@ from nexus_cli.drivers.modbus.codec import Decoder, compile_bits, compile_number
 from nexus_cli.drivers.modbus.connection import MAX_READ, MAX_READ_BITS
 from nexus_cli.drivers.modbus.field import Field, field_of
 from nexus_cli.drivers.modbus.pdu import read_head, read_request
-from nexus_cli.drivers.read_result import LazyValues
+from nexus_cli.drivers.read_result import NO_FAULTS, LazyValues
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
 
@@ -61,7 +61,7 @@ class Block:
     def decode(self, raw: bytes) -> ReadResult:
         """The values in an answer's data, before scale factors that lie outside of it."""
         if self.numbers is not None:
-            return ReadResult(LazyValues(self.size, self._values, raw), numbers=self.numbers(raw))
+            return ReadResult(LazyValues(self.size, self._values, raw), NO_FAULTS, None, self.numbers(raw))
         if self.registers is not None:
             return ReadResult(*self.registers(raw))
         return ReadResult(self._values(raw))

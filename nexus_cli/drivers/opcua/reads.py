@@ -21,7 +21,7 @@ from nexus_cli.drivers.opcua.layout import Layout, layout_of
 from nexus_cli.drivers.opcua.nodes import READ_REQUEST, node_id, read_body, read_value_id
 from nexus_cli.drivers.opcua.status import TOO_MUCH, fault_of
 from nexus_cli.drivers.opcua.values import Convert, kinds_of
-from nexus_cli.drivers.read_result import LazyValues
+from nexus_cli.drivers.read_result import NO_FAULTS, LazyValues
 from nexus_cli.wire.sample import Reason, Value
 
 _DECODE_FAULT = Fault(Reason.DECODE_ERROR)
@@ -102,7 +102,7 @@ class Reader:
             data, at = await self.connection.channel.request("read", READ_REQUEST, body)
             if prepared.layout is not None and (column := prepared.layout.take(memoryview(data)[at:])) is not None:
                 lazy = LazyValues(count, partial(self._values, prepared, at), data)
-                return ReadResult(lazy, {}, column[1], column[0])
+                return ReadResult(lazy, NO_FAULTS, column[1], column[0])
             answers = self.connection.values(data, at, len(positions))
             for found in answers:
                 if found.kind == 22:

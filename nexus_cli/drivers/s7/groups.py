@@ -14,7 +14,7 @@ from dataclasses import field as dataclass_field
 from operator import itemgetter
 
 from nexus_cli.drivers.base import Point, ReadResult, Request
-from nexus_cli.drivers.read_result import LazyValues
+from nexus_cli.drivers.read_result import NO_FAULTS, LazyValues
 from nexus_cli.drivers.s7.codec import Decoder, compile_fields, compile_numbers
 from nexus_cli.drivers.s7.field import Field, field_of
 from nexus_cli.drivers.s7.pdu import (
@@ -136,7 +136,7 @@ def _reply_decoder(placed: Sequence[tuple[Field, int]]) -> Callable[[bytes], Rea
     def values(reply: bytes) -> list[Value]:
         return decode(reply)[0]
 
-    return lambda reply: ReadResult(LazyValues(size, values, reply), numbers=column(reply))
+    return lambda reply: ReadResult(LazyValues(size, values, reply), NO_FAULTS, None, column(reply))
 
 
 def frame_of(items: Sequence[Item]) -> Frame:
