@@ -355,10 +355,8 @@ class Supervisor:
         return error.rest_s if self._costly >= COSTLY_TRIES else 0.0
 
     async def _reopen(self, session: GuardedSession, error: DriverError, want_check: Callable[[], None]) -> bool:
-        """Replace a session that ended during a poll: devices close a connection when it is idle, after some number of
-        answers, or for a request that they reject. False when that fails."""
-        enabled = self._devices.enabled()
-        if not enabled:
+        """Replace a session that the device ended during a poll: idle, worn out, or for a request. False when that fails."""
+        if not (enabled := self._devices.enabled()):
             return False
         await session.close()
         try:
