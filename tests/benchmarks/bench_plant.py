@@ -20,7 +20,15 @@ from typing import Any
 
 from tests.benchmarks.figures import Figure, machine, report
 from tests.benchmarks.plants import apply_site
-from tests.benchmarks.processes import change, counters, cpu_s, gateway_counters, parts_of, resident_mb
+from tests.benchmarks.processes import (
+    change,
+    counters,
+    cpu_s,
+    gateway_counters,
+    machine_cpu_s,
+    parts_of,
+    resident_mb,
+)
 from tests.benchmarks.stillness import Stillness
 from tests.benchmarks.tally import Counts, Tally, tallying
 from tests.e2e.runtime import Runtime
@@ -30,7 +38,8 @@ GATEWAYS = ("gw-a", "gw-b")
 NAME = "bench/plant-1000"
 TAGS = 41_000
 """Each moves at every poll, once a second."""
-OTHERS = ("simulators", "subscriber")
+ELSE = "other programs of the machine"
+OTHERS = ("simulators", "subscriber", ELSE)
 SETTLE_S = 15.0
 PROFILED = """
 import sys
@@ -88,13 +97,15 @@ def measure(plant: Plant, tally: Tally, *, seconds: float) -> list[Figure]:
     parts = parts_of(plant)
     before, rows, cpu, began = gateway_counters(plant), plant.rows(), cpu_s(parts), time.monotonic()
     tally.take()
+    machine_before = machine_cpu_s()
     with Stillness() as machine_still:
         time.sleep(seconds)
-    counts = tally.take()
+    counts, everything = tally.take(), (machine_cpu_s() - machine_before) / seconds
     after, rows_after, cpu_after, took = gateway_counters(plant), plant.rows(), cpu_s(parts), time.monotonic() - began
     rose = change(before, after)
     used = {name: (cpu_after[name] - cpu[name]) / took for name in parts} | {"subscriber": counts.cpu_s / took}
     memory = resident_mb(parts)
+    used[ELSE] = max(everything - sum(used.values()), 0.0)
     return [
         *_figures(rose, (rows_after - rows) / took, took, plant.status(GATEWAYS[0]), machine_still),
         *live_figures(counts, seconds=seconds),

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tests.benchmarks.figures import Figure, machine, report
 from tests.benchmarks.fleet import Fleet, site_text
 from tests.benchmarks.plants import apply_site
-from tests.benchmarks.processes import change, cpu_s, gateway_counters, parts_of
+from tests.benchmarks.processes import change, cpu_s, gateway_counters, machine_cpu_s, parts_of
 from tests.benchmarks.responder import Responder, responding
 from tests.benchmarks.sides import Memory, memory
 from tests.benchmarks.tally import tallying
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     Attributes:
         took_s: Its length.
-        shares: Of a core, by part; the field's own is under `field`.
+        shares: Of a core, by part; the field's own is under `field`, other programs of the machine under `others`.
         rose: Counters of the gateway.
         values, moved: Values that the field gave, and those that were new.
         rows: Committed.
@@ -56,8 +56,8 @@ class Seen(NamedTuple):
 
     @property
     def own(self) -> float:
-        """Cores of all parts but the field."""
-        return sum(share for name, share in self.shares.items() if name != "field")
+        """Cores of all parts of ours."""
+        return sum(share for name, share in self.shares.items() if name not in ("field", "others"))
 
 
 @contextlib.contextmanager
@@ -81,12 +81,15 @@ def watch(runtime: Runtime, field: Responder, *, seconds: float) -> Seen:
     parts = parts_of(runtime)
     rows, counted = _rows(runtime), time.monotonic()
     before, given, cpu, began = gateway_counters(runtime), field.facts(), cpu_s(parts), time.monotonic()
+    machine_before = machine_cpu_s()
     time.sleep(seconds)
+    everything = (machine_cpu_s() - machine_before) / seconds
     used, now, after, cpu_after = memory(parts[GATEWAY]), field.facts(), gateway_counters(runtime), cpu_s(parts)
     took = time.monotonic() - began
     stored = (_rows(runtime) - rows) / (time.monotonic() - counted)
     shares = {name: (cpu_after[name] - cpu[name]) / took for name in parts}
     shares["field"] = (now.cpu_s - given.cpu_s) / took
+    shares["others"] = max(everything - sum(shares.values()), 0.0)
     old, new = given.given[0], now.given[0]
     return Seen(
         took,

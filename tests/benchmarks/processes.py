@@ -38,6 +38,12 @@ def cpu_s(parts: Mapping[str, psutil.Process]) -> dict[str, float]:
     return taken
 
 
+def machine_cpu_s() -> float:
+    """CPU seconds of everything on this machine since it started, idle time and waiting for disks left out."""
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq")))
+
+
 def resident_mb(parts: Mapping[str, psutil.Process]) -> dict[str, float]:
     """Resident memory by part, in MB, without children."""
     return {name: process.memory_info().rss / 1e6 for name, process in parts.items()}
