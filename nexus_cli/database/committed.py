@@ -19,7 +19,7 @@ MOST_SPANS = 24
 SPAN_FRAMES = 256
 """Frames of one commit that share a span of times."""
 MOST_RECENT = 4_096
-"""Frames of an outbox whose exact times are remembered; a gateway has at most 2,000 without a receipt."""
+"""Items of an outbox whose exact times are remembered; an older one is judged by the span of its commit."""
 LEGACY_AHEAD_US = 300_000_000
 LIVING_EPOCHS = 8
 """Outboxes of one gateway that are announced unasked; frames of older ones get their receipt when they come again."""
