@@ -26,6 +26,7 @@ NAMES = {
     "live": "a message of the live view, its lag, and all topics again after a reconnect",
     "polling": "the polling of 400 Modbus links alone, beside the least an event loop can do",
     "core": "the whole gateway beside the bare libraries, per core",
+    "custody": "a frame from the outbox to its receipt, by column and in JSON",
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",
     "history": "a year's plot on plain PostgreSQL beside a SELECT from the samples",
