@@ -62,13 +62,13 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def peer(broker: Running, *filters: str) -> AsyncIterator[Peer]:
+async def peer(broker: Running, *filters: str, qos: int = 2) -> AsyncIterator[Peer]:
     """The other end, subscribed."""
     version = aiomqtt.ProtocolVersion.V5 if broker.case.level == 5 else aiomqtt.ProtocolVersion.V311
     async with aiomqtt.Client("127.0.0.1", broker.plain, protocol=version, timeout=PATIENCE_S) as client:
         one = Peer(client)
         for name in filters:
-            await client.subscribe(name, qos=2)
+            await client.subscribe(name, qos=qos)
         reading = asyncio.ensure_future(one.read())
         try:
             yield one
@@ -79,7 +79,8 @@ async def peer(broker: Running, *filters: str) -> AsyncIterator[Peer]:
 
 
 async def test_what_we_publish_arrives_in_order_and_is_acknowledged(broker: Running) -> None:
-    async with peer(broker, "up/#") as other, line(broker) as ours:
+    # QoS 0 from the broker on: mosquitto changes the order of what it queues for a subscriber that falls behind its window.
+    async with peer(broker, "up/#", qos=0) as other, line(broker) as ours:
         sent = []
         for number in range(180):
             qos, payload = number % 3, bytes([number]) + bytes(SIZES[number % len(SIZES)])
