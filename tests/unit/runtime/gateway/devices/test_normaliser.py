@@ -55,6 +55,13 @@ def test_heartbeat_repeats_a_still_value() -> None:
     assert [bench.value(5.0) for _ in range(5)] == [5.0, "silent", "silent", 5.0, "silent"]
 
 
+@pytest.mark.parametrize("keys", [{"type": "int64", "scale": 0.5}, {"type": "uint64", "scale": 0.5, "deadband": 1.0}])
+def test_an_integer_that_no_double_holds_is_compared_with_the_last_one_only(keys: dict[str, Any]) -> None:
+    bench = Bench(**keys)
+    got = [bench.value(one) for one in (2**60, 2**60, 6, 2**60, 6, 2**60)]
+    assert got == [2.0**59, "silent", 3.0, 2.0**59, 3.0, 2.0**59]
+
+
 @pytest.mark.parametrize("raw", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_bad(raw: float) -> None:
     bench = Bench()
