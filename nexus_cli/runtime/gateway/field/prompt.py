@@ -129,6 +129,8 @@ class PromptPolls:
             self._fail(error)
 
     def _poll(self) -> None:
+        if self._wake.is_over:  # in this turn: what is due is the task's
+            return
         now_s = self._clock.monotonic_s()
         if not self._may or self._work or now_s >= self._check.next_s:
             self._wake.end()
