@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.gateway.devices import tag_group
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
+from nexus_cli.runtime.gateway.devices.tag_group import MANY, GroupColumns
+from nexus_cli.runtime.gateway.devices.tag_table import TagTable
 from nexus_cli.wire.sample import Quality, Reason
 from tests.recorded import Told, told
 
@@ -166,3 +170,23 @@ def test_bad_is_told_once_for_one_reason() -> None:
     assert not again
     assert states[0].quality is Quality.BAD
     assert bench.value(1.0) == 1.0
+
+
+def test_the_columns_of_a_group_are_compiled_for_its_second_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a report brings is a group of its own: columns for it would never be used."""
+    tags = {f"t{at}": TagConfig(type="float64", address="a") for at in range(MANY)}
+    normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="fake", tags=tags))
+    compiled: list[int] = []
+
+    def counted(table: TagTable, places: Sequence[int]) -> GroupColumns:
+        compiled.append(len(places))
+        return GroupColumns(table, places)
+
+    monkeypatch.setattr(tag_group, "GroupColumns", counted)
+    for now_us in (1, 2, 3):
+        normaliser.take(normaliser.of(tags), [1.0] * MANY, Cycle(now_us))
+    assert compiled == []
+    group = normaliser.of(tags)
+    for now_us in (4, 5, 6):
+        normaliser.take(group, [float(now_us)] * MANY, Cycle(now_us))
+    assert compiled == [MANY]
