@@ -147,6 +147,7 @@ class LiveView:
             self._queues.refill(now_s - before_s, slice_s=SLICE_S)
             before_s = now_s
             self._wake.clear()
+            self._release()
             if self.gate.careful:
                 if await self._publish_suspect():
                     continue
@@ -292,7 +293,6 @@ class LiveView:
 
     def _slice(self) -> bool:
         """Publish some of what waits, the queues in turn; False when nothing could be published."""
-        self._release()
         room = left = self._worth()
         taken: list[tuple[LiveTable, list[int], bool]] = []
         while left > 0:

@@ -278,6 +278,39 @@ async def test_a_removed_tag_is_not_published_any_more() -> None:
     assert line.live.waiting == 0
 
 
+@pytest.mark.parametrize("away", ["broker", "suspect"])
+async def test_a_value_whose_time_has_come_waits_for_the_broker_without_turns_of_its_own(
+    away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line()
+    table = device("d", 1, live_every_ms=100)
+    stop, turns = asyncio.Event(), 0
+    pause_s = line.live._pause_s
+
+    def counted(now_s: float) -> float:
+        nonlocal turns
+        turns += 1
+        assert turns < 1000, "it turns without a pause"
+        return pause_s(now_s)
+
+    monkeypatch.setattr(line.live, "_pause_s", counted)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.live.run(stop))
+        await line.put(table, None)
+        change(table, 1.0)
+        await line.put(table, None)
+        if away == "broker":
+            line.connected = False
+        else:
+            monkeypatch.setattr(type(line.live.gate), "careful", True)
+        await asyncio.sleep(1.0)
+        line.connected = True
+        monkeypatch.setattr(type(line.live.gate), "careful", False)
+        await asyncio.sleep(1.0)
+        stop.set()
+    assert [payload["value"] for _, payload in line.sent] == [0.0, 1.0]
+
+
 async def test_a_tag_that_is_removed_in_the_turn_of_its_last_value_is_not_published() -> None:
     line = Line()
     table = device("d", 2)
