@@ -187,7 +187,7 @@ class TcpChannel(Channel):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        waiting = self._waiting  # an answer sends the next request: what came along with the answer is not to that one
+        waiting = self._waiting  # an answer may send the next request; bytes received before that do not answer it
         while len(data) >= HEADER:
             length = data[4] << 8 | data[5]
             if data[2] or data[3] or not 2 <= length <= MAX_LENGTH:
