@@ -259,7 +259,7 @@ class Pipeline:
         for some in [named] if len(table) <= MOST_TAGS else np.array_split(positions, -(-len(positions) // MOST_TAGS)):
             columns = table.columns(some, cycle.time_us, exact=self._outbox.json_frames)
             self.refused += not self._outbox.add_frame(columns)
-        if self._devices[device.path] is device:  # an answer to a former configuration is recorded, and no news
+        if self._devices[device.path] is device:  # an answer to a former configuration is only recorded
             self._live.put(table, named)
 
     def _state(self, path: str) -> TagState | None:
