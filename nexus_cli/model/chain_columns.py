@@ -112,7 +112,8 @@ def column_cleaner(base: str) -> ColumnConvert | None:
         step = _STEPS.searchsorted(size, side="right")
         # Half the distance to the nearer neighbour in the type: below a power of two it is the one below. (Of half the
         # number, because that of the largest double is beyond the doubles.)
-        limit = spacing(nextafter(0.5 * size, 0.0)) * share
+        with np.errstate(over="ignore"):  # for infinities; their result is not finite either
+            limit = spacing(nextafter(0.5 * size, 0.0)) * share
         result, _ = _shortened(raw, step, *scales[0])
         away = absolute(result - raw)
         if (enough := away < limit).all():

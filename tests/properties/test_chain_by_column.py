@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -372,3 +373,12 @@ def check(tag: TagConfig, raw: list[Any]) -> None:
     column = np.array(raw, np.float64)
     found = column if convert is None else convert(column)
     assert list(map(bits_of, found.tolist())) == by_element(tag, raw)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "float16"])
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_number_stays_none_without_a_warning(kind: str, line: dict[str, Any]) -> None:
+    column = column_converter(TagConfig(type=kind, address="a", **line))
+    raw = np.array([math.inf, -math.inf, math.nan] * 6)
+    assert not np.isfinite(raw if column is None else column(raw)).any()

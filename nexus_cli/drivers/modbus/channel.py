@@ -187,6 +187,7 @@ class TcpChannel(Channel):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
+        waiting = self._waiting  # an answer may send the next request; bytes received before that do not answer it
         while len(data) >= HEADER:
             length = data[4] << 8 | data[5]
             if data[2] or data[3] or not 2 <= length <= MAX_LENGTH:
@@ -194,16 +195,15 @@ class TcpChannel(Channel):
                 return
             size = HEADER + length
             if len(data) == size:
-                self._take(data)
+                self._take(data, waiting)
                 return
             if len(data) < size:
                 break
-            self._take(data[:size])
+            self._take(data[:size], waiting)
             data = data[size:]
         self._buffer = data
 
-    def _take(self, frame: bytes) -> None:
-        waiting = self._waiting
+    def _take(self, frame: bytes, waiting: asyncio.Future[bytes] | Reply | None) -> None:
         if waiting is None or waiting.done():
             return
         number, unit = frame[0] << 8 | frame[1], self._request[0]

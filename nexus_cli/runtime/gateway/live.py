@@ -116,6 +116,7 @@ class LiveView:
         one = self._tables.get(f"{prefix}/")
         if one is None or name not in one.table.places:
             return
+        self._withdraw(one, one.table.places[name])
         self._queues.remove(one)
         left = one.hide(name)
         if left:
@@ -146,6 +147,7 @@ class LiveView:
             self._queues.refill(now_s - before_s, slice_s=SLICE_S)
             before_s = now_s
             self._wake.clear()
+            self._release()
             if self.gate.careful:
                 if await self._publish_suspect():
                     continue
@@ -174,6 +176,7 @@ class LiveView:
         before = self._tables.get(table.prefix)
         if before is not None:
             self._queues.remove(before)
+            before.table.waiting[:] = False
             self._again.pop(before, None)
             self._held.pop(before, None)
         if self._slots + len(table) >= 1 << SLOT_BITS:
@@ -260,9 +263,18 @@ class LiveView:
     def _flush(self) -> None:
         """Publish the changes of this turn of the loop, in one call."""
         pending, self._pending, self._pending_count = self._pending, [], 0
-        if pending and not self._sender.publish([(one, places) for one, places, _ in pending]):
+        if pending and not self._sender.publish([(one, places) for one, places, _ in pending if places]):
             for one, places, reported in pending:
-                self._queue(one, places, reported=reported)
+                if self._tables.get(one.table.prefix) is one:  # else it was reconfigured since
+                    self._queue(one, places, reported=reported)
+
+    def _withdraw(self, one: LiveTable, at: int) -> None:
+        """A tag that was about to leave at the end of this turn stays."""
+        pending, self._pending = self._pending, []
+        for other, places, reported in pending:
+            kept = [place for place in places if place != at] if other is one else places
+            self._pending_count -= len(places) - len(kept)
+            self._pending.append((other, kept, reported))
 
     def _has_room(self) -> None:
         if (self._queues.waiting or self._again) and self._worth() > 0:
@@ -281,7 +293,6 @@ class LiveView:
 
     def _slice(self) -> bool:
         """Publish some of what waits, the queues in turn; False when nothing could be published."""
-        self._release()
         room = left = self._worth()
         taken: list[tuple[LiveTable, list[int], bool]] = []
         while left > 0:
@@ -323,4 +334,7 @@ class LiveView:
         prefix, _, name = topic.rpartition("/")
         one = self._tables.get(f"{prefix}/")
         at = None if one is None else one.table.places.get(name)
-        return None if one is None or at is None else one.table.state(at)
+        if one is None or at is None or not one.places(np.array([at])):
+            return None
+        state = one.table.state(at)
+        return state if state.known else None

@@ -226,7 +226,7 @@ class Pipeline:
         """Put a cycle into the outbox and the live view; an empty one is dropped. With `read` it counts as a read of
         the device."""
         others: dict[str, Cycle] = {}
-        if device.path in self._readers:
+        if device.path in self._readers and self._devices.get(device.path) is device:
             self._calculate(device, cycle, others)
         self._send(device, cycle, read=read)
         for path, one in others.items():
@@ -259,7 +259,8 @@ class Pipeline:
         for some in [named] if len(table) <= MOST_TAGS else np.array_split(positions, -(-len(positions) // MOST_TAGS)):
             columns = table.columns(some, cycle.time_us, exact=self._outbox.json_frames)
             self.refused += not self._outbox.add_frame(columns)
-        self._live.put(table, named)
+        if self._devices[device.path] is device:  # an answer to a former configuration is only recorded
+            self._live.put(table, named)
 
     def _state(self, path: str) -> TagState | None:
         """The tag of a path; None when it is not of this gateway."""

@@ -207,7 +207,7 @@ class Normaliser:
         """Positions, values and the device's times of tags that changed, or are due."""
         table, now_us, single = self.table, cycle.time_us, cycle.single
         raws, dues, numbers, times = table.raws, table.dues, table.numbers, table.times
-        kinds, qualities, chains = table.kinds, table.qualities, table.chains
+        kinds, qualities, chains, others = table.kinds, table.qualities, table.chains, table.raw_other
         certain, before = self._good is GOOD, len(single)
         for at, raw, source_us in changed:
             due_us = dues[at]
@@ -218,6 +218,8 @@ class Normaliser:
                 continue
             if chain.plain and kind == FLOAT == kinds[at] and raw - raw == 0.0:
                 raws[at] = numbers[at] = raw
+                if others:
+                    others.pop(at, None)
                 times[at] = now_us
                 single[at] = None
                 if due_us != NEVER_US:
@@ -236,6 +238,8 @@ class Normaliser:
                 self._one(at, raw, None, NO_TIME if source_us is None else source_us, cycle)
                 continue
             raws[at] = raw
+            if others:
+                others.pop(at, None)
             if now_us < due_us:
                 last = numbers[at]
                 if value == last or (chain.deadband and not _beyond(chain.deadband, last, value)):

@@ -31,25 +31,31 @@ class TagGroup(Sequence[TagState]):
     Attributes:
         table: Where they are kept.
         places: Their positions there.
-        columns: The tags by column, from the second answer on; None where they are few, or not plain numbers.
     """
 
-    __slots__ = ("_used", "columns", "places", "table")
+    __slots__ = ("_columns", "_used", "places", "table")
 
     def __init__(self, table: TagTable, places: Iterable[int]) -> None:
         """Name tags by their positions."""
         self.table = table
         self.places = tuple(places)
-        self.columns: GroupColumns | None = None
-        self._used = len(self.places) < MANY
+        self._columns: GroupColumns | None = None
+        self._used: bool | None = False if len(self.places) >= MANY else None  # None: all is compiled
+
+    @property
+    def columns(self) -> GroupColumns | None:
+        """The tags by column; None for the first answer, and where they are few or not plain numbers."""
+        if self._used:  # not before: a group of reports is used once
+            self._used = None
+            chains = self.table.chains
+            if all(chains[at].kind for at in self.places):
+                self._columns = GroupColumns(self.table, self.places)
+        return self._columns
 
     def use(self) -> None:
         """Its values were taken one by one: the next answer is taken by column."""
-        if not self._used:
+        if self._used is False:
             self._used = True
-            chains = self.table.chains
-            if all(chains[at].kind for at in self.places):
-                self.columns = GroupColumns(self.table, self.places)
 
     def __len__(self) -> int:
         return len(self.places)

@@ -70,6 +70,7 @@ class Unfinished:
         jobs: Its reads from the one that was interrupted on.
         outcome: What the first of them gave; None when it was not sent.
         answered: The device answered reads before it.
+        others: Devices before it answered.
     """
 
     left: Sequence[Wanted]
@@ -77,6 +78,7 @@ class Unfinished:
     jobs: Sequence[ReadJob] = ()
     outcome: ReadResult | DriverError | None = None
     answered: bool = False
+    others: bool = False
 
 
 class Poller:
@@ -190,10 +192,10 @@ class Poller:
         Raises:
             DriverError: With scope SESSION.
         """
-        answered = False
+        answered = unfinished.others
         if unfinished.device is not None:
             self._outcome = unfinished.outcome
-            answered = await self._ask(unfinished.device, unfinished.jobs, unfinished)
+            answered |= await self._ask(unfinished.device, unfinished.jobs, unfinished)
         return await self._poll(unfinished.left) or answered
 
     async def _poll(self, wanted: Sequence[Wanted]) -> bool:

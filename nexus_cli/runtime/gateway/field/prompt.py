@@ -68,6 +68,7 @@ class PromptPolls:
         self._device: DeviceRuntime | None = None
         self._jobs: Sequence[ReadJob] = ()
         self._at = 0
+        self._answered = False
         self._sent: Sent | None = None
         self._unfinished: Unfinished | None = None
         self._error: Exception | None = None
@@ -129,6 +130,8 @@ class PromptPolls:
             self._fail(error)
 
     def _poll(self) -> None:
+        if self._wake.is_over:  # in this turn: what is due is the task's
+            return
         now_s = self._clock.monotonic_s()
         if not self._may or self._work or now_s >= self._check.next_s:
             self._wake.end()
@@ -140,6 +143,7 @@ class PromptPolls:
         self._wake.hold()
         self._turn(True)
         self._left, self._begun = wanted_of(self._devices, [(key, one.missed) for key, one in due]), 0
+        self._answered = False
         self._next_device(now_s)
 
     def _next_device(self, now_s: float) -> None:
@@ -161,7 +165,7 @@ class PromptPolls:
         assert device is not None
         if self._at == len(self._jobs):
             answered(device)
-            self._device = None
+            self._answered, self._device = True, None
             self._pipeline.finish(device)
             self._next_device(self._clock.monotonic_s())
             return
@@ -215,6 +219,7 @@ class PromptPolls:
             jobs=self._jobs[self._at :] if device is not None else (),
             outcome=outcome,
             answered=device is not None and self._at > 0,
+            others=self._answered,
         )
         self._wake.release()
         self._wake.end()

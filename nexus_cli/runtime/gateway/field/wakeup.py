@@ -24,6 +24,11 @@ class Wakeup:
         if not self._held:
             self.end()
 
+    @property
+    def is_over(self) -> bool:
+        """True when no task waits, or the one that did continues in the next turn of the loop."""
+        return self._waiting is None or self._waiting.done()
+
     def end(self) -> None:
         """End the present wait, as its time-out does; the flag stays as it is."""
         if self._waiting is not None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.drivers.base import DriverError, Request, Scope
-from nexus_cli.drivers.modbus.channel import KEPT, Lenience
+from nexus_cli.drivers.modbus.channel import KEPT, Lenience, TcpChannel
 from nexus_cli.drivers.modbus.pdu import checksum
 from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
@@ -359,3 +359,37 @@ async def test_a_late_answer_is_no_strange_one() -> None:
     world.wires[0]._say = lambda frame: [framed("tcp", sent, b"\3\2\0\6"), framed("tcp", frame, b"\3\2\0\x08")]
     assert (await session.read(world.request())).values == [8]
     await session.close()
+
+
+@pytest.mark.parametrize("lenience", [Lenience(), Lenience(any_transaction=True)])
+async def test_what_comes_along_with_an_answer_is_none_to_the_request_that_follows_at_once(lenience: Lenience) -> None:
+    """A server without ids that says everything twice: each request is answered by what came after it was sent."""
+    channel = TcpChannel("h", 502, timeout_s=1.0, connect_timeout_s=1.0, lenience=lenience)
+    sent: list[bytes] = []
+    channel.connection_made(Outgoing(sent))
+    answers: list[bytes | None] = []
+
+    def taken(answer: bytes | None, error: Exception | None) -> None:
+        answers.append(answer)
+        if len(sent) < 3:
+            channel.post(READ, taken)
+
+    channel.post(READ, taken)
+    for value in (7, 8, 9):
+        channel.data_received(2 * framed("tcp", bytes(4), bytes((3, 2, 0, value))))
+    assert (answers, len(sent)) == ([bytes((3, 2, 0, value)) for value in (7, 8, 9)], 3)
+    channel.close()
+
+
+class Outgoing(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self, sent: list[bytes]) -> None:
+        super().__init__()
+        self._sent = sent
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._sent.append(bytes(data))
+
+    def abort(self) -> None:
+        """Nothing is open."""

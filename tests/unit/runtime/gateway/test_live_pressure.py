@@ -278,6 +278,92 @@ async def test_a_removed_tag_is_not_published_any_more() -> None:
     assert line.live.waiting == 0
 
 
+@pytest.mark.parametrize("away", ["broker", "suspect"])
+async def test_a_value_whose_time_has_come_waits_for_the_broker_without_turns_of_its_own(
+    away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line()
+    table = device("d", 1, live_every_ms=100)
+    stop, turns = asyncio.Event(), 0
+    pause_s = line.live._pause_s
+
+    def counted(now_s: float) -> float:
+        nonlocal turns
+        turns += 1
+        assert turns < 1000, "it turns without a pause"
+        return pause_s(now_s)
+
+    monkeypatch.setattr(line.live, "_pause_s", counted)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.live.run(stop))
+        await line.put(table, None)
+        change(table, 1.0)
+        await line.put(table, None)
+        if away == "broker":
+            line.connected = False
+        else:
+            monkeypatch.setattr(type(line.live.gate), "careful", True)
+        await asyncio.sleep(1.0)
+        line.connected = True
+        monkeypatch.setattr(type(line.live.gate), "careful", False)
+        await asyncio.sleep(1.0)
+        stop.set()
+    assert [payload["value"] for _, payload in line.sent] == [0.0, 1.0]
+
+
+async def test_a_tag_that_is_removed_in_the_turn_of_its_last_value_is_not_published() -> None:
+    line = Line()
+    table = device("d", 2)
+    line.live.put(table, None)
+    line.live.forget(f"{table.prefix}1")
+    await asyncio.sleep(0)
+    assert (line.names(), line.live.waiting) == (["d/0"], 0)
+
+
+async def test_what_waits_of_a_replaced_configuration_is_counted_no_more() -> None:
+    line = Line()
+    line.connected = False
+    one, two = device("d", 3), device("d", 2)
+    for table, waiting in ((one, 3), (two, 2), (one, 3), (two, 2)):
+        await line.put(table, None)
+        assert line.live.waiting == waiting
+    line.connected = True
+    await line.until(2)
+    assert (line.names(), line.live.waiting) == (["d/0", "d/1"], 0)
+    line.live.again()
+    await line.until(4)
+    assert (line.names(2), line.live.waiting) == (["d/0", "d/1"], 0)
+
+
+async def test_a_suspect_that_is_gone_or_not_read_yet_is_not_published_alone() -> None:
+    line = Line()
+    old = device("d", 3)
+    for count in (3, 6):
+        await line.put(old, None)
+        await line.until(count)
+        line.lose()
+    assert line.live.gate.careful
+    line.live.forget(f"{old.prefix}2")
+    new = device("d", 2)
+    new.times[1] = 0
+    await line.put(new, np.array([0]))
+    alone: list[str] = []
+
+    async def post_alone(key: str, topic: str, payload: bytes, *, retain: bool) -> bool:
+        alone.append(topic)
+        line.live.gate.cleared(key)
+        return True
+
+    line.live.gate.post_alone = post_alone  # type: ignore[method-assign,assignment]
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, asyncio.timeout(PATIENCE_S):
+        group.create_task(line.live.run(stop))
+        while line.live.gate.careful:
+            await asyncio.sleep(0.01)
+        stop.set()
+    assert alone == [f"{new.prefix}0"]
+
+
 async def test_a_device_with_a_new_configuration_replaces_its_old_values() -> None:
     line = Line()
     line.connected = False

@@ -199,6 +199,22 @@ def test_what_the_outbox_refuses_is_counted_and_shown_all_the_same() -> None:
     assert line.recorded.shown[f"{ONE}/t0"] == (START_US, 1.0)
 
 
+def test_a_late_answer_to_a_former_configuration_is_recorded_and_changes_nothing_else() -> None:
+    line = Line(device(ONE, tags=2))
+    old = line.devices[ONE]
+    total = TagConfig(type="float64", expr="x + y", inputs={"x": f"{ONE}/t0", "y": f"{TWO}/t0"}, heartbeat_ms=1000)
+    line.configure(device(ONE, tags=3, more={"sum": total}), device(TWO, tags=1))
+    line.report(ONE, t0=1.0)
+    line.report(TWO, t0=8.0)
+    shown = dict(line.recorded.shown)
+    line.clock.advance(2.0)
+    cycle = line.pipeline.ongoing(old)
+    old.normaliser.take(old.normaliser.of(["t0", "t1"]), [7.0, 7.5], cycle)
+    line.pipeline.finish(old)
+    assert line.frames()[-1] == (ONE, 2_000_000, {"t0": 7.0, "t1": 7.5})
+    assert line.recorded.shown == shown and shown[f"{ONE}/sum"][1] == 9.0
+
+
 def test_a_new_configuration_sends_what_was_read_under_the_old_one_and_clears_the_topics_that_are_gone() -> None:
     line = Line()
     line.poll(ONE, t0=1.0)

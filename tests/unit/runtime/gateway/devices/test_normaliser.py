@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.runtime.gateway.devices import tag_group
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
+from nexus_cli.runtime.gateway.devices.tag_group import MANY, GroupColumns
+from nexus_cli.runtime.gateway.devices.tag_table import TagTable
 from nexus_cli.wire.sample import Quality, Reason
 from tests.recorded import Told, told
 
@@ -53,6 +57,13 @@ def test_deadband_counts_from_the_recorded_value() -> None:
 def test_heartbeat_repeats_a_still_value() -> None:
     bench = Bench(heartbeat_ms=250)
     assert [bench.value(5.0) for _ in range(5)] == [5.0, "silent", "silent", 5.0, "silent"]
+
+
+@pytest.mark.parametrize("keys", [{"type": "int64", "scale": 0.5}, {"type": "uint64", "scale": 0.5, "deadband": 1.0}])
+def test_an_integer_that_no_double_holds_is_compared_with_the_last_one_only(keys: dict[str, Any]) -> None:
+    bench = Bench(**keys)
+    got = [bench.value(one) for one in (2**60, 2**60, 6, 2**60, 6, 2**60)]
+    assert got == [2.0**59, "silent", 3.0, 2.0**59, 3.0, 2.0**59]
 
 
 @pytest.mark.parametrize("raw", [math.nan, math.inf, -math.inf])
@@ -159,3 +170,23 @@ def test_bad_is_told_once_for_one_reason() -> None:
     assert not again
     assert states[0].quality is Quality.BAD
     assert bench.value(1.0) == 1.0
+
+
+def test_the_columns_of_a_group_are_compiled_for_its_second_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a report brings is a group of its own: columns for it would never be used."""
+    tags = {f"t{at}": TagConfig(type="float64", address="a") for at in range(MANY)}
+    normaliser = Normaliser(DeviceConfig(path="a/l/d", protocol="fake", tags=tags))
+    compiled: list[int] = []
+
+    def counted(table: TagTable, places: Sequence[int]) -> GroupColumns:
+        compiled.append(len(places))
+        return GroupColumns(table, places)
+
+    monkeypatch.setattr(tag_group, "GroupColumns", counted)
+    for now_us in (1, 2, 3):
+        normaliser.take(normaliser.of(tags), [1.0] * MANY, Cycle(now_us))
+    assert compiled == []
+    group = normaliser.of(tags)
+    for now_us in (4, 5, 6):
+        normaliser.take(group, [float(now_us)] * MANY, Cycle(now_us))
+    assert compiled == [MANY]

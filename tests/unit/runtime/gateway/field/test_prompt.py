@@ -9,6 +9,8 @@ import pytest
 
 from nexus_cli.drivers.base import DriverError, Fault, Request, Scope, Session
 from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.gateway.field.prompt import PromptPolls
+from nexus_cli.runtime.gateway.field.schedule import share
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
 from tests.scripted_link import ScriptedLink
@@ -204,6 +206,35 @@ async def test_a_new_device_and_a_new_interval_are_polled_from_then_on(way: str)
         gone = len(link.driver.polls(ONE))
         await asyncio.sleep(3.0)
         assert len(link.driver.polls(ONE)) == gone
+
+
+async def test_a_link_with_a_device_that_answers_needs_no_checks_beside_one_that_is_away(way: str) -> None:
+    names = [f"a/l/d{number}" for number in range(5000)]
+    away = next(one for one in names if 0.0 < share(one) - share(ONE) < 0.0005)  # both are due in each poll
+    link = ScriptedLink(device(ONE, poll_ms=1000), device(away, poll_ms=1000))
+    link.driver.dead.add(away)
+    await link.run_for(30.5)
+    assert len(link.driver.polls(ONE)) >= 30 and link.driver.checks == []
+
+
+async def test_a_poll_that_is_due_in_the_turn_that_wakes_the_task_is_the_tasks(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    link = ScriptedLink(device(ONE, poll_ms=1000))
+    link.driver.delay_s = 0.01
+    due = PromptPolls._due
+    woken: list[float] = []
+
+    def woken_and_due(polls: PromptPolls) -> None:
+        woken.append(1.0)
+        link.apply(device(ONE, poll_ms=1000))
+        due(polls)
+
+    monkeypatch.setattr(PromptPolls, "_due", woken_and_due)
+    await link.run_for(5.5)
+    assert len(woken) >= 5
+    assert len(link.driver.reads) == len(link.recorded.frames) == link.device(ONE).counters.cycles
+    assert len(link.driver.reads) in (5, 6) and link.device(ONE).counters.missed == 0
 
 
 async def test_a_session_that_can_not_send_now_is_read_by_the_task(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
