@@ -12,6 +12,9 @@ from nexus_cli.wire.frame import FrameError
 
 MOST_TAGS = 65_535
 """Tags of a shape; positions are 16 bits."""
+MOST_NAMED = 1 << 16
+"""Tags of all shapes of a message together. Naming a long list of tags once more costs a sender a few bytes, and a
+receiver the time and memory of all of them."""
 KEPT_SHAPES, KEPT_BYTES = 20_000, 32 << 20
 """Shapes of received messages that are kept, and the bytes of their names there (policy: forget all)."""
 _KEPT_NAMES = 512
@@ -81,6 +84,14 @@ def known_shape(device: str, tags: bytes) -> Shape:
         shape = _read(device, tags)
         _kept.add(key, shape)
     return shape
+
+
+def tag_count(encoded: bytes) -> int:
+    """How many tags these bytes name, without reading them; 0 when they are no list."""
+    head = encoded[0] if encoded else 0
+    if 0x90 <= head <= 0x9F:
+        return head & 0x0F
+    return int.from_bytes(encoded[1 : {0xDC: 3, 0xDD: 5}.get(head, 1)], "big")
 
 
 def _read(device: str, encoded: bytes) -> Shape:
