@@ -39,11 +39,11 @@ class Shape:
 
     __slots__ = ("_positions", "device", "encoded", "tags")
 
-    def __init__(self, device: str, tags: Sequence[str]) -> None:
-        """Name a device and its tags."""
+    def __init__(self, device: str, tags: Sequence[str], *, encoded: bytes = b"") -> None:
+        """Name a device and its tags; `encoded` are their bytes in the message that named them, if one did."""
         self.device = device
         self.tags = tuple(tags)
-        self.encoded = _encoded(self.tags)
+        self.encoded = encoded or _encoded(self.tags)
         self._positions: dict[str, int] = {}
 
     @property
@@ -96,7 +96,7 @@ def known_shape(device: str, tags: bytes) -> Shape:
     shape = _kept.shapes.get(key)
     if shape is None:
         names = _kept.names.get(tags)
-        shape = Shape(device, _read(device, tags) if names is None else names)
+        shape = Shape(device, _read(device, tags) if names is None else names, encoded=tags)
         _kept.add(key, shape)
     return shape
 

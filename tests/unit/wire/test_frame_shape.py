@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from nexus_cli.wire import frame_shape
@@ -43,3 +44,9 @@ def test_many_shapes_and_large_ones_are_forgotten(monkeypatch: pytest.MonkeyPatc
         assert NAME_BYTES * 40 * len(frame_shape._kept.names) < frame_shape._kept.size_bytes <= 5_000
     large = Shape("d", ["x" * 9_000]).encoded
     assert known_shape("d", large).tags == ("x" * 9_000,), "one alone is read all the same"
+
+
+def test_what_others_name_is_kept_nowhere_else() -> None:
+    frame_shape._encoded.cache_clear()
+    known_shape("d", msgspec.msgpack.encode(["x", "y"]))
+    assert frame_shape._encoded.cache_info().currsize == 0
