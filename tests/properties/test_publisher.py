@@ -212,6 +212,29 @@ async def test_one_frame_that_does_not_pass_is_set_aside_and_the_others_of_its_b
     assert not broker.gaps
 
 
+async def test_late_frames_that_the_historian_keeps_waiting_hold_up_no_others(tmp_path: Path) -> None:
+    """More of them than are set aside for a doubt: later frames on the same topic say that it is open."""
+    broker = MemoryBroker()
+    broker.late_us = 1_000
+    late = 5 * MOST_ASIDE
+    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        for at in range(1, late + 1):
+            box.add_frame(columns("d", time_us=at, samples={"v": f"{at}"}))
+        beat = 10_000
+        while len(publisher.aside) < late:
+            beat += 1
+            box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
+            await asyncio.sleep(0.01)
+            assert not publisher.waiting_topics
+        while len(broker.frames) < beat - 10_000:
+            await asyncio.sleep(0.01)
+        assert box.lost == dict.fromkeys(box.lost, 0)
+        broker.late_us = 0
+        await delivered(box)
+    assert {frame.time for frame in broker.frames.values()} == {*range(1, late + 1), *range(10_001, beat + 1)}
+    assert not broker.gaps
+
+
 async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_path: Path) -> None:
     """Connections end early, whatever is on them: no frame is taken for too large, everything arrives."""
     broker = MemoryBroker()
