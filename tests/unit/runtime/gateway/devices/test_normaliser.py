@@ -10,6 +10,7 @@ import pytest
 from nexus_cli.drivers.base import Fault
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
+from nexus_cli.wire.frame_batch import decode_batch, encode_batch, frames_of
 from nexus_cli.wire.sample import Quality, Reason
 from tests.recorded import Told, told
 
@@ -159,3 +160,18 @@ def test_bad_is_told_once_for_one_reason() -> None:
     assert not again
     assert states[0].quality is Quality.BAD
     assert bench.value(1.0) == 1.0
+
+
+@pytest.mark.parametrize("kind", ["json", "bool", "int32"])
+def test_what_a_tag_of_any_type_holds_goes_into_the_record_as_it_is(kind: str) -> None:
+    """A column of doubles says 1.0 for `true` and for 1: with a type that says which it was that is enough, else not."""
+    bench = Bench(type=kind)
+    for raw in (True, 0, 3, 2.5, {"x": 1}, False) if kind == "json" else (1, 0):
+        if kind == "bool":
+            raw = bool(raw)
+        bench.feed(raw)
+        ((_, found),) = frames_of(
+            decode_batch(encode_batch([bench.normaliser.table.columns(None, bench.now_us)], epoch="e", seq=1))
+        )
+        assert found.samples == {"x": raw}
+        assert type(found.samples["x"]) is (type(raw) if kind == "json" else float)
