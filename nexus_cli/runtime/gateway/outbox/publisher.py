@@ -47,6 +47,8 @@ MOST_ASIDE = 8
 """Single frames that are set aside; when more do not pass, and no later one does, the topic is blocked."""
 DOUBTS = 3
 """How many messages larger than all that arrived must be dropped without notice before their size counts as a limit."""
+LATE_US = 86_400_000_000
+"""Records that are older, in µs, the historian may keep waiting for a lock, while it stores others."""
 RECEIPT_S = 30.0
 """How long after a connect damage waits for receipts before it is declared, in seconds."""
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
@@ -80,20 +82,16 @@ class Publisher:
         self.waiting_topics = BlockedTopics(clock=clock)
         self.aside = BlockedTopics(clock=clock)
         self._outbox = outbox
-        self.gate = gate or Gate(client, clock=clock)
-        self._clock = clock
-        self._window_frames = window_frames
-        self._window_bytes = window_bytes
+        self.gate, self._clock = gate or Gate(client, clock=clock), clock
+        self._window_frames, self._window_bytes = window_frames, window_bytes
         self._backoff = Backoff(first_s=stall_first_s, cap_s=STALL_LONGEST_S, floor=0.8)
         self._wake = asyncio.Event()
-        self._cursor = outbox.lowest_uncommitted() - 1
-        self._highest = self._cursor
+        self._cursor = self._highest = outbox.lowest_uncommitted() - 1
         self._sent = Window()
         self._good_topics: dict[str, int] = {}  # with the highest number of a record that arrived
         self._doubtful: dict[str, int] = {}
         self._doubts, self._lowered = 0, False
-        self._stalled_at_s = 0.0
-        self._again_up_to = 0
+        self._stalled_at_s, self._again_up_to = 0.0, 0
         self._passed_over = PassedOver(clock=clock)
         self._receipt_due_s, self._full = 0.0, False
         outbox.on_durable(self._wake.set)
@@ -316,6 +314,8 @@ class Publisher:
         passed_bytes = self.gate.delivered_bytes if silent else self.gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
         by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
+        if silent and record.time_us < self._clock.now_us() - LATE_US:
+            by_size = False  # the historian may keep it waiting: that says nothing about the broker
         sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
         self._doubts += sure and silent
         self._sent.forget(record.last)
