@@ -28,6 +28,7 @@ class MemoryBroker:
         denied: Topics that nobody may publish on.
         poison: Messages with these bytes do not pass; b"" for none.
         lossy: Share of messages that are acknowledged and lost.
+        late_us: The historian keeps frames of earlier times waiting, without a receipt, as if a lock held them up.
         frames, gaps: What arrived, by (epoch, seq); the first of each number counts.
         live: What arrived with the retain flag, by topic.
         losses: Connections that ended.
@@ -41,6 +42,7 @@ class MemoryBroker:
         self.denied: Collection[str] = ()
         self.poison = b""
         self.lossy = 0.0
+        self.late_us = 0
         self.frames: dict[tuple[str, int], Frame] = {}
         self.gaps: dict[tuple[str, int], Gap] = {}
         self.live: dict[str, bytes] = {}
@@ -131,6 +133,8 @@ class MemoryBroker:
             self._committed.setdefault(gap.epoch, Intervals()).add(gap.seq, gap.seq)
             return
         for frame in frames_in(payload):
+            if frame.time < self.late_us:
+                continue
             self.frames.setdefault((frame.epoch, frame.seq), frame)
             self._committed.setdefault(frame.epoch, Intervals()).add(frame.seq, frame.seq)
 

@@ -20,7 +20,8 @@ from nexus_cli.source.scalars import ScalarError, resolve
 _WORD = r"(?:[A-Za-z0-9_./+(^=;~]|-(?=[A-Za-z0-9.]))[A-Za-z0-9_./+()^=;~%-]*"
 _PLAIN = rf"{_WORD}(?: +[A-Za-z0-9_./+()^=;~%-]+)*"
 _VALUE = rf"""({_PLAIN})|"([ !#-\[\]-~]*)"|'([ -&(-~]*)'|\[([^\[\]{{}}"'#:&*!|>\n]*)\]"""
-_KEY = r"([A-Za-z0-9_][A-Za-z0-9_.-]*):"
+_KEY = r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,999}):"
+"""libyaml refuses a key whose colon is more than 1,024 characters behind its beginning."""
 _END = r" *(?:(?<= )#[ -~]*)?(?:\n|\Z)"
 _LINE = re.compile(rf"( *){_KEY}(?:{_END}| +(?:(\{{)|(?:{_VALUE}){_END}))")
 _PAIR = re.compile(rf" *{_KEY} +(?:(\{{)|(?:{_VALUE}) *([,}}]))")
@@ -28,8 +29,8 @@ _EMPTY = re.compile(r"(?: *(?:#[ -~]*)?\n)+| *(?:#[ -~]*)?\Z")
 _AFTER_MAP = re.compile(r" *([,}])")
 _LINE_END = re.compile(_END)
 _ITEM = re.compile(rf" *({_PLAIN}) *(?:,|\Z)")
-_DEEPEST = 4
-"""Maps in brackets within each other."""
+_DEEPEST, _DEEPEST_BLOCK = 4, 16
+"""Maps in brackets within each other, and maps of lines; deeper ones are few, and the reader has a limit for them."""
 
 
 class _NotPlain(Exception):
@@ -101,6 +102,8 @@ class PlainSection:
                 node[key] = inner
                 node.marks[key] += start
                 outer.append((indent, node))
+                if len(outer) > _DEEPEST_BLOCK:
+                    raise _NotPlain
                 node, indent = inner, deep
             while deep < indent and outer:
                 indent, node = outer.pop()

@@ -21,7 +21,7 @@ from msgspec import Meta
 
 from nexus_cli.wire.field_types import Count, Epoch, Seq, TagValue
 from nexus_cli.wire.frame import Frame, FrameError
-from nexus_cli.wire.frame_shape import MOST_TAGS, Shape, known_shape
+from nexus_cli.wire.frame_shape import MOST_NAMED, MOST_TAGS, Shape, known_shape, tag_count
 from nexus_cli.wire.sample import Value
 
 FORMAT = 1
@@ -69,6 +69,10 @@ _MARKS = Annotated[
     dict[int, Annotated[Mark, Meta(description="[quality, reason or null, protocol code]")]],
     Meta(description="Of samples that are not GOOD, by the index of the sample in the batch."),
 ]
+
+
+class OtherFormatError(FrameError):
+    """A frame batch of another version: who can't read it must not take custody of it."""
 
 
 class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -131,7 +135,10 @@ _decoder = msgspec.msgpack.Decoder(FrameBatch)
 
 
 def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> bytes:
-    """The payload of frames that are numbered from `seq` on, in order; at least one, at most `MOST_FRAMES`."""
+    """The payload of frames that are numbered from `seq` on, in order; at least one, at most `MOST_FRAMES`.
+
+    Their shapes have at most `MOST_NAMED` tags together.
+    """
     shapes: dict[int, int] = {}
     named: list[tuple[str, int]] = []
     tags: dict[bytes, int] = {}
@@ -182,14 +189,15 @@ def decode_batch(payload: bytes) -> FrameBatch:
     """Read a batch; its columns fit each other. What its samples say is not checked.
 
     Raises:
-        FrameError: Not MessagePack, not the shape of a batch, or columns of different lengths.
+        FrameError: Not MessagePack, not the shape of a batch, or columns of different lengths; `OtherFormatError`: a
+            batch of another version.
     """
     try:
         batch = _decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error)) from None
     if batch.format != FORMAT:
-        raise FrameError(f"format {batch.format} of a frame batch is not known")
+        raise OtherFormatError(f"format {batch.format} of a frame batch is not known")
     frames = len(batch.frame_time) // 8
     if not frames or frames > MOST_FRAMES or len(batch.frame_time) != 8 * frames:
         raise FrameError(f"{len(batch.frame_time)} bytes of frame times")
@@ -202,11 +210,14 @@ def shapes_of(batch: FrameBatch) -> list[Shape]:
     """The shapes of a batch in order; one that was read before is the same object.
 
     Raises:
-        FrameError: One has no tags, or names a tag twice.
+        FrameError: One has no tags, or names a tag twice; or all together have more than `MOST_NAMED` tags.
     """
     tags = list(map(bytes, batch.tags))
     if not all(0 <= index < len(tags) for _, index in batch.shapes):
         raise FrameError("a shape has no tags")
+    counts = list(map(tag_count, tags))
+    if len(batch.shapes) > MOST_FRAMES or sum(counts[index] for _, index in batch.shapes) > MOST_NAMED:
+        raise FrameError(f"{len(batch.shapes)} shapes; a frame batch names at most {MOST_NAMED} tags")
     return [known_shape(device, tags[index]) for device, index in batch.shapes]
 
 
@@ -370,11 +381,13 @@ __all__ = [
     "EXACT",
     "FORMAT",
     "MOST_FRAMES",
+    "MOST_NAMED",
     "MOST_TAGS",
     "NO_TIME",
     "FrameBatch",
     "FrameColumns",
     "Mark",
+    "OtherFormatError",
     "Shape",
     "columns_of",
     "decode_batch",

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
-from nexus_cli.runtime.gateway.outbox.publisher import MOST_ASIDE, Publisher
+from nexus_cli.runtime.gateway.outbox.publisher import LATE_US, MOST_ASIDE, Publisher
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES
 from tests.brokers import GAP_TOPIC, GATEWAY, TOPICS, MemoryBroker
 from tests.frames import columns
@@ -25,12 +25,13 @@ DEADLINE_S = 150.0
 class FastClock:
     """Real time, so many times as fast: a pause of a second takes milliseconds."""
 
-    def __init__(self, *, times: float = 20.0) -> None:
+    def __init__(self, *, times: float = 20.0, start_us: int = 0) -> None:
         self.times = times
+        self.start_us = start_us - time.monotonic_ns() // 1000
 
     def now_us(self) -> int:
         """Time since 1970 UTC in µs."""
-        return time.time_ns() // 1000
+        return time.monotonic_ns() // 1000 + self.start_us
 
     def monotonic_s(self) -> float:
         """Seconds, too many of them."""
@@ -43,10 +44,10 @@ class FastClock:
 
 @contextlib.asynccontextmanager
 async def publishing(
-    folder: Path, broker: MemoryBroker, *, as_json: bool = False, **keys: int
+    folder: Path, broker: MemoryBroker, *, as_json: bool = False, now_us: int = 0, **keys: int
 ) -> AsyncIterator[tuple[Outbox, Publisher]]:
     """An outbox whose frames go to a broker in memory."""
-    clock = FastClock()
+    clock = FastClock(start_us=now_us)
     box = Outbox(folder, clock=clock, gap_topic=GAP_TOPIC, limits=Limits(segment_bytes=20_000, delay_s=0.002))
     box.json_frames = as_json
     box.open()
@@ -210,6 +211,50 @@ async def test_one_frame_that_does_not_pass_is_set_aside_and_the_others_of_its_b
         assert not publisher.aside
     assert sum(frame.samples.get("v") == "poison" for frame in broker.frames.values()) == 1
     assert not broker.gaps
+
+
+async def test_late_frames_that_the_historian_keeps_waiting_hold_up_no_others(tmp_path: Path) -> None:
+    """More of them than are set aside for a doubt: later frames on the same topic say that it is open."""
+    broker = MemoryBroker()
+    broker.late_us = 1_000
+    late = 5 * MOST_ASIDE
+    async with publishing(tmp_path, broker) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        for at in range(1, late + 1):
+            box.add_frame(columns("d", time_us=at, samples={"v": f"{at}"}))
+        beat = 10_000
+        while len(publisher.aside) < late:
+            beat += 1
+            box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
+            await asyncio.sleep(0.01)
+            assert not publisher.waiting_topics
+        while len(broker.frames) < beat - 10_000:
+            await asyncio.sleep(0.01)
+        assert box.lost == dict.fromkeys(box.lost, 0)
+        broker.late_us = 0
+        await delivered(box)
+    assert {frame.time for frame in broker.frames.values()} == {*range(1, late + 1), *range(10_001, beat + 1)}
+    assert not broker.gaps
+
+
+async def test_late_batches_that_the_historian_keeps_waiting_do_not_look_too_large(tmp_path: Path) -> None:
+    """They are larger than all that arrive, and so are those whose lock lasts: no size is learnt from them."""
+    broker, now_us = MemoryBroker(), 10 * LATE_US
+    broker.late_us = LATE_US
+    async with publishing(tmp_path, broker, now_us=now_us) as (box, publisher), asyncio.timeout(DEADLINE_S):
+        for at in range(1, 41):
+            box.add_frame(columns("d", time_us=at, samples={"v": "y" * 200}))
+            await asyncio.sleep(0.005 if at % 8 == 0 else 0)
+        beat = now_us
+        while len(publisher.aside) < 40:
+            beat += 1
+            box.add_frame(columns("e", time_us=beat, samples={"beat": 1}))
+            await asyncio.sleep(0.01)
+        assert publisher.facts()["limit_bytes"] == 0
+        broker.late_us = 0
+        box.add_frame(columns("e", time_us=beat + 1, samples={"text": "z" * 20_000}))
+        await delivered(box)
+    assert all(frame.quality == {} for frame in broker.frames.values())
+    assert len(broker.frames) == 40 + beat - now_us + 1
 
 
 async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_path: Path) -> None:

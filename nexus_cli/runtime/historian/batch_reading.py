@@ -5,6 +5,7 @@ Only a message that can't be read at all is refused as a whole, with all of its 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
 from itertools import repeat
@@ -23,13 +24,17 @@ from nexus_cli.runtime.historian.frame_arrays import FrameArrays, odd_frames, re
 from nexus_cli.runtime.historian.mapping import NO_PLAN, SeriesMap
 from nexus_cli.runtime.historian.pending import ArrayFrame, PendingFrame
 from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, LATEST_US, TimeBounds
+from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, FrameError
-from nexus_cli.wire.frame_batch import MOST_FRAMES
+from nexus_cli.wire.frame_batch import MOST_FRAMES, OtherFormatError
 from nexus_cli.wire.reading import MOST_AHEAD_US
 from nexus_cli.wire.topic import is_slug
 
+_log = logging.getLogger("nexus.historian.reading")
 LONGEST_DEVICE = 1_000
+MOST_TOLD = 1_000
+"""Gateways that are logged, once each."""
 
 
 class TakeFrame(Protocol):
@@ -61,6 +66,7 @@ class BatchReader:
     ) -> None:
         """Join the parts; `take_frame` takes the frames that are odd."""
         self._series, self._assignments, self._bounds, self._take_frame = series, assignments, bounds, take_frame
+        self._told: set[str] = set()
 
     def take(
         self, batch: Batch, message: Message, gateway: str, *, final: bool, only: Collection[int] | None = None
@@ -77,6 +83,9 @@ class BatchReader:
         try:
             arrays = read_arrays(message.payload, self._series)
             check_numbers(arrays.batch.epoch, arrays.batch.seq, arrays.batch.last_seq)
+        except OtherFormatError as error:
+            self._refuse_format(gateway, str(error))
+            return Taken()
         except FrameError as error:
             _set_all_aside(batch, gateway, message, str(error))
             return Taken()
@@ -89,6 +98,18 @@ class BatchReader:
         if not odd.any():
             return Taken()
         return self._one_by_one(batch, message, gateway, arrays, np.flatnonzero(wanted & odd).tolist(), final=final)
+
+    def _refuse_format(self, gateway: str, why: str) -> None:
+        """No custody: its gateway keeps the frames until a historian of its version takes them."""
+        if gateway not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(gateway)
+            event(
+                _log,
+                "a gateway is newer than this historian: it keeps its frames; upgrade the historian",
+                level=logging.ERROR,
+                gateway=gateway,
+                cause=why,
+            )
 
     def _odd(self, arrays: FrameArrays, gateway: str) -> npt.NDArray[np.bool_]:
         """Frames whose device, time or tags need a decision of their own."""

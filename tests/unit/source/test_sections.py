@@ -149,3 +149,18 @@ def test_the_fast_way_takes_the_usual_forms(text: str) -> None:
     root = plain.read()
     assert root is not None
     assert nodes(root) == nodes(reader.read())
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        pytest.param("".join(" " * at + "a:\n" for at in range(2, 80)) + " " * 80 + "a: 1\n", "NX0018", id="depth"),
+        pytest.param("\n  a: 1\n  " + "k" * 1025 + ": 1\n", "NX0010", id="key"),
+        pytest.param("\n  a: {b: 1, " + "k" * 1025 + ": 1}\n", "NX0010", id="key in brackets"),
+    ],
+)
+def test_what_the_reader_refuses_is_left_to_it(text: str, code: str) -> None:
+    reader = Reader(SourceFile(number=0, name="", path=Path(), text=text))
+    reader.read()
+    assert [each.code for each in reader.findings] == [code]
+    assert PlainSection(text, 0, 0, Pool()).read() is None

@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from nexus_cli.wire.frame import Frame, FrameError
-from nexus_cli.wire.frame_batch import decode_batch, encode_batch, frame_columns, frames_of, from_frame
+from nexus_cli.wire.frame_batch import (
+    MOST_FRAMES,
+    MOST_NAMED,
+    Shape,
+    decode_batch,
+    encode_batch,
+    frame_columns,
+    frames_of,
+    from_frame,
+    shapes_of,
+)
+from nexus_cli.wire.frame_shape import tag_count
 
 ONE = Frame(
     epoch="e",
@@ -54,6 +65,7 @@ def test_a_shape_is_named_once_and_frames_may_have_some_of_its_tags() -> None:
         {"tags": []},
         {"tags": [msgspec.Raw(msgspec.msgpack.encode(["a", "a"]))]},
         {"tags": [msgspec.Raw(msgspec.msgpack.encode(7))]},
+        {"shapes": [("d", 0)] * (MOST_FRAMES + 1)},
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, object]) -> None:
@@ -61,3 +73,23 @@ def test_what_does_not_fit_is_refused(change: dict[str, object]) -> None:
     payload = msgspec.msgpack.encode(msgspec.structs.replace(batch, **change))
     with pytest.raises(FrameError):
         frame_columns(decode_batch(payload))
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 300, 65_535])
+def test_the_number_of_tags_is_known_before_they_are_read(count: int) -> None:
+    assert tag_count(Shape("d", [str(at) for at in range(count)]).encoded) == count
+
+
+@pytest.mark.parametrize("tags", [15, 256, 4096, 65_535])
+def test_a_short_message_does_not_name_a_long_list_of_tags_any_number_of_times(tags: int) -> None:
+    """Each device costs its sender a few bytes, and whoever reads it as many names and lookups as the list has."""
+    names = Shape("d", [str(at) for at in range(tags)]).encoded
+    batch = decode_batch(encode_batch([from_frame("a/l/d", ONE)], epoch="e", seq=3))
+    fits = min(MOST_FRAMES, MOST_NAMED // tags)
+    for count in (fits, fits + 1):
+        some = msgspec.structs.replace(batch, shapes=[(f"d{at}", 0) for at in range(count)], tags=[msgspec.Raw(names)])
+        if count == fits:
+            assert [shape.device for shape in shapes_of(some)] == [f"d{at}" for at in range(count)]
+        else:
+            with pytest.raises(FrameError, match="at most"):
+                shapes_of(some)

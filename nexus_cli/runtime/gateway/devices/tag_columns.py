@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nexus_cli.model.config import TagConfig
+from nexus_cli.model.datatype import parse_type
 from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, NONE, OTHER, TRUTH, WHOLE, TagChain, chain_of
 from nexus_cli.wire.frame_batch import EXACT, MOST_TAGS, NO_TIME, FrameColumns, Mark, Shape
 from nexus_cli.wire.sample import REASON_NUMBER, REASONS, Quality, Reason, Value
@@ -67,6 +68,8 @@ class TagColumns:
         raw_other: Raw values that a double does not hold, by position.
         waiting: Belongs to the live view: changed, and not published yet.
         forgotten: Grows whenever a tag becomes due early (`forget`).
+        free: Tags of the type json. What they hold is stored as it is, so `true` and 3 must not become the doubles that they
+            equal: nothing but their value says what it was.
         on: Whether a tag is switched on; its device may be off.
         read: Whether a tag has values of the device: it has an address, and is switched on.
         prefix: Topic of the device in the live view, with a slash at its end; "" until the pipeline has the device.
@@ -80,6 +83,7 @@ class TagColumns:
         "due_us",
         "dues",
         "forgotten",
+        "free",
         "kind",
         "kinds",
         "names",
@@ -130,6 +134,7 @@ class TagColumns:
         self.raw_other: dict[int, Any] = {}
         self.on = np.array([one.enabled for one in self.configs], np.bool_)
         self.read = np.array([bool(one.address and one.enabled) for one in self.configs], np.bool_)
+        self.free = frozenset(at for at, one in enumerate(configs.values()) if parse_type(one.type).base == "json")
         self.sourced = False
         self.forgotten = 0
         self.prefix = ""
@@ -165,9 +170,9 @@ class TagColumns:
         kind = type(value)
         if kind is float:
             self.kinds[at], self.numbers[at] = FLOAT, value  # type: ignore[assignment]
-        elif kind is bool:
+        elif kind is bool and at not in self.free:
             self.kinds[at], self.numbers[at] = TRUTH, value  # type: ignore[assignment]
-        elif kind is int and -EXACT <= value <= EXACT:  # type: ignore[operator]
+        elif kind is int and -EXACT <= value <= EXACT and at not in self.free:  # type: ignore[operator]
             self.kinds[at], self.numbers[at] = WHOLE, value  # type: ignore[assignment]
         else:
             self.kinds[at], self.numbers[at] = NONE, math.nan

@@ -24,7 +24,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import (
 )
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import Gap, GapReason, decode_gap, encode
-from nexus_cli.wire.frame_batch import MOST_FRAMES, FrameColumns, to_frame
+from nexus_cli.wire.frame_batch import MOST_FRAMES, MOST_NAMED, FrameColumns, to_frame
 
 _log = logging.getLogger("nexus.outbox")
 
@@ -47,30 +47,33 @@ class _Message(NamedTuple):
 class _Batch:
     """The frames of the next batch."""
 
-    __slots__ = ("_samples", "_shapes", "_size", "_sourced", "_tags", "frames")
+    __slots__ = ("_named", "_samples", "_shapes", "_size", "_sourced", "_tags", "frames")
 
     def __init__(self) -> None:
         self.frames: list[FrameColumns] = []
         self._shapes: set[int] = set()
         self._tags: set[bytes] = set()
         self._size = BATCH_OVERHEAD_BYTES
-        self._samples = 0
+        self._samples = self._named = 0
         self._sourced = False
 
     def takes(self, columns: FrameColumns, size: int, *, most_bytes: int) -> bool:
         """Add a frame; False when the batch is full without it. The first always fits."""
         shape, tags = id(columns.shape), columns.shape.encoded
-        total = self._size + size
+        total, named = self._size + size, self._named
         if shape not in self._shapes:
+            named += len(columns.shape.tags)
             total += shape_bytes(columns.shape) - (len(tags) if tags in self._tags else 0)
         samples = self._samples + len(columns.values)
         sourced = self._sourced or bool(columns.source_time)
-        if self.frames and (total + samples * sourced > most_bytes or len(self.frames) >= MOST_FRAMES):
+        if self.frames and (
+            total + samples * sourced > most_bytes or len(self.frames) >= MOST_FRAMES or named > MOST_NAMED
+        ):
             return False
         self.frames.append(columns)
         self._shapes.add(shape)
         self._tags.add(tags)
-        self._size, self._samples, self._sourced = total, samples, sourced
+        self._size, self._samples, self._sourced, self._named = total, samples, sourced, named
         return True
 
 

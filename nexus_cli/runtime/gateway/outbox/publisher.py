@@ -44,9 +44,11 @@ UNACKNOWLEDGED_BYTES = 1 << 20
 READ_FRAMES, READ_BYTES = 1_000, 1 << 20
 """How much is read and published in one go."""
 MOST_ASIDE = 8
-"""Single frames that are set aside; when more do not pass, the topic is blocked."""
+"""Single frames that are set aside; when more do not pass, and no later one does, the topic is blocked."""
 DOUBTS = 3
 """How many messages larger than all that arrived must be dropped without notice before their size counts as a limit."""
+LATE_US = 86_400_000_000
+"""Records that are older, in µs, the historian may keep waiting for a lock, while it stores others."""
 RECEIPT_S = 30.0
 """How long after a connect damage waits for receipts before it is declared, in seconds."""
 STALL_FIRST_S, STALL_LONGEST_S = 5.0, 60.0
@@ -76,30 +78,22 @@ class Publisher:
         stall_first_s: float = STALL_FIRST_S,
     ) -> None:
         """Publish from an outbox through a client; `run` does the work. The live view shares the gate."""
-        self.published = 0
-        self.repeated = 0
-        self.receipts = 0
+        self.published = self.repeated = self.receipts = 0
         self.waiting_topics = BlockedTopics(clock=clock)
         self.aside = BlockedTopics(clock=clock)
         self._outbox = outbox
-        self.gate = gate or Gate(client, clock=clock)
-        self._clock = clock
-        self._window_frames = window_frames
-        self._window_bytes = window_bytes
+        self.gate, self._clock = gate or Gate(client, clock=clock), clock
+        self._window_frames, self._window_bytes = window_frames, window_bytes
         self._backoff = Backoff(first_s=stall_first_s, cap_s=STALL_LONGEST_S, floor=0.8)
         self._wake = asyncio.Event()
-        self._cursor = outbox.lowest_uncommitted() - 1
-        self._highest = self._cursor
+        self._cursor = self._highest = outbox.lowest_uncommitted() - 1
         self._sent = Window()
-        self._good_topics: set[str] = set()
+        self._good_topics: dict[str, int] = {}  # with the highest number of a record that arrived
         self._doubtful: dict[str, int] = {}
-        self._doubts = 0
-        self._lowered = False
-        self._stalled_at_s = 0.0
-        self._again_up_to = 0
+        self._doubts, self._lowered = 0, False
+        self._stalled_at_s, self._again_up_to = 0.0, 0
         self._passed_over = PassedOver(clock=clock)
-        self._receipt_due_s = 0.0
-        self._full = False
+        self._receipt_due_s, self._full = 0.0, False
         outbox.on_durable(self._wake.set)
         self.gate.on_acknowledged(self._has_room)
 
@@ -131,9 +125,8 @@ class Publisher:
             self._outbox.commit(earlier.epoch, earlier.ranges)
         self._outbox.commit(receipt.epoch, receipt.ranges)
         done = self._sent.take(self._outbox.has_numbers)
-        for _, _, size_bytes, topic in done:
-            if topic not in self._good_topics:
-                self._topic_passes(topic)
+        for last, _, size_bytes, topic in done:
+            self._topic_passes(topic, last)
             if size_bytes > self.gate.delivered_bytes:
                 self.gate.delivered_bytes = size_bytes
                 self._doubts = 0
@@ -220,9 +213,8 @@ class Publisher:
         elif room <= 0 or room_bytes <= 0:
             return False
         self._cursor = self._outbox.next_uncommitted(self._cursor + 1) - 1
-        records = await self._outbox.read(
-            after=self._cursor, limit=min(room, READ_FRAMES), limit_bytes=min(room_bytes, READ_BYTES)
-        )
+        limit, limit_bytes = min(room, READ_FRAMES), min(room_bytes, READ_BYTES)
+        records = await self._outbox.read(after=self._cursor, limit=limit, limit_bytes=limit_bytes)
         if not records or await self._made_smaller(records):
             return bool(records)
         if not len(self._sent):
@@ -315,13 +307,15 @@ class Publisher:
     def _does_not_pass(self, record: Record, *, silent: bool) -> None:
         """Handle a record that is not passed on: make it smaller if its size may be the reason, else block its topic.
 
-        The size counts as a limit when records of its topic are passed on or it is large: otherwise the broker may
-            refuse the topic. Drops without notice must happen `DOUBTS` times, since an overloaded broker drops
-            anything. In doubt a frame is sent in parts, which loses nothing and shows which of the two it was.
+        The size counts as a limit when records of its topic are passed on or it is large: otherwise the broker may refuse
+        the topic. Drops without notice must happen `DOUBTS` times: an overloaded broker drops anything. In doubt a frame is
+        sent in parts, which loses nothing and shows which of the two it was.
         """
         passed_bytes = self.gate.delivered_bytes if silent else self.gate.acknowledged_bytes
         size_bytes = packet_bytes(record.topic, record.payload)
         by_size = size_bytes > max(passed_bytes, SMALLEST_BYTES)
+        if silent and record.time_us < self._clock.now_us() - LATE_US:
+            by_size = False  # the historian may keep it waiting: that says nothing about the broker
         sure = by_size and (record.topic in self._good_topics or size_bytes >= PLAUSIBLE_LIMIT)
         self._doubts += sure and silent
         self._sent.forget(record.last)
@@ -335,12 +329,18 @@ class Publisher:
         self._rewind()
 
     def _hold(self, record: Record) -> None:
-        """Keep apart what does not pass for another reason than its size: of a batch the frame, else the topic."""
+        """Keep apart what does not pass for another reason than its size: of a batch the frame, else the topic.
+
+        A topic on which later records arrived is open, however many frames are missing: the historian may keep late ones
+        waiting for a lock, and the present ones must not wait for them.
+        """
         if record.topic == self._outbox.contents.batches and record.topic in self._good_topics:
             if record.numbers > 1 and self._replace(record):
                 return
-            if record.numbers == 1 and len(self.aside) < MOST_ASIDE:
-                event(_log, "a frame does not pass the broker", level=logging.WARNING, seq=record.seq)
+            few = len(self.aside) < MOST_ASIDE
+            if record.numbers == 1 and (few or record.last < self._good_topics[record.topic]):
+                if few:
+                    event(_log, "a frame does not pass the broker", level=logging.WARNING, seq=record.seq)
                 self.aside.add(_name(record), record.last)
                 return
         event(_log, "records of a topic do not pass the broker", level=logging.WARNING, topic=record.topic)
@@ -354,11 +354,11 @@ class Publisher:
             self._outbox.message_bytes, self._lowered = min(self._outbox.message_bytes, most_bytes), True
         return self._outbox.replace(record, frame_bytes=min(self._outbox.frame_bytes, _half(record)))
 
-    def _topic_passes(self, topic: str) -> None:
-        """The first receipt of a topic: what was not passed on before on it was too large."""
-        self._good_topics.add(topic)
-        size_bytes = self._doubtful.pop(topic, 0)
-        if size_bytes:
+    def _topic_passes(self, topic: str, last: int) -> None:
+        """A receipt of a topic. The first: what was not passed on before on it was too large."""
+        first = topic not in self._good_topics
+        self._good_topics[topic] = max(last, self._good_topics.get(topic, 0))
+        if first and (size_bytes := self._doubtful.pop(topic, 0)):
             self._learn(size_bytes, topic=topic, silent=False)
 
     def _learn(self, size_bytes: int, *, topic: str, silent: bool) -> None:

@@ -165,7 +165,6 @@ def parts(**changed: Any) -> bytes:
 
 
 UNFIT = {
-    "another format": {"format": 2},
     "no shapes": {"shapes": []},
     "a shape that is none": {"shapes": [7]},
     "a tag twice in a shape": {"tags": [["t", "t"]]},
@@ -191,6 +190,11 @@ def test_a_message_that_does_not_fit_is_a_letter_and_takes_custody_of_all_its_nu
     found = Bench().found([Message(BATCHES, parts(**changed), 1, False)])
     assert sorted(seq for seq, _ in found.custody) == [5, 6, 7]
     assert (found.letters, not found.rows) == ({(BATCHES, "not_a_frame"): 3}, True)
+
+
+def test_a_batch_of_another_version_stays_with_its_gateway() -> None:
+    found = Bench().found([Message(BATCHES, parts(format=2), 1, False)] * 3)
+    assert not (found.custody or found.letters or found.rows)
 
 
 def test_the_numbers_of_a_message_that_was_cut_are_read_from_its_start() -> None:

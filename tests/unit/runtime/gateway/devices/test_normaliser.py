@@ -14,6 +14,7 @@ from nexus_cli.runtime.gateway.devices import tag_group
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle, Normaliser
 from nexus_cli.runtime.gateway.devices.tag_group import MANY, GroupColumns
 from nexus_cli.runtime.gateway.devices.tag_table import TagTable
+from nexus_cli.wire.frame_batch import decode_batch, encode_batch, frames_of
 from nexus_cli.wire.sample import Quality, Reason
 from tests.recorded import Told, told
 
@@ -190,3 +191,18 @@ def test_the_columns_of_a_group_are_compiled_for_its_second_answer(monkeypatch: 
     for now_us in (4, 5, 6):
         normaliser.take(group, [float(now_us)] * MANY, Cycle(now_us))
     assert compiled == [MANY]
+
+
+@pytest.mark.parametrize("kind", ["json", "bool", "int32"])
+def test_what_a_tag_of_any_type_holds_goes_into_the_record_as_it_is(kind: str) -> None:
+    """A column of doubles says 1.0 for `true` and for 1: with a type that says which it was that is enough, else not."""
+    bench = Bench(type=kind)
+    for raw in (True, 0, 3, 2.5, {"x": 1}, False) if kind == "json" else (1, 0):
+        if kind == "bool":
+            raw = bool(raw)
+        bench.feed(raw)
+        ((_, found),) = frames_of(
+            decode_batch(encode_batch([bench.normaliser.table.columns(None, bench.now_us)], epoch="e", seq=1))
+        )
+        assert found.samples == {"x": raw}
+        assert type(found.samples["x"]) is (type(raw) if kind == "json" else float)

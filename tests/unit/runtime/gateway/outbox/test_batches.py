@@ -12,7 +12,15 @@ from nexus_cli.runtime.gateway.outbox.contents import Framed
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.records import Record, decode_records, encode_record, find_record
 from nexus_cli.wire.frame import decode_frame
-from nexus_cli.wire.frame_batch import BATCH_BYTES, MOST_FRAMES, FrameColumns, Shape, columns_of, decode_batch
+from nexus_cli.wire.frame_batch import (
+    BATCH_BYTES,
+    MOST_FRAMES,
+    MOST_NAMED,
+    FrameColumns,
+    Shape,
+    columns_of,
+    decode_batch,
+)
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.frames import columns, frames_of_records
@@ -89,6 +97,23 @@ async def test_a_batch_has_a_bounded_number_of_frames(tmp_path: Path) -> None:
         assert box.add_frame(one._replace(time_us=at))
     box.frame_bytes = 1 << 20
     assert [one.numbers for one in await group(box)] == [MOST_FRAMES, 10]
+    box._disk.close(True)
+
+
+async def test_the_shapes_of_a_batch_have_a_bounded_number_of_tags(tmp_path: Path) -> None:
+    box = make(tmp_path)
+    tags = [f"{at:x}" for at in range(400)]
+    for at in range(1, 401):
+        shape = Shape(f"a/l/d{at}", tags)
+        assert box.add_frame(columns_of(shape, at, {tags[at % 400]: float(at)}, {}, {}))
+    records = await group(box)
+    assert all(len(decode_batch(one.payload).shapes) * len(tags) <= MOST_NAMED for one in records)
+    assert [one.numbers for one in records] == [MOST_NAMED // 400] * (400 // (MOST_NAMED // 400)) + [
+        400 % (MOST_NAMED // 400)
+    ]
+    assert [(device, frame.samples) for device, frame in frames_of_records(records)] == [
+        (f"a/l/d{at}", {tags[at % 400]: float(at)}) for at in range(1, 401)
+    ]
     box._disk.close(True)
 
 
