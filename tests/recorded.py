@@ -14,7 +14,6 @@ from nexus_cli.wire.frame_batch import FrameColumns, to_frame
 from nexus_cli.wire.topic import Topics
 
 TOPICS = Topics("acme", "chicago")
-GATEWAY = "gw-1"
 
 
 class RecordedFrame(NamedTuple):
@@ -112,7 +111,6 @@ def pipeline_into(recorded: Recorded, clock: Clock) -> Pipeline:
     """A pipeline whose frames, values and gaps end here."""
     return Pipeline(
         topics=TOPICS,
-        gateway=GATEWAY,
         outbox=recorded,  # type: ignore[arg-type]
         live=recorded,  # type: ignore[arg-type]
         time=RisingTime(clock),

@@ -47,6 +47,10 @@ class FrameError(ValueError):
     """The bytes are not a frame; the message says what is missing or wrong, for the dead letters."""
 
 
+class OtherFormatError(FrameError):
+    """A frame batch of another version: who can't read it must not take custody of it."""
+
+
 class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=False):
     """The samples of one device and one moment.
 

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from nexus_cli.wire.field_types import Count, Epoch, Seq, TagValue
-from nexus_cli.wire.frame import Frame, FrameError
+from nexus_cli.wire.frame import Frame, FrameError, OtherFormatError
 from nexus_cli.wire.frame_shape import MOST_NAMED, MOST_TAGS, Shape, known_shape, tag_count
 from nexus_cli.wire.sample import Value
 
@@ -69,10 +69,6 @@ _MARKS = Annotated[
     dict[int, Annotated[Mark, Meta(description="[quality, reason or null, protocol code]")]],
     Meta(description="Of samples that are not GOOD, by the index of the sample in the batch."),
 ]
-
-
-class OtherFormatError(FrameError):
-    """A frame batch of another version: who can't read it must not take custody of it."""
 
 
 class FrameBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -387,7 +383,6 @@ __all__ = [
     "FrameBatch",
     "FrameColumns",
     "Mark",
-    "OtherFormatError",
     "Shape",
     "columns_of",
     "decode_batch",

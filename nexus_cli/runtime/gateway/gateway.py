@@ -187,7 +187,6 @@ class Gateway:
         self.publisher = Publisher(self.outbox, self._client, clock=self.clock, gate=self.live.gate)
         pipeline = Pipeline(
             topics=self._topics,
-            gateway=self._name,
             outbox=self.outbox,
             live=self.live,
             time=RisingTime(self.clock),

@@ -61,14 +61,12 @@ class Pipeline:
         absence: Tracks which times of each device were not read.
     """
 
-    def __init__(
-        self, *, topics: Topics, gateway: str, outbox: Outbox, live: LiveView, time: RisingTime, absence: Absence
-    ) -> None:
+    def __init__(self, *, topics: Topics, outbox: Outbox, live: LiveView, time: RisingTime, absence: Absence) -> None:
         """Join the parts."""
         self.frames = 0
         self.samples = 0
         self.refused = 0
-        self._topics, self._gateway = topics, gateway
+        self._topics = topics
         self._outbox, self._live = outbox, live
         self._time = time
         self.now_us = time.now_us
