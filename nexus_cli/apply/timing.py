@@ -24,6 +24,6 @@ class Timing:
     leader_ttl_s: float = 6.0
     observe_s: float = 20.0
     absent_s: float = 1.0
-    settle_s: float = 15.0
+    settle_s: float = 30.0
     verify_s: float = 12.0
     retry_s: float = 1.0
