@@ -50,7 +50,6 @@ class Lossy(Plant):
         self.box._disk.append = append  # type: ignore[method-assign]
         self.pipeline.__init__(  # type: ignore[misc]
             topics=TOPICS,
-            gateway="gw-1",
             outbox=self.box,
             live=self.record,  # type: ignore[arg-type]
             time=RisingTime(self.clock),
