@@ -14,6 +14,7 @@ import time
 from tests.own_clock import OwnTime
 
 if os.environ.get("NEXUS_TEST_OWN_TIME") in ("1", *sys.orig_argv[1:]):
+    os.environ["NEXUS_EVENT_LOOP"] = "asyncio"  # uvloop has a clock of its own
     _cpu = time.pthread_getcpuclockid(threading.main_thread().ident)
     own = OwnTime(cpu_s=lambda: time.clock_gettime(_cpu))
     _start_ns = time.time_ns() - int(own.now_s() * 1e9)
