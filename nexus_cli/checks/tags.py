@@ -215,21 +215,6 @@ def device_without_tags(view: View) -> Iterator[Diagnostic]:
             )
 
 
-CHECKS = (
-    address_twice,
-    range_reversed,
-    percent_without_range,
-    deadband_on_non_number,
-    scale_zero,
-    scale_on_non_number,
-    range_beyond_type,
-    heartbeat_below_poll,
-    range_on_non_number,
-    poll_too_short,
-    deadband_beyond_range,
-    no_devices,
-    device_without_tags,
-)
 OF_ONE_TAG = (
     range_reversed,
     percent_without_range,
@@ -243,3 +228,4 @@ OF_ONE_TAG = (
     deadband_beyond_range,
 )
 """Those that `View.alike` is enough for."""
+CHECKS = (address_twice, *OF_ONE_TAG, no_devices, device_without_tags)
