@@ -155,6 +155,10 @@ class World:
             self.kill(seconds)
         elif name == "stop":
             self.stop(seconds)
+        elif name == "back":
+            self.clock.turn_back(round(seconds * 60e6))
+        elif name == "forth":
+            self.clock.step(round(seconds * 60e6))
         else:
             path = sorted(INTERVALS_MS)[int(seconds) % 3]
             self.field.dead ^= {path}
@@ -164,6 +168,29 @@ ACTIONS = st.lists(
     st.tuples(st.sampled_from(["run", "run", "run", "kill", "stop", "pause", "busy", "dead"]), st.floats(0.05, 20.0)),
     max_size=12,
 )
+
+
+TURNS = st.lists(
+    st.tuples(st.sampled_from(["run", "run", "kill", "stop", "pause", "back", "forth"]), st.floats(0.05, 20.0)), max_size=12
+)
+
+
+@settings(max_examples=120, deadline=None)
+@given(seed=st.integers(0, 2**16), actions=TURNS)
+def test_no_gap_holds_a_row_however_the_time_is_set(seed: int, actions: list[tuple[str, float]]) -> None:
+    world = World(seed)
+    world.run(3.0)
+    for action in actions:
+        world.act(action)
+        world.run(2.0)
+    times_us: dict[str, list[int]] = {path: [] for path in INTERVALS_MS}
+    for one in world.log:
+        if not one.is_gap:
+            times_us[one.device].append(one.time_us)
+            continue
+        assert one.start_us <= one.time_us
+        # Rows that are recorded later may lie in it: the hours in which nothing was read pass again.
+        assert not [time_us for time_us in times_us[one.device] if one.start_us <= time_us <= one.time_us]
 
 
 @settings(max_examples=120, deadline=None)

@@ -5,30 +5,29 @@ The clock is the one of `tests/e2e/stepped_clock`. The file that NEXUS_TEST_TASK
 
 import asyncio
 import os
-import weakref
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import tests.e2e.stepped_clock.sitecustomize  # noqa: F401 - its import sets the clock
 
 EVERY_S = 5.0
 _FILE = os.environ.get("NEXUS_TEST_TASKS", "")
-_run_forever = asyncio.BaseEventLoop.run_forever
-_seen: weakref.WeakSet[asyncio.BaseEventLoop] = weakref.WeakSet()
+_run = asyncio.Runner.run
 
 
-def _count(loop: asyncio.BaseEventLoop) -> None:
+def _count(loop: asyncio.AbstractEventLoop) -> None:
     beside = Path(f"{_FILE}.new")
     beside.write_text(f"{os.getpid()} {len(asyncio.all_tasks(loop))}")
     beside.replace(_FILE)
     loop.call_later(EVERY_S, _count, loop)
 
 
-def _counted(loop: asyncio.BaseEventLoop) -> None:
-    if loop not in _seen:
-        _seen.add(loop)
-        loop.call_soon(_count, loop)
-    _run_forever(loop)
+def _counted(runner: asyncio.Runner, main: Coroutine[Any, Any, Any], **more: Any) -> Any:
+    loop = runner.get_loop()  # any loop: uvloop's share no code with asyncio's
+    loop.call_soon(_count, loop)
+    return _run(runner, main, **more)
 
 
 if _FILE:
-    asyncio.BaseEventLoop.run_forever = _counted  # type: ignore[method-assign, assignment]
+    asyncio.Runner.run = _counted  # type: ignore[method-assign, assignment]

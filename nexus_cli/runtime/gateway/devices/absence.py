@@ -10,6 +10,10 @@ the last read to the first one after (or to the first BAD row). Such times have 
 
 A device that does not answer has BAD rows, which is not a gap.
 
+When the time is set back (`Clock.turns`), the same hours pass twice. What the gateway accounted for the first time (the
+`past` of a device) is on record and is never part of a gap: neither while it passes again nor when the time is set forward
+over it.
+
 See docs/decisions/0029.
 """
 
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -37,6 +41,8 @@ LONGEST_PACE = 3
 A link that is always too slow for its interval makes rows that are far apart, and counts missed cycles; a gap between
 each two rows would add nothing."""
 ALWAYS_LATE = 3
+MOST_PAST = 16
+"""So many times that the time was set back are remembered."""
 
 
 class AddGap(Protocol):
@@ -75,6 +81,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         holes: Open holes by path.
         away: Devices that do not answer: their last rows are BAD.
         unread: Devices that have never been read.
+        turned_us: Where the time was last set back to, µs since 1970 UTC; 0 when it never was.
+        past: What was on record before the time was set back, by device path, until a read follows it (`_Watched.past`).
     """
 
     time_us: int
@@ -87,6 +95,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     holes: dict[str, Hole] = {}
     away: list[str] = []
     unread: list[str] = []
+    turned_us: int = 0
+    past: dict[str, list[tuple[int, int]]] = {}
 
 
 class Past(NamedTuple):
@@ -123,6 +133,7 @@ class _Watched:
         hole: Its open hole.
         row_us: Time of its last row of any kind: calculated tags make rows between reads.
         gap_us: End of its last gap.
+        past: First and last moment on record before each time that the time was set back.
     """
 
     interval_us: int
@@ -138,11 +149,17 @@ class _Watched:
     hole: Hole | None = None
     row_us: int = 0
     gap_us: int = 0
+    past: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def shown_us(self) -> int:
         """A gap begins after this moment."""
         return max(self.last_us, self.row_us)
+
+    @property
+    def past_until_us(self) -> int:
+        """The last moment of its `past`."""
+        return max(last_us for _, last_us in self.past)
 
     def shows(self, time_us: int) -> None:
         """Take the time of a row; it may be a little ahead of the clock, and far behind if the clock was set back."""
@@ -169,15 +186,16 @@ class Absence:
         self._watched: dict[str, _Watched] = {}
         self._beat_us = clock.now_us()
         self._resumed_us = 0
+        self._turns, self._turned_us = clock.turns, 0
 
     def resume(self, past: Past) -> None:
         """Continue from the end of the previous process; call it before `configured`."""
         self._past = past
-        self.since_us = past.mark.since_us
+        self.since_us, self._turned_us = past.mark.since_us, past.mark.turned_us
 
     def begin_anew(self) -> None:
         """Another instance was active meanwhile: this one can't account for the time until now."""
-        self._past = None
+        self._past, self._turned_us = None, 0
         self._watched.clear()
         self.since_us = self._beat_us = self._clock.now_us()
 
@@ -192,7 +210,7 @@ class Absence:
             one = _watched(device)
             if known is not None:
                 one.last_us, one.busy_us, one.away, one.hole = known.last_us, known.busy_us, known.away, known.hole
-                one.row_us, one.gap_us = known.row_us, known.gap_us
+                one.row_us, one.gap_us, one.past = known.row_us, known.gap_us, known.past
             elif past is not None:
                 _remember(one, device.path, past)
             self._watched[device.path] = one
@@ -209,6 +227,8 @@ class Absence:
         if one is None:
             return
         now_us = self._clock.now_us()
+        if self._clock.turns != self._turns:
+            self._turn(now_us)
         if now_us - self._beat_us > STALL_US:
             self._look(now_us)
         wait_us = now_us - one.busy_us if one.busy_us else 0
@@ -231,9 +251,15 @@ class Absence:
             time_us: Gateway time of the row.
             answered: False when its rows are BAD because it did not answer.
         """
-        if time_us - self._beat_us > STALL_US:
-            self._look(time_us)
+        if self._clock.turns != self._turns:
+            self._turn(self._clock.now_us())
         one = self._watched.get(path)
+        if time_us - self._beat_us > STALL_US:
+            now_us = self._clock.now_us()
+            if one is not None and time_us - now_us > STALL_US:  # its row is dated from before the time was set back
+                one.past.append((time_us, time_us))
+                time_us = now_us
+            self._look(time_us)
         if one is None:
             return
         if one.hole is not None:
@@ -258,6 +284,8 @@ class Absence:
 
     def row(self, path: str, time_us: int) -> None:
         """A row without a read (a calculated tag): no gap may contain it."""
+        if self._clock.turns != self._turns:
+            self._turn(self._clock.now_us())
         one = self._watched.get(path)
         if one is None:
             return
@@ -271,15 +299,17 @@ class Absence:
     def beat(self) -> None:
         """Call every `BEAT_S`: a late beat is a pause of the whole process."""
         now_us = self._clock.now_us()
+        if self._clock.turns != self._turns:
+            self._turn(now_us)
         self._look(now_us)
-        if now_us < self._beat_us:  # the clock was set back
-            self._resumed_us = 0
         self._beat_us = now_us
 
     def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
         """The mark that holds once everything up to `seq` is durable; `last` is for a stop."""
         watched = self._watched.items()
         now_us = self._clock.now_us()
+        if self._clock.turns != self._turns:
+            self._turn(now_us)
         return Mark(
             time_us=now_us,
             seq=seq,
@@ -291,7 +321,25 @@ class Absence:
             holes={path: one.hole for path, one in watched if one.hole is not None},
             away=[path for path, one in watched if one.away],
             unread=[path for path, one in watched if not one.last_us and one.hole is None and not one.away],
+            turned_us=self._turned_us,
+            past={path: one.past for path, one in watched if one.past and (one.hole or one.last_us <= one.past_until_us)},
         )
+
+    def _turn(self, now_us: int) -> None:
+        """The time was set back to this moment."""
+        self._turns = self._clock.turns
+        for path, one in self._watched.items():
+            hole, one.hole = one.hole, None
+            if hole is not None:
+                if hole.certain or self._beat_us - hole.since_us > one.longest_us:
+                    self._declare(path, hole.since_us, self._beat_us, hole.reason)
+                one.hole = Hole(now_us, hole.reason, hole.certain)
+            if (until_us := max(one.shown_us, one.gap_us)) > 0:
+                one.past = [*one.past, (self._turned_us or self.since_us, until_us)][-MOST_PAST:]
+            one.row_us = one.gap_us = 0
+            one.last_us, one.busy_us, one.asked_us = (min(us, now_us) for us in (one.last_us, one.busy_us, one.asked_us))
+        self._beat_us, self._resumed_us = now_us, 0
+        self._turned_us = now_us - STALL_US  # what was read since may have its time already
 
     def _look(self, now_us: int) -> None:
         """Detect a pause; called with each beat and each value, whichever comes first after it."""
@@ -314,12 +362,19 @@ class Absence:
                 self._declare(path, max(begun_us, one.shown_us) + 1, now_us - 1, GapReason.GATEWAY_STALLED)
 
     def _declare(self, path: str, start_us: int, end_us: int, reason: GapReason) -> None:
-        if end_us < start_us:
-            return
-        self.declared[reason] += 1
-        if (one := self._watched.get(path)) is not None:
+        one = self._watched.get(path)
+        for first_us, last_us in sorted(one.past) if one is not None else ():
+            if first_us <= end_us and last_us >= start_us:
+                self._record(path, start_us, first_us - 1, reason)
+                start_us = last_us + 1
+        self._record(path, start_us, end_us, reason)
+        if one is not None and start_us <= end_us:
             one.gap_us = end_us
-        self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
+
+    def _record(self, path: str, start_us: int, end_us: int, reason: GapReason) -> None:
+        if start_us <= end_us:
+            self.declared[reason] += 1
+            self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
 
 
 def _watched(device: DeviceRuntime) -> _Watched:
@@ -332,6 +387,7 @@ def _watched(device: DeviceRuntime) -> _Watched:
 def _remember(one: _Watched, path: str, past: Past) -> None:
     """Open the hole that the previous process left, if it read this device."""
     mark, row_us = past.mark, past.rows_us.get(path, 0)
+    one.past = list(mark.past.get(path, ()))
     if not row_us:
         if path not in past.paths or path in mark.unread:
             return

@@ -342,6 +342,76 @@ def test_after_the_time_was_set_back_pauses_are_found_again() -> None:
     assert life.gaps == [(PATH, last_us + 1, first_us - 1, STALLED)]
 
 
+def test_a_time_that_is_set_back_and_right_again_makes_no_gap_over_what_is_on_record() -> None:
+    life = Life()
+    for _ in range(20):
+        life.poll()
+        life.run(1.0)
+    peak_us = life.poll()
+    life.clock.turn_back(3_600_000_000)
+    for _ in range(17):
+        life.run(1.0)
+        life.poll()
+    life.clock.step(3_600_000_000)
+    life.run(0.25)
+    first_us = life.poll()
+    assert first_us > peak_us + 17_000_000
+    assert life.gaps == [
+        (PATH, peak_us - 3_600_000_000 + 17_000_001, life.absence.since_us - 1, STALLED),
+        (PATH, peak_us + 1, first_us - 1, STALLED),
+    ]
+
+
+def test_a_pause_in_hours_that_pass_again_is_on_record_already_and_one_before_them_is_not() -> None:
+    life = Life()
+    for _ in range(60):
+        life.poll()
+        life.run(1.0)
+    peak_us = life.poll()
+    life.clock.turn_back(30_000_000)
+    life.poll()
+    life.clock.advance(9.0)
+    life.poll()
+    assert life.gaps == []
+    life.clock.turn_back(3_600_000_000)
+    last_us = life.poll()
+    life.clock.advance(9.0)
+    first_us = life.poll()
+    assert life.gaps == [(PATH, last_us + 1, first_us - 1, STALLED)]
+    assert life.mark().past[PATH][0] == (life.absence.since_us, peak_us)
+
+
+@pytest.mark.parametrize("reason", [KILLED, STOPPED])
+def test_the_next_process_knows_what_was_on_record_before_the_time_was_set_back(reason: GapReason) -> None:
+    life = Life()
+    since_us = life.absence.since_us
+    peak_us = life.poll()
+    life.clock.turn_back(3_600_000_000)
+    life.run(1.0)
+    last_us = life.poll()
+    next_life = after(life, reason, away_s=20.0)
+    next_life.clock.step(3_600_000_000)
+    first_us = next_life.poll()
+    assert next_life.gaps == [(PATH, last_us + 1, since_us - 1, reason), (PATH, peak_us + 1, first_us - 1, reason)]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_hole_that_is_open_when_the_time_is_set_back_ends_there(asked: bool) -> None:
+    life = Life()
+    since_us = life.poll()
+    life.clock.advance(9.0)
+    if asked:
+        life.absence.asked(PATH)
+    else:
+        life.absence.beat()
+    set_us = life.clock.now_us()
+    life.clock.turn_back(3_600_000_000)
+    life.run(1.0)
+    life.poll()
+    assert life.gaps == [(PATH, since_us + 1, set_us, STALLED)]
+    assert life.mark().past == {PATH: [(life.absence.since_us, set_us)]}
+
+
 def test_an_answer_without_a_change_is_a_read() -> None:
     life = Life()
     life.poll()
