@@ -117,6 +117,14 @@ class BrokerClient:
         """Bytes that wait for the socket: more than a moment's worth means that link or broker do not keep up."""
         return 0 if self._connection is None else self._connection.unsent_bytes
 
+    def hold(self, held: bool) -> None:
+        """Read nothing more from the broker, so that it keeps what comes, or go on; what was read already still arrives.
+
+        Only for less than half a keep-alive: answers of the broker wait as well. A new connection is not held.
+        """
+        if self._connection is not None:
+            self._connection.hold(held)
+
     async def run(
         self,
         stop: asyncio.Event,

@@ -139,6 +139,11 @@ class Connection:
         else:
             self._watchers.append(call)
 
+    def hold(self, held: bool) -> None:
+        """See `BrokerClient.hold`."""
+        if self._stream is not None:
+            self._stream.hold(held)
+
     # --- opening and closing -----------------------------------------------------------------------------------
 
     async def open(self) -> None:

@@ -62,6 +62,15 @@ class Stream(asyncio.Protocol):
         if self.transport is not None:
             self.transport.write(data if self._websocket is None else self._websocket.wrap(data))
 
+    def hold(self, held: bool) -> None:
+        """Stop reading, so that the sender waits, or go on."""
+        if self.transport is None or self.transport.is_closing() or self.transport.is_reading() is not held:
+            return
+        if held:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
     def close(self) -> None:
         """Close once everything that waits has been sent."""
         if self.transport is not None:

@@ -26,6 +26,7 @@ class Counters:
         dead_letters: Samples or messages that went to the dead letters.
         dropped_frames: Frames refused by a full queue; their gateway sends them again.
         dropped_external: External messages refused by a full queue, or still waiting for a series at a stop; lost.
+        holds: Times that the broker was made to wait, because the queue was crowded.
         passed_on: External messages that another historian stores.
         undeclared: Messages on undeclared topics below external devices.
         external_rows: External samples stored.
@@ -49,6 +50,7 @@ class Counters:
     dead_letters: int = 0
     dropped_frames: int = 0
     dropped_external: int = 0
+    holds: int = 0
     passed_on: int = 0
     undeclared: int = 0
     external_rows: int = 0

@@ -19,6 +19,7 @@ from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.historian import stall_watch
 from nexus_cli.runtime.historian.announcer import Announcer
 from nexus_cli.runtime.historian.assignments import Assignments
+from nexus_cli.runtime.historian.back_pressure import BackPressure
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
@@ -62,6 +63,7 @@ class Historian:
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
         self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters, lanes=settings.historian_writers)
+        self.back_pressure = BackPressure(queue=self.inbound_queue, client=self.client, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)
         self.series = SeriesMap(site=settings.site)
         self.assignments = Assignments(site=settings.site)

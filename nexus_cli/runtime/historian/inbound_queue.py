@@ -24,10 +24,14 @@ MOST_TOPICS = 50_000
 class InboundQueue:
     """A bounded queue of raw messages. Overflow policy: the newest message is dropped and counted.
 
+    It says early that it is crowded, so that the broker can be made to wait instead (`BackPressure`).
+
     Attributes:
         config_changed: Set when a deployment was recorded.
         on_notice: Called when control announces a deployment.
         taken: Messages taken from the queue.
+        on_crowded: Called when a lane is more than half full, and again only after `on_roomy`.
+        on_roomy: Called when then all lanes are less than a quarter full.
         closed: True once the role stops: further messages are ignored.
         lanes: How many lanes there are.
     """
@@ -56,6 +60,9 @@ class InboundQueue:
         self.config_changed = asyncio.Event()
         self.taken = 0
         self.on_notice: Callable[[], None] = self.changed
+        self.on_crowded: Callable[[], None] = _nothing
+        self.on_roomy: Callable[[], None] = _nothing
+        self._crowded = False
         self.closed = False
 
     def __len__(self) -> int:
@@ -95,6 +102,9 @@ class InboundQueue:
         queue.append(message)
         self._bytes[lane] += size
         self._arrived.set()
+        if not self._crowded and self._fuller(lane, 2):
+            self._crowded = True
+            self.on_crowded()
 
     def changed(self) -> None:
         """A deployment was recorded: the series have to be loaded again."""
@@ -123,6 +133,9 @@ class InboundQueue:
         message = queue.popleft()
         self.taken += 1
         self._bytes[lane] -= len(message.payload)
+        if self._crowded and not any(self._fuller(each, 4) for each in range(self.lanes)):
+            self._crowded = False
+            self.on_roomy()
         return message
 
     async def wait(self, timeout_s: float, *, lanes: Iterable[int] = (0,)) -> bool:
@@ -139,5 +152,13 @@ class InboundQueue:
         self._arrived.clear()
         return self._has(some)
 
+    def _fuller(self, lane: int, part: int) -> bool:
+        """Whether more than one part of so many is taken."""
+        return part * len(self._queues[lane]) > self._most_messages or part * self._bytes[lane] > self._most_bytes
+
     def _has(self, lanes: Iterable[int]) -> bool:
         return any(self._queues[lane] or self._backs[lane] for lane in lanes)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
