@@ -14,19 +14,21 @@ from math import ceil
 
 SLOT_S = 0.005
 """Length of a slot, in seconds."""
-MOST_SLOTS = 4
-"""The longest slack, in slots."""
 SLACK = 0.02
 """The share of a time that it may be late by."""
+POLL_SLACK = 0.05
+"""The same for polls, whose phase nobody chose: the more answers come together, the less each costs."""
+SLACKS = (10, 5, 2, 1)
+"""In slots, the longest first; each is a part of the longest, so that their slots begin together."""
 EARLY_S = 0.001
 """A loop may round its timers to milliseconds and call this much too early, in seconds."""
 
 
-def slack_of(time_s: float) -> int:
-    """How many slots (1, 2 or 4) a wait may share that stands for so many seconds: a fiftieth, at most 20 ms; 0 where
-    that is less than one."""
-    slots = int(min(time_s, 1.0) * SLACK / SLOT_S + EARLY_S)
-    return MOST_SLOTS if slots >= MOST_SLOTS else slots & 2 or slots
+def slack_of(time_s: float, share: float = SLACK) -> int:
+    """How many slots (one of `SLACKS`) a wait may share that stands for so many seconds: that share of it, or of one
+    second where it is longer; 0 where that is less than a slot."""
+    slots = int(min(time_s, 1.0) * share / SLOT_S + EARLY_S)
+    return next((one for one in SLACKS if one <= slots), 0)
 
 
 class Wait:

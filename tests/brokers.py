@@ -51,13 +51,13 @@ class MemoryBroker:
         self.on_connected: Callable[[], None] = lambda: None
         self.on_acknowledged: Callable[[Sequence[int]], None] = lambda tokens: None
         self._random = random.Random(seed)
-        self._queue: list[tuple[str, bytes, bool, int | asyncio.Future[None]]] = []
+        self._queue: list[tuple[str, bytes, bool, int | asyncio.Future[None] | None]] = []
         self._committed: dict[str, Intervals] = {}
 
     @property
     def inflight(self) -> int:
         """Messages without acknowledgement."""
-        return len(self._queue)
+        return sum(bool(topic) and token is not None for topic, _, _, token in self._queue)
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
         """Take a message; the broker looks at it in the loop's next turns."""
@@ -68,11 +68,16 @@ class MemoryBroker:
     def send(
         self, topic: str, payload: bytes, token: int | asyncio.Future[None], *, qos: int = 1, retain: bool = False
     ) -> None:
-        """Take a message with a token."""
-        assert qos == 1
+        """Take a message with a token; it counts only with QoS 1."""
         if not self.connected:
             raise NexusError("gone", code="NX6010", retriable=True)
-        self._queue.append((topic, payload, retain, token))
+        self._queue.append((topic, payload, retain, token if qos else None))
+
+    def fence(self, token: int) -> None:
+        """Take a fence."""
+        if not self.connected:
+            raise NexusError("gone", code="NX6010", retriable=True)
+        self._queue.append(("", b"", False, token))
 
     @property
     def unsent_bytes(self) -> int:
@@ -92,6 +97,10 @@ class MemoryBroker:
             await asyncio.sleep(0.001)
             for _ in range(min(50, len(self._queue))):
                 topic, payload, retain, token = self._queue[0]
+                if not topic and token is not None:  # a fence
+                    self._queue.pop(0)
+                    self.on_acknowledged([token])
+                    continue
                 passes = self._passes(topic, payload)
                 if not passes and self.closes:
                     self.lose()
@@ -102,7 +111,7 @@ class MemoryBroker:
                 self._queue.pop(0)
                 if isinstance(token, asyncio.Future):
                     token.set_result(None)
-                else:
+                elif token is not None:
                     self.on_acknowledged([token])
                 if passes and self._random.random() >= self.lossy:
                     self._store(topic, payload, retain)

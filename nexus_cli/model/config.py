@@ -64,7 +64,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     enabled: bool = True
     retention: str = "default"
     live_publish: bool = True
-    live_qos: int = 1
+    live_qos: int = 0
     live_retain: bool = True
     live_every_ms: int = 0
     expr: str = ""

@@ -247,8 +247,8 @@ def _live(live: Live) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if live.publish is False:
         return {"live_publish": False}
-    if live.qos == 0:
-        fields["live_qos"] = 0
+    if live.qos:
+        fields["live_qos"] = live.qos
     if live.retain is False:
         fields["live_retain"] = False
     if live.every:

@@ -252,7 +252,7 @@ def live_text(tag: TagConfig) -> str:
     """How the newest value is published, in words; "" where nothing is said about it."""
     if not tag.live_publish:
         return "not published on its topic"
-    words = ["not acknowledged (QoS 0)"] if tag.live_qos == 0 else []
+    words = ["acknowledged (QoS 1)"] if tag.live_qos else []
     words += ["not retained"] if not tag.live_retain else []
     words += [f"at most every {duration(tag.live_every_ms)}, the newest wins"] if tag.live_every_ms else []
     return ", ".join(words)

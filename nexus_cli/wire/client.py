@@ -256,6 +256,16 @@ class BrokerClient:
             raise self._unreachable(self.problem.cause if self.problem else "not connected")
         self._connection.send_many(heads, payloads, tokens, qos=qos, retain=retain)
 
+    def fence(self, token: Any) -> None:
+        """`on_acknowledged` gets the token once the broker has taken what was sent before, QoS 0 included.
+
+        Raises:
+            NexusError: As `send`.
+        """
+        if self._connection is None:
+            raise self._unreachable(self.problem.cause if self.problem else "not connected")
+        self._connection.fence(token)
+
     @contextlib.asynccontextmanager
     async def session(self, *, newest: bool = False) -> AsyncIterator[AsyncIterator[Message]]:
         """Connect once, for a command; gives the messages of what `subscribe` asked for.

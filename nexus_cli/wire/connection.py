@@ -265,6 +265,11 @@ class Connection:
             raise lost_error(str(error)) from None
         self._sent(sum(map(len, payloads)), first=bool(qos) and not waiting)
 
+    def fence(self, token: Any) -> None:
+        """See `Session.fence`: `on_acknowledged` gets the token. Raises NexusError as `send`."""
+        self._with_room(0).fence(token, self._loop.time())
+        self._soon()
+
     def _with_room(self, count: int) -> Session:
         session, stream = self._session, self._stream
         if self.lost or session is None or stream is None:

@@ -77,6 +77,9 @@ class _Bare:
     def send_many(self, heads: Any, payloads: Any, tokens: Any, *, qos: int, retain: bool) -> None:
         self.session.publish_many(heads, payloads, tokens, qos=qos, retain=retain)
 
+    def fence(self, token: Any) -> None:
+        self.session.fence(token, 0.0)
+
 
 async def message() -> list[Figure]:
     """A live message without a socket, by the number of a device's tags that moved."""

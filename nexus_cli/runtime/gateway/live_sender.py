@@ -18,7 +18,7 @@ from nexus_cli.wire.live_health import LagHealth
 from nexus_cli.wire.payload import join_live, live_moment
 
 MOST_IN_FLIGHT = 2_000
-"""Unacknowledged live values above which further ones wait: a few milliseconds of a broker's work."""
+"""Live values on their way to the broker above which further ones wait: a few milliseconds of its work."""
 BESIDE_RECORDS = 200
 """The same while records wait for the broker, so that they do not wait behind live values."""
 MANY_RECORDS = 10
@@ -80,7 +80,7 @@ class LiveSender:
         if not gate.connected or gate.careful or gate.unsent_bytes > MOST_UNSENT_BYTES:
             return -RESERVED
         most = BESIDE_RECORDS if gate.records >= MANY_RECORDS else MOST_IN_FLIGHT
-        return most - (gate.inflight - gate.records)
+        return most - (gate.inflight - gate.records) - gate.unproven
 
     def publish(self, batch: Sequence[tuple[LiveTable, list[int]]]) -> bool:
         """Publish tags of devices, in one call for each way; False when nothing is accepted any more, and some may have

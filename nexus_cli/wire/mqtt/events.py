@@ -33,10 +33,10 @@ class Refused(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """Publishes that the broker has accepted, in the order of its acknowledgements.
+    """Publishes that the broker has accepted, in the order of its acknowledgements, and fences that it has answered.
 
     Attributes:
-        tokens: As given to `Session.publish`.
+        tokens: As given to `Session.publish` and `Session.fence`.
     """
 
     tokens: list[Any]

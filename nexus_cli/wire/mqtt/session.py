@@ -9,6 +9,7 @@ the same number unless a version is named.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from nexus_cli.wire.message import Message
@@ -53,6 +54,7 @@ class Session(Sending):
         self._keepalive_s = float(options.keepalive_s)
         self._received_s = now_s
         self._pinged_s: float | None = None
+        self._pings: deque[Any] = deque()
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -68,9 +70,19 @@ class Session(Sending):
             if now_s - self._pinged_s >= keepalive_s / 2:
                 return [self._end(f"the broker sent nothing for {now_s - self._received_s:.0f} s")]
         elif now_s - min(self._sent_s, self._received_s) >= max(keepalive_s - 1.0, keepalive_s / 2):
-            self._out.append(packets.PING)
-            self._pinged_s = now_s
+            self.fence(None, now_s)
         return []
+
+    def fence(self, token: Any, now_s: float) -> None:
+        """Ping (3.12); at the answer the token counts as acknowledged, None gives no event.
+
+        A broker takes the packets of a connection in their order, so it has then taken what was sent before, QoS 0 included.
+        The standard does not say so: it is good for measuring and for back-pressure, and no proof of delivery.
+        """
+        self._out.append(packets.PING)
+        self._pings.append(token)
+        if self._pinged_s is None:
+            self._pinged_s = now_s
 
     # --- what the broker sends ----------------------------------------------------------------------------------
 
@@ -235,6 +247,9 @@ class Session(Sending):
         elif kind == packets.PINGRESP:
             if body:
                 raise MalformedError("a PINGRESP with a body (3.13)")
+            token = self._pings.popleft() if self._pings else None
+            if token is not None:
+                events.append(Acknowledged([token]))
         elif kind == packets.DISCONNECT and self._level == 5:
             _, code, reason = answers.disconnect(body)
             events.append(self._end(f"the broker ended the connection: {reasons.name(code, level=5, reason=reason)}"))

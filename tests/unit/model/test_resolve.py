@@ -70,9 +70,9 @@ def test_an_unsupported_default_mode_falls_back() -> None:
     ("live", "fields"),
     [
         ({}, {}),
-        ({"publish": True, "qos": 1, "retain": True}, {}),
-        ({"publish": False, "qos": 0}, {"live_publish": False}),
-        ({"qos": 0, "every": "2s"}, {"live_qos": 0, "live_every_ms": 2000}),
+        ({"publish": True, "qos": 0, "retain": True}, {}),
+        ({"publish": False, "qos": 1}, {"live_publish": False}),
+        ({"qos": 1, "every": "2s"}, {"live_qos": 1, "live_every_ms": 2000}),
         ({"retain": False}, {"live_retain": False}),
     ],
 )

@@ -39,11 +39,11 @@ def test_where_the_frame_is(tmp_path: Path, frames: str, expected: str) -> None:
     ("fields", "text"),
     [
         ({}, ""),
-        ({"live_publish": False, "live_qos": 0}, "not published on its topic"),
-        ({"live_qos": 0}, "not acknowledged (QoS 0)"),
+        ({"live_publish": False, "live_qos": 1}, "not published on its topic"),
+        ({"live_qos": 1}, "acknowledged (QoS 1)"),
         (
-            {"live_qos": 0, "live_retain": False, "live_every_ms": 120_000},
-            "not acknowledged (QoS 0), not retained, at most every 2m, the newest wins",
+            {"live_qos": 1, "live_retain": False, "live_every_ms": 120_000},
+            "acknowledged (QoS 1), not retained, at most every 2m, the newest wins",
         ),
     ],
 )

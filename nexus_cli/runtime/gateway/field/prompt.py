@@ -21,7 +21,7 @@ from nexus_cli.runtime.gateway.field.polling import Key, Poller, Unfinished, Wan
 from nexus_cli.runtime.gateway.field.schedule import CheckTimer, Schedule
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
-from nexus_cli.wheel import Wait, slack_of, wheel_of
+from nexus_cli.wheel import POLL_SLACK, Wait, slack_of, wheel_of
 
 
 class PromptPolls:
@@ -91,7 +91,7 @@ class PromptPolls:
             return None
         self._may = self._session.prompt and not reports
         # a link with short intervals gets timers of its own: a slot would be a large part of them
-        self._slack = slack_of(self._schedule.shortest_s) if self._may else 0
+        self._slack = slack_of(self._schedule.shortest_s, POLL_SLACK) if self._may else 0
         self._arm(delay_s)
         try:
             await self._wake.wait(None)

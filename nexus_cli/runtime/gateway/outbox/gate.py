@@ -10,6 +10,7 @@ message is blamed for another one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -32,10 +33,8 @@ STRIKES = 3
 QUIET_S = 1.0
 PLAUSIBLE_LIMIT = 16 * 1024
 """Brokers with a lower limit, in bytes, are rare: a smaller message is as likely refused for its topic."""
-UNPROVEN_S = 5.0
-MOST_UNPROVEN = 2_000
-"""So many values of QoS 0 may have ended a connection, if the last was published at most this long before the next
-connect, in seconds."""
+FENCE = 0
+"""The token of a fence behind values of QoS 0; those of records are above it, those of live values below."""
 KEPT_S = 3600.0
 """A limit that was found expires after this time, in seconds: the broker's may have been raised."""
 
@@ -92,8 +91,8 @@ class Gate:
         self._token = 0
         self._view: LiveTokens = _Nobody()
         self._live: set[int] = set()
-        self._unproven: deque[int] = deque(maxlen=MOST_UNPROVEN)
-        self._unproven_s = 0.0
+        self._unproven: list[int] = []
+        self._fenced = 0
         self._on_acknowledged: list[Callable[[], None]] = []
         self._since_s = clock.monotonic_s()
         self._losses = 0
@@ -111,6 +110,11 @@ class Gate:
     def inflight(self) -> int:
         """Messages that the broker has not acknowledged."""
         return self._client.inflight
+
+    @property
+    def unproven(self) -> int:
+        """Values of QoS 0 that the broker may not have taken yet: no fence behind them was answered."""
+        return len(self._unproven)
 
     @property
     def unsent_bytes(self) -> int:
@@ -156,8 +160,9 @@ class Gate:
         if qos:
             self._live.update(tokens)
         else:
-            self._unproven.extend(tokens)
-            self._unproven_s = self._clock.monotonic_s()
+            self._unproven += tokens
+            if not self._fenced:
+                self._fence()
 
     def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post` and
@@ -169,6 +174,8 @@ class Gate:
         for token in tokens if len(live) < len(tokens) else ():
             done = self._open.pop(token, None)
             if done is None:
+                if token == FENCE:
+                    self._proven()
                 continue
             if done.size_bytes > self.acknowledged_bytes:
                 self.acknowledged_bytes = done.size_bytes
@@ -177,6 +184,21 @@ class Gate:
                 self.record_bytes -= done.size_bytes
         for call in self._on_acknowledged:
             call()
+
+    def _fence(self) -> None:
+        """One at a time: while the broker keeps up there is one for each turn of the loop, else one for many."""
+        with contextlib.suppress(NexusError):  # then the connection is over, or full: nothing is proven
+            self._client.fence(FENCE)
+            self._fenced = len(self._unproven)
+
+    def _proven(self) -> None:
+        """The broker has taken the values before the fence."""
+        proven = self._unproven[: self._fenced]
+        del self._unproven[: self._fenced]
+        self._fenced = 0
+        self._view.acknowledged(proven)
+        if self._unproven:
+            self._fence()
 
     def live_view(self, view: LiveTokens) -> None:
         """Set who owns the messages of `post_many`."""
@@ -215,12 +237,11 @@ class Gate:
         early = now_s - self._since_s < EARLY_S
         self._since_s = now_s
         unacknowledged = [one.key for one in self._open.values()]
-        # Without an acknowledgement nothing says which of the last values the broker did not like.
-        recent = self._unproven if now_s - self._unproven_s < UNPROVEN_S else ()
-        unacknowledged += self._view.topics([*sorted(self._live, reverse=True), *recent])
+        unacknowledged += self._view.topics([*sorted(self._live, reverse=True), *self._unproven])
         self._open.clear()
         self._live.clear()
         self._unproven.clear()
+        self._fenced = 0
         self.records = self.record_bytes = 0
         if self._suspects:
             return

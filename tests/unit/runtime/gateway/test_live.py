@@ -31,6 +31,9 @@ class Broker:
 
     unsent_bytes = 0
 
+    def fence(self, token: int) -> None:
+        """Never answered."""
+
     def send_many(
         self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool
     ) -> None:

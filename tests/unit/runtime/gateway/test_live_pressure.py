@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
@@ -29,6 +30,7 @@ class Line:
         sent: Topic and payload of every message, in order.
         ways: QoS and retain by topic.
         open: Tokens without acknowledgement.
+        fences: Fences without an answer.
     """
 
     def __init__(self) -> None:
@@ -37,6 +39,7 @@ class Line:
         self.sent: list[tuple[str, dict[str, Any]]] = []
         self.ways: dict[str, tuple[int, bool]] = {}
         self.open: list[int] = []
+        self.fences: list[int] = []
         self.live = LiveView(self, clock=LoopClock())  # type: ignore[arg-type]
 
     @property
@@ -59,6 +62,14 @@ class Line:
         """Take a message."""
         self.send_many([b"00" + topic.encode()], [payload], [token], qos=qos, retain=retain)
 
+    def fence(self, token: int) -> None:
+        """Take a fence."""
+        self.fences.append(token)
+
+    def answer(self) -> None:
+        """The broker answers the first fence."""
+        self.live.gate.acknowledged([self.fences.pop(0)])
+
     async def put(self, table: TagTable, positions: Positions | None) -> None:
         """Tags have a new sample, and the turn of the loop ends."""
         self.live.put(table, positions)
@@ -72,6 +83,7 @@ class Line:
     def lose(self) -> None:
         """The connection ends, and the next one is open."""
         self.open.clear()
+        self.fences.clear()
         self.live.gate.reconnected()
         self.live.again()
 
@@ -90,8 +102,9 @@ class Line:
 
 
 def device(name: str, count: int, **keys: Any) -> TagTable:
-    """A device with tags `0`, `1`, … that have values."""
-    table = TagTable(f"a/l/{name}", {str(at): TagConfig(**{"type": "float64", **keys}) for at in range(count)})
+    """A device with tags `0`, `1`, … that have values; each message is acknowledged, unless `keys` say otherwise."""
+    keys = {"type": "float64", "live_qos": 1, **keys}
+    table = TagTable(f"a/l/{name}", {str(at): TagConfig(**keys) for at in range(count)})
     table.prefix = f"e/s/a/l/{name}/"
     change(table, 0.0)
     return table
@@ -143,6 +156,45 @@ async def test_values_above_the_window_wait_and_the_newest_of_each_leaves() -> N
     assert line.live.waiting == 0
 
 
+async def test_values_without_acknowledgement_wait_for_the_answer_to_a_fence() -> None:
+    line = Line()
+    first, second = device("first", 20, live_qos=0), device("second", MOST_IN_FLIGHT + 5, live_qos=0)
+    await line.put(first, None)
+    assert (len(line.fences), line.live.gate.unproven) == (1, 20)
+    await line.put(second, None)
+    await line.until(MOST_IN_FLIGHT)
+    assert len(line.fences) == 1, "one at a time"
+    assert (line.live.waiting, line.live.health().acknowledged.count) == (25, 0)
+    line.answer()
+    assert line.live.health().acknowledged.count == 20
+    await line.until(MOST_IN_FLIGHT + 20)
+    assert (len(line.fences), line.live.waiting) == (1, 5)
+    line.answer()
+    assert line.live.health().acknowledged.count == MOST_IN_FLIGHT, "what had left when the second fence did"
+    await line.until(MOST_IN_FLIGHT + 25)
+    while line.fences:
+        line.answer()
+    assert (len(line.fences), line.live.gate.unproven, line.live.waiting) == (0, 0, 0)
+    assert line.live.health().acknowledged.count == MOST_IN_FLIGHT + 25
+
+
+async def test_a_fence_that_does_not_leave_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line()
+    table = device("d", 3, live_qos=0)
+
+    def refuse(token: int) -> None:
+        raise NexusError("full", code="NX6010", retriable=True)
+
+    with monkeypatch.context() as full:
+        full.setattr(line, "fence", refuse)
+        await line.put(table, None)
+    assert (line.fences, line.live.gate.unproven) == ([], 3)
+    await line.put(table, None)
+    assert (len(line.fences), line.live.gate.unproven) == (1, 6)
+    line.answer()
+    assert (line.fences, line.live.gate.unproven) == ([], 0)
+
+
 async def test_a_full_socket_and_records_that_wait_are_pressure_too() -> None:
     line = Line()
     table = device("d", BESIDE_RECORDS + 1, live_qos=0)
@@ -151,6 +203,8 @@ async def test_a_full_socket_and_records_that_wait_are_pressure_too() -> None:
     assert (len(line.sent), line.live.waiting) == (0, BESIDE_RECORDS + 1)
     line.unsent_bytes = 0
     await line.until(BESIDE_RECORDS + 1)
+    while line.fences:
+        line.answer()
     other = device("other", BESIDE_RECORDS + 1)
     for seq in range(MANY_RECORDS):
         line.live.gate.post(seq, "record", b'{"value": 0}')
@@ -218,7 +272,7 @@ async def test_the_site_says_how_tags_are_published() -> None:
     line = Line()
     configs = {
         "plain": TagConfig(type="float64"),
-        "fast": TagConfig(type="float64", live_qos=0),
+        "sure": TagConfig(type="float64", live_qos=1),
         "event": TagConfig(type="float64", live_retain=False, mode="subscribe"),
         "hidden": TagConfig(type="float64", live_publish=False),
     }
@@ -230,9 +284,9 @@ async def test_the_site_says_how_tags_are_published() -> None:
     line.live.again()
     await line.until(6)
     assert line.ways == {
-        "e/s/a/l/d/plain": (1, True),
-        "e/s/a/l/d/fast": (0, True),
-        "e/s/a/l/d/event": (1, False),
+        "e/s/a/l/d/plain": (0, True),
+        "e/s/a/l/d/sure": (1, True),
+        "e/s/a/l/d/event": (0, False),
     }
     assert line.live.waiting == 0
 
@@ -390,3 +444,20 @@ async def test_unacknowledged_values_are_suspects_whatever_their_qos() -> None:
         assert line.live.gate.careful
         await asyncio.sleep(1)
         assert line.live.gate.suspect(str) in {"e/s/a/l/d/0", "e/s/a/l/d/1", "e/s/a/l/d/2"}
+
+
+async def test_values_before_an_answered_fence_are_no_suspects() -> None:
+    line = Line()
+    old, new = device("old", 3, live_qos=0), device("new", 1, live_qos=0)
+    for _ in range(2):
+        sent = len(line.sent)
+        await line.put(old, None)
+        line.answer()
+        await line.put(new, None)
+        await line.until(sent + 4)
+        line.open.clear()
+        line.fences.clear()
+        line.live.gate.reconnected()
+    assert line.live.gate.careful
+    await asyncio.sleep(1)
+    assert line.live.gate.suspect(str) == "e/s/a/l/new/0"

@@ -142,7 +142,7 @@ async def test_a_point_that_a_busy_device_has_no_value_for_is_asked_once_more(wa
         await asyncio.sleep(2.5)
         before = len(link.driver.reads)
         link.driver.faults[ONE, "t1"] = Fault(Reason.DEVICE_ERROR, 6, transient=True)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.2)
         assert len(link.driver.reads) == before + 2
         assert link.recorded.frames[-1].quality["t1"] == ("BAD", "device_error", 6)
 
