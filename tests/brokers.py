@@ -52,12 +52,13 @@ class MemoryBroker:
         self.on_acknowledged: Callable[[Sequence[int]], None] = lambda tokens: None
         self._random = random.Random(seed)
         self._queue: list[tuple[str, bytes, bool, int | asyncio.Future[None] | None]] = []
+        self._uncounted = 0
         self._committed: dict[str, Intervals] = {}
 
     @property
     def inflight(self) -> int:
         """Messages without acknowledgement."""
-        return sum(bool(topic) and token is not None for topic, _, _, token in self._queue)
+        return len(self._queue) - self._uncounted
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> asyncio.Future[None]:
         """Take a message; the broker looks at it in the loop's next turns."""
@@ -72,12 +73,14 @@ class MemoryBroker:
         if not self.connected:
             raise NexusError("gone", code="NX6010", retriable=True)
         self._queue.append((topic, payload, retain, token if qos else None))
+        self._uncounted += not qos
 
     def fence(self, token: int) -> None:
         """Take a fence."""
         if not self.connected:
             raise NexusError("gone", code="NX6010", retriable=True)
         self._queue.append(("", b"", False, token))
+        self._uncounted += 1
 
     @property
     def unsent_bytes(self) -> int:
@@ -99,6 +102,7 @@ class MemoryBroker:
                 topic, payload, retain, token = self._queue[0]
                 if not topic and token is not None:  # a fence
                     self._queue.pop(0)
+                    self._uncounted -= 1
                     self.on_acknowledged([token])
                     continue
                 passes = self._passes(topic, payload)
@@ -109,6 +113,7 @@ class MemoryBroker:
                     self.on_connected()
                     break
                 self._queue.pop(0)
+                self._uncounted -= token is None
                 if isinstance(token, asyncio.Future):
                     token.set_result(None)
                 elif token is not None:
@@ -127,6 +132,7 @@ class MemoryBroker:
         self.connected = False
         self.losses += 1
         waiting, self._queue = self._queue, []
+        self._uncounted = 0
         for _, _, _, token in waiting:
             if isinstance(token, asyncio.Future):
                 token.set_exception(NexusError("lost", code="NX6010", retriable=True))

@@ -103,7 +103,7 @@ def column_cleaner(base: str) -> ColumnConvert | None:
         return None
     scales = [tuple(np.array(one) for one in _scales(digits, most=MOST_SIZE)) for digits in DIGITS[base]]
     share = 2.0 * HALF[base]
-    absolute, spacing, nextafter = np.abs, np.spacing, np.nextafter
+    absolute, minimum, spacing, nextafter = np.abs, np.minimum, np.spacing, np.nextafter
 
     def clean(raw: Column) -> Column:
         if len(raw) < SHORT:
@@ -111,12 +111,11 @@ def column_cleaner(base: str) -> ColumnConvert | None:
         size = absolute(raw)
         step = _STEPS.searchsorted(size, side="right")
         # Half the distance to the nearer neighbour in the type: below a power of two it is the one below. (Of half the
-        # number, because that of the largest double is beyond the doubles.)
-        with np.errstate(over="ignore"):  # for infinities; their result is not finite either
-            limit = spacing(nextafter(0.5 * size, 0.0)) * share
+        # number, because that of the largest double is beyond the doubles; those of unusual size are not rounded here.)
+        limit = spacing(nextafter(0.5 * minimum(size, _LARGE), 0.0)) * share
         result, _ = _shortened(raw, step, *scales[0])
         away = absolute(result - raw)
-        if (enough := away < limit).all():
+        if b"\0" not in (enough := away < limit).tobytes():
             return result
         rest = (~enough).nonzero()[0]
         raw, step, limit = raw[rest], step[rest], limit[rest]

@@ -130,7 +130,8 @@ class Live(Strict):
         description="false publishes nothing there; frames, history and expressions have the tag as before.",
     )
     qos: Literal[0, 1] | None = Field(
-        default=None, description="0 (default), or 1: the broker acknowledges each value, and keeps it for sessions that are away."
+        default=None,
+        description="0 (default), or 1: the broker acknowledges each value, and keeps it for sessions that are away.",
     )
     retain: bool | None = Field(
         default=None, description="Whether the broker keeps the value for those who subscribe later (default true)."

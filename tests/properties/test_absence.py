@@ -171,7 +171,8 @@ ACTIONS = st.lists(
 
 
 TURNS = st.lists(
-    st.tuples(st.sampled_from(["run", "run", "kill", "stop", "pause", "back", "forth"]), st.floats(0.05, 20.0)), max_size=12
+    st.tuples(st.sampled_from(["run", "run", "kill", "stop", "pause", "back", "forth"]), st.floats(0.05, 20.0)),
+    max_size=12,
 )
 
 

@@ -148,6 +148,7 @@ class LiveView:
             before_s = now_s
             self._wake.clear()
             self._release()
+            self.gate.tidy()
             if self.gate.careful:
                 if await self._publish_suspect():
                     continue

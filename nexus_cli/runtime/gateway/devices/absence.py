@@ -322,7 +322,9 @@ class Absence:
             away=[path for path, one in watched if one.away],
             unread=[path for path, one in watched if not one.last_us and one.hole is None and not one.away],
             turned_us=self._turned_us,
-            past={path: one.past for path, one in watched if one.past and (one.hole or one.last_us <= one.past_until_us)},
+            past={
+                path: one.past for path, one in watched if one.past and (one.hole or one.last_us <= one.past_until_us)
+            },
         )
 
     def _turn(self, now_us: int) -> None:
@@ -337,7 +339,9 @@ class Absence:
             if (until_us := max(one.shown_us, one.gap_us)) > 0:
                 one.past = [*one.past, (self._turned_us or self.since_us, until_us)][-MOST_PAST:]
             one.row_us = one.gap_us = 0
-            one.last_us, one.busy_us, one.asked_us = (min(us, now_us) for us in (one.last_us, one.busy_us, one.asked_us))
+            one.last_us, one.busy_us, one.asked_us = (
+                min(us, now_us) for us in (one.last_us, one.busy_us, one.asked_us)
+            )
         self._beat_us, self._resumed_us = now_us, 0
         self._turned_us = now_us - STALL_US  # what was read since may have its time already
 

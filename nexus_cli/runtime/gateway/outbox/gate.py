@@ -35,6 +35,9 @@ PLAUSIBLE_LIMIT = 16 * 1024
 """Brokers with a lower limit, in bytes, are rare: a smaller message is as likely refused for its topic."""
 FENCE = 0
 """The token of a fence behind values of QoS 0; those of records are above it, those of live values below."""
+FENCE_S = 0.05
+MANY_UNPROVEN = 500
+"""The next fence leaves when so many seconds have passed since the last one, or so many values have left behind it."""
 KEPT_S = 3600.0
 """A limit that was found expires after this time, in seconds: the broker's may have been raised."""
 
@@ -93,6 +96,7 @@ class Gate:
         self._live: set[int] = set()
         self._unproven: list[int] = []
         self._fenced = 0
+        self._next_fence_s = 0.0
         self._on_acknowledged: list[Callable[[], None]] = []
         self._since_s = clock.monotonic_s()
         self._losses = 0
@@ -161,8 +165,7 @@ class Gate:
             self._live.update(tokens)
         else:
             self._unproven += tokens
-            if not self._fenced:
-                self._fence()
+            self.tidy()
 
     def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has acknowledged these messages: what `BrokerClient.run` calls with the tokens of `post` and
@@ -185,8 +188,14 @@ class Gate:
         for call in self._on_acknowledged:
             call()
 
-    def _fence(self) -> None:
-        """One at a time: while the broker keeps up there is one for each turn of the loop, else one for many."""
+    def tidy(self) -> None:
+        """Send a fence behind values of QoS 0 when it is time; one is on its way at most."""
+        if not self._unproven or self._fenced:
+            return
+        now_s = self._clock.monotonic_s()
+        if now_s < self._next_fence_s and len(self._unproven) < MANY_UNPROVEN:
+            return
+        self._next_fence_s = now_s + FENCE_S
         with contextlib.suppress(NexusError):  # then the connection is over, or full: nothing is proven
             self._client.fence(FENCE)
             self._fenced = len(self._unproven)
@@ -197,8 +206,7 @@ class Gate:
         del self._unproven[: self._fenced]
         self._fenced = 0
         self._view.acknowledged(proven)
-        if self._unproven:
-            self._fence()
+        self.tidy()
 
     def live_view(self, view: LiveTokens) -> None:
         """Set who owns the messages of `post_many`."""

@@ -16,6 +16,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.live_sender import BESIDE_RECORDS, MANY_RECORDS, MOST_IN_FLIGHT, MOST_UNSENT_BYTES
+from nexus_cli.runtime.gateway.outbox.gate import FENCE_S
 from nexus_cli.wire.sample import Quality, Reason
 from tests.simulated_time import LoopClock
 from tests.waiting import PATIENCE_S
@@ -167,15 +168,34 @@ async def test_values_without_acknowledgement_wait_for_the_answer_to_a_fence() -
     assert (line.live.waiting, line.live.health().acknowledged.count) == (25, 0)
     line.answer()
     assert line.live.health().acknowledged.count == 20
+    assert (len(line.fences), line.live.gate.unproven) == (1, MOST_IN_FLIGHT - 20), "at once, behind so many"
     await line.until(MOST_IN_FLIGHT + 20)
-    assert (len(line.fences), line.live.waiting) == (1, 5)
+    assert line.live.waiting == 5
     line.answer()
-    assert line.live.health().acknowledged.count == MOST_IN_FLIGHT, "what had left when the second fence did"
     await line.until(MOST_IN_FLIGHT + 25)
-    while line.fences:
-        line.answer()
+    assert (len(line.fences), line.live.gate.unproven) == (0, 25), "few: no fence yet"
+    assert line.live.health().acknowledged.count == MOST_IN_FLIGHT, "what had left when the second fence did"
+    await asyncio.sleep(FENCE_S)
+    line.live.gate.tidy()
+    line.answer()
     assert (len(line.fences), line.live.gate.unproven, line.live.waiting) == (0, 0, 0)
     assert line.live.health().acknowledged.count == MOST_IN_FLIGHT + 25
+
+
+async def test_the_last_values_get_their_fence_although_nothing_follows() -> None:
+    line = Line()
+    table, stop = device("d", 3, live_qos=0), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(line.live.run(stop))
+        for _ in range(2):
+            await line.put(table, None)
+        line.answer()
+        assert (line.fences, line.live.gate.unproven) == ([], 3)
+        await asyncio.sleep(1.0)
+        assert len(line.fences) == 1
+        line.answer()
+        assert line.live.gate.unproven == 0
+        stop.set()
 
 
 async def test_a_fence_that_does_not_leave_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +209,7 @@ async def test_a_fence_that_does_not_leave_is_made_up_for(monkeypatch: pytest.Mo
         full.setattr(line, "fence", refuse)
         await line.put(table, None)
     assert (line.fences, line.live.gate.unproven) == ([], 3)
+    await asyncio.sleep(FENCE_S)
     await line.put(table, None)
     assert (len(line.fences), line.live.gate.unproven) == (1, 6)
     line.answer()
@@ -451,6 +472,7 @@ async def test_values_before_an_answered_fence_are_no_suspects() -> None:
     old, new = device("old", 3, live_qos=0), device("new", 1, live_qos=0)
     for _ in range(2):
         sent = len(line.sent)
+        await asyncio.sleep(FENCE_S)
         await line.put(old, None)
         line.answer()
         await line.put(new, None)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, FENCE, KEPT_S, QUIET_S, STRIKES, Gate
+from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, FENCE, FENCE_S, KEPT_S, QUIET_S, STRIKES, Gate
 from tests.clock import FakeClock
 
 
@@ -200,6 +200,7 @@ async def test_live_values_are_acknowledged_and_suspected_like_records(monkeypat
     for topic in ("t2", "t3"):
         bench.gate.cleared(topic)
     for _ in range(3):
+        bench.clock.advance(FENCE_S)
         bench.gate.post_many([b""], [b""], [-3], qos=0, retain=True)
         bench.gate.acknowledged([FENCE])
         bench.gate.reconnected()
