@@ -13,41 +13,31 @@ import struct
 import sys
 from collections import defaultdict
 
-HEADER = struct.Struct(">HHHBB")
+from tests.modbus_frames import ModbusProtocol, read_answer, refusal
+
 MAX_REGISTERS = 125
 
 
-class CountingDevice(asyncio.Protocol):
+class CountingDevice(ModbusProtocol):
     """One connection; the counters are shared by all."""
 
     counters: defaultdict[tuple[str, int], int] = defaultdict(int)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        super().connection_made(transport)
         self.host = transport.get_extra_info("sockname")[0]
-        self.buffer = b""
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while len(self.buffer) >= HEADER.size:
-            transaction, _, length, unit, function = HEADER.unpack_from(self.buffer)
-            if len(self.buffer) < 6 + length:
-                return
-            body, self.buffer = self.buffer[HEADER.size : 6 + length], self.buffer[6 + length :]
-            self.transport.write(self.answer(transaction, unit, function, body))
 
     def answer(self, transaction: int, unit: int, function: int, body: bytes) -> bytes:
         start, count = struct.unpack(">HH", body[:4]) if len(body) >= 4 else (0, 0)
         if function not in (3, 4):
-            return HEADER.pack(transaction, 0, 3, unit, function | 0x80) + b"\x01"
+            return refusal(transaction, unit, function, 1)
         if not 0 < count <= MAX_REGISTERS:
-            return HEADER.pack(transaction, 0, 3, unit, function | 0x80) + b"\x03"
+            return refusal(transaction, unit, function, 3)
         if function == 3:
             self.counters[self.host, unit] += 1
         words = struct.pack(">I", self.counters[self.host, unit]) * (count // 2 + 2)
         payload = words[(start % 2) * 2 :][: count * 2]
-        return HEADER.pack(transaction, 0, 3 + len(payload), unit, function) + bytes([len(payload)]) + payload
+        return read_answer(transaction, unit, function, payload)
 
 
 async def main(port: int, hosts: int) -> None:
