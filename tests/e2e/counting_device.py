@@ -41,7 +41,7 @@ class CountingDevice(ModbusProtocol):
 
 
 async def main(port: int, hosts: int) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is stopped."""
     addresses = [f"127.0.0.{number}" for number in range(1, hosts + 1)]
     server = await asyncio.get_running_loop().create_server(CountingDevice, addresses, port)
     sys.stdout.write(f"listening {server.sockets[0].getsockname()[1]}\n")
