@@ -7,7 +7,7 @@ are plain storage. Two logs in FOLDER, a line written whole before the answer go
 - `reads.log`: time in µs, host, unit, count, first register, registers
 - `writes.log`: time in µs, host, unit, register, value
 
-While a file `hold` is in FOLDER the counters stand still, so that a run can end with values that no longer move. A
+While a file `hold` is in FOLDER the counters do not change, so that a run can end with values that no longer move. A
 process that is started again counts on well above what its log says.
 """
 
@@ -44,7 +44,7 @@ class Logs:
 
     @property
     def held(self) -> bool:
-        """Whether the counters are to stand still."""
+        """Whether the counters are held."""
         return (self.folder / HOLD).exists()
 
 

@@ -1,7 +1,7 @@
 """A Modbus TCP server that counts: every poll gets the next number, so a missing or doubled row can be seen.
 
 Each unit id has one counter. Reading holding registers raises it by one and fills every register pair with it
-(uint32, big-endian words); reading input registers tells it without raising it. It runs as its own process
+(uint32, big-endian words); reading input registers gives it without raising it. It runs as its own process
 (`python -m tests.e2e.counting_device PORT [HOSTS]`, on 127.0.0.1 to 127.0.0.HOSTS) and knows nothing of the code
 under test. Every host has counters of its own.
 """

@@ -147,7 +147,7 @@ async def test_answers_that_make_no_sense_never_become_values(name: str, reply: 
 
 
 async def test_a_late_answer_without_transaction_id_is_left_behind() -> None:
-    """A server that always answers with transaction 0: only a new connection tells a late answer from the right one."""
+    """A server that always answers with transaction 0: only a new connection keeps a late answer apart from the right one."""
     answers = iter([None, b"\0\1", b"\0\2", b"\0\3"])
     connections: list[int] = []
     hold = asyncio.Event()

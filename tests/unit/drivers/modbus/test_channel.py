@@ -134,7 +134,7 @@ async def test_a_late_answer_is_dropped_by_its_number() -> None:
 
 
 async def test_a_server_that_numbers_no_answer_is_told_from_one_that_does() -> None:
-    """Without a number a late answer can't be told: until one was seen, only a new connection leaves it behind."""
+    """Without a number a late answer can't be recognised: until one was seen, only a new connection leaves it behind."""
     world = World("tcp", lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\1")])
     session = await world.session()
     assert (await session.read(world.request())).values == [1]
