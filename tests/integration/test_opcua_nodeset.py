@@ -13,8 +13,8 @@ from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.opcua_nodeset import NodesetServer, in_order, serve_nodeset
 from tests.reads import read_all
+from tests.real_data import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 BOILER = "http://microsoft.com/Opc/OpcPlc/Boiler"
 URI = "http://acme.example/oven"
 NODESET = """<?xml version="1.0" encoding="utf-8"?>
