@@ -83,7 +83,9 @@ def boiler_files() -> list[Path]:
     return in_order([*base, *boilers])
 
 
-@pytest.mark.skipif(not (DATA / "opcua-opcplc").is_dir(), reason=f"the boilers' NodeSets are not in {DATA}/opcua-opcplc")
+@pytest.mark.skipif(
+    not (DATA / "opcua-opcplc").is_dir(), reason=f"the boilers' NodeSets are not in {DATA}/opcua-opcplc"
+)
 def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
     from tests.opcua_nodeset import serve_nodeset
 
