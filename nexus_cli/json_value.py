@@ -9,7 +9,7 @@ See docs/decisions/0058.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import msgspec
 
@@ -20,6 +20,11 @@ JsonObject: TypeAlias = dict[str, Any]
 """A JSON object with members that are not known here."""
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """True for an integer or a float. JSON's true and false are not numbers, although Python counts them as integers."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def read_fields(document: object, kind: type[S]) -> S:

@@ -57,7 +57,7 @@ class FakeSubscription:
         return Promise(1.0)
 
     async def distrust(self, names: Sequence[str]) -> None:
-        """They stand in faults, and in a list."""
+        """They are in faults, and in a list."""
         self.distrusted += names
         self.faults.update({name: Fault(Reason.DEVICE_ERROR) for name in names})
 

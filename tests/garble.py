@@ -41,7 +41,7 @@ MOST_BYTES = 4096
 
 
 class BadLine:
-    """The line; it is a good one until told otherwise.
+    """The line; it is a good one until it is changed.
 
     Attributes:
         port: Where the driver finds it.

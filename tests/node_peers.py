@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -26,3 +27,15 @@ def node_with(package: str) -> str:
             f"no npm {package} in {NODE_MODULES}: `make peers`{compiler}; NEXUS_TEST_NODE_MODULES names another folder"
         )
     return node
+
+
+async def run_node(node: str, *arguments: str, stderr: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
+    """Node.js with pipes and the peers' packages: `-e` and a script, or a file, then the script's own arguments."""
+    return await asyncio.create_subprocess_exec(
+        node,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=stderr,
+        env={**os.environ, "NODE_PATH": NODE_MODULES},
+    )

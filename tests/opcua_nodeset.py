@@ -1,4 +1,4 @@
-"""A server that loads NodeSet2 files, as a stand-in for the real machine they describe.
+"""A server that loads NodeSet2 files, in place of the real machine they describe.
 
 Source: OPC 10000-6 annex F (UANodeSet).
 """

@@ -1,4 +1,4 @@
-"""The tour of the README, taken as it stands there: every `$` line of its ```console blocks is run, in order.
+"""The tour of the README, taken as it is there: every `$` line of its ```console blocks is run, in order.
 
 What a command prints must be what stands under it. `...` stands for any lines. Behind `nexus up` figures change from
 run to run: there every number and every run of spaces counts as equal, and progress (stderr) is left out.

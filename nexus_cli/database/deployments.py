@@ -16,8 +16,7 @@ import orjson
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
 from nexus_cli.json_value import JsonObject, read_fields
-from nexus_cli.model.config import digest
-from nexus_cli.model.snapshot import Attributes
+from nexus_cli.model.snapshot import Attributes, site_digest
 from nexus_cli.wire.control import JournalLine, TableRow, encode
 
 RECORD_STEP = "record"
@@ -43,7 +42,7 @@ class Recorded:
     @property
     def digest(self) -> str:
         """As `Snapshot.digest`: equal states have equal digests."""
-        return digest([self.enterprise, self.site, sorted(self.digests.items())])
+        return site_digest(self.enterprise, self.site, self.digests)
 
     def every_gateway(self) -> list[str]:
         """Names of the declared gateways and of those that have devices, sorted: one may have lost its last device."""

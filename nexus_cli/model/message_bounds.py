@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from nexus_cli.json_value import is_number
+
 Layer = Mapping[str, Any]
 Problem = Callable[[Layer, Any], str]
 """Why a value does not fit a schema, "" when it fits."""
@@ -41,12 +43,12 @@ def nothing_between(layers: Sequence[Layer], kinds: frozenset[str], *, exact: Ca
 def wrong_names(layers: Sequence[Layer], problem: Problem) -> Iterator[str]:
     """Why no object can have the fields that it must have: too many for it, or of names that it does not take."""
     required = {str(name) for layer in layers for name in layer.get("required") or ()}
-    most = min((layer["maxProperties"] for layer in layers if _is_number(layer.get("maxProperties"))), default=None)
+    most = min((layer["maxProperties"] for layer in layers if is_number(layer.get("maxProperties"))), default=None)
     if most is not None and len(required) > most:
         yield f"{len(required)} fields are required, and maxProperties is {most}"
     for layer in layers:
         known = layer.get("properties") or {}
-        least = max((one["minProperties"] for one in layers if _is_number(one.get("minProperties"))), default=0)
+        least = max((one["minProperties"] for one in layers if is_number(one.get("minProperties"))), default=0)
         if layer.get("additionalProperties") is False and not layer.get("patternProperties") and least > len(known):
             yield f"minProperties is {least}, and only {len(known)} fields are permitted"
         names = layer.get("propertyNames")
@@ -83,7 +85,7 @@ def _bounds(
     layers: Iterable[Layer], word: str, exact: Callable[[Any], Fraction]
 ) -> Iterator[tuple[Fraction, bool, str]]:
     for layer in layers:
-        if _is_number(layer.get(word)):
+        if is_number(layer.get(word)):
             yield exact(layer[word]), word.startswith("exclusive"), word
 
 
@@ -101,19 +103,15 @@ def _common(steps: Sequence[Fraction]) -> Fraction | None:
 
 
 def _crossed(layers: Sequence[Layer], low: str, high: str) -> str:
-    least = max((layer[low] for layer in layers if _is_number(layer.get(low))), default=None)
-    most = min((layer[high] for layer in layers if _is_number(layer.get(high))), default=None)
+    least = max((layer[low] for layer in layers if is_number(layer.get(low))), default=None)
+    most = min((layer[high] for layer in layers if is_number(layer.get(high))), default=None)
     return (
         f"{low} {least} is more than {high} {most}" if least is not None and most is not None and least > most else ""
     )
 
 
 def _items(layers: Sequence[Layer]) -> str:
-    least = max((layer["minItems"] for layer in layers if _is_number(layer.get("minItems"))), default=0)
+    least = max((layer["minItems"] for layer in layers if is_number(layer.get("minItems"))), default=0)
     if least and any(layer.get("items") is False and not layer.get("prefixItems") for layer in layers):
         return f"minItems is {least}, and items: false forbids them"
     return ""
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
+from nexus_cli.json_value import is_number
 from nexus_cli.model.message_bounds import nothing_between, wrong_names
 
 KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
@@ -346,7 +347,7 @@ def _extended(kind: Any) -> Any:
     import jsonschema  # noqa: PLC0415 - jsonschema: only for sites with messages
 
     def multiple(_: Any, of: Any, value: Any, __: Any) -> Iterator[Any]:
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not _is_multiple(value, of):
+        if is_number(value) and not _is_multiple(value, of):
             yield jsonschema.ValidationError(f"{value!r} is not a multiple of {of}")
 
     def formatted(_: Any, name: Any, value: Any, __: Any) -> Iterator[Any]:

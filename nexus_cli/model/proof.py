@@ -5,6 +5,7 @@ Numbers in their type's own rounding, moments as moments, texts as far as the de
 
 from __future__ import annotations
 
+from nexus_cli.json_value import is_number
 from nexus_cli.model.chain import FLOAT_CODES, line_of, rounded, same
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
@@ -67,23 +68,19 @@ def _shows(tag: TagConfig, held: Value, wanted: Value) -> bool:
 
 def _same(base: str, wanted: Value, held: Value) -> bool:
     if base in FLOAT_CODES:
-        if not _is_number(wanted) or not _is_number(held):
+        if not is_number(wanted) or not is_number(held):
             return False
-        return rounded(base, float(wanted)) == rounded(base, float(held))  # type: ignore[arg-type]
+        return rounded(base, float(wanted)) == rounded(base, float(held))
     if base == "datetime" and isinstance(wanted, str) and isinstance(held, str):
         return same_instant(wanted, held)
     if base == "string" and isinstance(wanted, str) and isinstance(held, str):
         # Registers and CHARs are filled up with blanks or NULs: those at the end can't be distinguished from the text's own.
         return wanted == held or wanted.rstrip(" \0") == held.rstrip(" \0")
-    if base == "duration" and _is_number(wanted) and _is_number(held):
-        return same(wanted, held)  # type: ignore[arg-type]
+    if base == "duration" and is_number(wanted) and is_number(held):
+        return same(wanted, held)
     if isinstance(wanted, bool) or isinstance(held, bool):
         return type(wanted) is type(held) and wanted == held
     return wanted == held
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _family(base: str) -> str:

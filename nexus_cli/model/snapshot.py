@@ -24,6 +24,11 @@ Changed = dict[str, Attributes | None]
 NONE_KNOWN: Mapping[str, str] = {}
 
 
+def site_digest(enterprise: str, site: str, digests: Mapping[str, str]) -> str:
+    """One digest over all resources of a site: from the digest of each, by address, in any order."""
+    return digest([enterprise, site, sorted(digests.items())])
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything declared, by address.
@@ -51,7 +56,7 @@ class Snapshot:
     @property
     def digest(self) -> str:
         """One digest over all resources; equal snapshots have equal digests."""
-        return digest([self.enterprise, self.site, sorted(self.digests.items())])
+        return site_digest(self.enterprise, self.site, self.digests)
 
     def of_kind(self, kind: str) -> Iterator[tuple[str, Attributes]]:
         """`(name, attributes)` of every resource of a kind (`device`, `role`, …), in address order."""

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from nexus_cli.diagnostics.wording import duration
 from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
 
 NAMES: dict[str, str] = {
@@ -149,7 +150,7 @@ def _of_other(change: Change) -> Iterator[Hazard]:
                 name="data-loss",
                 scope=change.name,
                 address=change.address,
-                message=f"class {change.name} keeps {days(new)} instead of {days(old)}: older samples are dropped",
+                message=f"class {change.name} keeps {duration(new)} instead of {duration(old)}: older samples are dropped",
             )
     if change.type in ("role", "user"):
         gained = [f"{what} {glob}" for what, globs in gains(before, after).items() for glob in globs]
@@ -171,11 +172,3 @@ def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
         if fresh:
             found[what] = fresh
     return found
-
-
-def days(milliseconds: int) -> str:
-    """A long duration for people: `400d`, `36h`, `90m`."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if milliseconds and milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
-from nexus_cli.plan.hazards import days, gains
+from nexus_cli.plan.hazards import gains
 
 SHOWN = 6
 """Names in one line; more are counted."""
@@ -89,12 +90,12 @@ def _session(change: Change, around: Surroundings) -> Lines:
     if change.action is Action.CREATE:
         if new:
             others = around.links.get(new, 1) - 1
-            shared = f", shared with {_count(others, 'device')}" if others > 0 else ""
+            shared = f", shared with {counted(others, 'device')}" if others > 0 else ""
             yield "devices", f"gateway {after.get('gateway')} reads it over {new}{shared}"
     elif change.action is Action.FORGET:
         if old:
             left = around.links.get(old, 0)
-            yield "devices", f"{old} is closed" if not left else f"{old} stays open for {_count(left, 'device')}"
+            yield "devices", f"{old} is closed" if not left else f"{old} stays open for {counted(left, 'device')}"
     elif old != new:
         yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; gap of about one connect"
     elif before.get("gateway") != after.get("gateway"):
@@ -118,14 +119,14 @@ def _topics(change: Change) -> Lines:
     updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
     cleared += sum(1 for tag in updated if stays_retained(tag.before) and not stays_retained(tag.after))
     if counts[Action.CREATE] + counts[Action.MOVE]:
-        yield "topics", f"{_count(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"
+        yield "topics", f"{counted(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"
     if cleared:
-        yield "topics", f"{_count(cleared, 'retained message')} cleared"
+        yield "topics", f"{counted(cleared, 'retained message')} cleared"
     silenced = Counter(_live(tag.after) for tag in updated if _live(tag.before) != _live(tag.after))
     if silenced[False]:
-        yield "topics", f"{_count(silenced[False], 'tag')} no longer published in the live view"
+        yield "topics", f"{counted(silenced[False], 'tag')} no longer published in the live view"
     if silenced[True]:
-        yield "topics", f"{_count(silenced[True], 'tag')} published in the live view from now on"
+        yield "topics", f"{counted(silenced[True], 'tag')} published in the live view from now on"
 
 
 def _live(tag: Attributes | None) -> bool:
@@ -165,19 +166,19 @@ def _load(change: Change, around: Surroundings) -> Lines:
     if before is None or after is None or before == after:
         return
     link = (change.after or change.before or {}).get("link", "")
-    yield "load", f"{before} -> {_count(after, 'request')} for a full read on {link}"
+    yield "load", f"{before} -> {counted(after, 'request')} for a full read on {link}"
 
 
 def _retention(change: Change, _: Surroundings) -> Lines:
     before, after = change.before or {}, change.after or {}
     if change.action is Action.CREATE:
-        yield "database", f"table for class {change.name}, samples kept {days(int(after.get('keep_ms', 0)))}"
+        yield "database", f"table for class {change.name}, samples kept {duration(int(after.get('keep_ms', 0)))}"
     elif change.action is Action.FORGET:
         yield "database", "the table and its samples stay until they are purged"
     elif before.get("keep_ms") != after.get("keep_ms"):
         yield (
             "database",
-            f"samples kept {days(int(before.get('keep_ms', 0)))} -> {days(int(after.get('keep_ms', 0)))}",
+            f"samples kept {duration(int(before.get('keep_ms', 0)))} -> {duration(int(after.get('keep_ms', 0)))}",
         )
 
 
@@ -263,7 +264,3 @@ _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "sequence": _sequence,
     "user": _rights,
 }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

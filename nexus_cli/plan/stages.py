@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 
 SEQUENCES = "sequences"
@@ -49,7 +50,7 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     gateways = gateways_of(changes)
     gone = cleared_paths(changes)
     devices = verified_devices(changes)
-    stages = [Stage(step=RECORD, text=f"record {_count(len(changes), 'changed resource')} in one transaction")]
+    stages = [Stage(step=RECORD, text=f"record {counted(len(changes), 'changed resource')} in one transaction")]
     rights = rights_change(changes)
     if rights:
         stages.append(Stage(step=RIGHTS, text="grant the rights of the old and the new state together"))
@@ -59,12 +60,12 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
             step=OBSERVE,
             subject=name,
             paths=paths,
-            text=f"wait until gateway {name} runs {_count(len(paths), 'device') + ' ' if paths else ''}as planned",
+            text=f"wait until gateway {name} runs {counted(len(paths), 'device') + ' ' if paths else ''}as planned",
         )
         for name, paths in gateways.items()
     ]
     if gone:
-        stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {_count(len(gone), 'retained message')}"))
+        stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {counted(len(gone), 'retained message')}"))
     if rights:
         stages.append(Stage(step=REVOKE, text="revoke the rights that only the old state had"))
     stages.append(Stage(step=FINALISE, text="write the audit trail and release the lock"))
@@ -73,14 +74,10 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
             Stage(
                 step=VERIFY,
                 paths=devices,
-                text=f"check that {_count(len(devices), 'device')} deliver{'' if len(devices) > 1 else 's'} GOOD values",
+                text=f"check that {counted(len(devices), 'device')} deliver{'' if len(devices) > 1 else 's'} GOOD values",
             )
         )
     return tuple(stages)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def rights_change(changes: Iterable[Change]) -> bool:

@@ -11,6 +11,7 @@ from nexus_cli.access.globs import names_matching
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.diagnostics.wording import duration
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.registry import driver, protocols
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
@@ -269,11 +270,3 @@ def _row(tag: TagConfig, path: str) -> str:
     else:
         column = "value_text"
     return f"nexus.sample, series of '{path}', {column} ({kind}), class {tag.retention}"
-
-
-def duration(milliseconds: int) -> str:
-    """A duration as one writes it: the largest unit that divides it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
-        if milliseconds and milliseconds % size == 0:
-            return f"{milliseconds // size}{unit}"
-    return f"{milliseconds}ms"

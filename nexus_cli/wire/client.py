@@ -118,7 +118,7 @@ class BrokerClient:
         return 0 if self._connection is None else self._connection.unsent_bytes
 
     def hold(self, held: bool) -> None:
-        """Read nothing more from the broker, so that it keeps what comes, or go on; what was read already still arrives.
+        """Read nothing more from the broker, so that it keeps new messages, or continue; what was read already still arrives.
 
         Only for less than half a keep-alive: answers of the broker wait as well. A new connection is not held.
         """

@@ -63,7 +63,7 @@ class Stream(asyncio.Protocol):
             self.transport.write(data if self._websocket is None else self._websocket.wrap(data))
 
     def hold(self, held: bool) -> None:
-        """Stop reading, so that the sender waits, or go on."""
+        """Stop reading, so that the sender waits, or continue."""
         if self.transport is None or self.transport.is_closing() or self.transport.is_reading() is not held:
             return
         if held:

@@ -7,7 +7,6 @@ connected for longer than `settle_s`, as it is before anybody applies.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,9 @@ import asyncpg
 
 from nexus_cli.apply.timing import Timing
 from nexus_cli.exit_codes import Exit
-from tests.benchmarks.bench_plan import CHANGES, Recorder, change_site, timed
+from tests.benchmarks.bench_plan import CHANGES, change_site, timed
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.plants import write_flat_site
+from tests.benchmarks.plants import Recorder, recorder
 
 COLUMNS = ("site", "ulid", "path", "type", "unit", "retention", "external", "labels", "lineage", "segments")
 TARGET_S = 5.0
@@ -59,26 +58,19 @@ def memory_mib(pid: int) -> Mapping[str, float]:
 
 def run() -> list[Figure]:
     """Apply the site, change it, apply again."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        site = write_flat_site(home)
-        runtime = Recorder(home)
-        try:
-            runtime.start()
-            pid = runtime.processes["control"].pid
-            until = time.monotonic() + SETTLED_S
-            planned_s, _ = timed(runtime, "plan", "site.yaml")
-            time.sleep(max(0.0, until - time.monotonic()))
-            before = memory_mib(pid)["VmRSS"]
-            first_s, _ = timed(runtime, "apply", "site.yaml", "--yes", expect=Exit.PARTLY)
-            after = memory_mib(pid)
-            copy_s = asyncio.run(bare_copy_s(runtime.database.url, runtime.database.password))
-            change_site(site)
-            plan_s, _ = timed(runtime, "plan", "site.yaml")
-            ten_s, _ = timed(runtime, "apply", "site.yaml", "--yes", expect=Exit.PARTLY)
-            parts = [control_part_s(runtime, number) for number in (1, 2)]
-        finally:
-            runtime.stop()
+    with recorder() as (runtime, site):
+        pid = runtime.processes["control"].pid
+        until = time.monotonic() + SETTLED_S
+        planned_s, _ = timed(runtime, "plan", "site.yaml")
+        time.sleep(max(0.0, until - time.monotonic()))
+        before = memory_mib(pid)["VmRSS"]
+        first_s, _ = timed(runtime, "apply", "site.yaml", "--yes", expect=Exit.PARTLY)
+        after = memory_mib(pid)
+        copy_s = asyncio.run(bare_copy_s(runtime.database.url, runtime.database.password))
+        change_site(site)
+        plan_s, _ = timed(runtime, "plan", "site.yaml")
+        ten_s, _ = timed(runtime, "apply", "site.yaml", "--yes", expect=Exit.PARTLY)
+        parts = [control_part_s(runtime, number) for number in (1, 2)]
     wait = f"with {Timing().absent_s:g} s of waiting for a first report of a gateway"
     return [
         Figure(

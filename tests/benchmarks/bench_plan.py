@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
 from nexus_cli.exit_codes import Exit
 from tests.benchmarks.figures import Figure
-from tests.benchmarks.plants import change_a_device, write_flat_site
+from tests.benchmarks.plants import change_a_device, recorder
 from tests.e2e.runtime import Runtime
 
 CHANGES = 10
 RUNS = 5
-
-
-class Recorder(Runtime):
-    """Broker, database and control: enough to record a site; nobody runs it."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, site="acme/big", gateways=())
-        self.roles = ("control",)
 
 
 def timed(runtime: Runtime, *arguments: str, expect: int = 0) -> tuple[float, str]:
@@ -49,28 +40,19 @@ def _after_an_edit(runtime: Runtime, site: Path, number: int) -> float:
 
 def run() -> list[Figure]:
     """Record the site, change it, plan."""
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        site = write_flat_site(home)
-        runtime = Recorder(home)
-        try:
-            runtime.start()
-            # No gateway answers, so that the deployment ends partly: it is recorded all the same.
-            runtime.nexus("apply", "site.yaml", "--yes", expect=Exit.PARTLY)
-            empty_s = statistics.median(timed(runtime, "plan", "site.yaml", "--no-cache")[0] for _ in range(RUNS))
-            validate_s = statistics.median(
-                timed(runtime, "validate", "site.yaml", "--no-cache")[0] for _ in range(RUNS)
-            )
-            timed(runtime, "plan", "site.yaml")
-            warm_s = statistics.median(timed(runtime, "plan", "site.yaml")[0] for _ in range(RUNS))
-            change_site(site)
-            taken = [timed(runtime, "plan", "site.yaml", "--format", "json", "--no-cache") for _ in range(RUNS)]
-            edited_s = statistics.median(_after_an_edit(runtime, site, number) for number in range(RUNS))
-            changed = sum(one["change"]["actions"] != ["no-op"] for one in json.loads(taken[-1][1])["resource_changes"])
-            if changed != CHANGES:
-                raise RuntimeError(f"{changed} changes were planned, not {CHANGES}")
-        finally:
-            runtime.stop()
+    with recorder() as (runtime, site):
+        # No gateway answers, so that the deployment ends partly: it is recorded all the same.
+        runtime.nexus("apply", "site.yaml", "--yes", expect=Exit.PARTLY)
+        empty_s = statistics.median(timed(runtime, "plan", "site.yaml", "--no-cache")[0] for _ in range(RUNS))
+        validate_s = statistics.median(timed(runtime, "validate", "site.yaml", "--no-cache")[0] for _ in range(RUNS))
+        timed(runtime, "plan", "site.yaml")
+        warm_s = statistics.median(timed(runtime, "plan", "site.yaml")[0] for _ in range(RUNS))
+        change_site(site)
+        taken = [timed(runtime, "plan", "site.yaml", "--format", "json", "--no-cache") for _ in range(RUNS)]
+        edited_s = statistics.median(_after_an_edit(runtime, site, number) for number in range(RUNS))
+        changed = sum(one["change"]["actions"] != ["no-op"] for one in json.loads(taken[-1][1])["resource_changes"])
+        if changed != CHANGES:
+            raise RuntimeError(f"{changed} changes were planned, not {CHANGES}")
     return [
         Figure(
             name=f"nexus plan, 41,000 tags, {CHANGES} changes",

@@ -35,7 +35,7 @@ SETTLE_S = 3.0
 
 
 class PrebuiltDevice(asyncio.Protocol):
-    """A Modbus TCP device: its answer is ready but for the transaction and unit ids, and its values stand still."""
+    """A Modbus TCP device: its answer is ready but for the transaction and unit ids, and its values do not change."""
 
     body = bytes((3, TAGS * 4)) + struct.pack(f">{TAGS}f", *(1.5 + at for at in range(TAGS)))
     length = struct.pack(">HH", 0, 1 + len(body))

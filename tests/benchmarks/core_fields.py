@@ -62,7 +62,7 @@ def _device(number: int, protocol: str, connection: dict[str, Any], tags: dict[s
     )
 
 
-# --- Modbus: holding registers move with every read, input registers stand still ---------------------------
+# --- Modbus: holding registers move with every read, input registers do not change -------------------------
 
 
 async def open_modbus() -> Open:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nexus_cli.exit_codes import Exit
@@ -64,6 +67,30 @@ def write_flat_site(folder: Path, *, devices: int = 1000, tags: int = 41) -> Pat
     path = folder / "site.yaml"
     path.write_text("".join(parts), encoding="utf-8")
     return path
+
+
+class Recorder(Runtime):
+    """Broker, database and control: enough to record a site; nobody runs it.
+
+    No gateway answers, so that every deployment ends partly (`Exit.PARTLY`): it is recorded all the same.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, site="acme/big", gateways=())
+        self.roles = ("control",)
+
+
+@contextmanager
+def recorder() -> Iterator[tuple[Recorder, Path]]:
+    """A started runtime in a folder of its own, with the site of `write_flat_site` not applied yet; and that file."""
+    with tempfile.TemporaryDirectory() as folder:
+        site = write_flat_site(Path(folder))
+        runtime = Recorder(Path(folder))
+        try:
+            runtime.start()
+            yield runtime, site
+        finally:
+            runtime.stop()
 
 
 def apply_site(runtime: Runtime) -> None:

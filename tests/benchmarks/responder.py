@@ -20,13 +20,13 @@ import numpy as np
 
 from tests.benchmarks.field import START_S, process
 from tests.benchmarks.fleet import Fleet, hosts
+from tests.modbus_frames import ModbusProtocol, read_answer, refusal
 from tests.waiting import wait_until
 
 VARIANTS = 61
 """Prime: no reader asks so many requests a cycle that it meets the same variant again."""
 ROUNDS, ROUNDS_S = 3, 300.0
 """Reads of each value before a measurement, and how long they may take on a busy machine, seconds."""
-HEADER = struct.Struct(">HHHBB")
 READS = struct.Struct(">HH")
 
 
@@ -90,28 +90,19 @@ class Device(asyncio.Protocol):
             reader.moved += number
 
 
-class ModbusDevice(Device):
+class ModbusDevice(Device, ModbusProtocol):
     """Holding and input registers."""
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        while len(self.buffer) >= HEADER.size:
-            transaction, _, length, unit, function = HEADER.unpack_from(self.buffer)
-            if len(self.buffer) < 6 + length:
-                return
-            body, self.buffer = self.buffer[HEADER.size : 6 + length], self.buffer[6 + length :]
-            self.transport.write(self.answer(transaction, unit, function, body))
 
     def answer(self, transaction: int, unit: int, function: int, body: bytes) -> bytes:
         """One answer; a function that is no read of registers is refused (exception 1)."""
         if function not in (3, 4) or len(body) < READS.size:
-            return HEADER.pack(transaction, 0, 3, unit, function | 0x80) + b"\x01"
+            return refusal(transaction, unit, function, 1)
         start, count = READS.unpack_from(body)
         size = count * 2
         self.reader.requests += 1
         found = self.next_image()[start * 2 : start * 2 + size]
         self.count(start * 2, size)
-        return HEADER.pack(transaction, 0, 3 + len(found), unit, function) + bytes((len(found),)) + found
+        return read_answer(transaction, unit, function, found)
 
 
 CONNECT_CONFIRM = bytes.fromhex("030000161 1d0000100 0100c0010ac1020100c2020101".replace(" ", ""))

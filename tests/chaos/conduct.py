@@ -126,7 +126,7 @@ def _median(values: Sequence[float]) -> float:
 
 
 def strays(live: Mapping[str, int | None], last: Mapping[str, int | None]) -> list[str]:
-    """Tags whose live value is not their last row, once values stand still; None is BAD.
+    """Tags whose live value is not their last row, once values no longer change; None is BAD.
 
     Args:
         live: Retained value by path.

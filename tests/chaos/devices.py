@@ -7,7 +7,7 @@ are plain storage. Two logs in FOLDER, a line written whole before the answer go
 - `reads.log`: time in µs, host, unit, count, first register, registers
 - `writes.log`: time in µs, host, unit, register, value
 
-While a file `hold` is in FOLDER the counters stand still, so that a run can end with values that no longer move. A
+While a file `hold` is in FOLDER the counters do not change, so that a run can end with values that no longer move. A
 process that is started again counts on well above what its log says.
 """
 
@@ -22,7 +22,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.chaos.site import COMMAND_REGISTER
-from tests.e2e.counting_device import HEADER, CountingDevice
+from tests.e2e.counting_device import CountingDevice
+from tests.modbus_frames import HEADER, read_answer
 
 AFTER_RESTART = 1000
 READS, WRITES, HOLD = "reads.log", "writes.log", "hold"
@@ -43,7 +44,7 @@ class Logs:
 
     @property
     def held(self) -> bool:
-        """Whether the counters are to stand still."""
+        """Whether the counters are held."""
         return (self.folder / HOLD).exists()
 
 
@@ -59,7 +60,7 @@ class LoggedDevice(CountingDevice):
         stored = self.stored[self.host, unit]
         if function == 3 and start >= COMMAND_REGISTER:
             words = b"".join(struct.pack(">H", stored.get(register, 0)) for register in range(start, start + count))
-            return HEADER.pack(transaction, 0, 3 + len(words), unit, function) + bytes([len(words)]) + words
+            return read_answer(transaction, unit, function, words)
         if function == 16:
             words_in = struct.unpack(f">{count}H", body[5 : 5 + 2 * count])
             stored.update(enumerate(words_in, start))
@@ -83,7 +84,7 @@ def go_on(folder: Path) -> None:
 
 
 async def main(port: int, hosts: int, folder: Path) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is stopped."""
     go_on(folder)
     LoggedDevice.logs = Logs(folder)
     addresses = [f"127.0.0.{number}" for number in range(1, hosts + 1)]

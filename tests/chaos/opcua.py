@@ -43,7 +43,7 @@ async def tick(server: Server, nodes: list[Any], folder: Path) -> None:
 
 
 async def main(port: int, folder: Path, devices: list[tuple[str, int]]) -> None:
-    """Serve until the process is told to stop."""
+    """Serve until the process is stopped."""
     server = Server()
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")

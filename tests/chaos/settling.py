@@ -1,4 +1,4 @@
-"""The end of a run: everything works again, the devices stand still, the roles end."""
+"""The end of a run: everything works again, the devices no longer change, the roles end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def _problems(runtime: ChaosRuntime, first: dict[str, int | None]) -> list
 
 
 async def stand_still(runtime: ChaosRuntime, deploying: Deploying, findings: Findings, tell: Tell) -> None:
-    """Let the devices stand still, and hold the live view against the last rows."""
+    """Hold the devices' values, and compare the live view with the last rows."""
     empty, why = await deploying.plan_is_empty()
     if not empty:
         findings.breach("deployments", f"the last plan is not empty: {why}")

@@ -131,7 +131,7 @@ async def test_an_answer_to_somebody_else_acknowledges_nothing(
 
 @pytest.mark.parametrize(("case", "name", "other"), FOREIGN, ids=FOREIGN_IDS)
 async def test_an_answer_to_somebody_else_is_no_value(case: DriverCase, name: str, other: Answer, home: str) -> None:
-    """It comes before ours, with other values in it; the link stands, and ours is taken."""
+    """It comes before ours, with other values in it; the link is kept, and ours is taken."""
     async with lined(case, home) as (line, device, session):
         line.bend = preceded(case.name, other)
         for _ in range(2):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -21,22 +20,22 @@ pytestmark = pytest.mark.needs_broker
 SIZES = (0, 1, 100, 117, 118, 16_000, 17_000, 200_000)
 
 
+def running(case: Case, folders: pytest.TempPathFactory) -> Iterator[Running]:
+    """A broker in a folder of its own, for the length of a fixture."""
+    with Running(case, folders.mktemp(str(case).replace(".", ""))).started() as started:
+        yield started
+
+
 @pytest.fixture(scope="module", params=CASES, ids=str)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Each broker on each transport."""
-    case: Case = request.param
-    folder: Path = tmp_path_factory.mktemp(str(case).replace(".", ""))
-    with Running(case, folder).started() as running:
-        yield running
+    yield from running(request.param, tmp_path_factory)
 
 
 @pytest.fixture(scope="module", params=[case for case in CASES if case.broker != "amqtt"], ids=str)
 def keeping(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Brokers that keep sessions; amqtt does not deliver all messages of one whose connection was cut."""
-    case: Case = request.param
-    folder: Path = tmp_path_factory.mktemp(str(case).replace(".", ""))
-    with Running(case, folder).started() as running:
-        yield running
+    yield from running(request.param, tmp_path_factory)
 
 
 class Peer:

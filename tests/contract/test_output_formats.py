@@ -16,10 +16,11 @@ from nexus_cli.cli.views.sarif import sarif, uri
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.project.text import facts, read
+from tests.real_data import DATA
 from tests.sessions import run_inside
 
 ROOT = Path(__file__).parents[2]
-SARIF_SCHEMA = ROOT.parent / "shared/data/suite-sarif/src/Sarif/Schemata/sarif-2.1.0.json"
+SARIF_SCHEMA = DATA / "suite-sarif/src/Sarif/Schemata/sarif-2.1.0.json"
 CASES = sorted(path for path in (ROOT / "tests/cases").iterdir() if (path / "site.yaml").is_file())
 
 VALIDATION = {

@@ -19,7 +19,7 @@ from nexus.series s join lateral (
 
 
 def expected(tag: TagConfig, raw: Any) -> Any:
-    """What must stand in the row, worked out here and not by the code under test."""
+    """What must be in the row, worked out here and not by the code under test."""
     if isinstance(raw, (str, list, dict)):
         return raw
     if tag.values or isinstance(raw, bool):

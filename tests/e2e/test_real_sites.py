@@ -16,6 +16,7 @@ from tests.e2e.hall import at_work
 from tests.e2e.rows import expected, physical, wait_rows, wrong_rows
 from tests.e2e.runtime import Runtime
 from tests.e2e.sites import copy_site, devices_of
+from tests.real_data import DATA
 from tests.servers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
@@ -73,9 +74,6 @@ def test_meter_and_drive_rows_equal_the_registers(panel: tuple[Runtime, Field]) 
     assert {rows[path]["quality"] for path in wanted} == {192}
 
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
 def boiler_files() -> list[Path]:
     """NodeSets of the two boilers and of what they build on."""
     from tests.opcua_nodeset import in_order
@@ -85,7 +83,9 @@ def boiler_files() -> list[Path]:
     return in_order([*base, *boilers])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the boilers' NodeSets (../shared/data/opcua-opcplc) are not here")
+@pytest.mark.skipif(
+    not (DATA / "opcua-opcplc").is_dir(), reason=f"the boilers' NodeSets are not in {DATA}/opcua-opcplc"
+)
 def test_boiler_rows_equal_the_nodes_of_the_server(tmp_path: Path) -> None:
     from tests.opcua_nodeset import serve_nodeset
 

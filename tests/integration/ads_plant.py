@@ -17,6 +17,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Value
 from tests.contract.driver_cases import ads_connection, constant
 from tests.heard import Heard
+from tests.reads import read_all
 
 PATH = "a/l/plc"
 
@@ -48,15 +49,7 @@ class Plant:
         return values
 
     async def read_all(self, *names: str) -> tuple[dict[str, Value], dict[str, Fault]]:
-        values: dict[str, Value] = {}
-        faults: dict[str, Fault] = {}
-        for request in DRIVER.group(self.device, points_of(self.device, names or None)):
-            result = await self.session.read(request)
-            for place, point in enumerate(request.points):
-                values[point.name] = result.values[place]
-                if place in result.faults:
-                    faults[point.name] = result.faults[place]
-        return values, faults
+        return await read_all(self.session, DRIVER.group(self.device, points_of(self.device, names or None)))
 
     async def write(self, name: str, value: Value) -> None:
         await self.session.write(self.device.path, self.point(name), value)

@@ -109,7 +109,7 @@ async def applied(
 
 @dataclasses.dataclass
 class FakeGateway:
-    """Fetches its configuration when told and answers `observed`, as a gateway does; reads no device.
+    """Fetches its configuration when asked to and answers `observed`, as a gateway does; reads no device.
 
     Attributes:
         failing: Device paths that it can't configure.

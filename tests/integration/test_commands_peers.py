@@ -25,7 +25,7 @@ from tests.contract.driver_cases import modbus_connection
 from tests.integration import test_modbus_peers as modbus
 from tests.integration import test_opcua_peers as opcua
 from tests.integration import test_s7_peers as s7
-from tests.node_peers import node_with
+from tests.node_peers import node_with, run_node
 from tests.servers import TestBroker, free_port
 from tests.waiting import PATIENCE_S, until
 
@@ -41,7 +41,7 @@ async def node_opcua(folder: Path) -> AsyncIterator[DeviceConfig]:
 
 @asynccontextmanager
 async def modbus_serial(_: Path) -> AsyncIterator[DeviceConfig]:
-    process = await modbus._run(node_with("modbus-serial"), modbus.SERVER)
+    process = await run_node(node_with("modbus-serial"), "-e", modbus.SERVER)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -61,7 +61,7 @@ async def modbus_serial(_: Path) -> AsyncIterator[DeviceConfig]:
 @asynccontextmanager
 async def node_snap7(_: Path) -> AsyncIterator[DeviceConfig]:
     node, port = node_with("node-snap7"), free_port()
-    process = await s7._run(node, s7.SERVER, str(port), s7.memory().hex())
+    process = await run_node(node, "-e", s7.SERVER, str(port), s7.memory().hex())
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_S):

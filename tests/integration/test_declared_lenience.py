@@ -23,6 +23,7 @@ from nexus_cli.model.bind import bind
 from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
+from tests.answering import answering
 from tests.sources import load_site
 
 pytestmark = pytest.mark.own_time
@@ -63,22 +64,6 @@ async def value_of(device: DeviceConfig, folder: Path) -> object:
         return value
     finally:
         await session.close()
-
-
-@asynccontextmanager
-async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[int]:
-    """A Modbus TCP server; gives its port."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while asked := await reader.read(256):
-            writer.write(answer(asked))
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from nexus_cli.drivers.opcua.simulator.server import serve as serve_opcua
 from nexus_cli.drivers.registry import driver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.failure_kind import FailureKind
+from tests.answering import answering
 
 pytestmark = pytest.mark.own_time
 
@@ -60,23 +58,6 @@ def hint(error: DriverError, protocol: str) -> str:
     found = unreachable(error, protocol)
     assert found.code == "NX6602"
     return found.hint
-
-
-@asynccontextmanager
-async def answering(reply: Callable[[bytes], bytes]) -> AsyncIterator[int]:
-    """A server that answers each frame with whatever `reply` makes of it."""
-
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while frame := await reader.read(300):
-            writer.write(reply(frame))
-        writer.close()
-
-    server = await asyncio.start_server(client, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.mark.parametrize("protocol", sorted(TAGS))

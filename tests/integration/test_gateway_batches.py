@@ -27,7 +27,7 @@ def started(folder: Path, *, acl: Sequence[str] = ()) -> TestBroker:
 
 
 def plant_at(broker: TestBroker, home: Path) -> tuple[Plant, FakeSource]:
-    """A gateway with two devices, and what control tells it."""
+    """A gateway with two devices, and what control sends it."""
     source = FakeSource([device(ONE, link="tcp:one:1", poll_ms=50), device(TWO, link="tcp:two:1", poll_ms=50)])
     return Plant(broker.settings(principal=f"nexus.gateway.{GW}", home=home), source, FakeDriver()), source
 

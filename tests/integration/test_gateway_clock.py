@@ -83,7 +83,7 @@ def one_device(*, heartbeat_ms: int = 0, sum_only: bool = False) -> DeviceConfig
 
 @pytest.fixture
 def plant(broker: TestBroker, tmp_path: Path) -> Plant:
-    """One device whose values stand still."""
+    """One device whose values do not change."""
     settings = broker.settings(principal=f"nexus.gateway.{GW}", home=tmp_path / "home")
     driver = FakeDriver()
     driver.values[PATH, "polled"] = 1.0

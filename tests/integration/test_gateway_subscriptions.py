@@ -79,7 +79,7 @@ class Quiet:
 
 @pytest.fixture(params=[None, 60_000], ids=["only subscribed", "polled once a minute"])
 async def quiet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Quiet]:
-    """It runs and has told its first values."""
+    """It runs and has reported its first values."""
     port = free_port()
     device = plc(port, poll_ms=request.param)
     server = await serve([device], port=port)

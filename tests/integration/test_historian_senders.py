@@ -1,4 +1,4 @@
-"""A gateway speaks for its own devices only: frames, gaps and reports about others are set aside and told, its own never."""
+"""A gateway speaks for its own devices only: frames, gaps and reports about others are set aside and reported, its own never."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.importers import ImportOptions, import_file
 from nexus_cli.discover.importers.xml_tree import parse_xml
 from tests.importing import assert_counted, by_name, reasons, site_errors
+from tests.real_data import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"the real files of {DATA.name} are not beside the project")
 
 TWINCAT = {"ArbiterPLC.tmc": 313, "xtes_sxr_plc.tmc": 279, "Untitled1.tpy": 27}

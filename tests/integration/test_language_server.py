@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.node_peers import NODE_MODULES, node_with
+
 ROOT = Path(__file__).parents[2]
-MODULES = Path(os.environ.get("NEXUS_TEST_NODE_MODULES", str(ROOT / "tests/peers/node_modules")))
-NODE = shutil.which("node")
 SCHEMA = ROOT / "schemas/site.schema.json"
 SITES = sorted((ROOT / "sites").glob("*/site.yaml"))
 STRICT = """
@@ -27,20 +26,14 @@ new Ajv({strict: true, strictTypes: true, strictTuples: true, strictRequired: tr
 """
 
 
-def package(name: str) -> Path:
-    if NODE is None or not (MODULES / name).is_dir():
-        pytest.skip(f"no npm {name} in {MODULES}: `make peers`, or NEXUS_TEST_NODE_MODULES names another folder")
-    return MODULES / name
-
-
 @pytest.mark.parametrize("schema", sorted((ROOT / "schemas").glob("*.schema.json")), ids=lambda path: path.name)
 def test_schemas_compile_in_strict_mode(schema: Path) -> None:
-    ajv = package("ajv")
+    node, ajv = node_with("ajv"), Path(NODE_MODULES) / "ajv"
     version = json.loads((ajv / "package.json").read_text(encoding="utf-8"))["version"]
     if not version.startswith("8."):
         pytest.skip(f"needs ajv 8, not {version}")
     ended = subprocess.run(
-        [str(NODE), "-e", STRICT, str(ajv.resolve()), str(schema)], capture_output=True, text=True, timeout=120
+        [node, "-e", STRICT, str(ajv.resolve()), str(schema)], capture_output=True, text=True, timeout=120
     )
     assert ended.returncode == 0, ended.stderr
 
@@ -102,9 +95,10 @@ class Client:
 
 @pytest.fixture(scope="module")
 def editor() -> Iterator[Client]:
-    server = package("yaml-language-server") / "bin/yaml-language-server"
+    node = node_with("yaml-language-server")
+    server = Path(NODE_MODULES) / "yaml-language-server/bin/yaml-language-server"
     with subprocess.Popen(
-        [str(NODE), str(server), "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [node, str(server), "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         client = Client(process)
         client.request(

@@ -315,7 +315,7 @@ async def test_a_heartbeat_waits_for_no_step_of_its_own_deployment(world: World)
 
 
 async def test_the_last_word_about_control_is_the_leaders(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The will of a control before it must not stand as its own, not even until the next health message."""
+    """The will of a control before it must not count as its own, not even until the next health message."""
     monkeypatch.setitem(HealthReporter.__init__.__kwdefaults__, "period_s", 3600.0)
     async with world.control():
         topic = "_nexus/acme/chicago/health/control/control"

@@ -21,6 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
 from tests.integration.peers.libmodbus_server import library
+from tests.reads import read_all
 from tests.waiting import PATIENCE_S
 
 SERVER = Path(__file__).parent / "peers" / "libmodbus_server.py"
@@ -99,13 +100,10 @@ def serial_connection(line: str) -> dict[str, Any]:
     return {"serial": line, "framing": "rtu", "baudrate": 19_200, "parity": "none", "timeout": 500}
 
 
-async def read_all(session: Any, device: DeviceConfig) -> dict[str, Any]:
+async def held_by(session: Any, device: DeviceConfig) -> dict[str, Any]:
     """Every tag."""
-    found: dict[str, Any] = {}
-    for request in DRIVER.group(device, points_of(device)):
-        result = await session.read(request)
-        assert not result.faults
-        found |= {point.name: value for point, value in zip(request.points, result.values, strict=True)}
+    found, faults = await read_all(session, DRIVER.group(device, points_of(device)))
+    assert not faults
     return found
 
 
@@ -125,12 +123,12 @@ async def use(connection: dict[str, Any]) -> None:
     device = DeviceConfig(path="a/l/d", protocol="modbus", connection=connection, tags=TAGS)
     session = await DRIVER.connect([device], home=".")
     try:
-        assert await read_all(session, device) == HELD
+        assert await held_by(session, device) == HELD
         points = {point.name: point for point in points_of(device)}
         written = {"word": 4711, "pair": 0xAABBCCDD, "coil": True, "bit": False}
         for name, value in written.items():
             await session.write(device.path, points[name], value)
-        assert await read_all(session, device) == HELD | written
+        assert await held_by(session, device) == HELD | written
         gone = DeviceConfig(
             path=device.path,
             protocol="modbus",
@@ -141,7 +139,7 @@ async def use(connection: dict[str, Any]) -> None:
         with pytest.raises(DriverError) as caught:
             await session.read(request)
         assert (caught.value.scope, caught.value.reason) == (Scope.REQUEST, Reason.ILLEGAL_ADDRESS)
-        assert (await read_all(session, device))["word"] == 4711
+        assert (await held_by(session, device))["word"] == 4711
     finally:
         await session.close()
 

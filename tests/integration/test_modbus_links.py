@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, points_of
 from nexus_cli.drivers.modbus.driver import DRIVER
-from nexus_cli.drivers.modbus.session import SILENT_REQUESTS, ModbusSession
+from nexus_cli.drivers.modbus.session import SILENT_REQUESTS
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
+from tests.answering import answering
 from tests.own_time import now_s
+from tests.reads import fails
 
 pytestmark = pytest.mark.own_time
 
@@ -40,29 +41,6 @@ def device(port: int, unit_id: int = 1, **more: Any) -> DeviceConfig:
 def first(one: DeviceConfig, tag: str = "a") -> Request:
     (request,) = DRIVER.group(one, points_of(one, [tag]))
     return request
-
-
-async def fails(session: ModbusSession, request: Request) -> DriverError:
-    with pytest.raises(DriverError) as caught:
-        await session.read(request)
-    return caught.value
-
-
-@asynccontextmanager
-async def lying(reply: Callable[[bytes], bytes]) -> AsyncIterator[int]:
-    """A server that answers each request frame with whatever `reply` makes of it."""
-
-    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while frame := await reader.read(300):
-            writer.write(reply(frame))
-        writer.close()
-
-    server = await asyncio.start_server(client, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.mark.parametrize("framing", ["tcp", "rtu-over-tcp"])
@@ -154,7 +132,7 @@ async def test_exception_codes(code: int, scope: Scope, reason: Reason, retriabl
     ],
 )
 async def test_answers_that_make_no_sense_never_become_values(name: str, reply: Callable[[bytes], bytes]) -> None:
-    async with lying(reply) as port:
+    async with answering(reply) as port:
         one = device(port)
         session = await DRIVER.connect([one], home=".")
         try:
@@ -169,7 +147,7 @@ async def test_answers_that_make_no_sense_never_become_values(name: str, reply: 
 
 
 async def test_a_late_answer_without_transaction_id_is_left_behind() -> None:
-    """A server that always answers with transaction 0: only a new connection tells a late answer from the right one."""
+    """A server that always answers with transaction 0: only a new connection keeps a late answer apart from the right one."""
     answers = iter([None, b"\0\1", b"\0\2", b"\0\3"])
     connections: list[int] = []
     hold = asyncio.Event()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +17,7 @@ from nexus_cli.drivers.modbus.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.contract.driver_cases import MODBUS, modbus_connection, modbus_device
-from tests.node_peers import NODE_MODULES, node_with
+from tests.node_peers import node_with, run_node
 from tests.waiting import PATIENCE_S
 
 
@@ -104,19 +103,6 @@ async def test_our_driver_with_pymodbus_server() -> None:
         await peer.shutdown()
 
 
-async def _run(node: str, script: str, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        node,
-        "-e",
-        script,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "NODE_PATH": NODE_MODULES},
-    )
-
-
 CLIENT = """
 const M = require("modbus-serial"); const c = new M();
 (async () => {
@@ -149,7 +135,7 @@ process.stdin.on("end", () => process.exit(0)); process.stdin.resume();
 async def test_our_simulator_with_modbus_serial_client() -> None:
     node = node_with("modbus-serial")
     async with simulator() as (server, device):
-        process = await _run(node, CLIENT, str(server.port))
+        process = await run_node(node, "-e", CLIENT, str(server.port))
         async with asyncio.timeout(PATIENCE_S):
             stdout, stderr = await process.communicate()
         assert process.returncode == 0, stderr.decode()
@@ -160,7 +146,7 @@ async def test_our_simulator_with_modbus_serial_client() -> None:
 
 async def test_our_driver_with_modbus_serial_server() -> None:
     node = node_with("modbus-serial")
-    process = await _run(node, SERVER)
+    process = await run_node(node, "-e", SERVER)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -21,6 +21,7 @@ from nexus_cli.drivers.modbus.simulator.server import ModbusClient, crc16
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.own_time import now_s
+from tests.reads import fails
 
 pytestmark = pytest.mark.own_time
 
@@ -39,12 +40,6 @@ def device(line: str, unit_id: int = 1, **more: Any) -> DeviceConfig:
 def first(one: DeviceConfig) -> Request:
     (request,) = DRIVER.group(one, points_of(one, ["a"]))
     return request
-
-
-async def fails(session: ModbusSession, request: Request) -> DriverError:
-    with pytest.raises(DriverError) as caught:
-        await session.read(request)
-    return caught.value
 
 
 async def refused(line: str) -> DriverError:

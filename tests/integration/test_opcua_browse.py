@@ -21,7 +21,7 @@ FOLDERS, PER = 12, 9
 
 
 class Tight:
-    """Keeps a server to its limits. asyncua's own has no BrowseNext, so that this one stands in for it."""
+    """Keeps a server to its limits. asyncua's own has no BrowseNext, so that this one replaces it."""
 
     def __init__(self, *, nodes: int = 1_000, references: int = 4, points: int = 1) -> None:
         self.nodes, self.references, self.points = nodes, references, points

@@ -20,9 +20,10 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.project.discover import Ask, Wanted, discover
 from nexus_cli.settings import Settings
 from tests.opcua_nodeset import serve_nodeset
+from tests.real_data import DATA
 from tests.servers import free_port
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "opcua-nodesets"
+NODESETS = DATA / "opcua-nodesets"
 FILES = (
     *("DI/Opc.Ua.Di.NodeSet2.xml", "Machinery/Opc.Ua.Machinery.NodeSet2.xml"),
     *("Machinery/Opc.Ua.Machinery.Examples.NodeSet2.xml", "PackML/Opc.Ua.PackML.NodeSet2.xml"),
@@ -136,9 +137,9 @@ async def test_a_type_is_looked_up_once_and_a_mute_server_is_walked_all_the_same
 
 
 async def test_packml_and_machinery_as_their_node_sets_have_them(tmp_path: Path) -> None:
-    if not DATA.is_dir():
-        pytest.skip(f"NOT RUN: the companion specifications' NodeSets are not at {DATA}")
-    served = await serve_nodeset([DATA / name for name in FILES])
+    if not NODESETS.is_dir():
+        pytest.skip(f"NOT RUN: the companion specifications' NodeSets are not at {NODESETS}")
+    served = await serve_nodeset([NODESETS / name for name in FILES])
     try:
         server: Any = served.server
         own = await server.register_namespace(VENDOR)

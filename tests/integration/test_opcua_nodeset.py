@@ -12,8 +12,9 @@ from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from tests.opcua_nodeset import NodesetServer, in_order, serve_nodeset
+from tests.reads import read_all
+from tests.real_data import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 BOILER = "http://microsoft.com/Opc/OpcPlc/Boiler"
 URI = "http://acme.example/oven"
 NODESET = """<?xml version="1.0" encoding="utf-8"?>
@@ -66,18 +67,10 @@ def device(server: NodesetServer, **tags: tuple[str, str]) -> DeviceConfig:
 async def read(config: DeviceConfig, home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     driver = OpcuaDriver()
     session = await driver.connect([config], home=str(home))
-    values: dict[str, Any] = {}
-    faults: dict[str, Any] = {}
     try:
-        for request in driver.group(config, points_of(config)):
-            result = await session.read(request)
-            for place, point in enumerate(request.points):
-                values[point.name] = result.values[place]
-                if place in result.faults:
-                    faults[point.name] = result.faults[place]
+        return await read_all(session, driver.group(config, points_of(config)))
     finally:
         await session.close()
-    return values, faults
 
 
 async def test_structures_given_values_and_moving_numbers(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,7 +21,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import OPCUA_URI, opcua_device
 from tests.heard import Heard
-from tests.node_peers import NODE_MODULES, node_with
+from tests.node_peers import node_with, run_node
 from tests.waiting import until
 
 PEERS = Path(__file__).parent / "peers"
@@ -66,15 +65,8 @@ WRITES: dict[str, Value] = {
 
 
 async def _run(script: str, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        node_with("node-opcua"),
-        str(PEERS / script),
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "NODE_PATH": NODE_MODULES},
-    )
+    node, ignored = node_with("node-opcua"), asyncio.subprocess.DEVNULL
+    return await run_node(node, str(PEERS / script), *arguments, stderr=ignored)
 
 
 async def _told(process: asyncio.subprocess.Process) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.drivers.base import DriverError, Point, Scope, points_of
+from nexus_cli.drivers.base import DriverError, Fault, Point, Scope, points_of
 from nexus_cli.drivers.opcua.driver import OpcuaDriver
 from nexus_cli.drivers.opcua.session import OpcuaSession
 from nexus_cli.drivers.opcua.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.own_time import now_s
+from tests.reads import read_all
 
 pytestmark = pytest.mark.own_time
 
@@ -54,16 +55,8 @@ async def session_of(config: DeviceConfig, home: str) -> AsyncIterator[OpcuaSess
         await session.close()
 
 
-async def read(session: OpcuaSession, config: DeviceConfig) -> tuple[dict[str, Value], dict[str, Any]]:
-    values: dict[str, Value] = {}
-    faults: dict[str, Any] = {}
-    for request in OpcuaDriver().group(config, points_of(config)):
-        result = await session.read(request)
-        for place, point in enumerate(request.points):
-            values[point.name] = result.values[place]
-            if place in result.faults:
-                faults[point.name] = result.faults[place]
-    return values, faults
+async def read(session: OpcuaSession, config: DeviceConfig) -> tuple[dict[str, Value], dict[str, Fault]]:
+    return await read_all(session, OpcuaDriver().group(config, points_of(config)))
 
 
 @asynccontextmanager

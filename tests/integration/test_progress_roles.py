@@ -77,7 +77,7 @@ async def test_the_health_message_says_what_stands_still(broker: TestBroker, tmp
 
 
 async def test_an_idle_gateway_is_well(broker: TestBroker, tmp_path: Path) -> None:
-    """Values stand still, so no frame is made, and no receipt comes: nothing is wrong."""
+    """Values do not change, so no frame is made, and no receipt comes: nothing is wrong."""
     driver = FakeDriver()
     driver.values.update({("a/l/one", f"t{at}"): 7.0 for at in range(4)})
     plant = plant_of(broker, tmp_path, driver)

@@ -19,6 +19,7 @@ from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason
 from tests.own_time import now_s
+from tests.reads import fails, read_all
 
 pytestmark = pytest.mark.own_time
 
@@ -57,18 +58,9 @@ async def linked(
         await server.close()
 
 
-async def fails(session: S7Session, request: Request) -> DriverError:
-    with pytest.raises(DriverError) as caught:
-        await session.read(request)
-    return caught.value
-
-
 async def values(session: S7Session, one: DeviceConfig, *, pdu: int | None = None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for request in DRIVER.group(one, points_of(one)):
-        result = await session.read(request)
-        assert not result.faults
-        found |= {point.name: value for point, value in zip(request.points, result.values, strict=True)}
+    found, faults = await read_all(session, DRIVER.group(one, points_of(one)))
+    assert not faults
     return found
 
 

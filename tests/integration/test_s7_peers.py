@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from nexus_cli.drivers.s7.simulator import SimulatorServer, serve
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.wire.sample import Reason, Value
 from tests.contract.driver_cases import S7, s7_connection, s7_device
-from tests.node_peers import NODE_MODULES, node_with
+from tests.node_peers import node_with, run_node
 from tests.servers import free_port
 from tests.waiting import PATIENCE_S
 
@@ -170,21 +169,8 @@ async def test_our_driver_with_python_snap7_server() -> None:
         server.stop()
 
 
-async def _run(node: str, script: str, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        node,
-        "-e",
-        script,
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "NODE_PATH": NODE_MODULES},
-    )
-
-
 async def _answer(node: str, script: str, port: int) -> Any:
-    process = await _run(node, script, str(port))
+    process = await run_node(node, "-e", script, str(port))
     async with asyncio.timeout(PATIENCE_S):
         stdout, stderr = await process.communicate()
     assert process.returncode == 0, stderr.decode()
@@ -272,7 +258,7 @@ async def test_our_simulator_with_the_c_library() -> None:
 
 async def test_our_driver_with_the_c_library() -> None:
     node, port = node_with("node-snap7"), free_port()
-    process = await _run(node, SERVER, str(port), memory().hex())
+    process = await run_node(node, "-e", SERVER, str(port), memory().hex())
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -36,7 +36,7 @@ VALUES = st.sampled_from([
 
 @dataclass(frozen=True)
 class File:
-    """A file in pieces: what stands before the tags, one text a tag, what stands behind them."""
+    """A file in pieces: what is before the tags, one text a tag, what is behind them."""
 
     head: str
     tags: dict[str, str]

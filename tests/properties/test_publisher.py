@@ -1,4 +1,4 @@
-"""The law of the publisher: whatever the broker does not pass on, everything else arrives, and what does not is told."""
+"""The law of the publisher: whatever the broker does not pass on, everything else arrives, and what does not is reported."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.discover.placement import device_at
 from nexus_cli.json_value import JsonObject
 
@@ -210,11 +211,11 @@ def _header(source: Mapping[str, Any], style: Style) -> list[str]:
     took = f" in {facts['seconds']:.1f} s" if facts.get("seconds") else ""
     resumed = f", {facts['resumed']} of them from an earlier run" if facts.get("resumed") else ""
     notes = int(facts.get("left_out") or 0)
-    noted = f", {_count(notes, 'note')}" if notes else ""
+    noted = f", {counted(notes, 'note')}" if notes else ""
     seen, skipped = counts["seen"] - notes, counts["skipped"] - notes
     lines = [
         style(str(source["source"]), "bold")
-        + f": {_count(seen, 'value')} seen{took}{resumed}: {becomes}, {skipped} skipped{noted}"
+        + f": {counted(seen, 'value')} seen{took}{resumed}: {becomes}, {skipped} skipped{noted}"
     ]
     if facts.get("ended"):
         lines.append(style(f"{facts['ended']}: the rest was not looked at", "warning"))
@@ -266,7 +267,7 @@ def _device(device: Mapping[str, Any], style: Style) -> list[str]:
     fresh = [tag for tag in tags if not tag.get("there")]
     counts = f": {len(tags) - len(fresh)} there already, {len(fresh)} new" if exists else ""
     name = device.get("at") or device["device"] or "(the device)"
-    lines = ["", f"{style(name, 'bold')}  {head}  {_count(len(tags), 'tag')}{counts}"]
+    lines = ["", f"{style(name, 'bold')}  {head}  {counted(len(tags), 'tag')}{counts}"]
     if exists and len(tags) > ROWS:
         tags = fresh  # known tags need not be listed
     rows = [(f"{_mark(tag)}{tag['name']}" if exists else tag["name"], _about(tag)) for tag in tags]
@@ -309,10 +310,6 @@ def _writing(result: Mapping[str, Any]) -> list[str]:
     return ["", f"the same command with --into {result['into'] or 'site.yaml'}{place} writes {what}"]
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 def _folders(names: Sequence[str]) -> list[tuple[str, int]]:
     """Names grouped by leading levels, as deep as the rows allow."""
     best: list[tuple[str, int]] = [("", len(names))]
@@ -351,7 +348,7 @@ def _skipped(skipped: Sequence[Mapping[str, str]], *, notes: int, whole: bool, s
     lines = ["", f"{heading} (--skipped lists each):"]
     lines += [f"  {count}  {style(reason, 'dim')}" for reason, count in reasons.most_common(REASONS)]
     if len(reasons) > REASONS:
-        lines.append(f"  … and {_count(len(reasons) - REASONS, 'reason')} more")
+        lines.append(f"  … and {counted(len(reasons) - REASONS, 'reason')} more")
     return lines
 
 

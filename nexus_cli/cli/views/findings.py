@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nexus_cli.cli.views.excerpt import Excerpts
 from nexus_cli.diagnostics import Diagnostic, Place
 from nexus_cli.diagnostics.diagnostic import format_path
+from nexus_cli.diagnostics.wording import counted
 
 if TYPE_CHECKING:
     from nexus_cli.source.nodes import SourceFile
@@ -184,14 +185,10 @@ def _window(snippet: Document) -> tuple[str, int, int]:
 def summary(answer: Document, style: Style) -> str:
     """One line that sums up."""
     errors, warnings, site = answer["error_count"], answer["warning_count"], answer["site"]
-    counts = ", ".join(_count(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
+    counts = ", ".join(counted(number, word) for number, word in ((errors, "error"), (warnings, "warning")) if number)
     if not answer["valid"]:
         return style("Not valid", "error") + f": {counts}."
     facts = (
-        f"{site['name']}: {_count(site['devices'], 'device')}, {_count(site['tags'], 'tag')}" if site else "the site"
+        f"{site['name']}: {counted(site['devices'], 'device')}, {counted(site['tags'], 'tag')}" if site else "the site"
     )
     return style("Valid", "good") + f". {facts}" + (f" ({counts})" if counts else "") + "."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"

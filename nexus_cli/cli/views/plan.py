@@ -16,6 +16,7 @@ from nexus_cli.cli.views.plan_groups import (
     narrowest,
     places,
 )
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
 
@@ -59,7 +60,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
         lines += _change(change, impacts[change["address"]], style)
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
-        lines.append(f"  {mark} device.{line}/* ({_count(devices, 'device')}, {_count(tags, 'tag')})")
+        lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
     if steps and plan.get("steps"):
@@ -95,14 +96,14 @@ def _alike(changed: Sequence[ChangeEntry], impacts: Mapping[str, Sequence[Impact
         if len(group) == 1:
             yield from _change(first, impacts.get(first["address"], ()), style)
             continue
-        yield f"  {mark} {_count(len(group), 'device')} alike: {places(one['name'] for one in group)}"
+        yield f"  {mark} {counted(len(group), 'device')} alike: {places(one['name'] for one in group)}"
         yield from list(_change(first, (), style))[1:]
         for line in impact_lines(impacts.get(first["address"], ()), name=first["name"]):
             yield style(f"      each: {line}", "dim")
     rest = [one for _, group in groups[MOST_GROUPS:] for one in group]
     if rest:
         tags = sum(len(one["tags"]) for one in rest)
-        yield f"  {mark} {_count(len(rest), 'device')} more ({_count(tags, 'tag')}): {places(one['name'] for one in rest)}"
+        yield f"  {mark} {counted(len(rest), 'device')} more ({counted(tags, 'tag')}): {places(one['name'] for one in rest)}"
         yield "      (--format json shows all)"
 
 
@@ -167,7 +168,7 @@ def _change(change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style) -
     if action == "move":
         yield f"  {mark} {change['address']} (was {change['previous_address']})"
     elif action in ("create", "forget") and tags:
-        yield f"  {mark} {change['address']} ({_count(len(tags), 'tag')})"
+        yield f"  {mark} {change['address']} ({counted(len(tags), 'tag')})"
     else:
         yield f"  {mark} {change['address']}"
     inner = change["change"]
@@ -177,7 +178,7 @@ def _change(change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style) -
         for tag in tags[:MOST_TAGS]:
             yield from _tag(tag, style)
         if len(tags) > MOST_TAGS:
-            yield f"      … and {_count(len(tags) - MOST_TAGS, 'tag')} more (--format json shows all)"
+            yield f"      … and {counted(len(tags) - MOST_TAGS, 'tag')} more (--format json shows all)"
     for line in impact_lines(impacts):
         yield style(f"      {line}", "dim")
 
@@ -256,7 +257,3 @@ def consent(hazards: Sequence[HazardEntry], name: str) -> str:
 
 def _action(change: ChangeEntry) -> str:
     return str(change["change"]["actions"][0])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict
 
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.project.simulate import Simulation
 
 ROWS = 40
@@ -67,7 +68,7 @@ def text(result: SimulationDocument) -> str:
         if len(links) > ROWS:
             lines.append(f"… and {len(links) - ROWS} links more")
     devices, tags = sum(len(link["devices"]) for link in links), sum(link["tags"] for link in links)
-    lines.append(f"{_count(len(links), 'link')}, {_count(devices, 'device')}, {_count(tags, 'tag')} served")
+    lines.append(f"{counted(len(links), 'link')}, {counted(devices, 'device')}, {counted(tags, 'tag')} served")
     for reason, paths in result["skipped"].items():
         more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
         lines.append(f"not served, {reason}: {', '.join(paths[:3])}{more}")
@@ -81,10 +82,6 @@ def text(result: SimulationDocument) -> str:
             "to use these addresses: nexus sim SITE --overlay SITE/env/sim.yaml, then nexus apply SITE --env sim"
         )
     return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _link(link: LinkDocument) -> str:

@@ -15,6 +15,7 @@ from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.importers.reading import MalformedError, SourceBytes
 from nexus_cli.discover.importers.settings import Settings
 from nexus_cli.discover.site_keys import TagKeys
+from nexus_cli.json_value import is_number
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.reader import Reader
 
@@ -111,7 +112,7 @@ def _tag(settings: Settings, area: str) -> TagKeys:
     tag["poll"] = f"{interval}s" if interval and interval > 0 else None
     for limits in settings.tables("number"):
         low, high = limits.get("min"), limits.get("max")
-        if all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in (low, high)):
+        if all(is_number(item) for item in (low, high)):
             tag["range"] = [low, high]
     tag["description"] = described(settings.where) if settings.where != settings.text("name") else None
     return tag

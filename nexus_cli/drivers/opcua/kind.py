@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, field_validator, mode
 from nexus_cli.drivers.opcua.address import is_slice, parse_address
 from nexus_cli.drivers.opcua.fingerprints import fingerprint
 from nexus_cli.drivers.opcua.url import DEFAULT_PORT, URL
-from nexus_cli.json_value import JsonObject
+from nexus_cli.json_value import JsonObject, is_number
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.failure_kind import FailureKind
@@ -32,7 +32,7 @@ _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 
 
 def _device_deadband(value: object) -> object:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if is_number(value):
         return Deadband(absolute=float(value))
     if isinstance(value, str) and (match := re.match(r"(\d+(?:\.\d+)?)\s*%\Z", value)):
         return Deadband(percent=float(match[1]))

@@ -13,7 +13,7 @@ from nexus_cli.wire.client import BrokerClient
 
 LONGEST_S = 5.0
 """The longest time without reading, in seconds; less than half a keep-alive. When nothing moves for that long (the database
-does not answer), reading goes on, and the queue refuses what it can't hold, until it has room again."""
+does not answer), reading continues, and the queue refuses what it can't hold, until it has room again."""
 
 
 class BackPressure:

@@ -161,4 +161,4 @@ class InboundQueue:
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Nothing is to be done when the queue is crowded or has room again."""

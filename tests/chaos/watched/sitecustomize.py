@@ -25,7 +25,7 @@ def _count(loop: asyncio.AbstractEventLoop) -> None:
 
 def _counted(runner: asyncio.Runner, main: Coroutine[Any, Any, Any], **more: Any) -> Any:
     loop = runner.get_loop()  # any loop: uvloop's share no code with asyncio's
-    loop.call_soon(_count, loop)
+    loop.call_soon(loop.call_soon, _count, loop)  # in the second turn: main has made its first tasks in the first one
     return _run(runner, main, **more)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.devices import AFTER_RESTART, HOLD, LoggedDevice, Logs, go_on
 from tests.chaos.observer import FieldLogs
-from tests.e2e.counting_device import HEADER
+from tests.modbus_frames import HEADER
 
 
 @pytest.fixture

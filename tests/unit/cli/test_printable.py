@@ -41,7 +41,7 @@ def paint(text: str, _: str) -> str:
 
 
 def views() -> dict[str, Callable[[str], str]]:
-    """Every view that shows foreign text, fed with it wherever it may stand."""
+    """Every view that shows foreign text, fed with it wherever it may be."""
 
     def trail(text: str) -> AuditTrail:
         entry = {

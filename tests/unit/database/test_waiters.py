@@ -30,7 +30,7 @@ WELCOME = (
 
 @pytest.fixture
 async def complaints() -> AsyncIterator[list[str]]:
-    """What the loop's handler of exceptions was told."""
+    """What the loop's handler of exceptions received."""
     told: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(f"{context['message']}: {context.get('exception')!r}"))
@@ -65,7 +65,7 @@ async def server(*, welcomes: bool) -> AsyncIterator[Settings]:
 
 
 async def settle() -> None:
-    """Let closed connections be told so, then collect what is left of them."""
+    """Let closed connections learn of it, then collect what is left of them."""
     for _ in range(5):
         await asyncio.sleep(0)
     gc.collect()

@@ -1,4 +1,4 @@
-"""A protocol's name stands in its own folder, in importers and in the registry, and nowhere else."""
+"""A protocol's name is in its own folder, in importers and in the registry, and nowhere else."""
 
 from __future__ import annotations
 

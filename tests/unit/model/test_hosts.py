@@ -1,4 +1,4 @@
-"""Hosts of connections, and what was meant by a type that is none."""
+"""Hosts of connections, and what was meant by a word that is not a type."""
 
 from __future__ import annotations
 

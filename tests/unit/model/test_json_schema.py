@@ -1,4 +1,4 @@
-"""The schema for editors: what ships validates, and what a person gets wrong is marked where it stands."""
+"""The schema for editors: what ships validates, and what a person gets wrong is marked where it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a device that stands: which tags are there, under what names, and which command writes the others."""
+"""What is reported of a device that is there: which tags are there, under what names, and which command writes the others."""
 
 from __future__ import annotations
 

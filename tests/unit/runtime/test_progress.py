@@ -1,4 +1,4 @@
-"""Progress: what waits and does not move is told, an idle part never is."""
+"""Progress: what waits and does not move is reported, an idle part never is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Part:
 
 
 class Bench:
-    """A part, a clock and what was told."""
+    """A part, a clock and what was reported."""
 
     def __init__(self) -> None:
         self.clock, self.part, self.metrics, self.changes = FakeClock(), Part(), Metrics(), 0

@@ -1,4 +1,4 @@
-"""A finding about a value stands where the value is written, however many references lead there."""
+"""A finding about a value is placed where the value is written, however many references lead there."""
 
 from __future__ import annotations
 

@@ -11,8 +11,9 @@ import yaml
 
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.source.reader import Reader
+from tests.real_data import DATA
 
-SUITE = Path(__file__).parents[4] / "shared" / "data" / "suite-yaml-test-suite" / "src"
+SUITE = DATA / "suite-yaml-test-suite" / "src"
 SYNTAX = {"NX0003", "NX0010", "NX0011", "NX0019"}
 """What makes a text invalid YAML; other codes refuse valid YAML that a site must not use."""
 ACCEPTED = """

@@ -132,5 +132,5 @@ def test_a_secret_is_starred_out_wherever_it_is_written(tmp_path: Path) -> None:
     answer = document(reading.findings, reading.files)
     assert [item["code"] for item in answer["diagnostics"]].count("NX3005") == 4
     everything = json.dumps(answer) + text(answer, style=lambda words, _name: words)
-    # `other` is no secret as far as anybody can know; it stands beside one.
+    # `other` is not known to be a secret; it is beside one.
     assert set(re.findall(r"hunter[0-9]", everything)) <= {"hunter3"}

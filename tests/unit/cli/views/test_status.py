@@ -1,4 +1,4 @@
-"""What `nexus status` says of links that stand although a device limits them."""
+"""What `nexus status` says of links that are up although a device limits them."""
 
 from __future__ import annotations
 

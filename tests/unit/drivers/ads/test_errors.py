@@ -1,4 +1,4 @@
-"""Error codes of ADS: how far they reach, and what a missing route is told with."""
+"""Error codes of ADS: how far they reach, and what is said of a missing route."""
 
 from __future__ import annotations
 

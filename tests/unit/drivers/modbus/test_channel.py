@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.drivers.base import DriverError, Request, Scope
+from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.drivers.modbus.channel import KEPT, Lenience, TcpChannel
 from nexus_cli.drivers.modbus.pdu import checksum
-from nexus_cli.drivers.modbus.session import ModbusSession
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import TagConfig
+from tests.reads import fails
 from tests.unit.drivers.modbus.wires import Say, Wire, World, device_of, pieces
 
 FRAMINGS = ["tcp", "rtu-over-tcp"]
@@ -134,7 +134,7 @@ async def test_a_late_answer_is_dropped_by_its_number() -> None:
 
 
 async def test_a_server_that_numbers_no_answer_is_told_from_one_that_does() -> None:
-    """Without a number a late answer can't be told: until one was seen, only a new connection leaves it behind."""
+    """Without a number a late answer can't be recognised: until one was seen, only a new connection leaves it behind."""
     world = World("tcp", lambda frame: [framed("tcp", b"\0\0\0\0", b"\3\2\0\1")])
     session = await world.session()
     assert (await session.read(world.request())).values == [1]
@@ -150,12 +150,6 @@ async def test_a_server_that_numbers_no_answer_is_told_from_one_that_does() -> N
     world.wires[1]._say = lambda frame: [stray, framed("tcp", frame, b"\3\2\0\5")]
     assert (await session.read(world.request())).values == [5], "it numbers its answers: that was not one"
     await session.close()
-
-
-async def fails(session: ModbusSession, request: Request) -> DriverError:
-    with pytest.raises(DriverError) as caught:
-        await session.read(request)
-    return caught.value
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)

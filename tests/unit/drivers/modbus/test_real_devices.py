@@ -19,8 +19,7 @@ from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.kind import ModbusTag, address_of
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Value
-
-DATA = Path(__file__).parents[5] / "shared" / "data"
+from tests.real_data import DATA
 
 THINGSBOARD_TYPES = {
     "16int": "int16",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +32,7 @@ from nexus_cli.drivers.s7.writing import jobs_of, plan_write
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.plan.requests import request_count
 from nexus_cli.runtime.gateway.devices.device import device_runtime, split
+from tests.real_data import DATA
 
 
 def hexed(frame: bytes) -> str:
@@ -160,15 +160,15 @@ def test_a_gateway_asks_tag_by_tag_in_one_request_before_it_halves() -> None:
     assert [len(part.states) for part in split(one, apart, DRIVER)] == [5, 5]
 
 
-DATA = Path(__file__).parents[5] / "shared" / "data" / "s7-db-snap7" / "expected_layout_DB1.csv"
+LAYOUT = DATA / "s7-db-snap7" / "expected_layout_DB1.csv"
 PACKED = {"Int": "h", "Real": "f", "Byte": "B", "Word": "H", "DWord": "I", "DInt": "i", "Char": "c"}
 TYPES = {"Int": "int16", "Real": "float32", "Byte": "uint8", "Word": "uint16", "DWord": "uint32", "DInt": "int32"}
 
 
-@pytest.mark.skipif(not DATA.is_file(), reason="the layout of a real block (../shared/data/s7-db-snap7) is not here")
+@pytest.mark.skipif(not LAYOUT.is_file(), reason=f"the layout of a real block is not at {LAYOUT}")
 def test_a_real_block_decodes_to_its_start_values() -> None:
     memory, wanted, placed = bytearray(37), [], []
-    for row in csv.DictReader(DATA.open(encoding="utf-8")):
+    for row in csv.DictReader(LAYOUT.open(encoding="utf-8")):
         at, kind, start = int(row["byte"]), row["type"], row["start_value"]
         value: Any = int(start[3:], 16) if start.startswith("16#") else start.strip("'")
         if kind == "Bool":
