@@ -243,3 +243,40 @@ async def test_a_message_that_is_too_large_is_dropped_and_the_connection_stays(
         assert client.connected and client.inflight == 0
     dropped = [one.getMessage() for one in caplog.records if "larger" in one.getMessage()]
     assert len(dropped) == 2 and "2010 bytes on a/b" in dropped[0]
+
+
+async def test_a_fence_is_answered_behind_what_was_sent_before(broker: ScriptedBroker) -> None:
+    role = Role(broker.settings())
+    heads = [topic_head(f"a/{number}") for number in range(500)]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(role.run())
+        await until(lambda: role.client.connected)
+        role.client.send_many(heads, [b"x"] * 500, range(500), qos=0, retain=True)
+        role.client.fence("fence")
+        await until(lambda: bool(role.calls))
+        assert len(broker.received) == 500
+        assert role.client.inflight == 0
+        role.stop.set()
+    assert role.tokens == ["fence"]
+
+
+async def test_a_client_that_holds_gets_nothing_and_then_everything(broker: ScriptedBroker) -> None:
+    got: list[bytes] = []
+    client, sender = (BrokerClient(settings=broker.settings(), client_id=name) for name in ("slow", "sender"))
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group, sender.session():
+        group.create_task(
+            client.run(stop, subscriptions=[("a/#", 1)], on_message=lambda message: got.append(message.payload))
+        )
+        await until(lambda: client.connected)
+        await sender.publish("a/b", b"first")
+        await until(lambda: got == [b"first"])
+        client.hold(True)
+        client.hold(True)
+        for number in range(100):
+            await sender.publish("a/b", b"%d" % number)
+        assert got == [b"first"]
+        client.hold(False)
+        await until(lambda: len(got) == 101)
+        assert client.connected and client.connects == 1
+        stop.set()

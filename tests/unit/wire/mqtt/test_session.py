@@ -330,6 +330,29 @@ def test_a_suback_for_an_unsubscribe_ends_the_session(level: int) -> None:
 # --- 3.12 to 3.14, 3.1.2.10: keep-alive and the end ------------------------------------------------------------------
 
 
+@LEVELS
+def test_the_answer_to_a_fence_is_its_acknowledgement_and_that_to_a_keep_alive_none(level: int) -> None:
+    talk = accepted(level=level, keepalive_s=4)
+    talk.session.fence("first", talk.now_s)
+    assert talk.sent == "c000"
+    assert talk.receive("d000") == [Acknowledged(["first"])]
+    talk.tick(3.5)
+    talk.session.fence("second", talk.now_s)
+    talk.session.fence("third", talk.now_s)
+    assert talk.sent == "c000" * 3, "the keep-alive's own goes before"
+    assert talk.receive("d000") == []
+    assert talk.receive("d000", "d000") == [Acknowledged(["second"]), Acknowledged(["third"])]
+    assert talk.receive("d000") == [], "one that nobody asked for"
+
+
+def test_a_fence_without_an_answer_ends_the_connection_like_a_ping() -> None:
+    talk = accepted(keepalive_s=4)
+    talk.session.fence("token", talk.now_s)
+    assert talk.tick(1.9) == []
+    (event,) = talk.tick(0.2)
+    assert isinstance(event, Closed)
+
+
 def test_a_ping_before_the_keep_alive_is_over_and_the_end_without_an_answer() -> None:
     talk = accepted(keepalive_s=10)
     assert talk.tick(8.5) == [] and talk.sent == ""
