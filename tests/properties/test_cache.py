@@ -18,6 +18,7 @@ from nexus_cli.cli.views.findings import document
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.model.bound import Model
 from nexus_cli.project.text import Reading, facts, load, read
+from tests.examples import examples
 from tests.properties.cached_sites import FILES, MORE, edited, edits, names, wheres, write
 
 CASES = sorted((Path(__file__).parents[1] / "cases").glob("*/site.yaml"))
@@ -91,7 +92,7 @@ def test_every_case(site: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     agree(Path(site.name), None)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     st.lists(st.tuples(wheres, st.lists(edits, min_size=1, max_size=2), ENVIRONMENTS), min_size=1, max_size=6),
     st.booleans(),
@@ -112,7 +113,7 @@ def test_any_edits(steps: list[tuple[str, list[Any], str | None]], keep: bool) -
             files = changed if keep else files
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(st.lists(st.tuples(names, names, names, st.integers(1, 9)), min_size=1, max_size=4))
 def test_files_that_come_and_go(steps: list[tuple[str, str, str, int]]) -> None:
     with Folder() as folder:
