@@ -191,7 +191,7 @@ async def test_a_loss_at_every_single_packet(fate: Fate) -> None:
 
 
 @settings(
-    max_examples=examples(25),
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
