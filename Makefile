@@ -18,10 +18,11 @@ STAMP  := $(VENV)/.installed
 # The project itself is built from this folder, which the option does not touch.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt
 
-# Two at once where tests compute, three where they wait as well. What starts servers keeps a file together: its tests
-# share them, and have ports and folders of their own.
-PARALLEL := tests/unit tests/properties $(wildcard tests/test_*.py)
-SERIAL   := tests/contract tests/integration tests/e2e
+# Two at once where tests compute, three where whole plants start, four where tests mostly wait. What starts servers
+# keeps a file together: its tests share them, and have ports and folders of their own.
+COMPUTING := tests/unit tests/properties $(wildcard tests/test_*.py)
+WAITING   := tests/contract tests/integration
+PLANTS    := tests/e2e
 
 .PHONY: demo test check bench chaos peers clean install
 
@@ -29,8 +30,9 @@ demo: $(STAMP)
 	$(BIN)/nexus demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -q -n 2 $(PARALLEL) $(ARGS)
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(SERIAL) $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 $(COMPUTING) $(ARGS)
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile $(WAITING) $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PLANTS) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests import servers
+from tests.examples import examples
 from tests.own_time import OwnTimeLoop, own_time
 from tests.simulated_time import SimulatedLoop
 
@@ -33,6 +34,7 @@ pytest_plugins = ["tests.containers", "tests.postgres"]
 hypothesis.settings.register_profile(
     "nexus",
     deadline=None,
+    max_examples=examples(100),
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )

@@ -58,7 +58,7 @@ def bind(
         return Outcome(None, (finding("NX1011", "the site file must be a map", hint="begin with 'nexus: 1'"),))
     found: list[Diagnostic] = []
     with collection_paused():
-        site = _lenient(TypeAdapter(Site), dict(root), base=(), shape=Site, found=found, skeleton=_SKELETON)
+        site = _lenient(_adapter(Site), dict(root), base=(), shape=Site, found=found, skeleton=_SKELETON)
         if site is None:
             return Outcome(None, tuple(found))
         found.extend(_strange_defaults(site))

@@ -29,6 +29,7 @@ from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.topic import Topics
+from tests.examples import examples
 from tests.frames import columns, frames_in
 from tests.scripted_broker import Fate, Moment, ScriptedBroker
 from tests.waiting import until
@@ -190,7 +191,9 @@ async def test_a_loss_at_every_single_packet(fate: Fate) -> None:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.dictionaries(st.integers(1, 120), st.sampled_from([Fate.RESET, Fate.CLOSE]), max_size=12))
 def test_many_losses(fates: dict[int, Fate]) -> None:
@@ -198,7 +201,9 @@ def test_many_losses(fates: dict[int, Fate]) -> None:
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=examples(8),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.integers(1, 80), st.sampled_from(["gateway", "historian", "control"]))
 def test_a_connection_that_stays_open_and_moves_nothing(at: int, who: str) -> None:

@@ -20,6 +20,7 @@ from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
 from nexus_cli.runtime.gateway.devices.normaliser import Normaliser
 from nexus_cli.wire.sample import Quality, Reason
+from tests.examples import examples
 from tests.recorded import told
 
 NOTHING = object()
@@ -275,7 +276,7 @@ class Both:
             assert state.due_us == row.due_us, name
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(plants(), st.data())
 def test_columns_record_what_the_rules_say(tags: dict[str, TagConfig], draw: st.DataObject) -> None:
     both = Both(tags)
@@ -345,7 +346,7 @@ def by_element(tag: TagConfig, raw: list[Any]) -> list[bytes]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(list(RAW)), st.sampled_from(CONVERSIONS), st.data())
 def test_many_numbers_at_once_become_what_each_becomes_alone(
     kind: str, keys: dict[str, Any], draw: st.DataObject

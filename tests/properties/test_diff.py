@@ -20,6 +20,7 @@ from nexus_cli.plan.hazards import hazards_of
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.plan import Base, make_plan
 from nexus_cli.plan.stages import cleared_paths, stages_of
+from tests.examples import examples
 
 SCHEMA = jsonschema.Draft7Validator(plan_schema())
 NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -99,7 +100,7 @@ def test_a_state_does_not_differ_from_itself(state: Snapshot, moved: list[tuple[
 
 
 @given(snapshots(), snapshots(), RENAMES)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_applying_the_difference_gives_the_other_side(a: Snapshot, b: Snapshot, moved: list[tuple[str, str]]) -> None:
     changes = ordered(diff(a, b, moved=moved))
     assert apply_changes(a, changes).resources == b.resources
@@ -119,7 +120,7 @@ def test_what_differs_is_enough_to_know(a: Snapshot, b: Snapshot, moved: list[tu
 
 
 @given(snapshots(), snapshots(), RENAMES)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_every_tag_goes_exactly_one_way(a: Snapshot, b: Snapshot, moved: list[tuple[str, str]]) -> None:
     changes = diff(a, b, moved=moved)
     tags = [tag for change in changes for tag in change.tags]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.source.document import Document, DocumentError
 from nexus_cli.source.edit import styled
+from tests.examples import examples
 
 PATH = ("areas", "a", "devices", "d", "tags")
 COMMENT = re.compile(r"# c\d+")
@@ -84,7 +85,7 @@ def comments(text: str) -> list[str]:
     return COMMENT.findall(text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(files(), st.sampled_from(["new", "n-2"]))
 def test_an_added_entry_is_one_insertion(file: File, name: str) -> None:
     document = Document(file.text)
@@ -96,7 +97,7 @@ def test_an_added_entry_is_one_insertion(file: File, name: str) -> None:
     assert tags_of(values(after)) == {**tags_of(values(file.text)), name: {"address": "input:9"}}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(files(), st.data())
 def test_a_removed_entry_takes_its_own_lines_alone(file: File, data: st.DataObject) -> None:
     gone = data.draw(st.sets(st.sampled_from(sorted(file.tags)), min_size=1, max_size=max(1, len(file.tags) - 1)))
@@ -108,7 +109,7 @@ def test_a_removed_entry_takes_its_own_lines_alone(file: File, data: st.DataObje
     assert document.text() == File(file.head, left, file.tail).text
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(files(), st.data())
 def test_a_value_that_is_set_changes_its_tag_alone_or_is_refused(file: File, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(file.tags)))
@@ -141,7 +142,7 @@ FLOWS = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(FLOWS, st.booleans(), st.booleans(), st.data())
 def test_entries_of_a_map_in_braces_go_with_their_lines(
     held: list[str], comma: bool, own_lines: bool, data: st.DataObject
@@ -173,7 +174,7 @@ def test_entries_of_a_map_in_braces_go_with_their_lines(
     assert [line for line in after.splitlines() if line not in grown.splitlines()][1:] == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(files(), st.booleans(), st.booleans(), st.data())
 def test_fmt_moves_white_space_alone(file: File, mark: bool, ended: bool, data: st.DataObject) -> None:
     lines = file.text.splitlines(keepends=True)

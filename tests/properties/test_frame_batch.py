@@ -26,6 +26,7 @@ from nexus_cli.wire.frame_batch import (
     to_frame,
 )
 from nexus_cli.wire.sample import Value
+from tests.examples import examples
 
 EPOCH = "01K00000000000000000000000"
 texts = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
@@ -33,7 +34,7 @@ scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floa
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=3))
 marks = st.tuples(st.sampled_from(["BAD", "UNCERTAIN"]), st.none() | texts, st.integers(0, 2**32))
 times = st.integers(-(2**62), 2**62)
-quick = settings(max_examples=150, deadline=None)
+quick = settings(max_examples=examples(150), deadline=None)
 
 
 @st.composite
@@ -110,7 +111,7 @@ def test_an_integer_is_a_float_only_where_that_is_exact(number: int) -> None:
     assert bool(columns.others) == (abs(number) > EXACT)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     many=st.lists(frames(), min_size=1, max_size=4),
     field=st.sampled_from(

@@ -15,6 +15,7 @@ from nexus_cli.discover.importers.registry import FORMATS
 from nexus_cli.discover.importers.tia.layout import Layout
 from nexus_cli.discover.importers.tia.text import parse
 from nexus_cli.drivers.registry import kinds
+from tests.examples import examples
 from tests.importing import assert_counted
 
 SAMPLES: dict[str, str] = {
@@ -151,19 +152,19 @@ def test_every_format_has_a_sample() -> None:
         _import(text.encode(), name)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(name=st.sampled_from(sorted(SAMPLES)), edits=EDITS)
 def test_a_mutated_file_never_raises(name: str, edits: list[tuple[float, int, str]]) -> None:
     _import(_mutated(SAMPLES[name], edits).encode("utf-8", "surrogatepass"), name)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(name=st.sampled_from(sorted(SAMPLES)), data=st.binary(max_size=300))
 def test_garbage_never_raises(name: str, data: bytes) -> None:
     _import(data, name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(name=st.sampled_from(sorted(SAMPLES)), at=st.floats(0, 1))
 def test_a_file_that_ends_in_the_middle_never_raises(name: str, at: float) -> None:
     text = SAMPLES[name].encode()
@@ -173,7 +174,7 @@ def test_a_file_that_ends_in_the_middle_never_raises(name: str, at: float) -> No
 ELEMENTS = {"Bool": 0, "Byte": 1, "Int": 2, "Real": 4, "LReal": 8, "DTL": 12, "String[3]": 5, "Char": 1}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(types=st.lists(st.sampled_from(sorted(ELEMENTS)), min_size=1, max_size=25))
 def test_variables_of_a_block_never_overlap_and_keep_their_alignment(types: list[str]) -> None:
     lines = "".join(f"v{number} : {kind};" for number, kind in enumerate(types))
@@ -191,7 +192,7 @@ def test_variables_of_a_block_never_overlap_and_keep_their_alignment(types: list
     assert length * 8 >= end
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(rows=st.lists(st.lists(st.text(max_size=12), max_size=9), max_size=12))
 def test_any_table_is_counted_row_by_row(rows: list[list[str]]) -> None:
     text = io.StringIO()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.model.message_schema import fault, problem
+from tests.examples import examples
 
 ENDS = st.one_of(st.integers(-3, 3), st.sampled_from([-0.5, 0.2, 0.75, 1.5]))
 BOUNDS = st.fixed_dictionaries(
@@ -25,7 +26,7 @@ def of(part: Any, **more: Any) -> dict[str, Any]:
     return {"type": "object", "required": ["x"], "properties": {"x": part}, **more}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(BOUNDS, BOUNDS, st.booleans())
 def test_bounds_that_leave_nothing_fit_no_number(one: dict[str, Any], other: dict[str, Any], joined: bool) -> None:
     schema = {"allOf": [one, other]} if joined else one

@@ -22,6 +22,7 @@ from nexus_cli.model.quantities import UnitError, conversion, known
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.site import Inherited
 from nexus_cli.model.units import UNITS
+from tests.examples import examples
 from tests.mutation import mutations
 from tests.sources import load_site
 
@@ -128,7 +129,7 @@ trees = st.recursive(
 
 @given(trees)
 @example({"²": {}, "--5": {}, "areas": {"²": {"lines": {"--5": 3}}}})
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_any_tree_at_all(root: Any) -> None:
     examined(root)
     examined({**ROOT, "areas": root})
@@ -179,7 +180,7 @@ words = st.sampled_from(
 
 
 @given(st.lists(words, max_size=25).map(" ".join) | st.text(max_size=60))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_an_expression_compiles_or_says_why(text: str) -> None:
     outcome = compile_expression(text, types=TYPES)
     assert (outcome.value is None) == bool(outcome.findings)
@@ -208,7 +209,7 @@ def test_conversions_have_inverses(unit: str, other: str, value: float) -> None:
 
 
 @given(st.text(alphabet="mskgVAWhdegC°%²³·*/^() 0123456789.-_", max_size=20) | st.text(max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_text_is_a_unit_or_is_not(text: str) -> None:
     assert known(text) in (True, False)
 

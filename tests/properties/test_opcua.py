@@ -23,6 +23,7 @@ from nexus_cli.drivers.opcua.kind import KIND
 from nexus_cli.drivers.opcua.limits import Limits
 from nexus_cli.drivers.opcua.values import converter, plain
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from tests.examples import examples
 
 INTEGERS = {
     ua.VariantType.SByte: (8, True),
@@ -87,7 +88,7 @@ def test_decoding_is_the_inverse_of_the_librarys_encoding(
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 def test_garbage_raises_only_what_sessions_expect(data: bytes) -> None:
     try:
         found, at = read_data_value(data, 0)

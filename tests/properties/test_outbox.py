@@ -15,12 +15,13 @@ from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.records import Record, decode_records, encode_record
 from nexus_cli.wire.frame import decode_gap
 from tests.clock import FakeClock
+from tests.examples import examples
 from tests.frames import columns, frames_of_records
 
 GAPS = "_nexus/e/s/gap/gw"
 SMALL = Limits(total_bytes=1 << 20, segment_bytes=400, cache_bytes=300, delay_s=0.001)
 whole_numbers = st.integers(-(2**63), 2**64 - 1)
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def outbox(folder: Path, limits: Limits = SMALL, clock: FakeClock | None = None) -> Outbox:
@@ -153,7 +154,7 @@ def damage(folder: Path, kind: str, which: float, where: float, number: int) -> 
     path.write_bytes(data)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example(values=[0, 0, 0], what=[("flip", 0.0, 1.0, 1), ("flip", 0.0, 0.25, 1)], clean=True)
 @given(
     values=st.lists(st.integers(0, 9), min_size=1, max_size=40),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,32 +16,53 @@ from hypothesis import strategies as st
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import LATE_US, MOST_ASIDE, Publisher
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES
+from nexus_cli.runtime.gateway.worker import P, T, WorkerThread
 from tests.brokers import GAP_TOPIC, GATEWAY, TOPICS, MemoryBroker
+from tests.examples import examples
 from tests.frames import columns
+from tests.simulated_time import SimulatedLoop
 
-BEATS = 200
-"""Of the last frames so many may be on their way; an older one that has not arrived needs later ones to be judged by."""
 DEADLINE_S = 150.0
 
 
 class FastClock:
-    """Real time, so many times as fast: a pause of a second takes milliseconds."""
+    """The loop's time, so many times as fast: a pause of a second takes milliseconds."""
 
     def __init__(self, *, times: float = 20.0, start_us: int = 0) -> None:
         self.times = times
-        self.start_us = start_us - time.monotonic_ns() // 1000
+        self.start_us = start_us - self._loop_us()
+
+    def _loop_us(self) -> int:
+        return round(asyncio.get_running_loop().time() * 1e6)
 
     def now_us(self) -> int:
         """Time since 1970 UTC in µs."""
-        return time.monotonic_ns() // 1000 + self.start_us
+        return self._loop_us() + self.start_us
 
     def monotonic_s(self) -> float:
         """Seconds, too many of them."""
-        return time.monotonic() * self.times
+        return asyncio.get_running_loop().time() * self.times
 
     async def sleep(self, delay_s: float) -> None:
         """Wait."""
         await asyncio.sleep(delay_s / self.times)
+
+
+class NoThread(WorkerThread):
+    """Does at once what the thread of the disk would: no time passes while somebody else works."""
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it; what waits for nothing has its turn in between, as with a thread."""
+        await asyncio.sleep(0)
+        result = function(*args, **kwargs)
+        await asyncio.sleep(0)
+        return result
+
+
+def simulate(law: Callable[[Path], Coroutine[Any, Any, None]]) -> None:
+    """Run a law in a folder of its own, without waiting for anything."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        runner.run(law(Path(folder)))
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +72,8 @@ async def publishing(
     """An outbox whose frames go to a broker in memory."""
     clock = FastClock(start_us=now_us)
     box = Outbox(folder, clock=clock, gap_topic=GAP_TOPIC, limits=Limits(segment_bytes=20_000, delay_s=0.002))
+    if isinstance(asyncio.get_running_loop(), SimulatedLoop):
+        box._thread = NoThread("outbox")
     box.json_frames = as_json
     box.open()
     publisher = Publisher(box, broker, clock=clock, stall_first_s=5.0, **keys)  # type: ignore[arg-type]
@@ -72,14 +95,19 @@ def _arrived(broker: MemoryBroker) -> dict[tuple[int, str], object]:
     return {(frame.time, tag): value for frame in broker.frames.values() for tag, value in frame.samples.items()}
 
 
+def is_delivered(box: Outbox) -> bool:
+    """True when everything has its receipt."""
+    return box.durable_seq > 0 and box.lowest_uncommitted() > box.newest_seq
+
+
 async def delivered(box: Outbox) -> None:
     """Wait until everything durable has its receipt."""
     async with asyncio.timeout(DEADLINE_S):
-        while not box.durable_seq or box.lowest_uncommitted() <= box.newest_seq:
+        while not is_delivered(box):
             await asyncio.sleep(0.005)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     sizes=st.lists(st.lists(st.integers(1, 900), min_size=1, max_size=8), min_size=3, max_size=25),
     giants=st.sets(st.integers(0, 24), max_size=2),
@@ -114,7 +142,12 @@ def test_every_sample_arrives_unless_it_is_too_large_alone(
                     beat += 1
                     box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
                     await asyncio.sleep(0.01)
-                await delivered(box)
+                while not is_delivered(box):
+                    beat += 1
+                    box.add_frame(columns("e", time_us=beat, samples={"beat": beat}))
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(2.0):
+                            await delivered(box)
             assert not publisher.waiting_topics
         arrived = {key: value for key, value in _arrived(broker).items() if key[0] < 10_000}
         assert arrived.keys() == expected.keys()
@@ -127,11 +160,10 @@ def test_every_sample_arrives_unless_it_is_too_large_alone(
         number = sum("giant" in frame.samples for frame in broker.frames.values())
         assert box.lost["frame_too_large"] == (number if limit else 0)
 
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(law(Path(folder)))
+    simulate(law)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
 @given(closes=st.booleans(), size=st.integers(1, 3_000))
 def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int) -> None:
     async def law(folder: Path) -> None:
@@ -154,11 +186,10 @@ def test_a_topic_that_is_refused_waits_and_loses_nothing(closes: bool, size: int
         assert not broker.gaps
         assert box.lost["frame_too_large"] == 0
 
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(law(Path(folder)))
+    simulate(law)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
 @given(closes=st.booleans(), after=st.sampled_from([0, 30]))
 def test_batches_that_are_refused_wait_and_lose_nothing(closes: bool, after: int) -> None:
     async def law(folder: Path) -> None:
@@ -187,10 +218,10 @@ def test_batches_that_are_refused_wait_and_lose_nothing(closes: bool, after: int
         assert sorted(frame.time for frame in broker.frames.values()) == list(range(1, count + 1))
         assert box.lost["frame_too_large"] == 0
 
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(law(Path(folder)))
+    simulate(law)
 
 
+@pytest.mark.simulated_time
 @pytest.mark.parametrize("closes", [True, False])
 async def test_one_frame_that_does_not_pass_is_set_aside_and_the_others_of_its_batch_arrive(
     tmp_path: Path, closes: bool
@@ -218,6 +249,7 @@ async def test_one_frame_that_does_not_pass_is_set_aside_and_the_others_of_its_b
     assert not broker.gaps
 
 
+@pytest.mark.simulated_time
 async def test_late_frames_that_the_historian_keeps_waiting_hold_up_no_others(tmp_path: Path) -> None:
     """More of them than are set aside for a doubt: later frames on the same topic say that it is open."""
     broker = MemoryBroker()
@@ -241,6 +273,7 @@ async def test_late_frames_that_the_historian_keeps_waiting_hold_up_no_others(tm
     assert not broker.gaps
 
 
+@pytest.mark.simulated_time
 async def test_late_batches_that_the_historian_keeps_waiting_do_not_look_too_large(tmp_path: Path) -> None:
     """They are larger than all that arrive, and so are those whose lock lasts: no size is learnt from them."""
     broker, now_us = MemoryBroker(), 10 * LATE_US
@@ -281,6 +314,7 @@ async def test_a_network_that_breaks_again_and_again_makes_nothing_smaller(tmp_p
     assert all(frame.quality == {} for frame in broker.frames.values())
 
 
+@pytest.mark.simulated_time
 async def test_a_limit_that_the_live_view_found_holds_for_records(tmp_path: Path) -> None:
     """A value that is too large alone is BAD in the record as well, and what is behind it is delivered."""
     broker = MemoryBroker()
@@ -293,6 +327,7 @@ async def test_a_limit_that_the_live_view_found_holds_for_records(tmp_path: Path
     assert marks == [("BAD", "too_large", 0)]
 
 
+@pytest.mark.simulated_time
 async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Path) -> None:
     broker = MemoryBroker()
     broker.limit_bytes = 3_000
@@ -314,6 +349,7 @@ async def test_a_limit_that_is_forgotten_lets_frames_be_large_again(tmp_path: Pa
     assert len(max(broker.frames.values(), key=lambda frame: frame.time).samples) == 80
 
 
+@pytest.mark.simulated_time
 async def test_single_values_in_doubt_on_a_topic_of_their_own_wait_and_the_others_go_on(tmp_path: Path) -> None:
     """Nothing small is ever on that topic, so nobody can tell size from rights: nothing is given up."""
     broker = MemoryBroker()

@@ -17,6 +17,7 @@ from nexus_cli.runtime.gateway.devices.absence import Absence
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.wire.frame import Gap, decode_gap
+from tests.examples import examples
 from tests.frames import placed_frames
 from tests.properties.test_time_of_tags import ONE, SUMS, TOPICS, TWO, Plant, events
 
@@ -155,7 +156,7 @@ faults = st.one_of(
 ordinary = events.filter(lambda one: one[0] not in ("turn", "step"))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     happenings=st.lists(st.one_of(ordinary, faults), min_size=10, max_size=120),
     dead=st.booleans(),

@@ -16,6 +16,7 @@ from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.project.text import load, read
 from nexus_cli.source.nodes import Map, Seq, SourceFile, unpack
 from nexus_cli.source.reader import Reader
+from tests.examples import examples
 from tests.mutation import mutations
 
 SITES = Path(__file__).parent.parent.parent / "sites"
@@ -48,7 +49,7 @@ def read_bytes(data: bytes) -> None:
         assert reading.tree is not None or any(item.severity == "error" for item in reading.findings)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=200))
 @example(b"\xff\xfe")
 @example(b"\xff\xfe\x00\x00")
@@ -60,7 +61,7 @@ def test_any_bytes_are_read_without_raising(data: bytes) -> None:
     read_bytes(data)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([*FRAGMENTS, b"a", b"areas", b": {", b"}", b"\n", b"  ", b"devices"]), max_size=60))
 def test_yaml_like_soup_is_read_without_raising(parts: list[bytes]) -> None:
     read_bytes(b"".join(parts))
@@ -94,7 +95,7 @@ def mutated(rng: random.Random) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.text(max_size=60).filter(lambda text: text.isprintable()),
     st.text(alphabet="äaß☃\U0001f600z", min_size=1, max_size=8),
@@ -153,7 +154,9 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(
+    max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 @given(nested(TREES), nested(TREES) | TREES, nested(TREES) | TREES)
 def test_odd_structures_are_read_without_raising(site: Any, more: Any, overlay: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:

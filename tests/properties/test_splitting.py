@@ -25,6 +25,7 @@ from nexus_cli.wire.frame_batch import (
     from_frame,
     to_frame,
 )
+from tests.examples import examples
 from tests.frames import frames_in, frames_of_records
 
 EPOCH = "01K00000000000000000000000"
@@ -57,7 +58,7 @@ def payload_of(columns: FrameColumns, *, as_json: bool) -> bytes:
     return encode_batch([columns], epoch=EPOCH, seq=LARGEST_SEQ)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(frame=frames(), frame_bytes=st.integers(512, 4_000), larger=st.integers(0, 4_000), as_json=st.booleans())
 def test_parts_are_small_and_together_the_frame(frame: Frame, frame_bytes: int, larger: int, as_json: bool) -> None:
     message_bytes = frame_bytes + larger
@@ -94,7 +95,7 @@ def test_a_frame_in_json_with_many_tags_is_split_however_small() -> None:
     assert [len(part.columns.shape.tags) for part in parts] == [JSON_TAGS, JSON_TAGS, 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(many=st.lists(frames(), min_size=2, max_size=12), frame_bytes=st.integers(512, 4_000))
 def test_a_batch_is_cut_under_the_same_numbers(many: list[Frame], frame_bytes: int) -> None:
     record = batch_record(
@@ -113,7 +114,7 @@ def test_a_batch_is_cut_under_the_same_numbers(many: list[Frame], frame_bytes: i
         assert one.topic == record.topic
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(frame=frames(), frame_bytes=st.integers(512, 2_000))
 def test_a_single_frame_is_split_under_its_number_and_new_ones(frame: Frame, frame_bytes: int) -> None:
     for as_json in (False, True):
@@ -130,7 +131,7 @@ def test_a_single_frame_is_split_under_its_number_and_new_ones(frame: Frame, fra
         assert tags == list(frame.samples)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(payload=st.binary(max_size=2_000) | st.text(max_size=800).map(str.encode))
 def test_whatever_a_record_holds_there_is_an_answer(payload: bytes) -> None:
     for topic in ("t", CONTENTS.batches, CONTENTS.topic(DEVICE)):

@@ -23,6 +23,7 @@ from nexus_cli.wire.command import Command
 from nexus_cli.wire.sample import Reason
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
+from tests.examples import examples
 from tests.field import FakeDriver, FakeSubscription
 from tests.recorded import Recorded, pipeline_into
 
@@ -305,7 +306,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.lists(events, min_size=5, max_size=60))
 def test_by_time_the_last_row_of_a_tag_is_the_last_value_it_had(happenings: list[tuple[Any, ...]]) -> None:
     async def run() -> None:

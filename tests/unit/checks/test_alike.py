@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nexus_cli.checks import OF_ONE_TAG, check
 from nexus_cli.checks.view import View
 from nexus_cli.project.text import read
+from tests.examples import examples
 from tests.properties.test_cache import Folder, each_check_of_each_tag
 
 HEAD = """\
@@ -52,7 +53,7 @@ def site_of(lines: list[tuple[str, list[tuple[str, str]]]]) -> str:
     return "".join(parts)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(DEVICES)
 def test_all_or_none_of_them(lines: list[tuple[str, list[tuple[str, str]]]]) -> None:
     with Folder() as folder:

@@ -17,6 +17,7 @@ from nexus_cli.drivers.registry import kinds
 from nexus_cli.project.discover import Ask, Discovered
 from nexus_cli.project.discover import edit as edit_text
 from nexus_cli.project.text import read
+from tests.examples import examples
 
 AT = "packaging/line-1/filler"
 SITE = """\
@@ -272,7 +273,7 @@ VALUES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(VALUES, st.sampled_from(["merge", "overwrite", "prune"]), st.sampled_from([AT, "packaging/line-1/new"]))
 def test_discovery_twice_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, values: list[Found], mode: str, at: str

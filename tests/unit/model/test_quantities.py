@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.model.quantities import UnitError, conversion, known
 from nexus_cli.model.units import UNITS
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ WORDS = st.sampled_from(
 PRODUCTS = st.builds("{}{}{}".format, WORDS, st.sampled_from(["", "/", "*", "**", "^2/", " "]), WORDS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(PRODUCTS, PRODUCTS)
 def test_whatever_is_put_together_of_units_has_an_answer(unit: str, published: str) -> None:
     """Logarithmic units in a product, for one, are taken apart by nothing, and fail late in the library."""

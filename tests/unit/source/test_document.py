@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.source.document import Block, Document, DocumentError, flow, scalar
+from tests.examples import examples
 
 SITE = """\
 # our plant
@@ -157,7 +158,7 @@ NAMES = st.sampled_from(["a", "b", "c-1", "d.e"])
 STYLES = st.sampled_from(["block", "flow"])
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers(0, 9), max_size=3), max_size=4),
     STYLES,

@@ -14,6 +14,7 @@ from nexus_cli.source.plain_section import PlainSection
 from nexus_cli.source.pool import Pool
 from nexus_cli.source.reader import Reader
 from nexus_cli.source.sections import Section, devices, read_sections
+from tests.examples import examples
 from tests.properties.cached_sites import PRESS, STORE, edited, edits
 
 SITES = sorted((Path(__file__).parents[3] / "sites").rglob("*.yaml"))
@@ -69,7 +70,7 @@ def test_sites_that_are_there(text: str) -> None:
     assert [section.digest for section in again] == [section.digest for section in found]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.sampled_from((PRESS, STORE)), st.lists(edits, min_size=1, max_size=4))
 def test_any_edit(text: str, some: list[Any]) -> None:
     for edit in some:
@@ -119,7 +120,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(st.lists(PIECES, min_size=1, max_size=14).map("".join), st.booleans())
 def test_the_fast_way_gives_the_same_nodes_or_none(text: str, block: bool) -> None:
     text = f"\n  {text}\n" if block else f" {{{text}}}\n"

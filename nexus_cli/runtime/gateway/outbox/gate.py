@@ -5,6 +5,8 @@ it, and the next connection sends the same message again. So after two connectio
 messages, those are sent one at a time, each on a connection that was idle for a second. One that ends three connections
 counts as refused: its owner makes it smaller or blocks its topic. Nothing else is published meanwhile, so that no
 message is blamed for another one.
+
+Live values of QoS 0 have fences instead of acknowledgements, see docs/decisions/0066.
 """
 
 from __future__ import annotations

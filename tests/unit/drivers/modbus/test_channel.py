@@ -15,6 +15,7 @@ from nexus_cli.drivers.modbus.channel import KEPT, Lenience, TcpChannel
 from nexus_cli.drivers.modbus.pdu import checksum
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 from nexus_cli.model.config import TagConfig
+from tests.examples import examples
 from tests.reads import fails
 from tests.unit.drivers.modbus.wires import Say, Wire, World, device_of, pieces
 
@@ -56,7 +57,7 @@ def test_a_good_answer_in_any_pieces_is_the_value(framing: str, raw: bytes, cuts
 
 
 @pytest.mark.parametrize("framing", FRAMINGS)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     answers=st.lists(st.tuples(st.binary(max_size=300), st.booleans(), CUTS), min_size=1, max_size=4),
     function=st.sampled_from([3, 0x83, 4, 43]),

@@ -19,6 +19,7 @@ from nexus_cli.runtime.historian.pending import ArrayFrame
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch, from_frame
+from tests.examples import examples
 from tests.mutation import mutated_bytes, mutations
 from tests.unit.runtime.historian.batch_bench import (
     DEVICES,
@@ -74,7 +75,7 @@ def _fitting(tag: str) -> st.SearchStrategy[Any]:
     return st.integers(-(2**63), 2**64 - 1) if tag == "exact" else st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(frames=frames_of_a_message(), whole=st.booleans(), believed=st.booleans())
 def test_a_batch_becomes_what_its_frames_become_as_json(
     frames: dict[int, tuple[str, Frame]], whole: bool, believed: bool
@@ -86,7 +87,7 @@ def test_a_batch_becomes_what_its_frames_become_as_json(
     assert some.found([batch_message(frames, whole=whole)]) == other.found(json_messages(frames))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(frames=frames_of_a_message())
 def test_rows_packed_one_by_one_are_the_same(frames: dict[int, tuple[str, Frame]]) -> None:
     message = batch_message(frames)
