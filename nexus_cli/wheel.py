@@ -17,7 +17,7 @@ SLOT_S = 0.005
 SLACK = 0.02
 """The share of a time that it may be late by."""
 POLL_SLACK = 0.05
-"""The same for polls, whose phase nobody chose: the more answers come together, the less each costs."""
+"""The same for polls: the more answers come together, the less each costs."""
 SLACKS = (10, 5, 2, 1)
 """In slots, the longest first; each is a part of the longest, so that their slots begin together."""
 EARLY_S = 0.001
