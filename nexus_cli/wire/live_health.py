@@ -28,7 +28,7 @@ class LiveHealth(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         waiting: Tags whose newest value is not published yet.
         sent: Lag until a message is handed to the socket.
-        acknowledged: Lag until the broker has acknowledged it; QoS 1 alone.
+        acknowledged: Lag until the broker has acknowledged it, or with QoS 0 a fence behind it.
     """
 
     waiting: int = 0

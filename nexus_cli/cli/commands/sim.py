@@ -18,7 +18,9 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.site import parse_duration
 from nexus_cli.project.simulate import devices_of, serving, until_stopped, write_overlay
 from nexus_cli.project.text import load, locate
+from nexus_cli.runtime.event_loop import loop_factory
 from nexus_cli.runtime.lifecycle import stop_on_signals
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus sim sites/demo\n"
@@ -65,7 +67,8 @@ def command(
         return Exit.FINDINGS
 
     devices = devices_of(loaded.value.snapshot, folder=locate(path).unwrap().parent)
-    asyncio.run(_serve(devices, overlay=overlay, duration_s=duration_s, seed=seed, format_=format_))
+    with asyncio.Runner(loop_factory=loop_factory(load_settings().event_loop)) as runner:
+        runner.run(_serve(devices, overlay=overlay, duration_s=duration_s, seed=seed, format_=format_))
     return Exit.OK
 
 
