@@ -148,7 +148,7 @@ def _watch(client: BrokerClient, written: dict[float, float]) -> None:
         write(data)
         now_s, at = time.monotonic(), data.find(REPORTS)
         while at >= 0:
-            begin = at + len(REPORTS) + len("n00") + 2  # a packet identifier is before the payload
+            begin = data.index(b"{", at)
             payload = data[begin : data.index(b"}", begin) + 1]
             written[orjson.loads(payload)["value"]] = now_s
             at = data.find(REPORTS, begin)
