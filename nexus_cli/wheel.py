@@ -16,9 +16,9 @@ SLOT_S = 0.005
 """Length of a slot, in seconds."""
 SLACK = 0.02
 """The share of a time that it may be late by."""
-POLL_SLACK = 0.05
+POLL_SLACK = 0.1
 """The same for polls: the more answers come together, the less each costs."""
-SLACKS = (10, 5, 2, 1)
+SLACKS = (20, 10, 5, 2, 1)
 """In slots, the longest first; each is a part of the longest, so that their slots begin together."""
 EARLY_S = 0.001
 """A loop may round its timers to milliseconds and call this much too early, in seconds."""

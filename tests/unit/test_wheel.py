@@ -39,7 +39,7 @@ async def test_waits_share_one_timer_and_the_turns_of_their_slots() -> None:
         wheel.at(loop.time() + at * 0.0025, lambda: turns.add(loop.time()), slots=SLACKS[0])
         assert len(timers()) == 1
     await asyncio.sleep(1.1)
-    assert len(turns) in (20, 21)
+    assert len(turns) in (10, 11)
 
 
 async def test_an_earlier_wait_moves_the_timer_and_a_cancelled_one_is_not_called() -> None:
@@ -92,7 +92,7 @@ def test_a_slack_is_a_share_of_the_time_in_whole_slots() -> None:
     assert [slack_of(time_s) for time_s in (0.01, 0.1, 0.2)] == [0, 0, 0]
     assert [slack_of(time_s) for time_s in (0.25, 0.4, 0.5, 0.9, 1.0, 60.0, float("inf"))] == [1, 1, 2, 2, 2, 2, 2]
     times_s = (0.05, 0.1, 0.2, 0.25, 0.5, 0.9, 1.0, 60.0)
-    assert [slack_of(time_s, POLL_SLACK) for time_s in times_s] == [0, 1, 2, 2, 5, 5, 10, 10]
+    assert [slack_of(time_s, POLL_SLACK) for time_s in times_s] == [1, 2, 2, 5, 10, 10, 20, 20]
     assert all(SLACKS[0] % one == 0 for one in SLACKS)
 
 
