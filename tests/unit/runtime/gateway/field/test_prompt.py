@@ -139,10 +139,10 @@ async def test_a_device_that_falls_silent_is_lost_and_comes_back(way: str) -> No
 async def test_a_point_that_a_busy_device_has_no_value_for_is_asked_once_more(way: str) -> None:
     link = ScriptedLink(device(ONE, tags=2, poll_ms=1000))
     async with link.running():
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.7)
         before = len(link.driver.reads)
         link.driver.faults[ONE, "t1"] = Fault(Reason.DEVICE_ERROR, 6, transient=True)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.0)
         assert len(link.driver.reads) == before + 2
         assert link.recorded.frames[-1].quality["t1"] == ("BAD", "device_error", 6)
 

@@ -423,7 +423,7 @@ async def test_work_that_waits_when_the_link_is_stopped_is_dropped() -> None:
 async def test_a_call_that_hangs_is_seen_as_one() -> None:
     link = ScriptedLink(device(ONE, connection={"timeout": 2000, "connect_timeout": 3000}))
     async with link.running():
-        await asyncio.sleep(3.05)
+        await asyncio.sleep(3.3)
         assert not link.supervisor.activity().waits, "between two polls it waits for nothing"
         link.driver.delay_s = 1000.0
         await asyncio.sleep(1.0)
