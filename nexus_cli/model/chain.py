@@ -25,8 +25,8 @@ from nexus_cli.model.quantities import exact_conversion
 FLOAT_CODES = {"float16": "<e", "float32": "<f", "float64": "<d"}
 SURE_DIGITS = 15
 """Significant decimal digits that every double holds. Source: IEEE 754-2019 table 3.6 (p = 53: floor(52 log10 2))."""
-DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 9)}
-"""Digits that are tried in turn: those that every value of the type keeps, one more, and those that always distinguish two
+DIGITS = {"float16": (3, 4, 5), "float32": (6, 7, 8, 9)}
+"""Digits that are tried in turn: from those that every value of the type keeps to those that always distinguish two
 values. Source: IEEE 754-2019 §5.12.2 (p = 11: 3 and 5 digits, p = 24: 6 and 9)."""
 HALF = {"float16": 2.0**41, "float32": 2.0**28}
 """Half the distance of two neighbours of the type, in those of a double: 2^(53 - p) / 2."""
@@ -93,7 +93,7 @@ def cleaner(base: str) -> Convert | None:
     """
     if base not in DIGITS:
         return None
-    first, second, sure = DIGITS[base]
+    *short, sure = DIGITS[base]
     share, tens, log10, floor, ulp = HALF[base], _TENS, math.log10, math.floor, math.ulp
 
     def clean(raw: Any) -> float:
@@ -102,7 +102,7 @@ def cleaner(base: str) -> Convert | None:
             return _printed(base, raw)
         half = ulp(raw) * share
         exponent = floor(log10(size)) + 1
-        for digits in (first, second):
+        for digits in short:
             places = digits - exponent
             if places >= 0:
                 found = round(raw * tens[places]) / tens[places]

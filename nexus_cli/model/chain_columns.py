@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from nexus_cli.model.chain import (
     DIGITS,
@@ -36,6 +37,10 @@ EXACT = 2.0**53
 """A double holds every whole number up to this."""
 SHORT = 10
 """Fewer numbers than this are cleaned and scaled one by one: that is faster."""
+_SIZE, _FRACTION = np.uint32(0x7FFFFFFF), np.uint32(0x007FFFFF)
+"""Bits of a float32: all but the sign, and those behind the leading one."""
+_LEAST, _MOST = (np.float32(limit).view(np.uint32) for limit in (0.1, 1e9))
+"""Between these a float32 times the power of ten that makes it a whole number of 9 digits is exact in a double."""
 _LARGE = 1e200
 """Factors and shifts below this times a float32 do not overflow."""
 _LOW, _HIGH = -12, 15
@@ -101,6 +106,31 @@ def column_cleaner(base: str) -> ColumnConvert | None:
     scalar = cleaner(base)
     if scalar is None:
         return None
+    return _printed(scalar) if base == "float32" else _rounded(base, scalar)
+
+
+def _printed(scalar: Convert) -> ColumnConvert:
+    """By printing them all at once, which is several times as fast as rounding: a JSON encoder writes a float32 with the fewest
+    digits. The scalar form takes what it may see otherwise: numbers of unusual size, powers of two (their neighbours are not
+    equally far), what no float32 holds."""
+
+    def clean(raw: Column) -> Column:
+        if len(raw) < SHORT:
+            return _by_element(raw, np.empty_like(raw), np.zeros(raw.shape, np.bool_), scalar)
+        with np.errstate(over="ignore"):  # infinite, so that it differs from the number
+            single = raw.astype(np.float32)
+        bits = single.view(np.uint32)
+        sure = (bits & _SIZE) - _LEAST < _MOST - _LEAST
+        sure &= (bits & _FRACTION) != 0
+        sure &= single == raw
+        result = np.array(orjson.loads(orjson.dumps(single, option=orjson.OPT_SERIALIZE_NUMPY)), np.float64)
+        return result if b"\0" not in sure.tobytes() else _by_element(raw, result, sure, scalar)
+
+    return clean
+
+
+def _rounded(base: str, scalar: Convert) -> ColumnConvert:
+    """By rounding to fewer digits, as the scalar form does."""
     scales = [tuple(np.array(one) for one in _scales(digits, most=MOST_SIZE)) for digits in DIGITS[base]]
     share = 2.0 * HALF[base]
     absolute, minimum, spacing, nextafter = np.abs, np.minimum, np.spacing, np.nextafter
