@@ -25,13 +25,18 @@ EPOCH_S = 1_790_000_000
 """Where the seconds are counted from, so that they fit 32 bits for long."""
 
 
-async def tick(server: Server, nodes: list[Any], folder: Path) -> None:
-    """Change every node once a second, as long as the process runs."""
-    last = 0
+async def second() -> int:
+    """Wait for the next second, and give its number."""
+    await asyncio.sleep(1.0 - time.time() % 1.0)
+    return int(time.time()) - EPOCH_S
+
+
+async def tick(server: Server, nodes: list[Any], folder: Path, last: int) -> None:
+    """Change every node once a second, as long as the process runs; `last` is what they have."""
     with (folder / TICKS).open("a", buffering=1) as log:
+        log.write(f"{time.time_ns() // 1000} {last}\n")
         while True:
-            await asyncio.sleep(1.0 - time.time() % 1.0)
-            number = int(time.time()) - EPOCH_S
+            number = await second()
             if number <= last or (folder / HOLD).exists():
                 continue
             last = number
@@ -49,14 +54,15 @@ async def main(port: int, folder: Path, devices: list[tuple[str, int]]) -> None:
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     space = await server.register_namespace(URI)
+    first = await second()  # nodes never have a value that the log does not: a client may read them at once
     nodes = []
     for name, count in devices:
         parent = await server.nodes.objects.add_object(ua.NodeId(name, space), name)
         for number in range(count):
             identity = ua.NodeId(f"{name}.{number}", space)
-            nodes.append(await parent.add_variable(identity, f"{number}", 0, ua.VariantType.UInt32))
+            nodes.append(await parent.add_variable(identity, f"{number}", first, ua.VariantType.UInt32))
     async with server:
-        await tick(server, nodes, folder)
+        await tick(server, nodes, folder, first)
 
 
 if __name__ == "__main__":
