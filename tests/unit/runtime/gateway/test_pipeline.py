@@ -83,7 +83,7 @@ def test_a_result_has_no_noise_and_its_own_range() -> None:
     )
     one.read(a=0.1, b=0.20000000298023224)
     assert (one["b"].value, one["sum"].value, one["sum"].quality) == (0.2, 0.3, Quality.GOOD)
-    assert one["single"].value == 0.0333333333
+    assert one["single"].value == 0.033333333
     one.read(a=0.2)
     assert (one["sum"].value, one["sum"].quality, one["sum"].reason) == (
         0.4,
