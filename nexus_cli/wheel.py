@@ -25,8 +25,8 @@ EARLY_S = 0.001
 
 
 def slack_of(time_s: float, share: float = SLACK) -> int:
-    """How many slots (one of `SLACKS`) a wait may share that stands for so many seconds: that share of it, or of one
-    second where it is longer; 0 where that is less than a slot."""
+    """How many slots (one of `SLACKS`) a wait of so many seconds may share: that share of it, or of one second where it is
+    longer; 0 where that is less than a slot."""
     slots = int(min(time_s, 1.0) * share / SLOT_S + EARLY_S)
     return next((one for one in SLACKS if one <= slots), 0)
 

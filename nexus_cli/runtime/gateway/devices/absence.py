@@ -226,9 +226,7 @@ class Absence:
         one = self._watched.get(path)
         if one is None:
             return
-        now_us = self._clock.now_us()
-        if self._clock.turns != self._turns:
-            self._turn(now_us)
+        now_us = self._now_us()
         if now_us - self._beat_us > STALL_US:
             self._look(now_us)
         wait_us = now_us - one.busy_us if one.busy_us else 0
@@ -298,18 +296,14 @@ class Absence:
 
     def beat(self) -> None:
         """Call every `BEAT_S`: a late beat is a pause of the whole process."""
-        now_us = self._clock.now_us()
-        if self._clock.turns != self._turns:
-            self._turn(now_us)
+        now_us = self._now_us()
         self._look(now_us)
         self._beat_us = now_us
 
     def mark(self, *, seq: int, instances: list[str], term: int, last: bool = False) -> Mark:
         """The mark that holds once everything up to `seq` is durable; `last` is for a stop."""
         watched = self._watched.items()
-        now_us = self._clock.now_us()
-        if self._clock.turns != self._turns:
-            self._turn(now_us)
+        now_us = self._now_us()
         return Mark(
             time_us=now_us,
             seq=seq,
@@ -326,6 +320,13 @@ class Absence:
                 path: one.past for path, one in watched if one.past and (one.hole or one.last_us <= one.past_until_us)
             },
         )
+
+    def _now_us(self) -> int:
+        """The time, after it was noticed that it was set back."""
+        now_us = self._clock.now_us()
+        if self._clock.turns != self._turns:
+            self._turn(now_us)
+        return now_us
 
     def _turn(self, now_us: int) -> None:
         """The time was set back to this moment."""
