@@ -1,4 +1,4 @@
-"""Rights at the broker: grants compiled from a snapshot, the evaluator, and one renderer a broker.
+"""Rights at the broker: grants compiled from a snapshot, the evaluator, and one folder a broker below `brokers/`.
 
-`mosquitto` is the only renderer so far (the broker `amqtt` evaluates the grants itself). How to add one: CONTRIBUTING.md, "Add a broker".
+How to add a broker: CONTRIBUTING.md, "Add a broker".
 """

@@ -1,33 +1,22 @@
 """Grants: what each principal may publish and subscribe to. Allow only; what no grant covers is refused.
 
-Compiled from a snapshot: one per role process, and one per declared user from its roles. A gateway gets its own
-devices' topics, as whole lines or areas where it owns them all (brokers limit the number of rules).
+`compile.py` makes them from a snapshot, `evaluate.py` says what they mean, and `brokers/` writes them for each broker.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
-
-from nexus_cli.access.globs import filters_of, has_partial_level, names_matching, overlap
-from nexus_cli.model.config import DeviceOutline
-from nexus_cli.model.procedure_config import MessageConfig, filter_of
-from nexus_cli.model.resources import RoleConfig, UserConfig, every
-from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.wire.topic import Topics, glob_to_filter
 
 Action = Literal["publish", "subscribe"]
 
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
+WEB = "nexus.web"
 CLI = "nexus.cli"
-_LEVEL = re.compile(r"[A-Za-z0-9._@-]+\Z")
 RESERVED = "nexus."
 """No declared user's name begins with it."""
-NO_RIGHTS = RoleConfig()
-"""Of a role that is not declared."""
 
 
 def gateway_principal(name: str) -> str:
@@ -35,7 +24,7 @@ def gateway_principal(name: str) -> str:
     return f"nexus.gateway.{name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Grant:
     """One permission.
 
@@ -44,35 +33,29 @@ class Grant:
         action: `publish`, or `subscribe` (hearing what is published).
         filter: Topics, as an MQTT filter.
         why: The line that gives it, e.g. `role operator, read packaging/**`.
+        qos: Qualities of service that a published message may have, ascending; None is any.
+        retain: Whether a published message must be retained (True) or must not (False); None is either.
     """
 
     principal: str
     action: Action
     filter: str
     why: str = ""
+    qos: tuple[int, ...] | None = None
+    retain: bool | None = None
 
-
-def compile_grants(snapshot: Snapshot, *, users: bool = True) -> tuple[Grant, ...]:
-    """Every grant of a site, sorted, none twice.
-
-    Args:
-        snapshot: What is declared (or recorded).
-        users: False leaves the declared users out (before anything was applied).
-    """
-    topics = Topics(snapshot.enterprise, snapshot.site)
-    devices = dict(every(snapshot, "device", DeviceOutline))
-    grants = [*_platform(topics), *_gateways(topics, snapshot, devices), *_messages(snapshot)]
-    if users:
-        grants += _users(topics, snapshot, devices)
-    return join(grants)
+    @property
+    def key(self) -> tuple[str, str, str, tuple[int, ...], int]:
+        """Equal for grants that permit the same; grants are listed in this order."""
+        return self.principal, self.action, self.filter, self.qos or (), -1 if self.retain is None else int(self.retain)
 
 
 def join(*lists: Iterable[Grant]) -> tuple[Grant, ...]:
     """All of them, sorted, none twice (the first reason stays)."""
-    seen: dict[tuple[str, str, str], Grant] = {}
+    seen: dict[tuple[str, str, str, tuple[int, ...], int], Grant] = {}
     for grants in lists:
         for grant in grants:
-            seen.setdefault((grant.principal, grant.action, grant.filter), grant)
+            seen.setdefault(grant.key, grant)
     return tuple(seen[key] for key in sorted(seen))
 
 
@@ -81,9 +64,17 @@ def principals(grants: Iterable[Grant]) -> tuple[str, ...]:
     return tuple(sorted({grant.principal for grant in grants}))
 
 
-def to_json(grants: Iterable[Grant]) -> list[dict[str, str]]:
-    """As plain JSON."""
-    return [asdict(grant) for grant in grants]
+def to_json(grants: Iterable[Grant]) -> list[dict[str, Any]]:
+    """As plain JSON; `qos` and `retain` only where they bind."""
+    listed = []
+    for grant in grants:
+        plain: dict[str, Any] = {name: getattr(grant, name) for name in ("principal", "action", "filter", "why")}
+        if grant.qos is not None:
+            plain["qos"] = list(grant.qos)
+        if grant.retain is not None:
+            plain["retain"] = grant.retain
+        listed.append(plain)
+    return listed
 
 
 def from_json(data: Sequence[Mapping[str, Any]]) -> tuple[Grant, ...]:
@@ -94,181 +85,19 @@ def from_json(data: Sequence[Mapping[str, Any]]) -> tuple[Grant, ...]:
     """
     grants = []
     for entry in data:
-        action = entry.get("action")
+        action, qos, retain = entry.get("action"), entry.get("qos"), entry.get("retain")
         if action not in ("publish", "subscribe") or not isinstance(entry.get("principal"), str):
             raise ValueError(f"not a grant: {entry!r:.200}")
-        grants.append(Grant(entry["principal"], action, str(entry["filter"]), str(entry.get("why", ""))))
-    return tuple(grants)
-
-
-def _grants(principal: str, why: str, *, publish: Iterable[str] = (), subscribe: Iterable[str] = ()) -> Iterator[Grant]:
-    yield from (Grant(principal, "publish", filter_, why) for filter_ in publish)
-    yield from (Grant(principal, "subscribe", filter_, why) for filter_ in subscribe)
-
-
-def _platform(topics: Topics) -> Iterator[Grant]:
-    """The roles that serve the whole site, and the command line of the person who runs it."""
-    yield from _grants(
-        CONTROL,
-        "role control",
-        # BAD gateway_lost, and clearing the retained messages of what was removed or renamed.
-        publish=[
-            f"{topics.live}/#",
-            topics.config("+"),
-            topics.alert("+"),
-            topics.gap("+"),
-            topics.health("control", "+"),
-            # What a broker kept of gateways that are gone is cleared.
-            topics.observed("+"),
-            topics.committed("+"),
-            topics.health("gateway", "+"),
-            topics.canary(CONTROL),
-            # The steps of sequences.
-            topics.command("+/+/+/+", CONTROL),
-        ],
-        subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
-    )
-    yield from _grants(
-        HISTORIAN,
-        "role historian",
-        publish=[topics.committed("+"), topics.health("historian", "+"), topics.canary(HISTORIAN)],
-        subscribe=[
-            f"{topics.platform}/data/#",
-            topics.gap("+"),
-            topics.audit("+"),
-            topics.committed("+"),
-            topics.config("+"),
-            topics.canary(HISTORIAN),
-            # External tags arrive on their live topics.
-            f"{topics.live}/#",
-        ],
-    )
-    yield from _grants(
-        CLI,
-        "nexus on this machine",
-        # What is not `writable` the gateways refuse: one rule here, instead of one for each tag at the broker.
-        publish=[topics.command("+/+/+/+", CLI), topics.browse("+", CLI)],
-        subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
-    )
-
-
-def _messages(snapshot: Snapshot) -> Iterator[Grant]:
-    """Declared messages: by control, for sequences and for callers, whose names are in the audit trail."""
-    for name, message in every(snapshot, "message", MessageConfig):
-        yield Grant(CONTROL, "publish", filter_of(message.topic), f"message {name}")
-
-
-def _gateways(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
-    owners = {path: device.gateway for path, device in devices.items()}
-    names = {name for name, _ in snapshot.of_kind("gateway")} | {name for name in owners.values() if name}
-    for name in sorted(names):
-        principal = gateway_principal(name)
-        own = owned_prefixes(owners, name)
-        yield from _grants(
-            principal,
-            f"gateway {name}",
-            publish=[
-                topics.batches(name),
-                f"{topics.platform}/data/{name}/#",
-                topics.gap(name),
-                topics.audit(name),
-                topics.observed(name),
-                topics.health("gateway", name),
-                topics.canary(principal),
-                topics.response(name, "+", "+"),
-            ],
-            subscribe=[
-                topics.config(name),
-                topics.committed(name),
-                topics.observed(name),
-                topics.health("gateway", name),
-                topics.canary(principal),
-                topics.browse(name, "+"),
-            ],
+        if not (qos is None or (isinstance(qos, list) and set(qos) <= {0, 1, 2})) or retain not in (None, True, False):
+            raise ValueError(f"not a grant: {entry!r:.200}")
+        grants.append(
+            Grant(
+                entry["principal"],
+                action,
+                str(entry["filter"]),
+                str(entry.get("why", "")),
+                None if qos is None else tuple(qos),
+                retain,
+            )
         )
-        for prefix in own:
-            yield Grant(principal, "publish", topics.tag(f"{prefix}/#"), f"gateway {name} reads {prefix}")
-            yield Grant(
-                principal, "subscribe", f"{topics.platform}/cmd/{prefix}/#", f"gateway {name} carries out {prefix}"
-            )
-            yield Grant(
-                principal, "publish", f"{topics.platform}/cmd/{prefix}/#", f"gateway {name} clears retained commands"
-            )
-
-
-def owned_prefixes(owners: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """The shortest list of areas, lines and devices that covers a gateway's devices and no other's.
-
-    Args:
-        owners: Gateway by device path (`area/line/device`); "" for devices that no gateway reads.
-        name: The gateway.
-    """
-    mine = [path for path, owner in owners.items() if owner == name]
-    foreign: set[str] = set()
-    for path, owner in owners.items():
-        if owner != name:
-            area, line, _ = path.split("/", 2)
-            foreign.update((area, f"{area}/{line}"))
-    found = set()
-    for path in mine:
-        area, line, _ = path.split("/", 2)
-        found.add(next((prefix for prefix in (area, f"{area}/{line}") if prefix not in foreign), path))
-    return tuple(sorted(found))
-
-
-def _users(topics: Topics, snapshot: Snapshot, devices: Mapping[str, DeviceOutline]) -> Iterator[Grant]:
-    roles = dict(every(snapshot, "role", RoleConfig))
-    tag_paths = [f"{path}/{tag}" for path, device in devices.items() for tag in device.tags]
-    external = {path for path, device in devices.items() if device.protocol == "external"}
-    outside = [glob for path in external for glob in devices[path].globs]
-    topic_of = {name: message.topic for name, message in every(snapshot, "message", MessageConfig)}
-    alerts = [name for name, _ in snapshot.of_kind("alert")]
-    for user, config in every(snapshot, "user", UserConfig):
-        if user.startswith(RESERVED):
-            continue
-        for role in config.every_role():
-            rights = roles.get(role, NO_RIGHTS)
-            for glob in rights.read:
-                more = _rules_within(glob, outside) if has_partial_level(glob) else ()
-                for filter_ in (*filters_of(glob, tag_paths), *more):
-                    yield Grant(user, "subscribe", topics.tag(filter_), f"role {role}, read {glob}")
-            for glob in rights.write:
-                why = f"role {role}, write {glob}"
-                yield from _writes(topics, user, glob, why, tag_paths, external)
-                for filter_ in _rules_within(glob, outside):
-                    yield Grant(user, "publish", topics.tag(filter_), why)
-            messages: tuple[tuple[Action, list[str]], ...] = (
-                ("publish", rights.publish),
-                ("subscribe", rights.subscribe),
-            )
-            for action, globs in messages:
-                for glob in globs:
-                    for name in names_matching(glob, topic_of):
-                        yield Grant(user, action, filter_of(topic_of[name]), f"role {role}, {action} {glob}")
-            for right, globs in (("alerts", rights.alerts), ("acknowledge", rights.acknowledge)):
-                for glob in globs:
-                    for name in ["+"] if glob == "*" else names_matching(glob, alerts):
-                        yield Grant(user, "subscribe", topics.alert(name), f"role {role}, {right} {glob}")
-
-
-def is_rule(glob: str) -> bool:
-    """True when a broker's rule can say a glob of topics: whole wildcards, and levels that every renderer takes."""
-    return all(level in ("*", "**") or _LEVEL.match(level) for level in glob.split("/"))
-
-
-def _rules_within(glob: str, outside: Iterable[str]) -> tuple[str, ...]:
-    """The filters of what a role's glob and others' topics both mean; what no rule can say is left out (NX2610)."""
-    shared = {both for each in outside if (both := overlap(glob, each)) is not None and is_rule(both)}
-    return tuple(sorted(glob_to_filter(each) for each in shared))
-
-
-def _writes(
-    topics: Topics, user: str, glob: str, why: str, tag_paths: Sequence[str], external: set[str]
-) -> Iterator[Grant]:
-    """A write is a command whose last level is the user's own name; to an external tag it is the tag topic itself."""
-    for filter_ in filters_of(glob, tag_paths, exact=True):
-        yield Grant(user, "publish", topics.command(filter_, user), why)
-        yield Grant(user, "subscribe", topics.response("+", user, "+"), why)
-    outside = [path for path in tag_paths if path.rpartition("/")[0] in external]
-    for filter_ in filters_of(glob, outside, exact=True, literal=True):
-        yield Grant(user, "publish", topics.tag(filter_), why)
+    return tuple(grants)

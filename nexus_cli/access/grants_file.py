@@ -14,7 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from nexus_cli.access.grants import Grant, compile_grants, from_json, join, to_json
+from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.grants import Grant, from_json, join, to_json
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nexus_cli.access.compile import is_rule
 from nexus_cli.access.globs import has_partial_level, matches_glob, names_matching, overlap
-from nexus_cli.access.grants import is_rule
 from nexus_cli.checks.names import is_glob, slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
@@ -35,7 +35,8 @@ def _globs(view: View) -> Iterator[tuple[str, str, ModelPath]]:
     """Right (`read` or `write`), glob and place."""
     for name, role in view.model.site.access.roles.items():
         for right, globs in (("read", role.read), ("write", role.write)):
-            for position, glob in enumerate(globs):
+            for position, one in enumerate(globs):
+                glob = one if isinstance(one, str) else one.path
                 yield right, glob, ("access", "roles", name, right, position)
 
 

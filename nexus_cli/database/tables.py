@@ -352,15 +352,63 @@ alert_change = Table(
     comment="every change of state of an alert, the newest of each alert are kept",
 )
 
+credential = Table(
+    "credential",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("principal", Text, nullable=False, comment="a declared user or application"),
+    Column("slot", Text, nullable=False, comment="a | b: two are valid while one replaces the other"),
+    Column("hashes", JSONB, nullable=False, comment="access.passwords.Hashes; no clear text"),
+    Column("active", Boolean, nullable=False, server_default="true", comment="false: the other slot took its place"),
+    Column("expires", DateTime(timezone=True), comment="when the slot ends; NULL: never"),
+    Column("made_by", Text, nullable=False),
+    _now("made"),
+    PrimaryKeyConstraint("site", "principal", "slot"),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID; the claim jti"),
+    Column("principal", Text, nullable=False, comment="whose rights it has at most"),
+    Column("kind", Text, nullable=False, comment="token | session"),
+    Column("scopes", ARRAY(Text), nullable=False, comment="what it may do at most; * is all that the principal may"),
+    Column("expires", DateTime(timezone=True), nullable=False),
+    Column("revoked", DateTime(timezone=True), comment="NULL: not revoked"),
+    Column("made_by", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _now("made"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_api_token_principal", "site", "principal"),
+)
+
+elevation = Table(
+    "elevation",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("principal", Text, nullable=False, comment="who has the role admin, too"),
+    Column("reason", Text, nullable=False),
+    Column("given_by", Text, nullable=False),
+    _now("begins"),
+    Column("ends", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_elevation_ends", "site", "ends"),
+)
+
 __all__ = [
     "alert",
     "alert_change",
+    "api_token",
     "assignment",
     "audit",
     "command",
     "committed",
+    "credential",
     "dead_letter",
     "deployment",
+    "elevation",
     "gap",
     "journal",
     "leader",

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from nexus_cli.access.brokers.mosquitto.acl_file import read_salts, render_acl, render_passwords
 from nexus_cli.access.grants import Grant, principals
-from nexus_cli.access.mosquitto import read_salts, render_acl, render_passwords
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
 from nexus_cli.local.ports import LOOPBACK

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nexus_cli.access.grants import RESERVED, compile_grants, join, principals
+from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.grants import RESERVED, join, principals
 from nexus_cli.access.grants_file import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean

@@ -133,6 +133,8 @@ def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
         "gateways": (root.get("gateways"), site.gateways),
         "access.roles": (inner.get("roles"), site.access.roles),
         "access.users": (inner.get("users"), site.access.users),
+        "access.applications": (inner.get("applications"), site.access.applications),
+        "access.groups": (inner.get("groups"), site.access.groups),
     }
     return {
         name: frozenset(str(one) for one in written if one not in sound)

@@ -39,6 +39,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         live_every_ms: Least time between two values there; 0 is none.
         expr: Calculated tags: the expression's text.
         inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
+        classification: Class of its data; "" is `internal`.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
     """
 
@@ -72,6 +73,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     labels: dict[str, str] = {}
     simulate: JsonObject = {}
+    classification: str = ""
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -120,6 +122,7 @@ class DeviceOutline(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str = ""
     connection: JsonObject = {}
     tags: JsonObject = {}
+    labels: dict[str, str] = {}
 
     @property
     def globs(self) -> tuple[str, ...]:

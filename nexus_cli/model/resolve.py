@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.access import DEFAULT_CLASS
+from nexus_cli.model.access_config import access_resources
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
@@ -23,12 +25,10 @@ from nexus_cli.model.resources import (
     AlertConfig,
     GatewayResource,
     RetentionConfig,
-    RoleConfig,
     SiteConfig,
-    UserConfig,
     encode,
 )
-from nexus_cli.model.site import Alert, Calculated, Live, Retention, Role, Site, Tag, User, parse_duration
+from nexus_cli.model.site import Alert, Calculated, Live, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
 DEFAULT_RETENTION = "default"
@@ -66,6 +66,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 site=site.site,
                 time_zone=site.time_zone or "",
                 description=site.description or "",
+                labels=_labels(site),
             )
         )
     }
@@ -77,10 +78,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}
     for name, retention in retention_classes(site).items():
         resources[f"retention.{name}"] = encode(_retention(retention), "keep_ms", "rollups")
-    for name, role in site.access.roles.items():
-        resources[f"role.{name}"] = encode(_role(role), "read", "write")
-    for name, user in site.access.users.items():
-        resources[f"user.{name}"] = encode(_user(user), "roles")
+    resources |= access_resources(site.access)
     for name, sequence in site.sequences.items():
         resources[f"sequence.{name}"] = encode(sequence_config(sequence))
     for name, message in site.messages.items():
@@ -93,6 +91,12 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
         resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
     digests = {f"device.{path}": one.digest for path, one in known.items()}
     return Snapshot.of(site.enterprise, site.site, resources, digests)
+
+
+def _labels(site: Site) -> dict[str, dict[str, str]]:
+    found = {name: area.labels for name, area in site.areas.items()}
+    found |= {f"{name}/{line}": one.labels for name, area in site.areas.items() for line, one in area.lines.items()}
+    return {path: dict(labels) for path, labels in found.items() if labels}
 
 
 def _alert(alert: Alert, model: Model) -> AlertConfig:
@@ -111,25 +115,6 @@ def _alert(alert: Alert, model: Model) -> AlertConfig:
         # Control doesn't know types, and the same two texts are one moment in a datetime and two texts in a string.
         instant=isinstance(alert.equals, str) and watched is not None and watched.type == "datetime",
     )
-
-
-def _role(role: Role) -> RoleConfig:
-    return RoleConfig(
-        read=list(role.read),
-        write=list(role.write),
-        publish=list(role.publish),
-        subscribe=list(role.subscribe),
-        run=list(role.run),
-        acknowledge=list(role.acknowledge),
-        alerts=list(role.alerts),
-        description=role.description,
-    )
-
-
-def _user(user: User) -> UserConfig:
-    roles = [user.role] if user.role is not None else []
-    roles += [role for role in user.roles if role not in roles]
-    return UserConfig(roles=roles, description=user.description or "")
 
 
 def retention_classes(site: Site) -> dict[str, Retention]:
@@ -236,6 +221,8 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["description"] = tag.description
     if tag.labels:
         fields["labels"] = dict(tag.labels)
+    if tag.classification is not None and tag.classification != DEFAULT_CLASS:
+        fields["classification"] = tag.classification
     if not isinstance(tag, Calculated) and tag.simulate is not None:
         fields["simulate"] = tag.simulate.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, UserConfig
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -30,12 +31,14 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         enterprise, site: First and second level of every topic.
         time_zone: IANA name of the zone in which its days begin; "" is none.
         description: For people.
+        labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
     """
 
     enterprise: str
     site: str
     time_zone: str = ""
     description: str = ""
+    labels: dict[str, dict[str, str]] = {}
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,45 +67,6 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     keep_ms: Positive
     rollups: list[str] = []
     compress_after_ms: Positive | None = None
-
-
-class RoleConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The resource `role.NAME`: allow only.
-
-    Attributes:
-        read, write: Path globs of tags (`*` one level, `**` any number).
-        publish, subscribe: Names of messages, or globs of names.
-        run: Names of sequences, or globs.
-        acknowledge, alerts: Names of alerts, or globs; who may acknowledge them may also subscribe to them.
-        description: For people.
-    """
-
-    read: list[Path] = []
-    write: list[Path] = []
-    publish: list[Path] = []
-    subscribe: list[Path] = []
-    run: list[Path] = []
-    acknowledge: list[Path] = []
-    alerts: list[Path] = []
-    description: str | None = None
-
-
-class UserConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The resource `user.NAME`.
-
-    Attributes:
-        roles: Names of its roles.
-        role: One more; written by clients that use the site language's form.
-        description: For people.
-    """
-
-    roles: list[Path] = []
-    role: str | None = None
-    description: str = ""
-
-    def every_role(self) -> list[str]:
-        """Names of all its roles, each once, in their order."""
-        return list(dict.fromkeys([*self.roles, *([self.role] if self.role else [])]))
 
 
 class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -139,6 +103,8 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "retention": RetentionConfig,
     "role": RoleConfig,
     "user": UserConfig,
+    "group": GroupConfig,
+    "login": LoginConfig,
     "alert": AlertConfig,
     "sequence": SequenceConfig,
     "message": MessageConfig,

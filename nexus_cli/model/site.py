@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.access import Access, Classification
 from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
@@ -159,6 +160,9 @@ class Inherited(Strict):
         default=None, description="false publishes BAD out_of_service and does not touch the device."
     )
     live: Live | None = Field(default=None, description="How the newest value is published on the tag's own topic.")
+    classification: Classification | None = Field(
+        default=None, description="Class of its data; only roles with this clearance see it (default internal)."
+    )
 
 
 class Simulate(Strict):
@@ -283,45 +287,6 @@ class Retention(Strict):
     rollups: list[Literal["1m", "5m", "15m", "1h", "1d"]] = Field(
         default_factory=list, description="Rollups to keep beside those of hours, which every class has."
     )
-
-
-class Role(Strict):
-    """What its users may see and write, as path globs (`*` one level, `**` the rest), and publish, receive or run, by name."""
-
-    read: list[str] = Field(default_factory=list, description="What its users see, e.g. packaging/**.")
-    write: list[str] = Field(default_factory=list, description="What its users may send commands to.")
-    publish: list[str] = Field(
-        default_factory=list, description="Messages whose topics its users may publish on: names, or globs as line-*."
-    )
-    subscribe: list[str] = Field(
-        default_factory=list, description="Messages that its users may subscribe to: names, or globs as line-*."
-    )
-    run: list[str] = Field(
-        default_factory=list, description="Sequences that its users may run and abort: names, or globs as line-*."
-    )
-    acknowledge: list[str] = Field(
-        default_factory=list,
-        description="Alerts that its users may acknowledge and subscribe to: names, or globs as line-*.",
-    )
-    alerts: list[str] = Field(
-        default_factory=list, description="Alerts whose topics its users may subscribe to: names, or globs as line-*."
-    )
-    description: str | None = Field(default=None, description="For people.")
-
-
-class User(Strict):
-    """A principal that connects to the broker."""
-
-    role: str | None = Field(default=None, description="One role.")
-    roles: list[str] = Field(default_factory=list, description="Several roles.")
-    description: str | None = Field(default=None, description="For people.")
-
-
-class Access(Strict):
-    """Who may do what."""
-
-    roles: dict[str, Role] = Field(default_factory=dict, description="Roles by name.")
-    users: dict[str, User] = Field(default_factory=dict, description="Users by name, as the broker knows them.")
 
 
 class Alert(Strict):

@@ -14,10 +14,11 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.drivers.base import points_of
 from nexus_cli.drivers.registry import driver, protocols
+from nexus_cli.model.access_config import RoleConfig, UserConfig
 from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig, fields_of, filter_of
-from nexus_cli.model.resources import GatewayResource, RoleConfig, UserConfig, decode, every
+from nexus_cli.model.resources import GatewayResource, decode, every
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.wire.topic import Topics
 

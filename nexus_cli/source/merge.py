@@ -43,7 +43,7 @@ _SECTIONS: _Sections = {
     "alerts": {},
     "sequences": {},
     "messages": {},
-    "access": {"roles": {}, "users": {}},
+    "access": {"roles": {}, "users": {}, "applications": {}, "groups": {}},
     "areas": {"*": {"defaults": {}, "lines": {"*": {"defaults": {}, "devices": {}}}}},
 }
 """Maps that several files may add to. A name inside the innermost ones (a device, a template) is defined in one file."""

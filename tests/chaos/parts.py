@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import psutil
 
-from nexus_cli.access.grants import compile_grants, principals
+from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.grants import principals
 from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants, store_grants
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import evaluate
-from nexus_cli.access.grants import CLI, Grant, compile_grants, join, principals
+from nexus_cli.access.grants import CLI, Grant, join, principals
 from nexus_cli.access.grants_file import grants_digest, in_force, store_grants, wait_in_force
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.access.grants import Grant, compile_grants
-from nexus_cli.access.mosquitto import render_acl
+from nexus_cli.access.brokers.mosquitto.acl_file import render_acl
+from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.grants import Grant
 from nexus_cli.model.config import to_json
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.client import BrokerClient

@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_cli.access.brokers.mosquitto.acl_file import check_filter, render_acl
+from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import covers, evaluate
 from nexus_cli.access.globs import LEVELS, filters_of, has_partial_level, matches_glob, overlap
-from nexus_cli.access.grants import compile_grants, gateway_principal
-from nexus_cli.access.mosquitto import check_filter, render_acl
+from nexus_cli.access.grants import gateway_principal
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import matches
 

@@ -29,4 +29,21 @@ CODES: tuple[Code, ...] = (
         why="The broker drops what a gateway publishes on topics that are not allowed yet; the gateway sends it again later.",
         good=text("look at `nexus logs broker` and `nexus status`"),
     ),
+    Code(
+        id="NX7013",
+        slug="wider-at-broker",
+        exit=Exit.FINDINGS,
+        summary="A broker's rules can't say a limit of a right: it lets more pass there, and somebody else refuses it.",
+        why="Who reads the broker's file must know what it does not do, and who does.",
+        bad=text("mosquitto: a retained command passes the broker; the gateway refuses it"),
+        good=text("nexus access render --broker emqx: its rules name retain and QoS"),
+    ),
+    Code(
+        id="NX7014",
+        slug="narrower-at-broker",
+        exit=Exit.FINDINGS,
+        summary="A broker's rules can't say a right as it is meant: less is allowed there.",
+        why="The user is refused what the site file gives; a rule that is wider is never written in its place.",
+        good=text("write the right without the part that the broker can't say, or name what is meant"),
+    ),
 )

@@ -141,4 +141,20 @@ CODES: tuple[Code, ...] = (
         good=yaml("areas: {packaging: {lines: {line-1: {devices: {meter-1: {protocol: modbus}}}}}}"),
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX1018",
+        slug="time-of-week",
+        summary="A time of the week that can't be read.",
+        why="Rights that begin and end at the wrong hour lock people out, or let them in.",
+        bad=yaml("hours: [Monday to Friday]"),
+        good=yaml("hours: [mon-fri 06:00-22:00]"),
+    ),
+    Code(
+        id="NX1019",
+        slug="moment",
+        summary="A moment that can't be read, or lacks its offset from UTC.",
+        why="Without an offset it would mean another moment on each machine.",
+        bad=yaml('valid: {until: "2026-12-31T22:00:00"}'),
+        good=yaml('valid: {until: "2026-12-31T22:00:00+01:00"}'),
+    ),
 )

@@ -14,7 +14,8 @@ from nexus_cli.access.globs import names_matching
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.resources import RoleConfig, UserConfig, decode
+from nexus_cli.model.access_config import RoleConfig, UserConfig
+from nexus_cli.model.resources import decode
 from nexus_cli.runtime.control.auth import Caller
 from nexus_cli.settings import Settings
 

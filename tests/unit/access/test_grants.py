@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nexus_cli.access.compile import compile_grants, owned_prefixes
 from nexus_cli.access.evaluate import covers, evaluate
 from nexus_cli.access.globs import filters_of, matches_glob
-from nexus_cli.access.grants import compile_grants, from_json, gateway_principal, owned_prefixes, principals, to_json
+from nexus_cli.access.grants import from_json, gateway_principal, principals, to_json
 from nexus_cli.model.snapshot import Snapshot
 
 

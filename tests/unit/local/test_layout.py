@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_cli.access.grants import compile_grants
+from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants_file import read_grants, store_grants
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import start

@@ -10,14 +10,13 @@ import msgspec
 import pytest
 
 from nexus_cli.apply.shapes import KINDS, problem_of
+from nexus_cli.model.access_config import RoleConfig, UserConfig
 from nexus_cli.model.config import DeviceConfig, DeviceOutline, digest
 from nexus_cli.model.resources import (
     CONFIG_OF,
     LONGEST_MS,
     AlertConfig,
     RetentionConfig,
-    RoleConfig,
-    UserConfig,
     decode,
     encode,
     every,

@@ -1,0 +1,1 @@
+"""EMQX: `acl.conf`, the rules of its built-in database, and the `acl` claim of a JWT."""

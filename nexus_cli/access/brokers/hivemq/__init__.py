@@ -1,0 +1,1 @@
+"""HiveMQ: the file RBAC extension, in the Enterprise and in the community form."""
