@@ -286,7 +286,7 @@ async def refuse_silent_broker(settings: Settings) -> None:
     Raises:
         NexusError: NX6010 it does not answer, NX6011 it refuses the credentials, NX6015 it lacks a required feature.
     """
-    client = BrokerClient(settings=settings, client_id=client_id("up"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "up"))
     async with client.session():
         pass
     await require_able(settings)

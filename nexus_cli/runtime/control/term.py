@@ -83,7 +83,7 @@ class Term:
         self.broker = LeaderClient(
             leadership=leadership,
             settings=settings,
-            client_id=client_id(NAME),
+            client_id=client_id(settings, "leader"),
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
         self._health = HealthReporter(
@@ -172,7 +172,7 @@ class Term:
             publish=self._publish,
             quiet=self.deployer.quiet,
             gateway_heard=self._heard_s.get,
-            client_id=lambda: client_id(NAME),
+            client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
 
