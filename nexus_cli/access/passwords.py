@@ -72,9 +72,9 @@ def verify(password: str, hashes: Hashes) -> bool:
         return False
 
 
-def verify_at_broker(password: str, hashes: Hashes) -> bool:
-    """True when it is the password, by the form that Mosquitto checks (for a broker that we are ourselves)."""
-    iterations, _, rest = hashes.sha512.partition("$")
+def verify_at_broker(password: str, hashed: str) -> bool:
+    """True when it is the password, by its `sha512` form (for a broker that we are ourselves)."""
+    iterations, _, rest = hashed.partition("$")
     salt, _, key = rest.partition("$")
     if not iterations.isdecimal() or not key:
         return False

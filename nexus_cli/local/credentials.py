@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.access.grants import RESERVED
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import CREDENTIALS_FILE
 
@@ -61,6 +62,15 @@ def ensure_credentials(
     if missing:
         write_private(home / CREDENTIALS_FILE, orjson.dumps(have, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
     return have
+
+
+def ensure_own(home: Path, names: Iterable[str]) -> Mapping[str, str]:
+    """Passwords for the broker of NEXUS's own principals among these names, made where they are missing.
+
+    Declared users have none here: theirs are kept as hashes (`access.passwords`). One that an earlier version made
+    is still among the answer.
+    """
+    return ensure_credentials(home, broker=[name for name in names if name.startswith(RESERVED)])["broker"]
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:

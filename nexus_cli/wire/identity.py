@@ -7,6 +7,7 @@ ids to users. So an id carries 96 random bits, new in every process. Sessions ar
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 
 from nexus_cli.settings import Settings
@@ -24,9 +25,10 @@ def client_id(settings: Settings, purpose: str) -> str:
 
     Args:
         settings: The user that connects.
-        purpose: Lower-case letters, digits, `.`, `_` and `-`, e.g. `commands`.
+        purpose: For people who read the broker's list, e.g. `commands`; what is no `a-z`, `0-9`, `.`, `_` or `-` becomes a `-`.
     """
-    return f"{settings.broker_user or settings.principal}-{purpose}-{secrets.token_hex(SECRET_BYTES)}"
+    plain = re.sub(r"[^a-z0-9._-]", "-", purpose.lower()) or "-"
+    return f"{settings.broker_user or settings.principal}-{plain}-{secrets.token_hex(SECRET_BYTES)}"
 
 
 def share_group(settings: Settings) -> str:

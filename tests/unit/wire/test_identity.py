@@ -31,6 +31,7 @@ def test_a_broker_knows_our_ids_by_their_form(shared: bool) -> None:
     for other in ("nexus.gateway.gw-11", "nexus.gateway.gw", "nexusxgateway.gw-1"):
         assert not pattern.search(client_id(replace(ours, broker_user=accounts.account(other)), "record"))
     assert not pattern.search("x" + client_id(ours, "record")) and not pattern.search(client_id(ours, "record") + "x")
+    assert pattern.search(client_id(ours, "Historian Ä")), "a name that somebody chose"
     assert accounts.client_ids("ann") is None
 
 
