@@ -3,7 +3,7 @@
 A broker's list says `allow` alone, so that what is denied is cut out of what is allowed here, over the declared tree: a
 filter with a wildcard stands only where the right's path says everything below it, and everything declared there is
 permitted. Topics of external devices are not declared one by one: of each of their globs a right reaches what both
-mean, or nothing when a denial cuts into it (NX2616).
+mean, or nothing when a denial, or a tag of a higher class, cuts into it (NX2616).
 
 See docs/decisions/0067.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.access.globs import forms_of, level_fits, overlap
+from nexus_cli.access.globs import forms_of, level_fits, matches_glob, overlap
 from nexus_cli.access.tree import HIGHEST, Place, Tree, clearance_of, rank_of
 from nexus_cli.model.access_config import ScopeConfig
 
@@ -97,7 +97,8 @@ class Part:
         tags: Names of its tags.
         outside: Path globs of its other topics (an external device's).
         whole: Everything that is declared of it is among them.
-        cut: Globs of its topics of which a denial takes a part only: nothing of them is given.
+        cut: Globs of its topics of which a denial, or the class of a declared tag, takes a part only: nothing of them is
+            given.
     """
 
     tags: frozenset[str]
@@ -152,9 +153,11 @@ def reach(
 def _part(scope: ScopeConfig, place: Place, high: int, denied: Denied) -> Part:
     tags = tags_of(scope, place, high=high) - denied.tags.get(place.path, NOTHING)
     outside, cut, whole = [], [], len(tags) == len(place.tags)
+    closed = [f"{place.path}/{name}" for name in place.tags.keys() - tags] if place.globs else []
     for glob in place.globs:
         shared = overlap(scope.path, glob) if place.rank <= high else None
-        if shared is not None and denied.cuts(place, shared):
+        # A glob may mean declared tags, too.
+        if shared is not None and (denied.cuts(place, shared) or any(matches_glob(shared, one) for one in closed)):
             if not denied.takes(place, shared):
                 cut.append(shared)
             shared = None
