@@ -12,7 +12,37 @@ from dataclasses import dataclass
 from typing import NoReturn, Union
 
 _RESERVED = frozenset(
-    ["after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch", "cond", "div", "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive", "rem", "try", "when", "xor"]
+    [
+        "after",
+        "and",
+        "andalso",
+        "band",
+        "begin",
+        "bnot",
+        "bor",
+        "bsl",
+        "bsr",
+        "bxor",
+        "case",
+        "catch",
+        "cond",
+        "div",
+        "else",
+        "end",
+        "fun",
+        "if",
+        "let",
+        "maybe",
+        "not",
+        "of",
+        "or",
+        "orelse",
+        "receive",
+        "rem",
+        "try",
+        "when",
+        "xor",
+    ]
 )
 """Words that are no atoms without quotes; `else` and `maybe` from OTP 27."""
 _PLAIN_ATOM = re.compile(r"[a-z\u00df-\u00f6\u00f8-\u00ff][\w@\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]*", re.ASCII)
@@ -36,11 +66,17 @@ Term = Union[Atom, int, float, bytes, "list[Term]", "tuple[Term, ...]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A term of a file, with its first line (from 1)."""
+    """A term of a file.
+
+    Attributes:
+        term: What it says.
+        line: Its first line, from 1.
+        start: Where it begins in the text, from 0.
+    """
 
     term: Term
     line: int
-    end_line: int
+    start: int
 
 
 class TermError(ValueError):
@@ -65,10 +101,10 @@ def read(text: str) -> list[Placed]:
     reader = _Reader(text)
     terms = []
     while not reader.at_end():
-        line = reader.line()
+        line, start = reader.place()
         term = reader.term(0)
-        end = reader.dot()
-        terms.append(Placed(term=term, line=line, end_line=end))
+        reader.dot()
+        terms.append(Placed(term=term, line=line, start=start))
     return terms
 
 
@@ -131,11 +167,11 @@ class _Reader:
         self._text, self._at = text, 0
         self._line, self._counted = 1, 0
 
-    def line(self) -> int:
-        """The line that the reader stands in; it never goes back."""
+    def place(self) -> tuple[int, int]:
+        """The line that the reader stands in, and the place in the text; it never goes back."""
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
-        return self._line
+        return self._line, self._at
 
     def fail(self, problem: str) -> NoReturn:
         at = self._at
@@ -174,8 +210,8 @@ class _Reader:
             found = self._peek()
             self.fail(f"'{sign}' expected {where}, not {repr(found) if found else 'the end of the file'}")
 
-    def dot(self) -> int:
-        """The dot that ends a term; its line."""
+    def dot(self) -> None:
+        """The dot that ends a term."""
         self._skip()
         text, at = self._text, self._at
         if text[at : at + 1] != ".":
@@ -185,7 +221,6 @@ class _Reader:
         if after and after != "%" and not _is_space(after):
             self.fail("white space or a comment follows a '.'")
         self._at += 1
-        return self.line()
 
     def term(self, depth: int) -> Term:
         if depth > _MAX_DEPTH:
