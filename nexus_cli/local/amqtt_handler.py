@@ -1,4 +1,4 @@
-"""One connection to amqtt: what it costs, and how its end is noticed."""
+"""One connection to amqtt: the messages that wait for it, and the order in which it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOOK_S = 0.005
 
 
 class Handler(BrokerProtocolHandler):
-    """amqtt's handler of a connection, without losing its end or what came before it.
+    """amqtt's handler of a connection; it never misses the end of one, nor the messages before that.
 
     Attributes:
         messages: Messages that its socket has not accepted yet, or that are not acknowledged.
@@ -43,10 +43,10 @@ class Handler(BrokerProtocolHandler):
         await super(BrokerProtocolHandler, self).start()
 
     async def wait_disconnect(self) -> DisconnectPacket | None:
-        """Wait for the end of the connection, and until what it brought is passed on: amqtt acknowledges messages before
-        that, and drops those that still wait when the client leaves."""
+        """Wait for the end of the connection, and until its messages are passed on: amqtt acknowledges them before that,
+        and drops those that still wait when the client leaves."""
         packet = await self._gone
-        while self.session is not None and not self.session.delivered_message_queue.empty():  # noqa: ASYNC110 - no event tells it
+        while self.session is not None and not self.session.delivered_message_queue.empty():  # noqa: ASYNC110 - no event for it
             await asyncio.sleep(LOOK_S)
         return packet
 

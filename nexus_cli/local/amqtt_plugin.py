@@ -3,7 +3,7 @@
 `NexusBroker` makes the three access decisions itself instead of through amqtt's plugins: the plugin path awaits for
 each delivery, and amqtt 0.12.1 then loses a message when a client subscribes meanwhile ("dictionary changed size during
 iteration"). amqtt also sends retained messages without an access check, on reconnect even those for other clients'
-filters, and ends that connection when somebody subscribes meanwhile.
+filters, and ends that connection when another client subscribes meanwhile.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class NexusBroker(Broker):
             handler.ended.set()
 
     async def _take_over(self, session: Session) -> None:
-        """End the connection that has this client id and wait until it is over, so that its will comes before what the new
-        one says. amqtt leaves it open without its subscriptions, or lets its end mark the new one as disconnected."""
+        """End the connection that has this client id and wait until it is over, so that its will comes before the first
+        message of the new one. amqtt leaves it open without its subscriptions, or lets its end mark the new one as disconnected."""
         assert session.client_id is not None
         while (known := self._sessions.get(session.client_id)) is not None:
             old, handler = known
@@ -186,8 +186,8 @@ class NexusBroker(Broker):
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
     ) -> None:
-        """Do nothing: amqtt calls this at each connect with the filters of all clients, and waits within: whoever subscribes
-        meanwhile changes what it iterates over, which ends the connection. See `_handle_subscription`."""
+        """Do nothing: amqtt calls this at each connect with the filters of all clients, and waits within: a SUBSCRIBE
+        of another client meanwhile changes the dictionary that it iterates over, which ends the connection. See `_handle_subscription`."""
 
     async def _handle_subscription(self, client_session: Session, handler: Any, subscribe_waiter: Any) -> None:
         await super()._handle_subscription(client_session, handler, subscribe_waiter)
