@@ -51,13 +51,16 @@ def pytest_asyncio_loop_factories(
 
 
 LONG = (
+    "e2e/test_faults.py",
+    "e2e/test_clock.py",
+    "e2e/test_gaps.py",
     "integration/test_historian_locks.py",
-    "e2e/test_chaos.py",
     "integration/test_demo.py",
-    "integration/test_door.py",
-    "integration/test_discover_via.py",
-    "integration/test_local_runtime.py",
+    "e2e/test_chaos.py",
     "integration/test_retained.py",
+    "integration/test_discover_via.py",
+    "e2e/test_commands.py",
+    "integration/test_door.py",
 )
 """Files that take longest, longest first."""
 
