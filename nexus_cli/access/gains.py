@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from nexus_cli.access.compile import ANY_TIME, Moment, compile_grants
+from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import covers
 from nexus_cli.access.grants import RESERVED, Action, Grant
 from nexus_cli.access.holders import holders
 from nexus_cli.access.lines import NAME_RIGHTS, Line, Right, lines_of, means, names_of, roles_of, tag_facts
+from nexus_cli.access.people import ANY_TIME, Moment
 from nexus_cli.access.subjects import KIND_OF
 from nexus_cli.model.config import DeviceOutline
 from nexus_cli.model.resources import every

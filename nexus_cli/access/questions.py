@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from nexus_cli.access.compile import Moment, compile_grants
+from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import covers, unshared
 from nexus_cli.access.grants import CLI, Action, Grant
-from nexus_cli.access.holders import Held, Holder, holders
+from nexus_cli.access.holders import Has, Holder, holders
 from nexus_cli.access.lines import Line, Right, TagFacts, lines_of, means, names_of, reaches, roles_of, tag_facts
+from nexus_cli.access.people import Moment
 from nexus_cli.access.subjects import Subject
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
 from nexus_cli.model.resources import every
@@ -32,7 +33,7 @@ class Answer:
         holder: Who.
         reason: `given` is yes, every other one no.
         role: Through which role; "" of NEXUS's own, and when no role gives it.
-        group: Through which group; "" when the role is its own.
+        via: `role`, `group NAME` or `elevated`; "" without a role.
         line: The line that decides.
         why: What decides, in words.
         count, total: Of how many of the tags or names this is so.
@@ -42,7 +43,7 @@ class Answer:
     holder: Holder
     reason: Reason
     role: str = ""
-    group: str = ""
+    via: str = ""
     line: Line | None = None
     why: str = ""
     count: int = 1
@@ -81,16 +82,20 @@ class Book:
             self._grants = compile_grants(self.snapshot, when=self.when)
         return self._grants
 
+    def named(self, line: Line, kind: str) -> tuple[str, ...]:
+        """Names of the messages, sequences or alerts that a line is about."""
+        return names_of(line, [name for name, _ in self.snapshot.of_kind(kind)])
+
     def holder(self, name: str) -> Holder | None:
         """The principal of this name."""
         return next((each for each in self.holders if each.name == name), None)
 
-    def held_lines(self, holder: Holder, right: Right) -> list[tuple[Held, Line]]:
+    def held_lines(self, holder: Holder, right: Right) -> list[tuple[Has, Line]]:
         """The lines of all its roles on a right; who may acknowledge alerts may see them, too."""
         rights = ("alerts", "acknowledge") if right == "alerts" else (right,)
         return [
             (held, line)
-            for held in holder.held
+            for held in holder.has
             for line in self.lines.get(held.role, ())
             if line.right in rights and not (line.deny and line.right != right)
         ]
@@ -125,17 +130,17 @@ def ask(
     return _joined(found)
 
 
-def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Held, Line]], tag: TagFacts) -> Answer:
+def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], tag: TagFacts) -> Answer:
     about = [(held, line) for held, line in lines if means(line, tag)]
     answer = _decided(holder, about, [each for each in about if reaches(each[1], tag)], tag.path)
     if answer.reason == "given" and right == "write" and not tag.writable:
         return Answer(
-            holder=holder, reason="not_writable", role=answer.role, group=answer.group, line=answer.line,
+            holder=holder, reason="not_writable", role=answer.role, via=answer.via, line=answer.line,
             why="the tag is not writable: its gateway refuses", example=tag.path,
         )  # fmt: skip
     if answer.reason == "clearance":
         return Answer(
-            holder=holder, reason="clearance", role=answer.role, group=answer.group, line=answer.line,
+            holder=holder, reason="clearance", role=answer.role, via=answer.via, line=answer.line,
             why=f"its data is {tag.classification}, the role's clearance is {answer.line.clearance if answer.line else ''}",
             example=tag.path,
         )  # fmt: skip
@@ -143,7 +148,7 @@ def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Held, Line]], ta
 
 
 def _decided(
-    holder: Holder, about: Sequence[tuple[Held, Line]], within: Sequence[tuple[Held, Line]], example: str
+    holder: Holder, about: Sequence[tuple[Has, Line]], within: Sequence[tuple[Has, Line]], example: str
 ) -> Answer:
     """The answer of the lines that are about something.
 
@@ -159,7 +164,7 @@ def _decided(
     late = [each for each in within if each[0].not_now and not each[1].deny]
     short = [each for each in about if not each[0].not_now and not any(each is one for one in within)]
     reason: Reason = "no_role"
-    chosen: tuple[Held, Line] | None = None
+    chosen: tuple[Has, Line] | None = None
     if given:
         reason, chosen = ("deny", taken[0]) if taken else ("given", given[0])
     elif short:
@@ -170,13 +175,13 @@ def _decided(
         return Answer(holder=holder, reason=reason, why=_none(holder), example=example)
     held, line = chosen
     why = held.not_now if reason == "not_now" else line.text
-    return Answer(holder=holder, reason=reason, role=held.role, group=held.group, line=line, why=why, example=example)
+    return Answer(holder=holder, reason=reason, role=held.role, via=held.via, line=line, why=why, example=example)
 
 
 def _none(holder: Holder) -> str:
-    if not holder.held:
+    if not holder.has:
         return "has no role"
-    return f"no line of {_listed('role', sorted({each.role for each in holder.held}))} gives it"
+    return f"no line of {_listed('role', sorted({each.role for each in holder.has}))} gives it"
 
 
 def _listed(word: str, names: Sequence[str]) -> str:
@@ -214,7 +219,7 @@ def _at_broker(
         if not near:
             line = _line_of(book, holder, action, wanted)
             return Answer(
-                holder=holder, reason="given", role=line[0].role if line else "", group=line[0].group if line else "",
+                holder=holder, reason="given", role=line[0].role if line else "", via=line[0].via if line else "",
                 line=line[1] if line else None, why=f"{grant.why}: {grant.action} {grant.filter}", example=example or topic,
             )  # fmt: skip
     why = (
@@ -234,7 +239,7 @@ def _limits(grant: Grant, *, qos: int, retain: bool) -> str:
     return ""
 
 
-def _line_of(book: Book, holder: Holder, action: Action, topic: str) -> tuple[Held, Line] | None:
+def _line_of(book: Book, holder: Holder, action: Action, topic: str) -> tuple[Has, Line] | None:
     """The line of a role that a rule on a topic comes from."""
     for right, what in _meanings(book, action, topic):
         tag = book.facts.get(what) if right in ("read", "write") else None
@@ -263,6 +268,6 @@ def _joined(answers: Sequence[Answer]) -> list[Answer]:
     counted: dict[tuple[object, ...], list[Answer]] = {}
     for answer in answers:
         where = answer.line.where if answer.line is not None else ()
-        counted.setdefault((answer.reason, answer.role, answer.group, where, answer.why), []).append(answer)
+        counted.setdefault((answer.reason, answer.role, answer.via, where, answer.why), []).append(answer)
     same = sorted(counted.values(), key=lambda group: -len(group))
     return [replace(group[0], count=len(group), total=len(answers)) for group in same]
