@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import covers
 from nexus_cli.access.grants import RESERVED, Action, Grant
-from nexus_cli.access.holders import holders
-from nexus_cli.access.lines import NAME_RIGHTS, Line, Right, lines_of, means, names_of, roles_of, tag_facts
+from nexus_cli.access.lines import NAME_RIGHTS, Line, Right, means
 from nexus_cli.access.people import ANY_TIME, Moment
-from nexus_cli.access.subjects import KIND_OF
+from nexus_cli.access.questions import Book, ask
+from nexus_cli.access.subjects import KIND_OF, Subject
 from nexus_cli.model.config import DeviceOutline
 from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
@@ -89,14 +88,25 @@ class _Side:
         self.topics = Topics(snapshot.enterprise, snapshot.site)
         self.devices = dict(every(snapshot, "device", DeviceOutline))
         self.of: dict[tuple[str, Action], list[str]] = {}
-        for grant in compile_grants(snapshot, when=when):
+        self.book = Book(snapshot, when)
+        for grant in self.book.grants:
             self.of.setdefault((grant.principal, grant.action), []).append(_text(grant))
-        lines = {name: lines_of(name, role) for name, role in roles_of(snapshot).items()}
-        people = [holder for holder in holders(snapshot, when) if holder.kind != "nexus"]
-        self.lines: dict[str, list[Line]] = {
-            holder.name: [line for role in holder.roles for line in lines.get(role, ())] for holder in people
-        }
-        self.principals = {principal for principal, _ in self.of} | set(self.lines)
+        self.people = {holder.name: holder for holder in self.book.holders if holder.kind != "nexus"}
+        self.principals = {principal for principal, _ in self.of} | set(self.people)
+
+    def lines(self, principal: str, right: Right) -> list[Line]:
+        """The lines of the roles that count."""
+        holder = self.people.get(principal)
+        lines = self.book.lines_on(holder, right) if holder is not None else ()
+        return [line for has, line in lines if not has.not_now]
+
+    def names(self, principal: str, right: Right, names: Iterable[str]) -> set[str]:
+        """Those of the names on which a principal has a right."""
+        holder = self.people.get(principal)
+        if holder is None or not self.lines(principal, right):
+            return set()
+        about = (Subject(kind="names", text=name, names=(name,)) for name in names)
+        return {one.text for one in about if ask(self.book, holder, right, one)[0].allowed}
 
     def tree(self, principal: str, action: Action, prefix: str, suffix: str = "") -> _Node:
         """The filters below a prefix, without it, as a tree of at most four levels; `suffix` is the level behind."""
@@ -202,10 +212,10 @@ def _gain(principal: str, action: str, kind: str, gained: Iterable[str], lost: I
 
 
 def _applies(principal: str, before: _Side, after: _Side) -> Gain | None:
-    lines = [[line for line in side.lines.get(principal, ()) if line.right == "apply"] for side in (before, after)]
+    lines = [side.lines(principal, "apply") for side in (before, after)]
     if [line.scope for line in lines[0]] == [line.scope for line in lines[1]]:
         return None
-    facts = {**tag_facts(before.snapshot), **tag_facts(after.snapshot)}
+    facts = {**before.book.facts, **after.book.facts}
     may = [{path for path, tag in facts.items() if any(means(line, tag) for line in side)} for side in lines]
     return _gain(principal, "apply", "tag", may[1] - may[0], may[0] - may[1])
 
@@ -215,22 +225,11 @@ def _names(principal: str, before: _Side, after: _Side) -> list[Gain]:
     for right in NAME_RIGHTS:
         kind = KIND_OF[right]
         names = {name for side in (before, after) for name, _ in side.snapshot.of_kind(kind)}
-        may = [_may(side.lines.get(principal, ()), right, names) for side in (before, after)]
+        may = [side.names(principal, right, names) for side in (before, after)]
         found.append(_gain(principal, right, kind, may[1] - may[0], may[0] - may[1]))
-    admin = [{"the site"} if any(line.right == "admin" for line in side.lines.get(principal, ())) else set() for side in (before, after)]  # fmt: skip
+    admin = [{"the site"} if side.lines(principal, "admin") else set() for side in (before, after)]
     found.append(_gain(principal, "admin", "site", admin[1] - admin[0], admin[0] - admin[1]))
     return [gain for gain in found if gain is not None]
-
-
-def _may(lines: Iterable[Line], right: Right, names: set[str]) -> set[str]:
-    given: set[str] = set()
-    taken: set[str] = set()
-    for line in lines:
-        if line.deny and line.right == right:
-            taken.update(names_of(line, names))
-        elif not line.deny and (line.right == right or (right == "alerts" and line.right == "acknowledge")):
-            given.update(names_of(line, names))
-    return given - taken
 
 
 class _Told:

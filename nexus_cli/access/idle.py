@@ -76,7 +76,7 @@ def _of_right(
 
 def _covered(line: Line, right: Right, facts: Mapping[str, TagFacts], names: Mapping[str, Sequence[str]]) -> set[str]:
     if right in TAG_RIGHTS:
-        within = (tag for tag in facts.values() if means(line, tag) and reaches(line, tag))
+        within = (tag for tag in facts.values() if means(line, tag) and reaches(line, tag.classification))
         return {tag.path for tag in within if right != "write" or tag.writable}
     return set(names_of(line, names[KIND_OF[right]]))
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nexus_cli.access.globs import matches_glob, names_matching
+from nexus_cli.access.globs import level_fits, matches_glob, names_matching
+from nexus_cli.access.tree import clearance_of, rank_of
 from nexus_cli.diagnostics import ModelPath
-from nexus_cli.model.access import CLASSES, DEFAULT_CLASS
+from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import DenyConfig, RoleConfig, ScopeConfig
 from nexus_cli.model.config import DeviceOutline
+from nexus_cli.model.external import EXTERNAL
 from nexus_cli.model.resources import SiteConfig, decode, every
 from nexus_cli.model.shipped_roles import SHIPPED
 from nexus_cli.model.snapshot import Snapshot
@@ -21,7 +23,7 @@ TAG_RIGHTS: tuple[Right, ...] = ("read", "write", "apply")
 """Rights on tags, by path."""
 NAME_RIGHTS: tuple[Right, ...] = ("publish", "subscribe", "run", "acknowledge", "alerts")
 """Rights on messages, sequences and alerts, by name."""
-_EXTERNAL = "external"
+_NOT_CLASSED = frozenset({"apply", "admin", "run"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,7 @@ class Line:
         asks = asks if self.scope.labels else []
         asks += [f"protocol {self.scope.protocol}"] if self.scope.protocol else []
         asks += [f"gateway {self.scope.gateway}"] if self.scope.gateway else []
-        asks += [f"at most {self.scope.classification}"] if self.scope.classification else []
+        asks += [f"{'from' if self.deny else 'up to'} {self.scope.classification}"] if self.scope.classification else []
         word = f"deny {self.right}" if self.deny else self.right
         what = "" if self.right == "admin" else f" {self.scope.path}"
         return f"{word}{what}" + (f" ({'; '.join(asks)})" if asks else "")
@@ -67,6 +69,7 @@ class TagFacts:
         labels: Of its device, line and area; the nearest wins.
         classification: Class of its data.
         writable: Whether it takes commands; of an external tag always.
+        external: Whether another system publishes it.
     """
 
     path: str
@@ -75,6 +78,7 @@ class TagFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     classification: str = DEFAULT_CLASS
     writable: bool = False
+    external: bool = False
 
 
 def lines_of(name: str, role: RoleConfig) -> tuple[Line, ...]:
@@ -117,7 +121,7 @@ def tag_facts(snapshot: Snapshot) -> dict[str, TagFacts]:
     for path, device in every(snapshot, "device", DeviceOutline):
         area, _, rest = path.partition("/")
         own = {**labels.get(area, {}), **labels.get(f"{area}/{rest.partition('/')[0]}", {}), **device.labels}
-        external = device.protocol == _EXTERNAL
+        external = device.protocol == EXTERNAL
         for name, tag in device.tags.items():
             found[f"{path}/{name}"] = TagFacts(
                 path=f"{path}/{name}",
@@ -126,6 +130,7 @@ def tag_facts(snapshot: Snapshot) -> dict[str, TagFacts]:
                 labels=own,
                 classification=str(tag.get("classification") or DEFAULT_CLASS),
                 writable=external or bool(tag.get("writable", False)),
+                external=external,
             )
     return found
 
@@ -135,26 +140,36 @@ def _no_site(snapshot: Snapshot) -> Mapping[str, Any]:
 
 
 def means(line: Line, tag: TagFacts) -> bool:
-    """True when a line is about a tag, whatever the class of its data."""
-    scope = line.scope
+    """True when a line is about a tag, whatever the role's clearance."""
+    scope, rank = line.scope, rank_of(tag.classification)
+    if line.right in ("publish", "subscribe") and ("/" not in scope.path or not _by_topic(line, tag)):
+        return False
     return (
         matches_glob(scope.path, tag.path)
-        and (not scope.protocol or scope.protocol == tag.protocol)
-        and (not scope.gateway or bool(names_matching(scope.gateway, (tag.gateway,))))
+        and scope.protocol in ("", tag.protocol)
+        and (not scope.gateway or (tag.gateway != "" and level_fits(scope.gateway, tag.gateway)))
         and all(tag.labels.get(key) == value for key, value in scope.labels.items())
-        and (not scope.classification or _rank(tag.classification) <= _rank(scope.classification))
+        and (not scope.classification or _within(line, rank))
     )
 
 
-def reaches(line: Line, tag: TagFacts) -> bool:
-    """True when the role's clearance covers the class of a tag's data; `apply` asks none."""
-    return line.deny or line.right == "apply" or _rank(tag.classification) <= _rank(line.clearance)
+def _by_topic(line: Line, tag: TagFacts) -> bool:
+    """Paths of topics are about external devices; to deny the topic of a tag denies the tag."""
+    return tag.external or (line.deny and line.right == "subscribe")
+
+
+def _within(line: Line, rank: int) -> bool:
+    """A class in a right is the highest that it means; in a denial the lowest."""
+    if line.deny:
+        return rank >= rank_of(line.scope.classification)
+    return rank <= clearance_of(line.scope.classification)
+
+
+def reaches(line: Line, classification: str) -> bool:
+    """True when the role's clearance covers a class of data; who denies or applies needs none."""
+    return line.deny or line.right in _NOT_CLASSED or rank_of(classification) <= clearance_of(line.clearance)
 
 
 def names_of(line: Line, names: Iterable[str]) -> tuple[str, ...]:
     """The messages, sequences or alerts that a line is about."""
     return () if "/" in line.scope.path else names_matching(line.scope.path, names)
-
-
-def _rank(name: str) -> int:
-    return CLASSES.index(name) if name in CLASSES else len(CLASSES)

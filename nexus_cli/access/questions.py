@@ -5,7 +5,7 @@ The lines say why; at the broker the compiled grants decide, and a property test
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,12 +16,14 @@ from nexus_cli.access.holders import Has, Holder, holders
 from nexus_cli.access.lines import Line, Right, TagFacts, lines_of, means, names_of, reaches, roles_of, tag_facts
 from nexus_cli.access.people import Moment
 from nexus_cli.access.subjects import Subject
+from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
 from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.wire.topic import Topics, matches
+from nexus_cli.wire.topic import Topics, matches, meet
 
 Reason = Literal["given", "deny", "clearance", "not_now", "not_writable", "limits", "no_role"]
+_ALSO: Mapping[Right, tuple[Right, ...]] = {"alerts": ("acknowledge",), "read": ("subscribe",), "write": ("publish",)}
 _AT_API: tuple[Right, ...] = ("run", "acknowledge", "alerts", "apply", "admin")
 
 
@@ -90,15 +92,28 @@ class Book:
         """The principal of this name."""
         return next((each for each in self.holders if each.name == name), None)
 
-    def held_lines(self, holder: Holder, right: Right) -> list[tuple[Has, Line]]:
-        """The lines of all its roles on a right; who may acknowledge alerts may see them, too."""
-        rights = ("alerts", "acknowledge") if right == "alerts" else (right,)
+    def lines_on(self, holder: Holder, right: Right) -> list[tuple[Has, Line]]:
+        """The lines of all its roles that are about a right, those that take among them.
+
+        Who may acknowledge an alert may see it; to publish or subscribe by path is to write or read external tags.
+        """
+        rights = (right, *_ALSO.get(right, ()))
         return [
-            (held, line)
-            for held in holder.has
-            for line in self.lines.get(held.role, ())
-            if line.right in rights and not (line.deny and line.right != right)
+            (has, line)
+            for has in holder.has
+            for line in self.lines.get(has.role, ())
+            if line.right == right or (line.right in rights and not (line.deny and line.right == "acknowledge"))
         ]
+
+    def alert_class(self, name: str) -> str:
+        """Class of an alert: it shows its tag."""
+        tag = self.facts.get(str(self.snapshot.resources.get(f"alert.{name}", {}).get("tag", "")))
+        return tag.classification if tag is not None else ""
+
+    def denied_with(self, line: Line, name: str) -> bool:
+        """True when a line that denies messages takes this one: its topics and a denied one's may be the same."""
+        topics = {each: filter_of(one.topic) for each, one in every(self.snapshot, "message", MessageConfig)}
+        return any(meet(topics[name], topics[each]) for each in names_of(line, topics)) if name in topics else False
 
 
 def ask(
@@ -118,32 +133,42 @@ def ask(
         return [_at_broker(book, holder, action, subject.topic, qos=qos, retain=retain)]
     if holder.kind == "nexus":
         return _joined([_of_nexus(book, holder, right, each) for each in _each(book, right, subject)])
-    lines = book.held_lines(holder, right)
+    lines = book.lines_on(holder, right)
     if subject.kind == "tags":
         return _joined([_of_tag(holder, right, lines, tag) for tag in subject.tags])
     if subject.kind == "site":
         return [_decided(holder, lines, lines, "")]
-    found = []
-    for name in subject.names:
-        about = [(held, line) for held, line in lines if names_of(line, (name,))]
-        found.append(_decided(holder, about, about, name))
-    return _joined(found)
+    return _joined([_of_name(book, holder, right, lines, name) for name in subject.names])
+
+
+def _of_name(book: Book, holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], name: str) -> Answer:
+    about = [(has, line) for has, line in lines if _is_about(book, right, line, name)]
+    if right not in ("alerts", "acknowledge"):
+        return _decided(holder, about, about, name)
+    shown = book.alert_class(name)
+    return _explained(_decided(holder, about, [each for each in about if reaches(each[1], shown)], name), shown)
+
+
+def _is_about(book: Book, right: Right, line: Line, name: str) -> bool:
+    if line.deny and right in ("publish", "subscribe"):
+        return book.denied_with(line, name)
+    return bool(names_of(line, (name,)))
+
+
+def _explained(answer: Answer, classification: str) -> Answer:
+    """Of a refusal for its class, which classes."""
+    if answer.reason != "clearance" or answer.line is None:
+        return answer
+    why = f"its data is {classification or DEFAULT_CLASS}, the role's clearance is {answer.line.clearance}"
+    return replace(answer, why=why)
 
 
 def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], tag: TagFacts) -> Answer:
-    about = [(held, line) for held, line in lines if means(line, tag)]
-    answer = _decided(holder, about, [each for each in about if reaches(each[1], tag)], tag.path)
+    about = [(has, line) for has, line in lines if means(line, tag)]
+    within = [each for each in about if reaches(each[1], tag.classification)]
+    answer = _explained(_decided(holder, about, within, tag.path), tag.classification)
     if answer.reason == "given" and right == "write" and not tag.writable:
-        return Answer(
-            holder=holder, reason="not_writable", role=answer.role, via=answer.via, line=answer.line,
-            why="the tag is not writable: its gateway refuses", example=tag.path,
-        )  # fmt: skip
-    if answer.reason == "clearance":
-        return Answer(
-            holder=holder, reason="clearance", role=answer.role, via=answer.via, line=answer.line,
-            why=f"its data is {tag.classification}, the role's clearance is {answer.line.clearance if answer.line else ''}",
-            example=tag.path,
-        )  # fmt: skip
+        return replace(answer, reason="not_writable", why="the tag is not writable: its gateway refuses")
     return answer
 
 
@@ -243,7 +268,7 @@ def _line_of(book: Book, holder: Holder, action: Action, topic: str) -> tuple[Ha
     """The line of a role that a rule on a topic comes from."""
     for right, what in _meanings(book, action, topic):
         tag = book.facts.get(what) if right in ("read", "write") else None
-        for held, line in book.held_lines(holder, right):
+        for held, line in book.lines_on(holder, right):
             if held.not_now or line.deny:
                 continue
             if (tag is not None and means(line, tag)) or (tag is None and names_of(line, (what,))):
