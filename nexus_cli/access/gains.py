@@ -77,7 +77,9 @@ class _Node:
 
     below: dict[str, _Node] = field(default_factory=dict)
     rest: bool = False
-    """A filter ends here with `#`."""
+    """A filter ends below with `#`, which means this level, too (MQTT 3.1.1 §4.7.1.2)."""
+    ends: bool = False
+    """A filter ends here."""
 
 
 class _Side:
@@ -131,6 +133,7 @@ def _add(node: _Node, levels: list[str]) -> None:
             node.rest = True
             return
         node = node.below.setdefault(level, _Node())
+    node.ends = True
 
 
 def _devices(before: _Side, after: _Side) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -180,7 +183,7 @@ def _names_at(root: _Node, levels: list[str]) -> frozenset[str]:
         found.update("#" for node in nodes if node.rest)
         nodes = [node.below[each] for node in nodes for each in (level, "+") if each in node.below]
     for node in nodes:
-        found.update(node.below)
+        found.update(level for level, below in node.below.items() if below.ends or below.rest)
         if node.rest:
             found.add("#")
     return frozenset("#" if each in ("+", "#") else each for each in found)
