@@ -9,7 +9,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from nexus_cli.access.brokers.mosquitto.acl_file import read_salts, render_acl, render_passwords
+from nexus_cli.access.brokers.mosquitto.acl_file import render_acl
+from nexus_cli.access.brokers.mosquitto.acl_reader import validate
+from nexus_cli.access.brokers.mosquitto.passwords import check_passwords, read_salts, render_passwords
 from nexus_cli.access.grants import Grant, principals
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
@@ -83,16 +85,30 @@ class LocalMosquitto:
     def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
 
+        Both are read back first, as Mosquitto will read them: of a bad line it would make "everything is allowed". The
+        rules that were in force before stay beside them as `acl.before`.
+
         Raises:
-            NexusError: NX7010, a grant can't be rendered; both files are unchanged.
+            NexusError: NX7010, a grant can't be rendered, NX7035 and NX7037, Mosquitto would misread a file; both files
+                are unchanged.
         """
         grants = tuple(grants)
         acl = render_acl(grants)
+        validate(acl)
         known = {name: passwords[name] for name in principals(grants) if name in passwords}
         file = self.folder / "passwords"
         salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
-        changed = self._write("passwords", render_passwords(known, salts=salts))
+        lines = render_passwords(known, salts=salts)
+        check_passwords(lines)
+        changed = self._write("passwords", lines)
+        self._keep(acl)
         return self._write("acl", acl) or changed
+
+    def _keep(self, acl: str) -> None:
+        """Keep the rules that are about to be replaced."""
+        now = self.folder / "acl"
+        if now.exists() and (before := now.read_text(encoding="utf-8")) != acl:
+            self._write("acl.before", before)
 
     def launch(self) -> Launch:
         """How to start it; `prepare` must have run and `program` must have found it."""

@@ -48,6 +48,35 @@ CODES: tuple[Code, ...] = (
         good=text("write the right without the part that the broker can't say, or name what is meant"),
     ),
     Code(
+        id="NX7035",
+        slug="acl-file-unreadable",
+        summary="Mosquitto could not load these access rules.",
+        why="At its start Mosquitto ends with such a file; at a reload it drops all its rules, and everything is allowed. "
+        "The file that is in use stays.",
+        hint="repair the line; in a file that nexus wrote it is a fault of nexus: please report it",
+        bad=text("topic\tread\tplant/#"),
+        good=text("topic read plant/#"),
+    ),
+    Code(
+        id="NX7036",
+        slug="broker-rules-unreadable",
+        summary="A broker could not load its role file or its dynamic security file.",
+        why="HiveMQ does not take such a file and goes on with the one before: who lost a right keeps it. Mosquitto's plug-in "
+        "does not start.",
+        hint="each user needs a stored password, and at least one right",
+        bad=text("<file-rbac> without a <user>"),
+        good=text("nexus access render --broker hivemq, once a user of the site has a password"),
+    ),
+    Code(
+        id="NX7037",
+        slug="password-entry-dropped",
+        summary="Mosquitto would drop an entry of its password file.",
+        why="It writes one line in its log and goes on; the user is locked out.",
+        hint="the salt must be 12 bytes and the key 64 bytes in base64; a name has no ':'",
+        bad=text("desk:$7$1000$<salt of 16 bytes>$<key>"),
+        good=text("desk:$7$1000$<salt of 12 bytes>$<key>"),
+    ),
+    Code(
         id="NX7040",
         slug="no-such-principal",
         exit=Exit.FINDINGS,
