@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.brokers.forms.asked import Asked
 from nexus_cli.access.brokers.registry import Broker, broker, render_proven
 from nexus_cli.access.brokers.rendered import Rendered
 from nexus_cli.access.grants import principals
@@ -66,7 +67,8 @@ def render(book: Book, *, name: str, home: Path, shared: bool, version: str = ""
     snapshot, grants = book.snapshot, book.grants
     accounts = Accounts(snapshot.enterprise, snapshot.site, shared)
     hashes = stored_hashes(home, principals(grants))
-    made = render_proven(one, grants, accounts, hashes or None, version)
+    topics = [book.topics.tag(path) for path in book.facts]
+    made = render_proven(one, Asked(grants=grants, accounts=accounts, hashes=hashes, version=version, topics=topics))
     missing = tuple(each for each in principals(grants) if each not in hashes)
     return Files(broker=one, made=made, without_password=missing)
 

@@ -11,18 +11,17 @@ from importlib import import_module
 from typing import Any
 
 from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.brokers.forms.asked import Asked
 from nexus_cli.access.brokers.rendered import Rendered
 from nexus_cli.access.evaluate import covers
 from nexus_cli.access.grants import Grant
-from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.request import Request, Rules, Wish
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 
-Render = Callable[[Sequence[Grant], Accounts, Mapping[str, Hashes] | None, str], Rendered]
-"""Grants, accounts, hashes by principal (None leaves users out), version of the broker ("" is the newest known)."""
-Read = Callable[[Rendered, str], Rules]
-"""What was rendered, and the version; gives its rules, or raises NexusError."""
+Render = Callable[[Asked], Rendered]
+Read = Callable[[Rendered], Rules]
+"""What was rendered; gives its rules, or raises NexusError where the broker would not take it."""
 
 MOST_QUESTIONS = 4_000
 """Of one kind, when rules are read back: those of a large site are asked in even steps."""
@@ -123,20 +122,17 @@ def _function(name: str, where: str) -> Any:
         ) from None
 
 
-def render_proven(
-    one: Broker, grants: Sequence[Grant], accounts: Accounts, hashes: Mapping[str, Hashes] | None, version: str = ""
-) -> Rendered:
+def render_proven(one: Broker, asked: Asked) -> Rendered:
     """Render, read back, and ask the rules for what is granted and what is not.
 
     Raises:
         NexusError: NX7047, the rules would say something else than the grants; NX7048, or what the renderer raises.
     """
     render, read = one.load()
-    made = render(grants, accounts, hashes, version)
-    wrong = next(
-        differences(read(made, version), grants, accounts, narrower=any(note.code == "NX7014" for note in made.notes)),
-        "",
-    )
+    made = render(asked)
+    # Who is left out for want of a password, or a rule that is left out, is refused more than the grants say.
+    narrower = any(note.code == "NX7014" for note in made.notes)
+    wrong = next(differences(read(made), asked.grants, asked.accounts, narrower=narrower), "")
     if wrong:
         raise NexusError(f"The rules for {one.title} do not say what the site does.", code="NX7047", cause=wrong)
     return made
