@@ -88,4 +88,6 @@ def is_private_enough(url: str) -> bool:
 
 def unavailable(place: str, cause: str) -> NexusError:
     """The provider can't be asked."""
-    return NexusError(f"The OpenID provider at {place[:200]} can't be asked.", code="NX6420", cause=cause, retriable=True)
+    return NexusError(
+        f"The OpenID provider at {place[:200]} can't be asked.", code="NX6420", cause=cause, retriable=True
+    )

@@ -69,7 +69,7 @@ def _matching(globs: Iterable[str], names: set[str]) -> set[str]:
 
 def held_by_platform(principal: str) -> Held:
     """The fixed rights of one of NEXUS's own principals; an unknown one has none."""
-    every: dict[Named, tuple[str, ...]] = {right: ("*",) for right in ("run", "acknowledge", "alerts", "publish")}
+    every: dict[Named, tuple[str, ...]] = dict.fromkeys(("run", "acknowledge", "alerts", "publish"), ("*",))
     if principal in (CONTROL, CLI):
         return Held(kind=PLATFORM, scopes=EVERY_SCOPE, globs=every, apply=(WHOLE,), admin=True)
     if principal in (HISTORIAN, WEB):

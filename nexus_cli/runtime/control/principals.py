@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.access.people import Moment, people
+from nexus_cli.access.people import ADMIN, Moment, people
 from nexus_cli.database import deployments as db
 from nexus_cli.database import elevations
 from nexus_cli.database.connect import Connection
@@ -80,10 +80,11 @@ async def known(
     if (user is None and not outside) or (issuer and outside is None):
         return Known(declared=False, held=NOTHING)
     outside = outside or []
-    resources = {"site": found.get("site", {})} | await _closure(conn, site, user, [outside)
+    elevated = await elevations.elevated(conn, site, principal=principal)
+    names = [*outside, *([ADMIN] if elevated else [])]
+    resources = {"site": found.get("site", {})} | await _closure(conn, site, user, names)
     if user is not None:
         resources[address] = found[address]
-    elevated = {one.principal: one.ends for one in await elevations.current(conn, site, principal=principal)}
     roles = {name: decode(resources.get(f"role.{name}", {}), RoleConfig) for name in outside}
     kind = USER
     for person in people(Snapshot("", "", resources, {}), Moment(at_us=at_us, elevated=elevated)):

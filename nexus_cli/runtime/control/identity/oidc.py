@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from nexus_cli.access.grants import RESERVED
 from nexus_cli.diagnostics.errors import NexusError
@@ -27,7 +28,7 @@ CURVE = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 LEAST_RSA_BITS = 2048
 MOST_KEYS = 100
 _USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,199}\Z")
-_CHECKED = {
+_CHECKED: Options = {
     "require": ["iss", "aud", "exp", "iat"],
     "verify_exp": False,
     "verify_nbf": False,
@@ -95,7 +96,9 @@ def _fits(key: object, header: Header) -> bool:
     )
 
 
-def claims_of(token: str, key: jwt.PyJWK, *, header: Header, config: OidcConfig, issuer: str, now_s: float) -> JsonObject:
+def claims_of(
+    token: str, key: jwt.PyJWK, *, header: Header, config: OidcConfig, issuer: str, now_s: float
+) -> JsonObject:
     """The claims of a token, all checks done.
 
     Args:

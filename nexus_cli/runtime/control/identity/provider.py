@@ -69,8 +69,9 @@ class Provider:
         return claims_of(token, key, header=header, config=config, issuer=issuer, now_s=now_s)
 
     async def _newer_key(self, config: OidcConfig, header: Header, found: _Fetched) -> jwt.PyJWK | None:
-        """The provider may have changed its keys."""
-        if self._clock.monotonic_s() - found.at_s < REFRESH_S:
+        """The provider may have changed its keys; one that was asked within `REFRESH_S` is not asked again."""
+        asked_s = max(found.at_s, self._failed[0] if self._failed else found.at_s)
+        if self._clock.monotonic_s() - asked_s < REFRESH_S:
             return None
         return key_for(header, (await self._known(config, newer_than_s=found.at_s)).keys)
 
@@ -92,12 +93,12 @@ class Provider:
         now_s = self._clock.monotonic_s()
         if self._issuer != config.issuer:
             return None
+        found = self._found
+        if found is not None and now_s - found.at_s <= KEPT_S and (newer_than_s is None or found.at_s > newer_than_s):
+            return found
         if self._failed is not None and now_s - self._failed[0] < RETRY_S:
             raise self._failed[1]
-        found = self._found
-        if found is None or now_s - found.at_s > KEPT_S or (newer_than_s is not None and found.at_s <= newer_than_s):
-            return None
-        return found
+        return None
 
     async def _fetch(self, config: OidcConfig) -> _Fetched:
         if self._issuer != config.issuer:

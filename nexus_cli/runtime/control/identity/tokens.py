@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.types import Options
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.identity.signing import SigningKey, SigningKeys
@@ -19,7 +20,7 @@ ISSUER = "nexus"
 LEEWAY_US = 5_000_000
 """How far the clocks of two controls may be apart, in µs."""
 _REQUIRED = ["iss", "aud", "sub", "jti", "exp", "iat"]
-_CHECKED = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
+_CHECKED: Options = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
 """PyJWT would ask the machine's clock; the time is injected here."""
 
 
