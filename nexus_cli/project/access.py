@@ -23,6 +23,8 @@ from nexus_cli.project.moment import parse_moment
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.settings import Settings
 
+__all__ = ["ask", "gains"]
+
 SAMPLES = 3
 """Examples that are named beside a number of tags."""
 
@@ -191,7 +193,7 @@ def _meant(rights: Rights, line: Line) -> tuple[str, tuple[str, ...]]:
     return "site", (rights.site,)
 
 
-def declared(path: str | Path, *, env: str | None, variables: Mapping[str, str] | None) -> Sourced[Snapshot]:
+def declared(path: str | Path | None, *, env: str | None, variables: Mapping[str, str] | None) -> Sourced[Snapshot]:
     """The snapshot of a site file; no value when it has errors."""
     loaded = load(path, env=env, variables=variables)
     return Sourced(None if loaded.value is None else loaded.value.snapshot, loaded.findings, loaded.files)

@@ -12,6 +12,7 @@ from nexus_cli.access.idle import idle_lines
 from nexus_cli.access.people import period_us
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.project.access import Rights
 
 SOON = timedelta(days=30)
@@ -37,8 +38,17 @@ def of_validate(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
 
 
 def of_broker(notes: Sequence[Note]) -> tuple[Diagnostic, ...]:
-    """What a broker's rules can't say, as findings."""
-    return tuple(finding(note.code, f"{note.broker}: {note.rule}: {note.text}") for note in notes)
+    """What a broker's rules can't say, as findings: one for all rules of which the same is to be said."""
+    same: dict[tuple[str, str, str], list[str]] = {}
+    for note in notes:
+        same.setdefault((note.code, note.broker, note.text), []).append(note.rule)
+    return tuple(
+        finding(code, f"{broker}: {rules[0]}{_more(rules)}: {text}") for (code, broker, text), rules in same.items()
+    )
+
+
+def _more(rules: Sequence[str]) -> str:
+    return f" (and {counted(len(rules) - 1, 'rule')} more)" if len(rules) > 1 else ""
 
 
 def _idle(rights: Rights) -> Iterator[Diagnostic]:
