@@ -168,4 +168,13 @@ CODES: tuple[Code, ...] = (
             "NEXUS_EMQX_JWT_SECRET_FILE names a file with the secret that EMQX has, or a PEM file with a private key"
         ),
     ),
+    Code(
+        id="NX7050",
+        slug="secret-not-here",
+        exit=Exit.FINDINGS,
+        summary="A principal of NEXUS has no secret in this folder.",
+        why="`nexus access rotate` changes the secrets that `nexus up` keeps; those of roles started elsewhere are with them.",
+        bad=text("nexus access rotate nexus.gateway.other"),
+        good=text("nexus --home PATH access rotate nexus.gateway.gw-1"),
+    ),
 )
