@@ -24,6 +24,8 @@ from nexus_cli.wire.topic import glob_to_filter
 
 _FORM = "'*' is one level, 'line-*' a part of one, '**' at the end the rest: packaging/line-*/filler/**"
 
+_LEVELS_HINT = "whole levels of letters, digits, '.', '_', '-' and '@', or '*' and '**'"
+
 
 def _applied(view: View) -> Iterator[tuple[str, ModelPath]]:
     for name, role in view.model.site.access.roles.items():
@@ -44,23 +46,33 @@ def scope_unknown(view: View) -> Iterator[Diagnostic]:
     scopes = [(right.entry, right.where) for right in path_rights(view) if isinstance(right.entry, Scope)]
     if not any(scope.protocol or scope.gateway or scope.labels for scope, _ in scopes):
         return
-    places = [place_of(view, device) for device in view.model.devices.values()]
-    protocols = {place.protocol for place in places} | {EXTERNAL}
-    gateways = {*view.model.site.gateways, *(place.gateway for place in places if place.gateway)}
-    labels = {(key, value) for place in places for key, value in place.labels.items()}
+    known = _Known(view)
     for scope, where in scopes:
-        if scope.protocol and scope.protocol not in protocols:
-            message = f"no device has the protocol '{scope.protocol}'"
-            yield finding("NX2617", message, where=(*where, "protocol"), hint=did_you_mean(scope.protocol, protocols))
-        if scope.gateway and not any(level_fits(scope.gateway, one) for one in gateways):
-            message = f"there is no gateway '{scope.gateway}'"
-            yield finding("NX2617", message, where=(*where, "gateway"), hint=did_you_mean(scope.gateway, gateways))
+        for key, message, hint in known.missing(scope):
+            yield finding("NX2617", message, where=(*where, *key), hint=hint)
+
+
+class _Known:
+    """Protocols, gateways and labels that devices have."""
+
+    def __init__(self, view: View) -> None:
+        self.places = [place_of(view, device) for device in view.model.devices.values()]
+        self._protocols = {place.protocol for place in self.places} | {EXTERNAL}
+        self._gateways = {*view.model.site.gateways, *(place.gateway for place in self.places if place.gateway)}
+        self._labels = {(key, value) for place in self.places for key, value in place.labels.items()}
+
+    def missing(self, scope: Scope) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """Key, message and hint of what a scope asks for and no device has."""
+        if scope.protocol and scope.protocol not in self._protocols:
+            hint = did_you_mean(scope.protocol, self._protocols)
+            yield ("protocol",), f"no device has the protocol '{scope.protocol}'", hint
+        if scope.gateway and not any(level_fits(scope.gateway, one) for one in self._gateways):
+            yield ("gateway",), f"there is no gateway '{scope.gateway}'", did_you_mean(scope.gateway, self._gateways)
         for key, value in (scope.labels or {}).items():
-            if (key, value) not in labels:
-                known = {have for name, have in labels if name == key}
-                hint = did_you_mean(value, known) if known else did_you_mean(key, {name for name, _ in labels})
-                message = f"no device has the label {key}: {value}"
-                yield finding("NX2617", message, where=(*where, "labels", key), hint=hint)
+            if (key, value) not in self._labels:
+                values = {have for name, have in self._labels if name == key}
+                hint = did_you_mean(value, values) if values else did_you_mean(key, {name for name, _ in self._labels})
+                yield ("labels", key), f"no device has the label {key}: {value}", hint
 
 
 def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
@@ -76,7 +88,7 @@ def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
             hint = _area_hint(view, right.glob)
             what = "topic of an external device" if outside_only else "tag"
             yield finding("NX2602", f"'{right.glob}' matches no {what}", where=right.glob_where, hint=hint)
-        elif isinstance(right.entry, Scope) and not _scope_matches(view, right.entry):
+        elif isinstance(right.entry, Scope) and not _scope_matches(_Known(view), right.entry):
             message = f"'{right.glob}' has no tag of a device that is all of this"
             hint = "every key of a scope must be so: path, protocol, gateway and labels"
             yield finding("NX2602", message, where=right.where, hint=hint)
@@ -86,13 +98,15 @@ def _path_matches(glob: str, paths: Iterable[str], outside: Iterable[str]) -> bo
     return any(matches_glob(glob, path) for path in paths) or any(overlap(glob, each) for each in outside)
 
 
-def _scope_matches(view: View, scope: Scope) -> bool:
+def _scope_matches(known: _Known, scope: Scope) -> bool:
+    """True, too, for a scope that asks for what no device has: that is NX2617."""
+    if any(known.missing(scope)):
+        return True
     asked = scope_config(scope)
-    for device in view.model.devices.values():
-        place = place_of(view, device)
-        if fits(asked, place) and _path_matches(scope.path, (f"{place.path}/{tag}" for tag in place.tags), place.globs):
-            return True
-    return False
+    return any(
+        fits(asked, place) and _path_matches(scope.path, (f"{place.path}/{tag}" for tag in place.tags), place.globs)
+        for place in known.places
+    )
 
 
 def _area_hint(view: View, glob: str) -> str:
@@ -143,7 +157,7 @@ def right_not_expressible(view: View) -> Iterator[Diagnostic]:
         globs = cover(found).outside if hears else {glob for part in found.parts.values() for glob in part.outside}
         for odd in (glob for glob in sorted(globs) if not _sayable(glob, hears=hears)):
             message = f"'{right.glob}' means '{odd}' of others' topics, which no broker's rule can say"
-            hint = "whole levels of letters, digits, '.', '_', '-' and '@', or '*' and '**'; one '*' where the last level is one"
+            hint = _LEVELS_HINT if not is_rule(odd) else "a '*' behind another one needs a level, or '**', behind it"
             yield finding("NX2610", message, where=right.glob_where, hint=hint)
             break
     yield from _messages_not_expressible(view)
