@@ -164,7 +164,7 @@ def role_unused(view: View) -> Iterator[Diagnostic]:
         return
     used = {role for role, _ in _roles(view)}
     for name in view.model.site.access.roles:
-        # Whoever is elevated becomes `admin`.
+        # Users that are elevated have `admin`.
         if name not in used and name != "admin":
             where = ("access", "roles", name)
             yield finding(

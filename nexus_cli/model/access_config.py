@@ -150,7 +150,7 @@ class LoginConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def access_resources(access: Access) -> dict[str, dict[str, Any]]:
-    """The resources of `access:`, by address; of the shipped roles those that somebody has."""
+    """The resources of `access:`, by address; of the shipped roles those that are in use."""
     written: dict[str, dict[str, Any]] = {}
     for name, role in {**_shipped_in_use(access), **access.roles}.items():
         written[f"role.{name}"] = {"read": [], "write": [], **_plain(role_config(role))}
