@@ -24,7 +24,7 @@ CODES: tuple[Code, ...] = (
         id="NX2613",
         slug="user-password-in-plain-text",
         summary="A password of a user in plain text.",
-        why="The site file is kept in a repository, and whoever reads it could log in.",
+        why="The site file is kept in a repository, and everyone who reads it could log in.",
         bad=yaml("users: {desk: {role: operator, password: …}}     # the password itself"),
         good=yaml("users: {desk: {role: operator, password: '${env:DESK_PASSWORD}'}}"),
     ),

@@ -55,7 +55,7 @@ def _classes(folder: Path, text: str, *, use_cache: bool = False) -> dict[str, s
     assert loaded.value is not None, loaded.findings
     found = {}
     for path, device in loaded.value.snapshot.of_kind("device"):
-        tags: dict[str, Any] = device["tags"] if "tags" in device else {}
+        tags: dict[str, Any] = device.get("tags", {})
         found |= {f"{path}/{name}": tag.get("classification", "") for name, tag in tags.items()}
         if "globs" in device.get("connection", {}):
             found[f"{path}/**"] = device.get("classification", "")
