@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local.ports import LOOPBACK
 from tests.scripted_broker import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBLISH, SUBACK, SUBSCRIBE, packet
 from tests.servers import free_port
@@ -85,7 +86,7 @@ class Plant:
             self.broker = Broker({"listeners": {"default": listener}, "plugins": everyone})
         else:
             rules = amqtt_plugin.Rules()
-            rules.replace((Grant("desk", "publish", "#"), Grant("desk", "subscribe", "#")), {"desk": "secret"})
+            rules.replace(Wanted((Grant("desk", "publish", "#"), Grant("desk", "subscribe", "#"))), {"desk": "secret"})
             self.broker = amqtt_plugin.NexusBroker(host=LOOPBACK, port=self.port, rules=rules)
         self._peers: list[Peer] = []
 
