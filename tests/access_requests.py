@@ -75,8 +75,7 @@ def meant(rules: Iterable[Grant], asked: Request) -> bool:
     fitting = [
         each
         for each in rules
-        if not publishes
-        or ((each.qos is None or asked.qos in each.qos) and each.retain in (None, asked.retain))
+        if not publishes or ((each.qos is None or asked.qos in each.qos) and each.retain in (None, asked.retain))
     ]
     return evaluate(
         fitting,

@@ -83,7 +83,9 @@ def test_grants_file_and_broker_agree(kind: str, seed: int, tmp_path: Path) -> N
         def connect(number: int) -> dict[str, Asker]:
             closes = kind == "hivemq"
             return {
-                name: stack.enter_context(Asker(port, ACCOUNTS.account(name), PASSWORD, f"{name}-{number}", closes=closes))
+                name: stack.enter_context(
+                    Asker(port, ACCOUNTS.account(name), PASSWORD, f"{name}-{number}", closes=closes)
+                )
                 for name in (*USERS, SPEAKER)
             }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -28,11 +27,33 @@ PERMISSIONS = (
     ("kept", "PUBLISH", "ALL", "RETAINED", ""),
     ("fresh", "PUBLISH", "TWO", "NOT_RETAINED", ""),
 )
-SUBSCRIBED = (
-    "a/+ a/# a/b a/b/c a b/# b/+/# b b/x/y c/+/x c/# c/+/+ x/dollar $SYS/dollar shared/x $share/g/shared/x plain/x "
-    "$share/g/plain/x group/x $share/g/group/x $share/h/group/x low/x # +/#"
-).split()
-PUBLISHED = "p/q p/q/ p/q/r p own/u/id-1 own/u/id-2 own/v/id-1".split()
+SUBSCRIBED = [
+    "a/+",
+    "a/#",
+    "a/b",
+    "a/b/c",
+    "a",
+    "b/#",
+    "b/+/#",
+    "b",
+    "b/x/y",
+    "c/+/x",
+    "c/#",
+    "c/+/+",
+    "x/dollar",
+    "$SYS/dollar",
+    "shared/x",
+    "$share/g/shared/x",
+    "plain/x",
+    "$share/g/plain/x",
+    "group/x",
+    "$share/g/group/x",
+    "$share/h/group/x",
+    "low/x",
+    "#",
+    "+/#",
+]
+PUBLISHED = ["p/q", "p/q/", "p/q/r", "p", "own/u/id-1", "own/u/id-2", "own/v/id-1"]
 USER, PASSWORD = "u", "secret of the test"
 
 

@@ -10,9 +10,8 @@ import random
 import pytest
 
 from nexus_cli.access.brokers.hivemq.permissions import sayable
-from nexus_cli.access.brokers.hivemq.rbac import CREDENTIALS, REALM
+from nexus_cli.access.brokers.hivemq.rbac import CREDENTIALS, REALM, render_enterprise
 from nexus_cli.access.brokers.hivemq.rbac import render as render_hivemq
-from nexus_cli.access.brokers.hivemq.rbac import render_enterprise
 from nexus_cli.access.brokers.hivemq.rbac_reader import read_credentials, read_realm
 from nexus_cli.access.brokers.mosquitto.acl_file import render as render_acl
 from nexus_cli.access.brokers.mosquitto.acl_reader import read_acl
@@ -104,8 +103,5 @@ def _nobody_publishes_more(rules: tuple[Grant, ...], asked: Request, draw: rando
         if not matches(wanted, one):
             continue
         heard = evaluate(rules, principal=user, action="subscribe", topic=one).allowed
-        sent = any(
-            evaluate(rules, principal=other, action="publish", topic=one).allowed
-            for other in USERS
-        )
+        sent = any(evaluate(rules, principal=other, action="publish", topic=one).allowed for other in USERS)
         assert heard or not sent, (asked, one)

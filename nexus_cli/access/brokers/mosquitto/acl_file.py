@@ -37,9 +37,7 @@ def render(grants: Iterable[Grant], accounts: Accounts, hashes: Mapping[str, Has
     files = {"acl": render_acl(replace(grant, principal=accounts.account(grant.principal)) for grant in grants)}
     if hashes is not None:
         files["passwords"] = render_hashes({accounts.account(name): each for name, each in hashes.items()})
-    return Rendered(
-        files=files, notes=(*unbounded_notes(BROKER, grants), *unbound_notes(BROKER, grants, accounts))
-    )
+    return Rendered(files=files, notes=(*unbounded_notes(BROKER, grants), *unbound_notes(BROKER, grants, accounts)))
 
 
 def render_acl(grants: Iterable[Grant]) -> str:

@@ -115,7 +115,10 @@ def read_dynsec(text: str) -> DynamicSecurity:
         roles = {role["rolename"]: _acls(role.get("acls", [])) for role in data.get("roles", [])}
         groups = {group["groupname"]: group for group in data.get("groups", [])}
         clients = {
-            each["username"]: [*_ranked(each.get("roles", []), "rolename"), *_of_groups(each["username"], groups.values())]
+            each["username"]: [
+                *_ranked(each.get("roles", []), "rolename"),
+                *_of_groups(each["username"], groups.values()),
+            ]
             for each in data.get("clients", [])
             if not each.get("disabled", False)
         }

@@ -62,7 +62,9 @@ def test_a_name_that_a_broker_would_misread_is_refused(name: str) -> None:
     assert caught.value.code == "NX7010"
 
 
-@pytest.mark.parametrize("filter_", ["", "/", "a//b", "a/#/b", "a+", "$SYS/#", "$share/g/a", "a b", "%u/a", "a\tb", "${{x}}"])
+@pytest.mark.parametrize(
+    "filter_", ["", "/", "a//b", "a/#/b", "a+", "$SYS/#", "$share/g/a", "a b", "%u/a", "a\tb", "${{x}}"]
+)
 def test_a_filter_that_a_broker_would_misread_is_refused(filter_: str) -> None:
     for render in (
         lambda grants: acl_file.render(grants, SITE),
