@@ -74,7 +74,7 @@ class Accounts:
         self._check_scopes(caller, scopes)
         if principal != caller.principal and not caller.may("access:admin"):
             raise NexusError(f"{caller.principal} may not make tokens of others.", code="NX6403")
-        if principal == caller.principal and caller.only is not None and ALL in scopes:
+        if caller.only is not None and ALL in scopes:
             scopes = sorted(caller.only)  # no token gives more than the one that made it
         site, token_id = self._settings.site, str(ULID())
         with plain_errors(self._settings):

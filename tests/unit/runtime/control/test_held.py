@@ -15,7 +15,7 @@ def of(*roles: RoleConfig, kind: str = "user") -> Held:
 
 def test_without_a_role_only_names_that_nothing_gives() -> None:
     held = of()
-    assert held.scopes == {"alerts:read", "alerts:ack", "sequences:run", "messages:publish", "tokens:own"}
+    assert held.scopes == {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"}
     assert held.names("run", NAMES) == held.names("alerts", NAMES) == set()
 
 
