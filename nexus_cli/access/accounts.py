@@ -1,15 +1,17 @@
 """How principals are called at a broker.
 
 The broker that `nexus up` runs serves one site, and knows its principals by their own names. On a broker that others
-use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and what is ours can be told from what is not.
+use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and NEXUS's accounts can be distinguished from all others.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from nexus_cli.access.grants import RESERVED
+from nexus_cli.access.grants import RESERVED, Grant, join
 
 _RANDOM = "[0-9a-f]{24}"
 """As `wire.identity.client_id` makes it."""
@@ -46,8 +48,8 @@ class Accounts:
     def client_ids(self, principal: str) -> str | None:
         """Regular expression, anchored, of the client ids that a principal may use; None when any will do.
 
-        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); nobody else's rights
-        depend on an id.
+        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); the rights of others
+        depend on no id.
         """
         if not principal.startswith(RESERVED):
             return None
@@ -56,3 +58,34 @@ class Accounts:
 
 def _level(name: str) -> str:
     return name.replace(".", "..")
+
+
+Password = TypeVar("Password")
+SECOND = ".b"
+"""Behind the name of a user: its second account, while one password takes the place of another (no broker lets a user
+have two)."""
+
+
+def account_in(slot: str, user: str) -> str:
+    """The account of a user in a slot, `a` or `b`."""
+    return user + SECOND if slot == "b" else user
+
+
+def with_second_accounts(
+    grants: Iterable[Grant], people: Mapping[tuple[str, str], Password]
+) -> tuple[tuple[Grant, ...], dict[str, Password]]:
+    """Grants and passwords by account; topics name the user in both accounts.
+
+    Args:
+        grants: Of a site.
+        people: Hashed password by user and slot.
+
+    Returns:
+        The grants, those of users with a second account twice, sorted; and the hashes by account.
+    """
+    second = {user for user, slot in people if slot == "b"}
+    grants = tuple(grants)
+    twice = (
+        replace(grant, principal=account_in("b", grant.principal)) for grant in grants if grant.principal in second
+    )
+    return join(grants, twice), {account_in(slot, user): hashed for (user, slot), hashed in people.items()}

@@ -6,11 +6,20 @@ As root it runs as an unprivileged user inside `.nexus/mosquitto`, with relative
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from nexus_cli.access.brokers.mosquitto.acl_file import read_salts, render_acl, render_passwords
-from nexus_cli.access.grants import Grant, principals
+from nexus_cli.access.brokers.mosquitto.acl_file import render_acl
+from nexus_cli.access.brokers.mosquitto.acl_reader import validate
+from nexus_cli.access.brokers.mosquitto.passwords import (
+    check_passwords,
+    join_passwords,
+    read_salts,
+    render_hashes,
+    render_passwords,
+)
+from nexus_cli.access.grants import principals
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
 from nexus_cli.local.ports import LOOPBACK
@@ -65,7 +74,7 @@ class LocalMosquitto:
         self.folder = (home / NAME).resolve()
         self.identity = unprivileged("mosquitto", "nobody")
 
-    def prepare(self, *, port: int, grants: tuple[Grant, ...], passwords: Mapping[str, str]) -> None:
+    def prepare(self, *, port: int, wanted: Wanted, passwords: Mapping[str, str]) -> None:
         """Write configuration, rules and passwords; the broker may be running."""
         private_folder(self.folder, self.identity)
         self._write(
@@ -78,21 +87,40 @@ class LocalMosquitto:
                 packet_bytes=PACKET_BYTES,
             ),
         )
-        self.write_access(grants, passwords)
+        self.write_access(wanted, passwords)
 
-    def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:
+    def write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
 
+        Both are read back first, as Mosquitto will read them: of a bad line it would make "everything is allowed". The
+        rules that were in force before stay beside them as `acl.before`.
+
+        Args:
+            wanted: Rules, and hashes of the passwords of declared users.
+            passwords: Of NEXUS's own principals (and of users whom an earlier version gave one), in clear text.
+
         Raises:
-            NexusError: NX7010, a grant can't be rendered; both files are unchanged.
+            NexusError: NX7010, a grant can't be rendered, NX7035 and NX7037, Mosquitto would misread a file; both files
+                are unchanged.
         """
-        grants = tuple(grants)
-        acl = render_acl(grants)
-        known = {name: passwords[name] for name in principals(grants) if name in passwords}
+        acl = render_acl(wanted.grants)
+        validate(acl)
+        names = set(principals(wanted.grants))
+        hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in names}
+        known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
         file = self.folder / "passwords"
         salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
-        changed = self._write("passwords", render_passwords(known, salts=salts))
+        lines = join_passwords(render_passwords(known, salts=salts), render_hashes(hashed))
+        check_passwords(lines)
+        changed = self._write("passwords", lines)
+        self._keep(acl)
         return self._write("acl", acl) or changed
+
+    def _keep(self, acl: str) -> None:
+        """Keep the rules that are about to be replaced."""
+        now = self.folder / "acl"
+        if now.exists() and (before := now.read_text(encoding="utf-8")) != acl:
+            self._write("acl.before", before)
 
     def launch(self) -> Launch:
         """How to start it; `prepare` must have run and `program` must have found it."""

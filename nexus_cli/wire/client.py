@@ -22,6 +22,7 @@ from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
 from nexus_cli.wire.mqtt import reasons
+from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
@@ -324,7 +325,27 @@ class BrokerClient:
     async def _open(
         self, subscriptions: Subscriptions, on_message: OnMessage, *, once: bool = False
     ) -> AsyncIterator[Connection]:
-        connection = Connection(
+        connection = self._new_connection(on_message)
+        try:
+            try:
+                await (self._explained(connection) if once else self._connect(connection))
+            except NexusError as error:
+                renewed = with_kept_secrets(self._settings) if error.code == "NX6011" else None
+                if renewed is None:
+                    raise
+                await connection.close()
+                self._settings = renewed
+                connection = self._new_connection(on_message)
+                await self._connect(connection)
+            await self._subscribe(connection, subscriptions)
+            self._connection = connection
+            yield connection
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def _new_connection(self, on_message: OnMessage) -> Connection:
+        return Connection(
             self.url,
             client_id=self._client_id,
             user=self._settings.broker_user,
@@ -337,14 +358,6 @@ class BrokerClient:
             on_message=on_message,
             on_acknowledged=self._on_acknowledged,
         )
-        try:
-            await (self._explained(connection) if once else self._connect(connection))
-            await self._subscribe(connection, subscriptions)
-            self._connection = connection
-            yield connection
-        finally:
-            self._connection = None
-            await connection.close()
 
     async def _connect(self, connection: Connection) -> None:
         try:
