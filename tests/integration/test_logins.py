@@ -231,6 +231,18 @@ async def test_elevation(database: Settings, tmp_path: Path) -> None:
         ]
 
 
+async def test_the_brokers_rights_follow_an_elevation_and_a_password(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        assert world.control.term is not None
+        due = world.control.term.rights_keeper._due
+        body = {"user": "otto", "for_s": 60, "reason": "night"}
+        await world.ask("POST", "/access/elevations", token="cli-token", json=body)
+        assert due.is_set()
+        due.clear()
+        await world.password("otto")
+        assert due.is_set()
+
+
 async def test_a_new_signing_key_keeps_the_tokens_of_the_one_before(database: Settings, tmp_path: Path) -> None:
     async with people(database, tmp_path) as world:
         ada = await world.token("ada")
