@@ -222,7 +222,12 @@ async def test_elevation(database: Settings, tmp_path: Path) -> None:
         ended = await world.ask("DELETE", f"/access/elevations/{given['id']}", token=ada)
         assert ended.json() == {"ended": True} and calls == 2
         assert (await world.ask("GET", "/access", token=otto)).status_code == 403
-        for odd in ({**body, "for_s": 8 * 3600 + 1}, {**body, "reason": ""}, {**body, "user": "zoe"}):
+        for odd in (
+            {**body, "for_s": 8 * 3600 + 1},
+            {**body, "reason": ""},
+            {**body, "user": "zoe"},
+            {**body, "user": "mes"},
+        ):
             assert (await world.ask("POST", "/access/elevations", token=ada, json=odd)).status_code == 422, odd
         lines = await world.trail("elevate", "end-elevation")
         assert [(each["what"], each["who"], each["subject"]) for each in lines] == [

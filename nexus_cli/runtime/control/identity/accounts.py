@@ -144,11 +144,12 @@ class Accounts:
         return done
 
     async def elevate(self, user: str, *, for_s: int, reason: str, by: str, leader: Pool) -> Elevation:
-        """Give a declared user the role `admin` for a while. Raises NexusError NX6425 for any other name."""
+        """Give a declared user the role `admin` for a while. Raises NexusError NX6425 for any other name, and for applications."""
         site = self._settings.site
         with plain_errors(self._settings):
             async with leader.acquire() as conn:
-                await self._people(conn, [user])
+                if (await self._people(conn, [user]))[user].kind == APPLICATION:
+                    raise NexusError(f"'{user}' is an application: elevation is for people.", code="NX6425")
                 made = await elevations.give(
                     conn, site, elevation_id=str(ULID()), principal=user, reason=reason, given_by=by, for_s=for_s
                 )
