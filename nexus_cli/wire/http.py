@@ -188,7 +188,7 @@ class ControlClient:
         return await self._call("POST", "/login", control_access.Session, body=asked)
 
     async def login_oidc(self, token: str) -> control_access.Session:
-        """Log in with a token of the OpenID provider; needs no token of ours."""
+        """Log in with a token of the OpenID provider; needs no other token."""
         asked = control_access.OidcLoginRequest(token=token)
         return await self._call("POST", "/login/oidc", control_access.Session, body=asked)
 

@@ -105,6 +105,7 @@ class Control:
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self.identity = Identities(settings=settings, pool=pool, clock=clock)
+        self.identity.accounts.changed = self._access_changed
         self._watch_metrics()
 
     def app(self) -> ASGIApp:
@@ -172,6 +173,11 @@ class Control:
                 hint=f"ask the control that leads, at {url}" if url else "try again in some seconds",
             )
         return self.term
+
+    async def _access_changed(self) -> None:
+        """A password or an elevation changed: the broker's rights follow."""
+        if self.term is not None:
+            self.term.rights_keeper.changed()
 
     async def alerts(self) -> list[Alert]:
         """The state of every alert; of a standby what the database knows."""
