@@ -1,6 +1,6 @@
 """The CA of a site in `.nexus/certs`: made once, signs, renews and revokes. Keys are never shown.
 
-    ca.pem  ca.key  crl.pem  index.json  issued/NAME.pem  issued/NAME.key
+ca.pem  ca.key  crl.pem  index.json  issued/NAME.pem  issued/NAME.key
 """
 
 from __future__ import annotations
@@ -238,7 +238,9 @@ class Authority:
             key = serialization.load_pem_private_key(self.ca_key_file.read_bytes(), None)
         except FileNotFoundError as error:
             if not self.there():
-                raise NexusError(f"There is no CA in {self.folder}.", code="NX6036", hint=f"`{_INIT}` makes it") from None
+                raise NexusError(
+                    f"There is no CA in {self.folder}.", code="NX6036", hint=f"`{_INIT}` makes it"
+                ) from None
             raise NexusError(
                 f"The key of the CA is not here: {error.filename}.",
                 code="NX6036",
@@ -251,15 +253,15 @@ class Authority:
             ) from None
         if not isinstance(key, rsa.RSAPrivateKey) or key.public_key() != ca.public_key():
             raise NexusError(
-                f"{self.ca_key_file} is not the key of {self.ca_file}.", code="NX6036", hint="restore both from a backup"
+                f"{self.ca_key_file} is not the key of {self.ca_file}.",
+                code="NX6036",
+                hint="restore both from a backup",
             )
         return ca, key
 
     def _write_crl(self, index: Index, ca: x509.Certificate, key: rsa.RSAPrivateKey) -> None:
         revoked = [
-            (int(one.serial, 16), datetime.fromtimestamp(one.revoked, UTC))
-            for one in index.certificates
-            if one.revoked
+            (int(one.serial, 16), datetime.fromtimestamp(one.revoked, UTC)) for one in index.certificates if one.revoked
         ]
         try:
             after = x509.load_pem_x509_crl(self.crl_file.read_bytes()).last_update_utc

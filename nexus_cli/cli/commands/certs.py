@@ -28,7 +28,6 @@ from nexus_cli.model.spelling import parse_duration
 from nexus_cli.project import certs, certs_ca
 from nexus_cli.settings import load_settings
 
-
 DAYS = click.IntRange(1, 36_500)
 
 
@@ -60,9 +59,13 @@ def init(days: int) -> int:
 
 @command.command("issue", epilog=help_text(Exit.OK, Exit.FINDINGS))
 @click.argument("name")
-@click.option("--kind", type=click.Choice([str(kind) for kind in CertificateKind]), required=True, help="What it is for.")
+@click.option(
+    "--kind", type=click.Choice([str(kind) for kind in CertificateKind]), required=True, help="What it is for."
+)
 @click.option("--dns", "hosts", multiple=True, metavar="NAME", help="DNS name by which clients reach it. Repeatable.")
-@click.option("--ip", "addresses", multiple=True, metavar="ADDRESS", help="Address by which clients reach it. Repeatable.")
+@click.option(
+    "--ip", "addresses", multiple=True, metavar="ADDRESS", help="Address by which clients reach it. Repeatable."
+)
 @click.option("--days", type=DAYS, default=LEAF_DAYS, show_default=True, help="How long it is valid.")
 @click.option("--application-uri", "uri", default="", metavar="URI", help="ApplicationURI; left out, that of NEXUS.")
 @click.option("--own", is_flag=True, help="Show it to OPC UA servers from now on as the client certificate.")

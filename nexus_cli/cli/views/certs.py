@@ -119,7 +119,9 @@ def one(kept: Kept) -> CertificateDocument:
 def text(result: CertificatesDocument) -> str:
     """The CA with what it issued, then our OPC UA certificate, then those of OPC UA servers."""
     parts = [ca_text(result["ca"])] if result["ca"] else []
-    parts += [certificate(result["ours"], "ours") if result["ours"] else "ours: none yet, `nexus certs export` makes it"]
+    parts += [
+        certificate(result["ours"], "ours") if result["ours"] else "ours: none yet, `nexus certs export` makes it"
+    ]
     parts += [certificate(found, "server") for found in result["servers"]]
     return "\n\n".join(parts)
 
