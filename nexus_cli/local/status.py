@@ -18,9 +18,20 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
-from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_problem, role_ready, role_status, slow
+from nexus_cli.local.ports import in_url
+from nexus_cli.local.probe import (
+    PATIENT_S,
+    Door,
+    Problem,
+    broker_problem,
+    database_problem,
+    role_ready,
+    role_status,
+    slow,
+)
 from nexus_cli.local.running import read_state
 from nexus_cli.local.service_state import ServiceState, States
+from nexus_cli.local.services import door_of
 from nexus_cli.local.status_report import (
     DEGRADED,
     DOWN,
@@ -57,7 +68,9 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
         database = group.create_task(_database(runtime, settings, seen), name="ask database")
         roles = [
-            group.create_task(_role(name, runtime.http_ports.get(principal, 0), seen.get(name)), name=f"ask {name}")
+            group.create_task(
+                _role(name, runtime.http_ports.get(principal, 0), seen.get(name), door_of(runtime)), name=f"ask {name}"
+            )
             for name, principal in principals.items()
         ]
     pids = {one.name: one.pid for one in processes}
@@ -191,13 +204,13 @@ def _judged(server: ServerReport, problem: Problem, witness: str) -> ServerRepor
     return server
 
 
-async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
+async def _role(name: str, port: int, seen: ServiceState | None, door: Door) -> RoleReport:
     late = False
     try:
-        said = await role_status(port) if port else None
+        said = await role_status(port, door) if port else None
     except TimeoutError:
         said, late = None, True
-    ready, why = await role_ready(port) if said is not None else (False, slow(PATIENT_S) if late else "")
+    ready, why = await role_ready(port, door) if said is not None else (False, slow(PATIENT_S) if late else "")
     why = _with_state(seen, why)
     state = UP if said is not None and ready else DEGRADED if said is not None or late or _starts(seen) else DOWN
     return RoleReport(
@@ -205,6 +218,7 @@ async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
         state=state,
         detail=_doubt(said or b"") if state == UP else why or "does not answer",
         port=port,
+        url=f"https://{in_url(door.host)}:{port}" if door.ca else UNSET,
         pid=seen.pid if seen is not None else 0,
         restarts=seen.restarts if seen is not None else 0,
         since=seen.since if seen is not None else 0.0,

@@ -58,6 +58,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
         name: `control`, `historian` or `gateway-NAME`.
         state, detail, pid, restarts, since, log: As in `ServerReport`.
         port: Of its HTTP on this machine.
+        url: Of its HTTP with TLS; left out without.
         status: What it answers on `/status`, as it came; `{}` when it does not answer.
     """
 
@@ -65,6 +66,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     detail: str
     port: int
+    url: str | UnsetType = UNSET
     pid: int = 0
     restarts: int = 0
     since: float = 0.0

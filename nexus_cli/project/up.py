@@ -61,6 +61,8 @@ def up(
     broker: str = "",
     database: str = "",
     beside: bool = False,
+    listen: str | None = None,
+    mutual_tls: bool | None = None,
     foreground: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
@@ -77,6 +79,8 @@ def up(
         broker: "" (what it was, else what is there), `mosquitto`, `amqtt` or a URL.
         database: "" (what it was, else embedded), `embedded` or a URL.
         beside: Run although another runtime of this site runs on this machine.
+        listen: Address to listen on, with TLS unless it is a loopback one; None is what it was.
+        mutual_tls: Ask clients of broker and database for certificates; None is what it was.
         foreground: Stay and be the supervisor until a signal.
         timeout_s: Longest wait without a step forward (see `local.waiting`).
         progress: Called with service, state and detail on every change.
@@ -95,7 +99,13 @@ def up(
         return result
     home = _home_of(loaded.value.snapshot)
     request = StartRequest(
-        snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ
+        snapshot=loaded.value.snapshot,
+        broker=broker,
+        database=database,
+        beside=beside,
+        listen=listen,
+        mutual_tls=mutual_tls,
+        environ=os.environ,
     )
     with one_at_a_time(home):
         end_foreign_processes(home, progress=progress)

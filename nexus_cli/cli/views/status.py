@@ -179,7 +179,9 @@ def _state(state: str, colour: bool) -> str:
 
 
 def _facts(part: ServerReport | RoleReport, now_s: float) -> str:
-    facts = [f"{part.kind} {part.url}" if isinstance(part, ServerReport) else f"http://127.0.0.1:{part.port}"]
+    facts = [
+        f"{part.kind} {part.url}" if isinstance(part, ServerReport) else part.url or f"http://127.0.0.1:{part.port}"
+    ]
     if part.since:
         facts.append(f"for {age_text(now_s - part.since)}")
     if part.restarts:
