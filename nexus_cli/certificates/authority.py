@@ -199,7 +199,7 @@ class Authority:
         key = new_key(wanted.kind)
         made = certificate(wanted, key, ca=ca, ca_key=ca_key, now=now)
         entry = Issued(
-            serial=f"{made.serial_number:X}",
+            serial=f"{made.serial_number:032X}",
             name=wanted.name,
             kind=wanted.kind,
             hosts=wanted.hosts,

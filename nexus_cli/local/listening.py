@@ -169,7 +169,7 @@ def client_files(home: Path, runtime: Runtime, principal: str) -> tuple[str, str
 
 def serial_of(pem: bytes) -> str:
     """The serial number of a PEM certificate in upper-case hex."""
-    return f"{x509.load_pem_x509_certificate(pem).serial_number:X}"
+    return f"{x509.load_pem_x509_certificate(pem).serial_number:032X}"
 
 
 def _name_files(authority: Authority, runtime: Runtime) -> None:

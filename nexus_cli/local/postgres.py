@@ -33,6 +33,8 @@ DATABASE = "nexus"
 INITDB_TIMEOUT_S = 120.0
 BUILTIN_LOCALES = 17
 """The first major version with a locale provider of its own."""
+RESOLVES_IN_PLACE = 16
+"""Before this major version, programs look for themselves by changing their folder, and don't find the way back."""
 SELF_CWD = "/proc/self/cwd"
 PROGRAM_HOMES = (Path("/var/lib/nexus"), Path("/usr/local/lib/nexus"), Path("/opt/nexus"))
 """Folders for a copy of the binaries when the unprivileged user can't access the installed ones (a venv in /root)."""
@@ -228,7 +230,11 @@ class EmbeddedPostgres:
     def _reachable_programs(self) -> Path:
         """The `bin` folder, or a copy that the unprivileged user can access."""
         if self._programs is None:
-            installed = self._given or installed_programs()
+            if self._given is not None:
+                self._refuse_unfit(self._given)
+                self._programs = self._given
+                return self._given
+            installed = installed_programs()
             if installed is None:
                 raise NexusError(
                     "There is no PostgreSQL: the embedded one is not installed and no URL was given.",
@@ -237,6 +243,18 @@ class EmbeddedPostgres:
                 )
             self._programs = installed if _can_run(installed, self.identity) else _copy_of(installed, self.identity)
         return self._programs
+
+    def _refuse_unfit(self, programs: Path) -> None:
+        """Raises NexusError NX6504: the programs of NEXUS_POSTGRES_BIN can't run here."""
+        if not (programs / "initdb").exists() or not _can_run(programs, self.identity):
+            cause, hint = "initdb and postgres do not run", "it names the folder of initdb and postgres"
+        elif self.identity is not None and _major(programs) < RESOLVES_IN_PLACE:
+            cause = f"PostgreSQL {_major(programs)} can't be started by root in a folder that only root may enter"
+            hint = f"run nexus as a normal user, or install PostgreSQL {RESOLVES_IN_PLACE} or later"
+        else:
+            return
+        message = f"The PostgreSQL in NEXUS_POSTGRES_BIN ({programs}) can't be used."
+        raise NexusError(message, code="NX6504", cause=cause, hint=hint)
 
     def _same_version(self, programs: Path) -> None:
         data = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()

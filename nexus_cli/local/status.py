@@ -13,8 +13,10 @@ from msgspec.structs import replace
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.grants_file import grants_digest, in_force, read_grants
+from nexus_cli.certificates.expiry import utc_now
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.expiring import of_files, of_servers
 from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
@@ -37,6 +39,7 @@ from nexus_cli.local.status_report import (
     DOWN,
     UP,
     AccessReport,
+    CertificateReport,
     DeviceReport,
     LinkReport,
     ProcessReport,
@@ -67,6 +70,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
         database = group.create_task(_database(runtime, settings, seen), name="ask database")
+        papers = group.create_task(_certificates(home, settings), name="look at certificates")
         roles = [
             group.create_task(
                 _role(name, runtime.http_ports.get(principal, 0), seen.get(name), door_of(runtime)), name=f"ask {name}"
@@ -110,7 +114,18 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         device_reasons=said.reasons(),
         tags=said.tags(),
         access=_access(home, runtime),
+        certificates=papers.result(),
     )
+
+
+async def _certificates(home: Home, settings: Settings) -> list[CertificateReport]:
+    found = await asyncio.to_thread(of_files, home.path, settings)
+    found += await of_servers(settings)
+    now = utc_now()
+    return [
+        CertificateReport(name=one.name, file=one.file, not_after=int(one.not_after.timestamp()), doubt=one.doubt(now))
+        for one in found
+    ]
 
 
 def _copy(home: Home, runtime: Runtime, original: str) -> StatusReport:

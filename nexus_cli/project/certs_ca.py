@@ -15,11 +15,11 @@ from nexus_cli.certificates.names import CertificateKind
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.opcua import certificates, security
+from nexus_cli.local.expiring import RENEW_CA
 from nexus_cli.settings import load_settings
 
 HERE = ("localhost", "127.0.0.1")
 """Names in every server's certificate: the parts on its own machine connect to the loopback interface."""
-RENEW_CA = "make a new one in time: move .nexus/certs away, nexus certs init, issue again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,18 +139,6 @@ def own_name(home: Path) -> str:
     """The name of our OPC UA certificate when the CA issued it; "" when it signs itself."""
     current = authority_of(home).index().current()
     return next((name for name, entry in current.items() if entry.own), "")
-
-
-def expiries(home: Path) -> list[Expiry]:
-    """The ends of the CA, of what it issued, and of our own OPC UA certificate; for `nexus status` and `nexus up`."""
-    authority = authority_of(home)
-    found = [expiry_of(authority.ca_file, "ca", hint=RENEW_CA)]
-    try:
-        current = authority.index().current()
-    except NexusError:
-        current = {}
-    found += [expiry_of(authority.files(name)[0], name, hint=f"nexus certs renew {name}") for name in current]
-    return [one for one in found if one is not None]
 
 
 def _there(home: Path) -> Authority:

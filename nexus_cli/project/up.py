@@ -15,6 +15,7 @@ from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.local.expiring import findings, of_files
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime, home_of
 from nexus_cli.local.lock import announce, lock_folder
 from nexus_cli.local.start import (
@@ -107,6 +108,9 @@ def up(
         mutual_tls=mutual_tls,
         environ=os.environ,
     )
+    settings = load_settings(home=home.path)
+    if expiring := findings(of_files(home.path, settings)):
+        found(UpResult(findings=expiring))
     with one_at_a_time(home):
         end_foreign_processes(home, progress=progress)
         before = home.read_runtime()

@@ -88,6 +88,8 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
     if access.managed and found.state != DOWN:
         word = "in force" if access.in_force else "waiting for the broker"
         lines += ["", f"  access: {access.rules} rules, {word}"]
+    doubts = [one.doubt for one in found.certificates if one.doubt]
+    lines += ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, *_next(found, rows)])
 
 
