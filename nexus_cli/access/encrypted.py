@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.wire.url import parse_broker_url
 
 RESTRICTED = "restricted"
 _LOCAL = ("localhost", "::1")
 
 
-def restricted_tag(snapshot: Snapshot) -> str:
-    """The first tag of class `restricted`, as `DEVICE.TAG`; "" when there is none."""
-    for path, device in sorted(snapshot.of_kind("device")):
-        tags = device.get("tags")
-        for name, tag in sorted(tags.items()) if isinstance(tags, dict) else ():
-            if isinstance(tag, dict) and tag.get("classification") == RESTRICTED:
-                return f"{path}.{name}"
-    for path, tag in sorted(snapshot.of_kind("tag")):
-        if tag.get("classification") == RESTRICTED:
-            return path
+def restricted_tag(resources: Mapping[str, Attributes | None]) -> str:
+    """The first tag of class `restricted`, as `AREA/LINE/DEVICE/TAG`; "" when there is none."""
+    for address, device in sorted(resources.items()):
+        kind, _, path = address.partition(".")
+        tags = device.get("tags") if kind == "device" and device is not None else None
+        for name, tag in sorted(tags.items()) if isinstance(tags, Mapping) else ():
+            if isinstance(tag, Mapping) and tag.get("classification") == RESTRICTED:
+                return f"{path}/{name}"
     return ""
 
 
@@ -31,11 +31,11 @@ def is_open(broker_url: str) -> bool:
     return not (url.tls or url.host in _LOCAL or url.host.startswith("127."))
 
 
-def refuse_open_broker(snapshot: Snapshot, broker_url: str) -> None:
-    """Raises NexusError NX6035: the site has restricted data, and its way to this broker is not encrypted."""
+def refuse_open_broker(resources: Mapping[str, Attributes | None], broker_url: str) -> None:
+    """Raises NexusError NX6035: one of these resources (attributes by address) has restricted data, and the way to this broker is not encrypted."""
     if not is_open(broker_url):
         return
-    tag = restricted_tag(snapshot)
+    tag = restricted_tag(resources)
     if tag:
         raise NexusError(
             f"{tag} is restricted, and {parse_broker_url(broker_url)} is reached without encryption.",

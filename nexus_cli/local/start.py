@@ -155,7 +155,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     _choose_database(runtime, request)
     _choose_programs(runtime, request)
     choose_listen(home, runtime, listen=request.listen, mutual=request.mutual_tls)
-    refuse_open_broker(request.snapshot, runtime.broker_url if runtime.broker_kind == EXTERNAL else "")
+    refuse_open_broker(request.snapshot.resources, runtime.broker_url if runtime.broker_kind == EXTERNAL else "")
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
