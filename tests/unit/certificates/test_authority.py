@@ -190,7 +190,7 @@ def test_a_key_that_others_may_read_is_a_doubt(authority: Authority) -> None:
         ({"hosts": ("a" * 64,)}, "is not a DNS name"),
         ({"hosts": ("10.0.0.5",)}, "is an address"),
         ({"addresses": ("10.0.0.500",)}, "is not an IP address"),
-        ({"addresses": ("0.0.0.0",)}, "no machine's address"),  # noqa: S104
+        ({"addresses": ("0.0.0.0",)}, "no machine's address"),
         ({"uri": "no uri"}, "is not an ApplicationURI"),
     ],
 )

@@ -17,8 +17,14 @@ from tests.papers import NOW
     [
         (timedelta(days=31), ""),
         (timedelta(days=30), ""),
-        (timedelta(days=29, hours=23), "the certificate server expires in 29 days, on 2026-03-31: nexus certs renew server"),
-        (timedelta(days=1, hours=3), "the certificate server expires in 1 day, on 2026-03-02: nexus certs renew server"),
+        (
+            timedelta(days=29, hours=23),
+            "the certificate server expires in 29 days, on 2026-03-31: nexus certs renew server",
+        ),
+        (
+            timedelta(days=1, hours=3),
+            "the certificate server expires in 1 day, on 2026-03-02: nexus certs renew server",
+        ),
         (timedelta(hours=5), "the certificate server expires within a day, on 2026-03-01: nexus certs renew server"),
         (timedelta(0), "the certificate server expired on 2026-03-01: nexus certs renew server"),
         (timedelta(days=-9), "the certificate server expired on 2026-02-20: nexus certs renew server"),
