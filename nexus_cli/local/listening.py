@@ -62,7 +62,7 @@ def checked_listen(text: str) -> str:
         NexusError: NX6033, it is not one of this machine.
     """
     address = address_of(text)
-    if text == "localhost" or (address is not None and address.is_loopback):
+    if text in ("", "localhost") or (address is not None and address.is_loopback):
         return ""
     try:
         family, _, _, _, place = getaddrinfo(text, 0, type=SOCK_STREAM)[0]

@@ -53,7 +53,7 @@ async def test_a_server_that_trusts_only_the_ca(tmp_path: Path) -> None:
     )
     certificate, key = authority.files("line-plc")
     await server.load_certificate(certificate)
-    await server.load_private_key(key)
+    await server.load_private_key(key, format="pem")
     async with server:
         with pytest.raises(DriverError):
             await opened(port, home)
