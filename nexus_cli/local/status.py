@@ -23,6 +23,7 @@ from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.ports import in_url
 from nexus_cli.local.probe import (
     PATIENT_S,
+    PLAIN,
     Door,
     Problem,
     broker_problem,
@@ -219,7 +220,7 @@ def _judged(server: ServerReport, problem: Problem, witness: str) -> ServerRepor
     return server
 
 
-async def _role(name: str, port: int, seen: ServiceState | None, door: Door) -> RoleReport:
+async def _role(name: str, port: int, seen: ServiceState | None, door: Door = PLAIN) -> RoleReport:
     late = False
     try:
         said = await role_status(port, door) if port else None
