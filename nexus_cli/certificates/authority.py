@@ -54,7 +54,7 @@ class Authority:
 
     @property
     def ca_file(self) -> Path:
-        """The CA's certificate, for whoever has to trust it."""
+        """The CA's certificate, for those that have to trust it."""
         return self.folder / "ca.pem"
 
     @property

@@ -102,7 +102,7 @@ def _of_database(settings: Settings) -> bytes | None:
 
 
 def _shown(plain: socket.socket, host: str) -> bytes | None:
-    """The certificate that a server shows. It is only looked at: whoever uses the connection verifies it."""
+    """The certificate that a server shows. It is only looked at: the client that uses the connection verifies it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with context.wrap_socket(plain, server_hostname=host) as secured:

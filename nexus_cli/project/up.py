@@ -33,7 +33,7 @@ from nexus_cli.project.run_role import principal_of
 from nexus_cli.project.text import load
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import configure_logging
-from nexus_cli.settings import CREDENTIALS_FILE, home_here, load_settings
+from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_here, load_settings
 from nexus_cli.source.nodes import SourceFile
 
 
@@ -108,8 +108,7 @@ def up(
         mutual_tls=mutual_tls,
         environ=os.environ,
     )
-    settings = load_settings(home=home.path)
-    if expiring := findings(of_files(home.path, settings)):
+    if expiring := findings(of_files(home.path, _known_settings(home))):
         found(UpResult(findings=expiring))
     with one_at_a_time(home):
         end_foreign_processes(home, progress=progress)
@@ -142,6 +141,14 @@ def _home_of(snapshot: Snapshot) -> Home:
         found = here
     os.environ["NEXUS_HOME"] = str(found.path)  # as `--home` does: everything that follows means this one
     return found
+
+
+def _known_settings(home: Home) -> Settings:
+    """The settings as far as they can be read: what is wrong with them is said where they are needed."""
+    try:
+        return load_settings(home=home.path)
+    except NexusError:
+        return Settings(home=home.path)
 
 
 def _ask_servers(home: Home, runtime: Runtime) -> None:
