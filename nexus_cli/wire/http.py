@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_access, control_sequences
+from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.sample import Scalar, Value
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -266,7 +267,8 @@ class ControlClient:
                 hint="`nexus up SITE` starts one on this machine; NEXUS_CONTROL_URL names one elsewhere",
             )
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout_s)
+            context = client_context(url, self._settings.http_ca)
+            self._http = httpx.AsyncClient(timeout=self._timeout_s, verify=True if context is None else context)
         content = None if body is None else orjson.dumps(body, default=control.as_object)
         try:
             with Door(lambda error: _unreachable(url, error)):
@@ -298,6 +300,14 @@ class ControlClient:
 
 def _unreachable(url: str, error: BaseException) -> NexusError:
     slow = isinstance(error, httpx.TimeoutException)
+    if untrusted(error):
+        return NexusError(
+            f"The certificate of control at {url} is not trusted.",
+            code="NX6400",
+            cause=str(error),
+            hint="name the PEM file of its CA in NEXUS_HTTP_CA, and its host as the certificate does",
+            retriable=True,
+        )
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
         code="NX6400",

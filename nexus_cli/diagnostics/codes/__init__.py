@@ -25,6 +25,7 @@ from nexus_cli.diagnostics.codes import (
     s7,
     shape,
     text,
+    transport,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -44,6 +45,7 @@ BANDS = (
     plan,
     apply,
     runtime,
+    transport,
     discover,
     importers,
     access,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, check_request, refuse_stale
 from nexus_cli.apply.run import Work, gateway_digest
@@ -119,6 +120,7 @@ class Service:
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
         await asyncio.to_thread(within, before)
+        refuse_open_broker(request.changed, self._settings.broker_url)
         checked = await asyncio.to_thread(check_request, request, recorded, before, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
