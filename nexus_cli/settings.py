@@ -13,11 +13,13 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
+from nexus_cli.accounts import site_suffix
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
 from nexus_cli.setting_values import HISTORIAN_WRITERS, one_of, port, rate, text, writers, wrong
 
 LOG_FORMATS = ("text", "json")
+ACCOUNTS = ("", "plain", "site")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
@@ -61,7 +63,8 @@ class Settings:
         control_url: Control's HTTP API.
         control_token: Bearer token; a secret.
         broker_url: `mqtt://`, `mqtts://`, `ws://` or `wss://host:port`, without credentials.
-        broker_user: Broker user name.
+        broker_user: Broker user name: the principal's, with the site behind it when `NEXUS_BROKER_ACCOUNTS` is `site` (a
+            broker that others use, too).
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
         broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
@@ -149,14 +152,17 @@ def load_settings(
     database_url, database_password = _password_apart(
         database_address(pick("NEXUS_DATABASE_URL", runtime.get("database_url")))
     )
+    site = _site(pick("NEXUS_SITE", runtime.get("site")))
+    named = one_of("NEXUS_BROKER_ACCOUNTS", pick("NEXUS_BROKER_ACCOUNTS", runtime.get("broker_accounts")), ACCOUNTS)
+    suffix = site_suffix(*site.split("/")) if named == "site" and site else ""
     return Settings(
         home=folder,
-        site=_site(pick("NEXUS_SITE", runtime.get("site"))),
+        site=site,
         principal=principal,
         control_url=_url("NEXUS_CONTROL_URL", pick("NEXUS_CONTROL_URL", runtime.get("control_url")), ("http", "https")),
         control_token=pick("NEXUS_CONTROL_TOKEN", credentials.get("api", {}).get(principal)),
         broker_url=pick("NEXUS_BROKER_URL", runtime.get("broker_url")),
-        broker_user=pick("NEXUS_BROKER_USER", principal),
+        broker_user=pick("NEXUS_BROKER_USER", principal + suffix),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
         broker_cert=pick("NEXUS_BROKER_CERT", runtime.get("broker_cert")),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nexus_cli.access.grants import RESERVED, Grant, join
+from nexus_cli.accounts import site_suffix
 
 _RANDOM = "[0-9a-f]{24}"
 """As `wire.identity.client_id` makes it."""
@@ -33,7 +34,7 @@ class Accounts:
     @property
     def suffix(self) -> str:
         """What the name of each account ends with; "" on a broker of our own. A dot within a level is doubled."""
-        return f"@{_level(self.enterprise)}.{_level(self.site)}" if self.shared else ""
+        return site_suffix(self.enterprise, self.site) if self.shared else ""
 
     def account(self, principal: str) -> str:
         """User name at the broker of a principal."""
@@ -54,10 +55,6 @@ class Accounts:
         if not principal.startswith(RESERVED):
             return None
         return f"^{re.escape(self.account(principal))}-[a-z0-9._-]+-{_RANDOM}$"
-
-
-def _level(name: str) -> str:
-    return name.replace(".", "..")
 
 
 Password = TypeVar("Password")

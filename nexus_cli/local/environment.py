@@ -24,6 +24,7 @@ ROLE = (
     *(
         "NEXUS_BROKER_URL",
         "NEXUS_BROKER_USER",
+        "NEXUS_BROKER_ACCOUNTS",
         "NEXUS_BROKER_PASSWORD",
         "NEXUS_BROKER_CA",
         "NEXUS_BROKER_CERT",

@@ -28,6 +28,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     Attributes:
         site: `enterprise/site`.
         http_ports: HTTP port of each role by principal.
+        broker_accounts: `site` when the broker knows our principals by names with the site behind them.
         broker_kind: `mosquitto`, `amqtt` or `external`.
         database_kind: `embedded` or `external`.
         gateways: Names, sorted.
@@ -48,6 +49,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     broker_ca: str = ""
     broker_cert: str = ""
     broker_key: str = ""
+    broker_accounts: str = ""
     database_url: str = ""
     database_ca: str = ""
     database_cert: str = ""

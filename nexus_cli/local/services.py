@@ -65,7 +65,13 @@ def role_environment(
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
-        for name in ("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_PASSWORD_FILE"):
+        for name in (
+            "NEXUS_BROKER_URL",
+            "NEXUS_BROKER_USER",
+            "NEXUS_BROKER_ACCOUNTS",
+            "NEXUS_BROKER_PASSWORD",
+            "NEXUS_BROKER_PASSWORD_FILE",
+        ):
             kept.pop(name, None)
         for name in ("NEXUS_BROKER_CA", "NEXUS_BROKER_CERT", "NEXUS_BROKER_KEY"):
             kept.pop(name, None)

@@ -213,13 +213,16 @@ def _choose_broker(runtime: Runtime, request: StartRequest) -> None:
                 hint=f"{near}{MOSQUITTO}, {AMQTT}, or mqtt://{wanted}:1883 for your own broker",
                 exit_code=64,
             )
+        if runtime.broker_kind != EXTERNAL:  # others may use it, too; one of an earlier version keeps its plain names
+            runtime.broker_accounts = "site"
+        runtime.broker_accounts = request.environ.get("NEXUS_BROKER_ACCOUNTS", runtime.broker_accounts)
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = request.environ.get("NEXUS_BROKER_CA", "")
         runtime.broker_cert = request.environ.get("NEXUS_BROKER_CERT", "")
         runtime.broker_key = request.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
-        runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
+        runtime.broker_kind = runtime.broker_url = runtime.broker_ca = runtime.broker_accounts = ""
         runtime.broker_cert = runtime.broker_key = ""
     there = _brokers_here()
     kept = runtime.broker_kind if runtime.broker_kind in there else ""

@@ -16,6 +16,7 @@ from nexus_cli.access.brokers.mosquitto.acl_reader import read_acl, validate
 from nexus_cli.access.brokers.mosquitto.dynsec_reader import read_dynsec
 from nexus_cli.access.brokers.mosquitto.passwords import check_passwords
 from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.access.request import Request, Rules
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_mosquitto
@@ -90,7 +91,7 @@ def test_write_access_keeps_the_rules_in_force_and_the_ones_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = broker_mosquitto.LocalMosquitto(tmp_path)
-    broker.prepare(port=free_port(), grants=(Grant("a", "subscribe", "x/#"),), passwords={"a": "secret"})
+    broker.prepare(port=free_port(), wanted=Wanted((Grant("a", "subscribe", "x/#"),)), passwords={"a": "secret"})
     first = (broker.folder / "acl").read_text()
     monkeypatch.setattr(broker_mosquitto, "render_acl", lambda grants: "user a\ntopic\tread x/#\n")
     with pytest.raises(NexusError) as caught:
