@@ -66,7 +66,8 @@ BROKERS: Mapping[str, Broker] = {
             title="EMQX: acl.conf and a HOCON fragment",
             render=f"{_HERE}.forms.emqx:render",
             read=f"{_HERE}.forms.emqx:read",
-            versions=("5.8", "6.0", "6.1", "6.2", "6.3"),
+            versions=("5.8", "5.9", "5.10", "6.0", "6.1", "6.2", "6.3"),
+            private=("users.json",),
         ),
         Broker(
             name="mosquitto",

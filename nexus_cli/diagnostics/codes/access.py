@@ -55,8 +55,8 @@ CODES: tuple[Code, ...] = (
         exit=Exit.FINDINGS,
         summary="EMQX would let a client subscribe to more than a right says.",
         why="EMQX compares the filter of a SUBSCRIBE with a rule as if it were a topic: `x/+/+` grants `x/y/#`, too.",
-        bad=yaml("roles: {looker: {read: ['*/*/*/temperature/*']}}"),
-        good=yaml("roles: {looker: {read: ['packaging/**']}}"),
+        bad=text("a right to subscribe to acme/chicago/+/+, and no wider one"),
+        good=text("acme/chicago/packaging/+, or acme/chicago/#"),
     ),
     Code(
         id="NX7021",
