@@ -168,7 +168,7 @@ def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], tag
     within = [each for each in about if reaches(each[1], tag.classification)]
     answer = _explained(_decided(holder, about, within, tag.path), tag.classification)
     if answer.reason == "given" and right == "write" and not tag.writable:
-        return replace(answer, reason="not_writable", why="the tag is not writable: its gateway refuses")
+        return replace(answer, reason="not_writable", why="its gateway refuses")
     return answer
 
 
