@@ -1,7 +1,7 @@
 """How principals are called at a broker.
 
 The broker that `nexus up` runs serves one site, and knows its principals by their own names. On a broker that others
-use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and what is ours can be told from what is not.
+use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and NEXUS's accounts can be distinguished from all others.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Accounts:
     def client_ids(self, principal: str) -> str | None:
         """Regular expression, anchored, of the client ids that a principal may use; None when any will do.
 
-        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); nobody else's rights
-        depend on an id.
+        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); the rights of others
+        depend on no id.
         """
         if not principal.startswith(RESERVED):
             return None
