@@ -123,4 +123,13 @@ CODES: tuple[Code, ...] = (
         bad=text("desk:$7$1000$<salt of 16 bytes>$<key>"),
         good=text("desk:$7$1000$<salt of 12 bytes>$<key>"),
     ),
+    Code(
+        id="NX7050",
+        slug="secret-not-here",
+        exit=Exit.FINDINGS,
+        summary="A principal of NEXUS has no secret in this folder.",
+        why="`nexus access rotate` changes the secrets that `nexus up` keeps; those of roles started elsewhere are with them.",
+        bad=text("nexus access rotate nexus.gateway.other"),
+        good=text("nexus --home PATH access rotate nexus.gateway.gw-1"),
+    ),
 )
