@@ -1,6 +1,7 @@
 """Band 7, access: roles, users, grants."""
 
 from nexus_cli.diagnostics.codes.code import Code, text, yaml
+from nexus_cli.diagnostics.diagnostic import Severity
 from nexus_cli.exit_codes import Exit
 
 CODES: tuple[Code, ...] = (
@@ -45,5 +46,98 @@ CODES: tuple[Code, ...] = (
         summary="A broker's rules can't say a right as it is meant: less is allowed there.",
         why="The user is refused what the site file gives; a rule that is wider is never written in its place.",
         good=text("write the right without the part that the broker can't say, or name what is meant"),
+    ),
+    Code(
+        id="NX7025",
+        slug="emqx-unreachable",
+        exit=Exit.OUTSIDE,
+        summary="EMQX's REST API can't be reached, or has no time.",
+        why="Without it nothing is read or changed there. Requests are tried again for a while before this error.",
+        bad=text("NEXUS_EMQX_URL names the MQTT listener, port 8883"),
+        good=text("NEXUS_EMQX_URL=https://emqx.example:18084, the dashboard's listener"),
+    ),
+    Code(
+        id="NX7026",
+        slug="emqx-key-refused",
+        exit=Exit.OUTSIDE,
+        hint="a push needs a key with the role administrator; a viewer's is enough for --dry-run",
+        summary="EMQX refuses the API key, or the key's role does not allow the request.",
+        why="Users and rules are not changed with it.",
+        bad=text("a key with the role viewer, and no --dry-run"),
+        good=text("a key with the role administrator, kept in a file that NEXUS_EMQX_SECRET_FILE names"),
+    ),
+    Code(
+        id="NX7027",
+        slug="emqx-version",
+        exit=Exit.OUTSIDE,
+        hint="5.8 to 6.x are known; NEXUS_EMQX_URL is the address of the dashboard, without a path",
+        summary="The server is not EMQX, or a version whose API is not known here.",
+        why="Rules written for another version could mean something else there.",
+        bad=text("EMQX 4.4, whose API is /api/v4"),
+        good=text("EMQX 5.8.9 or later"),
+    ),
+    Code(
+        id="NX7028",
+        slug="emqx-refused",
+        exit=Exit.OUTSIDE,
+        summary="EMQX refuses a request of a push, and says why.",
+        why="The step is not done. Those before it are in force, and no right that is kept was taken away.",
+        good=text("put right what EMQX names, then run the push again"),
+    ),
+    Code(
+        id="NX7029",
+        slug="push-cut",
+        exit=Exit.PARTLY,
+        hint="run the same push again: it reads what is there and does what is left",
+        summary="A push of access rules was cut between two steps.",
+        why="Rights that are kept hold at every moment; rights that were to be removed may still hold until it is completed.",
+        good=text("nexus access push SITE --broker emqx, once more, from this machine or another one"),
+    ),
+    Code(
+        id="NX7030",
+        slug="push-does-not-fit",
+        exit=Exit.FINDINGS,
+        summary="Users or rules don't fit into this EMQX as it is set.",
+        why="EMQX would refuse the entry, or would check passwords with another hash: the users could not log in.",
+        bad=text("an account with 140 rules, and max_rules = 100"),
+        good=text("--settings raises max_rules; fewer and wider rights need fewer rules"),
+    ),
+    Code(
+        id="NX7031",
+        slug="right-not-gone",
+        exit=Exit.PARTLY,
+        summary="It is not proven that a removed right is gone, or one that is kept does not work.",
+        why="Another source, a rule for all users or no_match may decide before or behind our rules.",
+        bad=text("the file source, in front, ends in {allow, all}."),
+        good=text("the built-in database in front (--settings moves it), and no_match = deny"),
+    ),
+    Code(
+        id="NX7032",
+        slug="emqx-lacks",
+        exit=Exit.FINDINGS,
+        summary="EMQX has no authenticator or no authorization source for its built-in database.",
+        why="Users and rules in the built-in database have no effect without it. Making it concerns every tenant.",
+        good=text("agree it with the cluster's administrator, then push with --settings"),
+    ),
+    Code(
+        id="NX7033",
+        slug="emqx-not-configured",
+        exit=Exit.USAGE,
+        summary="Address, API key or a password for a push to EMQX is missing or not possible.",
+        why="They are taken from variables and files, so that they are in no argument list and no site file.",
+        bad=text("NEXUS_EMQX_URL=http://key:secret@emqx.example:18083"),
+        good=text(
+            "NEXUS_EMQX_URL=https://emqx.example:18084 NEXUS_EMQX_KEY=… NEXUS_EMQX_SECRET_FILE=/run/secrets/emqx"
+        ),
+    ),
+    Code(
+        id="NX7034",
+        slug="emqx-wider",
+        exit=Exit.FINDINGS,
+        severity=Severity.WARNING,
+        summary="A setting of EMQX can allow our accounts more than their rules do.",
+        why="Sources are asked in order, and the first that decides wins; no_match decides when none does.",
+        bad=text("no_match = allow"),
+        good=text("no_match = deny, and the built-in database in front"),
     ),
 )

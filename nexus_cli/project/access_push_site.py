@@ -1,0 +1,72 @@
+"""The whole verb `nexus access push`: compile the site, compare, ask, carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.passwords import Hashes
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.project.access_canary import MqttSubscriber
+from nexus_cli.project.access_push import Push, open_emqx, prepare
+from nexus_cli.project.access_push_memory import PushMemory
+from nexus_cli.project.access_push_run import Done, Progress, PushRun
+from nexus_cli.project.access_push_wanted import nothing, wanted_of
+from nexus_cli.settings import Settings
+from nexus_cli.wire.emqx_request import RATE_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to push.
+
+    Attributes:
+        rate_per_s: Most requests per second.
+        settings: Whether settings that concern every tenant may be changed.
+        remove: Whether all that is the site's is removed.
+    """
+
+    rate_per_s: float = RATE_PER_S
+    settings: bool = False
+    remove: bool = False
+
+
+async def push_site(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    consents: Callable[[Push], bool],
+    options: Options,
+    progress: Progress,
+    hashes: Mapping[str, Hashes] | None = None,
+) -> tuple[Push, Done | None]:
+    """Compare a site with EMQX, and make EMQX match it.
+
+    Args:
+        snapshot: What is declared.
+        settings: `.nexus`, and the broker's MQTT address for the canary.
+        consents: Is shown the push; False carries nothing out.
+        options: How.
+        progress: As of `PushRun`.
+        hashes: Of principals whose password is stored as hashes alone, by principal.
+
+    Returns:
+        The push, and what was done; None when nothing was.
+
+    Raises:
+        NexusError: NX7025 to NX7033, NX7010.
+    """
+    if options.remove:
+        wanted = nothing(Accounts(snapshot.enterprise, snapshot.site))
+    else:
+        wanted = wanted_of(snapshot, settings, hashes=hashes)
+    async with open_emqx(settings, rate_per_s=options.rate_per_s) as emqx:
+        memory = PushMemory(settings.home, emqx.url)
+        push = await prepare(emqx, wanted, memory, settings=options.settings)
+        if not consents(push):
+            return push, None
+        disconnects = push.present.deny_action == "disconnect"
+        subscriber = MqttSubscriber(settings, disconnects=disconnects) if settings.broker_url else None
+        run = PushRun(emqx, push, memory, subscriber=subscriber, progress=progress)
+        return push, await run.carry_out()
