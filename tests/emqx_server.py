@@ -97,7 +97,7 @@ class EmqxServer:
         self.watch: Callable[[State], None] = lambda _state: None
         self.page_limit = 10_000
         self.lingering = 0
-        self._lingers: dict[str, tuple[Session, int]] = {}
+        self.lingers: dict[str, tuple[Session, int]] = {}
         self._lock = threading.Lock()
         self.url = ""
 
@@ -134,7 +134,7 @@ class EmqxServer:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815 - as the base class names them
+            do_GET = do_POST = do_PUT = do_DELETE = _serve
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
@@ -296,11 +296,11 @@ class EmqxServer:
     # --- clients --------------------------------------------------------------------------------------------
 
     def _clients(self, _names: list[str], query: dict[str, str], _data: Any) -> Answer:
-        for name, (_, left) in list(self._lingers.items()):
-            self._lingers[name] = (self._lingers[name][0], left - 1)
+        for name, (_, left) in list(self.lingers.items()):
+            self.lingers[name] = (self.lingers[name][0], left - 1)
             if left <= 0:
-                del self._lingers[name]
-        listed = [*self.state.sessions.values(), *(session for session, _ in self._lingers.values())]
+                del self.lingers[name]
+        listed = [*self.state.sessions.values(), *(session for session, _ in self.lingers.values())]
         return self._page([vars(one) for one in listed if one.username == query.get("username", one.username)], query)
 
     def _kick(self, names: list[str], _query: dict[str, str], _data: Any) -> Answer:
@@ -308,7 +308,7 @@ class EmqxServer:
         if session is None:
             return 404, {"code": "CLIENTID_NOT_FOUND", "message": "Client ID not found"}
         if self.lingering:
-            self._lingers[names[0]] = (session, self.lingering)
+            self.lingers[names[0]] = (session, self.lingering)
         return 204, None
 
 

@@ -49,11 +49,11 @@ class Subscriber(Protocol):
 
 
 def trials(changes: Sequence[AccountChange]) -> tuple[Trial, ...]:
-    """For whom a removed subscription can be tried, at most `MOST_TRIALS`."""
+    """For whom a removed subscription can be tried, at most `MOST_TRIALS`. Who is gone can't log in any more."""
     found = []
-    for change in changes:
+    for change in (change for change in changes if not change.gone):
         removed = next((rule.topic for rule in change.losses if _can_be_tried(rule)), "")
-        if removed and not change.account.startswith(f"{CANARY}@"):
+        if removed:
             rules = tuple(rule for rule in change.new if not rule.more)
             kept = next((rule.topic for rule in rules if _can_be_tried(rule)), "")
             found.append(Trial(account=change.account, rules=rules, removed=removed, kept=kept))

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.emqx_request import EmqxRequests
@@ -30,12 +29,15 @@ Plain = dict[str, Any]
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):
-    """A user for `import_users`: hashed, never in clear text."""
+    """A user for `import_users`: hashed, never in clear text. Its representation shows no hash."""
 
     user_id: str
     password_hash: str
     salt: str
     is_superuser: bool = False
+
+    def __repr__(self) -> str:
+        return f"NewUser({self.user_id})"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +116,7 @@ class Emqx:
             NexusError: Also NX7028 when EMQX skipped one.
         """
         answer = await self._ask.call(
-            "POST", f"{_USERS}/import_users", params={"type": "hash"}, file=("users.json", orjson.dumps(users))
+            "POST", f"{_USERS}/import_users", params={"type": "hash"}, file=("users.json", msgspec.json.encode(users))
         )
         lost = (int(answer.get("failed") or 0) + int(answer.get("skipped") or 0)) if isinstance(answer, dict) else 0
         if lost:

@@ -10,7 +10,7 @@ import click
 from nexus_cli.cli.changing import agreed, complain, styler
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
+from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.views.access_push import document, done_text, plan_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import access_push_site as project
@@ -43,7 +43,7 @@ EPILOG = (
 @var_option
 @format_option("text", "json")
 @color_option
-@reads_runtime("NEXUS_EMQX_URL")
+@changes_runtime("NEXUS_EMQX_URL")
 def command(
     path: str | None,
     broker: str,
@@ -70,10 +70,10 @@ def command(
     def consents(push: Push) -> bool:
         shown = plan_text(document(push, None), style=styler(sys.stderr) if format_ == "json" else style)
         (note if format_ == "json" else answer)(shown)
-        if dry_run or push.nothing:
+        if dry_run:
             return False
         refuse_blocked(push)
-        return yes or agreed("Push this?")
+        return not push.nothing and (yes or agreed("Push this?"))
 
     push, done = asyncio.run(
         project.push_site(

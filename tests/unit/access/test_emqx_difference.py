@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.access.accounts import Accounts
@@ -26,7 +26,6 @@ from nexus_cli.access.brokers.emqx.hashing import (
 from nexus_cli.access.brokers.emqx.present import Present, Setting, Source, doubts, remedied
 from nexus_cli.access.passwords import hash_password
 from tests.emqx_mqtt import decide
-from tests.examples import examples
 
 SITE = Accounts("acme", "chicago")
 A, B, C = (SITE.account(name) for name in ("anna", "ben", "nexus.gateway.gw-1"))

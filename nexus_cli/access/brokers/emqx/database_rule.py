@@ -53,9 +53,7 @@ class Rule:
 
 MARK = Rule(topic="eq nexus/kick", permission="deny", action="all")
 """In an entry whose sessions still have to be ended: a run after a cut finds it there, from any machine."""
-CLOSING = tuple(
-    Rule(topic=topic, permission="deny", action="all") for topic in ("#", "$SYS/#", "$nexus/#", "$events/#", "$file/#")
-)
+CLOSING = tuple(Rule(topic=topic, permission="deny", action="all") for topic in ("#", "$SYS/#", "$events/#", "$file/#"))
 """Behind the rules of an account where others could still allow what ours don't. `#` does not cover `$` topics."""
 
 

@@ -183,7 +183,7 @@ def _default(present: Present) -> Iterator[Doubt]:
         yield Doubt(
             code="NX7034",
             text="EMQX allows what no rule decides (no_match is allow): each of our accounts gets refusals behind its rules.",
-            hint="topics that begin with $, other than $SYS, $nexus, $events and $file, stay open to our accounts; "
+            hint="topics that begin with $, other than $SYS, $events and $file, stay open to our accounts; "
             "--settings sets no_match = deny for every tenant",
             remedy=Setting.NO_MATCH,
         )
