@@ -7,9 +7,10 @@ use too, an account carries the site (`nexus.control@acme.chicago`): two plants 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
-from nexus_cli.access.grants import RESERVED
+from nexus_cli.access.grants import RESERVED, Grant, join
 
 _RANDOM = "[0-9a-f]{24}"
 """As `wire.identity.client_id` makes it."""
@@ -56,3 +57,33 @@ class Accounts:
 
 def _level(name: str) -> str:
     return name.replace(".", "..")
+
+
+SECOND = ".b"
+"""Behind the name of a user: its second account, while one password takes the place of another (no broker lets a user
+have two)."""
+
+
+def account_in(slot: str, user: str) -> str:
+    """The account of a user in a slot, `a` or `b`."""
+    return user + SECOND if slot == "b" else user
+
+
+def with_second_accounts(
+    grants: Iterable[Grant], people: Mapping[tuple[str, str], str]
+) -> tuple[tuple[Grant, ...], dict[str, str]]:
+    """Grants and passwords by account; topics name the user in both accounts.
+
+    Args:
+        grants: Of a site.
+        people: Hashed password by user and slot.
+
+    Returns:
+        The grants, those of users with a second account twice, sorted; and the hashes by account.
+    """
+    second = {user for user, slot in people if slot == "b"}
+    grants = tuple(grants)
+    twice = (
+        replace(grant, principal=account_in("b", grant.principal)) for grant in grants if grant.principal in second
+    )
+    return join(grants, twice), {account_in(slot, user): hashed for (user, slot), hashed in people.items()}

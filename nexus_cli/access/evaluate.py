@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.access.grants import Action, Grant
+from nexus_cli.access.request import Request, Verdict
 from nexus_cli.wire.topic import matches
 
 
@@ -24,29 +25,60 @@ class Decision:
     why: str
 
 
-def evaluate(grants: Iterable[Grant], *, principal: str, action: Action, topic: str) -> Decision:
+class GrantRules:
+    """A list of grants, by principal and action, that answers as `request.Rules`; user names are principals."""
+
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        """Take over a list; the first grant that allows a request is the one that is named."""
+        found: dict[tuple[str, Action], list[Grant]] = {}
+        for grant in grants:
+            found.setdefault((grant.principal, grant.action), []).append(grant)
+        self._grants: Mapping[tuple[str, Action], Sequence[Grant]] = found
+        self._known = {principal for principal, _ in found}
+
+    def decide(self, request: Request) -> Verdict:
+        """Answer a request; `receive` asks for a grant to subscribe that matches the topic of the message."""
+        decision = self.decision(request)
+        return Verdict(allowed=decision.allowed, why=decision.why)
+
+    def decision(self, request: Request) -> Decision:
+        """As `decide`, with the grant."""
+        user, topic = request.user, request.topic
+        if request.wish == "subscribe":
+            topic = unshared(topic)
+            if not is_filter(topic):
+                return Decision(False, None, "not a filter to subscribe to")
+        elif "+" in topic or "#" in topic or not topic:
+            return Decision(False, None, "a topic to publish on has no wildcards")
+        action: Action = "publish" if request.wish == "publish" else "subscribe"
+        for grant in self._grants.get((user, action), ()):
+            if covers(grant.filter, topic) and (action == "subscribe" or _bounds(grant, request)):
+                return Decision(True, grant, grant.why)
+        if user not in self._known:
+            return Decision(False, None, f"'{user}' is not a user of this site")
+        return Decision(False, None, f"no grant lets '{user}' {request.wish} this; the default is to refuse")
+
+
+def evaluate(
+    grants: Iterable[Grant], *, principal: str, action: Action, topic: str, qos: int = 0, retain: bool = False
+) -> Decision:
     """Decide one publish or subscribe.
 
     Args:
-        grants: All grants of the site.
+        grants: All grants of the site. Who asks often makes `GrantRules` of them once.
         principal: Who asks.
         action: `publish` or `subscribe`.
         topic: A topic; for `subscribe` it may be a filter, which must be covered whole by one grant
             (`$share/group/` in front is looked through).
+        qos: Of the message, 0 to 2.
+        retain: True for a message to be retained.
     """
-    known = False
-    wanted = unshared(topic) if action == "subscribe" else topic
-    if action == "publish" and ("+" in wanted or "#" in wanted):
-        return Decision(False, None, "a topic to publish on has no wildcards")
-    for grant in grants:
-        if grant.principal != principal:
-            continue
-        known = True
-        if grant.action == action and covers(grant.filter, wanted):
-            return Decision(True, grant, grant.why)
-    if not known:
-        return Decision(False, None, f"'{principal}' is not a user of this site")
-    return Decision(False, None, f"no grant lets '{principal}' {action} this; the default is to refuse")
+    request = Request(user=principal, wish=action, topic=topic, qos=qos, retain=retain)
+    return GrantRules(grants).decision(request)
+
+
+def _bounds(grant: Grant, request: Request) -> bool:
+    return (grant.qos is None or request.qos in grant.qos) and grant.retain in (None, request.retain)
 
 
 def unshared(filter_: str) -> str:
@@ -57,12 +89,25 @@ def unshared(filter_: str) -> str:
     return parts[2] if len(parts) == 3 else filter_
 
 
+def is_filter(text: str) -> bool:
+    """True for a filter by MQTT 5 §4.7.1: wildcards are whole levels, and `#` is the last one."""
+    levels = text.split("/")
+    return (
+        bool(text)
+        and all(level in ("+", "#") or not ("+" in level or "#" in level) for level in levels)
+        and "#" not in levels[:-1]
+    )
+
+
 def covers(granted: str, wanted: str) -> bool:
     """True when every topic that `wanted` (a topic or a filter) matches is matched by `granted`."""
     if "+" not in wanted and "#" not in wanted:
         return matches(granted, wanted)
     if wanted.startswith("$") and granted[:1] in ("+", "#"):
         return False
+    if granted == "+/#":
+        # Every topic has a first level, even an empty one.
+        return True
     have, want = granted.split("/"), wanted.split("/")
     for position, level in enumerate(have):
         if level == "#":

@@ -28,6 +28,35 @@ def filters_of(glob: str, paths: Sequence[str], *, exact: bool = False, literal:
     return tuple(sorted({"/".join("+" if level == "*" else level for level in form) for form in _spread(levels)}))
 
 
+def forms_of(glob: str) -> tuple[tuple[str, ...], ...]:
+    """Every way to write a glob out at the four levels of a tag's path, without `**`."""
+    return _forms(tuple(glob.split("/")), LEVELS)
+
+
+def level_fits(want: str, have: str) -> bool:
+    """True when a level of a glob, `line-*` say, matches a level of a path."""
+    return _level(want)(have)
+
+
+def shortened(glob: str) -> str:
+    """A glob without the `*` in front of a last `**`: below a declared level both mean the same."""
+    levels = glob.split("/")
+    while levels[-1] == "**" and len(levels) > 1 and levels[-2] in ("*", "**"):
+        del levels[-2]
+    return "/".join(levels)
+
+
+def widens(filter_: str) -> bool:
+    """True for a filter to subscribe to that a broker reads as a wider one, and that no second rule bounds.
+
+    EMQX lets `a/#` pass under the rule `a/+`. A refusal of `a/#` in front bounds it, which has to name each of them: a
+    `+` further in front makes that impossible. Source: EMQX 5.8 `emqx_topic:match/2`, run.
+    """
+    levels = filter_.split("/")
+    ends = levels[:-2] if levels[-2:] == ["+", "#"] else levels[:-1] if levels[-1] == "+" else []
+    return "+" in ends
+
+
 def has_partial_level(glob: str) -> bool:
     """True when a level is only partly a wildcard, such as `line-*`."""
     return any("*" in level and level not in ("*", "**") for level in glob.split("/"))

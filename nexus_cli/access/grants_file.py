@@ -1,8 +1,9 @@
-"""From control to the broker that `nexus up` runs: `.nexus/access.json` holds the grants, the supervisor applies them.
+"""From control to the broker that `nexus up` runs: `.nexus/access.json` holds grants and password hashes, the supervisor applies them.
 
-Control writes the file before it notifies gateways of a deployment (old and new rights together) and once more when
-the deployment is final. The supervisor renders and reloads, then writes the digest of what is in force into
-`.nexus/access.applied`. Where another broker is used there is no answer, and control does not wait.
+Control writes the file before it notifies gateways of a deployment (old and new rights together), once more when
+the deployment is final, and whenever a password or a period changes them. The supervisor renders and reloads, then
+writes the digest of what is in force into `.nexus/access.applied`. Where another broker is used there is no answer,
+and control does not wait.
 """
 
 from __future__ import annotations
@@ -10,49 +11,68 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
-from nexus_cli.access.compile import compile_grants
-from nexus_cli.access.grants import Grant, from_json, join, to_json
+from nexus_cli.access.grants import Grant, from_json, to_json
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
-from nexus_cli.model.snapshot import Snapshot
 
 GRANTS_FILE = "access.json"
 APPLIED_FILE = "access.applied"
 POLL_S = 0.02
 
 
-def write_grants(home: Path, *snapshots: Snapshot) -> str:
-    """Ask for the rights of these snapshots together; gives the digest to wait for.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What control wants to be in force at the broker.
 
-    Args:
-        home: The `.nexus` folder.
-        snapshots: What is recorded and what is desired while a deployment runs; afterwards only what is recorded.
+    Attributes:
+        grants: Every grant.
+        people: Password of each declared user that has one, by account, as `passwords.Hashes.sha512`.
     """
-    return store_grants(home, join(*(compile_grants(snapshot) for snapshot in snapshots)))
+
+    grants: tuple[Grant, ...]
+    people: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal rights and passwords."""
+        return digest(self._plain())
+
+    def _plain(self) -> Any:
+        """A list of grants, as earlier versions wrote it, where nobody has a password."""
+        listed = to_json(self.grants)
+        return {"grants": listed, "people": dict(sorted(self.people.items()))} if self.people else listed
+
+    def write(self, home: Path) -> str:
+        """Ask for it in a `.nexus` folder; gives the digest to wait for."""
+        data = orjson.dumps(self._plain(), option=orjson.OPT_INDENT_2)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = home / f".{GRANTS_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+        beside.replace(home / GRANTS_FILE)
+        return self.digest
 
 
-def store_grants(home: Path, grants: tuple[Grant, ...]) -> str:
-    """Write a list of grants; gives its digest."""
-    data = orjson.dumps(to_json(grants), option=orjson.OPT_INDENT_2)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = home / f".{GRANTS_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
-    beside.write_bytes(data)
-    beside.replace(home / GRANTS_FILE)
-    return grants_digest(grants)
+NOTHING = Wanted(())
 
 
-def read_grants(home: Path) -> tuple[Grant, ...] | None:
-    """The grants that control requested; None before the first deployment.
+def read_wanted(home: Path) -> Wanted | None:
+    """What control asked for; None before the first deployment.
 
     Raises:
         NexusError: NX7011, the file is not what control writes.
     """
     try:
-        return from_json(orjson.loads((home / GRANTS_FILE).read_bytes()))
+        data = orjson.loads((home / GRANTS_FILE).read_bytes())
+        grants, people = (data["grants"], data["people"]) if isinstance(data, dict) else (data, {})
+        return Wanted(from_json(grants), {str(name): str(hashed) for name, hashed in people.items()})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
@@ -61,11 +81,6 @@ def read_grants(home: Path) -> tuple[Grant, ...] | None:
             code="NX7011",
             cause=str(error)[:200],
         ) from None
-
-
-def grants_digest(grants: tuple[Grant, ...]) -> str:
-    """Equal for equal rights."""
-    return digest(to_json(grants))
 
 
 def mark_applied(home: Path, applied: str) -> None:

@@ -72,11 +72,12 @@ def verify(password: str, hashes: Hashes) -> bool:
         return False
 
 
-def verify_at_broker(password: str, hashes: Hashes) -> bool:
-    """True when it is the password, by the form that Mosquitto checks (for a broker that we are ourselves)."""
-    iterations, _, rest = hashes.sha512.partition("$")
+def verify_at_broker(password: str, hashed: str) -> bool:
+    """True when it is the password, by its `sha512` form (for a broker that we are ourselves)."""
+    iterations, _, rest = hashed.partition("$")
     salt, _, key = rest.partition("$")
-    if not iterations.isdecimal() or not key:
+    try:
+        made = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(salt), int(iterations), KEY_BYTES)
+        return hmac.compare_digest(made, base64.b64decode(key))
+    except ValueError:  # it is damaged
         return False
-    made = hashlib.pbkdf2_hmac("sha512", password.encode(), base64.b64decode(salt), int(iterations), KEY_BYTES)
-    return hmac.compare_digest(made, base64.b64decode(key))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nexus_cli.access.grants_file import wait_in_force, write_grants
+from nexus_cli.access.accounts import with_second_accounts
+from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.grants import join
+from nexus_cli.access.grants_file import Wanted, wait_in_force
+from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
@@ -13,12 +20,49 @@ Resources = Mapping[str, Attributes]
 """A whole state: attributes by address."""
 
 
-class Rights:
-    """Writes grants for the process that renders them for the broker (`nexus up` does so for its own broker)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RightsGiven:
+    """Rights and passwords that are on record beside the site file.
 
-    def __init__(self, home: Path, *, enterprise: str, site: str) -> None:
-        """Rights of one site, written in `home`."""
-        self._home, self._enterprise, self._site = home, enterprise, site
+    Attributes:
+        when: The moment, and who is elevated.
+        people: Password hashes (`passwords.Hashes.sha512`) by declared user and slot, `a` or `b`.
+        ends_us: When the first of these passwords ends, in µs since 1970 UTC; None when none does.
+    """
+
+    when: Moment
+    people: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    ends_us: int | None = None
+
+
+Given = Callable[[], Awaitable[RightsGiven]]
+
+
+async def nothing_given() -> RightsGiven:
+    """No passwords, and nobody elevated; now."""
+    return RightsGiven(when=Moment(at_us=time.time_ns() // 1000))
+
+
+class Rights:
+    """Writes grants for the process that renders them for the broker (`nexus up` does so for its own broker).
+
+    Attributes:
+        next_change_us: When they change by themselves, in µs since 1970 UTC, as last written; None when they don't.
+    """
+
+    next_change_us: int | None = None
+
+    def __init__(self, home: Path, *, enterprise: str, site: str, given: Given = nothing_given) -> None:
+        """Rights of one site, written in `home`.
+
+        Args:
+            home: The `.nexus` folder.
+            enterprise, site: Of the site.
+            given: What is not in the site file; asked each time.
+        """
+        self._home, self._enterprise, self._site, self._given = home, enterprise, site, given
+        self._between: tuple[Resources, ...] = ()
+        self._one_at_a_time = asyncio.Lock()
 
     async def hold(self, *states: Resources) -> None:
         """Ask for the rights of these states together and wait until they are in force.
@@ -26,8 +70,35 @@ class Rights:
         Raises:
             NexusError: NX5009, they could not be handed over, or are not in force in time.
         """
+        async with self._one_at_a_time:
+            self._between = states if len(states) > 1 else ()
+            await self._write(states)
+
+    async def again(self, recorded: Callable[[], Awaitable[Resources | None]]) -> None:
+        """Ask again for the rights of the recorded state, or of both states of the deployment that is running.
+
+        Args:
+            recorded: Gives the recorded state; None before the first deployment.
+
+        Raises:
+            NexusError: As `hold`.
+        """
+        async with self._one_at_a_time:
+            states = self._between
+            if not states:
+                state = await recorded()
+                states = () if state is None else (state,)
+            if states:
+                await self._write(states)
+
+    async def _write(self, states: Sequence[Resources]) -> None:
+        given = await self._given()
+        snapshots = [self._snapshot(state) for state in states]
+        grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots))
         try:
-            wanted = write_grants(self._home, *(self._snapshot(state) for state in states))
+            wanted = Wanted(*with_second_accounts(grants, given.people)).write(self._home)
+            ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
+            self.next_change_us = min((end for end in ends if end is not None), default=None)
         except OSError as error:
             raise _not_in_force(str(error)) from None
         if not await wait_in_force(self._home, wanted):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from nexus_cli.access.compile import is_rule
 from nexus_cli.access.globs import has_partial_level, matches_glob, names_matching, overlap
+from nexus_cli.access.role_grants import is_rule
 from nexus_cli.checks.names import is_glob, slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding

@@ -40,7 +40,7 @@ async def listen(
     Raises:
         NexusError: NX6010, NX6011, NX6012 of the broker; NX6601 for a password that is written out.
     """
-    client = BrokerClient(settings=_settings(target, settings), client_id=client_id("discover"))
+    client = BrokerClient(settings=_settings(target, settings), client_id=client_id(settings, "discover"))
     messages: dict[str, bytes] = {}
     until_s = time.monotonic() + listen_s
 

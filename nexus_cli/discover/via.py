@@ -208,7 +208,7 @@ class _Asking:
 
     async def _connect(self) -> None:
         name = str(ULID())
-        self._client = BrokerClient(settings=self._settings, client_id=client_id("browse"))
+        self._client = BrokerClient(settings=self._settings, client_id=client_id(self._settings, "browse"))
         self._messages = await self._open.enter_async_context(self._client.session())
         self._response = self._topics.response(self._gateway, self._settings.principal, name)
         await self._client.subscribe([(self._response, 1)])

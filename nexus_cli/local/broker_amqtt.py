@@ -11,8 +11,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from nexus_cli.access.grants import Grant
-from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants
+from nexus_cli.access.grants_file import NOTHING, Wanted, mark_applied, read_wanted
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import read_credentials
 from nexus_cli.local.layout import Home, port_of
@@ -47,8 +46,8 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     rules = Rules()
     port = port_of(home.read_runtime().broker_url)
-    grants, passwords = read_grants(home.path) or (), read_credentials(home.path)["broker"]
-    rules.replace(grants, passwords)
+    wanted, passwords = read_wanted(home.path) or NOTHING, read_credentials(home.path)["broker"]
+    rules.replace(wanted, passwords)
     broker = NexusBroker(host=LOOPBACK, port=port, rules=rules)
     try:
         await broker.start()
@@ -56,8 +55,8 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
         raise NexusError(
             f"The broker can't open port {port}.", code="NX6505", cause=str(error), hint="`nexus up` picks another port"
         ) from None
-    mark_applied(home.path, grants_digest(grants))
-    _log.info("amqtt listens on %s:%s with %d rules", LOOPBACK, port, len(grants))
+    mark_applied(home.path, wanted.digest)
+    _log.info("amqtt listens on %s:%s with %d rules", LOOPBACK, port, len(wanted.grants))
     await _follow(home, rules, stop)
     await broker.shutdown()
 
@@ -78,8 +77,8 @@ async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
             found = watch.read()
             if found is not None:
                 rules.replace(*found)
-                mark_applied(home.path, grants_digest(found[0]))
-                _log.info("%d rules are in force", len(found[0]))
+                mark_applied(home.path, found[0].digest)
+                _log.info("%d rules are in force", len(found[0].grants))
 
 
 class AccessWatch:
@@ -96,15 +95,15 @@ class AccessWatch:
         changed, self._seen = now != self._seen, now
         return changed
 
-    def read(self) -> tuple[tuple[Grant, ...], Mapping[str, str]] | None:
-        """Grants and passwords; None (and a log line) when they can't be read: the current ones stay in force."""
+    def read(self) -> tuple[Wanted, Mapping[str, str]] | None:
+        """What control wants, and the passwords in clear text; None (and a log line) when they can't be read: the current ones stay in force."""
         try:
-            grants = read_grants(self._home.path)
+            wanted = read_wanted(self._home.path)
             passwords = read_credentials(self._home.path)["broker"]
         except NexusError as error:
             _log.error("%s %s", error.message, error.cause)
             return None
-        return None if grants is None else (grants, passwords)
+        return None if wanted is None else (wanted, passwords)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -6,11 +6,12 @@ As root it runs as an unprivileged user inside `.nexus/mosquitto`, with relative
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from nexus_cli.access.brokers.mosquitto.acl_file import read_salts, render_acl, render_passwords
-from nexus_cli.access.grants import Grant, principals
+from nexus_cli.access.grants import principals
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
 from nexus_cli.local.ports import LOOPBACK
@@ -65,7 +66,7 @@ class LocalMosquitto:
         self.folder = (home / NAME).resolve()
         self.identity = unprivileged("mosquitto", "nobody")
 
-    def prepare(self, *, port: int, grants: tuple[Grant, ...], passwords: Mapping[str, str]) -> None:
+    def prepare(self, *, port: int, wanted: Wanted, passwords: Mapping[str, str]) -> None:
         """Write configuration, rules and passwords; the broker may be running."""
         private_folder(self.folder, self.identity)
         self._write(
@@ -78,20 +79,25 @@ class LocalMosquitto:
                 packet_bytes=PACKET_BYTES,
             ),
         )
-        self.write_access(grants, passwords)
+        self.write_access(wanted, passwords)
 
-    def write_access(self, grants: Iterable[Grant], passwords: Mapping[str, str]) -> bool:
+    def write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
+
+        Args:
+            wanted: Rules, and hashes of the passwords of declared users.
+            passwords: Of NEXUS's own principals (and of users whom an earlier version gave one), in clear text.
 
         Raises:
             NexusError: NX7010, a grant can't be rendered; both files are unchanged.
         """
-        grants = tuple(grants)
-        acl = render_acl(grants)
-        known = {name: passwords[name] for name in principals(grants) if name in passwords}
+        acl = render_acl(wanted.grants)
+        names = set(principals(wanted.grants))
+        hashed = {name: hash_ for name, hash_ in wanted.people.items() if name in names}
+        known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
         file = self.folder / "passwords"
         salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
-        changed = self._write("passwords", render_passwords(known, salts=salts))
+        changed = self._write("passwords", render_passwords(known, hashed=hashed, salts=salts))
         return self._write("acl", acl) or changed
 
     def launch(self) -> Launch:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from nexus_cli.access.grants import RESERVED
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import CREDENTIALS_FILE
 
@@ -51,16 +54,68 @@ def ensure_credentials(
         api: Principals that call control's API.
         database: Roles of the database.
     """
+    wanted = [
+        (section, name)
+        for section, names in (("broker", broker), ("api", api), ("database", database))
+        for name in names
+    ]
     have = read_credentials(home)
-    missing = False
-    for section, names in (("broker", broker), ("api", api), ("database", database)):
-        for name in names:
-            if name not in have[section]:
-                have[section][name] = secrets.token_urlsafe(SECRET_BYTES)
-                missing = True
-    if missing:
-        write_private(home / CREDENTIALS_FILE, orjson.dumps(have, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS))
+    if all(name in have[section] for section, name in wanted):
+        return have
+    with _alone(home):
+        have = read_credentials(home)
+        for section, name in wanted:
+            have[section].setdefault(name, secrets.token_urlsafe(SECRET_BYTES))
+        _write(home, have)
     return have
+
+
+def replace_own(home: Path, names: Iterable[str]) -> tuple[str, ...]:
+    """New passwords for the broker and new tokens for the API; roles take them when the old ones are refused.
+
+    Args:
+        home: The `.nexus` folder.
+        names: Principals of NEXUS; those without a secret here are left out.
+
+    Returns:
+        Those that have new secrets, sorted.
+    """
+    with _alone(home):
+        have = read_credentials(home)
+        changed = set()
+        for section in ("broker", "api"):
+            for name in set(names) & set(have[section]):
+                have[section][name] = secrets.token_urlsafe(SECRET_BYTES)
+                changed.add(name)
+        if changed:
+            _write(home, have)
+    return tuple(sorted(changed))
+
+
+def _write(home: Path, secrets_: Mapping[str, Mapping[str, str]]) -> None:
+    data = orjson.dumps(secrets_, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    write_private(home / CREDENTIALS_FILE, data)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """No other process changes the secrets meanwhile: the supervisor and commands do."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(home / f".{CREDENTIALS_FILE}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def ensure_own(home: Path, names: Iterable[str]) -> Mapping[str, str]:
+    """Passwords for the broker of NEXUS's own principals among these names, made where they are missing.
+
+    Declared users have none here: theirs are kept as hashes (`access.passwords`). One that an earlier version made
+    is still among the answer.
+    """
+    return ensure_credentials(home, broker=[name for name in names if name.startswith(RESERVED)])["broker"]
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:

@@ -112,7 +112,7 @@ async def broker_answers(settings: Settings) -> str:
 
 async def broker_problem(settings: Settings, *, timeout_s: float = PATIENT_S) -> Problem:
     """Why the broker can't be used."""
-    client = BrokerClient(settings=settings, client_id=client_id("check"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "check"))
     try:
         async with asyncio.timeout(timeout_s), client.session():
             return Problem()

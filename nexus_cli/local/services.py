@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal, principals
-from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants
+from nexus_cli.access.grants_file import NOTHING, mark_applied, read_wanted
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
-from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.credentials import ensure_credentials, ensure_own
 from nexus_cli.local.environment import environment_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, MOSQUITTO, Home, Runtime, port_of
 from nexus_cli.local.postgres import SUPERUSER, EmbeddedPostgres, Launch
@@ -131,13 +131,13 @@ def _mosquitto(home: Home, runtime: Runtime, settings: Settings) -> Service:
     broker = LocalMosquitto(home.path)
 
     def prepare() -> Launch:
-        grants = read_grants(home.path) or ()
-        passwords = ensure_credentials(home.path, broker=principals(grants))["broker"]
-        broker.prepare(port=port_of(runtime.broker_url), grants=grants, passwords=passwords)
+        wanted = read_wanted(home.path) or NOTHING
+        passwords = ensure_own(home.path, principals(wanted.grants))
+        broker.prepare(port=port_of(runtime.broker_url), wanted=wanted, passwords=passwords)
         return broker.launch()
 
     async def after() -> None:
-        mark_applied(home.path, grants_digest(read_grants(home.path) or ()))
+        mark_applied(home.path, (read_wanted(home.path) or NOTHING).digest)
 
     return Service(name=BROKER, tier=0, prepare=prepare, probe=partial(broker_answers, settings), after=after)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import RESERVED, join, principals
-from nexus_cli.access.grants_file import read_grants, store_grants
+from nexus_cli.access.grants_file import NOTHING, Wanted, read_wanted
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto
@@ -148,13 +148,12 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     assign_ports(runtime, running=running)
     roles = runtime.principals
     grants = compile_grants(request.snapshot, users=False)
-    known = read_grants(home.path)
-    if known is None or join(known, grants) != known:
-        store_grants(home.path, join(known or (), grants))
-    people = [name for name in principals(known or ()) if not name.startswith(RESERVED)]
-    ensure_credentials(
-        home.path, broker={*roles, *principals(known or ())}, api=[*roles, *people], database=["nexus", SUPERUSER]
-    )
+    known = read_wanted(home.path)
+    before_them = known or NOTHING
+    if known is None or join(known.grants, grants) != known.grants:
+        Wanted(join(before_them.grants, grants), before_them.people).write(home.path)
+    own = {name for name in principals(before_them.grants) if name.startswith(RESERVED)}
+    ensure_credentials(home.path, broker={*roles, *own}, api=roles, database=["nexus", SUPERUSER])
     if runtime != before:
         home.write_runtime(runtime)
     return runtime
@@ -286,7 +285,7 @@ async def refuse_silent_broker(settings: Settings) -> None:
     Raises:
         NexusError: NX6010 it does not answer, NX6011 it refuses the credentials, NX6015 it lacks a required feature.
     """
-    client = BrokerClient(settings=settings, client_id=client_id("up"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "up"))
     async with client.session():
         pass
     await require_able(settings)

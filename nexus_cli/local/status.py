@@ -12,7 +12,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
-from nexus_cli.access.grants_file import grants_digest, in_force, read_grants
+from nexus_cli.access.grants_file import NOTHING, in_force, read_wanted
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.instances import Part, original_of, parts_of
@@ -289,5 +289,5 @@ class Answers:
 def _access(home: Home, runtime: Runtime) -> AccessReport:
     if runtime.broker_kind in ("", EXTERNAL):
         return AccessReport(managed=False, rules=0, in_force=False)
-    grants = read_grants(home.path) or ()
-    return AccessReport(managed=True, rules=len(grants), in_force=in_force(home.path) == grants_digest(grants))
+    wanted = read_wanted(home.path) or NOTHING
+    return AccessReport(managed=True, rules=len(wanted.grants), in_force=in_force(home.path) == wanted.digest)

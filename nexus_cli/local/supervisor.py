@@ -12,13 +12,13 @@ import signal
 import time
 from pathlib import Path
 
-from nexus_cli.access.grants import RESERVED, principals
-from nexus_cli.access.grants_file import grants_digest, in_force, mark_applied
+from nexus_cli.access.grants import principals
+from nexus_cli.access.grants_file import in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
-from nexus_cli.local.credentials import ensure_credentials
+from nexus_cli.local.credentials import ensure_own
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
@@ -145,12 +145,12 @@ class Supervisor:
         found = self._access.read()
         if found is None:
             return
-        grants, _ = found
-        passwords = await asyncio.to_thread(self._passwords, principals(grants))
+        wanted, _ = found
+        passwords = await asyncio.to_thread(self._passwords, principals(wanted.grants))
         if self._runtime.broker_kind == AMQTT:
             return
         try:
-            changed = await asyncio.to_thread(LocalMosquitto(self._home.path).write_access, grants, passwords)
+            changed = await asyncio.to_thread(LocalMosquitto(self._home.path).write_access, wanted, passwords)
         except (NexusError, OSError) as error:
             _log.error("the rights stay as they are: %s", error)
             return
@@ -159,14 +159,12 @@ class Supervisor:
             return
         if changed and process.signal(signal.SIGHUP):
             await asyncio.sleep(RELOAD_S)
-            _log.info("broker: %d rules are in force", len(grants))
-        if in_force(self._home.path) != grants_digest(grants):
-            mark_applied(self._home.path, grants_digest(grants))
+            _log.info("broker: %d rules are in force", len(wanted.grants))
+        if in_force(self._home.path) != wanted.digest:
+            mark_applied(self._home.path, wanted.digest)
 
     def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
-        """The passwords of all principals; a new declared user gets one, and a token for control's API."""
-        people = [name for name in names if not name.startswith(RESERVED)]
-        passwords = dict(ensure_credentials(self._home.path, broker=names, api=people)["broker"])
+        passwords = dict(ensure_own(self._home.path, names))
         self._access.changed()
         return passwords
 

@@ -165,6 +165,15 @@ def access_resources(access: Access) -> dict[str, dict[str, Any]]:
     return written
 
 
+def shipped_role(name: str) -> RoleConfig:
+    """A shipped role in normal form.
+
+    Raises:
+        KeyError: None is called so.
+    """
+    return _role(SHIPPED[name])
+
+
 def _shipped_in_use(access: Access) -> Mapping[str, Role]:
     members: list[Member] = [*access.users.values(), *access.applications.values(), *access.groups.values()]
     used = {role for member in members for role in _roles(member)}

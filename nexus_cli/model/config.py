@@ -88,6 +88,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             secret references (`${env:…}`, `${file:…}`) still unresolved.
         tags: By name, calculated tags included.
         enabled: False publishes BAD `out_of_service` for every tag and opens no session.
+        classification: Of an external device with topics: class of what is not declared tag by tag; "" is `internal`.
     """
 
     path: str
@@ -99,6 +100,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     enabled: bool = True
     description: str = ""
     labels: dict[str, str] = {}
+    classification: str = ""
 
     @property
     def globs(self) -> tuple[str, ...]:
@@ -123,6 +125,7 @@ class DeviceOutline(msgspec.Struct, frozen=True, kw_only=True):
     connection: JsonObject = {}
     tags: JsonObject = {}
     labels: dict[str, str] = {}
+    classification: str = ""
 
     @property
     def globs(self) -> tuple[str, ...]:

@@ -139,7 +139,16 @@ def device_config(device: BoundDevice) -> DeviceConfig:
         enabled=device.device.enabled is not False,
         description=device.device.description or "",
         labels=dict(device.device.labels or {}),
+        classification=_class_of_topics(device),
     )
+
+
+def _class_of_topics(device: BoundDevice) -> str:
+    """The class of topics that are not declared tag by tag; all others have their own."""
+    if not isinstance(device.device, ExternalDevice) or not device.device.topics:
+        return ""
+    found = device.device.classification or DEFAULT_CLASS
+    return "" if found == DEFAULT_CLASS else found
 
 
 def _retention(retention: Retention) -> RetentionConfig:

@@ -252,6 +252,9 @@ class Line(Strict):
 
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+    classification: Classification | None = Field(
+        default=None, description="Class of the data below (default internal)."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")
 
@@ -261,6 +264,9 @@ class Area(Strict):
 
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+    classification: Classification | None = Field(
+        default=None, description="Class of the data below (default internal)."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 

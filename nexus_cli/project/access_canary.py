@@ -13,6 +13,7 @@ from typing import Protocol
 
 from nexus_cli.access.brokers.emqx.database_rule import Rule
 from nexus_cli.access.brokers.emqx.difference import AccountChange
+from nexus_cli.access.evaluate import covers
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
@@ -52,12 +53,23 @@ def trials(changes: Sequence[AccountChange]) -> tuple[Trial, ...]:
     """For whom a removed subscription can be tried, at most `MOST_TRIALS`. Who is gone can't log in any more."""
     found = []
     for change in (change for change in changes if not change.gone):
-        removed = next((rule.topic for rule in change.losses if _can_be_tried(rule)), "")
+        rules = tuple(_unbound(rule) for rule in change.new)
+        gone = [rule.topic for rule in map(_unbound, change.losses) if _can_be_tried(rule)]
+        # A right that is only bound to client ids now is no loss of a topic.
+        removed = next((topic for topic in gone if not _given(rules, topic)), "")
         if removed:
-            rules = tuple(rule for rule in change.new if not rule.more)
             kept = next((rule.topic for rule in rules if _can_be_tried(rule)), "")
             found.append(Trial(account=change.account, rules=rules, removed=removed, kept=kept))
     return tuple(found[:MOST_TRIALS])
+
+
+def _given(rules: Sequence[Rule], topic: str) -> bool:
+    return any(rule.allows and rule.action != "publish" and covers(rule.topic, topic) for rule in rules)
+
+
+def _unbound(rule: Rule) -> Rule:
+    """The rule without its binding to client ids, which are those of its own account."""
+    return replace(rule, more=tuple(each for each in rule.more if each[0] != "clientid_re"))
 
 
 def _can_be_tried(rule: Rule) -> bool:
@@ -81,7 +93,7 @@ class MqttSubscriber:
     async def granted(self, user: str, password: str, filter_: str) -> bool:
         """See `Subscriber`."""
         settings = replace(self._settings, broker_user=user, broker_password=password)
-        client = BrokerClient(settings=settings, client_id=client_id("canary"))
+        client = BrokerClient(settings=settings, client_id=client_id(settings, "canary"))
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(client.session())
             try:

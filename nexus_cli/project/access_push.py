@@ -86,7 +86,8 @@ async def prepare(emqx: Emqx, wanted: Wanted, memory: PushMemory, *, settings: b
         NexusError: As `Emqx`.
     """
     present = await look(emqx, wanted.accounts, memory.pushed)
-    most = largest(wanted.rules, closing=True)
+    rules = wanted.rules(present.version)
+    most = largest(rules, closing=True)
     found = doubts(present, most=most)
     remedies = tuple(doubt.remedy for doubt in found if doubt.remedy is not None) if settings else ()
     then = remedied(present, remedies, most=most)
@@ -100,7 +101,7 @@ async def prepare(emqx: Emqx, wanted: Wanted, memory: PushMemory, *, settings: b
         difference=difference(
             wanted.accounts,
             then,
-            rules=wanted.rules,
+            rules=rules,
             passwords=passwords,
             deny=Setting.NO_MATCH in remedies,
         ),

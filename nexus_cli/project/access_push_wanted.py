@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
-from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.accounts import SECOND, Accounts
 from nexus_cli.access.brokers.emqx.database_rule import Rule, read_rules
 from nexus_cli.access.brokers.emqx.hashing import Algorithm, UserHash, fits, hash_for, of_hashes, read_kept
+from nexus_cli.access.brokers.emqx.names import check_name
+from nexus_cli.access.brokers.emqx.rules import database_rules
 from nexus_cli.access.compile import compile_grants
-from nexus_cli.access.evaluate import covers
-from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants import Grant, principals
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
@@ -22,8 +22,8 @@ from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
 
-_NAME = re.compile(r"[^\x00-\x20+#/,:\"\\\x7f]{1,256}")
-"""EMQX puts names into topics as they are, and takes `+`, `#` and `/` in them for what they mean there."""
+NO_BOUND = 1_000_000
+"""How many rules fit is asked of the cluster itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +32,28 @@ class Wanted:
 
     Attributes:
         accounts: Of the site.
-        rules: By account; every principal has an entry, be it empty.
+        grants: Of its principals; second accounts have their own.
+        names: Principals that have an account, with or without a grant.
         passwords: Clear text by account, where it is known. Never shown.
         hashes: By account, where only those are known.
     """
 
     accounts: Accounts
-    rules: Mapping[str, tuple[Rule, ...]]
+    grants: tuple[Grant, ...] = ()
+    names: tuple[str, ...] = ()
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     hashes: Mapping[str, Hashes] = field(default_factory=dict, repr=False)
+
+    def rules(self, version: str) -> dict[str, tuple[Rule, ...]]:
+        """The entry of each account, as this version of EMQX takes it.
+
+        Raises:
+            NexusError: NX7010, NX7020: a name or topic that EMQX would misread.
+        """
+        numbers = tuple(int(each) for each in re.findall(r"\d+", version)[:3])
+        entries = database_rules(self.grants, self.accounts, version=numbers, max_rules=NO_BOUND).users
+        found: dict[str, tuple[Rule, ...]] = {self.accounts.account(name): () for name in self.names}
+        return found | {str(entry["username"]): read_rules(entry["rules"]) for entry in entries}
 
     def hashed(self, algorithm: Algorithm, pushed: Mapping[str, str]) -> dict[str, UserHash]:
         """Every known password in an authenticator's form; the form that was pushed last where it still fits."""
@@ -56,7 +69,7 @@ class Wanted:
 
 def nothing(accounts: Accounts) -> Wanted:
     """For the removal of all that is the site's."""
-    return Wanted(accounts=accounts, rules={})
+    return Wanted(accounts=accounts)
 
 
 def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Hashes] | None = None) -> Wanted:
@@ -72,46 +85,38 @@ def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Ha
     """
     accounts = Accounts(snapshot.enterprise, snapshot.site)
     users = dict(every(snapshot, "user", UserConfig))
-    rules = rules_by_account(compile_grants(snapshot), accounts, users)
-    for name in rules:
-        if _NAME.fullmatch(name) is None:
-            raise NexusError(f"The name '{name}' can't be an account at EMQX.", code="NX7010")
-    broker = settings.credentials.get("broker", {})
-    passwords = {accounts.account(name): str(each) for name, each in broker.items() if accounts.account(name) in rules}
-    for name, user in users.items():
-        if user.password:
-            passwords[accounts.account(name)] = _referenced(name, user.password)
-    known = {accounts.account(name): each for name, each in (hashes or {}).items()}
-    return Wanted(accounts=accounts, rules=rules, passwords=passwords, hashes=known)
+    grants = compile_grants(snapshot)
+    names = {*principals(grants), *users}
+    stored = {name: str(each) for name, each in settings.credentials.get("broker", {}).items() if _is(name, names)}
+    stored |= {name: _referenced(name, user.password) for name, user in users.items() if user.password}
+    hashed = {name: each for name, each in (hashes or {}).items() if _is(name, names)}
+    everybody = sorted(names | set(stored) | set(hashed))
+    for name in everybody:
+        check_name(accounts.account(name))
+    return Wanted(
+        accounts=accounts,
+        grants=tuple(_grants(grants, everybody)),
+        names=tuple(everybody),
+        passwords={accounts.account(name): each for name, each in stored.items()},
+        hashes={accounts.account(name): each for name, each in hashed.items()},
+    )
 
 
-def rules_by_account(
-    grants: Iterable[Grant], accounts: Accounts, names: Iterable[str] = ()
-) -> dict[str, tuple[Rule, ...]]:
-    """Rules of the built-in database; `names` get an entry even without a grant."""
-    found: dict[str, list[Grant]] = {accounts.account(name): [] for name in names}
+def _is(name: str, names: Collection[str]) -> bool:
+    """Whether a credential is that of a principal, or of its second account."""
+    return name in names or (name.endswith(SECOND) and name.removesuffix(SECOND) in names)
+
+
+def _grants(grants: Iterable[Grant], names: Collection[str]) -> list[Grant]:
+    """All grants, those of second accounts included: they may do what the first ones may."""
+    by_principal: dict[str, list[Grant]] = {}
     for grant in grants:
-        found.setdefault(accounts.account(grant.principal), []).append(grant)
-    return {name: read_rules(_rules(each)) for name, each in sorted(found.items())}
-
-
-def _rules(grants: Sequence[Grant]) -> list[dict[str, Any]]:
-    """Of one account: refusals first."""
-    subscribed = [grant.filter for grant in grants if grant.action == "subscribe"]
-    # EMQX matches a subscription's filter like a topic: `a/+` would give `a/#`.
-    wide = {f"{filter_[:-1]}#" for filter_ in subscribed if filter_.split("/")[-1] == "+"}
-    kept = [each for each in sorted(wide) if not any(covers(filter_, each) for filter_ in subscribed)]
-    refused = [{"topic": f"eq {each}", "permission": "deny", "action": "subscribe"} for each in kept]
-    return refused + [_plain(grant) for grant in grants]
-
-
-def _plain(grant: Grant) -> dict[str, Any]:
-    rule: dict[str, Any] = {"topic": grant.filter, "permission": "allow", "action": grant.action}
-    if grant.action == "publish" and grant.qos is not None:
-        rule["qos"] = list(grant.qos)
-    if grant.action == "publish" and grant.retain is not None:
-        rule["retain"] = grant.retain
-    return rule
+        by_principal.setdefault(grant.principal, []).append(grant)
+    found = [grant for each in by_principal.values() for grant in each]
+    for name in names:
+        if name.endswith(SECOND) and name not in by_principal:
+            found += [replace(grant, principal=name) for grant in by_principal.get(name.removesuffix(SECOND), ())]
+    return found
 
 
 def _referenced(name: str, text: str) -> str:

@@ -72,7 +72,7 @@ async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
     topic = Topics(enterprise, site).health("gateway", device.gateway)
     try:
         async with asyncio.timeout(LONGEST_S):
-            client = BrokerClient(settings=settings, client_id=client_id("explain"))
+            client = BrokerClient(settings=settings, client_id=client_id(settings, "explain"))
             async with client.session() as messages:
                 await client.subscribe([(topic, 0)])
                 async for message in messages:

@@ -200,7 +200,7 @@ async def tail(
     topics = _site_topics(settings)
     asked = [wanted(topics, text) for text in filters or ("**",)]
     globs = [each.glob for each in asked]
-    client, types = BrokerClient(settings=settings, client_id=client_id("tail")), RecordedTypes(settings)
+    client, types = BrokerClient(settings=settings, client_id=client_id(settings, "tail")), RecordedTypes(settings)
     async with client.session(newest=True) as messages:
         await client.subscribe([(each.filter, OBSERVER_QOS) for each in asked])
         async for message in messages:
@@ -276,7 +276,7 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
         raise NexusError(
             f"'{path}' is not the path of one tag.", code="NX6520", hint="nexus tail follows many", exit_code=64
         )
-    client = BrokerClient(settings=settings, client_id=client_id("read"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "read"))
     live: Live | None = None
     try:
         async with asyncio.timeout(max(wait_s, RETAINED_WAIT_S) + 5), client.session() as messages:

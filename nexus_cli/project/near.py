@@ -133,7 +133,7 @@ async def _published(settings: Settings) -> Known:
     """Devices and tags with a retained value at the broker; empty when it is unreachable too."""
     enterprise, _, site = settings.site.partition("/")
     topics = Topics(enterprise, site)
-    client = BrokerClient(settings=settings, client_id=client_id("near"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "near"))
     found: dict[str, set[str]] = {}
     try:
         async with asyncio.timeout(ASK_S), client.session() as messages:

@@ -192,7 +192,7 @@ async def _values(paths: Sequence[str], settings: Settings, gateways: Mapping[st
     left = set(paths)
     if not left:
         return found
-    client = BrokerClient(settings=settings, client_id=client_id("sequence"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "sequence"))
     try:
         async with asyncio.timeout(VALUES_S + 5), client.session() as messages:
             await client.subscribe([(topics.tag(path), OBSERVER_QOS) for path in paths])

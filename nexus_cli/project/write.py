@@ -183,7 +183,7 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
     payload = encode(command)
     if problem := too_large(payload):
         return Response(id=command.id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
-    client = BrokerClient(settings=settings, client_id=client_id("write"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "write"))
     sent = False
     detail = "no gateway answered in time; the command has expired and will not be carried out any more"
     try:

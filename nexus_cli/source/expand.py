@@ -17,6 +17,8 @@ from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
 _MERGED = ("connection", "labels")
 """Maps of a device whose keys are laid over the template's one by one."""
+_HANDED_DOWN = ("classification",)
+"""Keys that an area or a line says of everything below it."""
 NOTHING: Mapping[str, str] = {}
 _NAMED = ("tags", "calculated")
 """Maps of named things whose own keys are laid over the template's one by one."""
@@ -67,7 +69,7 @@ class Expander:
                 devices = line.get("devices")
                 if not isinstance(devices, Map):
                     continue
-                levels = [*_defaults(line), *_defaults(area), *site]
+                levels = [*_levels(line), *_levels(area), *site]
                 inherited = _join(levels, self.inherited)
                 connection = _connection(levels)
                 for name, _ in list(self._named(line, "devices")):
@@ -87,7 +89,7 @@ class Expander:
         """Complete one device that `run` left as it was."""
         area = self.root["areas"][where[1]]
         line = area["lines"][where[3]]
-        levels = [*_defaults(line), *_defaults(area), *_defaults(self.root)]
+        levels = [*_levels(line), *_levels(area), *_defaults(self.root)]
         path = f"{where[1]}/{where[3]}/{where[5]}"
         inherited, connection = _join(levels, self.inherited), _connection(levels)
         self._complete(line["devices"], path, where, inherited=inherited, connection=connection)
@@ -139,6 +141,10 @@ class Expander:
         if inherited.get("enabled") is False and "enabled" not in device:
             device["enabled"] = False
             device.marks["enabled"] = inherited.marks["enabled"]
+        if protocol == "external" and "classification" not in device and "classification" in inherited:
+            # Its topics that are not declared tag by tag have the device's own class.
+            device["classification"] = inherited["classification"]
+            device.marks["classification"] = inherited.marks["classification"]
         _drop_nulls(device, known.device if known else None)
         for key in _NAMED:
             tags = device.get(key)
@@ -310,6 +316,13 @@ def _drop_nulls(node: Map, known: frozenset[str] | None) -> None:
 def _defaults(holder: Map) -> list[Map]:
     defaults = holder.get("defaults")
     return [defaults] if isinstance(defaults, Map) else []
+
+
+def _levels(holder: Map) -> list[Map]:
+    """What an area or a line hands down: keys of its own, then its `defaults`."""
+    own = Map((key, holder[key]) for key in _HANDED_DOWN if holder.get(key) is not None)
+    own.marks = holder.marks
+    return [own, *_defaults(holder)] if own else _defaults(holder)
 
 
 def _join(levels: list[Map], keys: frozenset[str]) -> Map:

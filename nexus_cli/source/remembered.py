@@ -35,6 +35,10 @@ class Remembered(NamedTuple):
     template: str
 
 
+_HANDED_DOWN = ("classification", "defaults")
+"""Keys of an area or a line that have a part in every device below."""
+
+
 class UnsoundMemory(Exception):
     """A section that is remembered as sound is not: the memory is not ours, or of another version."""
 
@@ -52,7 +56,7 @@ class Contexts:
             {str(name): repr(one) for name, one in templates.items()} if isinstance(templates, Map) else {}
         )
         self._above = {
-            (str(area), str(line)): repr((lines.get("defaults"), named.get("defaults")))
+            (str(area), str(line)): repr([level.get(key) for level in (lines, named) for key in _HANDED_DOWN])
             for area, lines in below(root, "areas")
             for line, named in below(lines, "lines")
         }

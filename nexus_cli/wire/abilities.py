@@ -185,7 +185,7 @@ def ask(
     if context is not None and latest is not None:
         context.maximum_version = latest
     options = Options(
-        client_id=client_id("ask"),
+        client_id=client_id(settings, "ask"),
         level=level,
         keepalive_s=10,
         user=settings.broker_user,

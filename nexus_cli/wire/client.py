@@ -10,12 +10,13 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Cut, tasks
-from nexus_cli.settings import Settings
+from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.abilities import explain
 from nexus_cli.wire.connection import Connection, OnAcknowledged
 from nexus_cli.wire.inbox import Inbox
@@ -365,6 +366,7 @@ class BrokerClient:
 
     def _refused(self, error: RefusedError) -> NexusError:
         if error.code in reasons.USER_REFUSED:
+            self._take_new_password()
             return NexusError(
                 f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
                 code="NX6011",
@@ -372,6 +374,15 @@ class BrokerClient:
                 retriable=True,
             )
         return self._unreachable(str(error))
+
+    def _take_new_password(self) -> None:
+        """Passwords are changed while roles run (`nexus access rotate`): the next attempt uses what is kept now."""
+        try:
+            kept = load_settings(principal=self._settings.principal, home=self._settings.home)
+        except NexusError:
+            return
+        if (kept.broker_url, kept.broker_user) == (self._settings.broker_url, self._settings.broker_user):
+            self._settings = replace(self._settings, broker_password=kept.broker_password)
 
     def _unreachable(self, cause: str) -> NexusError:
         if "CERTIFICATE_VERIFY_FAILED" in cause:

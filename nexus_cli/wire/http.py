@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_sequences
+from nexus_cli.wire import control, control_access, control_sequences
 from nexus_cli.wire.sample import Scalar, Value
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
@@ -182,6 +182,71 @@ class ControlClient:
         """End a run before its next step; its abort branch follows."""
         return await self._call("POST", f"/runs/{_level(run)}/abort", control_sequences.RunAborted, body={})
 
+    async def login(self, user: str, password: str) -> control_access.Session:
+        """Log in with a password; needs no token."""
+        asked = control_access.LoginRequest(user=user, password=password)
+        return await self._call("POST", "/login", control_access.Session, body=asked)
+
+    async def login_oidc(self, token: str) -> control_access.Session:
+        """Log in with a token of the OpenID provider; needs no token of ours."""
+        asked = control_access.OidcLoginRequest(token=token)
+        return await self._call("POST", "/login/oidc", control_access.Session, body=asked)
+
+    async def logout(self) -> bool:
+        """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""
+        return (await self._call("POST", "/logout", control_access.Revoked, body={})).revoked
+
+    async def identity(self) -> control_access.Identity:
+        """Who we are, and what we may do with this token."""
+        return await self._call("GET", "/identity", control_access.Identity)
+
+    async def access(self) -> control_access.AccessOverview:
+        """Every account with its password, tokens and elevation."""
+        return await self._call("GET", "/access", control_access.AccessOverview)
+
+    async def make_token(
+        self, principal: str = "", *, ttl_s: int, scopes: Sequence[str] = (control_access.ALL,), note: str = ""
+    ) -> control_access.NewToken:
+        """Make an API token, for ourselves when `principal` is ""; `ttl_s` 60 s to 366 days."""
+        asked = control_access.TokenRequest(principal=principal, scopes=list(scopes), ttl_s=ttl_s, note=note)
+        return await self._call("POST", "/access/tokens", control_access.NewToken, body=asked)
+
+    async def tokens(self, principal: str = "") -> list[control_access.TokenInfo]:
+        """Tokens and sessions, the newest first: of everybody who may see all, else our own."""
+        params = {"principal": principal}
+        return (await self._call("GET", "/access/tokens", control_access.TokenList, params=params)).tokens
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """Revoke a token or session at once; False when it had ended."""
+        path = f"/access/tokens/{_level(token_id)}"
+        return (await self._call("DELETE", path, control_access.Revoked)).revoked
+
+    async def elevate(self, user: str, *, for_s: int, reason: str) -> control_access.Elevation:
+        """Give a user the role `admin` for 60 s to 8 h."""
+        asked = control_access.ElevationRequest(user=user, for_s=for_s, reason=reason)
+        return await self._call("POST", "/access/elevations", control_access.Elevation, body=asked)
+
+    async def elevations(self) -> list[control_access.Elevation]:
+        """Elevations in force, the newest first."""
+        return (await self._call("GET", "/access/elevations", control_access.Elevations)).elevations
+
+    async def end_elevation(self, elevation_id: str) -> bool:
+        """End an elevation now; False when it had ended."""
+        path = f"/access/elevations/{_level(elevation_id)}"
+        return (await self._call("DELETE", path, control_access.ElevationEnded)).ended
+
+    async def rotate(
+        self, principals: Sequence[str] = (), *, keep_old_s: int = control_access.KEEP_OLD_S
+    ) -> list[control_access.NewPassword]:
+        """Make new passwords, of everybody without `principals`; each is shown this once."""
+        asked = control_access.RotateRequest(principals=list(principals), keep_old_s=keep_old_s)
+        answer = await self._call("POST", "/access/rotate", control_access.NewPasswords, body=asked, timeout_s=120.0)
+        return answer.passwords
+
+    async def renew_signing_key(self) -> control_access.KeyRenewed:
+        """Sign tokens with a new key; those of the key before it stay valid until they end or the next renewal."""
+        return await self._call("POST", "/access/signing-key", control_access.KeyRenewed, body={})
+
     async def _call(
         self,
         method: str,
@@ -210,10 +275,7 @@ class ControlClient:
                     f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
                     content=content,
                     params=params,
-                    headers={
-                        "authorization": f"Bearer {self._settings.control_token}",
-                        "content-type": "application/json",
-                    },
+                    headers=self._headers(),
                     timeout=self._timeout_s if timeout_s is None else timeout_s,
                 )
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
@@ -226,6 +288,12 @@ class ControlClient:
                 hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
             ) from None
         return _read(answer, url, shape, unreadable=unreadable)
+
+    def _headers(self) -> dict[str, str]:
+        """Without a token none is shown: a login has none yet."""
+        token = self._settings.control_token
+        shown = {"authorization": f"Bearer {token}"} if token else {}
+        return {"content-type": "application/json", **shown}
 
 
 def _unreachable(url: str, error: BaseException) -> NexusError:

@@ -7,6 +7,7 @@ ids to users. So an id carries 96 random bits, new in every process. Sessions ar
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 
 from nexus_cli.settings import Settings
@@ -16,10 +17,18 @@ ROUNDS = 50_000
 """PBKDF2 rounds for the group's name: brokers log it, and a password of a person must not be guessed from it."""
 
 
-def client_id(role: str) -> str:
-    """A client id for one process: `nexus-{role}-{random}`. Longer than the 23 bytes that every broker must take
-    (§3.1.3.1); mosquitto, amqtt, EMQX and HiveMQ take 65,535."""
-    return f"nexus-{role}-{secrets.token_hex(SECRET_BYTES)}"
+def client_id(settings: Settings, purpose: str) -> str:
+    """A client id for one connection: `{user}-{purpose}-{random}`. Longer than the 23 bytes that every broker must take
+    (§3.1.3.1); mosquitto, amqtt, EMQX and HiveMQ take 65,535.
+
+    A broker that can bind rights to ids knows ours by their form (`access.accounts.Accounts.client_ids`).
+
+    Args:
+        settings: The user that connects.
+        purpose: For people who read the broker's list, e.g. `commands`; what is no `a-z`, `0-9`, `.`, `_` or `-` becomes a `-`.
+    """
+    plain = re.sub(r"[^a-z0-9._-]", "-", purpose.lower()) or "-"
+    return f"{settings.broker_user or settings.principal}-{plain}-{secrets.token_hex(SECRET_BYTES)}"
 
 
 def share_group(settings: Settings) -> str:

@@ -140,6 +140,20 @@ def matches(filter_: str, topic: str) -> bool:
     return len(wanted) == len(have)
 
 
+def meet(one: str, other: str) -> bool:
+    """True when a topic exists that two filters both cover."""
+    left, right = one.split("/"), other.split("/")
+    if (one[:1] == "$" or other[:1] == "$") and left[0] != right[0]:
+        return False
+    for have, want in zip(left, right, strict=False):
+        if "#" in (have, want):
+            return True
+        if have != want and "+" not in (have, want):
+            return False
+    longer = max(left, right, key=len)
+    return len(left) == len(right) or longer[min(len(left), len(right))] == "#"
+
+
 def glob_to_filter(glob: str) -> str:
     """A path glob (`*` one level, `**` the rest) as an MQTT filter."""
     levels = ["#" if level == "**" else "+" if level == "*" else level for level in glob.split("/")]

@@ -21,7 +21,7 @@ import psutil
 
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import principals
-from nexus_cli.access.grants_file import grants_digest, mark_applied, read_grants, store_grants
+from nexus_cli.access.grants_file import NOTHING, Wanted, mark_applied, read_wanted
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.model.snapshot import Snapshot
@@ -53,10 +53,10 @@ class GuardedBroker:
 
     def start(self) -> None:
         """Start, and wait until it takes connections."""
-        grants = read_grants(self._home) or ()
-        passwords = ensure_credentials(self._home, broker=principals(grants))["broker"]
-        self._files.prepare(port=self.port, grants=grants, passwords=passwords)
-        self._digest = grants_digest(grants)
+        wanted = read_wanted(self._home) or NOTHING
+        passwords = ensure_credentials(self._home, broker=principals(wanted.grants))["broker"]
+        self._files.prepare(port=self.port, wanted=wanted, passwords=passwords)
+        self._digest = wanted.digest
         launch = self._files.launch()
         as_user = launch.identity.popen_arguments() if launch.identity else {}
         with (self._home.parent / "broker.log").open("ab") as log:
@@ -68,13 +68,13 @@ class GuardedBroker:
 
     def obey(self) -> None:
         """Bring the rights that control asked for into force; cheap when nothing changed."""
-        grants = read_grants(self._home) or ()
-        if self.process is None or grants_digest(grants) == self._digest:
+        wanted = read_wanted(self._home) or NOTHING
+        if self.process is None or wanted.digest == self._digest:
             return
-        passwords = ensure_credentials(self._home, broker=principals(grants))["broker"]
-        self._files.write_access(grants, passwords)
+        passwords = ensure_credentials(self._home, broker=principals(wanted.grants))["broker"]
+        self._files.write_access(wanted, passwords)
         self.process.send_signal(signal.SIGHUP)
-        self._digest = grants_digest(grants)
+        self._digest = wanted.digest
         mark_applied(self._home, self._digest)
 
     def kill(self) -> None:
@@ -192,7 +192,7 @@ class ChaosRuntime(Runtime):
         self.broker = self.guarded  # type: ignore[assignment]
 
     def _write_credentials(self) -> None:
-        store_grants(self.home, compile_grants(self._snapshot))
+        Wanted(compile_grants(self._snapshot)).write(self.home)
         roles = ["nexus.control", "nexus.historian", "nexus.cli", *(f"nexus.gateway.{name}" for name in self.gateways)]
         ensure_credentials(self.home, broker=[*roles, PANEL], api=roles, database=["nexus"])
 

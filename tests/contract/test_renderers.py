@@ -13,7 +13,7 @@ import pytest
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import evaluate
 from nexus_cli.access.grants import CLI, Grant, join, principals
-from nexus_cli.access.grants_file import grants_digest, in_force, store_grants, wait_in_force
+from nexus_cli.access.grants_file import Wanted, in_force, wait_in_force
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
@@ -113,14 +113,14 @@ def _running(kind: str, tmp_path: Path) -> Iterator[Harness]:
     harness = Harness(kind, home, _rules())
     if kind == "mosquitto":
         broker = broker_mosquitto.LocalMosquitto(home.path)
-        broker.prepare(port=harness.port, grants=harness.grants, passwords=harness.passwords)
+        broker.prepare(port=harness.port, wanted=Wanted(harness.grants), passwords=harness.passwords)
         launch = broker.launch()
         command, folder, environment, identity = launch.command, launch.folder, launch.environment, launch.identity
     else:
         import os
         import sys
 
-        store_grants(home.path, harness.grants)
+        Wanted(harness.grants).write(home.path)
         home.write_runtime(Runtime(site="acme/chicago", broker_url=f"mqtt://127.0.0.1:{harness.port}"))
         command = (sys.executable, "-m", "nexus_cli", "run", "broker")
         folder, environment, identity = tmp_path, {**os.environ, "NEXUS_HOME": str(home.path)}, None
@@ -238,13 +238,13 @@ async def test_amqtt_follows_a_change(tmp_path: Path) -> None:
     with _running("amqtt", tmp_path) as harness:
         topic = "acme/chicago/utilities/air/dryer/a"
         async with asyncio.timeout(PATIENCE_S):
-            while in_force(harness.home.path) != grants_digest(harness.grants):
+            while in_force(harness.home.path) != Wanted(harness.grants).digest:
                 await asyncio.sleep(0.05)
         async with harness.client(ALL) as (observer, heard), harness.client("desk", "-p") as (client, _):
             await observer.subscribe([("#", 1)])
             await client.publish(topic, b"too early")
             wider = join(harness.grants, [Grant("desk", "publish", topic)])
-            assert await wait_in_force(harness.home.path, store_grants(harness.home.path, wider))
+            assert await wait_in_force(harness.home.path, Wanted(wider).write(harness.home.path))
             await client.publish(topic, b"now")
             await _settled(observer, heard)
             assert [message.payload for message in heard if message.topic == topic] == [b"now"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local import broker_mosquitto
 from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.runtime.gateway.outbox.splitting import MESSAGE_BYTES
@@ -56,7 +57,7 @@ async def test_amqtt_drops_what_a_deaf_client_does_not_take(monkeypatch: pytest.
         Grant("device", "publish", "p/#"),
         Grant("device", "subscribe", "p/#"),
     )
-    rules.replace(grants, {"desk": "secret", "device": "secret"})
+    rules.replace(Wanted(grants), {"desk": "secret", "device": "secret"})
     port = free_port()
     broker = amqtt_plugin.NexusBroker(host=LOOPBACK, port=port, rules=rules)
     await broker.start()
@@ -89,7 +90,7 @@ async def test_amqtt_drops_what_a_deaf_client_does_not_take(monkeypatch: pytest.
 
 def test_mosquitto_is_told_its_bounds(tmp_path: Path) -> None:
     local = broker_mosquitto.LocalMosquitto(tmp_path)
-    local.prepare(port=1883, grants=(), passwords={})
+    local.prepare(port=1883, wanted=Wanted(()), passwords={})
     lines = (local.folder / "mosquitto.conf").read_text(encoding="utf-8").splitlines()
     assert "max_queued_messages 50000" in lines
     assert "max_queued_bytes 67108864" in lines
@@ -117,7 +118,7 @@ def mosquitto(folder: Path, *grants: Grant) -> Iterator[int]:
     if broker_mosquitto.program() is None:
         pytest.skip("mosquitto is not installed")
     local, port = broker_mosquitto.LocalMosquitto(folder), free_port()
-    local.prepare(port=port, grants=grants, passwords={grant.principal: "secret" for grant in grants})
+    local.prepare(port=port, wanted=Wanted(grants), passwords={grant.principal: "secret" for grant in grants})
     launch = local.launch()
     identity = launch.identity.popen_arguments() if launch.identity else {}
     with (folder / "broker.log").open("wb") as log:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from nexus_cli.access.brokers.emqx.database_rule import Rule
@@ -58,6 +58,9 @@ def _change(push: Push, change: AccountChange) -> dict[str, Any]:
         "is": _kind(push, change),
         "gains": _words(change.gains),
         "loses": _words(change.losses),
+        "keeps": _words(
+            rule for rule in change.new if rule.allows and rule not in change.old and rule not in change.gains
+        ),
         "rules": len(change.new),
         "user": change.user,
         "ends_sessions": change.kick,
@@ -73,7 +76,7 @@ def _kind(push: Push, change: AccountChange) -> str:
     return "changed" if known else "new"
 
 
-def _words(rules: Sequence[Rule]) -> list[str]:
+def _words(rules: Iterable[Rule]) -> list[str]:
     return [rule.words() for rule in rules]
 
 
@@ -107,7 +110,8 @@ def plan_text(data: dict[str, Any], *, style: Style) -> str:
 def _change_lines(change: dict[str, Any], style: Style) -> list[str]:
     sign, colour = {"new": ("+", "good"), "removed": ("-", "error"), "changed": ("~", "warning")}[change["is"]]
     lines = [style(f"{sign} {change['principal']}", colour) + f"  {change['is']}"]
-    for word, sign, rights in (("may now", "+", change["gains"]), ("may no longer", "-", change["loses"])):
+    listed = (("may now", "+", "gains"), ("may no longer", "-", "loses"), ("may still", "=", "keeps"))
+    for word, sign, rights in ((word, sign, change[key]) for word, sign, key in listed):
         lines += [f"    {sign} {word} {right}" for right in rights[:MOST_RIGHTS]]
         if len(rights) > MOST_RIGHTS:
             lines.append(f"    {sign} … and {len(rights) - MOST_RIGHTS:,} more")

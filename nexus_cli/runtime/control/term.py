@@ -14,7 +14,6 @@ import msgspec
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import gateway_digest, notice
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
@@ -31,6 +30,7 @@ from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.retained import Retained
+from nexus_cli.runtime.control.rights_keeper import RightsKeeper
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
@@ -83,7 +83,7 @@ class Term:
         self.broker = LeaderClient(
             leadership=leadership,
             settings=settings,
-            client_id=client_id(NAME),
+            client_id=client_id(settings, "leader"),
             will=(topics.health(NAME, NAME), lost_payload(role=NAME, name=NAME)),
         )
         self._health = HealthReporter(
@@ -144,14 +144,15 @@ class Term:
     def _join_deployments(self, timing: Timing) -> None:
         """Build what executes deployments, and what clears the retained messages of removed resources."""
         settings = self._settings
-        enterprise, _, name = settings.site.partition("/")
-        self._rights = Rights(settings.home, enterprise=enterprise, site=name)
+        self.rights_keeper = RightsKeeper(
+            settings=settings, pool=self.pool, clock=self._clock, may_act=self._leadership.assert_acting
+        )
         self.engine = Engine(
             pool=self.pool,
             site=settings.site,
             publish=self._publish,
             observations=self.seen,
-            rights=self._rights,
+            rights=self.rights_keeper.rights,
             timing=timing,
             on_step=self._stepped,
             on_recorded=self._on_recorded,
@@ -172,7 +173,7 @@ class Term:
             publish=self._publish,
             quiet=self.deployer.quiet,
             gateway_heard=self._heard_s.get,
-            client_id=lambda: client_id(NAME),
+            client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
 
@@ -226,6 +227,7 @@ class Term:
             "presence": self.liveness.run(over),
             "sequences": self.sequencing.run(over),
             "retained": self.retained.run(over),
+            "rights": self.rights_keeper.run(over),
             "health": self._health.run(over),
             "progress": self.progress.run(over),
         }
@@ -351,7 +353,6 @@ class Term:
         self.alerting.recover(self.record.recover())
         await self._loading.load()
         self.alerting.publish_all()
-        await self._write_grants()
         self._loaded = True
 
     async def _announce(self) -> None:
@@ -368,19 +369,6 @@ class Term:
             state = await db.recorded(conn, self._settings.site)
         digest = gateway_digest(state.gateway_devices(gateway))
         await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
-
-    async def _write_grants(self) -> None:
-        """At the start: write the grants of the recorded state, since the file may be missing. A running deployment
-        adds its own."""
-        async with self.pool.acquire() as conn:
-            if not await db.recorded_number(conn, self._settings.site):
-                return
-            state = await db.full_state(conn, self._settings.site)
-        try:
-            self._leadership.assert_acting()
-            await self._rights.hold(state)
-        except NexusError as error:
-            event(_log, error.message, level=logging.WARNING, cause=error.cause)
 
     async def _on_recorded(self, changing: Collection[str]) -> None:
         """A deployment recorded a new state: load it; gateways are about to change these devices."""

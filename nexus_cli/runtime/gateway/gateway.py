@@ -145,7 +145,7 @@ class Gateway:
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
-            client_id=client_id(f"{ROLE}-{name}"),
+            client_id=client_id(settings, "record"),
             will=(topics.health(ROLE, name), lost_payload(role=ROLE, name=name, instance=self.identity.instance)),
         )
         self.outbox = Outbox(
@@ -327,7 +327,7 @@ class Gateway:
         return Commands(
             gateway=self._name,
             topics=self._topics,
-            client=BrokerClient(settings=self._settings, client_id=client_id(f"{ROLE}-{self._name}-commands")),
+            client=BrokerClient(settings=self._settings, client_id=client_id(self._settings, "commands")),
             links=self.links,
             outbox=self.outbox,
             journal=journal,

@@ -61,7 +61,7 @@ class Historian:
         self.clock = clock or SystemClock()
         self.counters, self.metrics = Counters(), Metrics()
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
-        self.client = BrokerClient(settings=settings, client_id=client_id(f"historian-{name}"), will=will)
+        self.client = BrokerClient(settings=settings, client_id=client_id(settings, name), will=will)
         self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters, lanes=settings.historian_writers)
         self.back_pressure = BackPressure(queue=self.inbound_queue, client=self.client, counters=self.counters)
         self.announcer = Announcer(client=self.client, topics=self.topics)

@@ -31,7 +31,7 @@ async def fetch_retained(
     Raises:
         NexusError: NX6010 the broker is unreachable, NX6012 it refuses a filter.
     """
-    client = BrokerClient(settings=settings, client_id=client_id("retained"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "retained"))
     count = 0
     try:
         async with asyncio.timeout(LONGEST_S), client.session() as messages:

@@ -43,7 +43,7 @@ async def broker_shares(settings: Settings, *, topics: Topics, stop: asyncio.Eve
 async def _echo(settings: Settings, topics: Topics) -> bool:
     token = str(ULID())
     topic = topics.canary(settings.principal)
-    client = BrokerClient(settings=settings, client_id=client_id("sharing"))
+    client = BrokerClient(settings=settings, client_id=client_id(settings, "sharing"))
     async with client.session() as messages:
         await client.subscribe([(f"$share/{token}/{topic}", 1)])
         await client.publish(topic, token.encode(), qos=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.access.compile import compile_grants
-from nexus_cli.access.grants_file import read_grants, store_grants
+from nexus_cli.access.grants_file import Wanted, read_wanted
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import start
 from nexus_cli.local.credentials import read_credentials
@@ -90,12 +90,14 @@ def test_rights_that_control_wrote_stay(home: Home) -> None:
         "chicago",
         {**_snapshot("gw").resources, "role.r": {"read": ["a/**"]}, "user.u": {"role": "r"}},
     )
-    store_grants(home.path, compile_grants(snapshot))
+    Wanted(compile_grants(snapshot), {"u": "1$c2FsdA==$a2V5"}).write(home.path)
     write_request(home, _wish("gw", "new"))
-    found = read_grants(home.path)
+    found = read_wanted(home.path)
     assert found is not None
-    assert {"u", "nexus.gateway.new", "nexus.gateway.gw"} <= {grant.principal for grant in found}
-    assert "u" in read_credentials(home.path)["broker"]
+    assert {"u", "nexus.gateway.new", "nexus.gateway.gw"} <= {grant.principal for grant in found.grants}
+    assert found.people == {"u": "1$c2FsdA==$a2V5"}
+    assert "u" not in read_credentials(home.path)["broker"], "of a declared user the hash is kept alone"
+    assert (home.path / "access.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_urls_of_your_own(home: Home) -> None:

@@ -45,23 +45,32 @@ def render_acl(grants: Iterable[Grant]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_passwords(passwords: Mapping[str, str], *, salts: Mapping[str, bytes] | None = None) -> str:
+def render_passwords(
+    passwords: Mapping[str, str],
+    *,
+    hashed: Mapping[str, str] | None = None,
+    salts: Mapping[str, bytes] | None = None,
+) -> str:
     """The `password_file`: `user:$7$iterations$salt$hash`, PBKDF2-HMAC-SHA512.
 
     Args:
         passwords: Clear text by principal.
+        hashed: `iterations$salt$hash` of those whose clear text nobody keeps (`passwords.Hashes.sha512`).
         salts: 12 bytes by principal instead of fresh ones (to keep the file equal when nothing changed, and in tests).
 
     Raises:
         NexusError: NX7010, a name that Mosquitto would misread.
     """
     lines = []
+    for name, hash_ in sorted((hashed or {}).items()):
+        check_name(name)
+        lines.append(f"{name}:$7${hash_}")
     for name, password in sorted(passwords.items()):
         check_name(name)
         salt = (salts or {}).get(name) or os.urandom(SALT_BYTES)
         key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS, KEY_BYTES)
         lines.append(f"{name}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(sorted(lines)) + "\n"
 
 
 def read_salts(text: str) -> dict[str, bytes]:

@@ -1,0 +1,107 @@
+"""Keeps the broker's rights in line with what is not in the site file: periods, elevation, passwords.
+
+A deployment brings its own rights in line. Between deployments they change when somebody's period begins or ends, is
+elevated or loses that, or gets a new password. See docs/decisions/0074.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from nexus_cli.access.people import Moment
+from nexus_cli.apply.rights import Rights, RightsGiven
+from nexus_cli.database import credentials, elevations
+from nexus_cli.database import deployments as db
+from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.snapshot import Attributes
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+
+LONGEST_WAIT_S = 30.0
+"""The wall clock may be set: the end of a period is looked for at least this often."""
+RETRY_S = 2.0
+
+_log = logging.getLogger("nexus.control")
+
+
+class RightsKeeper:
+    """Writes rights again whenever they change without a deployment.
+
+    Attributes:
+        rights: Where deployments write theirs.
+    """
+
+    def __init__(self, *, settings: Settings, pool: Pool, clock: Clock, may_act: Callable[[], None]) -> None:
+        """Keep the rights of one site.
+
+        Args:
+            settings: The `.nexus` folder, and the site.
+            pool: Where credentials and elevations are; a leader's.
+            clock: Tells when periods begin and end.
+            may_act: Raises NexusError once this control leads no more.
+        """
+        enterprise, _, name = settings.site.partition("/")
+        self._settings, self._pool, self._clock, self._may_act = settings, pool, clock, may_act
+        self._due = asyncio.Event()
+        self._problem = ""
+        self.rights = Rights(settings.home, enterprise=enterprise, site=name, given=self._given)
+
+    def changed(self) -> None:
+        """A password or an elevation changed: the rights follow at once."""
+        self._due.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write the rights at the start and at each change, until stopped."""
+        self._due.set()
+        wait_s = 0.0
+        while not stop.is_set():
+            if self._due.is_set() or wait_s <= 0:
+                self._due.clear()
+                wait_s = await self._follow()
+            now_us = self._clock.wall_us()
+            await first_of(stop, self._due, timeout_s=min(wait_s, LONGEST_WAIT_S))
+            wait_s -= (self._clock.wall_us() - now_us) / 1e6
+
+    async def _follow(self) -> float:
+        """Bring the rights in line; gives the time until they change by themselves, in seconds."""
+        try:
+            with plain_errors(self._settings):
+                self._may_act()
+                await self.rights.again(self._recorded)
+        except NexusError as error:
+            if error.message != self._problem:
+                event(_log, error.message, level=logging.WARNING, cause=error.cause)
+            self._problem = error.message
+            self._due.set()
+            await asyncio.sleep(RETRY_S)
+            return 0.0
+        self._problem = ""
+        until_us = self.rights.next_change_us
+        return float("inf") if until_us is None else (until_us - self._clock.wall_us()) / 1e6
+
+    async def _recorded(self) -> Mapping[str, Attributes] | None:
+        """The recorded state; None before the first deployment."""
+        async with self._pool.acquire() as conn:
+            if not await db.recorded_number(conn, self._settings.site):
+                return None
+            return await db.full_state(conn, self._settings.site)
+
+    async def _given(self) -> RightsGiven:
+        """Passwords and elevations that are on record now."""
+        async with self._pool.acquire() as conn:
+            return await self._read_given(conn)
+
+    async def _read_given(self, conn: Connection) -> RightsGiven:
+        known = await credentials.every(conn, self._settings.site)
+        when = Moment(at_us=self._clock.wall_us(), elevated=await elevations.elevated(conn, self._settings.site))
+        slots = [slot for each in known.values() for slot in each]
+        return RightsGiven(
+            when=when,
+            people={(slot.principal, slot.slot): slot.hashes["sha512"] for slot in slots},
+            ends_us=min((slot.expires for slot in slots if slot.expires is not None), default=None),
+        )
