@@ -23,6 +23,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 COMPUTING := tests/unit tests/properties $(wildcard tests/test_*.py)
 WAITING   := tests/contract tests/integration
 PLANTS    := tests/e2e
+# In the order of tests/conftest.py, long files first; xdist's own begins with those of many tests, however short.
+BY_FILE   := --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check bench chaos peers clean install
 
@@ -31,8 +33,8 @@ demo: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest -q -n 2 $(COMPUTING) $(ARGS)
-	$(BIN)/python -m pytest -q -n 4 --dist loadfile $(WAITING) $(ARGS)
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(PLANTS) $(ARGS)
+	$(BIN)/python -m pytest -q -n 4 $(BY_FILE) $(WAITING) $(ARGS)
+	$(BIN)/python -m pytest -q -n 3 $(BY_FILE) $(PLANTS) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

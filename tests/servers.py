@@ -19,8 +19,20 @@ from tests.waiting import wait_until
 
 _AMQTT = """
 import asyncio, sys
+from nexus_cli.local.amqtt_plugin import NexusBroker, Rules
+class Everyone(Rules):
+    def authentic(self, user, password): return True
+    def allowed(self, user, action, topic): return True
+async def main():
+    broker = NexusBroker(host="127.0.0.1", port=int(sys.argv[1]), rules=Everyone())
+    await broker.start()
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+_PLAIN_AMQTT = """
+import asyncio, sys
 from amqtt.broker import Broker
-from tests.waiting import patient
 async def main():
     broker = Broker({"listeners": {"default": {"type": "tcp", "bind": "127.0.0.1:" + sys.argv[1]}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}})
@@ -68,7 +80,7 @@ class TestBroker:
     Attributes:
         folder: Its files.
         port: Where it listens.
-        kind: `mosquitto` or `amqtt`.
+        kind: `mosquitto`; `amqtt`, as `nexus up` starts it; or `plain amqtt`, as its makers give it out.
         options: Further lines of mosquitto.conf.
         users: Password by user; empty lets everyone in.
         acl: Lines of the ACL file.
@@ -105,12 +117,13 @@ class TestBroker:
 
     def start(self) -> TestBroker:
         """Start and wait until it accepts connections."""
-        if self.kind == "amqtt":
-            command = [sys.executable, "-c", _AMQTT, str(self.port)]
+        if self.kind in ("amqtt", "plain amqtt"):
+            program = _AMQTT if self.kind == "amqtt" else _PLAIN_AMQTT
+            command = [sys.executable, "-c", program, str(self.port)]
         else:
-            program = mosquitto_program()
-            assert program is not None
-            command = [program, "-c", str(self._write_config())]
+            found = mosquitto_program()
+            assert found is not None
+            command = [found, "-c", str(self._write_config())]
         log = (self.folder / "broker.log").open("ab")
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         log.close()

@@ -51,6 +51,32 @@ def messages(context: click.Context, _parameter: click.Parameter, incomplete: st
     return _starting(_declared(context, "messages"), incomplete)
 
 
+def principals(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Declared users and applications."""
+    model = _reading(context).model
+    access = model.site.access if model is not None else None
+    return _starting(sorted({*access.users, *access.applications}) if access is not None else [], incomplete)
+
+
+def access_actions(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Words for rights."""
+    from nexus_cli.access.subjects import ACTIONS  # noqa: PLC0415 - only a shell that completes reads it
+
+    return _starting(ACTIONS, incomplete)
+
+
+def access_subjects(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What the action that is already on the line is about: messages, sequences, alerts, or tags."""
+    action = str(context.params.get("action", ""))
+    if action in ("publish", "subscribe"):
+        return messages(context, parameter, incomplete)
+    if action == "run":
+        return sequences(context, parameter, incomplete)
+    if action.startswith(("ack", "al")):
+        return _starting(_declared(context, "alerts"), incomplete)
+    return tag_paths(context, parameter, incomplete)
+
+
 def environments(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of the overlays beside the site file."""
     from nexus_cli.project.text import locate  # noqa: PLC0415 - the site language: only a shell that completes reads it

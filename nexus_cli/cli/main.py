@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
+    "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
     "certs": ("nexus_cli.cli.commands.certs:command", "Show, renew and export OPC UA certificates."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
     "demo": ("nexus_cli.cli.commands.demo:command", "Start a small simulated plant."),

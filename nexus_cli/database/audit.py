@@ -19,6 +19,17 @@ KINDS: dict[str, tuple[str, ...]] = {
     "deployment": ("apply", "break-lock"),
     "alert": ("acknowledge",),
     "message": ("publish",),
+    "access": (
+        "refused",
+        "login",
+        "logout",
+        "make-token",
+        "revoke-token",
+        "rotate",
+        "elevate",
+        "end-elevation",
+        "renew-signing-key",
+    ),
 }
 """Values of `audit.what` by the `--kind` of the command line."""
 FACTS = tuple(name for name in AuditEntry.__struct_fields__ if name not in ("at", "kind", "what", "who", "subject"))

@@ -33,11 +33,12 @@ async def current(conn: Connection, site: str, *, principal: str = "") -> list[E
     return [_elevation(row) for row in rows]
 
 
-async def elevated(conn: Connection, site: str) -> dict[str, int]:
-    """Until when each elevated user is, µs since 1970 UTC: what `access.compile.Moment` takes."""
+async def elevated(conn: Connection, site: str, *, principal: str = "") -> dict[str, int]:
+    """Until when each elevated user is, µs since 1970 UTC: what `access.people.Moment` takes."""
     rows = await conn.fetch(
-        "SELECT principal, max(ends) AS ends FROM nexus.elevation WHERE site = $1 AND ends > now() GROUP BY principal",
-        site,
+        """SELECT principal, max(ends) AS ends FROM nexus.elevation
+           WHERE site = $1 AND ends > now() AND ($2 = '' OR principal = $2) GROUP BY principal""",
+        *(site, principal),
     )
     return {row["principal"]: microseconds(row["ends"]) for row in rows}
 

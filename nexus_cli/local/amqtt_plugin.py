@@ -3,22 +3,28 @@
 `NexusBroker` makes the three access decisions itself instead of through amqtt's plugins: the plugin path awaits for
 each delivery, and amqtt 0.12.1 then loses a message when a client subscribes meanwhile ("dictionary changed size during
 iteration"). amqtt also sends retained messages without an access check, on reconnect even those for other clients'
-filters.
+filters, and ends that connection when another client subscribes meanwhile.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from amqtt.broker import Broker
+from amqtt.adapters import ReaderAdapter, WriterAdapter
+from amqtt.broker import Broker, Server
 from amqtt.contexts import Action, ListenerConfig
+from amqtt.mqtt.disconnect import DisconnectPacket
+from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.session import Session
 
 from nexus_cli.access.evaluate import covers
 from nexus_cli.access.grants_file import Wanted
 from nexus_cli.access.passwords import verify_at_broker
+from nexus_cli.local.amqtt_handler import Handler
 from nexus_cli.wire.topic import matches
 
 DECISIONS = 200_000
@@ -52,7 +58,7 @@ class Rules:
             filters.setdefault((grant.principal, grant.action), []).append(grant.filter)
         users = {grant.principal for grant in grants}
         self._filters = filters
-        self._hashed = {name: hash_ for name, hash_ in wanted.people.items() if name in users}
+        self._hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in users}
         self._proven = {}
         self._passwords = {
             name: password for name, password in passwords.items() if name in users and name not in self._hashed
@@ -86,32 +92,6 @@ class Rules:
         return known
 
 
-class Waiting:
-    """The messages that wait for one client.
-
-    Attributes:
-        messages: Messages that its socket has not accepted yet, or that are not acknowledged.
-        size_bytes: Size of their payloads.
-    """
-
-    def __init__(self) -> None:
-        self.messages = self.size_bytes = 0
-
-    def counting(self, publish: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Wrap a publish function so that running calls are counted."""
-
-        async def counted(topic: str, data: bytes, *arguments: Any, **keys: Any) -> Any:
-            self.messages += 1
-            self.size_bytes += len(data)
-            try:
-                return await publish(topic, data, *arguments, **keys)
-            finally:
-                self.messages -= 1
-                self.size_bytes -= len(data)
-
-        return counted
-
-
 class NexusBroker(Broker):
     """amqtt's broker with default deny, and a limit on the messages that wait for one client.
 
@@ -125,18 +105,71 @@ class NexusBroker(Broker):
         self.dropped = 0
         self._sweep_at = SWEEP_AT
 
+    async def _initialize_client_session(
+        self, reader: ReaderAdapter, writer: WriterAdapter, remote_address: str, remote_port: int
+    ) -> tuple[BrokerProtocolHandler, Session]:
+        """A session of its own for each connection. amqtt deletes, or changes, the one with the same client id before it
+        knows whether the client is refused. See `_take_over`."""
+        try:
+            return await Handler.init_from_connect(reader, writer, self.plugins_manager)
+        except BaseException:
+            await _close(writer)
+            raise
+
+    async def _handle_client_session(
+        self,
+        reader: ReaderAdapter,
+        writer: WriterAdapter,
+        client_session: Session,
+        handler: BrokerProtocolHandler,
+        server: Server,
+        listener_name: str,
+    ) -> None:
+        """As amqtt's. However it ends, its connection is closed, its will sent, and it no longer counts as connected."""
+        assert isinstance(handler, Handler)
+        try:
+            await super()._handle_client_session(reader, writer, client_session, handler, server, listener_name)
+        finally:
+            if client_session.transitions.state == "connected":
+                gone: asyncio.Future[DisconnectPacket | None] = asyncio.get_running_loop().create_future()
+                gone.set_result(None)
+                await self._handle_disconnect(client_session, handler, gone)
+            await _close(writer)
+            handler.ended.set()
+
+    async def _take_over(self, session: Session) -> None:
+        """End the connection that has this client id and wait until it is over, so that its will comes before the first
+        message of the new one. amqtt leaves it open without its subscriptions, or lets its end mark the new one as disconnected."""
+        assert session.client_id is not None
+        while (known := self._sessions.get(session.client_id)) is not None:
+            old, handler = known
+            if old.transitions.state != "connected":
+                break
+            assert isinstance(handler, Handler)
+            handler.abort()
+            await handler.ended.wait()
+        if known is None:
+            return
+        if session.clean_session or old.clean_session or old.username != session.username:
+            await self._delete_session(session.client_id)
+            return
+        session.parent = 1
+        session.inflight_in, session.inflight_out = old.inflight_in, old.inflight_out
+        session.retained_messages = old.retained_messages
+        for owners in self._subscriptions.values():
+            owners[:] = [(session if owner is old else owner, qos) for owner, qos in owners]
+
     async def _authenticate(self, session: Session, _: ListenerConfig) -> bool:
         if self._rules.authentic(session.username, session.password):
             if session.will_flag and not self._rules.allowed(session.username, "publish", session.will_topic or ""):
                 # amqtt publishes a will without an access check, so a will that is not allowed is removed.
                 self.logger.warning("refused: the will of %s on %s", session.username, session.will_topic)
                 session.will_flag = False
+            await self._take_over(session)
             return True
         self.logger.warning("refused: user %r, client %r", session.username, session.client_id)
-        known = self._sessions.get(session.client_id)
-        if known is not None and known[0] is not session:
-            # A refused client must not take over, and so end, the session of the owner of this client id.
-            session.client_id = f"refused-{id(session)}"
+        # amqtt registers refused clients too: this one must not replace the owner of the client id, nor have a will.
+        session.client_id, session.clean_session, session.will_flag = f"refused-{id(session)}", True, False
         return False
 
     async def _topic_filtering(self, session: Session, topic: str, action: Action) -> bool:
@@ -151,8 +184,10 @@ class NexusBroker(Broker):
         return allowed
 
     def _too_slow(self, session: Session) -> bool:
-        waiting = getattr(self._get_handler(session), "nexus_waiting", None)
-        return waiting is not None and (waiting.messages >= QUEUED_MESSAGES or waiting.size_bytes >= QUEUED_BYTES)
+        handler = self._get_handler(session)
+        return isinstance(handler, Handler) and (
+            handler.messages >= QUEUED_MESSAGES or handler.size_bytes >= QUEUED_BYTES
+        )
 
     async def _run_broadcast(self, running_tasks: Any) -> None:
         """As amqtt's, which removes finished tasks only up to the first unfinished one: they pile up behind a client
@@ -164,19 +199,11 @@ class NexusBroker(Broker):
             running_tasks.extend(open_ones)
             self._sweep_at = max(SWEEP_AT, 2 * len(open_ones))
 
-    def _get_handler(self, session: Session) -> Any:
-        """As amqtt's, but counts the messages that wait for the client: each is a task until the socket has accepted
-        it."""
-        handler: Any = super()._get_handler(session)
-        if handler is not None and not hasattr(handler, "nexus_waiting"):
-            handler.nexus_waiting = Waiting()
-            handler.mqtt_publish = handler.nexus_waiting.counting(handler.mqtt_publish)
-        return handler
-
     async def _publish_retained_messages_for_subscription(
         self, subscription: tuple[str, int], session: Session
     ) -> None:
-        """Do nothing: amqtt calls this at each connect with the filters of all clients. See `_handle_subscription`."""
+        """Do nothing: amqtt calls this at each connect with the filters of all clients, and waits within: a SUBSCRIBE
+        of another client meanwhile changes the dictionary that it iterates over, which ends the connection. See `_handle_subscription`."""
 
     async def _handle_subscription(self, client_session: Session, handler: Any, subscribe_waiter: Any) -> None:
         await super()._handle_subscription(client_session, handler, subscribe_waiter)
@@ -191,3 +218,8 @@ class NexusBroker(Broker):
             if self._rules.allowed(session.username or "", "receive", message.topic):
                 # QoS 0: waiting for each acknowledgement here would block everything else of this client.
                 await handler.mqtt_publish(message.topic, message.data, 0, retain=True)
+
+
+async def _close(writer: WriterAdapter) -> None:
+    with contextlib.suppress(OSError):
+        await writer.close()

@@ -9,7 +9,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from nexus_cli.access.brokers.mosquitto.acl_file import read_salts, render_acl, render_passwords
+from nexus_cli.access.brokers.mosquitto.acl_file import render_acl
+from nexus_cli.access.brokers.mosquitto.acl_reader import validate
+from nexus_cli.access.brokers.mosquitto.passwords import (
+    check_passwords,
+    join_passwords,
+    read_salts,
+    render_hashes,
+    render_passwords,
+)
 from nexus_cli.access.grants import principals
 from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local.credentials import write_private
@@ -84,21 +92,35 @@ class LocalMosquitto:
     def write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
 
+        Both are read back first, as Mosquitto will read them: of a bad line it would make "everything is allowed". The
+        rules that were in force before stay beside them as `acl.before`.
+
         Args:
             wanted: Rules, and hashes of the passwords of declared users.
             passwords: Of NEXUS's own principals (and of users whom an earlier version gave one), in clear text.
 
         Raises:
-            NexusError: NX7010, a grant can't be rendered; both files are unchanged.
+            NexusError: NX7010, a grant can't be rendered, NX7035 and NX7037, Mosquitto would misread a file; both files
+                are unchanged.
         """
         acl = render_acl(wanted.grants)
+        validate(acl)
         names = set(principals(wanted.grants))
-        hashed = {name: hash_ for name, hash_ in wanted.people.items() if name in names}
+        hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in names}
         known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
         file = self.folder / "passwords"
         salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
-        changed = self._write("passwords", render_passwords(known, hashed=hashed, salts=salts))
+        lines = join_passwords(render_passwords(known, salts=salts), render_hashes(hashed))
+        check_passwords(lines)
+        changed = self._write("passwords", lines)
+        self._keep(acl)
         return self._write("acl", acl) or changed
+
+    def _keep(self, acl: str) -> None:
+        """Keep the rules that are about to be replaced."""
+        now = self.folder / "acl"
+        if now.exists() and (before := now.read_text(encoding="utf-8")) != acl:
+            self._write("acl.before", before)
 
     def launch(self) -> Launch:
         """How to start it; `prepare` must have run and `program` must have found it."""

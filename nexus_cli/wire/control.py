@@ -320,7 +320,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        kind: `command`, `sequence`, `deployment`, `alert` or `message`.
+        kind: `command`, `sequence`, `deployment`, `alert`, `message` or `access`.
         what: What was done, such as `apply` or `break-lock`.
         who: Principal.
         subject: Path, name, or deployment; "" of a command that could not be read.
@@ -338,6 +338,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         owner: Whose lock was broken.
         aborted_by: Who ended a run.
         topic: Of a message.
+        count: Of refusals, since the line before it about the same.
     """
 
     at: int
@@ -366,6 +367,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
     owner: str | Absent = msgspec.UNSET
     aborted_by: str | Absent = msgspec.UNSET
     topic: str | Absent = msgspec.UNSET
+    count: int | Absent = msgspec.UNSET
 
 
 class AuditTrail(Body, frozen=True, kw_only=True):

@@ -120,7 +120,9 @@ class TokenRequest(Question, frozen=True, kw_only=True):
     """
 
     principal: Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)] = ""
-    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=50)] = [ALL]
+    scopes: Annotated[list[Scope], msgspec.Meta(min_length=1, max_length=50)] = msgspec.field(
+        default_factory=lambda: [ALL]
+    )
     ttl_s: Annotated[int, msgspec.Meta(ge=60, le=LONGEST_TTL_S)] = 3600
     note: Note = ""
 

@@ -12,12 +12,18 @@ from typing import Any
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments
 from nexus_cli.runtime.control.control import run_control
+from nexus_cli.runtime.control.routes import request_guard
 from nexus_cli.settings import Settings
 from tests.forks import Fork, redirect
 
 
 def control_process(
-    facts: Mapping[str, str], api: Mapping[str, str], timing: Mapping[str, float], stop_at: Sequence[str]
+    facts: Mapping[str, str],
+    api: Mapping[str, str],
+    timing: Mapping[str, float],
+    stop_at: Sequence[str],
+    *,
+    pause_s: float = request_guard.PAUSE_S,
 ) -> Fork:
     """Start it.
 
@@ -26,12 +32,16 @@ def control_process(
         api: Tokens by principal.
         timing: See `Timing`.
         stop_at: When, step and state of the line at which it stops itself (SIGSTOP); empty for none.
+        pause_s: Longest pause within a body.
     """
-    return Fork(_run, dict(facts), dict(api), dict(timing), list(stop_at))
+    return Fork(_run, dict(facts), dict(api), dict(timing), list(stop_at), pause_s)
 
 
-def _run(facts: dict[str, str], api: dict[str, str], timing: dict[str, float], stop_at: list[str]) -> None:
+def _run(
+    facts: dict[str, str], api: dict[str, str], timing: dict[str, float], stop_at: list[str], pause_s: float
+) -> None:
     redirect(os.devnull, os.devnull)
+    request_guard.PAUSE_S = pause_s
     home = Path(facts.pop("home"))
     settings = Settings(**facts, home=home, principal="nexus.control", credentials={"api": api})
     write_journal, end_deployment = deployments.write_journal, deployments.end_deployment

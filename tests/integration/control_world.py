@@ -25,6 +25,7 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
+from nexus_cli.runtime.control.routes.request_guard import PAUSE_S
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary
@@ -277,7 +278,13 @@ class World:
         pool.terminate()
 
     def control_process(
-        self, *, lease_ttl_s: float = 2.0, leader_ttl_s: float = 10.0, observe_s: float = 15.0, stop_at: str = ""
+        self,
+        *,
+        lease_ttl_s: float = 2.0,
+        leader_ttl_s: float = 10.0,
+        observe_s: float = 15.0,
+        stop_at: str = "",
+        pause_s: float = PAUSE_S,
     ) -> Fork:
         """Control in a process of its own, to be killed, or to stop itself.
 
@@ -287,6 +294,7 @@ class World:
             observe_s: See `Timing`.
             stop_at: `WHEN STEP STATE`: the process stops (SIGSTOP) `before` or `inside` the transaction of this line
                 of a journal; `STEP` may be `end` for the end of a deployment.
+            pause_s: Longest pause of a client within a body.
         """
         names = ("site", "control_url", "broker_url", "database_url", "database_password", "home")
         return control_process(
@@ -294,6 +302,7 @@ class World:
             API,
             {"lease_ttl_s": lease_ttl_s, "leader_ttl_s": leader_ttl_s, "observe_s": observe_s} | BRIEF,
             stop_at.split(),
+            pause_s=pause_s,
         )
 
     async def messages(self, filter_: str, *, count: int, deadline_s: float = 10.0) -> dict[str, bytes]:

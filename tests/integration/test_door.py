@@ -123,7 +123,7 @@ async def test_bodies_that_never_end_take_no_memory_and_are_closed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a token nothing of them is kept; with one, only within what all bodies together may take."""
-    process = world.control_process()
+    process = world.control_process(pause_s=2.0)
     try:
         await world.until_leads()
         port = port_of(world)

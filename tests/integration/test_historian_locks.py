@@ -59,6 +59,12 @@ async def holding(database: Settings, *statements: str) -> AsyncIterator[Any]:
         await conn.close()
 
 
+async def waiting_less_for_locks(role: Historian) -> None:
+    """Give up a lock sooner than it does in a plant; for its next connection, the first."""
+    lane(role).link._limits = replace(WRITING, lock_s=WRITING.lock_s / 4)
+    await until(lambda: role.ready()[0], "readiness")
+
+
 async def no_letters(database: Settings) -> None:
     assert await query(database, "SELECT topic, reason, detail FROM nexus.dead_letter") == []
 
@@ -78,7 +84,8 @@ async def part_of(database: Settings, moment_us: int) -> str:
 async def test_a_locked_table_is_waited_for_and_nothing_is_given_up(database: Settings, broker: TestBroker) -> None:
     await declare(database, device(a="float64"))
     outbox = SmallOutbox(outbox_settings(broker))
-    async with historian(database, broker) as role, outbox.running():
+    async with historian(database, broker, ready=False) as role, outbox.running():
+        await waiting_less_for_locks(role)
         outbox.frame(1, {"a": 1.0})
         await outbox.drained()
         async with holding(database, f"LOCK TABLE nexus.{TABLE} IN ACCESS EXCLUSIVE MODE"):
@@ -99,7 +106,8 @@ async def test_late_samples_that_meet_a_lock_wait_aside_and_the_new_ones_go_on(
     """What a chunk that is being compressed does while a report reads it: writing into it waits, for hours if need be."""
     await declare(database, device(a="float64"))
     outbox = SmallOutbox(outbox_settings(broker), window=1000)
-    async with historian(database, broker) as role, outbox.running():
+    async with historian(database, broker, ready=False) as role, outbox.running():
+        await waiting_less_for_locks(role)
         outbox.frame(1, {"a": 1.0}, time=LATE_US)
         outbox.frame(2, {"a": 2.0})
         await outbox.drained()
@@ -124,8 +132,9 @@ async def test_the_server_ends_a_writer_that_says_nothing_inside_its_transaction
 ) -> None:
     await declare(database, device(a="float64"))
     outbox = SmallOutbox(outbox_settings(broker))
+    soon = replace(WRITING, idle_in_transaction_s=WRITING.idle_in_transaction_s / 5)
     stuck = await asyncpg.connect(
-        database.database_url, password=database.database_password, server_settings=WRITING.settings()
+        database.database_url, password=database.database_password, server_settings=soon.settings()
     )
     async with historian(database, broker), outbox.running():
         outbox.frame(1, {"a": 1.0})
@@ -293,7 +302,7 @@ async def test_a_database_that_is_slow_for_everything_costs_nothing(
     database: Settings, broker: TestBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(aside, "FIRST_S", 0.1)
-    monkeypatch.setattr(aside, "CAP_S", 0.5)
+    monkeypatch.setattr(aside, "CAP_S", 0.1)
     await declare(database, device(a="float64"))
     async with connection(database) as conn:
         await conn.execute(SLOW_ROWS)

@@ -228,7 +228,6 @@ async def test_two_historians_store_others_messages_once(database: Settings, tmp
         await retain(broker, f"{SCALE}/serial", orjson.dumps({"value": 7, "timestamp": NOW_MS}))
         async with historian(database, broker, name="one") as one, historian(database, broker, name="two") as two:
             assert one.shared == two.shared == (kind == "mosquitto")
-            # Over one connection: amqtt ends one that is made while another subscribes.
             await publish(broker, [(f"{SCALE}/note", f"n{number}".encode()) for number in range(200)])
             roles = (one, two)
             await until(lambda: sum(role.counters.external_rows for role in roles) >= 201)

@@ -27,7 +27,7 @@ OTHER, OWN = "a/l/one/voltage", "a/l/one/energy"
 
 @pytest.fixture
 def amqtt(tmp_path: Path) -> Iterator[TestBroker]:
-    broker = TestBroker(tmp_path, kind="amqtt").start()
+    broker = TestBroker(tmp_path, kind="plain amqtt").start()
     try:
         yield broker
     finally:

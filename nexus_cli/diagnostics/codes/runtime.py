@@ -1,6 +1,7 @@
 """Band 6, runtime: brokers, databases, devices."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
+from nexus_cli.diagnostics.codes.identity import IDENTITY
 from nexus_cli.diagnostics.codes.local import LOCAL
 from nexus_cli.exit_codes import Exit
 
@@ -298,4 +299,4 @@ OURS: tuple[Code, ...] = (
     ),
 )
 
-CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *DATABASE, *LOCAL, *OURS)
+CODES: tuple[Code, ...] = (*BROKER, *CONTROL, *IDENTITY, *DATABASE, *LOCAL, *OURS)

@@ -1,4 +1,4 @@
-"""Authentication: bearer tokens from the credentials, compared in constant time, each with its scope."""
+"""Callers, and the bearer tokens of `credentials.json`, compared in constant time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,32 @@ from typing import Any
 
 import orjson
 
+from nexus_cli.access.grants import RESERVED
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.control.held import GATEWAY, NOTHING, Held, held_by_platform
 from nexus_cli.settings import CREDENTIALS_FILE, Settings
 
-OFFICE = "nexus."
+OFFICE = RESERVED
 """Prefix of NEXUS's own principals; no declared user may have it."""
-GATEWAY = "nexus.gateway."
-READERS = ("nexus.historian",)
-"""Principals that may read state and alerts, but not deploy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated principal."""
+    """An authenticated principal and its rights.
+
+    Attributes:
+        principal: Its name.
+        held: What it may do.
+        only: Scopes of its token; None is all that it holds.
+        token: Id of its token; "" of one of `credentials.json`.
+        expires: When the token ends, µs since 1970 UTC; None: never.
+    """
 
     principal: str
+    held: Held = NOTHING
+    only: frozenset[str] | None = None
+    token: str = ""
+    expires: int | None = None
 
     @property
     def gateway(self) -> str:
@@ -33,26 +44,21 @@ class Caller:
 
     @property
     def office(self) -> bool:
-        """True for NEXUS's own principals; the rights of declared users are in `principals.Principals`."""
+        """True for NEXUS's own principals."""
         return self.principal.startswith(OFFICE)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What it may do with this token: names of `SCOPES`."""
+        return self.held.scopes if self.only is None else self.held.scopes & self.only
+
+    def may(self, *rights: str) -> bool:
+        """True when it has one of the rights."""
+        return not self.scopes.isdisjoint(rights)
 
     def may_read_gateway(self, name: str) -> bool:
         """A gateway may read its own configuration; readers of the state may read any."""
-        return self.may_read or (self.gateway == name and bool(name))
-
-    @property
-    def may_read(self) -> bool:
-        """State, resources, deployments, alerts."""
-        return self.office and not self.gateway
-
-    @property
-    def may_deploy(self) -> bool:
-        """Deploy, break the lock, run every sequence, acknowledge every alert."""
-        return self.may_read and self.principal not in READERS
-
-
-May = Callable[[Callable[[Caller], bool]], Any]
-"""Makes a dependency of FastAPI, which gives the caller, from what a caller must be allowed to."""
+        return self.may("state:read") or (self.may("gateway:read") and self.gateway == name and bool(name))
 
 
 class Tokens:
@@ -101,7 +107,7 @@ class Tokens:
         return cls(joined(settings.credentials), newer=newer)
 
     def caller(self, authorization: str | None) -> Caller:
-        """The caller with this `Authorization` header.
+        """The caller with this `Authorization` header; of a declared user without its rights.
 
         Raises:
             NexusError: NX6401, no token or an unknown one.
@@ -117,7 +123,7 @@ class Tokens:
                 "Control refused the token." if shown else "Control wants a token.",
                 code="NX6401",
             )
-        return Caller(found)
+        return Caller(found, held_by_platform(found) if found.startswith(OFFICE) else NOTHING)
 
     def _owner(self, token: bytes) -> str | None:
         found: str | None = None

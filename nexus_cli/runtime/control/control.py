@@ -15,10 +15,10 @@ from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
-from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
+from nexus_cli.runtime.control.identity.identities import Identities
+from nexus_cli.runtime.control.identity.refusals import REASONS
 from nexus_cli.runtime.control.leadership import Leadership
-from nexus_cli.runtime.control.principals import Principals
 from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
@@ -91,6 +91,7 @@ class Control:
 
     Attributes:
         term: The parts that act; None in a standby.
+        identity: Who calls, who logs in, what was refused.
     """
 
     def __init__(self, settings: Settings, *, pool: Pool, timing: Timing, clock: Clock) -> None:
@@ -103,6 +104,7 @@ class Control:
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
+        self.identity = Identities(settings=settings, pool=pool, clock=clock)
         self._watch_metrics()
 
     def app(self) -> ASGIApp:
@@ -110,10 +112,9 @@ class Control:
         return make_api(
             service=self._service,
             runs=self._runs,
-            principals=Principals(settings=self._settings, pool=self._pool),
             acting=self.acting,
             alerts=self.alerts,
-            tokens=Tokens.of(self._settings),
+            identity=self.identity,
             health=list(health_routes(self)),
             stopping=lambda: self._stopping,
         )
@@ -125,6 +126,7 @@ class Control:
             event(_log, "control is up", site=self._settings.site, url=f"http://{host}:{bound}")
             group.create_task(self._database.run(stop), name="database")
             group.create_task(self._lead(stop), name="lead")
+            group.create_task(self.identity.refusals.run(stop), name="refusals")
             await stop.wait()
             # Waiting requests end first: uvicorn waits for open requests at its shutdown.
             self._stopping = True
@@ -209,6 +211,13 @@ class Control:
         def of(read: Callable[[Term], float]) -> Callable[[], float]:
             return lambda: 0 if self.term is None else read(self.term)
 
+        refused = self.identity.refusals.counts
+        watch.watch_counters(
+            "nexus_control_refused",
+            "Requests refused for want of a right, by reason",
+            ("reason",),
+            lambda: {(reason,): float(refused[reason]) for reason in REASONS},
+        )
         show(watch, lambda: {} if self.term is None else self.term.progress.stalled)
         gauge("nexus_control_leads", "1 while this control leads its site", lambda: self.term is not None)
         gauge("nexus_control_term", "Term in which this control leads", lambda: self._leadership.term)

@@ -1,72 +1,110 @@
-"""The rights of declared users in control: run and abort sequences, acknowledge and see alerts, publish messages.
+"""The rights of declared users in control, from their recorded roles: read at each request, so that a revoked role has
+effect at once.
 
-Principals of NEXUS (`nexus.…`) have fixed rights; users have those of their recorded roles.
+Principals of NEXUS (`nexus.…`) have fixed rights (`held`).
 
-See docs/decisions/0047.
+See docs/decisions/0047 and 0072.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from nexus_cli.access.globs import names_matching
+from nexus_cli.access.people import ADMIN, Moment, people
 from nexus_cli.database import deployments as db
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database import elevations
+from nexus_cli.database.connect import Connection
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.access_config import RoleConfig, UserConfig
+from nexus_cli.model.access_config import LoginConfig, RoleConfig, UserConfig
 from nexus_cli.model.resources import decode
-from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.settings import Settings
+from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.runtime.control.auth import OFFICE, Caller
+from nexus_cli.runtime.control.held import NOTHING, USER, Held, Named, held_by_roles
 
-Right = Literal["run", "acknowledge", "alerts", "publish"]
-VERBS: dict[Right, str] = {
+VERBS: dict[Named, str] = {
     "run": "run the sequence",
     "acknowledge": "acknowledge the alert",
     "alerts": "see the alert",
     "publish": "publish the message",
 }
+LOGIN = "login.api"
 
 
-class Principals:
-    """The rights of declared users, as recorded."""
-
-    def __init__(self, *, settings: Settings, pool: Pool) -> None:
-        """Query a pool at each request, so that a revoked role has effect at once."""
-        self._settings, self._pool = settings, pool
-
-    async def require(self, caller: Caller, right: Right, name: str) -> None:
-        """Raise NexusError NX6403 unless a caller has a right on the resource of this name."""
-        if not await self.named(caller, right, [name]):
-            raise NexusError(
-                f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
-                code="NX6403",
-                hint=f"a role with `{right}: [{name[:100]}]`, given to this user and applied",
-            )
-
-    async def named(self, caller: Caller, right: Right, names: Iterable[str]) -> set[str]:
-        """The names on which a caller has a right; the right to acknowledge an alert includes the right to see it."""
-        wanted = set(names)
-        if caller.office:
-            return wanted if caller.may_deploy or (caller.may_read and right == "alerts") else set()
-        globs = [glob for role in await self._roles(caller.principal) for glob in _globs(role, right)]
-        return {name for glob in globs for name in names_matching(glob, wanted)}
-
-    async def _roles(self, user: str) -> list[RoleConfig]:
-        with plain_errors(self._settings):
-            async with self._pool.acquire() as conn:
-                known = await db.attributes(conn, self._settings.site, [f"user.{user}"])
-                names = decode(known.get(f"user.{user}", {}), UserConfig).every_role()
-                roles = await db.attributes(conn, self._settings.site, [f"role.{name}" for name in names])
-        return [decode(attributes, RoleConfig) for attributes in roles.values()]
+def require(caller: Caller, right: Named, name: str) -> None:
+    """Raise NexusError NX6403 unless a caller has a right on the resource of this name."""
+    if not caller.held.names(right, [name]):
+        raise NexusError(
+            f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
+            code="NX6403",
+            hint=f"a role with `{right}: [{name[:100]}]`, given to this user and applied",
+        )
 
 
-def _globs(role: RoleConfig, right: Right) -> list[str]:
-    """Globs of names on which a role gives a right."""
-    given: dict[Right, list[str]] = {
-        "run": role.run,
-        "acknowledge": role.acknowledge,
-        "alerts": [*role.alerts, *role.acknowledge],
-        "publish": role.publish,
-    }
-    return given[right]
+def named(caller: Caller, right: Named, names: Iterable[str]) -> set[str]:
+    """The names on which a caller has a right; the right to acknowledge an alert includes the right to see it."""
+    return caller.held.names(right, names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is recorded of a name that a person or program gave.
+
+    Attributes:
+        declared: Whether the site declares it.
+        held: Its rights now; `NOTHING` when it is neither declared nor has a role.
+    """
+
+    declared: bool
+    held: Held
+
+
+async def known(
+    conn: Connection, site: str, principal: str, *, at_us: int, issuer: str = "", groups: Sequence[str] = ()
+) -> Known:
+    """The rights of a user or application.
+
+    Args:
+        conn: Where they are recorded.
+        site: `enterprise/site`.
+        principal: Its name.
+        at_us: The moment, µs since 1970 UTC.
+        issuer, groups: Of a login at an OpenID provider: its groups give roles as long as the site says so.
+    """
+    if principal.startswith(OFFICE):
+        return Known(declared=False, held=NOTHING)
+    address = f"user.{principal}"
+    found = await db.attributes(conn, site, [address, "site", LOGIN])
+    user = decode(found[address], UserConfig) if address in found else None
+    outside = roles_of_groups(found.get(LOGIN), issuer=issuer, groups=groups)
+    if (user is None and not outside) or (issuer and outside is None):
+        return Known(declared=False, held=NOTHING)
+    outside = outside or []
+    elevated = await elevations.elevated(conn, site, principal=principal)
+    names = [*outside, *([ADMIN] if elevated else [])]
+    resources = {"site": found.get("site", {})} | await _closure(conn, site, user, names)
+    if user is not None:
+        resources[address] = found[address]
+    roles = {name: decode(resources.get(f"role.{name}", {}), RoleConfig) for name in outside}
+    kind = USER
+    for person in people(Snapshot("", "", resources, {}), Moment(at_us=at_us, elevated=elevated)):
+        kind = person.kind
+        roles |= {role.name: role.config for role in person.roles}
+    return Known(declared=user is not None, held=held_by_roles(roles, kind=kind))
+
+
+def roles_of_groups(login: Attributes | None, *, issuer: str, groups: Iterable[str]) -> list[str] | None:
+    """The roles that groups of an OpenID provider give; None when the site names another provider, or none."""
+    oidc = decode(login, LoginConfig).oidc if login and issuer else None
+    if oidc is None or oidc.issuer != issuer:
+        return None
+    return list(dict.fromkeys(oidc.groups[group] for group in groups if group in oidc.groups))
+
+
+async def _closure(conn: Connection, site: str, user: UserConfig | None, roles: list[str]) -> dict[str, Attributes]:
+    """The groups and roles behind a user, by address."""
+    groups = await db.attributes(conn, site, [f"group.{name}" for name in user.groups]) if user else {}
+    names = [*roles, *(user.every_role() if user else ())]
+    names += [role for group in groups.values() for role in group.get("roles", ())]
+    found = await db.attributes(conn, site, [f"role.{name}" for name in dict.fromkeys(names)])
+    return {**groups, **found}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -20,6 +20,7 @@ from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -94,11 +95,18 @@ class Service:
             return Resources(resources=await db.attributes(conn, self.site, addresses))
 
     async def deploy(
-        self, leader: LeaderParts, request: DeploymentRequest, *, who: str, summary: Mapping[str, int]
+        self,
+        leader: LeaderParts,
+        request: DeploymentRequest,
+        *,
+        who: str,
+        summary: Mapping[str, int],
+        within: Callable[[Mapping[str, Attributes]], None] = lambda _: None,
     ) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
-        The checks of a large site take seconds: they run in a thread, before anything is locked.
+        The checks of a large site take seconds: they run in a thread, before anything is locked. `within` gets what is
+        recorded of the changed resources, and raises for who may not change them.
 
         Raises:
             NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A sequence that
@@ -110,6 +118,7 @@ class Service:
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
+        await asyncio.to_thread(within, before)
         checked = await asyncio.to_thread(check_request, request, recorded, before, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)

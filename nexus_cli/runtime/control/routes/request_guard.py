@@ -1,7 +1,7 @@
 """Limits for requests to control's API: authorisation, size and time of bodies, checked on the head before a body is
 read.
 
-A body is read only for a caller whose token allows the route, up to the route's size, within a time limit, and within
+A body is read only for a caller that has the right of the route (`rights`), up to the route's size, within a time limit, and within
 the limit for all bodies together. A refused request is answered at once and its body is not kept: what the client still
 sends is discarded for some seconds (`http_guard`), since closing the connection with unread data could lose the
 response (RFC 9112 §9.6).
@@ -10,25 +10,19 @@ response (RFC 9112 §9.6).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.control.auth import Caller, Tokens
-from nexus_cli.runtime.control.routes.bodies import answer
-from nexus_cli.wire.control import Failure
+from nexus_cli.runtime.control.auth import Caller
+from nexus_cli.runtime.control.identity.gate import Gate
+from nexus_cli.runtime.control.identity.refusals import Refusals
+from nexus_cli.runtime.control.routes.calling import address_of, set_caller
+from nexus_cli.runtime.control.routes.failures import failure, on_failure
+from nexus_cli.runtime.control.routes.rights import MIB, SMALL_BODY, Decision, decision, site_of
 
-MIB = 2**20
-SMALL_BODY = 64 * 1024
-"""Default limit of a body, in bytes."""
-LARGE_BODY = 64 * MIB
-"""Limit of a deployment, in bytes: a first one of 41,000 tags is about 15 MB."""
-NAMES_BODY = 2 * MIB
-"""Limit of a list of names, in bytes: 20,000 of them."""
 ALL_BODIES = 96 * MIB
 """Limit of all bodies that are being read or answered, in bytes; further requests are asked to retry later."""
 PAUSE_S = 10.0
@@ -36,30 +30,6 @@ PAUSE_S = 10.0
 START_S = 20.0
 SLOWEST_BYTES_S = 64 * 1024
 """A body must be complete within `START_S` plus its size at this rate."""
-
-OPEN = frozenset({"/health/live", "/health/ready", "/metrics", "/status", "/openapi.json"})
-"""Routes that need no token; their bodies are not read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteLimit:
-    """The limits of a route.
-
-    Attributes:
-        limit: Largest body, in bytes.
-        allowed: Whether a caller's body is read at all; the route itself checks the caller again.
-    """
-
-    limit: int = SMALL_BODY
-    allowed: Callable[[Caller], bool] = lambda _: True
-
-
-_ROUTE_LIMITS: tuple[tuple[re.Pattern[str], RouteLimit], ...] = (
-    (re.compile(r"/deployments\Z"), RouteLimit(limit=LARGE_BODY, allowed=lambda caller: caller.may_deploy)),
-    (re.compile(r"/resources\Z"), RouteLimit(limit=NAMES_BODY, allowed=lambda caller: caller.may_read)),
-    (re.compile(r"/gateways/[^/]*/devices\Z"), RouteLimit(limit=NAMES_BODY)),
-)
-_PLAIN = RouteLimit()
 
 
 class Refused(Exception):
@@ -77,9 +47,19 @@ class RequestGuard:
         held: Bytes of bodies that are being read or answered.
     """
 
-    def __init__(self, app: ASGIApp, *, tokens: Tokens, stopping: Callable[[], bool]) -> None:
-        """Guard an application; `stopping` is True when control is stopping."""
-        self._app, self._tokens, self._stopping = app, tokens, stopping
+    def __init__(
+        self, app: ASGIApp, *, site: str, gate: Gate, refusals: Refusals, stopping: Callable[[], bool]
+    ) -> None:
+        """Guard an application.
+
+        Args:
+            app: What is behind it.
+            site: `enterprise/site` that is served.
+            gate: Authenticates callers.
+            refusals: Records what is refused.
+            stopping: True when control is stopping.
+        """
+        self._app, self._site, self._gate, self._refusals, self._stopping = app, site, gate, refusals, stopping
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,22 +84,29 @@ class RequestGuard:
             await _stopping_answer()(scope, receive, send)  # uvicorn ends running requests at a stop
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = str(scope.get("path", ""))
-        if self._stopping() and path not in OPEN:
+        path, method = str(scope.get("path", "")), str(scope.get("method", ""))
+        needed = decision(method, path)
+        if self._stopping() and (needed is None or not needed.open or needed.limit):
             raise Refused(_stopping_answer())
-        if path in OPEN:  # no token is needed, so no limit of bodies applies
+        if needed is not None and needed.open and not needed.limit:  # its body is not read
             await self._app(scope, _replay(b"", receive), send)
             return
-        entry = self._limit_of(scope, path)
+        if needed is None or not needed.open:
+            await self._authorise(scope, needed, route=f"{method} {path}")
+        self._same_site(path)
+        limit = needed.limit if needed is not None and method not in ("GET", "HEAD") else SMALL_BODY
+        await self._with_body(scope, receive, send, limit)
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         announced = _announced(scope)
-        if announced is not None and announced > entry.limit:
-            raise Refused(_too_large(entry.limit))
+        if announced is not None and announced > limit:
+            raise Refused(_too_large(limit))
         reserved = 0
         try:
             if announced is not None:
                 reserved = self._reserve(announced, 0)
             body = bytearray()
-            deadline = asyncio.get_running_loop().time() + START_S + (announced or entry.limit) / SLOWEST_BYTES_S
+            deadline = asyncio.get_running_loop().time() + START_S + (announced or limit) / SLOWEST_BYTES_S
             more = announced != 0
             while more:
                 message = await self._next(receive, deadline)
@@ -127,30 +114,41 @@ class RequestGuard:
                     return  # the client disconnected
                 body += message.get("body", b"")
                 more = bool(message.get("more_body"))
-                if len(body) > entry.limit:
-                    raise Refused(_too_large(entry.limit))
+                if len(body) > limit:
+                    raise Refused(_too_large(limit))
                 if len(body) > reserved:
                     reserved = self._reserve(len(body), reserved)
             await self._app(scope, _replay(bytes(body), receive), send)
         finally:
             self.held -= reserved
 
-    def _limit_of(self, scope: Scope, path: str) -> RouteLimit:
-        """The limit of a route for this caller. Raises Refused without a valid token, or when the caller may not use
-        it."""
+    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str) -> None:
+        """Find the caller, for the routes too, and see that it has what the route needs.
+
+        A route without a decision gives nothing to anybody. Raises Refused.
+        """
         shown = [value for name, value in scope["headers"] if name == b"authorization"]
+        address = address_of(scope)
         try:
-            caller = self._tokens.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
+            caller = await self._gate.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
         except NexusError as error:
-            raise Refused(failure(401, error.code, error.message, hint=error.hint)) from None
-        entry = next((entry for pattern, entry in _ROUTE_LIMITS if pattern.search(path)), _PLAIN)
-        if scope["method"] != "POST":
-            return _PLAIN
-        if not entry.allowed(caller):
+            self._refusals.note(error.code, address=address, route=route)
+            raise Refused(on_failure(error)) from None
+        self._same_site(str(scope.get("path", "")))
+        if needed is None:
+            raise Refused(failure(404, "NX6406", "Control has no such route."))
+        if needed.rights and not caller.may(*needed.rights):
+            lacking = _lacking(caller, needed)
+            self._refusals.note(lacking.code, who=caller.principal, address=address, route=route)
+            raise Refused(on_failure(lacking))
+        set_caller(scope, caller)
+
+    def _same_site(self, path: str) -> None:
+        asked = site_of(path)
+        if asked and asked != self._site:
             raise Refused(
-                failure(403, "NX6403", f"{caller.principal} may not do this.", hint="use the token of nexus.cli")
+                on_failure(NexusError(f"This control serves {self._site}, not {asked[:200]}.", code="NX6402"))
             )
-        return entry
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -195,9 +193,19 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def failure(status: int, code: str, message: str, *, hint: str = "", cause: str = "") -> Response:
-    """Every answer that is not a success."""
-    return answer(Failure(code=code, message=message, hint=hint, cause=cause), status=status)
+def _lacking(caller: Caller, needed: Decision) -> NexusError:
+    if caller.held.scopes.isdisjoint(needed.rights):
+        return NexusError(
+            f"{caller.principal} may not do this.",
+            code="NX6403",
+            hint="a role that gives it, or the token of nexus.cli",
+            cause=f"needs {' or '.join(needed.rights)}",
+        )
+    return NexusError(
+        f"This token of {caller.principal} may not do this.",
+        code="NX6421",
+        cause=f"needs the scope {' or '.join(needed.rights)}",
+    )
 
 
 def _too_large(limit: int) -> Response:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from nexus_cli.runtime.control.auth import Caller, May
-from nexus_cli.runtime.control.principals import Principals
+from nexus_cli.runtime.control.auth import Caller
+from nexus_cli.runtime.control.principals import named, require
 from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
+from nexus_cli.runtime.control.routes.calling import CALLING
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.wire.control_sequences import DeclaredMessage, PublishRequest, RunRequest, Sequences
@@ -23,24 +24,21 @@ def add_sequence_routes(
     base: str,
     runs: Runs,
     acting: Callable[[], Sequencing],
-    principals: Principals,
-    may: May,
 ) -> None:
     """Add the routes; callers that may deploy may run each sequence, a declared user those of its roles
     (`principals`)."""
-    anybody = may(lambda caller: not caller.gateway)
     run_request = Depends(reader(RunRequest))
 
-    async def may_see(caller: Caller, name: str) -> None:
-        if not caller.may_read:
-            await principals.require(caller, "run", name)
+    def may_see(caller: Caller, name: str) -> None:
+        if not caller.may("state:read"):
+            require(caller, "run", name)
 
     @app.get(base + "/sequences")
-    async def sequences(caller: Caller = anybody) -> Response:
+    async def sequences(caller: Caller = CALLING) -> Response:
         found = await runs.listing()
-        if not caller.may_read:
+        if not caller.may("state:read"):
             names = [*(one.name for one in found.sequences), *(one.name for one in found.runs)]
-            mine = await principals.named(caller, "run", names)
+            mine = named(caller, "run", names)
             found = Sequences(
                 sequences=[one for one in found.sequences if one.name in mine],
                 runs=[one for one in found.runs if one.name in mine],
@@ -48,13 +46,13 @@ def add_sequence_routes(
         return answer(found)
 
     @app.get(base + "/sequences/{name}")
-    async def sequence(name: Name, caller: Caller = anybody) -> Response:
-        await may_see(caller, name)
+    async def sequence(name: Name, caller: Caller = CALLING) -> Response:
+        may_see(caller, name)
         return answer(await runs.brief(name))
 
     @app.post(base + "/sequences/{name}/runs", status_code=202, openapi_extra=documented(RunRequest))
-    async def start(name: Name, caller: Caller = anybody, body: RunRequest = run_request) -> Response:
-        await principals.require(caller, "run", name)
+    async def start(name: Name, caller: Caller = CALLING, body: RunRequest = run_request) -> Response:
+        require(caller, "run", name)
         found = await acting().start(
             name,
             run_id=body.run,
@@ -70,17 +68,17 @@ def add_sequence_routes(
         run: Name,
         after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
         wait: Annotated[float, Query(ge=0, le=25, allow_inf_nan=False)] = 0,
-        caller: Caller = anybody,
+        caller: Caller = CALLING,
     ) -> Response:
-        await may_see(caller, await runs.name_of(run))
+        may_see(caller, await runs.name_of(run))
         return answer(await runs.status(run, after=after, wait_s=wait))
 
     @app.post(base + "/runs/{run}/abort")
-    async def abort(run: Name, caller: Caller = anybody) -> Response:
-        await principals.require(caller, "run", await runs.name_of(run))
+    async def abort(run: Name, caller: Caller = CALLING) -> Response:
+        require(caller, "run", await runs.name_of(run))
         return answer(await acting().abort(run, who=caller.principal))
 
-    _add_message_routes(app, base=base, runs=runs, acting=acting, principals=principals, may=may)
+    _add_message_routes(app, base=base, runs=runs, acting=acting)
 
 
 def _add_message_routes(
@@ -89,19 +87,16 @@ def _add_message_routes(
     base: str,
     runs: Runs,
     acting: Callable[[], Sequencing],
-    principals: Principals,
-    may: May,
 ) -> None:
-    anybody = may(lambda caller: not caller.gateway)
     publish_request = Depends(reader(PublishRequest))
 
     @app.get(base + "/messages/{name}")
-    async def message(name: Name, caller: Caller = anybody) -> Response:
-        if not caller.may_read:
-            await principals.require(caller, "publish", name)
+    async def message(name: Name, caller: Caller = CALLING) -> Response:
+        if not caller.may("state:read"):
+            require(caller, "publish", name)
         return answer(DeclaredMessage(message=await runs.message(name)))
 
     @app.post(base + "/messages/{name}", openapi_extra=documented(PublishRequest))
-    async def publish(name: Name, caller: Caller = anybody, body: PublishRequest = publish_request) -> Response:
-        await principals.require(caller, "publish", name)
+    async def publish(name: Name, caller: Caller = CALLING, body: PublishRequest = publish_request) -> Response:
+        require(caller, "publish", name)
         return answer(await acting().publish(name, body.set, who=caller.principal))

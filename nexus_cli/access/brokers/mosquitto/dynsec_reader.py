@@ -1,0 +1,143 @@
+"""Reads the JSON of Mosquitto's dynamic security plug-in, and answers as the plug-in of 2.0.11 does.
+
+Source: `plugins/dynamic-security/acl.c`, `roles.c` and `sub_matches_sub.c`, compared with the running program in
+tests/contract.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nexus_cli.access.request import Request, Verdict
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.topic import matches
+
+_BRIDGE_STATE = "$SYS/broker/connection/+/state"
+_DEFAULTS = {"publish": "publishClientSend", "receive": "publishClientReceive", "subscribe": "subscribe"}
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """One rule of a role: its type as the plug-in calls it, its filter, and whether it allows."""
+
+    kind: str
+    topic: str
+    allow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicSecurity:
+    """The rules of a file (`access.request.Rules`).
+
+    Attributes:
+        roles: Rules by role, the highest priority first.
+        clients: Roles by user, in the order in which they are asked: its own, then those of its groups.
+        bound: The only client id of a user that has one.
+        anonymous: Roles of clients without a user name.
+        defaults: `defaultACLAccess`.
+    """
+
+    roles: Mapping[str, Sequence[Acl]]
+    clients: Mapping[str, Sequence[str]]
+    bound: Mapping[str, str]
+    anonymous: Sequence[str]
+    defaults: Mapping[str, bool]
+
+    def decide(self, request: Request) -> Verdict:
+        """Answer as the plug-in does, and the broker before it."""
+        refusal = _by_broker(request)
+        if refusal:
+            return Verdict(allowed=False, why=refusal)
+        if request.user and request.user not in self.clients:
+            return Verdict(allowed=False, why="no such client")
+        bound = self.bound.get(request.user, "")
+        if bound and request.client_id and request.client_id != bound:
+            return Verdict(allowed=False, why=f"its client id is {bound}")
+        for role in self.clients[request.user] if request.user else self.anonymous:
+            acl = next(_deciding(self.roles.get(role, ()), request), None)
+            if acl is not None:
+                return Verdict(allowed=acl.allow, why=f"role {role}: {acl.kind} {acl.topic}")
+        allowed = self.defaults.get(_DEFAULTS[request.wish], False) and not request.topic.startswith("$CONTROL")
+        return Verdict(allowed=allowed, why=f"the default of {_DEFAULTS[request.wish]}")
+
+
+def _by_broker(request: Request) -> str:
+    topic = request.topic
+    if request.wish == "subscribe":
+        return ""
+    if not topic or "+" in topic or "#" in topic:
+        return "not a topic"
+    if topic.startswith("$share"):
+        return "$share is for subscriptions"
+    if request.wish == "publish" and topic.startswith("$SYS") and not matches(_BRIDGE_STATE, topic):
+        return "$SYS belongs to the broker"
+    return ""
+
+
+def _deciding(acls: Sequence[Acl], request: Request) -> Iterator[Acl]:
+    """The rules of one role that match, the deciding one first: literals come before patterns, whatever their priority."""
+    if request.wish == "subscribe":
+        yield from (acl for acl in acls if acl.kind == "subscribeliteral" and acl.topic == request.topic)
+        yield from (acl for acl in acls if acl.kind == "subscribepattern" and includes(acl.topic, request.topic))
+    else:
+        kind = _DEFAULTS[request.wish].lower()
+        yield from (acl for acl in acls if acl.kind == kind and matches(acl.topic, request.topic))
+
+
+def includes(pattern: str, wanted: str) -> bool:
+    """Whether a `subscribePattern` takes a filter: level by level, `$` is nothing special, `#` is everything."""
+    if pattern == "#":
+        return True
+    have, have_all = _without_hash(pattern)
+    want, want_all = _without_hash(wanted)
+    if (want_all and not have_all) or len(have) > len(want) or (len(want) > len(have) and not have_all):
+        return False
+    return all(level in ("+", other) for level, other in zip(have, want, strict=False))
+
+
+def _without_hash(filter_: str) -> tuple[list[str], bool]:
+    if filter_ == "#":
+        return [""], True
+    return filter_.removesuffix("/#").split("/"), filter_.endswith("/#")
+
+
+def read_dynsec(text: str) -> DynamicSecurity:
+    """Read a file.
+
+    Raises:
+        NexusError: NX7036, it is not JSON of this form: the plug-in does not load, and the broker does not start.
+    """
+    try:
+        data = json.loads(text)
+        roles = {role["rolename"]: _acls(role.get("acls", [])) for role in data.get("roles", [])}
+        groups = {group["groupname"]: _ranked(group.get("roles", []), "rolename") for group in data.get("groups", [])}
+        clients = {}
+        for client in data.get("clients", []):
+            if not client.get("disabled", False):
+                own = _ranked(client.get("roles", []), "rolename")
+                shared = (groups.get(name, []) for name in _ranked(client.get("groups", []), "groupname"))
+                clients[client["username"]] = [*own, *(role for each in shared for role in each)]
+        return DynamicSecurity(
+            roles=roles,
+            clients=clients,
+            bound={each["username"]: each["clientid"] for each in data.get("clients", []) if each.get("clientid")},
+            anonymous=groups.get(data.get("anonymousGroup", ""), []),
+            defaults={str(kind): allowed is True for kind, allowed in data.get("defaultACLAccess", {}).items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NexusError(
+            "Mosquitto's dynamic security plug-in can't read this file.", code="NX7036", cause=type(error).__name__
+        ) from None
+
+
+def _acls(listed: Iterable[Mapping[str, Any]]) -> list[Acl]:
+    ranked = sorted(listed, key=lambda acl: -int(acl.get("priority", 0)))
+    return [Acl(str(each["acltype"]).lower(), each["topic"], each.get("allow") is True) for each in ranked]
+
+
+def _ranked(listed: Iterable[Mapping[str, Any]], key: str) -> list[str]:
+    """Names, the highest priority first, equal ones by name (`rolelist.c` compares so)."""
+    return [str(each[key]) for each in sorted(listed, key=lambda each: (-int(each.get("priority", 0)), each[key]))]
