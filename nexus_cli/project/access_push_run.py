@@ -21,7 +21,7 @@ from nexus_cli.wire.emqx import Emqx, NewUser
 
 LOOK_AGAIN_S = 0.2
 GONE_WITHIN_S = 30.0
-"""How long a kicked session may still be listed; EMQX's nodes tell each other within a second."""
+"""How long a kicked session may still be listed; its nodes exchange that within a second."""
 Progress = Callable[[int, int, str], None]
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -165,7 +165,7 @@ class PushRun:
         if not found:
             return
         if self._subscriber is None or algorithm is None:
-            self.done.untried = "NEXUS_BROKER_URL is not set"
+            self.done.untried = "NEXUS_BROKER_URL does not name the MQTT listener of this EMQX"
             return
         account, password = self._push.accounts.account(CANARY), make_password()
         user = hash_for(algorithm, password)

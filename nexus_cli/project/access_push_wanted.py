@@ -58,12 +58,12 @@ class Wanted:
     def hashed(self, algorithm: Algorithm, pushed: Mapping[str, str]) -> dict[str, UserHash]:
         """Every known password in an authenticator's form; the form that was pushed last where it still fits."""
         found: dict[str, UserHash] = {}
-        for name, hashes in self.hashes.items():
-            if (form := of_hashes(algorithm, hashes)) is not None:
-                found[name] = form
         for name, password in self.passwords.items():
             have = read_kept(pushed.get(name, ""))
             found[name] = have if have and fits(algorithm, password, have) else hash_for(algorithm, password)
+        for name, hashes in self.hashes.items():
+            if (form := of_hashes(algorithm, hashes)) is not None:
+                found[name] = form
         return found
 
 
@@ -78,7 +78,7 @@ def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Ha
     Args:
         snapshot: What is declared.
         settings: The broker passwords of `.nexus/credentials.json`, by principal; what the site file names wins.
-        hashes: Of principals whose password is stored elsewhere.
+        hashes: What control stored, by principal or second account; they win where the authenticator can check them.
 
     Raises:
         NexusError: NX7010, a name that EMQX would misread; NX7033, a password reference leads nowhere.
@@ -87,9 +87,10 @@ def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Ha
     users = dict(every(snapshot, "user", UserConfig))
     grants = compile_grants(snapshot)
     names = {*principals(grants), *users}
-    stored = {name: str(each) for name, each in settings.credentials.get("broker", {}).items() if _is(name, names)}
-    stored |= {name: _referenced(name, user.password) for name, user in users.items() if user.password}
     hashed = {name: each for name, each in (hashes or {}).items() if _is(name, names)}
+    broker = settings.credentials.get("broker", {})
+    stored = {name: str(each) for name, each in broker.items() if _is(name, names) and name not in hashed}
+    stored |= {name: _referenced(name, user.password) for name, user in users.items() if user.password}
     everybody = sorted(names | set(stored) | set(hashed))
     for name in everybody:
         check_name(accounts.account(name))

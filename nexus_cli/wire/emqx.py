@@ -189,7 +189,7 @@ class Emqx:
         await self._ask.call("PUT", "/authorization/settings", body=dict(settings))
 
     async def clear_cache(self) -> None:
-        """Have every node decide anew; a switched-off cache is no failure."""
+        """Have every node compute its decisions again; a switched-off cache is no failure."""
         await self._ask.call("DELETE", "/authorization/cache", fine=(404,))
 
     # --- who is connected -----------------------------------------------------------------------------------

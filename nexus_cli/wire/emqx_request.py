@@ -108,7 +108,7 @@ class EmqxRequests:
         file: tuple[str, bytes] | None = None,
         fine: tuple[int, ...] = (),
     ) -> Any:
-        """One request, tried again after a lost connection and when EMQX asks for patience. It must bear being done twice.
+        """One request, tried again after a lost connection and when EMQX asks for patience. Doing it twice must do no harm.
 
         Args:
             method: Of HTTP.

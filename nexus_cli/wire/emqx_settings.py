@@ -74,7 +74,7 @@ def _address(url: str) -> str:
         raise _wrong("NEXUS_EMQX_URL is not an address.", hint="write https://HOST:18084")
     if "@" in parts.netloc:
         raise _wrong("NEXUS_EMQX_URL holds credentials; they would show in messages and logs.")
-    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise _wrong(
             "NEXUS_EMQX_URL is not encrypted: everybody on the way could read the API key.",
             hint="write https://, with EMQX's dashboard listener for TLS; or a tunnel that ends at 127.0.0.1",
@@ -82,7 +82,8 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """True for an address of this machine, and for `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -70,7 +70,7 @@ def read_kept(text: str) -> UserHash | None:
 
 
 def algorithm_of(plain: Mapping[str, Any]) -> Algorithm | None:
-    """`password_hash_algorithm` of an authenticator; None for one that takes no hash of ours (bcrypt, md5, …)."""
+    """`password_hash_algorithm` of an authenticator; None for one that can check none of our hashes (bcrypt, md5, …)."""
     name = str(plain.get("name", ""))
     if name == _PBKDF2:
         digest, iterations = str(plain.get("mac_fun", "")), plain.get("iterations")
