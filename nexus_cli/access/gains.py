@@ -58,6 +58,8 @@ def gains(before: Snapshot, after: Snapshot, when: Moment = ANY_TIME) -> tuple[G
         after: What is wanted.
         when: As for `compile_grants`.
     """
+    if before.digests and before.digest == after.digest:
+        return ()
     sides = _Side(before, when), _Side(after, when)
     devices = _devices(*sides)
     found: list[Gain] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, TypeVar
@@ -70,10 +69,10 @@ def right_of(action: str) -> Right:
     raise click.UsageError(f"'{action}' is not an action: {hint}")
 
 
-def told(outcome: Sourced[T], files: Sequence[Any] = ()) -> T:
+def told(outcome: Sourced[T]) -> T:
     """The value; without one the findings are shown, and the command ends with 1."""
     if outcome.value is None:
-        complain(outcome.findings, outcome.files or files)
+        complain(outcome.findings, outcome.files)
         raise click.exceptions.Exit(Exit.FINDINGS)
     return outcome.value
 
@@ -136,7 +135,7 @@ def who_can(
     right = right_of(action)
     _needs(right, about)
     rights = opened(path, env, variables, at)
-    subject = told(project.subject(rights, right, about), rights.loaded.tree.files)
+    subject = told(project.subject(rights, right, about))
     found = project.who_can(rights, right, subject)
     document = view.answers_document(rights, found, action=right, about=subject.text)
     say(document, view.who_text(document, style=styler(sys.stdout)), format_)
@@ -182,7 +181,7 @@ def can(
     _needs(right, about)
     rights = opened(path, env, variables, at)
     who = told(project.holder(rights, user))
-    subject = told(project.subject(rights, right, about), rights.loaded.tree.files)
+    subject = told(project.subject(rights, right, about))
     found = project.ask(rights.book, who, right, subject, qos=qos, retain=retain)
     document = view.answers_document(rights, found, action=right, about=subject.text)
     yes = all(each.allowed for each in found)

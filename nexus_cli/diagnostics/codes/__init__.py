@@ -9,6 +9,7 @@ from functools import cache
 
 from nexus_cli.diagnostics.codes import (
     access,
+    access_answers,
     ads,
     apply,
     commands,
@@ -49,6 +50,7 @@ BANDS = (
     discover,
     importers,
     access,
+    access_answers,
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nexus_cli.access.brokers.emqx import acl_conf, hocon, users
+from nexus_cli.access.brokers.emqx import acl_conf, hocon, shared_file, users
 from nexus_cli.access.brokers.emqx.client import NEWEST, Version
 from nexus_cli.access.brokers.emqx.engine import AclFile, Broker, Database
 from nexus_cli.access.brokers.emqx.form import volume_of
@@ -20,7 +20,10 @@ _OLDEST: Version = (5, 8, 0)
 
 
 def render(asked: Asked) -> Rendered:
-    """`acl.conf` or `rules.json`, `users.json` and `nexus.hocon`."""
+    """`acl.conf` or `rules.json`, `users.json` and `nexus.hocon`.
+
+    On a broker that others use, `acl.conf` is our block alone: the rest of the file is theirs.
+    """
     version = version_of(asked.version)
     accounts = {asked.accounts.account(principal): hashes for principal, hashes in asked.hashes.items()}
     files = {users.FILE: users.bootstrap_users(accounts)}
@@ -28,6 +31,8 @@ def render(asked: Asked) -> Rendered:
     if volume.form == "file":
         made = acl_conf.render(asked.grants, asked.accounts, version=version)
         files |= {**made.files, hocon.FILE: hocon.configuration(hocon.Wanted(version=version))}
+        if asked.accounts.shared:
+            files[acl_conf.FILE] = shared_file.merge("", made, version=version)
         return Rendered(files=files, notes=made.notes)
     rules = database_rules(asked.grants, asked.accounts, version=version, max_rules=_ANY_NUMBER)
     wanted = hocon.Wanted(form="database", version=version, most_rules=rules.most)
@@ -49,6 +54,11 @@ def read(rendered: Rendered) -> Rules:
     entries = msgspec.json.decode(rendered.files[RULES_FILE])
     database = Database.read(users=entries, version=NEWEST, max_rules=_ANY_NUMBER)
     return Broker(sources=(database,), no_match="deny", version=NEWEST)
+
+
+def merge(existing: str, name: str, made: Rendered) -> str:
+    """A file that is there with our part in it: our block of `acl.conf`; others are ours alone."""
+    return shared_file.merge(existing, made) if name == acl_conf.FILE and existing else made.files[name]
 
 
 def version_of(text: str) -> Version:
