@@ -104,6 +104,9 @@ async def test_cut_at_every_request_and_resumed(emqx: EmqxWorld, after: bool, tm
     def look_at(state: State) -> None:
         violations.extend(kept - _rights(state))
         violations.extend(_rights(state) - (_rights(begun) | _rights(end)))
+        # The capper moves from one gateway to the other: at no moment may neither of them publish it.
+        gateways = [f"nexus.gateway.{name}{SUFFIX}" for name in ("gw-1", "gw-2")]
+        violations.extend([CAPPER] * (not any(allowed(state, name, "publish", CAPPER) for name in gateways)))
 
     for cut in range(1, count + 1):
         emqx.server.state = copy.deepcopy(begun)

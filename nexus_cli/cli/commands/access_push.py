@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,12 +12,12 @@ from nexus_cli.cli.changing import agreed, complain, styler
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
-from nexus_cli.cli.views.access_push import document, done_text, plan_text
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project import access_push_site as project
-from nexus_cli.project.access_push import Push, refuse_blocked
 from nexus_cli.project.text import load
 from nexus_cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from nexus_cli.project.access_push import Push
 
 EPILOG = (
     "\b\nExamples:\n  nexus access push sites/demo --broker emqx --dry-run\n"
@@ -61,6 +62,11 @@ def command(
     Only accounts that end with @ENTERPRISE.SITE are looked at. The address and the API key come from NEXUS_EMQX_URL,
     NEXUS_EMQX_KEY and NEXUS_EMQX_SECRET_FILE. A push that was cut is completed by running it again.
     """
+    # Clients of the API and of the broker: no other command below `access` needs them.
+    from nexus_cli.cli.views.access_push import document, done_text, plan_text  # noqa: PLC0415 - see above
+    from nexus_cli.project import access_push_site as project  # noqa: PLC0415 - see above
+    from nexus_cli.project.access_push import refuse_blocked  # noqa: PLC0415 - see above
+
     loaded = load(path, env=env, variables=variables)
     complain([item for item in loaded.findings if item.severity == "error"], loaded.files)
     if loaded.value is None:
