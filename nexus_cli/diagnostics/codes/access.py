@@ -201,7 +201,7 @@ CODES: tuple[Code, ...] = (
         id="NX7036",
         slug="broker-rules-unreadable",
         summary="A broker could not load its role file or its dynamic security file.",
-        why="HiveMQ does not take such a file and goes on with the one before: who lost a right keeps it. Mosquitto's plug-in "
+        why="HiveMQ does not take such a file and keeps the one before in force: who lost a right keeps it. Mosquitto's plug-in "
         "does not start.",
         hint="each user needs a stored password, and at least one right",
         bad=text("<file-rbac> without a <user>"),
@@ -211,7 +211,7 @@ CODES: tuple[Code, ...] = (
         id="NX7037",
         slug="password-entry-dropped",
         summary="Mosquitto would drop an entry of its password file.",
-        why="It writes one line in its log and goes on; the user is locked out.",
+        why="It writes one line in its log, and the user is locked out.",
         hint="the salt must be 12 bytes and the key 64 bytes in base64; a name has no ':'",
         bad=text("desk:$7$1000$<salt of 16 bytes>$<key>"),
         good=text("desk:$7$1000$<salt of 12 bytes>$<key>"),

@@ -149,7 +149,7 @@ def read_credentials(text: str) -> RoleFile:
     """Read the community extension's `credentials.xml`.
 
     Raises:
-        NexusError: NX7036, the extension would not take the file, and go on with the one before.
+        NexusError: NX7036, the extension would not take the file, and would keep the one before in force.
     """
     root = _parse(text, "file-rbac")
     roles = _roles(root.find("roles"), ELEMENTS)
