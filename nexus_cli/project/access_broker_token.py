@@ -40,8 +40,7 @@ def broker_token(
     key = signing_secret(os.environ if environ is None else environ)
     accounts = Accounts(book.snapshot.enterprise, book.snapshot.site, shared)
     at = now or datetime.now(UTC)
-    algorithm = "HS256" if not key.startswith(_PEM) else "ES256" if b"EC PRIVATE" in key else "RS256"
-    return token(user, book.grants, accounts, key=key, ttl_s=ttl_s, now_s=at.timestamp(), algorithm=algorithm)
+    return token(book.grants, accounts, user, secret=key, issued_s=int(at.timestamp()), ttl_s=ttl_s)
 
 
 def signing_secret(environ: Mapping[str, str]) -> bytes:
