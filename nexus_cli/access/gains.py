@@ -46,7 +46,7 @@ class Gain:
 
     @property
     def widens(self) -> bool:
-        """True when somebody may do more than before."""
+        """True when the principal may do more than before."""
         return bool(self.gained)
 
 

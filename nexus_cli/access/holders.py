@@ -74,7 +74,7 @@ def _own(snapshot: Snapshot) -> Iterator[Holder]:
         (CONTROL, "control"),
         (HISTORIAN, "the historian"),
         (WEB, "the pages"),
-        (CLI, "nexus on this machine"),
+        (CLI, "the command line of this machine"),
     ):
         yield Holder(name=name, kind="nexus", description=text)
     for gateway, _ in snapshot.of_kind("gateway"):

@@ -277,7 +277,7 @@ def _at_broker(
             line = _line_of(book, holder, action, wanted)
             return Answer(
                 holder=holder, reason="given", role=line[0].role if line else "", via=line[0].via if line else "",
-                line=line[1] if line else None, why=f"{grant.why}: {grant.action} {grant.filter}", example=example or topic,
+                line=line[1] if line else None, why=f"{grant.action} {grant.filter} ({grant.why})", example=example or topic,
             )  # fmt: skip
     why = (
         near

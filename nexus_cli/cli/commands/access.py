@@ -227,7 +227,7 @@ def explain(user: str, path: str | None, env: str | None, variables: dict[str, s
 @var_option
 @click.option("--from", "before", type=click.Path(), help="Compare with this site file instead of what is recorded.")
 @click.option("--from-env", metavar="NAME", help="Overlay of the file to compare with.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when somebody gains or loses a right.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when a principal gains or loses a right.")
 @format_option("text", "json")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
@@ -268,7 +268,7 @@ def diff(
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def check(path: str | None, env: str | None, variables: dict[str, str], brokers: tuple[str, ...], strict: bool) -> int:
-    """Warn of lines without effect, roles that nobody has, users without a password, and rights that end soon."""
+    """Warn of lines without effect, roles that no user has, users without a password, and rights that end soon."""
     outcome = project.open_rights(path, env=env, variables=variables, at="any")
     rights = told(outcome)
     settings = load_settings()

@@ -43,7 +43,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX7044",
         slug="rights-end-soon",
-        summary="Somebody's rights end within 30 days.",
+        summary="The rights of a user or application end within 30 days.",
         why="A panel or a program that has no rights any more shows it first on the shop floor.",
         bad=yaml("users: {contractor: {role: viewer, valid: {until: 2026-12-31}}}"),
         good=text("a later `until:`, or remove the user when its time is over"),
