@@ -84,13 +84,16 @@ def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[Ha
         return
     kinds: dict[str, list[HazardEntry]] = defaultdict(list)
     for hazard in hazards:
-        kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
+        # Of names a first word alone is replaced: `op` is a part of other words, too.
+        first = 1 if hazard["name"] == "acl-widen" else -1
+        kinds[hazard["message"].replace(hazard["scope"], "…", first)].append(hazard)
     for message, found in kinds.items():
         for scope, group in _by_place(found):
             if len(group) == 1:
                 yield group[0]["message"], group
             else:
-                yield f"{scope}, {len(group):,} tags{_devices(group)}: {message.removeprefix('… ')}", group
+                what = "principals" if group[0]["name"] == "acl-widen" else f"tags{_devices(group)}"
+                yield f"{scope}, {len(group):,} {what}: {message.removeprefix('… ')}", group
 
 
 def _by_place(found: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:
