@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nexus_cli.access.grants import RESERVED
-from nexus_cli.model.access_config import LoginConfig, UserConfig
+from nexus_cli.model.access_config import LoginConfig, OidcConfig, UserConfig
 from nexus_cli.model.resources import decode, every
 from nexus_cli.model.snapshot import Attributes, Snapshot
 
@@ -48,6 +48,8 @@ def cast_of(before: Snapshot, after: Snapshot, affected: Collection[str] | None)
         affected: Names of those who are asked about; None is everybody.
     """
     profiles = profiles_of(before), profiles_of(after)
+    if not _same_people(before, after):
+        profiles = {name: kind for name, kind in profiles[0].items() if not name.startswith(OIDC)}, profiles[1]
     names = sorted({*profiles[0], *profiles[1]} if affected is None else affected)
     kinds: dict[tuple[Profile | None, Profile | None], list[str]] = {}
     for name in names:
@@ -75,8 +77,21 @@ def profiles_of(snapshot: Snapshot) -> dict[str, Profile]:
 
 def mapped(snapshot: Snapshot) -> dict[str, str]:
     """Role by group of the login provider; empty without one."""
-    login = decode(dict(snapshot.resources.get(LOGIN, {})), LoginConfig)
-    return dict(login.oidc.groups) if login.oidc is not None else {}
+    oidc = _provider(snapshot)
+    return dict(oidc.groups) if oidc is not None else {}
+
+
+def _provider(snapshot: Snapshot) -> OidcConfig | None:
+    return decode(dict(snapshot.resources.get(LOGIN, {})), LoginConfig).oidc
+
+
+def _same_people(before: Snapshot, after: Snapshot) -> bool:
+    """False when another provider, or another claim, says who is in a group."""
+    sides = _provider(before), _provider(after)
+    if sides[0] is None or sides[1] is None:
+        return True
+    fields = ("issuer", "audience", "user_claim", "groups_claim")
+    return all(getattr(sides[0], name) == getattr(sides[1], name) for name in fields)
 
 
 def _with(snapshot: Snapshot, stands: Mapping[str, Profile | None]) -> Snapshot:
