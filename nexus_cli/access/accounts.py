@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from nexus_cli.access.grants import RESERVED, Grant, join
 
@@ -59,6 +60,7 @@ def _level(name: str) -> str:
     return name.replace(".", "..")
 
 
+Password = TypeVar("Password")
 SECOND = ".b"
 """Behind the name of a user: its second account, while one password takes the place of another (no broker lets a user
 have two)."""
@@ -70,8 +72,8 @@ def account_in(slot: str, user: str) -> str:
 
 
 def with_second_accounts(
-    grants: Iterable[Grant], people: Mapping[tuple[str, str], str]
-) -> tuple[tuple[Grant, ...], dict[str, str]]:
+    grants: Iterable[Grant], people: Mapping[tuple[str, str], Password]
+) -> tuple[tuple[Grant, ...], dict[str, Password]]:
     """Grants and passwords by account; topics name the user in both accounts.
 
     Args:

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 
 from nexus_cli.access.grants import Grant, from_json, to_json
+from nexus_cli.access.passwords import Hashes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 
@@ -33,11 +35,11 @@ class Wanted:
 
     Attributes:
         grants: Every grant.
-        people: Password of each declared user that has one, by account, as `passwords.Hashes.sha512`.
+        people: Password of each declared user that has one, by account, in the forms that brokers check.
     """
 
     grants: tuple[Grant, ...]
-    people: Mapping[str, str] = field(default_factory=dict)
+    people: Mapping[str, Hashes] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -47,7 +49,8 @@ class Wanted:
     def _plain(self) -> Any:
         """A list of grants, as earlier versions wrote it, where nobody has a password."""
         listed = to_json(self.grants)
-        return {"grants": listed, "people": dict(sorted(self.people.items()))} if self.people else listed
+        people = {name: msgspec.to_builtins(hashes) for name, hashes in sorted(self.people.items())}
+        return {"grants": listed, "people": people} if people else listed
 
     def write(self, home: Path) -> str:
         """Ask for it in a `.nexus` folder; gives the digest to wait for."""
@@ -72,7 +75,7 @@ def read_wanted(home: Path) -> Wanted | None:
     try:
         data = orjson.loads((home / GRANTS_FILE).read_bytes())
         grants, people = (data["grants"], data["people"]) if isinstance(data, dict) else (data, {})
-        return Wanted(from_json(grants), {str(name): str(hashed) for name, hashed in people.items()})
+        return Wanted(from_json(grants), msgspec.convert(people, dict[str, Hashes]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:

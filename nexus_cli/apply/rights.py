@@ -12,6 +12,7 @@ from nexus_cli.access.accounts import with_second_accounts
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import join
 from nexus_cli.access.grants_file import Wanted, wait_in_force
+from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -26,12 +27,12 @@ class RightsGiven:
 
     Attributes:
         when: The moment, and who is elevated.
-        people: Password hashes (`passwords.Hashes.sha512`) by declared user and slot, `a` or `b`.
+        people: Passwords by declared user and slot, `a` or `b`, in the forms that brokers check.
         ends_us: When the first of these passwords ends, in µs since 1970 UTC; None when none does.
     """
 
     when: Moment
-    people: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    people: Mapping[tuple[str, str], Hashes] = field(default_factory=dict)
     ends_us: int | None = None
 
 

@@ -58,7 +58,7 @@ class Rules:
             filters.setdefault((grant.principal, grant.action), []).append(grant.filter)
         users = {grant.principal for grant in grants}
         self._filters = filters
-        self._hashed = {name: hash_ for name, hash_ in wanted.people.items() if name in users}
+        self._hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in users}
         self._proven = {}
         self._passwords = {
             name: password for name, password in passwords.items() if name in users and name not in self._hashed

@@ -106,7 +106,7 @@ class LocalMosquitto:
         acl = render_acl(wanted.grants)
         validate(acl)
         names = set(principals(wanted.grants))
-        hashed = {name: hash_ for name, hash_ in wanted.people.items() if name in names}
+        hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in names}
         known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
         file = self.folder / "passwords"
         salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -14,6 +14,7 @@ from nexus_cli.access.brokers.forms.asked import Asked
 from nexus_cli.access.brokers.registry import Broker, broker, render_proven
 from nexus_cli.access.brokers.rendered import Rendered
 from nexus_cli.access.grants import principals
+from nexus_cli.access.grants_file import NOTHING, read_wanted
 from nexus_cli.access.passwords import Hashes, hash_password, verify_at_broker
 from nexus_cli.access.questions import Book
 from nexus_cli.atomic import replace_file
@@ -80,16 +81,17 @@ def stored_hashes(home: Path, names: tuple[str, ...]) -> dict[str, Hashes]:
     """
     known = read_credentials(home)["broker"]
     kept = _kept(home / HASHES_FILE)
+    people = (read_wanted(home) or NOTHING).people
     found = {
         name: kept[name]
-        if name in kept and verify_at_broker(known[name], kept[name])
+        if name in kept and verify_at_broker(known[name], kept[name].sha512)
         else hash_password(known[name], argon2id=False, iterations=MADE_ITERATIONS)
         for name in names
-        if name in known
+        if name in known and name not in people
     }
     if found and any(kept.get(name) != each for name, each in found.items()):
         write_private(home / HASHES_FILE, msgspec.json.encode({**kept, **found}))
-    return found
+    return found | {name: hashes for name, hashes in people.items() if name in names}
 
 
 def _kept(file: Path) -> dict[str, Hashes]:

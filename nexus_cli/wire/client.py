@@ -10,19 +10,19 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Cut, tasks
-from nexus_cli.settings import Settings, load_settings
+from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import explain
 from nexus_cli.wire.connection import Connection, OnAcknowledged
 from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
 from nexus_cli.wire.mqtt import reasons
+from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
@@ -325,7 +325,27 @@ class BrokerClient:
     async def _open(
         self, subscriptions: Subscriptions, on_message: OnMessage, *, once: bool = False
     ) -> AsyncIterator[Connection]:
-        connection = Connection(
+        connection = self._new_connection(on_message)
+        try:
+            try:
+                await (self._explained(connection) if once else self._connect(connection))
+            except NexusError as error:
+                renewed = with_kept_secrets(self._settings) if error.code == "NX6011" else None
+                if renewed is None:
+                    raise
+                await connection.close()
+                self._settings = renewed
+                connection = self._new_connection(on_message)
+                await self._connect(connection)
+            await self._subscribe(connection, subscriptions)
+            self._connection = connection
+            yield connection
+        finally:
+            self._connection = None
+            await connection.close()
+
+    def _new_connection(self, on_message: OnMessage) -> Connection:
+        return Connection(
             self.url,
             client_id=self._client_id,
             user=self._settings.broker_user,
@@ -338,14 +358,6 @@ class BrokerClient:
             on_message=on_message,
             on_acknowledged=self._on_acknowledged,
         )
-        try:
-            await (self._explained(connection) if once else self._connect(connection))
-            await self._subscribe(connection, subscriptions)
-            self._connection = connection
-            yield connection
-        finally:
-            self._connection = None
-            await connection.close()
 
     async def _connect(self, connection: Connection) -> None:
         try:
@@ -366,7 +378,6 @@ class BrokerClient:
 
     def _refused(self, error: RefusedError) -> NexusError:
         if error.code in reasons.USER_REFUSED:
-            self._take_new_password()
             return NexusError(
                 f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
                 code="NX6011",
@@ -374,15 +385,6 @@ class BrokerClient:
                 retriable=True,
             )
         return self._unreachable(str(error))
-
-    def _take_new_password(self) -> None:
-        """Passwords are changed while roles run (`nexus access rotate`): the next attempt uses what is kept now."""
-        try:
-            kept = load_settings(principal=self._settings.principal, home=self._settings.home)
-        except NexusError:
-            return
-        if (kept.broker_url, kept.broker_user) == (self._settings.broker_url, self._settings.broker_user):
-            self._settings = replace(self._settings, broker_password=kept.broker_password)
 
     def _unreachable(self, cause: str) -> NexusError:
         if "CERTIFICATE_VERIFY_FAILED" in cause:

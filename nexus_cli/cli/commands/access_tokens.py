@@ -20,12 +20,13 @@ from nexus_cli.cli.options import (
     utc_option,
     var_option,
 )
-from nexus_cli.cli.views.access_tokens import elevation_text, made_text, passwords_text, tokens_text
+from nexus_cli.cli.views.access_tokens import elevation_text, made_text, rotated_document, rotated_text, tokens_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project import access_remote as project
 from nexus_cli.project.access import holder, open_rights
 from nexus_cli.project.access_broker_token import broker_token
+from nexus_cli.project.access_rotate import rotate as rotate_secrets
 from nexus_cli.settings import load_settings
 from nexus_cli.wire.control import as_object
 
@@ -179,25 +180,32 @@ def elevate(user: str, for_s: int, reason: str, listing: bool, yes: bool, zone: 
     + CODES,
 )
 @click.argument("names", nargs=-1, metavar="[PRINCIPAL]...", shell_complete=principals)
-@click.option("--all", "everybody", is_flag=True, help="All users and applications.")
+@click.option("--all", "everybody", is_flag=True, help="All users and applications, and NEXUS's own processes.")
 @click.option(
     "--keep-old",
     "keep_old_s",
     default="24h",
     show_default=True,
     callback=seconds,
-    help="How long the old password stays valid, at most 7d.",
+    help="How long the old password of a user stays valid, at most 7d; 0s ends it at once.",
 )
 @utc_option
 @format_option("text", "json")
 @changes_runtime("NEXUS_CONTROL_URL")
 def rotate(names: tuple[str, ...], everybody: bool, keep_old_s: int, zone: Any, format_: str) -> int:
-    """Make new passwords and show them this once. The old ones stay valid for a while, so that no connection is lost."""
+    """Make new passwords of users and applications, and show them this once; new secrets of NEXUS's own processes (nexus.…),
+    which take them by themselves.
+
+    A broker lets a user have one password. So that the old one stays valid for a while, the new one belongs to a second
+    account with the same rights, NAME.b, and the next one to NAME again; the API takes NAME with either.
+    """
     if bool(names) == everybody:
         raise click.UsageError("name who gets a new password, or --all: nexus access rotate PRINCIPAL")
-    found = project.rotate(load_settings(), names=names, keep_old_s=keep_old_s)
+    found = rotate_secrets(load_settings(), names=names, everybody=everybody, keep_old_s=keep_old_s)
     if format_ == "json":
-        answer_json(found, default=as_object)
+        answer_json(rotated_document(found), default=as_object)
     else:
-        answer(passwords_text(found, zone=zone))
+        answer(rotated_text(found, zone=zone))
+    if found.waiting:
+        note(f"not in force at the broker yet: {found.waiting}")
     return Exit.OK

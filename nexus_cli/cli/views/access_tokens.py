@@ -7,9 +7,11 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from nexus_cli.cli.views.clock import clock_text
+from nexus_cli.wire.control import as_object
 
 if TYPE_CHECKING:
-    from nexus_cli.wire.control_access import Elevation, NewPassword, NewToken, TokenInfo
+    from nexus_cli.project.access_rotate import Rotated
+    from nexus_cli.wire.control_access import Elevation, NewToken, TokenInfo
 
 Style = Callable[[str, str], str]
 
@@ -52,11 +54,18 @@ def elevation_text(found: Sequence[Elevation], *, style: Style, zone: tzinfo | N
     )
 
 
-def passwords_text(found: Sequence[NewPassword], *, zone: tzinfo | None = None) -> str:
-    """A line a principal, this once."""
-    width = max((len(each.principal) for each in found), default=0)
-    return "\n".join(
-        f"{each.principal:<{width}}  {each.password}"
-        + (f"  (the old one is valid until {clock_text(each.old_expires, zone=zone)})" if each.old_expires else "")
-        for each in found
-    )
+def rotated_text(found: Rotated, *, zone: tzinfo | None = None) -> str:
+    """A line a principal: account, and the password this once."""
+    width = max((len(found.account(each)) for each in found.passwords), default=0)
+    lines = [
+        f"{found.account(each):<{width}}  {each.password}"
+        + (f"  (the one before is valid until {clock_text(each.old_expires, zone=zone)})" if each.old_expires else "")
+        for each in found.passwords
+    ]
+    return "\n".join([*lines, *(f"{name} has new secrets, and takes them by itself" for name in found.own)])
+
+
+def rotated_document(found: Rotated) -> dict[str, object]:
+    """The same as JSON."""
+    passwords = [{"account": found.account(each), **as_object(each)} for each in found.passwords]
+    return {"passwords": passwords, "own": list(found.own), "waiting": found.waiting}

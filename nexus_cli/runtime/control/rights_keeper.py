@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
+from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment
 from nexus_cli.apply.rights import Rights, RightsGiven
 from nexus_cli.database import credentials, elevations
@@ -102,6 +103,11 @@ class RightsKeeper:
         slots = [slot for each in known.values() for slot in each]
         return RightsGiven(
             when=when,
-            people={(slot.principal, slot.slot): slot.hashes["sha512"] for slot in slots},
+            people={(slot.principal, slot.slot): _at_broker(slot.hashes) for slot in slots},
             ends_us=min((slot.expires for slot in slots if slot.expires is not None), default=None),
         )
+
+
+def _at_broker(hashes: Mapping[str, str]) -> Hashes:
+    """Without the form of the API's login, which no broker has any use for."""
+    return Hashes(argon2id="", sha512=hashes["sha512"], sha256=hashes["sha256"])

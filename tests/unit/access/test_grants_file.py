@@ -12,11 +12,12 @@ import pytest
 from nexus_cli.access.accounts import with_second_accounts
 from nexus_cli.access.grants import Grant, to_json
 from nexus_cli.access.grants_file import Wanted, in_force, mark_applied, read_wanted, wait_in_force
+from nexus_cli.access.passwords import Hashes
 from nexus_cli.diagnostics.errors import NexusError
 
 ANN = Grant("ann", "publish", "_nexus/e/s/cmd/a/l/d/t/ann", "role operator, write **", retain=False)
 BOB = Grant("bob", "subscribe", "e/s/#", "role viewer, read **")
-HASH, OTHER = "1$c2FsdA==$a2V5", "1$c2FsdA==$b3RoZXI="
+HASH, OTHER = (Hashes(argon2id="", sha512=f"1$c2FsdA==${key}", sha256="1$00$00") for key in ("a2V5", "b3RoZXI="))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -33,7 +34,17 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert orjson.loads((tmp_path / "access.json").read_bytes()) != to_json(())
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '{"grants": []}', '[{"principal": 1}]', '{"grants": [], "people": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        '{"grants": []}',
+        '[{"principal": 1}]',
+        '{"grants": [], "people": []}',
+        '{"grants": [], "people": {"ann": "x"}}',
+    ],
+)
 def test_a_damaged_file_is_said(tmp_path: Path, text: str) -> None:
     (tmp_path / "access.json").write_text(text, encoding="utf-8")
     with pytest.raises(NexusError) as caught:

@@ -9,6 +9,7 @@ import pytest
 
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants_file import Wanted, read_wanted
+from nexus_cli.access.passwords import Hashes
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local import start
 from nexus_cli.local.credentials import read_credentials
@@ -16,6 +17,8 @@ from nexus_cli.local.layout import EXTERNAL, MOSQUITTO, Home, Runtime, assign_po
 from nexus_cli.local.start import StartRequest, gateways_of, write_request
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import load_settings
+
+HASHES = Hashes(argon2id="", sha512="1$c2FsdA==$a2V5", sha256="1$00$00")
 
 
 def _snapshot(*gateways: str, site: str = "chicago") -> Snapshot:
@@ -90,12 +93,12 @@ def test_rights_that_control_wrote_stay(home: Home) -> None:
         "chicago",
         {**_snapshot("gw").resources, "role.r": {"read": ["a/**"]}, "user.u": {"role": "r"}},
     )
-    Wanted(compile_grants(snapshot), {"u": "1$c2FsdA==$a2V5"}).write(home.path)
+    Wanted(compile_grants(snapshot), {"u": HASHES}).write(home.path)
     write_request(home, _wish("gw", "new"))
     found = read_wanted(home.path)
     assert found is not None
     assert {"u", "nexus.gateway.new", "nexus.gateway.gw"} <= {grant.principal for grant in found.grants}
-    assert found.people == {"u": "1$c2FsdA==$a2V5"}
+    assert found.people == {"u": HASHES}
     assert "u" not in read_credentials(home.path)["broker"], "of a declared user the hash is kept alone"
     assert (home.path / "access.json").stat().st_mode & 0o777 == 0o600
 

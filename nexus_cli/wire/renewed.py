@@ -1,0 +1,25 @@
+"""Secrets that were changed while a process runs (`nexus access rotate`): what is refused is tried once with what is kept now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.settings import Settings, load_settings
+
+
+def with_kept_secrets(settings: Settings) -> Settings | None:
+    """The settings with the password and the token that are kept now; None when they are the same, or can't be read.
+
+    Those of another user, or of another broker, are not ours to try.
+    """
+    try:
+        kept = load_settings(principal=settings.principal, home=settings.home)
+    except NexusError:
+        return None
+    if (kept.broker_url, kept.broker_user) != (settings.broker_url, settings.broker_user):
+        kept = replace(kept, broker_password=settings.broker_password)
+    if kept.control_url != settings.control_url:
+        kept = replace(kept, control_token=settings.control_token)
+    found = replace(settings, broker_password=kept.broker_password, control_token=kept.control_token)
+    return None if found == settings else found
