@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from nexus_cli.access.gain_words import some
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry
 
 MOST_PLACES = 6
@@ -84,16 +85,19 @@ def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[Ha
         return
     kinds: dict[str, list[HazardEntry]] = defaultdict(list)
     for hazard in hazards:
-        # Of names a first word alone is replaced: `op` is a part of other words, too.
-        first = 1 if hazard["name"] == "acl-widen" else -1
-        kinds[hazard["message"].replace(hazard["scope"], "…", first)].append(hazard)
+        if hazard["name"] == "acl-widen":  # a name such as `op` is a part of other words, too
+            kinds[hazard["message"].removeprefix(hazard["scope"])].append(hazard)
+        else:
+            kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
     for message, found in kinds.items():
+        if found[0]["name"] == "acl-widen":
+            yield some([hazard["scope"] for hazard in found]) + message, found
+            continue
         for scope, group in _by_place(found):
             if len(group) == 1:
                 yield group[0]["message"], group
             else:
-                what = "principals" if group[0]["name"] == "acl-widen" else f"tags{_devices(group)}"
-                yield f"{scope}, {len(group):,} {what}: {message.removeprefix('… ')}", group
+                yield f"{scope}, {len(group):,} tags{_devices(group)}: {message.removeprefix('… ')}", group
 
 
 def _by_place(found: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:

@@ -45,12 +45,13 @@ def plan(before: Snapshot, after: Snapshot, **keys: Any) -> Plan:
     return outcome(before, after, **keys).unwrap()
 
 
-def outcome(before: Snapshot, after: Snapshot, **keys: Any):
+def outcome(before: Snapshot, after: Snapshot, *, broker: str = "", **keys: Any):
     base = Base(
         deployment=1 if before.resources else 0,
         digest=before.digest,
         digests=before.digests,
         resources=before.resources,
+        broker=broker,
     )
     return make_plan(base, after, **keys)
 

@@ -139,7 +139,9 @@ def test_a_new_tag_below_an_old_right_is_no_gain() -> None:
 
 
 def test_new_tags_count_for_a_right_that_is_new() -> None:
-    found = plan(site(), site(ONE, TWO, device("a/l/new", tags=TAGS), role__op={"read": ["a/**"], "write": ["a/l/new/*"]}))
+    found = plan(
+        site(), site(ONE, TWO, device("a/l/new", tags=TAGS), role__op={"read": ["a/**"], "write": ["a/l/new/*"]})
+    )
     assert lines(found.rights) == both("-WHO write a/l/one/setpoint"), "a/** covered it before"
     wider = site(ONE, TWO, device("c/l/new", tags=TAGS), role__op={"read": ["a/**", "c/**"], "write": ["a/**"]})
     assert changed(site(), wider) == both("+WHO read c/l/new/level, c/l/new/setpoint")
@@ -175,7 +177,14 @@ def test_names_of_sequences_messages_and_alerts() -> None:
         "message__order": {"topic": "erp/order"},
         "alert__hot": {"tag": "a/l/one/level", "above": 1.0},
     }
-    more = {"read": ["a/**"], "write": ["a/**"], "run": ["*"], "publish": ["order"], "acknowledge": ["*"], "apply": ["a/**"]}
+    more = {
+        "read": ["a/**"],
+        "write": ["a/**"],
+        "run": ["*"],
+        "publish": ["order"],
+        "acknowledge": ["*"],
+        "apply": ["a/**"],
+    }
     found = plan(site(**things), site(**things, role__op=more))
     assert [line for line in lines(found.rights) if line.startswith("+ann")] == [
         "+ann apply a/l/one/level, a/l/one/setpoint",
@@ -245,7 +254,9 @@ def test_nothing_on_a_first_plan() -> None:
 
 
 def test_own_principals_are_left_out() -> None:
-    found = plan(site(), site(ONE, TWO, device("c/l/x", gateway="gw-9", tags=TAGS), role__op={"read": ["**"]}, user__ann={}))
+    found = plan(
+        site(), site(ONE, TWO, device("c/l/x", gateway="gw-9", tags=TAGS), role__op={"read": ["**"]}, user__ann={})
+    )
     assert found.rights and not [gain for gain in found.rights if gain.principal.startswith("nexus.")]
 
 
