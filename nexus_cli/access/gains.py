@@ -22,7 +22,7 @@ from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics
 
-_ORDER: tuple[str, ...] = ("write", "apply", "admin", "run", "acknowledge", "publish", "read", "subscribe", "alerts")
+ORDER: tuple[str, ...] = ("write", "apply", "admin", "run", "acknowledge", "publish", "read", "subscribe", "alerts")
 """The rights that change a plant first."""
 
 
@@ -70,7 +70,7 @@ def gains(before: Snapshot, after: Snapshot, when: Moment = ANY_TIME) -> tuple[G
         found += _tags(principal, *sides, devices)
         found += _names(principal, *sides)
         found += _topics(principal, *sides, told=_Told(sides))
-    return tuple(sorted(found, key=lambda gain: (gain.principal, _ORDER.index(gain.action), gain.kind)))
+    return tuple(sorted(found, key=lambda gain: (gain.principal, ORDER.index(gain.action), gain.kind)))
 
 
 @dataclass(slots=True)

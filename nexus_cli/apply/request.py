@@ -23,6 +23,7 @@ from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.rights import NO_CHANGE, Rights, may_change_rights, rights_of
 from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.wire.control import Running
 from nexus_cli.wire.topic import is_slug
@@ -67,10 +68,12 @@ class Checked:
     Attributes:
         digests: Digest of each resource that it writes, by address.
         changes: What it changes, in order.
+        devices_left: Devices declared after it.
     """
 
     digests: Mapping[str, str]
     changes: tuple[Change, ...]
+    devices_left: int = 0
 
 
 def changes_between(
@@ -105,45 +108,95 @@ def check_request(
     recorded: Recorded,
     before: Mapping[str, Attributes],
     *,
+    kept: Mapping[str, Attributes] | None = None,
     running: Sequence[Running] = (),
 ) -> Checked:
-    """See that a request may be carried out; gives what it changes.
+    """See that a request may be carried out; gives what it changes: `read_request`, then `refuse_hazards`."""
+    checked = read_request(request, recorded, before)
+    refuse_hazards(request, recorded, before, checked, kept=kept or {}, running=running)
+    return checked
+
+
+def read_request(request: DeploymentRequest, recorded: Recorded, before: Mapping[str, Attributes]) -> Checked:
+    """What a request changes.
 
     Args:
         before: Recorded attributes of the changed addresses.
-        running: Sequences on their way.
 
     Raises:
         FindingsError: NX5000, a resource that can't be one; NX4001, NX4004.
-        NexusError: NX5007, the digests do not fit; NX4002 (exit code 3), a hazard without consent; NX5010 (exit
-            code 5), a run that wants no deployment touches what changes.
+        NexusError: NX5007, the digests do not fit.
     """
     with collection_paused():
-        return _checked(request, recorded, before, running=running)
-
-
-def _checked(
-    request: DeploymentRequest, recorded: Recorded, before: Mapping[str, Attributes], *, running: Sequence[Running]
-) -> Checked:
-    problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
-    if problems:
-        raise FindingsError("Control refused the deployment; nothing changed.", tuple(problems[:50]))
-    written = {address: digest(value) for address, value in request.changed.items() if value is not None}
-    kept = {address: value for address, value in recorded.digests.items() if address not in request.changed}
-    desired = Snapshot(recorded.enterprise, recorded.site, {}, {**kept, **written})
-    if desired.digest != request.desired_digest:
-        raise NexusError(
-            "What was sent does not make the state that the plan promised; nothing changed.",
-            code="NX5007",
+        problems = [found for address, value in request.changed.items() for found in _problems(address, value)]
+        if problems:
+            raise FindingsError("Control refused the deployment; nothing changed.", tuple(problems[:50]))
+        written = {address: digest(value) for address, value in request.changed.items() if value is not None}
+        left = {address: value for address, value in recorded.digests.items() if address not in request.changed}
+        desired = Snapshot(recorded.enterprise, recorded.site, {}, {**left, **written})
+        if desired.digest != request.desired_digest:
+            raise NexusError(
+                "What was sent does not make the state that the plan promised; nothing changed.",
+                code="NX5007",
+            )
+        changes = changes_between(
+            request.changed, before, moved=request.moved, digests=written, digests_before=recorded.digests
         )
-    changes = changes_between(
-        request.changed, before, moved=request.moved, digests=written, digests_before=recorded.digests
-    )
     devices_left = sum(address.startswith("device.") for address in desired.digests)
-    hazards = hazards_of(changes, devices_left=devices_left, first=not recorded.digests)
-    _refuse_hazards((*hazards, *hazards_of_runs(changes, running)), request)
-    refuse_while_running(changes, running)
-    return Checked(digests=written, changes=changes)
+    return Checked(digests=written, changes=changes, devices_left=devices_left)
+
+
+def weighs_rights(checked: Checked, recorded: Recorded) -> bool:
+    """True when a request can change somebody's rights: then `refuse_hazards` has to see the whole state."""
+    addresses = {*recorded.digests, *checked.digests}
+    return bool(recorded.digests) and may_change_rights(checked.changes, addresses)
+
+
+def refuse_hazards(
+    request: DeploymentRequest,
+    recorded: Recorded,
+    before: Mapping[str, Attributes],
+    checked: Checked,
+    *,
+    kept: Mapping[str, Attributes],
+    running: Sequence[Running] = (),
+) -> None:
+    """Refuse what has a hazard without consent: by what is recorded, not by what the client says.
+
+    Args:
+        before: Recorded attributes of the changed addresses.
+        checked: What is changed.
+        kept: Recorded attributes of all other addresses, where `weighs_rights` asks for them.
+        running: Sequences on their way.
+
+    Raises:
+        NexusError: NX4002 (exit code 3), a hazard without consent; NX5010 (exit code 5), a run that wants no
+            deployment touches what changes.
+    """
+    with collection_paused():
+        rights = _rights(request, recorded, before, kept, checked=checked)
+        first = not recorded.digests
+        hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
+        _refuse_hazards((*hazards, *hazards_of_runs(checked.changes, running)), request)
+        refuse_while_running(checked.changes, running)
+
+
+def _rights(
+    request: DeploymentRequest,
+    recorded: Recorded,
+    before: Mapping[str, Attributes],
+    kept: Mapping[str, Attributes],
+    *,
+    checked: Checked,
+) -> Rights:
+    if not weighs_rights(checked, recorded):
+        return NO_CHANGE
+    written = {address: value for address, value in request.changed.items() if value is not None}
+    sides = (
+        Snapshot(recorded.enterprise, recorded.site, dict(side), {})
+        for side in ({**kept, **before}, {**kept, **written})
+    )
+    return rights_of(checked.changes, before=next(sides), after=next(sides))
 
 
 def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) -> None:

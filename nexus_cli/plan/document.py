@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
+from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.change import Attributes, Change, TagChange
@@ -89,6 +90,25 @@ class HazardEntry(TypedDict):
     allowed: bool
 
 
+class RightsEntry(TypedDict):
+    """What some principals gain and lose of one right, see `access.gains.Gain`: all of them the same."""
+
+    principals: list[str]
+    action: str
+    kind: str
+    gained: list[str]
+    lost: list[str]
+
+
+class SessionsEntry(TypedDict):
+    """What becomes of live sessions, see `plan.stale_sessions.Stale`."""
+
+    principals: list[str]
+    broker: str
+    at_once: bool
+    text: str
+
+
 class PositionEntry(TypedDict):
     """A place in a file, both from 1."""
 
@@ -124,7 +144,7 @@ class StepEntry(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """The plan as JSON, the keys in this order; `steps` and `renames` are missing in plans of older versions.
+    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -135,6 +155,8 @@ class PlanDocument(TypedDict):
     desired: DigestEntry
     resource_changes: list[ChangeEntry]
     impact: list[ImpactEntry]
+    rights: NotRequired[list[RightsEntry]]
+    sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
@@ -162,6 +184,11 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "desired": {"digest": plan.desired_digest},
         "resource_changes": [_change(change) for change in plan.changes],
         "impact": [{"address": each.address, "plane": each.plane, "text": each.text} for each in plan.impacts],
+        "rights": _rights(plan.rights),
+        "sessions": [
+            {"principals": list(each.principals), "broker": each.broker, "at_once": each.at_once, "text": each.text}
+            for each in plan.sessions
+        ],
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
@@ -207,6 +234,17 @@ def _tag(tag: TagChange, *, whole: bool) -> TagEntry:
     if tag.previous_path is not None:
         document["previous_address"] = f"tag.{tag.previous_path}"
     return document
+
+
+def _rights(gains: Sequence[Gain]) -> list[RightsEntry]:
+    """Principals that gain and lose the same together: a list of 41,000 tags is written once for all of them."""
+    alike: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for gain in gains:
+        alike.setdefault((gain.action, gain.kind, gain.gained, gain.lost), []).append(gain.principal)
+    return [
+        {"principals": who, "action": action, "kind": kind, "gained": list(gained), "lost": list(lost)}
+        for (action, kind, gained, lost), who in alike.items()
+    ]
 
 
 def _hazard(hazard: Hazard, *, allowed: bool) -> HazardEntry:

@@ -38,6 +38,8 @@ def plan_schema() -> JsonObject:
     )
     pair = {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}
     planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
+    rights = {"principals": _KEYS, "action": _STRING, "kind": _STRING, "gained": _KEYS, "lost": _KEYS}
+    sessions = {"principals": _KEYS, "broker": _STRING, "at_once": {"type": "boolean"}, "text": _STRING}
     hazard = dict.fromkeys(("name", "code", "scope", "address", "message"), _STRING)
     diagnostic = {"code": _STRING, "severity": _STRING, "summary": _STRING, "where": _STRING, "hint": _STRING}
     return {
@@ -61,6 +63,16 @@ def plan_schema() -> JsonObject:
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
             },
             {
+                "rights": {
+                    "type": "array",
+                    "items": _object(rights),
+                    "description": "Who may do what that they could not before (gained), or no longer (lost); whole lists.",
+                },
+                "sessions": {
+                    "type": "array",
+                    "items": _object(sessions),
+                    "description": "What becomes of live sessions of those who lose a right, by kind of broker.",
+                },
                 "steps": {
                     "type": "array",
                     "items": _object({"step": _STRING, "subject": _STRING, "text": _STRING}),

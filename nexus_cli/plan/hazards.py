@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from nexus_cli.access.gain_words import NOW, gain_sentence
+from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
+from nexus_cli.plan.standins import LOGIN, OIDC
 
 NAMES: dict[str, str] = {
     "data-loss": "NX4101",
@@ -26,7 +29,7 @@ class Hazard:
 
     Attributes:
         name: A key of `NAMES`.
-        scope: What a consent's glob must cover: a path, or the name of a role, user or class.
+        scope: What a consent's glob must cover: a path, or the name of a user or class.
         address: The resource whose change brings it.
         message: What would happen, one sentence.
     """
@@ -42,20 +45,23 @@ class Hazard:
         return NAMES[self.name]
 
 
-def hazards_of(changes: Sequence[Change], *, devices_left: int, first: bool) -> tuple[Hazard, ...]:
-    """Every hazard of the changes, in their order.
+def hazards_of(
+    changes: Sequence[Change], *, devices_left: int, first: bool, widened: Sequence[Gain] = ()
+) -> tuple[Hazard, ...]:
+    """Every hazard of the changes, in their order; who may do more comes last, by name.
 
     Args:
         changes: The plan's.
         devices_left: Devices declared after the change.
         first: True when nothing was recorded before; then there is nothing to lose or to widen.
+        widened: What somebody gains (`plan.rights.Rights.widened`).
     """
     if first:
         return ()
     found = list(_empty_target(changes, devices_left=devices_left))
     for change in changes:
         found += _of_device(change) if change.type == "device" else _of_other(change)
-    return tuple(found)
+    return (*found, *_widened(widened))
 
 
 def blocked(hazards: Iterable[Hazard], allow: Sequence[str]) -> tuple[Hazard, ...]:
@@ -152,23 +158,19 @@ def _of_other(change: Change) -> Iterator[Hazard]:
                 address=change.address,
                 message=f"class {change.name} keeps {duration(new)} instead of {duration(old)}: older samples are dropped",
             )
-    if change.type in ("role", "user"):
-        gained = [f"{what} {glob}" for what, globs in gains(before, after).items() for glob in globs]
-        if gained:
-            yield Hazard(
-                name="acl-widen",
-                scope=change.name,
-                address=change.address,
-                message=f"{change.type} {change.name} gains {', '.join(gained)}",
-            )
 
 
-def gains(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
-    """Rights that a role or user gains: by `read`, `write` and the other rights, `roles`."""
-    found = {}
-    for what in ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "roles"):
-        had = set(before.get(what) or ())
-        fresh = [each for each in after.get(what) or () if each not in had]
-        if fresh:
-            found[what] = fresh
-    return found
+def _widened(gains: Sequence[Gain]) -> Iterator[Hazard]:
+    """One for each principal, whatever its rights come from."""
+    by_name: dict[str, list[Gain]] = {}
+    for gain in gains:
+        if gain.widens:
+            by_name.setdefault(gain.principal, []).append(gain)
+    for name, found in sorted(by_name.items()):
+        told = [gain_sentence(name, each.action, each.kind, each.gained, NOW) for each in found]
+        yield Hazard(
+            name="acl-widen",
+            scope=name,
+            address=LOGIN if name.startswith(OIDC) else f"user.{name}",
+            message="; ".join([told[0], *(text.removeprefix(f"{name} ") for text in told[1:])]),
+        )

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
-from nexus_cli.plan.hazards import gains
 
+RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
 SHOWN = 6
 """Names in one line; more are counted."""
 Cost = Callable[[Attributes], int | None]
@@ -39,13 +39,15 @@ class Surroundings:
     Attributes:
         links: Declared devices by link, after the change.
         cost: Requests of a device, where a driver can compute them.
-        roles: Declared roles by name, after the change.
+        roles: Declared roles by name, after the change, that nobody has.
+        told: Addresses of roles, users and groups whose rights the plan tells by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
     cost: Cost = lambda _: None
     roles: Mapping[str, Attributes] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
 
 
@@ -182,11 +184,37 @@ def _retention(change: Change, _: Surroundings) -> Lines:
         )
 
 
-def _rights(change: Change, _: Surroundings) -> Lines:
+def _rights(change: Change, around: Surroundings) -> Lines:
+    if change.address in around.told:
+        return
     before, after = change.before or {}, change.after or {}
-    for verb, found in (("gains", gains(before, after)), ("loses", gains(after, before))):
+    for verb, found in (("gains", _gained(before, after)), ("loses", _gained(after, before))):
         for what, which in found.items():
             yield "rights", f"{change.type} {change.name} {verb} {what} {', '.join(which)}"
+
+
+def _gained(before: Attributes, after: Attributes) -> Mapping[str, list[str]]:
+    """Entries of a role, user or group that are new: by `read`, `write` and the other rights, `roles`, `groups`."""
+    found = {}
+    for what in (*RIGHTS, "roles", "groups"):
+        had = [_entry(each) for each in _entries(before, what)]
+        fresh = [entry for each in _entries(after, what) if (entry := _entry(each)) not in had]
+        if fresh:
+            found[what] = fresh
+    return found
+
+
+def _entries(attributes: Attributes, what: str) -> Sequence[object]:
+    value = attributes.get(what) or ()
+    return ("the site",) if value is True else list(value)
+
+
+def _entry(entry: object) -> str:
+    """A path glob, or a scope as its path and what else it asks."""
+    if not isinstance(entry, Mapping):
+        return str(entry)
+    asked = ", ".join(f"{key} {value}" for key, value in entry.items() if key != "path")
+    return f"{entry.get('path', '**')} ({asked})"
 
 
 def _sequence(change: Change, around: Surroundings) -> Lines:
@@ -258,6 +286,7 @@ def _gateway(change: Change, _: Surroundings) -> Lines:
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "device": _device,
     "gateway": _gateway,
+    "group": _rights,
     "message": _message,
     "retention": _retention,
     "role": _rights,

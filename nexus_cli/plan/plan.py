@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
@@ -20,7 +21,9 @@ from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.renames import likely_renames
+from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
 from nexus_cli.plan.running import hazards_of_runs
+from nexus_cli.plan.stale_sessions import Stale, stale_sessions
 from nexus_cli.wire.control import Running
 
 
@@ -34,6 +37,7 @@ class Base:
         digests: By address, complete.
         resources: Attributes of those that differ from what is declared.
         running: Sequences on their way.
+        broker: Kind of the site's broker where it is known, as of `stale_sessions`.
     """
 
     deployment: int
@@ -41,6 +45,7 @@ class Base:
     digests: Mapping[str, str]
     resources: Mapping[str, Attributes]
     running: Sequence[Running] = ()
+    broker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,8 @@ class Plan:
         base_digest, desired_digest: Both sides; a saved plan is refused when either moved.
         changes: In the order in which they are shown and done.
         desired: Attributes to record by address; None removes.
+        rights: Who may do what that they could not before, and the reverse; nothing when nothing was recorded.
+        sessions: What becomes of live sessions of those who lose a right.
         moved: The renames that were taken into account.
         renames: Renames that are not declared and would keep the history of tags that seem to be renamed.
         errored: True when a finding forbids applying it.
@@ -65,6 +72,8 @@ class Plan:
     changes: tuple[Change, ...] = ()
     impacts: tuple[Impact, ...] = ()
     hazards: tuple[Hazard, ...] = ()
+    rights: tuple[Gain, ...] = ()
+    sessions: tuple[Stale, ...] = ()
     moved: tuple[Rename, ...] = ()
     renames: tuple[Rename, ...] = ()
     errored: bool = False
@@ -120,6 +129,8 @@ def make_plan(
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
+    rights = _rights(changes, base, desired)
+    told = _told(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     findings = [
         *_secrets(devices),
@@ -137,19 +148,40 @@ def make_plan(
             around=Surroundings(
                 links=links_of(devices),
                 cost=cost,
-                roles=dict(desired.of_kind("role")),
+                roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in told},
+                told=told,
                 written=written_before(changes, desired.resources),
             ),
         ),
         hazards=(
-            *hazards_of(changes, devices_left=len(devices), first=not base.digests),
+            *hazards_of(changes, devices_left=len(devices), first=not base.digests, widened=rights.widened),
             *hazards_of_runs(changes, base.running),
         ),
+        rights=rights.gains,
+        sessions=stale_sessions(rights.gains, broker=base.broker),
         moved=tuple(moved),
         renames=likely_renames(changes, declared={address.removeprefix(DEVICE) for address in devices}),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
+
+
+def _rights(changes: Sequence[Change], base: Base, desired: Snapshot) -> Rights:
+    """What the changes do to rights; the whole site is looked at only when they can do anything."""
+    if not base.digests or not may_change_rights(changes, {*base.digests, *desired.digests}):
+        return NO_CHANGE
+    before = whole_base(base.digests, base.resources, desired)
+    return rights_of(changes, before=before, after=desired)
+
+
+def _told(changes: Sequence[Change], base: Base, desired: Snapshot) -> frozenset[str]:
+    """Addresses whose rights are told by principal: users, and roles and groups that somebody has; none of a first plan."""
+    if not base.digests or not any(change.type in (*PEOPLE, "message") for change in changes):
+        return frozenset()
+    before = whole_base(base.digests, base.resources, desired)
+    held, member_of = holdings(before, desired)
+    users = (change.address for change in changes if change.type == "user")
+    return frozenset((*users, *(f"role.{name}" for name in held), *(f"group.{name}" for name in member_of)))
 
 
 def _plain_json(desired: Snapshot, base: Mapping[str, str]) -> Snapshot:

@@ -81,17 +81,27 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
 
 
 def rights_change(changes: Iterable[Change]) -> bool:
-    """True when the changes can alter a grant: who reads which paths, roles, users, gateways, messages, alerts."""
+    """True when the changes can alter a grant: who reads which paths, roles, users, groups, gateways, messages, alerts,
+    and what devices and tags are said to be."""
     return any(
-        change.type in ("gateway", "role", "user", "message")
-        or (change.type == "alert" and change.action is not Action.UPDATE)
-        or (change.type == "device" and (_moves_rights(change) or {"gateway", "protocol"} & set(change.keys)))
+        change.type in ("gateway", "role", "user", "group", "message")
+        or (change.type == "alert" and (change.action is not Action.UPDATE or "tag" in change.keys))
+        or (change.type == "site" and bool({"labels", "time_zone"} & set(change.keys)))
+        or (change.type == "device" and _moves_rights(change))
         for change in changes
     )
 
 
 def _moves_rights(change: Change) -> bool:
-    return change.action is not Action.UPDATE or any(tag.action is not Action.UPDATE for tag in change.tags)
+    """A connection counts where others publish: it has the globs of their topics."""
+    keys = {"gateway", "protocol", "labels", "classification"}
+    if (change.after or {}).get("protocol") == "external":
+        keys.add("connection")
+    return (
+        change.action is not Action.UPDATE
+        or bool(keys & set(change.keys))
+        or any(tag.action is not Action.UPDATE or "classification" in tag.keys for tag in change.tags)
+    )
 
 
 def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:

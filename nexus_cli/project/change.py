@@ -11,6 +11,7 @@ from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.json_value import JsonObject
+from nexus_cli.local.layout import Home
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.diff import differing
@@ -221,9 +222,19 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         digests=state.digests,
         resources=resources,
         running=state.running,
+        broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
     return make_plan(base, desired, moved=moved, cost=request_count)
+
+
+def _broker(settings: Settings) -> str:
+    """Kind of the broker of the runtime that the plan is for; "" where another machine runs it."""
+    try:
+        runtime = Home(settings.home).read_runtime()
+    except NexusError:
+        return ""
+    return runtime.broker_kind if runtime.control_url == settings.control_url else ""
 
 
 def _client(settings: Settings, site: str | None = None) -> ControlClient:

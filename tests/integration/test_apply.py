@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
 import pytest
@@ -99,6 +100,35 @@ async def test_a_forgotten_and_a_moved_tag_leave_no_retained_message(world: Worl
         assert (await rows(world, "SELECT active FROM nexus.series WHERE path = 'a/l/one/voltage'")) == [
             {"active": False}
         ]
+
+
+async def test_who_gains_a_right_is_asked_for_by_control_itself(world: World) -> None:
+    """Whatever the command said: control compares what it has recorded, also of what the request leaves alone."""
+    people: dict[str, Any] = {
+        "role__op": {"read": [{"path": "**", "gateway": "gw-1"}], "write": []},
+        "user__ann": {"roles": ["op"]},
+        "group__shift": {"roles": []},
+        "user__bob": {"groups": ["shift"]},
+    }
+    devices = [device("a/l/one"), device("a/l/two", gateway="gw-2")]
+    async with world.control() as control, FakeGateway(world.settings).up():
+        assert (await applied(control, snapshot(*devices, **people))).outcome == "unknown"
+        moved = [device("a/l/one"), device("a/l/two")]
+        for desired, who in (
+            (snapshot(*devices, **{**people, "group__shift": {"roles": ["op"]}}), "bob"),
+            (snapshot(*moved, **people), "ann"),
+        ):
+            plan = await plan_against(control, desired)
+            assert [(hazard.name, hazard.scope) for hazard in plan.hazards] == [("acl-widen", who)]
+            for allow in ((), ("acl-widen=eve", "data-loss")):
+                with pytest.raises(NexusError) as blocked:
+                    await control.deploy(body_of(plan, allow=allow))
+                assert (blocked.value.code, blocked.value.exit_code) == ("NX4002", 3)
+                assert blocked.value.message == f"Blocked: {plan.hazards[0].message}."
+        found = await applied(control, snapshot(*moved, **people), allow=("acl-widen=ann",))
+        assert ("rights", "done") in steps(found) and ("revoke", "done") in steps(found)
+        less = await applied(control, snapshot(*moved, **{**people, "user__ann": {"roles": []}}))
+        assert less.outcome == "applied", "who loses rights needs no consent"
 
 
 async def test_two_applies_at_once_one_is_refused(world: World) -> None:

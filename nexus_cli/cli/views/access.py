@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from nexus_cli.access.gain_words import NO_LONGER, NOW, gain_sentence, some
 from nexus_cli.access.gains import Gain
 from nexus_cli.access.grants import Grant, to_json
 from nexus_cli.access.holders import Holder
@@ -23,19 +24,6 @@ WORDS: Mapping[str, str] = {
     "limits": "refused by a limit",
     "no_role": "no role gives it",
 }
-VERBS: Mapping[str, str] = {
-    "read": "read",
-    "write": "write",
-    "publish": "publish",
-    "subscribe": "subscribe to",
-    "run": "run",
-    "acknowledge": "acknowledge",
-    "alerts": "see",
-    "apply": "change",
-    "admin": "administer",
-}
-MOST = 3
-"""Names that are listed one by one."""
 
 
 def answer_document(answer: Answer, where: Decides) -> dict[str, Any]:
@@ -167,12 +155,6 @@ def summary(lines: Sequence[Line]) -> str:
         if line.right != "admin" and line.text.partition(f"{line.right} ")[2] not in paths:
             paths.append(line.text.partition(f"{line.right} ")[2])
     return "; ".join(f"{word} {some(paths)}".strip() for word, paths in found.items()) or "nothing"
-
-
-def some(names: Sequence[str]) -> str:
-    """A few names, and how many more."""
-    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
-    return ", ".join(names[:MOST]) + more
 
 
 def list_text(document: Mapping[str, Any], *, style: Style) -> str:
@@ -317,15 +299,8 @@ def gains_text(document: Mapping[str, Any], *, style: Style) -> str:
         return f"{document['site']}: no principal gains or loses a right"
     lines = [style(document["site"], "bold")]
     for each in document["changes"]:
-        for names, word, colour in ((each["gained"], "may now", "warning"), (each["lost"], "may no longer", "good")):
+        for names, word, colour in ((each["gained"], NOW, "warning"), (each["lost"], NO_LONGER, "good")):
             if names:
-                lines.append(f"  {style(gain_sentence(each, names, word), colour)}")
+                sentence = gain_sentence(each["principal"], each["action"], each["kind"], names, word)
+                lines.append(f"  {style(sentence, colour)}")
     return "\n".join(lines)
-
-
-def gain_sentence(each: Mapping[str, Any], names: Sequence[str], word: str) -> str:
-    """`ann may now write 3 tags: packaging/line-1/filler/setpoint, …`."""
-    verb = VERBS[each["action"]]
-    if each["kind"] == "site":
-        return f"{each['principal']} {word} {verb} the site"
-    return f"{each['principal']} {word} {verb} {counted(len(names), each['kind'])}: {some(names)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -16,6 +17,7 @@ from nexus_cli.cli.views.plan_groups import (
     narrowest,
     places,
 )
+from nexus_cli.cli.views.plan_rights import rights_lines
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
@@ -29,6 +31,8 @@ FOLD_ABOVE = 25
 MOST_TAGS = 20
 MOST_HAZARDS = 40
 MOST_RENAMES = 40
+MOST_NAMED = 5
+"""Up to so many principals are named one by one in a consent."""
 RENAMED = "An address is removed under one name and added under another. To keep its history, write:"
 LONG = 40
 """Lines; a longer plan repeats its summary at the top."""
@@ -61,6 +65,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
+    lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
     if steps and plan.get("steps"):
@@ -249,10 +254,14 @@ def moved_block(plan: PlanDocument) -> Iterator[str]:
 
 
 def consent(hazards: Sequence[HazardEntry], name: str) -> str:
-    """The `--allow` value that consents to all hazards of this name, and to as little else as a glob permits."""
+    """The `--allow` value that consents to all hazards of this name, and to as little else as a glob permits; of a few
+    principals one each."""
     if name == "empty-target":
         return name
-    return f"{name}={narrowest(hazard['scope'] for hazard in hazards if hazard['name'] == name)}"
+    scopes = list(dict.fromkeys(hazard["scope"] for hazard in hazards if hazard["name"] == name))
+    if name == "acl-widen" and len(scopes) <= MOST_NAMED:
+        return " --allow ".join(f"{name}={shlex.quote(scope)}" for scope in scopes)
+    return f"{name}={narrowest(scopes)}"
 
 
 def _action(change: ChangeEntry) -> str:

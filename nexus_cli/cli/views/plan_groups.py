@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from nexus_cli.access.gain_words import some
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry
 
 MOST_PLACES = 6
@@ -84,8 +85,14 @@ def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[Ha
         return
     kinds: dict[str, list[HazardEntry]] = defaultdict(list)
     for hazard in hazards:
-        kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
+        if hazard["name"] == "acl-widen":  # a name such as `op` is a part of other words, too
+            kinds[hazard["message"].removeprefix(hazard["scope"])].append(hazard)
+        else:
+            kinds[hazard["message"].replace(hazard["scope"], "…")].append(hazard)
     for message, found in kinds.items():
+        if found[0]["name"] == "acl-widen":
+            yield some([hazard["scope"] for hazard in found]) + message, found
+            continue
         for scope, group in _by_place(found):
             if len(group) == 1:
                 yield group[0]["message"], group

@@ -84,9 +84,13 @@ HAZARDS: tuple[Code, ...] = (
     Code(
         id="NX4102",
         slug="acl-widen",
-        summary="A role or user that exists may see or write more than before.",
-        why="Who gains a right should be a decision, not a side effect.",
-        good=console("nexus apply --allow acl-widen=NAME"),
+        summary="A user or an application may do more than before.",
+        why="Who gains a right should be a decision, not a side effect. What it comes from makes no difference: a role, "
+        "a group, a new user, a clearance, a denial that goes, a label, a class of data, a device that moves or changes "
+        "its gateway, a longer period or more hours. The scope is the name of who gains; for the members of a group of "
+        "the login provider it is `oidc:GROUP`. A new tag below an old right is no gain, and a tag that becomes writable "
+        "is asked for by `write-enable`.",
+        good=console("nexus apply --allow acl-widen=ann --allow acl-widen=bob"),
         severity=Severity.WARNING,
     ),
     Code(

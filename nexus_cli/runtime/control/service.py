@@ -12,7 +12,7 @@ import msgspec
 
 from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import DeploymentRequest, check_request, refuse_stale
+from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
 from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
@@ -110,7 +110,7 @@ class Service:
         recorded of the changed resources, and raises for who may not change them.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `check_request` raises. A sequence that
+            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `apply.request` raises. A sequence that
                 starts afterwards is awaited, or aborted, before anything is recorded.
         """
         async with self._connection() as conn:
@@ -121,7 +121,12 @@ class Service:
             running = await sequences_running(conn, self.site)
         await asyncio.to_thread(within, before)
         refuse_open_broker(request.changed, self._settings.broker_url)
-        checked = await asyncio.to_thread(check_request, request, recorded, before, running=running)
+        checked = await asyncio.to_thread(read_request, request, recorded, before)
+        kept: Mapping[str, Attributes] = {}
+        if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
+            async with self._connection() as conn:
+                kept = await db.full_state(conn, self.site, without=list(request.changed))
+        await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self._settings):

@@ -169,6 +169,36 @@ def test_messages_and_alerts_that_come_or_go_carry_rights_with_them() -> None:
     assert "rights" not in names(changes_between({"alert.hot": louder}, {"alert.hot": {**louder, "above": 1.0}}))
 
 
+def test_what_says_who_reads_a_device_carries_rights_with_it() -> None:
+    def steps(**keys: Any) -> list[str]:
+        return names(between([device("a/l/one")], [device("a/l/one", **keys)]))
+
+    for change in (
+        {"gateway": "gw-2"},
+        {"labels": {"zone": "1"}},
+        {"classification": "restricted"},
+        {"tags": {"energy": {"type": "float32", "classification": "restricted"}}},
+        {"tags": {"energy": {"type": "float32"}, "more": {"type": "float32"}}},
+    ):
+        assert "rights" in steps(**change) and "revoke" in steps(**change), change
+    for change in (
+        {"link": "tcp:y:502"},
+        {"tags": {"energy": {"type": "float32", "deadband": 1.0}}},
+        {"connection": {}},
+    ):
+        assert "rights" not in steps(**change), change
+    others = device("a/l/one", protocol="external", gateway="", connection={"globs": ["a/l/one/**"]})
+    more = {**others, "connection": {"globs": ["a/l/**"]}}
+    assert "rights" in names(between([others], [more]))
+    site = {"enterprise": "acme", "site": "chicago"}
+    for key, value in (("labels", {"a": {"zone": "1"}}), ("time_zone", "Europe/Berlin")):
+        assert "rights" in names(changes_between({"site": {**site, key: value}}, {"site": site}))
+    assert "rights" not in names(changes_between({"site": {**site, "description": "x"}}, {"site": site}))
+    assert "rights" in names(changes_between({"group.shift": {"roles": ["x"]}}, {"group.shift": {"roles": []}}))
+    alert = {"tag": "a/l/d/t", "above": 2.0}
+    assert "rights" in names(changes_between({"alert.hot": {**alert, "tag": "a/l/d/u"}}, {"alert.hot": alert}))
+
+
 DEPLOYMENT = Deployment(
     id=1,
     site="acme/chicago",

@@ -45,12 +45,13 @@ def plan(before: Snapshot, after: Snapshot, **keys: Any) -> Plan:
     return outcome(before, after, **keys).unwrap()
 
 
-def outcome(before: Snapshot, after: Snapshot, **keys: Any):
+def outcome(before: Snapshot, after: Snapshot, *, broker: str = "", **keys: Any):
     base = Base(
         deployment=1 if before.resources else 0,
         digest=before.digest,
         digests=before.digests,
         resources=before.resources,
+        broker=broker,
     )
     return make_plan(base, after, **keys)
 
@@ -163,7 +164,7 @@ def test_impacts_of_rights_and_retention() -> None:
         "rights: role op loses read a/**",
         "rights: role op loses write x",
     ]
-    assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("data-loss", "p"), ("acl-widen", "op")]
+    assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("data-loss", "p")], "nobody has the role"
 
 
 @pytest.mark.parametrize(("before", "after"), [({}, {"frames": "json"}), ({"frames": "json"}, {})])
@@ -222,6 +223,13 @@ def test_impacts_of_messages_and_who_may_publish_them() -> None:
         "rights: nexus.cli, sequences, role erp may publish on new/{n}",
         "topics: nothing is published on x any more",
         "rights: nexus.cli, sequences may no longer publish on x",
+    ]
+    assert found.hazards == (), "nobody has the role"
+    found = plan(snapshot(**before, user__erp={"roles": ["erp"]}), snapshot(**after, user__erp={"roles": ["erp"]}))
+    assert "rights: nexus.cli, sequences may publish on y/y" in texts(found)
+    assert not any("role erp" in text for text in texts(found)), "the rights of its users say the same"
+    assert [(gain.principal, gain.action, gain.gained, gain.lost) for gain in found.rights] == [
+        ("erp", "publish", ("y",), ())
     ]
     assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("acl-widen", "erp")]
 

@@ -247,3 +247,102 @@ def test_a_long_table_of_a_deployment_says_once_what_ended_alike() -> None:
     assert lines[1].strip() == "device.a/l0/* (100), device.a/l1/* (100)"
     assert lines[2].split()[0] == "device.a/l2/d1" and lines[3].strip() == "… and 109 more, applied"
     assert len(lines) < 8
+
+
+PEOPLE = {
+    "role__op": {"read": ["a/**"], "write": ["a/l/one/*"]},
+    "role__contractor": {"read": ["b/**"]},
+    "user__ann": {"roles": ["op"]},
+    "user__bob": {"roles": ["op"]},
+    "user__eve": {"roles": ["contractor"], "valid_until": "2026-12-31"},
+}
+
+
+def rights_plan(**keys: Any) -> dict[str, Any]:
+    """A plan in which ann and bob read more and write less, and eve stays longer."""
+    devices = [device("a/l/one", tags={name: tag(writable=True) for name in "abcdefg"}), device("b/l/two")]
+    after = {
+        **PEOPLE,
+        "role__op": {"read": ["**"]},
+        "user__eve": {"roles": ["contractor"], "valid_until": "2027-06-30"},
+    }
+    return document(snapshot(*devices, **PEOPLE), snapshot(*devices, **after), **keys)
+
+
+def test_text_of_a_plan_that_changes_rights() -> None:
+    assert (
+        plan_text(rights_plan(allow=("acl-widen=ann",)), style=plain)
+        == """\
+Plan for acme/chicago against deployment 1
+
+  ~ role.op
+      read: ["a/**"] -> ["**"]
+      write: ["a/l/one/*"] -> none
+  ~ user.eve
+      valid_until: 2026-12-31 -> 2027-06-30
+
+Rights:
+  - ann, bob may no longer write 7 tags: a/l/one/a, a/l/one/b, a/l/one/c and 4 more
+  + ann, bob may now read 1 tag: b/l/two/energy
+  + eve may now use role contractor until 2027-06-30 (before: until 2026-12-31)
+    live sessions of ann, bob on Mosquitto lose it as soon as the new rules are in force: each message is checked
+    live sessions of ann, bob on HiveMQ keep the rights that they connected with until they end: disconnect those clients
+
+Needs consent:
+  ! acl-widen: ann may now read 1 tag: b/l/two/energy [allowed]
+  ! acl-widen: bob may now read 1 tag: b/l/two/energy [not allowed]
+  ! acl-widen: eve may now use role contractor until 2027-06-30 (before: until 2026-12-31) [not allowed]
+    consent for all of them: --allow acl-widen=ann --allow acl-widen=bob --allow acl-widen=eve
+
+Plan: 2 to update."""
+    )
+
+
+def test_rights_in_json_are_whole_and_shared() -> None:
+    found = rights_plan()
+    assert found["rights"] == [
+        {
+            "principals": ["ann", "bob"],
+            "action": "write",
+            "kind": "tag",
+            "gained": [],
+            "lost": [f"a/l/one/{name}" for name in "abcdefg"],
+        },
+        {"principals": ["ann", "bob"], "action": "read", "kind": "tag", "gained": ["b/l/two/energy"], "lost": []},
+        {
+            "principals": ["eve"],
+            "action": "time",
+            "kind": "time",
+            "gained": ["role contractor until 2027-06-30 (before: until 2026-12-31)"],
+            "lost": [],
+        },
+    ]
+    older = {key: value for key, value in found.items() if key not in ("rights", "sessions")}
+    assert "Rights:" not in plan_text(older, style=plain) and "acl-widen" in plan_text(older, style=plain)
+    assert "+   ann, bob may now read 1 tag: b/l/two/energy" in plan_markdown(found)
+
+
+def test_the_broker_of_nexus_up_is_named_alone() -> None:
+    devices = [device("a/l/one", tags={"s": tag(writable=True)})]
+    before, after = snapshot(*devices, **PEOPLE), snapshot(*devices, **{**PEOPLE, "role__op": {"read": []}})
+    for broker, expected in (
+        ("amqtt", [("amqtt", True)]),
+        ("mosquitto", [("mosquitto", True)]),
+        ("external", [("Mosquitto", True), ("EMQX", False), ("HiveMQ", False)]),
+        ("", [("Mosquitto", True), ("EMQX", False), ("HiveMQ", False)]),
+    ):
+        found = document(before, after, broker=broker)
+        assert [(each["broker"], each["at_once"]) for each in found["sessions"]] == expected
+        assert all(each["principals"] == ["ann", "bob"] for each in found["sessions"])
+
+
+def test_many_who_gain_are_one_line_with_one_consent() -> None:
+    crowd = {f"user__u{number:02}": {"roles": ["op"]} for number in range(30)}
+    devices = [device("a/l/one"), device("b/l/two")]
+    found = document(
+        snapshot(*devices, role__op={"read": []}, **crowd), snapshot(*devices, role__op={"read": ["b/**"]}, **crowd)
+    )
+    text = plan_text(found, style=plain)
+    assert "  + u00, u01, u02 and 27 more may now read 1 tag: b/l/two/energy" in text
+    assert "consent: --allow acl-widen=*" in text
+    assert "  ! acl-widen: u00, u01, u02 and 27 more may now read 1 tag: b/l/two/energy [not allowed]" in text
