@@ -152,6 +152,46 @@ def test_hazards_need_consent_by_name_and_scope(world: World, shell: Shell) -> N
         assert shell("apply", "--yes", "--allow", "data-loss=packaging/**").returncode == 0
 
 
+def test_a_change_of_rights_is_told_by_who_gains_and_loses(world: World, shell: Shell) -> None:
+    """A saved plan carries what it told; the broker of the runtime here is known, another one's is not."""
+    shell.site.write_text(
+        SITE + "access:\n  roles: {look: {read: ['packaging/**']}}\n  users: {ann: {role: look}, bob: {roles: []}}\n"
+    )
+    home = shell.folder / ".nexus"
+    home.mkdir()
+    with running(world):
+        first = shell("apply", "--yes")
+        assert first.returncode == 0 and "Rights:" not in first.stdout, first.stdout
+        shell.edit("ann: {role: look}, bob: {roles: []}", "ann: {roles: []}, bob: {role: look}")
+        planned = shell("plan", "--out", "swap.plan")
+        assert planned.stdout.partition("Rights:")[2] == (
+            "\n"
+            "  - ann may no longer read 2 tags: packaging/line-1/meter/energy, packaging/line-1/meter/power\n"
+            "  + bob may now read 2 tags: packaging/line-1/meter/energy, packaging/line-1/meter/power\n"
+            "    live sessions of ann on Mosquitto lose it as soon as the new rules are in force: each message is checked\n"
+            "    live sessions of ann on EMQX keep what they subscribed until they end: `nexus access push` ends them\n"
+            "    live sessions of ann on HiveMQ keep the rights that they connected with until they end: "
+            "disconnect those clients\n"
+            "\n"
+            "Needs consent:\n"
+            "  ! acl-widen: bob may now read 2 tags: packaging/line-1/meter/energy, packaging/line-1/meter/power"
+            " [not allowed]\n"
+            "    consent: --allow acl-widen=bob\n"
+            "\n"
+            "Plan: 2 to update.\n"
+        )
+        (home / "runtime.json").write_bytes(
+            orjson.dumps({"control_url": world.settings.control_url, "broker_kind": "mosquitto"})
+        )
+        known = shell("plan").stdout
+        assert "live sessions of ann on mosquitto lose it" in known and "EMQX" not in known
+        assert shell("show", "swap.plan").stdout == planned.stdout
+        blocked = shell("apply", "swap.plan", "--yes", "--allow", "acl-widen=ann")
+        assert blocked.returncode == 3 and "nexus apply --allow acl-widen=bob" in blocked.stderr
+        assert shell("apply", "swap.plan", "--yes", "--allow", "acl-widen=bob").returncode == 0
+        assert "Rights:" not in shell("plan").stdout
+
+
 def test_formats(world: World, shell: Shell) -> None:
     with running(world):
         document = orjson.loads(shell("plan", "--format", "json").stdout)
