@@ -82,6 +82,8 @@ def meant(rules: Iterable[Grant], asked: Request) -> bool:
         principal=ACCOUNTS.principal(asked.user) or "",
         action="publish" if publishes else "subscribe",
         topic=asked.topic,
+        qos=asked.qos,
+        retain=asked.retain,
     ).allowed
 
 
