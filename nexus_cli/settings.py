@@ -13,14 +13,16 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
+from nexus_cli.accounts import site_suffix
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
+from nexus_cli.setting_values import HISTORIAN_WRITERS, one_of, port, rate, text, writers, wrong
 
 LOG_FORMATS = ("text", "json")
+ACCOUNTS = ("", "plain", "site")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 RUNTIME_FILE = "runtime.json"
 CREDENTIALS_FILE = "credentials.json"
-HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
 _TAILS = {"postgresql": "/NAME"}
 
 
@@ -61,7 +63,8 @@ class Settings:
         control_url: Control's HTTP API.
         control_token: Bearer token; a secret.
         broker_url: `mqtt://`, `mqtts://`, `ws://` or `wss://host:port`, without credentials.
-        broker_user: Broker user name.
+        broker_user: Broker user name: the principal's, with the site behind it when `NEXUS_BROKER_ACCOUNTS` is `site` (a
+            broker that others use, too).
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
         broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
@@ -73,6 +76,10 @@ class Settings:
         database_key: PEM file of its key.
         http_host: Where a role serves `/health`, `/metrics`, `/status`.
         http_port: 0 picks a free port.
+        http_cert, http_key: PEM files of the certificate that a role shows, and of its key; "" serves without TLS.
+        http_ca: PEM file to trust for control and the roles over https; "" for the system's.
+        http_insecure: True lets a role serve other machines without TLS.
+        listen: Where the parts of `nexus up` listen; "" for the loopback interface.
         log_format: `text` or `json`.
         log_level: `debug`, `info`, `warning`, `error`.
         live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. None, or 1 to
@@ -101,6 +108,11 @@ class Settings:
     database_key: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 0
+    http_cert: str = ""
+    http_key: str = ""
+    http_ca: str = ""
+    http_insecure: bool = False
+    listen: str = ""
     log_format: str = "text"
     log_level: str = "info"
     live_rate_per_s: float | None = None
@@ -132,7 +144,7 @@ def load_settings(
 
     def pick(name: str, fallback: object) -> str:
         if name in env:
-            return _text(name, env[name])
+            return text(name, env[name])
         if f"{name}_FILE" in env:
             return _read_text(Path(env[f"{name}_FILE"]))
         return str(fallback or "")
@@ -140,14 +152,17 @@ def load_settings(
     database_url, database_password = _password_apart(
         database_address(pick("NEXUS_DATABASE_URL", runtime.get("database_url")))
     )
+    site = _site(pick("NEXUS_SITE", runtime.get("site")))
+    named = one_of("NEXUS_BROKER_ACCOUNTS", pick("NEXUS_BROKER_ACCOUNTS", runtime.get("broker_accounts")), ACCOUNTS)
+    suffix = site_suffix(*site.split("/")) if named == "site" and site else ""
     return Settings(
         home=folder,
-        site=_site(pick("NEXUS_SITE", runtime.get("site"))),
+        site=site,
         principal=principal,
         control_url=_url("NEXUS_CONTROL_URL", pick("NEXUS_CONTROL_URL", runtime.get("control_url")), ("http", "https")),
         control_token=pick("NEXUS_CONTROL_TOKEN", credentials.get("api", {}).get(principal)),
         broker_url=pick("NEXUS_BROKER_URL", runtime.get("broker_url")),
-        broker_user=pick("NEXUS_BROKER_USER", principal),
+        broker_user=pick("NEXUS_BROKER_USER", principal + suffix),
         broker_password=pick("NEXUS_BROKER_PASSWORD", credentials.get("broker", {}).get(principal)),
         broker_ca=pick("NEXUS_BROKER_CA", runtime.get("broker_ca")),
         broker_cert=pick("NEXUS_BROKER_CERT", runtime.get("broker_cert")),
@@ -159,16 +174,21 @@ def load_settings(
         database_ca=pick("NEXUS_DATABASE_CA", runtime.get("database_ca")),
         database_cert=pick("NEXUS_DATABASE_CERT", runtime.get("database_cert")),
         database_key=pick("NEXUS_DATABASE_KEY", runtime.get("database_key")),
-        http_host=pick("NEXUS_HTTP_HOST", "127.0.0.1"),
-        http_port=_port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
-        log_format=_one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
-        log_level=_one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
-        live_rate_per_s=_rate(pick("NEXUS_LIVE_RATE", "off")),
-        historian_writers=_writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
+        http_host=pick("NEXUS_HTTP_HOST", runtime.get("listen")) or "127.0.0.1",
+        http_port=port(pick("NEXUS_HTTP_PORT", runtime.get("http_ports", {}).get(principal, 0))),
+        http_cert=pick("NEXUS_HTTP_CERT", runtime.get("http_cert")),
+        http_key=pick("NEXUS_HTTP_KEY", runtime.get("http_key")),
+        http_ca=pick("NEXUS_HTTP_CA", runtime.get("http_ca")),
+        http_insecure=one_of("NEXUS_HTTP_INSECURE", pick("NEXUS_HTTP_INSECURE", "0"), ("0", "1")) == "1",
+        listen=str(runtime.get("listen") or ""),
+        log_format=one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
+        log_level=one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
+        live_rate_per_s=rate(pick("NEXUS_LIVE_RATE", "off")),
+        historian_writers=writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
         clock_synchronised=ClockTrust(
-            _one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
+            one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),
-        event_loop=EventLoop(_one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
+        event_loop=EventLoop(one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
         credentials=credentials,
     )
 
@@ -234,24 +254,6 @@ def unreadable(path: Path, error: OSError) -> NexusError:
     return NexusError(f"The file {path} can't be read.", code="NX6001", cause=cause, hint=hint, exit_code=Exit.OUTSIDE)
 
 
-def _wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
-    """An error for the value of a variable: a usage error."""
-    return NexusError(message, code="NX6001", cause=cause, hint=hint)
-
-
-def _text(name: str, value: str) -> str:
-    try:
-        return value.encode().decode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
-        raise _wrong(f"{name} is not UTF-8 text.") from None
-
-
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise _wrong(f"{name} is '{value}'.", hint=f"write one of {', '.join(filter(None, choices))}")
-    return value
-
-
 def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     """An address as it is; refused when it can't be one. Credentials in it are not repeated."""
     try:
@@ -260,10 +262,10 @@ def _url(name: str, value: str, schemes: tuple[str, ...]) -> str:
     except ValueError:
         possible = False
     if not possible:
-        raise _wrong(f"{name} is not an address.", hint=f"write {schemes[0]}://HOST:PORT{_TAILS.get(schemes[0], '')}")
+        raise wrong(f"{name} is not an address.", hint=f"write {schemes[0]}://HOST:PORT{_TAILS.get(schemes[0], '')}")
     if "@" in urlsplit(value).netloc and schemes[0] == "http":
         hint = "the token belongs in NEXUS_CONTROL_TOKEN (or NEXUS_CONTROL_TOKEN_FILE)"
-        raise _wrong(f"{name} holds credentials; they would show in messages and logs.", hint=hint)
+        raise wrong(f"{name} holds credentials; they would show in messages and logs.", hint=hint)
     return value
 
 
@@ -294,9 +296,9 @@ def database_address(value: str) -> str:
     try:
         parts = urlsplit(value)
     except ValueError:
-        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+        raise wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
     if "@" in value.partition("://")[2][len(parts.netloc) :]:
-        raise _wrong(
+        raise wrong(
             "NEXUS_DATABASE_URL has an @ behind its host: a password in it is cut in two.",
             hint="put it in NEXUS_DATABASE_PASSWORD as it is (or NEXUS_DATABASE_PASSWORD_FILE); in an address its "
             "/ ? # @ : are written %2F %3F %23 %40 %3A",
@@ -304,9 +306,9 @@ def database_address(value: str) -> str:
     try:
         hosts = database_hosts(value)
     except ValueError:
-        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
+        raise wrong("NEXUS_DATABASE_URL is not an address.", hint=hint) from None
     if parts.scheme not in ("postgresql", "postgres"):
-        raise _wrong("NEXUS_DATABASE_URL is not an address.", hint=hint)
+        raise wrong("NEXUS_DATABASE_URL is not an address.", hint=hint)
     query = dict(parse_qsl(parts.query))
     ours = parts.netloc.rpartition("@")[2]
     if "port" in query and len(hosts) == 1 and ours and ours.rpartition(":")[2] in ("", ours):
@@ -335,35 +337,8 @@ def _password_apart(url: str) -> tuple[str, str]:
 
 def _site(value: str) -> str:
     if value and (value.count("/") != 1 or not all(value.split("/"))):
-        raise _wrong(f"NEXUS_SITE is '{value}'.", hint="write ENTERPRISE/SITE, as the site file names them")
+        raise wrong(f"NEXUS_SITE is '{value}'.", hint="write ENTERPRISE/SITE, as the site file names them")
     return value
-
-
-def _port(text: str) -> int:
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdecimal() and int(text) < 65_536):
-        raise _wrong(f"NEXUS_HTTP_PORT is '{text}', not a port number.", hint="write 0 (any free one) to 65535")
-    return int(text)
-
-
-def _rate(text: str) -> float | None:
-    if text == "off":
-        return None
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 1.0 <= rate <= 1_000_000.0:
-        raise _wrong(f"NEXUS_LIVE_RATE is '{text}', not a number of messages per second from 1 to 1000000, or off.")
-    return rate
-
-
-def _writers(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else 0
-    if not 1 <= number <= MOST_WRITERS:
-        raise _wrong(f"NEXUS_HISTORIAN_WRITERS is '{text}', not a number of connections from 1 to {MOST_WRITERS}.")
-    return number
 
 
 def _read_json(path: Path, *, sections: tuple[str, ...]) -> dict[str, Any]:
@@ -397,4 +372,4 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         cause = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise _wrong(f"The secret file {path} can't be read.", cause=cause) from None
+        raise wrong(f"The secret file {path} can't be read.", cause=cause) from None

@@ -19,12 +19,19 @@ class Refused(Exception):
 class Asker:
     """One connection; connects again after a broker has closed it for a refusal.
 
+    Args:
+        port: On loopback.
+        user, password: "" for an anonymous client.
+        client_id: As it is sent.
+        closes: The broker ends a connection behind the answer to a PUBLISH that it refuses (HiveMQ does).
+
     Attributes:
         heard: (topic, payload) of what arrived.
     """
 
-    def __init__(self, port: int, user: str, password: str, client_id: str) -> None:
+    def __init__(self, port: int, user: str, password: str, client_id: str, *, closes: bool = False) -> None:
         self._port, self._user, self._password, self._client_id = port, user, password, client_id
+        self._closes = closes
         self._numbers = itertools.cycle(range(1, 65_000))
         self.heard: list[tuple[str, bytes]] = []
         self._connect()
@@ -71,17 +78,17 @@ class Asker:
                     self._settle(kind, answer)
                     return kind, answer
         except (ConnectionError, EOFError):
+            self._socket.close()
             self._connect()
             return 0, b""
 
     def _settle(self, kind: int, answer: bytes) -> None:
-        """HiveMQ closes a connection right behind the answer to a PUBLISH that it refuses."""
-        if kind in (4, 5) and _reason(answer) == NOT_AUTHORIZED:
+        if self._closes and kind in (4, 5) and _reason(answer) == NOT_AUTHORIZED:
             try:
-                self._send(0xC0, b"")
-                while self._read()[0] != 13:
-                    pass
+                while True:
+                    self._read()
             except (ConnectionError, EOFError):
+                self._socket.close()
                 self._connect()
 
     def _connect(self) -> None:

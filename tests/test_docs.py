@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from nexus_cli.cli.main import COMMANDS, cli
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.discover.importers.mapping import load_mapping
+from nexus_cli.model import access
 from nexus_cli.model.expression_text import FUNCTIONS
 from nexus_cli.model.site import Site
 from nexus_cli.project.text import load
@@ -59,6 +60,28 @@ def test_the_site_of_the_language_page_is_valid(tmp_path: Path) -> None:
     found = load(tmp_path)
     assert [item.code for item in found.findings] == []
     assert found.value is not None and len(found.value.model.devices) == 4
+
+
+def test_the_access_of_the_language_page_is_valid_and_names_every_key(tmp_path: Path) -> None:
+    text = page("site-language.md").split("## Access", 1)[1].split("\n## ", 1)[0]
+    block = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    head = "nexus: 1\nenterprise: acme\nsite: chicago\n"
+    alert = "alerts: {hot: {tag: packaging/line-2/press/force, above: 5}}\n"
+    (tmp_path / "site.yaml").write_text(head + block[1] + alert, encoding="utf-8")
+    assert [item.code for item in load(tmp_path).findings] == []
+    models = (
+        access.Role,
+        access.Deny,
+        access.Scope,
+        access.User,
+        access.Group,
+        access.Valid,
+        access.Login,
+        access.Oidc,
+    )
+    keys = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    assert sorted(key for key in keys if f"`{key}`" not in text) == []
 
 
 def test_every_function_of_expressions_is_named() -> None:

@@ -1,7 +1,7 @@
 """How principals are called at a broker.
 
 The broker that `nexus up` runs serves one site, and knows its principals by their own names. On a broker that others
-use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and what is ours can be told from what is not.
+use too, an account carries the site (`nexus.control@acme.chicago`): two plants never meet, and NEXUS's accounts can be distinguished from all others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nexus_cli.access.grants import RESERVED, Grant, join
+from nexus_cli.accounts import site_suffix
 
 _RANDOM = "[0-9a-f]{24}"
 """As `wire.identity.client_id` makes it."""
@@ -33,7 +34,7 @@ class Accounts:
     @property
     def suffix(self) -> str:
         """What the name of each account ends with; "" on a broker of our own. A dot within a level is doubled."""
-        return f"@{_level(self.enterprise)}.{_level(self.site)}" if self.shared else ""
+        return site_suffix(self.enterprise, self.site) if self.shared else ""
 
     def account(self, principal: str) -> str:
         """User name at the broker of a principal."""
@@ -48,16 +49,12 @@ class Accounts:
     def client_ids(self, principal: str) -> str | None:
         """Regular expression, anchored, of the client ids that a principal may use; None when any will do.
 
-        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); nobody else's rights
-        depend on an id.
+        NEXUS's own processes connect as `ACCOUNT-PURPOSE-SECRET` (`wire.identity.client_id`); the rights of others
+        depend on no id.
         """
         if not principal.startswith(RESERVED):
             return None
         return f"^{re.escape(self.account(principal))}-[a-z0-9._-]+-{_RANDOM}$"
-
-
-def _level(name: str) -> str:
-    return name.replace(".", "..")
 
 
 Password = TypeVar("Password")

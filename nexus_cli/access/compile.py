@@ -59,7 +59,17 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.health("gateway", "+"),
             topics.canary(CONTROL),
         ],
-        subscribe=[f"{topics.live}/#", f"{topics.platform}/#"],
+        subscribe=[
+            f"{topics.live}/#",
+            topics.alert("+"),
+            topics.config("+"),
+            topics.observed("+"),
+            topics.committed("+"),
+            f"{topics.platform}/health/#",
+            # The last level is the id of a command: `+` behind another `+` is not bounded everywhere (`globs.widens`).
+            topics.response("+", CONTROL, "#"),
+            topics.canary(CONTROL),
+        ],
     )
     yield Grant(CONTROL, "publish", topics.command("+/+/+/+", CONTROL), "steps of sequences", retain=False)
     yield from _grants(

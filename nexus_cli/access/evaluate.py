@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.access.grants import Action, Grant
@@ -26,15 +26,15 @@ class Decision:
 
 
 class GrantRules:
-    """A list of grants, by principal and action, that answers as `request.Rules`; user names are principals."""
+    """A list of grants that answers as `request.Rules`; user names are principals."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
-        """Take over a list; the first grant that allows a request is the one that is named."""
-        found: dict[tuple[str, Action], list[Grant]] = {}
+        """Take over a list; of the grants that allow a request the widest is named, by the levels before its wildcard."""
+        found: dict[tuple[str, Action, str], list[Grant]] = {}
         for grant in grants:
-            found.setdefault((grant.principal, grant.action), []).append(grant)
-        self._grants: Mapping[tuple[str, Action], Sequence[Grant]] = found
-        self._known = {principal for principal, _ in found}
+            found.setdefault((grant.principal, grant.action, _plain_part(grant.filter)), []).append(grant)
+        self._grants: Mapping[tuple[str, Action, str], Sequence[Grant]] = found
+        self._known = {principal for principal, _, _ in found}
 
     def decide(self, request: Request) -> Verdict:
         """Answer a request; `receive` asks for a grant to subscribe that matches the topic of the message."""
@@ -51,9 +51,10 @@ class GrantRules:
         elif "+" in topic or "#" in topic or not topic:
             return Decision(False, None, "a topic to publish on has no wildcards")
         action: Action = "publish" if request.wish == "publish" else "subscribe"
-        for grant in self._grants.get((user, action), ()):
-            if covers(grant.filter, topic) and (action == "subscribe" or _bounds(grant, request)):
-                return Decision(True, grant, grant.why)
+        for part in _beginnings(_plain_part(topic)):
+            for grant in self._grants.get((user, action, part), ()):
+                if covers(grant.filter, topic) and (action == "subscribe" or _bounds(grant, request)):
+                    return Decision(True, grant, grant.why)
         if user not in self._known:
             return Decision(False, None, f"'{user}' is not a user of this site")
         return Decision(False, None, f"no grant lets '{user}' {request.wish} this; the default is to refuse")
@@ -75,6 +76,25 @@ def evaluate(
     """
     request = Request(user=principal, wish=action, topic=topic, qos=qos, retain=retain)
     return GrantRules(grants).decision(request)
+
+
+def _plain_part(filter_: str) -> str:
+    """The levels of a filter, or of a topic, before the first wildcard, each with a `/` behind it."""
+    plain = []
+    for level in filter_.split("/"):
+        if level in ("+", "#"):
+            break
+        plain.append(level)
+    return "".join(f"{level}/" for level in plain)
+
+
+def _beginnings(part: str) -> Iterator[str]:
+    """What a covering filter's plain part can be: nothing, the first level, and so on up to all of them."""
+    yield ""
+    end = part.find("/")
+    while end != -1:
+        yield part[: end + 1]
+        end = part.find("/", end + 1)
 
 
 def _bounds(grant: Grant, request: Request) -> bool:

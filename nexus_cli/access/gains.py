@@ -46,7 +46,7 @@ class Gain:
 
     @property
     def widens(self) -> bool:
-        """True when somebody may do more than before."""
+        """True when the principal may do more than before."""
         return bool(self.gained)
 
 
@@ -58,6 +58,8 @@ def gains(before: Snapshot, after: Snapshot, when: Moment = ANY_TIME) -> tuple[G
         after: What is wanted.
         when: As for `compile_grants`.
     """
+    if before.digests and before.digest == after.digest:
+        return ()
     sides = _Side(before, when), _Side(after, when)
     devices = _devices(*sides)
     found: list[Gain] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
 from nexus_cli.access.people import ANY_TIME, Held, Moment, Person, people
-from nexus_cli.model.access_config import UserConfig
+from nexus_cli.model.access_config import GroupConfig, UserConfig
 from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 
@@ -65,20 +65,28 @@ def holders(snapshot: Snapshot, when: Moment = ANY_TIME) -> tuple[Holder, ...]:
     users = dict(every(snapshot, "user", UserConfig))
     now = {person.name: person for person in people(snapshot, when)}
     ever = people(snapshot, Moment(elevated=when.elevated))
-    return (*(_holder(one, now[one.name], users[one.name]) for one in ever), *_own(snapshot))
+    hours = {name: group.hours for name, group in every(snapshot, "group", GroupConfig)}
+    return (*(_holder(one, now[one.name], users[one.name], hours) for one in ever), *_own(snapshot))
 
 
 def _own(snapshot: Snapshot) -> Iterator[Holder]:
-    for name, text in ((CONTROL, "control"), (HISTORIAN, "the historian"), (WEB, "the pages"), (CLI, "nexus here")):
+    for name, text in (
+        (CONTROL, "control"),
+        (HISTORIAN, "the historian"),
+        (WEB, "the pages"),
+        (CLI, "the command line of this machine"),
+    ):
         yield Holder(name=name, kind="nexus", description=text)
     for gateway, _ in snapshot.of_kind("gateway"):
         yield Holder(name=gateway_principal(gateway), kind="nexus", description=f"the gateway {gateway}")
 
 
-def _holder(ever: Person, now: Person, config: UserConfig) -> Holder:
+def _holder(ever: Person, now: Person, config: UserConfig, hours: Mapping[str, list[str]]) -> Holder:
     counts = {held.name: Has(role=held.name, via=held.via) for held in now.roles}
     later = [
-        Has(role=held.name, via=held.via, not_now=_why(now, held)) for held in ever.roles if held.name not in counts
+        Has(role=held.name, via=held.via, not_now=_why(now, held, config.hours, hours))
+        for held in ever.roles
+        if held.name not in counts
     ]
     return Holder(
         name=ever.name,
@@ -89,10 +97,11 @@ def _holder(ever: Person, now: Person, config: UserConfig) -> Holder:
     )
 
 
-def _why(now: Person, held: Held) -> str:
-    """Why a role does not count now: `Person.idle` has it behind the role's name."""
+def _why(now: Person, held: Held, own: list[str], groups: Mapping[str, list[str]]) -> str:
+    """Why a role does not count now: `Person.idle` has it behind the role's name; with the hours at which it does."""
     for text in now.idle:
         name, _, why = text.partition(": ")
         if name.split(" ")[0] == held.name:
-            return why
+            times = [*own, *groups.get(held.via.removeprefix("group "), ())] if "hour" in why else []
+            return f"{why} ({', '.join(times)})" if times else why
     return "elevation is over" if held.via == "elevated" else "not now"

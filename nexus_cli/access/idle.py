@@ -19,6 +19,7 @@ from nexus_cli.access.lines import (
     tag_facts,
 )
 from nexus_cli.access.subjects import KIND_OF, external_globs
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.model.snapshot import Snapshot
 
 
@@ -87,6 +88,8 @@ def _empty(line: Line, right: Right, facts: Mapping[str, TagFacts]) -> str:
         return ""
     about = [tag for tag in facts.values() if means(line, tag) and (right != "write" or tag.writable)]
     if about:
-        return f"'{line.text}' gives nothing: the class of its {len(about)} tags is above the role's clearance"
+        return (
+            f"'{line.text}' gives nothing: the class of its {counted(len(about), 'tag')} is above the role's clearance"
+        )
     plain = line.scope.path == line.text.partition(" ")[2]
     return "" if plain else f"'{line.text}' gives nothing: no {'writable ' * (right == 'write')}tag is so"

@@ -1,4 +1,4 @@
-"""The lines of roles, one right each, and what each says of a tag or a name: what answers to people point at."""
+"""The lines of roles, one right each, and what each says of a tag or a name: the lines that answers point at."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Passwords of people and programs: made once, shown once, and kept as hashes that the API and each broker check.
 
-NEXUS's own processes present theirs at each connect, so those stay in `.nexus/credentials.json`; nobody else's do.
+NEXUS's own processes present theirs at each connect, so those stay in `.nexus/credentials.json`; those of others do not.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ ANY_TIME = Moment()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A role that somebody has.
+    """A role that a user has.
 
     Attributes:
         name: Of the role.
@@ -80,7 +80,7 @@ def people(snapshot: Snapshot, when: Moment = ANY_TIME) -> tuple[Person, ...]:
 
 
 def next_change_us(snapshot: Snapshot, when: Moment) -> int | None:
-    """The next moment, in µs since 1970 UTC, at which somebody's roles begin or end; None when they stay.
+    """The next moment, in µs since 1970 UTC, at which roles of a user begin or end; None when they stay.
 
     Args:
         snapshot: What is recorded.

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.evaluate import covers, unshared
+from nexus_cli.access.globs import forms_of, level_fits
 from nexus_cli.access.grants import CLI, Action, Grant
 from nexus_cli.access.holders import Has, Holder, holders
 from nexus_cli.access.lines import Line, Right, TagFacts, lines_of, means, names_of, reaches, roles_of, tag_facts
@@ -69,6 +71,7 @@ class Book:
         self.topics = Topics(snapshot.enterprise, snapshot.site)
         self._grants: tuple[Grant, ...] | None = None
         self._facts: dict[str, TagFacts] | None = None
+        self._of: dict[tuple[str, Action], list[Grant]] = {}
 
     @property
     def facts(self) -> dict[str, TagFacts]:
@@ -83,6 +86,13 @@ class Book:
         if self._grants is None:
             self._grants = compile_grants(self.snapshot, when=self.when)
         return self._grants
+
+    def grants_of(self, principal: str, action: Action) -> Sequence[Grant]:
+        """The grants of one principal and action."""
+        if not self._of:
+            for grant in self.grants:
+                self._of.setdefault((grant.principal, grant.action), []).append(grant)
+        return self._of.get((principal, action), ())
 
     def named(self, line: Line, kind: str) -> tuple[str, ...]:
         """Names of the messages, sequences or alerts that a line is about."""
@@ -132,10 +142,15 @@ def ask(
         action: Action = "subscribe" if right in ("read", "subscribe") else "publish"
         return [_at_broker(book, holder, action, subject.topic, qos=qos, retain=retain)]
     if holder.kind == "nexus":
-        return _joined([_of_nexus(book, holder, right, each) for each in _each(book, right, subject)])
+        if subject.kind != "tags":
+            return _joined([_of_nexus(book, holder, right, each) for each in list(subject.names) or [""]])
+        # What NEXUS's own may do is the same for all tags of a device.
+        one = cache(lambda device: _of_nexus(book, holder, right, f"{device}/{first[device]}"))
+        first = {device: tag for device, _, tag in (each.path.rpartition("/") for each in reversed(subject.tags))}
+        return _joined([one(tag.path.rpartition("/")[0]) for tag in subject.tags])
     lines = book.lines_on(holder, right)
     if subject.kind == "tags":
-        return _joined([_of_tag(holder, right, lines, tag) for tag in subject.tags])
+        return _joined(_of_tags(holder, right, lines, subject.tags))
     if subject.kind == "site":
         return [_decided(holder, lines, lines, "")]
     return _joined([_of_name(book, holder, right, lines, name) for name in subject.names])
@@ -163,12 +178,34 @@ def _explained(answer: Answer, classification: str) -> Answer:
     return replace(answer, why=why)
 
 
+def _of_tags(holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], tags: Sequence[TagFacts]) -> list[Answer]:
+    """One answer for each tag; where no line names single tags of a device, those that are alike are asked about once."""
+    alike: dict[object, Answer] = {}
+    whole: dict[str, bool] = {}
+    found = []
+    for tag in tags:
+        device = tag.path.rpartition("/")[0]
+        if device not in whole:
+            whole[device] = not any(_names_tags(line, device) for _, line in lines)
+        key = (device, tag.classification, tag.writable, tag.external) if whole[device] else tag.path
+        if key not in alike:
+            alike[key] = _of_tag(holder, right, lines, tag)
+        found.append(alike[key])
+    return found
+
+
+def _names_tags(line: Line, device: str) -> bool:
+    """True when a line means some tags of a device by their names."""
+    levels = device.split("/")
+    return any(form[3] != "*" and all(map(level_fits, form, levels)) for form in forms_of(line.scope.path))
+
+
 def _of_tag(holder: Holder, right: Right, lines: Sequence[tuple[Has, Line]], tag: TagFacts) -> Answer:
     about = [(has, line) for has, line in lines if means(line, tag)]
     within = [each for each in about if reaches(each[1], tag.classification)]
     answer = _explained(_decided(holder, about, within, tag.path), tag.classification)
     if answer.reason == "given" and right == "write" and not tag.writable:
-        return replace(answer, reason="not_writable", why="the tag is not writable: its gateway refuses")
+        return replace(answer, reason="not_writable", why="its gateway refuses")
     return answer
 
 
@@ -213,11 +250,6 @@ def _listed(word: str, names: Sequence[str]) -> str:
     return f"the {word}{'s' * (len(names) > 1)} {', '.join(names)}"
 
 
-def _each(book: Book, right: Right, subject: Subject) -> list[str]:
-    """Each tag or name; one empty text for the site."""
-    return [tag.path for tag in subject.tags] or list(subject.names) or [""]
-
-
 def _of_nexus(book: Book, holder: Holder, right: Right, what: str) -> Answer:
     """NEXUS's own have grants instead of roles; the command line of this machine has all of control's API."""
     if holder.name == CLI and right in _AT_API:
@@ -237,15 +269,15 @@ def _at_broker(
     book: Book, holder: Holder, action: Action, topic: str, *, qos: int = 0, retain: bool = False, example: str = ""
 ) -> Answer:
     wanted, near = unshared(topic) if action == "subscribe" else topic, ""
-    for grant in book.grants:
-        if grant.principal != holder.name or grant.action != action or not covers(grant.filter, wanted):
+    for grant in book.grants_of(holder.name, action):
+        if not covers(grant.filter, wanted):
             continue
         near = _limits(grant, qos=qos, retain=retain)
         if not near:
             line = _line_of(book, holder, action, wanted)
             return Answer(
                 holder=holder, reason="given", role=line[0].role if line else "", via=line[0].via if line else "",
-                line=line[1] if line else None, why=f"{grant.why}: {grant.action} {grant.filter}", example=example or topic,
+                line=line[1] if line else None, why=f"{grant.action} {grant.filter} ({grant.why})", example=example or topic,
             )  # fmt: skip
     why = (
         near

@@ -1,7 +1,7 @@
 """What a right reaches: from a path glob, a clearance, attributes of devices and denials to tags, and from those to filters.
 
 A broker's list says `allow` alone, so that what is denied is cut out of what is allowed here, over the declared tree: a
-filter with a wildcard stands only where the right's path says everything below it, and everything declared there is
+filter with a wildcard is used only where the right's path says everything below it, and everything declared there is
 permitted. Topics of external devices are not declared one by one: of each of their globs a right reaches what both
 mean, or nothing when a denial, or a tag of a higher class, cuts into it (NX2616).
 

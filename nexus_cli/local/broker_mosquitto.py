@@ -22,6 +22,7 @@ from nexus_cli.access.grants import principals
 from nexus_cli.access.grants_file import Wanted
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
+from nexus_cli.local.listening import ListenerFiles
 from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.local.postgres import Launch
 
@@ -38,7 +39,7 @@ rights."""
 CONFIGURATION = """\
 # Written by `nexus up`; edits are lost.
 listener {port} {host}
-allow_anonymous false
+{tls}allow_anonymous false
 password_file passwords
 acl_file acl
 persistence true
@@ -62,6 +63,19 @@ connection_messages true
 """
 
 
+TLS = """\
+cafile ca.pem
+certfile server.pem
+keyfile server.key
+tls_version tlsv1.2
+"""
+MUTUAL = """\
+require_certificate true
+crlfile crl.pem
+"""
+"""A password is asked for too: the certificate says which machine it is, the password which principal."""
+
+
 def program() -> str | None:
     """The path of mosquitto, or None (Debian installs it in /usr/sbin, which is not in a user's PATH)."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=PLACES)
@@ -74,14 +88,25 @@ class LocalMosquitto:
         self.folder = (home / NAME).resolve()
         self.identity = unprivileged("mosquitto", "nobody")
 
-    def prepare(self, *, port: int, wanted: Wanted, passwords: Mapping[str, str]) -> None:
-        """Write configuration, rules and passwords; the broker may be running."""
+    def prepare(
+        self,
+        *,
+        port: int,
+        wanted: Wanted,
+        passwords: Mapping[str, str],
+        files: ListenerFiles | None = None,
+    ) -> None:
+        """Write configuration, rules, passwords and certificates; the broker may be running. Without `files` it listens
+        on the loopback interface."""
         private_folder(self.folder, self.identity)
+        if files is not None:
+            self.write_certificates(files)
         self._write(
             "mosquitto.conf",
             CONFIGURATION.format(
                 port=port,
-                host=LOOPBACK,
+                host=LOOPBACK if files is None else files.host,
+                tls="" if files is None else TLS + (MUTUAL if files.mutual else ""),
                 queued_messages=QUEUED_MESSAGES,
                 queued_bytes=QUEUED_BYTES,
                 packet_bytes=PACKET_BYTES,
@@ -121,6 +146,11 @@ class LocalMosquitto:
         now = self.folder / "acl"
         if now.exists() and (before := now.read_text(encoding="utf-8")) != acl:
             self._write("acl.before", before)
+
+    def write_certificates(self, files: ListenerFiles) -> bool:
+        """Write what the listener shows and checks; True when something has changed (then reload)."""
+        changed = [self._write(name, data.decode("ascii")) for name, data in files.by_name().items()]
+        return any(changed)
 
     def launch(self) -> Launch:
         """How to start it; `prepare` must have run and `program` must have found it."""

@@ -12,7 +12,7 @@ import msgspec
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import write_private
-from nexus_cli.local.ports import LOOPBACK, free_port
+from nexus_cli.local.ports import LOOPBACK, free_port, in_url, reached_at
 from nexus_cli.settings import CREDENTIALS_FILE, RUNTIME_FILE, Settings
 
 EXTERNAL = "external"
@@ -28,6 +28,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     Attributes:
         site: `enterprise/site`.
         http_ports: HTTP port of each role by principal.
+        broker_accounts: `site` when the broker knows our principals by names with the site behind them.
         broker_kind: `mosquitto`, `amqtt` or `external`.
         database_kind: `embedded` or `external`.
         gateways: Names, sorted.
@@ -35,6 +36,11 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         references: Variables in `${env:…}`, by gateway.
         instance: Id of this runtime, independent of its folder; its processes have it in their environment.
         beside: True when it may run beside another runtime of its site.
+        listen: Address that the parts listen on; "" is the loopback interface.
+        mutual_tls: True when broker and database ask clients for a certificate.
+        http_cert, http_key, http_ca: Files of HTTP: what the roles show, and whom to trust.
+        database_tls: True when the embedded database listens there too.
+        database_programs: The `bin` folder of another PostgreSQL than the embedded one; "" for that.
     """
 
     site: str = ""
@@ -43,6 +49,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     broker_ca: str = ""
     broker_cert: str = ""
     broker_key: str = ""
+    broker_accounts: str = ""
     database_url: str = ""
     database_ca: str = ""
     database_cert: str = ""
@@ -55,6 +62,13 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     references: dict[str, list[str]] = {}
     instance: str = ""
     beside: bool = False
+    listen: str = ""
+    mutual_tls: bool = False
+    http_cert: str = ""
+    http_key: str = ""
+    http_ca: str = ""
+    database_tls: bool = False
+    database_programs: str = ""
 
     @property
     def principals(self) -> tuple[str, ...]:
@@ -163,17 +177,19 @@ def assign_ports(runtime: Runtime, *, running: bool) -> None:
     taken: list[int] = []
 
     def keep(port: int) -> int:
-        chosen = port if running and port else free_port(preferred=port, taken=taken)
+        chosen = port if running and port else free_port(preferred=port, taken=taken, host=runtime.listen or LOOPBACK)
         taken.append(chosen)
         return chosen
 
+    host, tls = in_url(reached_at(runtime.listen)), "s" if runtime.listen else ""
     if runtime.broker_kind != EXTERNAL:
-        runtime.broker_url = f"mqtt://{LOOPBACK}:{keep(port_of(runtime.broker_url))}"
+        runtime.broker_url = f"mqtt{tls}://{host}:{keep(port_of(runtime.broker_url))}"
     if runtime.database_kind != EXTERNAL:
-        runtime.database_url = f"postgresql://nexus@{LOOPBACK}:{keep(port_of(runtime.database_url))}/nexus"
+        server = host if runtime.database_tls else LOOPBACK
+        runtime.database_url = f"postgresql://nexus@{server}:{keep(port_of(runtime.database_url))}/nexus"
     wanted = [principal for principal in runtime.principals if principal != CLI]
     runtime.http_ports = {principal: keep(runtime.http_ports.get(principal, 0)) for principal in wanted}
-    runtime.control_url = f"http://{LOOPBACK}:{runtime.http_ports[CONTROL]}"
+    runtime.control_url = f"http{tls}://{host}:{runtime.http_ports[CONTROL]}"
 
 
 def port_of(url: str) -> int:

@@ -13,9 +13,19 @@ by another connection before the server listens on it."""
 TRIES = 200
 
 
+def reached_at(listen: str) -> str:
+    """The host by which this machine reaches a server that listens there; "" is the loopback interface."""
+    return {"": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1"}.get(listen, listen)
+
+
+def in_url(host: str) -> str:
+    """A host as URLs have it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def port_is_free(port: int, *, host: str = LOOPBACK) -> bool:
     """True when no process listens on the port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -43,11 +53,15 @@ def free_port(*, preferred: int = 0, taken: Iterable[int] = (), host: str = LOOP
         if port not in reserved and port_is_free(port, host=host):
             return port
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
             probe.bind((host, 0))
             port = int(probe.getsockname()[1])
         if port not in reserved:
             return port
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def listens(port: int, *, host: str = LOOPBACK, timeout_s: float = 0.5) -> bool:

@@ -22,13 +22,19 @@ from pathlib import Path
 import psutil
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import Identity, hand_over, private_folder, unprivileged
+from nexus_cli.local.listening import ListenerFiles
 from nexus_cli.local.ports import LOOPBACK
 
 ROLE = "nexus"
 SUPERUSER = "postgres"
 DATABASE = "nexus"
 INITDB_TIMEOUT_S = 120.0
+BUILTIN_LOCALES = 17
+"""The first major version with a locale provider of its own."""
+RESOLVES_IN_PLACE = 16
+"""Before this major version, programs look for themselves by changing their folder, and don't find the way back."""
 SELF_CWD = "/proc/self/cwd"
 PROGRAM_HOMES = (Path("/var/lib/nexus"), Path("/usr/local/lib/nexus"), Path("/opt/nexus"))
 """Folders for a copy of the binaries when the unprivileged user can't access the installed ones (a venv in /root)."""
@@ -43,6 +49,24 @@ SETTINGS = {
     "log_min_duration_statement": "5s",
     "jit": "off",
 }
+
+
+TLS_SETTINGS = {
+    "ssl": "on",
+    "ssl_cert_file": "server.pem",
+    "ssl_key_file": "server.key",
+    "ssl_ca_file": "ca.pem",
+    "ssl_crl_file": "crl.pem",
+    "ssl_min_protocol_version": "TLSv1.2",
+}
+HBA = "nexus_hba.conf"
+RULES = """\
+# Written by `nexus up`; edits are lost. The superuser connects from this machine alone.
+host      all         postgres  127.0.0.1/32  scram-sha-256
+hostnossl all         all       all           reject
+hostssl   {database}  {role}    all           scram-sha-256{client}
+"""
+VERIFIED = " clientcert=verify-full"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +88,14 @@ def installed_programs() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def has_tls(programs: Path | None) -> bool:
+    """True when these programs were built with TLS, which the wheel's are not: then they need OpenSSL's symbols."""
+    try:
+        return programs is not None and b"SSL_CTX_new" in (programs / "postgres").read_bytes()
+    except OSError:
+        return False
+
+
 class EmbeddedPostgres:
     """The server's files and command line; the supervisor starts and stops it.
 
@@ -72,7 +104,9 @@ class EmbeddedPostgres:
         identity: The user that it runs as; None for the current one.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, programs: str = "") -> None:
+        """`programs` is the `bin` folder of another PostgreSQL than the embedded one."""
+        self._given = Path(programs) if programs else None
         self.folder = (home / "postgres").resolve()
         self.data = self.folder / "data"
         self.identity = unprivileged("nexus", "postgres", "nobody")
@@ -101,7 +135,9 @@ class EmbeddedPostgres:
             secret.touch(mode=0o600)
             secret.write_text(superuser_password + "\n", encoding="utf-8")
             hand_over(secret, self.identity)
-            self._run(programs / "initdb", *_initdb_arguments(self._seen(fresh), secret), folder=fresh)
+            builtin = self._given is None or _major(programs) >= BUILTIN_LOCALES
+            arguments = _initdb_arguments(self._seen(fresh), secret, builtin=builtin)
+            self._run(programs / "initdb", *arguments, folder=fresh)
         # Single-user mode needs no server and no client; one command per line. Passwords are URL-safe base64.
         self._run(
             programs / "postgres",
@@ -112,14 +148,36 @@ class EmbeddedPostgres:
         fresh.rename(self.data)
         return True
 
-    def launch(self, port: int) -> Launch:
-        """How to start the server on a port of the loopback interface; `prepare` must have run."""
+    def launch(self, port: int, *, files: ListenerFiles | None = None) -> Launch:
+        """How to start the server on a port; `prepare` must have run. Without `files` it listens on the loopback interface."""
         command = [str(self._reachable_programs() / "postgres"), "-D", self._seen(self.data), "-p", str(port)]
-        for name, value in SETTINGS.items():
+        settings = SETTINGS
+        if files is not None:
+            self.write_certificates(files)
+            rules = RULES.format(database=DATABASE, role=ROLE, client=VERIFIED if files.mutual else "")
+            self._write(HBA, rules.encode())
+            settings = {**SETTINGS, **TLS_SETTINGS, "hba_file": f"{self._seen(self.data)}/{HBA}"}
+            settings["listen_addresses"] = files.host
+        for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         return Launch(
             command=tuple(command), folder=self.data, environment=_environment(self.folder), identity=self.identity
         )
+
+    def write_certificates(self, files: ListenerFiles) -> bool:
+        """Write what the server shows and checks into its data folder; True when something has changed (then reload)."""
+        changed = [self._write(name, data) for name, data in files.by_name().items()]
+        return any(changed)
+
+    def _write(self, name: str, data: bytes) -> bool:
+        path = self.data / name
+        if path.exists() and path.read_bytes() == data:
+            return False
+        beside = path.with_name(f".{name}.new")
+        write_private(beside, data)
+        hand_over(beside, self.identity)
+        beside.replace(path)
+        return True
 
     def postmaster(self) -> int | None:
         """Process id of the server that runs on this data folder, however it was started."""
@@ -172,6 +230,10 @@ class EmbeddedPostgres:
     def _reachable_programs(self) -> Path:
         """The `bin` folder, or a copy that the unprivileged user can access."""
         if self._programs is None:
+            if self._given is not None:
+                self._refuse_unfit(self._given)
+                self._programs = self._given
+                return self._given
             installed = installed_programs()
             if installed is None:
                 raise NexusError(
@@ -181,6 +243,18 @@ class EmbeddedPostgres:
                 )
             self._programs = installed if _can_run(installed, self.identity) else _copy_of(installed, self.identity)
         return self._programs
+
+    def _refuse_unfit(self, programs: Path) -> None:
+        """Raises NexusError NX6504: the programs of NEXUS_POSTGRES_BIN can't run here."""
+        if not (programs / "initdb").exists() or not _can_run(programs, self.identity):
+            cause, hint = "initdb and postgres do not run", "it names the folder of initdb and postgres"
+        elif self.identity is not None and _major(programs) < RESOLVES_IN_PLACE:
+            cause = f"PostgreSQL {_major(programs)} can't be started by root in a folder that only root may enter"
+            hint = f"run nexus as a normal user, or install PostgreSQL {RESOLVES_IN_PLACE} or later"
+        else:
+            return
+        message = f"The PostgreSQL in NEXUS_POSTGRES_BIN ({programs}) can't be used."
+        raise NexusError(message, code="NX6504", cause=cause, hint=hint)
 
     def _same_version(self, programs: Path) -> None:
         data = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
@@ -203,12 +277,21 @@ class EmbeddedPostgres:
             file.unlink(missing_ok=True)
 
 
-def _initdb_arguments(folder: str, secret: Path) -> tuple[str, ...]:
+def _major(programs: Path) -> int:
+    done = subprocess.run(
+        [str(programs / "postgres"), "--version"], capture_output=True, text=True, check=False, cwd="/"
+    )
+    found = re.search(r" (\d+)[.\w]* ?", done.stdout)
+    return int(found[1]) if found else 0
+
+
+def _initdb_arguments(folder: str, secret: Path, *, builtin: bool = True) -> tuple[str, ...]:
     """Arguments of `initdb`: builtin C.UTF-8 sorts the same on every machine, and survives an upgrade of the C
     library."""
     return (
         *("-D", folder, "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
-        *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+        *(("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8") if builtin else ()),
+        *("--locale", "C"),
     )
 
 
@@ -233,7 +316,8 @@ def _can_run(programs: Path, identity: Identity | None) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     shared = programs.parent / "share" / "postgres.bki"
-    return done.returncode == 0 and bool(shared.stat().st_mode & 0o004)
+    # Debian keeps these files elsewhere, readable by all.
+    return done.returncode == 0 and (not shared.exists() or bool(shared.stat().st_mode & 0o004))
 
 
 def _copy_of(programs: Path, identity: Identity | None) -> Path:

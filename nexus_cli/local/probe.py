@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.http_tls import client_context
 from nexus_cli.wire.identity import client_id
 
 TIMEOUT_S = 2.0
@@ -21,17 +22,35 @@ PATIENT_S = 5.0
 """Time limit of a single probe for `nexus status`, in seconds: on a busy machine an answer takes seconds."""
 
 
-async def http_get(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, bytes] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """How the roles' HTTP is reached from this machine.
+
+    Attributes:
+        host: Name or address.
+        ca: PEM file to trust; "" for HTTP without TLS.
+    """
+
+    host: str = LOOPBACK
+    ca: str = ""
+
+
+PLAIN = Door()
+
+
+async def http_get(
+    port: int, path: str, *, timeout_s: float = TIMEOUT_S, door: Door = PLAIN
+) -> tuple[int, bytes] | None:
     """Status and body of a role's HTTP; None when nothing listens.
 
     Raises:
         TimeoutError: The server did not answer in time.
     """
-    return await asyncio.to_thread(_get, port, path, timeout_s)
+    return await asyncio.to_thread(_get, port, path, timeout_s, door)
 
 
-def _get(port: int, path: str, timeout_s: float) -> tuple[int, bytes] | None:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=timeout_s)
+def _get(port: int, path: str, timeout_s: float, door: Door) -> tuple[int, bytes] | None:
+    connection = _connection(port, timeout_s, door)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -44,10 +63,17 @@ def _get(port: int, path: str, timeout_s: float) -> tuple[int, bytes] | None:
         connection.close()
 
 
-async def role_lives(port: int) -> str:
+def _connection(port: int, timeout_s: float, door: Door) -> http.client.HTTPConnection:
+    context = client_context("https://" if door.ca else "", door.ca)
+    if context is None:
+        return http.client.HTTPConnection(door.host, port, timeout=timeout_s)
+    return http.client.HTTPSConnection(door.host, port, timeout=timeout_s, context=context)
+
+
+async def role_lives(port: int, door: Door = PLAIN) -> str:
     """ "" when the role answers `/health/live`, else why not."""
     try:
-        answer = await http_get(port, "/health/live")
+        answer = await http_get(port, "/health/live", door=door)
     except TimeoutError:
         return f"no answer on port {port} within {TIMEOUT_S:g} s"
     if answer is None:
@@ -55,13 +81,13 @@ async def role_lives(port: int) -> str:
     return "" if answer[0] == 200 else f"/health/live says {answer[0]}"
 
 
-async def role_status(port: int) -> bytes | None:
+async def role_status(port: int, door: Door = PLAIN) -> bytes | None:
     """The answer of a role's `/status`, a JSON object; None when nothing listens there.
 
     Raises:
         TimeoutError: It did not answer in time.
     """
-    answer = await http_get(port, "/status", timeout_s=PATIENT_S)
+    answer = await http_get(port, "/status", timeout_s=PATIENT_S, door=door)
     if answer is None or answer[0] != 200:
         return None
     try:
@@ -70,10 +96,10 @@ async def role_status(port: int) -> bytes | None:
         return None
 
 
-async def role_ready(port: int) -> tuple[bool, str]:
+async def role_ready(port: int, door: Door = PLAIN) -> tuple[bool, str]:
     """The role's `/health/ready`, with the reason when it is not ready."""
     try:
-        answer = await http_get(port, "/health/ready", timeout_s=PATIENT_S)
+        answer = await http_get(port, "/health/ready", timeout_s=PATIENT_S, door=door)
     except TimeoutError:
         return False, slow(PATIENT_S)
     if answer is None:

@@ -16,8 +16,10 @@ from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials, ensure_own
 from nexus_cli.local.environment import environment_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, MOSQUITTO, Home, Runtime, port_of
+from nexus_cli.local.listening import client_files, listener_files
+from nexus_cli.local.ports import reached_at
 from nexus_cli.local.postgres import SUPERUSER, EmbeddedPostgres, Launch
-from nexus_cli.local.probe import broker_answers, database_answers, role_lives
+from nexus_cli.local.probe import Door, broker_answers, database_answers, role_lives
 from nexus_cli.settings import Settings, load_settings
 
 BROKER = "broker"
@@ -63,12 +65,34 @@ def role_environment(
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
-        for name in ("NEXUS_BROKER_URL", "NEXUS_BROKER_USER", "NEXUS_BROKER_PASSWORD", "NEXUS_BROKER_PASSWORD_FILE"):
+        for name in (
+            "NEXUS_BROKER_URL",
+            "NEXUS_BROKER_USER",
+            "NEXUS_BROKER_ACCOUNTS",
+            "NEXUS_BROKER_PASSWORD",
+            "NEXUS_BROKER_PASSWORD_FILE",
+        ):
+            kept.pop(name, None)
+        for name in ("NEXUS_BROKER_CA", "NEXUS_BROKER_CERT", "NEXUS_BROKER_KEY"):
             kept.pop(name, None)
     if runtime.database_kind == EMBEDDED:
         for name in ("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "NEXUS_DATABASE_PASSWORD_FILE"):
             kept.pop(name, None)
+        for name in ("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"):
+            kept.pop(name, None)
+    kept |= _shown_to_broker(home, runtime, principal)
     return {**kept, "NEXUS_HOME": str(home.path), "NEXUS_SITE": runtime.site, "PYTHONUNBUFFERED": "1"}
+
+
+def _shown_to_broker(home: Home, runtime: Runtime, principal: str) -> dict[str, str]:
+    """The certificate of a role's own; that of the command line is in `runtime.json`."""
+    certificate, key = client_files(home.path, runtime, principal) if principal else ("", "")
+    return {"NEXUS_BROKER_CERT": certificate, "NEXUS_BROKER_KEY": key} if certificate else {}
+
+
+def door_of(runtime: Runtime) -> Door:
+    """How the roles' HTTP is reached."""
+    return Door(host=reached_at(runtime.listen), ca=runtime.http_ca)
 
 
 def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | None = None) -> dict[str, Service]:
@@ -123,7 +147,7 @@ def _role(
         tier=tier,
         needs=needs,
         prepare=lambda: launch,
-        probe=partial(role_lives, runtime.http_ports[principal]),
+        probe=partial(role_lives, runtime.http_ports[principal], door_of(runtime)),
     )
 
 
@@ -133,7 +157,8 @@ def _mosquitto(home: Home, runtime: Runtime, settings: Settings) -> Service:
     def prepare() -> Launch:
         wanted = read_wanted(home.path) or NOTHING
         passwords = ensure_own(home.path, principals(wanted.grants))
-        broker.prepare(port=port_of(runtime.broker_url), wanted=wanted, passwords=passwords)
+        files = listener_files(home.path, runtime)
+        broker.prepare(port=port_of(runtime.broker_url), wanted=wanted, passwords=passwords, files=files)
         return broker.launch()
 
     async def after() -> None:
@@ -149,12 +174,13 @@ def _amqtt(home: Home, runtime: Runtime, settings: Settings, environment: Mappin
 
 
 def _postgres(home: Home, runtime: Runtime, settings: Settings) -> Service:
-    server = EmbeddedPostgres(home.path)
+    server = EmbeddedPostgres(home.path, programs=runtime.database_programs)
 
     def prepare() -> Launch:
         secrets = ensure_credentials(home.path, database=["nexus", SUPERUSER])["database"]
         server.prepare(password=secrets["nexus"], superuser_password=secrets[SUPERUSER])
-        return server.launch(port_of(runtime.database_url))
+        files = listener_files(home.path, runtime) if runtime.database_tls else None
+        return server.launch(port_of(runtime.database_url), files=files)
 
     async def migrate() -> None:
         from nexus_cli.database.migrate import upgrade  # noqa: PLC0415 - SQLAlchemy: the supervisor alone migrates

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.access.grants import RESERVED, join, principals
 from nexus_cli.access.grants_file import NOTHING, Wanted, read_wanted
 from nexus_cli.diagnostics.errors import NexusError
@@ -20,8 +21,10 @@ from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import references_of
 from nexus_cli.local.instances import holds, living_parts, marks, parts_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime, assign_ports
+from nexus_cli.local.listening import checked_listen, choose_listen
 from nexus_cli.local.lock import announce, holders, lock_folder
-from nexus_cli.local.postgres import SUPERUSER
+from nexus_cli.local.ports import LOOPBACK
+from nexus_cli.local.postgres import SUPERUSER, has_tls, installed_programs
 from nexus_cli.local.processes import PidFile, identify, spawn
 from nexus_cli.local.running import supervisor_runs
 from nexus_cli.local.services import role_environment
@@ -35,6 +38,8 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.url import parse_broker_url
 
+POSTGRES_PROGRAMS = "NEXUS_POSTGRES_BIN"
+"""The `bin` folder of a PostgreSQL on this machine to run in place of the embedded one."""
 _WORD = re.compile(r"[A-Za-z0-9_-]+")
 """Neither a URL nor host:port: the name of a kind of broker."""
 Progress = Callable[[str, str, str], None]
@@ -50,6 +55,8 @@ class StartRequest:
         broker: `mosquitto`, `amqtt`, or a URL; "" for the previous one, else the one that is installed.
         database: `embedded`, or a URL; "" for the previous one, else the embedded one.
         beside: Run although another runtime of this site runs on this machine.
+        listen: Address to listen on, a loopback one for the loopback interface; None for the previous one.
+        mutual_tls: Ask clients of broker and database for a certificate; None for what it was.
         environ: The environment of the command.
     """
 
@@ -57,6 +64,8 @@ class StartRequest:
     broker: str = ""
     database: str = ""
     beside: bool = False
+    listen: str | None = None
+    mutual_tls: bool | None = None
     environ: Mapping[str, str]
 
 
@@ -127,7 +136,8 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     """Write `runtime.json`, credentials and the first grants. Idempotent; a running supervisor starts what is added.
 
     Raises:
-        NexusError: NX6512, a running process would be changed.
+        NexusError: NX6512, a running process would be changed; NX6032 to NX6034, nothing can listen where it was asked to;
+            NX6035, restricted data would reach the broker in the clear.
     """
     home.make()
     # Processes of a killed supervisor keep their ports; the next supervisor adopts them.
@@ -143,6 +153,9 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     refuse_second(home, runtime)
     _choose_broker(runtime, request)
     _choose_database(runtime, request)
+    _choose_programs(runtime, request)
+    choose_listen(home, runtime, listen=request.listen, mutual=request.mutual_tls)
+    refuse_open_broker(request.snapshot.resources, runtime.broker_url if runtime.broker_kind == EXTERNAL else "")
     if running:
         _refuse_change(before, runtime)
     assign_ports(runtime, running=running)
@@ -200,13 +213,16 @@ def _choose_broker(runtime: Runtime, request: StartRequest) -> None:
                 hint=f"{near}{MOSQUITTO}, {AMQTT}, or mqtt://{wanted}:1883 for your own broker",
                 exit_code=64,
             )
+        if runtime.broker_kind != EXTERNAL:  # others may use it, too; one of an earlier version keeps its plain names
+            runtime.broker_accounts = "site"
+        runtime.broker_accounts = request.environ.get("NEXUS_BROKER_ACCOUNTS", runtime.broker_accounts)
         runtime.broker_kind, runtime.broker_url = EXTERNAL, str(parse_broker_url(wanted))
         runtime.broker_ca = request.environ.get("NEXUS_BROKER_CA", "")
         runtime.broker_cert = request.environ.get("NEXUS_BROKER_CERT", "")
         runtime.broker_key = request.environ.get("NEXUS_BROKER_KEY", "")
         return
     if runtime.broker_kind == EXTERNAL:
-        runtime.broker_kind = runtime.broker_url = runtime.broker_ca = ""
+        runtime.broker_kind = runtime.broker_url = runtime.broker_ca = runtime.broker_accounts = ""
         runtime.broker_cert = runtime.broker_key = ""
     there = _brokers_here()
     kept = runtime.broker_kind if runtime.broker_kind in there else ""
@@ -247,11 +263,25 @@ def _choose_database(runtime: Runtime, request: StartRequest) -> None:
     runtime.database_key = request.environ.get("NEXUS_DATABASE_KEY", "")
 
 
+def _choose_programs(runtime: Runtime, request: StartRequest) -> None:
+    """The database listens beyond the loopback interface only with TLS, which depends on how its programs were built."""
+    given = request.environ.get(POSTGRES_PROGRAMS, "")
+    if runtime.database_kind != EMBEDDED:
+        runtime.database_programs, runtime.database_tls = "", False
+        return
+    runtime.database_programs = given or runtime.database_programs
+    wanted = runtime.listen if request.listen is None else checked_listen(request.listen)
+    programs = Path(runtime.database_programs) if runtime.database_programs else installed_programs()
+    runtime.database_tls = bool(wanted) and has_tls(programs)
+
+
 def _refuse_change(before: Runtime, after: Runtime) -> None:
     for what, old, new in (
         ("site", before.site, after.site),
         ("broker", before.broker_kind, after.broker_kind),
         ("database", before.database_kind, after.database_kind),
+        ("address", before.listen or LOOPBACK, after.listen or LOOPBACK),
+        ("mutual TLS", *("on" if one.mutual_tls else "off" for one in (before, after))),
     ):
         if old != new:
             raise NexusError(

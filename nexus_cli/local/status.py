@@ -13,19 +13,34 @@ from msgspec.structs import replace
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
 from nexus_cli.access.grants_file import NOTHING, in_force, read_wanted
+from nexus_cli.certificates.expiry import utc_now
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
+from nexus_cli.local.expiring import of_files, of_servers
 from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
-from nexus_cli.local.probe import PATIENT_S, Problem, broker_problem, database_problem, role_ready, role_status, slow
+from nexus_cli.local.ports import in_url
+from nexus_cli.local.probe import (
+    PATIENT_S,
+    PLAIN,
+    Door,
+    Problem,
+    broker_problem,
+    database_problem,
+    role_ready,
+    role_status,
+    slow,
+)
 from nexus_cli.local.running import read_state
 from nexus_cli.local.service_state import ServiceState, States
+from nexus_cli.local.services import door_of
 from nexus_cli.local.status_report import (
     DEGRADED,
     DOWN,
     UP,
     AccessReport,
+    CertificateReport,
     DeviceReport,
     LinkReport,
     ProcessReport,
@@ -56,8 +71,11 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
         database = group.create_task(_database(runtime, settings, seen), name="ask database")
+        papers = group.create_task(_certificates(home, settings), name="look at certificates")
         roles = [
-            group.create_task(_role(name, runtime.http_ports.get(principal, 0), seen.get(name)), name=f"ask {name}")
+            group.create_task(
+                _role(name, runtime.http_ports.get(principal, 0), seen.get(name), door_of(runtime)), name=f"ask {name}"
+            )
             for name, principal in principals.items()
         ]
     pids = {one.name: one.pid for one in processes}
@@ -97,7 +115,18 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         device_reasons=said.reasons(),
         tags=said.tags(),
         access=_access(home, runtime),
+        certificates=papers.result(),
     )
+
+
+async def _certificates(home: Home, settings: Settings) -> list[CertificateReport]:
+    found = await asyncio.to_thread(of_files, home.path, settings)
+    found += await of_servers(settings)
+    now = utc_now()
+    return [
+        CertificateReport(name=one.name, file=one.file, not_after=int(one.not_after.timestamp()), doubt=one.doubt(now))
+        for one in found
+    ]
 
 
 def _copy(home: Home, runtime: Runtime, original: str) -> StatusReport:
@@ -191,13 +220,13 @@ def _judged(server: ServerReport, problem: Problem, witness: str) -> ServerRepor
     return server
 
 
-async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
+async def _role(name: str, port: int, seen: ServiceState | None, door: Door = PLAIN) -> RoleReport:
     late = False
     try:
-        said = await role_status(port) if port else None
+        said = await role_status(port, door) if port else None
     except TimeoutError:
         said, late = None, True
-    ready, why = await role_ready(port) if said is not None else (False, slow(PATIENT_S) if late else "")
+    ready, why = await role_ready(port, door) if said is not None else (False, slow(PATIENT_S) if late else "")
     why = _with_state(seen, why)
     state = UP if said is not None and ready else DEGRADED if said is not None or late or _starts(seen) else DOWN
     return RoleReport(
@@ -205,6 +234,7 @@ async def _role(name: str, port: int, seen: ServiceState | None) -> RoleReport:
         state=state,
         detail=_doubt(said or b"") if state == UP else why or "does not answer",
         port=port,
+        url=f"https://{in_url(door.host)}:{port}" if door.ca else UNSET,
         pid=seen.pid if seen is not None else 0,
         restarts=seen.restarts if seen is not None else 0,
         since=seen.since if seen is not None else 0.0,

@@ -58,6 +58,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
         name: `control`, `historian` or `gateway-NAME`.
         state, detail, pid, restarts, since, log: As in `ServerReport`.
         port: Of its HTTP on this machine.
+        url: Of its HTTP with TLS; left out without.
         status: What it answers on `/status`, as it came; `{}` when it does not answer.
     """
 
@@ -65,6 +66,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     detail: str
     port: int
+    url: str | UnsetType = UNSET
     pid: int = 0
     restarts: int = 0
     since: float = 0.0
@@ -113,6 +115,22 @@ class AccessReport(msgspec.Struct, frozen=True, kw_only=True):
     in_force: bool
 
 
+class CertificateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate that the runtime depends on.
+
+    Attributes:
+        name: Of its file, or `broker-server` and `database-server` for what these show.
+        file: "" for what a server shows.
+        not_after: Its end, seconds since 1970 UTC.
+        doubt: A sentence once it ends within 30 days; "" before.
+    """
+
+    name: str
+    file: str
+    not_after: int
+    doubt: str = ""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole status.
 
@@ -131,6 +149,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         device_reasons: Devices by reason, those that are not named included, the most frequent first.
         tags: Tags by the quality of their newest sample, over every gateway that answers.
         access: The broker's rules.
+        certificates: Those that the runtime depends on.
     """
 
     format_version: str = "1.0"
@@ -150,3 +169,4 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     device_reasons: dict[str, int]
     tags: dict[str, int]
     access: AccessReport
+    certificates: list[CertificateReport] = []

@@ -20,6 +20,7 @@ from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_own
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
+from nexus_cli.local.listener_renewal import CertificateWatch
 from nexus_cli.local.lock import Holder, held, keep_fresh, lock_folder
 from nexus_cli.local.processes import PidFile, Running, identify, rotate
 from nexus_cli.local.service_process import LOOK_S, ServiceProcess
@@ -45,6 +46,7 @@ class Supervisor:
         self._runtime: Runtime = home.read_runtime()
         self._services: dict[str, ServiceProcess] = {}
         self._access = AccessWatch(home)
+        self._certificates = CertificateWatch(home)
         self._folder = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
         self._runtime_stamp = 0
         self._unread = self._unwritten = ""
@@ -59,6 +61,7 @@ class Supervisor:
                 self._follow_runtime(group)
                 self._name_all_again()
                 await self._follow_access()
+                await self._follow_certificates()
                 self._rotate_logs()
                 try:
                     async with asyncio.timeout(LOOK_S):
@@ -162,6 +165,13 @@ class Supervisor:
             _log.info("broker: %d rules are in force", len(wanted.grants))
         if in_force(self._home.path) != wanted.digest:
             mark_applied(self._home.path, wanted.digest)
+
+    async def _follow_certificates(self) -> None:
+        """Let broker and database read renewed certificates and revocations; roles follow their own files."""
+        for name in await asyncio.to_thread(self._certificates.renewed, self._runtime):
+            process = self._services.get(name)
+            if process is not None and process.signal(signal.SIGHUP):
+                _log.info("%s: reads its certificate and the revocation list again", name)
 
     def _passwords(self, names: tuple[str, ...]) -> dict[str, str]:
         passwords = dict(ensure_own(self._home.path, names))

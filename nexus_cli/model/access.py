@@ -81,7 +81,9 @@ class Scope(Strict):
     labels: dict[str, str] | None = Field(
         default=None, description="Of devices with all these labels (their own, and those of their line and area)."
     )
-    classification: Classification | None = Field(default=None, description="At most of this class of data.")
+    classification: Classification | None = Field(
+        default=None, description="At most of this class of data; in `deny`: of this class and those above."
+    )
 
 
 Right = str | Scope

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from nexus_cli.model.access import DEFAULT_CLASS, Access, Deny, Group, Login, Member, Right, Role, User
+from nexus_cli.model.access import DEFAULT_CLASS, Access, Deny, Group, Login, Member, Right, Role, Scope, User
 from nexus_cli.model.shipped_roles import SHIPPED
 
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -150,10 +150,10 @@ class LoginConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def access_resources(access: Access) -> dict[str, dict[str, Any]]:
-    """The resources of `access:`, by address; of the shipped roles those that somebody has."""
+    """The resources of `access:`, by address; of the shipped roles those that are in use."""
     written: dict[str, dict[str, Any]] = {}
     for name, role in {**_shipped_in_use(access), **access.roles}.items():
-        written[f"role.{name}"] = {"read": [], "write": [], **_plain(_role(role))}
+        written[f"role.{name}"] = {"read": [], "write": [], **_plain(role_config(role))}
     for name, user in access.users.items():
         written[f"user.{name}"] = {"roles": [], **_plain(_user(user))}
     for name, application in access.applications.items():
@@ -171,7 +171,7 @@ def shipped_role(name: str) -> RoleConfig:
     Raises:
         KeyError: None is called so.
     """
-    return _role(SHIPPED[name])
+    return role_config(SHIPPED[name])
 
 
 def _shipped_in_use(access: Access) -> Mapping[str, Role]:
@@ -187,7 +187,8 @@ def _plain(config: msgspec.Struct) -> dict[str, Any]:
     return plain
 
 
-def _role(role: Role) -> RoleConfig:
+def role_config(role: Role) -> RoleConfig:
+    """A role in normal form."""
     return RoleConfig(
         read=_scoped(role.read),
         write=_scoped(role.write),
@@ -217,18 +218,18 @@ def _deny(deny: Deny) -> DenyConfig:
 
 
 def _scoped(rights: Sequence[Right]) -> list[str | ScopeConfig]:
-    return [
-        right
-        if isinstance(right, str)
-        else ScopeConfig(
-            path=right.path,
-            protocol=right.protocol or "",
-            gateway=right.gateway or "",
-            labels=dict(right.labels or {}),
-            classification=right.classification or "",
-        )
-        for right in rights
-    ]
+    return [right if isinstance(right, str) else scope_config(right) for right in rights]
+
+
+def scope_config(scope: Scope) -> ScopeConfig:
+    """A scope in normal form."""
+    return ScopeConfig(
+        path=scope.path,
+        protocol=scope.protocol or "",
+        gateway=scope.gateway or "",
+        labels=dict(scope.labels or {}),
+        classification=scope.classification or "",
+    )
 
 
 def _roles(member: Member) -> list[str]:

@@ -239,7 +239,8 @@ def _refused(error: object, problem: Any, where: ModelPath, name: str) -> Diagno
             return finding("NX3005", f"'{name}' is in plain text", where=where, hint=hint)
         message = message.replace(value, "…")
     message = without_passwords(message)
-    return finding(code, f"{name}: {message}" if where else message, where=where, hint=getattr(error, "hint", ""))
+    named = where and not name.isdigit()  # an entry of a list has no name
+    return finding(code, f"{name}: {message}" if named else message, where=where, hint=getattr(error, "hint", ""))
 
 
 def _hint_for(expected: str, value: object) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from nexus_cli.access.gains import Gain, gains
 from nexus_cli.access.grants import RESERVED, Grant
 from nexus_cli.access.holders import Holder
-from nexus_cli.access.lines import NAME_RIGHTS, TAG_RIGHTS, Line, Right, means
+from nexus_cli.access.lines import NAME_RIGHTS, TAG_RIGHTS, Line, Right, means, reaches
 from nexus_cli.access.people import Moment
 from nexus_cli.access.questions import Answer, Book, ask
 from nexus_cli.access.subjects import KIND_OF, Subject, Unknown, subject_of
@@ -79,6 +79,7 @@ class Means:
         what: `tag`, `message`, `sequence`, `alert` or `site`.
         count: How many of them.
         samples: Some of them.
+        above: How many tags more it would mean, but for the role's clearance.
     """
 
     line: Line
@@ -87,6 +88,7 @@ class Means:
     what: str
     count: int
     samples: tuple[str, ...]
+    above: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,23 +176,33 @@ def explain(rights: Rights, who: Holder) -> Chain:
     found = []
     for has in who.has:
         for line in rights.book.lines.get(has.role, ()):
-            what, names = _meant(rights, line)
+            what, names, above = _meant(rights, line)
             found.append(
-                Means(line=line, via=has.via, not_now=has.not_now, what=what, count=len(names), samples=names[:SAMPLES])
+                Means(
+                    line=line,
+                    via=has.via,
+                    not_now=has.not_now,
+                    what=what,
+                    count=len(names),
+                    samples=names[:SAMPLES],
+                    above=above,
+                )
             )
     grants = tuple(grant for grant in rights.book.grants if grant.principal == who.name)
     return Chain(holder=who, means=tuple(found), grants=grants)
 
 
-def _meant(rights: Rights, line: Line) -> tuple[str, tuple[str, ...]]:
-    """What a line is about, by kind and name; of writes the writable tags."""
+def _meant(rights: Rights, line: Line) -> tuple[str, tuple[str, ...], int]:
+    """What a line is about, by kind and name (of writes the writable tags), and how many tags are above its clearance."""
     if line.right in TAG_RIGHTS:
-        within = (tag for tag in rights.book.facts.values() if means(line, tag))
-        return "tag", tuple(tag.path for tag in within if line.right != "write" or tag.writable)
+        about = [tag for tag in rights.book.facts.values() if means(line, tag)]
+        about = [tag for tag in about if line.right != "write" or tag.writable]
+        within = tuple(tag.path for tag in about if reaches(line, tag.classification))
+        return "tag", within, len(about) - len(within)
     if line.right in NAME_RIGHTS:
         kind = KIND_OF[line.right]
-        return kind, rights.book.named(line, kind)
-    return "site", (rights.site,)
+        return kind, rights.book.named(line, kind), 0
+    return "site", (rights.site,), 0
 
 
 def declared(path: str | Path | None, *, env: str | None, variables: Mapping[str, str] | None) -> Sourced[Snapshot]:

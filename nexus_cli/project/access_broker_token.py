@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.brokers.emqx.jwt import token
 from nexus_cli.access.questions import Book
 from nexus_cli.diagnostics.errors import NexusError
 
 VARIABLE = "NEXUS_EMQX_JWT_SECRET"
-MODULE = "nexus_cli.access.brokers.emqx.jwt"
+_PEM = b"-----BEGIN"
 
 
 def broker_token(
@@ -36,14 +35,12 @@ def broker_token(
         environ, now: Instead of the process's.
 
     Raises:
-        NexusError: NX7049, there is no secret to sign with; NX7048, this build has no signer.
+        NexusError: NX7049, there is no secret to sign with; NX7023, it can't sign, or the token is too long.
     """
-    secret = signing_secret(os.environ if environ is None else environ)
+    key = signing_secret(os.environ if environ is None else environ)
     accounts = Accounts(book.snapshot.enterprise, book.snapshot.site, shared)
-    grants = [grant for grant in book.grants if grant.principal == user]
     at = now or datetime.now(UTC)
-    made: str = _signer()(grants, accounts, user, secret=secret, issued_s=int(at.timestamp()), ttl_s=ttl_s)
-    return made
+    return token(book.grants, accounts, user, secret=key, issued_s=int(at.timestamp()), ttl_s=ttl_s)
 
 
 def signing_secret(environ: Mapping[str, str]) -> bytes:
@@ -61,11 +58,4 @@ def signing_secret(environ: Mapping[str, str]) -> bytes:
         found = Path(file).read_bytes()
     except OSError as error:
         raise NexusError(f"{VARIABLE}_FILE can't be read.", code="NX7049", cause=error.strerror or "") from None
-    return found if found.startswith(b"-----BEGIN") else found.strip()
-
-
-def _signer() -> Any:
-    try:
-        return import_module(MODULE).token
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise NexusError("This build makes no tokens for EMQX.", code="NX7048", cause=str(error)[:200]) from None
+    return found if found.startswith(_PEM) else found.strip()

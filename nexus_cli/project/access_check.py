@@ -53,7 +53,7 @@ def _more(rules: Sequence[str]) -> str:
 
 def _idle(rights: Rights) -> Iterator[Diagnostic]:
     for idle in idle_lines(rights.book.snapshot):
-        if idle.line.role in rights.loaded.model.site.access.roles:  # nobody can change a shipped role's lines
+        if idle.line.role in rights.loaded.model.site.access.roles:  # a shipped role's lines can't be changed
             yield finding(
                 "NX7042", idle.why, where=idle.line.where, hint="remove the line, or write what it is meant for"
             )

@@ -25,8 +25,6 @@ PRIVATE = 0o600
 SHARED = 0o640
 """The broker's group may read rules; hashes only their owner."""
 HASHES_FILE = "broker-hashes.json"
-MADE_ITERATIONS = 1_000
-"""What NEXUS made holds 192 random bits, so iterations add nothing but time at each connect."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +34,22 @@ class Files:
     Attributes:
         broker: Which.
         made: Files and notes.
+        shared: On a broker that others use, too.
         without_password: Principals that no hash is known of: they can't connect with these files alone.
     """
 
     broker: Broker
     made: Rendered
     without_password: tuple[str, ...]
+    shared: bool = True
 
     def private(self, name: str) -> bool:
         """True for a file with hashes of passwords."""
         return name.endswith(self.broker.private)
+
+    def wanted(self, name: str, existing: str) -> str:
+        """What a file is to hold: on a broker that others use, their part of it stays."""
+        return self.broker.merged(existing, name, self.made) if self.shared else self.made.files[name]
 
 
 def render(book: Book, *, name: str, home: Path, shared: bool, version: str = "") -> Files:
@@ -71,7 +75,7 @@ def render(book: Book, *, name: str, home: Path, shared: bool, version: str = ""
     topics = [book.topics.tag(path) for path in book.facts]
     made = render_proven(one, Asked(grants=grants, accounts=accounts, hashes=hashes, version=version, topics=topics))
     missing = tuple(each for each in principals(grants) if each not in hashes)
-    return Files(broker=one, made=made, without_password=missing)
+    return Files(broker=one, made=made, without_password=missing, shared=shared)
 
 
 def stored_hashes(home: Path, names: tuple[str, ...]) -> dict[str, Hashes]:
@@ -85,7 +89,7 @@ def stored_hashes(home: Path, names: tuple[str, ...]) -> dict[str, Hashes]:
     found = {
         name: kept[name]
         if name in kept and verify_at_broker(known[name], kept[name].sha512)
-        else hash_password(known[name], argon2id=False, iterations=MADE_ITERATIONS)
+        else hash_password(known[name], argon2id=False)
         for name in names
         if name in known and name not in people
     }
@@ -110,13 +114,23 @@ def write(files: Files, folder: Path) -> list[Path]:
     written = []
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        for name, text in files.made.files.items():
+        for name in files.made.files:
             path = folder / name
-            replace_file(path, text.encode(), mode=PRIVATE if files.private(name) else SHARED)
+            replace_file(
+                path, files.wanted(name, _text(path)).encode(), mode=PRIVATE if files.private(name) else SHARED
+            )
             written.append(path)
     except OSError as error:
         raise NexusError(f"{folder} can't be written.", code="NX6523", cause=error.strerror or str(error)) from None
     return written
+
+
+def _text(path: Path) -> str:
+    """A file that is there; "" when it is not."""
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, ValueError) as error:
+        raise NexusError(f"{path} can't be read.", code="NX6523", cause=type(error).__name__) from None
 
 
 def compare(files: Files, folder: Path) -> Mapping[str, str]:
@@ -126,12 +140,10 @@ def compare(files: Files, folder: Path) -> Mapping[str, str]:
         NexusError: NX6523, a file can't be read.
     """
     found = {}
-    for name, text in files.made.files.items():
+    for name in files.made.files:
         path = folder / name
-        try:
-            have = path.read_text(encoding="utf-8") if path.exists() else ""
-        except (OSError, ValueError) as error:
-            raise NexusError(f"{path} can't be read.", code="NX6523", cause=type(error).__name__) from None
+        have = _text(path)
+        text = files.wanted(name, have)
         if have != text and files.private(name):
             found[name] = (
                 f"{path} {'differs' if have else 'is not there'} (it has hashes of passwords, and is not shown)"

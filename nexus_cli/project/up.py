@@ -15,6 +15,7 @@ from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.local.expiring import findings, of_files
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime, home_of
 from nexus_cli.local.lock import announce, lock_folder
 from nexus_cli.local.start import (
@@ -32,7 +33,7 @@ from nexus_cli.project.run_role import principal_of
 from nexus_cli.project.text import load
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import configure_logging
-from nexus_cli.settings import CREDENTIALS_FILE, home_here, load_settings
+from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_here, load_settings
 from nexus_cli.source.nodes import SourceFile
 
 
@@ -61,6 +62,8 @@ def up(
     broker: str = "",
     database: str = "",
     beside: bool = False,
+    listen: str | None = None,
+    mutual_tls: bool | None = None,
     foreground: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
@@ -77,6 +80,8 @@ def up(
         broker: "" (what it was, else what is there), `mosquitto`, `amqtt` or a URL.
         database: "" (what it was, else embedded), `embedded` or a URL.
         beside: Run although another runtime of this site runs on this machine.
+        listen: Address to listen on, with TLS unless it is a loopback one; None is what it was.
+        mutual_tls: Ask clients of broker and database for certificates; None is what it was.
         foreground: Stay and be the supervisor until a signal.
         timeout_s: Longest wait without a step forward (see `local.waiting`).
         progress: Called with service, state and detail on every change.
@@ -95,8 +100,16 @@ def up(
         return result
     home = _home_of(loaded.value.snapshot)
     request = StartRequest(
-        snapshot=loaded.value.snapshot, broker=broker, database=database, beside=beside, environ=os.environ
+        snapshot=loaded.value.snapshot,
+        broker=broker,
+        database=database,
+        beside=beside,
+        listen=listen,
+        mutual_tls=mutual_tls,
+        environ=os.environ,
     )
+    if expiring := findings(of_files(home.path, _known_settings(home))):
+        found(UpResult(findings=expiring))
     with one_at_a_time(home):
         end_foreign_processes(home, progress=progress)
         before = home.read_runtime()
@@ -128,6 +141,14 @@ def _home_of(snapshot: Snapshot) -> Home:
         found = here
     os.environ["NEXUS_HOME"] = str(found.path)  # as `--home` does: everything that follows means this one
     return found
+
+
+def _known_settings(home: Home) -> Settings:
+    """The settings as far as they can be read: what is wrong with them is said where they are needed."""
+    try:
+        return load_settings(home=home.path)
+    except NexusError:
+        return Settings(home=home.path)
 
 
 def _ask_servers(home: Home, runtime: Runtime) -> None:

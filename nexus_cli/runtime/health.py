@@ -18,10 +18,12 @@ from starlette.types import ASGIApp
 
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime import http_tls
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.http_guard import BACKLOG, LARGEST_HEAD, GuardedProtocol
 from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import Health, LastWill, encode
 
@@ -76,7 +78,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serve_http(state: RoleState, *, host: str, port: int, app: ASGIApp | None = None) -> AsyncIterator[int]:
+async def serve_http(
+    state: RoleState, *, host: str, port: int, app: ASGIApp | None = None, settings: Settings | None = None
+) -> AsyncIterator[int]:
     """Serve a role's HTTP while the block runs; gives the port that was bound.
 
     Args:
@@ -84,11 +88,16 @@ async def serve_http(state: RoleState, *, host: str, port: int, app: ASGIApp | N
         host: Address to listen on.
         port: 0 picks a free one.
         app: Instead of the health routes alone (control's API, which includes them).
+        settings: Certificate and key of HTTP; left out, there are none.
 
     Raises:
-        NexusError: NX6003, the port is taken or not allowed.
+        NexusError: NX6003 the port is taken or not allowed, NX6031 other machines would be served without TLS, NX6040 the
+            certificate can't be used.
     """
+    known = settings or Settings()
+    context = http_tls.server_context(known, host)
     listener = _listen(host, port)
+    http_tls.show_expiries(state.metrics, known)
     config = uvicorn.Config(
         app or Starlette(routes=health_routes(state)),
         log_config=None,
@@ -100,13 +109,19 @@ async def serve_http(state: RoleState, *, host: str, port: int, app: ASGIApp | N
         backlog=BACKLOG,
         h11_max_incomplete_event_size=LARGEST_HEAD,
     )
+    config.load()
+    config.ssl = context
     server = _Server(config)
     async with tasks("http") as group:
         group.create_task(server.serve(sockets=[listener]), name="http")
+        ended = asyncio.Event()
+        if context is not None:
+            group.create_task(http_tls.follow(context, known, ended), name="certificate")
         try:
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
+            ended.set()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -168,7 +168,7 @@ def replace_references(
 
 
 def stray_references(draft: Draft, root: Map) -> None:
-    """Note every `${env:…}` and `${file:…}` that can't come into a connection: nothing would replace it."""
+    """Note every `${env:…}` and `${file:…}` outside of connections and users' passwords: nothing would replace it."""
     suspects = [
         (container, key)
         for container, key in draft.references
@@ -180,13 +180,21 @@ def stray_references(draft: Draft, root: Map) -> None:
     for name in ("connection", "with", "parameters"):
         for part in _named(root, name):
             allowed |= _containers(part)
+    accounts = _accounts(root)
     for container, key in suspects:
-        if id(container) in allowed:
+        if id(container) in allowed or (key == "password" and id(container) in accounts):
             continue
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        message = f"'{text}' is used as it is written: secrets are read in `connection` alone"
+        message = f"'{text}' is used as it is written: secrets are read in `connection`, and as a user's password"
         draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
+
+
+def _accounts(root: Map) -> set[int]:
+    """Ids of the maps of users and applications."""
+    access = root.get("access")
+    named = [access.get(key) for key in ("users", "applications")] if isinstance(access, Map) else []
+    return {id(one) for names in named if isinstance(names, Map) for one in names.values()}
 
 
 def _named(root: Any, name: str) -> Iterator[Any]:

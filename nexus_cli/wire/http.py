@@ -17,10 +17,12 @@ from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_access, control_sequences
+from nexus_cli.wire.http_tls import client_context, untrusted
+from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.sample import Scalar, Value
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
-SERVER_ERROR = 500
+UNAUTHORIZED, SERVER_ERROR = 401, 500
 LONGEST_WAIT_S = 25.0
 """Longest long-poll that control grants; the client waits a little longer than that for the answer."""
 
@@ -188,7 +190,7 @@ class ControlClient:
         return await self._call("POST", "/login", control_access.Session, body=asked)
 
     async def login_oidc(self, token: str) -> control_access.Session:
-        """Log in with a token of the OpenID provider; needs no token of ours."""
+        """Log in with a token of the OpenID provider; needs no other token."""
         asked = control_access.OidcLoginRequest(token=token)
         return await self._call("POST", "/login/oidc", control_access.Session, body=asked)
 
@@ -266,18 +268,27 @@ class ControlClient:
                 hint="`nexus up SITE` starts one on this machine; NEXUS_CONTROL_URL names one elsewhere",
             )
         if self._http is None:
-            self._http = httpx.AsyncClient(timeout=self._timeout_s)
+            context = client_context(url, self._settings.http_ca)
+            self._http = httpx.AsyncClient(timeout=self._timeout_s, verify=True if context is None else context)
         content = None if body is None else orjson.dumps(body, default=control.as_object)
+        http = self._http
+
+        async def ask() -> httpx.Response:
+            return await http.request(
+                method,
+                f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
+                content=content,
+                params=params,
+                headers=self._headers(),
+                timeout=self._timeout_s if timeout_s is None else timeout_s,
+            )
+
         try:
             with Door(lambda error: _unreachable(url, error)):
-                answer = await self._http.request(
-                    method,
-                    f"{url.rstrip('/')}/v1/sites/{self._site}{path}",
-                    content=content,
-                    params=params,
-                    headers=self._headers(),
-                    timeout=self._timeout_s if timeout_s is None else timeout_s,
-                )
+                answer = await ask()
+                if answer.status_code == UNAUTHORIZED and (renewed := with_kept_secrets(self._settings)) is not None:
+                    self._settings = renewed
+                    answer = await ask()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             raise _unreachable(url, error) from None
         except ValueError as error:  # UnicodeError: a token or a host that HTTP has no letters for
@@ -298,6 +309,14 @@ class ControlClient:
 
 def _unreachable(url: str, error: BaseException) -> NexusError:
     slow = isinstance(error, httpx.TimeoutException)
+    if untrusted(error):
+        return NexusError(
+            f"The certificate of control at {url} is not trusted.",
+            code="NX6400",
+            cause=str(error),
+            hint="name the PEM file of its CA in NEXUS_HTTP_CA, and its host as the certificate does",
+            retriable=True,
+        )
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
         code="NX6400",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
@@ -23,6 +24,8 @@ _OURS = (
     *("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED"),
     *("CERTIFICATE_REVOKED", "UNSUPPORTED_CERTIFICATE", "ACCESS_DENIED", "HANDSHAKE_FAILURE"),
 )
+RENEWED_S = 0.05
+"""Between two looks at our certificate and its key, in seconds: one of them may just be replaced by its renewal."""
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST")
 
 
@@ -52,11 +55,23 @@ def tls_context(url: BrokerUrl, settings: Settings) -> ssl.SSLContext | None:
         )
     if settings.broker_cert:
         try:
-            # Without a password given, OpenSSL would ask on the terminal for that of an encrypted key.
-            context.load_cert_chain(settings.broker_cert, settings.broker_key or None, password="")
+            _show_ours(context, settings)
         except (OSError, ssl.SSLError, ValueError) as error:
             raise _unusable(settings, error) from None
     return context
+
+
+def _show_ours(context: ssl.SSLContext, settings: Settings) -> None:
+    for again in (True, False):
+        try:
+            # Without a password given, OpenSSL would ask on the terminal for that of an encrypted key.
+            context.load_cert_chain(settings.broker_cert, settings.broker_key or None, password="")
+        except ssl.SSLError as error:
+            if not again or error.reason != "KEY_VALUES_MISMATCH":
+                raise
+            time.sleep(RENEWED_S)
+        else:
+            return
 
 
 def _unusable(settings: Settings, error: Exception) -> NexusError:

@@ -16,6 +16,7 @@ from tests.benchmarks.figures import HEAD, Figure, machine, markdown
 NAMES = {
     "cli": "`nexus --help`, `nexus validate` of 41,000 tags",
     "plan": "`nexus plan` of 41,000 tags with ten changes",
+    "access": "gains and losses of 50 users on 41,000 tags, and who may read each",
     "apply": "a first `nexus apply` of 41,000 tags, and one of ten changes",
     "modbus": "reads of the Modbus driver beside bare pymodbus",
     "opcua": "reads and notifications of the OPC UA driver beside bare asyncua",

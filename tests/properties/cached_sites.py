@@ -158,6 +158,7 @@ _VALUES = (
     *(("unit: V", "unit: Volts"), ("input:342", "input:30342"), ("template: meter", "template: other"), ("10.0.0.9", "10.0.0.6")),
     *(("unit_id: 4", "unit_id: 3"), ("opc.tcp://10.0.0.5:4840", "opc.tcp://10.0.0.9:502"), ("meter-2:", "meter_1:"), ("degF", "bar")),
     *(("deadband: 0.5", "deadband: 2000"), ("deadband: 0.5", "deadband: 2%"), ("hall: a", "hall: b"), ("10.0.1.7", "10.0.1.8")),
+    *(("    labels: {hall: a}", "    classification: restricted"), ("        defaults: {poll: 2s}", "        classification: public")),
 )  # fmt: skip
 """What a change of a plant looks like."""
 

@@ -19,6 +19,7 @@ from nexus_cli.access.brokers.mosquitto.dynsec import FILE
 from nexus_cli.access.brokers.mosquitto.dynsec import render as render_dynsec
 from nexus_cli.access.brokers.mosquitto.dynsec_reader import read_dynsec
 from nexus_cli.access.evaluate import covers, evaluate
+from nexus_cli.access.grants import Grant
 from nexus_cli.access.passwords import hash_password
 from nexus_cli.access.request import Request
 from nexus_cli.wire.topic import matches
@@ -94,16 +95,13 @@ def test_hivemqs_file_read_back_says_what_the_grants_say(form: str) -> None:
     assert wider > 0, "the case of a '+' at the end was drawn"
 
 
-def _nobody_publishes_more(rules: tuple[object, ...], asked: Request, draw: random.Random) -> None:
+def _nobody_publishes_more(rules: tuple[Grant, ...], asked: Request, draw: random.Random) -> None:
     """A subscription that is wider than meant lets nothing through: what it adds nobody of the site may publish."""
     user = ACCOUNTS.principal(asked.user) or ""
     wanted = asked.topic.removeprefix("$share/g/")
     for one in {topic(draw) for _ in range(30)}:
         if not matches(wanted, one):
             continue
-        heard = evaluate(rules, principal=user, action="subscribe", topic=one).allowed  # type: ignore[arg-type]
-        sent = any(
-            evaluate(rules, principal=other, action="publish", topic=one).allowed  # type: ignore[arg-type]
-            for other in USERS
-        )
+        heard = evaluate(rules, principal=user, action="subscribe", topic=one).allowed
+        sent = any(evaluate(rules, principal=other, action="publish", topic=one).allowed for other in USERS)
         assert heard or not sent, (asked, one)

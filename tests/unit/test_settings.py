@@ -45,6 +45,7 @@ def test_arguments_that_are_no_text_are_a_usage_error() -> None:
 
 WRONG = {
     "NEXUS_HTTP_PORT": ("web", "70000", "-1", "²"),
+    "NEXUS_HTTP_INSECURE": ("", "yes", "2"),
     "NEXUS_LIVE_RATE": ("fast",),
     "NEXUS_HISTORIAN_WRITERS": ("", "0", "17", "-1", "two", "²", "1" * 5_000),
     "NEXUS_LOG_LEVEL": ("loud",),

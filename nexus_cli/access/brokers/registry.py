@@ -37,6 +37,7 @@ class Broker:
         name: As on the command line.
         title: For people.
         render, read: `module:function` of each.
+        merge: `module:function` that puts our part into a file that others use, too; "" where files are ours alone.
         versions: Versions that its form is known for, the newest last.
         private: Endings of files that only the broker may read: hashes of passwords.
     """
@@ -45,8 +46,9 @@ class Broker:
     title: str
     render: str
     read: str
+    merge: str = ""
     versions: tuple[str, ...] = ()
-    private: tuple[str, ...] = ("passwords", "users", "credentials")
+    private: tuple[str, ...] = ("passwords", "users.json")
 
     def load(self) -> tuple[Render, Read]:
         """Its functions.
@@ -55,6 +57,13 @@ class Broker:
             NexusError: NX7048, this build does not have them.
         """
         return _function(self.name, self.render), _function(self.name, self.read)
+
+    def merged(self, existing: str, name: str, made: Rendered) -> str:
+        """What a file is to hold that has other people's text in it. Raises what the broker's own reader raises."""
+        if not self.merge:
+            return made.files[name]
+        text: str = _function(self.name, self.merge)(existing, name, made)
+        return text
 
 
 _HERE = "nexus_cli.access.brokers"
@@ -66,7 +75,9 @@ BROKERS: Mapping[str, Broker] = {
             title="EMQX: acl.conf and a HOCON fragment",
             render=f"{_HERE}.forms.emqx:render",
             read=f"{_HERE}.forms.emqx:read",
-            versions=("5.8", "6.0", "6.1", "6.2", "6.3"),
+            merge=f"{_HERE}.forms.emqx:merge",
+            versions=("5.8", "5.9", "5.10", "6.0", "6.1", "6.2", "6.3"),
+            private=("users.json",),
         ),
         Broker(
             name="mosquitto",
@@ -86,14 +97,14 @@ BROKERS: Mapping[str, Broker] = {
             title="HiveMQ: credentials.xml of the file RBAC extension (Community)",
             render=f"{_HERE}.forms.hivemq:render",
             read=f"{_HERE}.forms.hivemq:read",
-            private=(".xml",),
+            private=("credentials.xml",),
         ),
         Broker(
             name="hivemq-enterprise",
             title="HiveMQ: file realm of the Enterprise Security Extension",
             render=f"{_HERE}.forms.hivemq:render_enterprise",
             read=f"{_HERE}.forms.hivemq:read_enterprise",
-            private=(".xml",),
+            private=(),
         ),
     )
 }

@@ -14,7 +14,7 @@ class Note:
         broker: `emqx`, `mosquitto`, `mosquitto-dynsec` or `hivemq`.
         rule: The grant, or the binding, in words.
         text: What the broker does instead, and who else refuses it.
-        code: NX7013 when it is allowed more than meant there (and somebody else refuses it), NX7014 when less.
+        code: NX7013 when it is allowed more than meant there (and another part refuses it), NX7014 when less.
     """
 
     broker: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, TypeVar
@@ -70,10 +69,10 @@ def right_of(action: str) -> Right:
     raise click.UsageError(f"'{action}' is not an action: {hint}")
 
 
-def told(outcome: Sourced[T], files: Sequence[Any] = ()) -> T:
+def told(outcome: Sourced[T]) -> T:
     """The value; without one the findings are shown, and the command ends with 1."""
     if outcome.value is None:
-        complain(outcome.findings, outcome.files or files)
+        complain(outcome.findings, outcome.files)
         raise click.exceptions.Exit(Exit.FINDINGS)
     return outcome.value
 
@@ -136,7 +135,7 @@ def who_can(
     right = right_of(action)
     _needs(right, about)
     rights = opened(path, env, variables, at)
-    subject = told(project.subject(rights, right, about), rights.loaded.tree.files)
+    subject = told(project.subject(rights, right, about))
     found = project.who_can(rights, right, subject)
     document = view.answers_document(rights, found, action=right, about=subject.text)
     say(document, view.who_text(document, style=styler(sys.stdout)), format_)
@@ -182,7 +181,7 @@ def can(
     _needs(right, about)
     rights = opened(path, env, variables, at)
     who = told(project.holder(rights, user))
-    subject = told(project.subject(rights, right, about), rights.loaded.tree.files)
+    subject = told(project.subject(rights, right, about))
     found = project.ask(rights.book, who, right, subject, qos=qos, retain=retain)
     document = view.answers_document(rights, found, action=right, about=subject.text)
     yes = all(each.allowed for each in found)
@@ -228,7 +227,7 @@ def explain(user: str, path: str | None, env: str | None, variables: dict[str, s
 @var_option
 @click.option("--from", "before", type=click.Path(), help="Compare with this site file instead of what is recorded.")
 @click.option("--from-env", metavar="NAME", help="Overlay of the file to compare with.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when somebody gains or loses a right.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when a principal gains or loses a right.")
 @format_option("text", "json")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
@@ -269,7 +268,7 @@ def diff(
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def check(path: str | None, env: str | None, variables: dict[str, str], brokers: tuple[str, ...], strict: bool) -> int:
-    """Warn of lines without effect, roles that nobody has, users without a password, and rights that end soon."""
+    """Warn of lines without effect, roles that no user has, users without a password, and rights that end soon."""
     outcome = project.open_rights(path, env=env, variables=variables, at="any")
     rights = told(outcome)
     settings = load_settings()

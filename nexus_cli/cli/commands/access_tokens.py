@@ -1,4 +1,4 @@
-"""`nexus access token`, `tokens`, `elevate` and `rotate`: what opens a door for a while, or anew."""
+"""`nexus access token`, `tokens`, `elevate` and `rotate`: what opens a door for a while."""
 
 from __future__ import annotations
 
@@ -114,9 +114,7 @@ def tokens() -> None:
     """
 
 
-@tokens.command(
-    "list", epilog="\b\nExamples:\n  nexus access tokens list\n  nexus access tokens list mes --format json\n\n" + CODES
-)
+@tokens.command("list", epilog="\b\nExamples:\n  nexus access tokens list\n\n" + CODES)
 @click.argument("user", default="", shell_complete=principals)
 @utc_option
 @format_option("text", "json")

@@ -31,6 +31,10 @@ from nexus_cli.project.up import UpResult, up
     "--database", default="", metavar="URL", help="embedded, or postgresql://user@host/name of your own server."
 )
 @click.option("--beside", is_flag=True, help="Start even if another runtime of this site runs on this machine.")
+@click.option(
+    "--listen", metavar="ADDRESS", help="Listen there with TLS; 0.0.0.0 for every interface. [default: 127.0.0.1]"
+)
+@click.option("--mutual-tls/--no-mutual-tls", default=None, help="Require client certificates at broker and database.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop everything at Ctrl-C.")
 @click.option(
     "--wait",
@@ -47,6 +51,8 @@ def command(
     broker: str,
     database: str,
     beside: bool,
+    listen: str | None,
+    mutual_tls: bool | None,
     foreground: bool,
     timeout_s: float,
 ) -> int:
@@ -54,7 +60,8 @@ def command(
 
     Runs mosquitto if it is installed and amqtt otherwise, and the embedded PostgreSQL. --broker and --database
     (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) select your own servers, and are remembered. Data, logs and generated
-    credentials (mode 0600) are in .nexus/. Safe to repeat: only gateways that are new in the site are started.
+    credentials (mode 0600) are in .nexus/. Everything listens on 127.0.0.1; --listen needs a certificate of `nexus certs`
+    and is remembered. Safe to repeat: only gateways that are new in the site are started.
 
     \b
     Example:
@@ -87,6 +94,8 @@ def command(
             broker=broker,
             database=database,
             beside=beside,
+            listen=listen,
+            mutual_tls=mutual_tls,
             foreground=foreground,
             timeout_s=timeout_s,
             progress=progress,

@@ -99,7 +99,8 @@ def _because(each: Mapping[str, Any], style: Style) -> list[str]:
     lines = []
     if not each["allowed"]:
         reason = WORDS[each["reason"]]
-        lines.append(reason if each["why"] in ("", each["line"]) else f"{reason}: {each['why']}")
+        told = each["why"] if each["reason"] == "no_role" else f"{reason}: {each['why']}"
+        lines.append(reason if each["why"] in ("", each["line"]) else told)
     elif not each["line"]:
         lines.append(each["why"])
     if each["line"]:
@@ -231,6 +232,7 @@ def chain_document(rights: Rights, chain: Chain) -> dict[str, Any]:
             "shipped": rights.decides(each.line).shipped,
             "what": each.what,
             "count": each.count,
+            "above": each.above,
             "samples": list(each.samples),
         }
         for each in chain.means
@@ -252,10 +254,11 @@ def chain_text(document: Mapping[str, Any], *, style: Style) -> str:
     for role in document["roles"]:
         lines += ["", style(f"role {_role_word(role)}", "bold")]
         for each in (each for each in document["means"] if each["role"] == role["role"]):
+            above = f" ({each['above']:,} more above the role's clearance)" if each["above"] else ""
             names = (
                 f": {some(each['samples'])}{', …' * (each['count'] > len(each['samples']))}" if each["samples"] else ""
             )
-            count = "" if each["what"] == "site" else f" → {counted(each['count'], each['what'])}{names}"
+            count = "" if each["what"] == "site" else f" → {counted(each['count'], each['what'])}{names}{above}"
             lines.append(f"  {each['text']}{count}")
             lines += [f"    {text}" for text in _written(each, style)]
     lines += ["", style(f"at the broker: {counted(document['rules'], 'rule')}", "bold")]

@@ -71,7 +71,27 @@ def _what(entry: AuditEntry) -> str:
         return f"acknowledged the alert {entry.subject}"
     if entry.kind == "message":
         return f"published {entry.subject}" + (f" on {entry.topic}" if entry.topic else "")
+    if entry.kind == "access":
+        return _access(entry)
     if entry.what == "break-lock":
         return f"broke the lock of {'?' if entry.owner is msgspec.UNSET else entry.owner}"
     counts = entry.counts or {}
     return f"{entry.subject}" + "".join(f", {count} {what}" for what, count in counts.items() if count)
+
+
+def _access(entry: AuditEntry) -> str:
+    """Logins, tokens, passwords, elevation, and what was refused (`count` times since the line before it)."""
+    verbs = {
+        "login": "logged in from",
+        "logout": "logged out:",
+        "make-token": "made a token of",
+        "revoke-token": "revoked a token of",
+        "rotate": "made a password of",
+        "elevate": "elevated",
+        "end-elevation": "ended the elevation of",
+        "renew-signing-key": "renewed the signing key:",
+        "refused": "was refused, from",
+    }
+    count = known(entry.count)
+    times = f" ({count} times)" if isinstance(count, int) and count > 1 else ""
+    return f"{verbs.get(entry.what, entry.what)} {entry.subject}{times}"

@@ -88,6 +88,8 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
     if access.managed and found.state != DOWN:
         word = "in force" if access.in_force else "waiting for the broker"
         lines += ["", f"  access: {access.rules} rules, {word}"]
+    doubts = [one.doubt for one in found.certificates if one.doubt]
+    lines += ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, *_next(found, rows)])
 
 
@@ -179,7 +181,9 @@ def _state(state: str, colour: bool) -> str:
 
 
 def _facts(part: ServerReport | RoleReport, now_s: float) -> str:
-    facts = [f"{part.kind} {part.url}" if isinstance(part, ServerReport) else f"http://127.0.0.1:{part.port}"]
+    facts = [
+        f"{part.kind} {part.url}" if isinstance(part, ServerReport) else part.url or f"http://127.0.0.1:{part.port}"
+    ]
     if part.since:
         facts.append(f"for {age_text(now_s - part.since)}")
     if part.restarts:

@@ -9,6 +9,7 @@ from functools import cache
 
 from nexus_cli.diagnostics.codes import (
     access,
+    access_answers,
     ads,
     apply,
     commands,
@@ -20,10 +21,12 @@ from nexus_cli.diagnostics.codes import (
     plan,
     protocol,
     references,
+    rights,
     runtime,
     s7,
     shape,
     text,
+    transport,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -33,6 +36,7 @@ BANDS = (
     shape,
     meaning,
     references,
+    rights,
     commands,
     protocol,
     modbus,
@@ -42,9 +46,11 @@ BANDS = (
     plan,
     apply,
     runtime,
+    transport,
     discover,
     importers,
     access,
+    access_answers,
 )
 
 

@@ -1,6 +1,6 @@
 """Band 6, runtime: logins, tokens and rights at control's API."""
 
-from nexus_cli.diagnostics.codes.code import Code, console, text
+from nexus_cli.diagnostics.codes.code import Code, text
 from nexus_cli.exit_codes import Exit
 
 IDENTITY: tuple[Code, ...] = (
@@ -109,7 +109,7 @@ IDENTITY: tuple[Code, ...] = (
         hint="repair .nexus/signing.json, or move it away: control makes a new one, and all tokens and logins end",
         summary="Control can't read or write the keys that sign tokens.",
         why="Without a key no token can be made or verified. Every control of a site needs the same file.",
-        good=console("ls -l .nexus/signing.json"),
+        good=text("a file of mode 0600 that control's user may read and write"),
     ),
     Code(
         id="NX6425",

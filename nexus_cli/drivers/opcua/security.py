@@ -83,18 +83,41 @@ def renew(home: str) -> Path | None:
     return before
 
 
+def install(home: str, certificate: Path, key: Path) -> Path | None:
+    """Show this pair (PEM) from now on, in place of the one that was made here; gives where that one is kept.
+
+    Raises:
+        DriverError: They can't be read, don't belong together, or the folder can't be written.
+    """
+    loaded = load_certificate(certificate)
+    check_pair(certificate, loaded, key)
+    own = folder(home) / "own"
+    before = own.with_name(f"own-until-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}") if own.exists() else None
+    try:
+        if before is not None:
+            own.rename(before)
+        _write_pair(own, loaded, load_key(key))
+    except OSError as error:
+        if before is not None and not own.exists() and before.exists():
+            before.rename(own)
+        raise _final(f"no certificate can be written to {own} ({error.strerror or error})") from None
+    return before
+
+
 def _make(own: Path, *, uri: str = "") -> None:
-    """Write both files into a new folder and rename it: a crash or a second gateway never sees half a pair."""
-    own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()) or "localhost"
     certificate = self_signed(key, uri=uri or f"urn:{host}:nexus", host=host, name="NEXUS")
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    _write_pair(own, certificate, pem)
+
+
+def _write_pair(own: Path, certificate: x509.Certificate, pem: bytes) -> None:
+    """Write both files into a new folder and rename it: a crash or a second gateway never sees half a pair."""
+    own.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staged = Path(tempfile.mkdtemp(prefix="own-", dir=own.parent))
     try:
         (staged / "certificate.der").write_bytes(certificate.public_bytes(serialization.Encoding.DER))
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         with os.fdopen(os.open(staged / "private_key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
         staged.rename(own)

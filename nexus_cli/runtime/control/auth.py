@@ -71,7 +71,7 @@ class Tokens:
 
         Args:
             tokens: By principal.
-            newer: Called for an unknown token: returns the current tokens, None when they are unchanged.
+            newer: Called for each request: returns the current tokens, None when they are unchanged.
         """
         self._take(tokens)
         self._newer = newer or (lambda: None)
@@ -93,7 +93,7 @@ class Tokens:
         seen = [_stamp(file)]
 
         def newer() -> dict[str, str] | None:
-            """The file again, for users that were applied while control runs."""
+            """The file again, once it was changed: `nexus access rotate` ends the tokens before it at once."""
             now = _stamp(file)
             if now == seen[0]:
                 return None
@@ -114,10 +114,9 @@ class Tokens:
         """
         scheme, _, shown = (authorization or "").partition(" ")
         token = shown.strip().encode("utf-8", "surrogateescape")
-        found = self._owner(token)
-        if found is None and token and (tokens := self._newer()) is not None:
+        if (tokens := self._newer()) is not None:
             self._take(tokens)
-            found = self._owner(token)
+        found = self._owner(token)
         if found is None or scheme.lower() != "bearer":
             raise NexusError(
                 "Control refused the token." if shown else "Control wants a token.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
@@ -105,6 +106,7 @@ class Control:
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self.identity = Identities(settings=settings, pool=pool, clock=clock)
+        self.identity.accounts.changed = self._access_changed
         self._watch_metrics()
 
     def app(self) -> ASGIApp:
@@ -122,8 +124,9 @@ class Control:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve, campaign and lead until stopped."""
         host, port = _listen_on(self._settings)
-        async with serve_http(self, host=host, port=port, app=self.app()) as bound, tasks("serving") as group:
-            event(_log, "control is up", site=self._settings.site, url=f"http://{host}:{bound}")
+        async with self._serve(host, port) as bound, tasks("serving") as group:
+            scheme = "https" if self._settings.http_cert else "http"
+            event(_log, "control is up", site=self._settings.site, url=f"{scheme}://{host}:{bound}")
             group.create_task(self._database.run(stop), name="database")
             group.create_task(self._lead(stop), name="lead")
             group.create_task(self.identity.refusals.run(stop), name="refusals")
@@ -132,6 +135,9 @@ class Control:
             self._stopping = True
             self._service.stop()
             self._runs.stop()
+
+    def _serve(self, host: str, port: int) -> AbstractAsyncContextManager[int]:
+        return serve_http(self, host=host, port=port, app=self.app(), settings=self._settings)
 
     async def _lead(self, stop: asyncio.Event) -> None:
         """Run terms one after another; in between this control is a standby."""
@@ -172,6 +178,11 @@ class Control:
                 hint=f"ask the control that leads, at {url}" if url else "try again in some seconds",
             )
         return self.term
+
+    async def _access_changed(self) -> None:
+        """A password or an elevation changed: the broker's rights follow."""
+        if self.term is not None:
+            self.term.rights_keeper.changed()
 
     async def alerts(self) -> list[Alert]:
         """The state of every alert; of a standby what the database knows."""
@@ -249,12 +260,13 @@ class Control:
 
 
 def _listen_on(settings: Settings) -> tuple[str, int]:
-    """Host and port of `control_url`; without one, the role's own HTTP address."""
+    """Host and port of `control_url`; without one, the role's own HTTP address. Behind `nexus up --listen` the host is
+    that of every part: the URL names how the machine itself reaches it."""
     if not settings.control_url:
         return settings.http_host, settings.http_port
     try:
         parts = urlsplit(settings.control_url)
-        return parts.hostname or settings.http_host, parts.port or 80
+        return settings.listen or parts.hostname or settings.http_host, parts.port or 80
     except ValueError:
         raise NexusError(
             "The control URL can't be read.", code="NX6001", hint="write NEXUS_CONTROL_URL as http://HOST:PORT"

@@ -90,7 +90,7 @@ def held_by_roles(roles: Mapping[str, RoleConfig], *, kind: str) -> Held:
     admin = any(role.admin for role in given)
     apply = (WHOLE,) if admin else tuple(dict.fromkeys(glob for role in given for glob in role.apply))
     scopes = set(_EVERYBODY)
-    if kind == USER:
+    if kind == USER and given:  # whose period is over makes no tokens
         scopes.add("tokens:own")
     if apply:
         scopes |= _CHANGES

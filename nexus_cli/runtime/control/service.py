@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
@@ -119,6 +120,7 @@ class Service:
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
         await asyncio.to_thread(within, before)
+        refuse_open_broker(request.changed, self._settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
         kept: Mapping[str, Attributes] = {}
         if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same

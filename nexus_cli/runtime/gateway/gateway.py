@@ -175,7 +175,9 @@ class Gateway:
         async with tasks(f"gateway {self._name}") as group, tasks("links") as link_group:
             self._join(link_group, journal, pipeline)
             self._observe(pipeline)
-            async with serve_http(self, host=self._settings.http_host, port=self._settings.http_port) as port:
+            async with serve_http(
+                self, host=self._settings.http_host, port=self._settings.http_port, settings=self._settings
+            ) as port:
                 self.http_port = port
                 running = self._start(group, marking, stop)
                 await stop.wait()

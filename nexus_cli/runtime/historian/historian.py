@@ -244,7 +244,7 @@ class Historian:
         Raises:
             NexusError: NX6201 or NX6204, the schema is not the one this version needs.
         """
-        http = serve_http(self, host=self.settings.http_host, port=self.settings.http_port)
+        http = serve_http(self, host=self.settings.http_host, port=self.settings.http_port, settings=self.settings)
         async with http as port:
             event(_log, "historian starts", site=self.settings.site, http_port=port)
             try:

@@ -18,6 +18,8 @@ from nexus_cli.access.brokers.emqx.hocon import Tls, Wanted, configuration
 from nexus_cli.access.brokers.emqx.jwt import MAX_TOKEN_BYTES, read_token, token
 from nexus_cli.access.brokers.emqx.rules import database_rules
 from nexus_cli.access.brokers.emqx.users import bootstrap_users
+from nexus_cli.access.brokers.forms.asked import Asked
+from nexus_cli.access.brokers.registry import BROKERS, render_proven
 from nexus_cli.access.grants import Grant
 from nexus_cli.access.passwords import hash_password
 from nexus_cli.diagnostics.errors import NexusError
@@ -86,7 +88,7 @@ def test_a_user_with_too_many_rules_is_named_with_the_number_to_set() -> None:
 
 
 def test_a_token_holds_the_rights_of_its_user_and_no_others() -> None:
-    signed = token("anna", GRANTS, ACME, key=SECRET, ttl_s=3600, now_s=1000.5, token_id="1")
+    signed = token(GRANTS, ACME, "anna", secret=SECRET, ttl_s=3600, issued_s=1000, token_id="1")
     claims = read_token(signed, key=SECRET, now_s=1001)
     acl = claims.pop("acl")
     assert claims == {
@@ -122,7 +124,7 @@ def test_tokens_are_signed_with_private_keys_too(algorithm: str) -> None:
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    signed = token("anna", GRANTS, ACME, key=pem, ttl_s=60, now_s=0, algorithm=algorithm, kid="one")
+    signed = token(GRANTS, ACME, "anna", secret=pem, ttl_s=60, issued_s=0, kid="one")
     assert read_token(signed, key=public, now_s=1, algorithm=algorithm)["username"] == "anna@acme.chicago"
 
 
@@ -136,7 +138,7 @@ def test_tokens_are_signed_with_private_keys_too(algorithm: str) -> None:
     ],
 )
 def test_a_forged_expired_or_foreign_token_is_refused(reading: dict[str, Any]) -> None:
-    signed = token("anna", GRANTS, ACME, key=SECRET, ttl_s=60, now_s=0)
+    signed = token(GRANTS, ACME, "anna", secret=SECRET, ttl_s=60, issued_s=0)
     assert read_token(signed, key=SECRET, now_s=1)
     with pytest.raises(NexusError) as error:
         read_token(signed, **reading)
@@ -148,20 +150,23 @@ def test_a_forged_expired_or_foreign_token_is_refused(reading: dict[str, Any]) -
 def test_a_token_that_is_too_large_is_refused_with_the_way_out() -> None:
     many = [Grant("anna", "publish", f"acme/chicago/area/line/device/tag-{number}") for number in range(300)]
     with pytest.raises(NexusError) as error:
-        token("anna", many, ACME, key=SECRET, ttl_s=60, now_s=0)
+        token(many, ACME, "anna", secret=SECRET, ttl_s=60, issued_s=0)
     assert error.value.code == "NX7023"
     assert "built-in database" in error.value.hint
-    assert len(token("anna", many[:40], ACME, key=SECRET, ttl_s=60, now_s=0)) <= MAX_TOKEN_BYTES
+    assert len(token(many[:40], ACME, "anna", secret=SECRET, ttl_s=60, issued_s=0)) <= MAX_TOKEN_BYTES
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"key": "short"}, {"ttl_s": 0}, {"algorithm": "none"}, {"algorithm": "ES256", "key": SECRET}]
+    "wrong",
+    [{"secret": "short"}, {"ttl_s": 0}, {"secret": "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"}],
 )
 def test_a_key_or_lifetime_that_will_not_do_is_refused_without_showing_the_key(wrong: dict[str, Any]) -> None:
     with pytest.raises(NexusError) as error:
-        token("anna", GRANTS, ACME, **{"key": SECRET, "ttl_s": 60, "now_s": 0, **wrong})
+        token(GRANTS, ACME, "anna", **{"secret": SECRET, "ttl_s": 60, "issued_s": 0, **wrong})
     assert error.value.code == "NX7023"
-    assert SECRET not in f"{error.value.message}{error.value.cause}{error.value.hint}"
+    shown = f"{error.value.message}{error.value.cause}{error.value.hint}"
+    assert SECRET not in shown
+    assert "-----BEGIN" not in shown
 
 
 def test_bootstrap_users_hold_the_hash_that_emqx_computes() -> None:
@@ -239,6 +244,19 @@ def test_many_rules_go_into_the_database_and_few_into_a_file() -> None:
     many = volume_of([Grant(f"u{number}", "publish", "t") for number in range(MOST_IN_A_FILE + 1)])
     assert many.form == "database"
     assert many.reason.startswith("2,001 rules for 2,001 accounts, about 80 µs a check")
+
+
+@pytest.mark.parametrize("version", ["", "5.8", "5.10", "6.3"])
+@pytest.mark.parametrize("users", [1, MOST_IN_A_FILE + 1])
+def test_the_form_of_the_command_line_is_read_back_and_says_what_the_grants_say(version: str, users: int) -> None:
+    grants = [*GRANTS, *(Grant(f"u{number}", "publish", f"t/{number}") for number in range(users))]
+    hashes = {"anna": hash_password("p", argon2id=False)}
+    asked = Asked(grants=grants, accounts=ACME, hashes=hashes, version=version)
+    made = render_proven(BROKERS["emqx"], asked)
+    rules = "acl.conf" if users == 1 else "rules.json"
+    assert set(made.files) == {rules, "users.json", "nexus.hocon"}
+    assert [note.code for note in made.notes] == (["NX7013"] if users > 1 and version == "5.8" else [])
+    assert json.loads(made.files["users.json"])[0]["user_id"] == "anna@acme.chicago"
 
 
 def _hocon(text: str) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def test_the_site_is_sound(tmp_path: Path) -> None:
     [
         ("keep: 90d", "keep: 90", "NX1005"),
         ('read: ["**"]', "read: all", "NX1003"),
-        ("{role: desk}", "{role: desk, password: x}", "NX1001"),
+        ("{role: desk}", "{role: desk, pasword: x}", "NX1001"),
+        ("{role: desk}", "{role: desk, password: x}", "NX2613"),
+        ("{role: desk}", "{role: desk, hours: [always]}", "NX1018"),
         ("{type: object}", "object", "NX1011"),
         ("{steps:", "{timeout: 5, steps:", "NX1005"),
         ("for: 30s", "for: 30", "NX1005"),

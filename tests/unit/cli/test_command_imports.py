@@ -59,6 +59,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "publish": HTTP,
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "history": {"asyncpg"},
+    "access": HTTP | {"nexus_cli.wire.mqtt"},
     "certs": set(),
     "db": {"asyncpg"},
     "demo": HTTP | {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},

@@ -172,3 +172,24 @@ def test_a_refused_start_leaves_what_was_there(home: Home) -> None:
     with pytest.raises(NexusError), start.one_at_a_time(home):
         write_request(home, _wish("gw", broker="plant"))
     assert home.runtime_file.exists() and home.logs.exists()
+
+
+def test_on_a_broker_that_others_use_names_carry_the_site(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_request(home, _wish("gw", broker="mqtt://broker.example:1883"))
+    settings = load_settings(principal="nexus.gateway.gw", environ={}, home=home.path)
+    assert (settings.principal, settings.broker_user) == ("nexus.gateway.gw", "nexus.gateway.gw@acme.chicago")
+    plain = load_settings(principal="nexus.cli", environ={"NEXUS_BROKER_ACCOUNTS": "plain"}, home=home.path)
+    assert plain.broker_user == "nexus.cli"
+    named = load_settings(principal="nexus.cli", environ={"NEXUS_BROKER_USER": "plant"}, home=home.path)
+    assert named.broker_user == "plant"
+    write_request(home, _wish("gw", broker="mosquitto"))
+    assert load_settings(principal="nexus.cli", environ={}, home=home.path).broker_user == "nexus.cli"
+
+
+def test_an_external_broker_of_an_earlier_version_keeps_its_plain_names(home: Home) -> None:
+    home.make()
+    home.write_runtime(
+        Runtime(site="acme/chicago", broker_kind="external", broker_url="mqtt://broker.example:1883", gateways=["gw"])
+    )
+    write_request(home, _wish("gw"))
+    assert load_settings(principal="nexus.cli", environ={}, home=home.path).broker_user == "nexus.cli"

@@ -14,7 +14,7 @@ from nexus_cli.cli.views.status import render_status
 from nexus_cli.exit_codes import Exit
 from nexus_cli.local import status
 from nexus_cli.local.layout import Home, Runtime
-from nexus_cli.local.probe import Problem
+from nexus_cli.local.probe import Door, Problem
 from nexus_cli.local.service_state import ServiceState
 from nexus_cli.local.status_report import ProcessReport, StatusReport
 from nexus_cli.settings import Settings
@@ -33,10 +33,10 @@ from tests.unit.local.reports import report
 async def test_a_doubtful_clock_is_told_of_a_gateway_that_is_up(
     said: dict[str, Any], detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def role_status(port: int) -> bytes:
+    async def role_status(port: int, door: Door) -> bytes:
         return orjson.dumps(said)
 
-    async def role_ready(port: int) -> tuple[bool, str]:
+    async def role_ready(port: int, door: Door) -> tuple[bool, str]:
         return True, ""
 
     monkeypatch.setattr(status, "role_status", role_status)
@@ -62,11 +62,11 @@ def _answering(home: Home, monkeypatch: pytest.MonkeyPatch, said: dict[str, dict
     home.make()
     home.write_runtime(Runtime(site="acme/chicago", http_ports=ports, gateways=gateways, database_kind="external"))
 
-    async def role_status(port: int) -> bytes | None:
+    async def role_status(port: int, door: Door) -> bytes | None:
         answer = list(said.values())[port - 1]
         return orjson.dumps(answer) if answer else None
 
-    async def role_ready(port: int) -> tuple[bool, str]:
+    async def role_ready(port: int, door: Door) -> tuple[bool, str]:
         return True, ""
 
     async def broker_problem(_: Settings) -> Problem:
@@ -176,10 +176,10 @@ async def test_what_is_slow_or_starting_is_not_down(tmp_path: Path, monkeypatch:
     found = await _collected(Home(tmp_path), monkeypatch, alone, broker=late)
     assert found.broker.state == "down", "a host that is away does not answer either"
 
-    async def too_late(port: int) -> bytes:
+    async def too_late(port: int, door: Door) -> bytes:
         raise TimeoutError
 
-    async def nobody(port: int) -> None:
+    async def nobody(port: int, door: Door) -> None:
         return None
 
     monkeypatch.setattr(status, "role_status", too_late)

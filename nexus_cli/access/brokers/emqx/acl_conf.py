@@ -27,7 +27,7 @@ Options = tuple[tuple[int, ...] | None, bool | None]
 
 
 def render(grants: Iterable[Grant], accounts: Accounts, *, version: Version = (5, 8)) -> Rendered:
-    """A whole `acl.conf` for a broker that serves nobody else; `merge` takes only our block of it.
+    """A whole `acl.conf` for a broker that serves this site alone; `merge` takes only our block of it.
 
     Args:
         grants: Of the site.

@@ -22,7 +22,7 @@ class Volume:
 
     Attributes:
         form: `file` or `database`.
-        rules: Rules in a file: one for each account, action and limits, and each denial.
+        rules: Rules that allow in a file: one for each account, action and limit.
         reason: For people.
     """
 

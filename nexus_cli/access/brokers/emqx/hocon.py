@@ -18,6 +18,11 @@ from nexus_cli.access.brokers.emqx.jwt import AUDIENCE
 from nexus_cli.access.passwords import ITERATIONS
 
 FILE = "nexus.hocon"
+_TOKENS = (
+    "# For tokens (`nexus access token USER --for mqtt`) put this in front, with the key that fits the one they are signed with:",
+    '#   { mechanism = jwt, from = password, use_jwks = false, algorithm = "public-key", public_key = "etc/nexus.pem",',
+    '#     acl_claim_name = acl, disconnect_after_expire = true, verify_claims { username = "${username}", aud = "mqtt" } }',
+)
 
 Hocon = Union[str, int, bool, Mapping[str, "Hocon"], "Sequence[Hocon]", "Raw"]
 """A value: texts are written in quotes."""
@@ -83,6 +88,7 @@ def configuration(wanted: Wanted) -> str:
         "# REST API changes. EMQX 5.8 to 6.3; under EMQX_SECURITY_PROFILE=hardened (from 6.3, the default of 7.0), too.",
         "",
         "# Who may connect. Without an authenticator EMQX lets everybody in.",
+        *([] if wanted.public_key_path else _TOKENS),
         f"authentication = {_write(_authentication(wanted))}",
         "",
         "# What they may do. no_match is `allow` by default before 6.0; denials of `all` leave out `$…` topics before",

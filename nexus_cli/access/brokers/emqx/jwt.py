@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jwt as pyjwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.brokers.emqx.acl_conf import CLOSED
@@ -24,20 +28,18 @@ MAX_TOKEN_BYTES = 8 * 1024
 AUDIENCE = "mqtt"
 MIN_SECRET_BYTES = 32
 """Of HMAC-SHA-256. Source: RFC 7518 §3.2, a key of the hash's length at least."""
-ALGORITHMS = ("HS256", "RS256", "ES256")
 _CLOSING: tuple[dict[str, Any], ...] = ({"topics": list(CLOSED), "permission": "deny", "action": "all"},)
 """The list falls through to the broker's sources where nothing matches: a token's client gets nothing from them."""
 
 
 def token(
-    user: str,
     grants: Iterable[Grant],
     accounts: Accounts,
+    user: str,
     *,
-    key: str | bytes,
+    secret: str | bytes,
     ttl_s: int,
-    now_s: float,
-    algorithm: str = "HS256",
+    issued_s: int,
     audience: str = AUDIENCE,
     kid: str | None = None,
     token_id: str | None = None,
@@ -45,13 +47,12 @@ def token(
     """A signed token with a user's rights at the broker.
 
     Args:
-        user: The principal.
         grants: Of the site; only the user's own are taken.
         accounts: How the user is called at the broker.
-        key: The shared secret (HS256, at least 32 bytes) or the private key in PEM.
+        user: The principal.
+        secret: A private key in PEM (RSA: RS256, P-256: ES256), or a shared secret of at least 32 bytes (HS256).
         ttl_s: How long it is valid, in seconds, at least 1.
-        now_s: Now, in seconds since 1970.
-        algorithm: HS256, RS256 or ES256.
+        issued_s: Now, in seconds since 1970.
         audience: `aud`.
         kid: Which key it is, for JWKS.
         token_id: `jti`; a random one without.
@@ -63,18 +64,17 @@ def token(
     check_name(account)
     if ttl_s < 1:
         raise NexusError("A token is valid for at least one second.", code="NX7023")
-    issued = int(now_s)
     acl = [*user_rules([grant for grant in grants if grant.principal == user]), *_CLOSING]
     claims = {
         "sub": user,
         "username": account,
         "aud": audience,
-        "iat": issued,
-        "exp": issued + ttl_s,
+        "iat": issued_s,
+        "exp": issued_s + ttl_s,
         "jti": token_id or secrets.token_hex(16),
         "acl": acl,
     }
-    signed = _signed(claims, key, algorithm, kid)
+    signed = _signed(claims, secret.encode() if isinstance(secret, str) else secret, kid)
     if len(signed) > MAX_TOKEN_BYTES:
         raise NexusError(
             f"The token of '{user}' would have {len(signed):,} bytes; the most is {MAX_TOKEN_BYTES:,}.",
@@ -86,16 +86,29 @@ def token(
     return signed
 
 
-def _signed(claims: Mapping[str, Any], key: str | bytes, algorithm: str, kid: str | None) -> str:
-    if algorithm not in ALGORITHMS:
-        raise NexusError(f"Tokens are signed with {', '.join(ALGORITHMS)}, not {algorithm}.", code="NX7023")
-    if algorithm == "HS256" and len(key) < MIN_SECRET_BYTES:
-        raise NexusError(f"The secret has fewer than {MIN_SECRET_BYTES} bytes.", code="NX7023")
+def _signed(claims: Mapping[str, Any], secret: bytes, kid: str | None) -> str:
     try:
+        key, algorithm = _key(secret)
         return pyjwt.encode(dict(claims), key, algorithm=algorithm, headers={"kid": kid} if kid else None)
-    except (pyjwt.PyJWTError, ValueError, TypeError):
+    except (pyjwt.PyJWTError, ValueError, TypeError, UnsupportedAlgorithm):
         # The library's text may quote the key.
-        raise NexusError(f"The key can't sign with {algorithm}.", code="NX7023") from None
+        raise NexusError(
+            "The key can't sign tokens.", code="NX7023", cause="no RSA or P-256 key without a passphrase"
+        ) from None
+
+
+def _key(secret: bytes) -> tuple[Any, str]:
+    """What to sign with, and how."""
+    if not secret.startswith(b"-----BEGIN"):
+        if len(secret) < MIN_SECRET_BYTES:
+            raise NexusError(f"The secret has fewer than {MIN_SECRET_BYTES} bytes.", code="NX7023")
+        return secret, "HS256"
+    key = load_pem_private_key(secret, password=None)
+    if isinstance(key, RSAPrivateKey):
+        return key, "RS256"
+    if isinstance(key, EllipticCurvePrivateKey) and key.curve.name == "secp256r1":
+        return key, "ES256"
+    raise ValueError("neither RSA nor P-256")
 
 
 def read_token(

@@ -1,4 +1,4 @@
-"""What may stand in rules for EMQX: it loads an invalid filter without a word, and such a rule never matches."""
+"""What rules for EMQX may hold: it loads an invalid filter without a word, and such a rule never matches."""
 
 from __future__ import annotations
 

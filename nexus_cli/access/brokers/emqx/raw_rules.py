@@ -95,7 +95,7 @@ def _who(raw: Mapping[str, Any], version: Version) -> Condition:
 
 
 def _late(kind: str, value: str, version: Version) -> Condition:
-    """An address that is none is noticed only when a client is compared with it."""
+    """An invalid address is noticed only when a client is compared with it."""
     term: Term = string(value) if kind == "ipaddr" else value.encode()
     try:
         return condition((Atom(kind), term), version)

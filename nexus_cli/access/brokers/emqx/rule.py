@@ -64,7 +64,7 @@ class Rule:
     Attributes:
         allow: Its answer.
         who, action, topics: When it gives one.
-        text: As it stands in its file, for people.
+        text: As written in its file, for people.
         line: Its first line there; 0 when it comes from elsewhere.
         hardened: Under that profile (from 6.3) a rule whose placeholders can't be filled in refuses.
     """

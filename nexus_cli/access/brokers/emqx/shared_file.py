@@ -1,6 +1,6 @@
 """Our block in an `acl.conf` that others use, too: put in or replaced between its markers, nothing else is touched.
 
-The first rule that matches decides, so a rule in front of ours that fits our accounts would take our place: such a file is
+The first rule that matches decides, so a rule above the block that fits the site's accounts would take its place: such a file is
 refused, with the rule and a request that it decides in another way.
 """
 

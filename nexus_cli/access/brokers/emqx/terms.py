@@ -168,7 +168,7 @@ class _Reader:
         self._line, self._counted = 1, 0
 
     def place(self) -> tuple[int, int]:
-        """The line that the reader stands in, and the place in the text; it never goes back."""
+        """The line of the reader, and the place in the text; it never goes back."""
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line, self._at
@@ -269,7 +269,7 @@ class _Reader:
         return "".join(parts)
 
     def _until(self, quote: str) -> str:
-        """What stands up to a quote, escapes replaced."""
+        """The text up to a quote, escapes replaced."""
         out: list[str] = []
         start, text = self._at, self._text
         while True:

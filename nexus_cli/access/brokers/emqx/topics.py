@@ -17,7 +17,7 @@ class MissingValue(Exception):
 
 
 class ForbiddenValue(Exception):
-    """A placeholder's value has `+`, `#` or `/`: from EMQX 6.3 on a topic may not hold it."""
+    """A placeholder's value has `+`, `#` or `/`: from EMQX 6.3 on a topic can't hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def filter_condition(topic: str, version: Version) -> Words | Template:
     parts = _parse(topic)
     names = [part[0] for part in parts if isinstance(part, tuple)]
     if any(not _is_allowed(name, version) for name in names):
-        # Written anew with the unknown ones escaped, and read again: attributes lose their meaning beside an
+        # Written again with the unknown ones escaped, and read again: attributes lose their meaning beside an
         # unknown name, and an escaped `$` before braces gets one.
         again = "".join(part if isinstance(part, str) else _restored(part[0], version) for part in parts)
         parts = _parse(again)
@@ -106,7 +106,7 @@ def render(template: Template, client: Client) -> bytes:
 
     Raises:
         MissingValue: The client lacks one.
-        ForbiddenValue: One of them may not stand in a topic.
+        ForbiddenValue: A topic can't hold one of them.
     """
     out: list[bytes] = []
     missing = ""
@@ -153,7 +153,7 @@ class Asked:
 
 
 def asked_to_publish(topic: str, *, mount: str = "") -> Asked:
-    """A message's topic; `$delayed/` is looked through, as often as it stands there.
+    """A message's topic; `$delayed/` is looked through, as often as it occurs.
 
     Args:
         topic: As the client sends it.

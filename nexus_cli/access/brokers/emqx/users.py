@@ -18,7 +18,7 @@ FILE = "users.json"
 
 
 def bootstrap_users(hashes: Mapping[str, Hashes], *, iterations: int = ITERATIONS) -> str:
-    """The bootstrap file (`bootstrap_type = hash`): users who are not there yet are added, nobody is replaced.
+    """The bootstrap file (`bootstrap_type = hash`): users who are not there yet are added, and those who are stay as they are.
 
     Args:
         hashes: By account.

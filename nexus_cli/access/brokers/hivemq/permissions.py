@@ -22,14 +22,14 @@ BROKER = "hivemq"
 
 @dataclass(slots=True)
 class Sayable:
-    """What is written, and what is to be told about it."""
+    """What is written, and the notes about it."""
 
     grants: list[Grant] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
 
 def sayable(grants: Iterable[Grant], topics: Collection[str] = ()) -> Sayable:
-    """The grants that HiveMQ's permissions can say without giving a topic that nobody granted.
+    """The grants that HiveMQ's permissions can say without giving a topic that was not granted.
 
     Args:
         grants: Of the whole site: also who publishes where.
@@ -58,8 +58,8 @@ def sayable(grants: Iterable[Grant], topics: Collection[str] = ()) -> Sayable:
 
 
 _HARMLESS = (
-    "HiveMQ also lets the user put '#' in place of the '+' at the end; nobody of this site may publish what that adds, "
-    "so nothing more is heard"
+    "HiveMQ also lets the user put '#' in place of the '+' at the end; no account of this site may publish what that adds, "
+    "so nothing more arrives"
 )
 _LITERAL = "written as its {count} declared topics: as a wildcard HiveMQ would give more; the client names each topic"
 _LEFT_OUT = "left out: HiveMQ would give more than this, and there is no declared topic to write in its place"
@@ -70,7 +70,7 @@ def _note(grant: Grant, code: str, text: str) -> Note:
 
 
 def _extra(grant: Grant, grants: Sequence[Grant]) -> tuple[str, ...]:
-    """Filters of the topics that HiveMQ would give beyond a grant; `$#` stands for all that begin with `$`."""
+    """Filters of the topics that HiveMQ would give beyond a grant; `$#` is all that begin with `$`."""
     if grant.action == "publish":
         return ()
     levels = grant.filter.split("/")

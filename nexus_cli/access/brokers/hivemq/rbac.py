@@ -68,15 +68,15 @@ def render(
         topics: Declared topics, written in place of a filter that HiveMQ would widen.
 
     Raises:
-        NexusError: NX7010, a name or filter that a broker would misread; NX7036, nobody would be in the file: HiveMQ
-            does not take it, and goes on with the old one.
+        NexusError: NX7010, a name or filter that a broker would misread; NX7036, the file would have no user: HiveMQ
+            does not take it, and keeps the old one in force.
     """
     grants = tuple(grants)
     said = sayable(grants, topics)
     names = principals(said.grants)
     known = [name for name in names if name in hashes]
     if not known:
-        raise NexusError("Nobody would be in HiveMQ's role file.", code="NX7036", cause="no user with a password")
+        raise NexusError("HiveMQ's role file would be empty.", code="NX7036", cause="no user with a password")
     lines = ["<file-rbac>", "    <users>"]
     for name in known:
         account = escape(accounts.account(name))
@@ -107,7 +107,7 @@ def render_enterprise(grants: Iterable[Grant], accounts: Accounts, *, topics: Co
     said = sayable(grants, topics)
     names = principals(said.grants)
     if not names:
-        raise NexusError("Nobody would be in HiveMQ's role file.", code="NX7036", cause="no role with a permission")
+        raise NexusError("HiveMQ's role file would be empty.", code="NX7036", cause="no role with a permission")
     lines = ['<ese-file-realm version="1">', "    <mqtt>"]
     lines += [*_roles(said.grants, names, accounts, indent="        "), "    </mqtt>", "</ese-file-realm>"]
     users = Note(
@@ -148,7 +148,7 @@ def _notes(grants: tuple[Grant, ...], accounts: Accounts) -> Iterator[Note]:
     yield Note(
         broker=BROKER,
         rule="topics that end in '/'",
-        text="HiveMQ takes 'a/b/' for 'a/b' when somebody publishes; no process of NEXUS reads such a topic as the other",
+        text="HiveMQ takes 'a/b/' for 'a/b' in a PUBLISH; no process of NEXUS reads such a topic as the other",
         code="NX7013",
     )
 
@@ -157,6 +157,6 @@ def _unknown(name: str) -> Note:
     return Note(
         broker=BROKER,
         rule=f"user {name}",
-        text="it has no stored password, so it is left out and nobody is let in under its name",
+        text="it has no stored password, so it is left out and no client is let in under its name",
         code="NX7014",
     )

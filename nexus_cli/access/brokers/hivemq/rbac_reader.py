@@ -149,7 +149,7 @@ def read_credentials(text: str) -> RoleFile:
     """Read the community extension's `credentials.xml`.
 
     Raises:
-        NexusError: NX7036, the extension would not take the file, and go on with the one before.
+        NexusError: NX7036, the extension would not take the file, and would keep the one before in force.
     """
     root = _parse(text, "file-rbac")
     roles = _roles(root.find("roles"), ELEMENTS)
@@ -181,7 +181,7 @@ def read_realm(text: str) -> RoleFile:
     if mqtt is None:
         raise _bad("no <mqtt>")
     roles = dict(_roles(mqtt.find("roles"), ELEMENTS))
-    users = {name: (name,) for name in roles}
+    users: dict[str, tuple[str, ...]] = {name: (name,) for name in roles}
     for user in _children(mqtt.find("users"), "user"):
         name = _word(user, "name")
         own = f"user {name}"
@@ -194,7 +194,7 @@ def _parse(text: str, root: str) -> ElementTree.Element:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise _bad("a document type")
     try:
-        found = ElementTree.fromstring(text)
+        found = ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
     except ElementTree.ParseError as error:
         raise _bad(str(error)) from None
     if found.tag != root:
@@ -226,7 +226,8 @@ def _permission(element: ElementTree.Element, known: Sequence[str]) -> Permissio
     group = words.get("shared-group", "#")
     if not group or (group != "#" and any(sign in group for sign in "#+/")):
         raise _bad(f"'{group[:60]}' in <shared-group>")
-    return Permission(topic, *(words.get(name, "ALL") for name in CHOICES), group)
+    activity, qos, retain, shared = (words.get(name, "ALL") for name in CHOICES)
+    return Permission(topic, activity, qos, retain, shared, group)
 
 
 def _valid(topic: str) -> bool:

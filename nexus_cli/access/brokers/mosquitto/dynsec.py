@@ -90,6 +90,6 @@ def _unknown(name: str) -> Note:
     return Note(
         broker=BROKER,
         rule=f"user {name}",
-        text="it has no stored password, so its role is there and its client is not; nobody is let in under its name",
+        text="it has no stored password, so its role is there and its client is not; no client is let in under its name",
         code="NX7014",
     )

@@ -113,18 +113,20 @@ def read_dynsec(text: str) -> DynamicSecurity:
     try:
         data = json.loads(text)
         roles = {role["rolename"]: _acls(role.get("acls", [])) for role in data.get("roles", [])}
-        groups = {group["groupname"]: _ranked(group.get("roles", []), "rolename") for group in data.get("groups", [])}
-        clients = {}
-        for client in data.get("clients", []):
-            if not client.get("disabled", False):
-                own = _ranked(client.get("roles", []), "rolename")
-                shared = (groups.get(name, []) for name in _ranked(client.get("groups", []), "groupname"))
-                clients[client["username"]] = [*own, *(role for each in shared for role in each)]
+        groups = {group["groupname"]: group for group in data.get("groups", [])}
+        clients = {
+            each["username"]: [
+                *_ranked(each.get("roles", []), "rolename"),
+                *_of_groups(each["username"], groups.values()),
+            ]
+            for each in data.get("clients", [])
+            if not each.get("disabled", False)
+        }
         return DynamicSecurity(
             roles=roles,
             clients=clients,
             bound={each["username"]: each["clientid"] for each in data.get("clients", []) if each.get("clientid")},
-            anonymous=groups.get(data.get("anonymousGroup", ""), []),
+            anonymous=_ranked(groups.get(data.get("anonymousGroup", ""), {}).get("roles", []), "rolename"),
             defaults={str(kind): allowed is True for kind, allowed in data.get("defaultACLAccess", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -138,6 +140,18 @@ def _acls(listed: Iterable[Mapping[str, Any]]) -> list[Acl]:
     return [Acl(str(each["acltype"]).lower(), each["topic"], each.get("allow") is True) for each in ranked]
 
 
+def _of_groups(user: str, groups: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Roles of the groups that a user is in; a group lists its users, not the other way round."""
+    mine = [
+        {"groupname": group["groupname"], "priority": member.get("priority", -1), "roles": group.get("roles", [])}
+        for group in groups
+        for member in group.get("clients", [])
+        if member["username"] == user
+    ]
+    by_name = {each["groupname"]: each["roles"] for each in mine}
+    return [role for name in _ranked(mine, "groupname") for role in _ranked(by_name[name], "rolename")]
+
+
 def _ranked(listed: Iterable[Mapping[str, Any]], key: str) -> list[str]:
-    """Names, the highest priority first, equal ones by name (`rolelist.c` compares so)."""
-    return [str(each[key]) for each in sorted(listed, key=lambda each: (-int(each.get("priority", 0)), each[key]))]
+    """Names, the highest priority first, equal ones by name (`rolelist.c` and `grouplist.c` compare so)."""
+    return [str(each[key]) for each in sorted(listed, key=lambda each: (-int(each.get("priority", -1)), each[key]))]

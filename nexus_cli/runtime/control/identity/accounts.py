@@ -74,7 +74,7 @@ class Accounts:
         self._check_scopes(caller, scopes)
         if principal != caller.principal and not caller.may("access:admin"):
             raise NexusError(f"{caller.principal} may not make tokens of others.", code="NX6403")
-        if principal == caller.principal and caller.only is not None and ALL in scopes:
+        if caller.only is not None and ALL in scopes:
             scopes = sorted(caller.only)  # no token gives more than the one that made it
         site, token_id = self._settings.site, str(ULID())
         with plain_errors(self._settings):
@@ -144,11 +144,12 @@ class Accounts:
         return done
 
     async def elevate(self, user: str, *, for_s: int, reason: str, by: str, leader: Pool) -> Elevation:
-        """Give a declared user the role `admin` for a while. Raises NexusError NX6425 for any other name."""
+        """Give a declared user the role `admin` for a while. Raises NexusError NX6425 for any other name, and for applications."""
         site = self._settings.site
         with plain_errors(self._settings):
             async with leader.acquire() as conn:
-                await self._people(conn, [user])
+                if (await self._people(conn, [user]))[user].kind == APPLICATION:
+                    raise NexusError(f"'{user}' is an application: elevation is for people.", code="NX6425")
                 made = await elevations.give(
                     conn, site, elevation_id=str(ULID()), principal=user, reason=reason, given_by=by, for_s=for_s
                 )

@@ -1,6 +1,6 @@
 """What a deployment by a user may change: devices and tags within its `apply` globs; the rest needs the whole site.
 
-Access resources need `admin`: nobody gives himself rights.
+Access resources need `admin`: no user gives himself rights.
 """
 
 from __future__ import annotations

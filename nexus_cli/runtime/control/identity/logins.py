@@ -61,7 +61,7 @@ class RefusedLoginError(NexusError):
     """A login was refused.
 
     Attributes:
-        who: The user, if the site has one of this name; a name that is none may be a password in the wrong field.
+        who: The user, if the site has one of this name; any other name may be a password in the wrong field.
     """
 
     def __init__(self, why: str = "", *, who: str = "") -> None:

@@ -62,7 +62,7 @@ def header_of(token: str) -> Header:
     except (jwt.PyJWTError, ValueError, RecursionError):
         raise refused("it is no JWT") from None
     algorithm, kid = header.get("alg"), header.get("kid", "")
-    if algorithm not in KEY_TYPE:
+    if not isinstance(algorithm, str) or algorithm not in KEY_TYPE:
         raise refused("its algorithm is not taken")
     if not isinstance(kid, str):
         raise refused("its kid is not a text")

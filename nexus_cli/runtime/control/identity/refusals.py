@@ -37,7 +37,7 @@ REASON_OF = {
 PERIOD_S = 60.0
 """Shortest time between two rows about the same, in seconds."""
 MOST = 500
-"""Kinds of refusals that are told apart; further ones are counted together."""
+"""Kinds of refusals that are counted each by itself; further ones are counted together."""
 ROWS_A_MINUTE = 120
 """Rows of the trail in a minute, whatever comes: an attacker with many names or addresses fills no table."""
 LOOK_S = 1.0
@@ -73,7 +73,7 @@ class Refusals:
         self.counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """How many are told apart at the moment."""
+        """How many are counted each by itself at the moment."""
         return len(self._waiting)
 
     def note(self, code: str, *, who: str = "", address: str = "", route: str = "") -> None:

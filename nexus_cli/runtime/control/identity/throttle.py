@@ -2,7 +2,7 @@
 
 Three counts: of a user from one address, which grows to a minute; of an address with any user, and of a user from any
 address, which guard against spraying and against many addresses. The last two let pass who logged in from there
-before, so that an attacker elsewhere, or behind the same proxy, locks nobody out.
+before, so that an attacker elsewhere, or behind the same proxy, can lock no other user out.
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ class RequestGuard:
         if self._stopping() and (needed is None or not needed.open or needed.limit):
             raise Refused(_stopping_answer())
         if needed is not None and needed.open and not needed.limit:  # its body is not read
+            self._same_site(path)
             await self._app(scope, _replay(b"", receive), send)
             return
         if needed is None or not needed.open:

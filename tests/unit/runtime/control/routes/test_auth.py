@@ -9,6 +9,7 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.control.auth import Tokens
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control_access import SCOPES
 
 TOKENS = Tokens({"nexus.cli": "a" * 40, "nexus.gateway.gw": "b" * 40, "nexus.historian": "c" * 40, "empty": ""})
 
@@ -25,10 +26,14 @@ def test_everything_else_is_refused(shown: str | None) -> None:
 
 def test_scopes() -> None:
     cli, gateway, historian = (TOKENS.caller("Bearer " + letter * 40) for letter in "abc")
-    assert cli.may_deploy and cli.may_read and cli.may_read_gateway("any") and cli.gateway == ""
-    assert gateway.gateway == "gw" and not gateway.may_read and not gateway.may_deploy
+    assert cli.scopes == frozenset(SCOPES) and cli.may_read_gateway("any") and cli.gateway == ""
+    assert gateway.gateway == "gw" and gateway.scopes == {"gateway:read"}
     assert gateway.may_read_gateway("gw") and not gateway.may_read_gateway("gw2")
-    assert historian.may_read and not historian.may_deploy
+    assert historian.may("state:read") and not historian.may("apply", "lock:break", "access:admin", "alerts:ack")
+
+
+def test_an_unknown_principal_of_ours_may_nothing() -> None:
+    assert Tokens({"nexus.backup": "e" * 40}).caller("Bearer " + "e" * 40).scopes == frozenset()
 
 
 def test_our_own_token_from_the_environment_counts_too() -> None:
@@ -42,7 +47,7 @@ def test_our_own_token_from_the_environment_counts_too() -> None:
 
 def test_a_declared_user_has_no_right_of_the_office() -> None:
     anna = Tokens({"anna": "d" * 40}).caller("Bearer " + "d" * 40)
-    assert not (anna.office or anna.may_read or anna.may_deploy or anna.may_read_gateway("gw"))
+    assert not (anna.office or anna.scopes or anna.may_read_gateway("gw"))
 
 
 def test_who_was_applied_while_control_runs_is_known_by_the_file(tmp_path: Path) -> None:

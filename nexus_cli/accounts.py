@@ -1,0 +1,16 @@
+"""How principals of a site are called at a broker that others use, too.
+
+Two plants never meet there, and what is ours can be told from what is not.
+"""
+
+from __future__ import annotations
+
+
+def site_suffix(enterprise: str, site: str) -> str:
+    """What the account of each principal ends with: `@acme.chicago`. A dot within a name is doubled, so that no two
+    sites have the same."""
+    return f"@{_doubled(enterprise)}.{_doubled(site)}"
+
+
+def _doubled(name: str) -> str:
+    return name.replace(".", "..")

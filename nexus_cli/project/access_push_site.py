@@ -1,0 +1,82 @@
+"""The whole verb `nexus access push`: compile the site, compare, ask, carry out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from nexus_cli.access.accounts import Accounts
+from nexus_cli.access.grants_file import read_wanted
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.project.access_canary import MqttSubscriber
+from nexus_cli.project.access_push import Push, open_emqx, prepare
+from nexus_cli.project.access_push_memory import PushMemory
+from nexus_cli.project.access_push_run import Done, Progress, PushRun
+from nexus_cli.project.access_push_wanted import nothing, wanted_of
+from nexus_cli.settings import Settings
+from nexus_cli.wire.emqx_request import RATE_PER_S
+from nexus_cli.wire.emqx_settings import is_loopback
+from nexus_cli.wire.url import parse_broker_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to push.
+
+    Attributes:
+        rate_per_s: Most requests per second.
+        settings: Whether settings that concern every tenant may be changed.
+        remove: Whether all that is the site's is removed.
+    """
+
+    rate_per_s: float = RATE_PER_S
+    settings: bool = False
+    remove: bool = False
+
+
+async def push_site(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    consents: Callable[[Push], bool],
+    options: Options,
+    progress: Progress,
+) -> tuple[Push, Done | None]:
+    """Compare a site with EMQX, and make EMQX match it.
+
+    Args:
+        snapshot: What is declared.
+        settings: `.nexus` (with what control stored there), and the broker's MQTT address for the canary.
+        consents: Is shown the push; False carries nothing out.
+        options: How.
+        progress: As of `PushRun`.
+
+    Returns:
+        The push, and what was done; None when nothing was.
+
+    Raises:
+        NexusError: NX7025 to NX7033, NX7010, NX7011.
+    """
+    if options.remove:
+        wanted = nothing(Accounts(snapshot.enterprise, snapshot.site))
+    else:
+        stored = read_wanted(settings.home)
+        wanted = wanted_of(snapshot, settings, hashes={} if stored is None else stored.people)
+    async with open_emqx(settings, rate_per_s=options.rate_per_s) as emqx:
+        memory = PushMemory(settings.home, emqx.url)
+        push = await prepare(emqx, wanted, memory, settings=options.settings)
+        if not consents(push):
+            return push, None
+        disconnects = push.present.deny_action == "disconnect"
+        subscriber = MqttSubscriber(settings, disconnects=disconnects) if _same_side(settings, emqx.url) else None
+        run = PushRun(emqx, push, memory, subscriber=subscriber, progress=progress)
+        return push, await run.carry_out()
+
+
+def _same_side(settings: Settings, url: str) -> bool:
+    """False without a broker to try, and for one on this machine while EMQX is elsewhere: `nexus up` runs that one."""
+    if not settings.broker_url:
+        return False
+    broker = parse_broker_url(settings.broker_url)
+    return not is_loopback(broker.host) or is_loopback(urlsplit(url).hostname or "")

@@ -1,0 +1,57 @@
+"""Values of NEXUS_* variables that are numbers or words, read or refused."""
+
+from __future__ import annotations
+
+from nexus_cli.diagnostics.errors import NexusError
+
+HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
+
+
+def wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
+    """An error for the value of a variable: a usage error."""
+    return NexusError(message, code="NX6001", cause=cause, hint=hint)
+
+
+def text(name: str, value: str) -> str:
+    """The value as it is. Raises NexusError NX6001: it is not UTF-8."""
+    try:
+        return value.encode().decode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8 arrive as lone surrogates
+        raise wrong(f"{name} is not UTF-8 text.") from None
+
+
+def one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    """The value as it is. Raises NexusError NX6001: it is none of the choices."""
+    if value not in choices:
+        raise wrong(f"{name} is '{value}'.", hint=f"write one of {', '.join(filter(None, choices))}")
+    return value
+
+
+def port(value: str) -> int:
+    """A port of HTTP, 0 to 65535; "" is 0. Raises NexusError NX6001."""
+    if not value:
+        return 0
+    if not (value.isascii() and value.isdecimal() and int(value) < 65_536):
+        raise wrong(f"NEXUS_HTTP_PORT is '{value}', not a port number.", hint="write 0 (any free one) to 65535")
+    return int(value)
+
+
+def rate(value: str) -> float | None:
+    """Live values per second, 1 to 1,000,000; None for `off`. Raises NexusError NX6001."""
+    if value == "off":
+        return None
+    try:
+        per_s = float(value)
+    except ValueError:
+        per_s = 0.0
+    if not 1.0 <= per_s <= 1_000_000.0:
+        raise wrong(f"NEXUS_LIVE_RATE is '{value}', not a number of messages per second from 1 to 1000000, or off.")
+    return per_s
+
+
+def writers(value: str) -> int:
+    """Connections of a historian, 1 to 16. Raises NexusError NX6001."""
+    number = int(value) if value.isascii() and value.isdecimal() and len(value) < 4 else 0
+    if not 1 <= number <= MOST_WRITERS:
+        raise wrong(f"NEXUS_HISTORIAN_WRITERS is '{value}', not a number of connections from 1 to {MOST_WRITERS}.")
+    return number

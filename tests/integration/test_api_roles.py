@@ -1,0 +1,238 @@
+"""Every route of the API tried by every kind of caller: it answers as the table of rights says, and never with a 500."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from nexus_cli.runtime.control.routes.rights import DECISIONS, Decision, decision
+from nexus_cli.settings import Settings
+from nexus_cli.wire.control_access import SCOPES
+from tests.integration.identity_world import PREFIX, People, people
+from tests.mutation import JUNK, mutations
+
+READ = {"state:read", "deployments:read", "gateway:read", "audit:read"}
+NAMED = {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"}
+USER = NAMED | {"tokens:own"}
+MAY: dict[str, set[str]] = {
+    "nobody": set(),
+    "nina": NAMED,
+    "vera": USER,
+    "otto": USER,
+    "gina": USER,
+    "dora": USER,
+    "erik": USER | READ | {"apply", "lock:break"},
+    "lars": USER | READ | {"apply"},
+    "tess": USER | READ | {"apply"},
+    "ada": set(SCOPES),
+    "past": NAMED,
+    "soon": NAMED,
+    "mes": NAMED,
+    "nexus.cli": set(SCOPES),
+    "nexus.historian": READ | {"alerts:read"},
+    "nexus.web": READ | {"alerts:read"},
+    "nexus.gateway.gw-1": {"gateway:read"},
+    "nexus.other": set(),
+}
+"""What each may, written out here once more: the table and the roles are held against it."""
+PLATFORM = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.historian": "historian-token"}
+PLATFORM |= {"nexus.web": "web-token", "nexus.other": "other-platform-token"}
+VALUES = {"{number}": "1", "{gateway}": "gw-1", "{name}": "hot", "{run}": "r1"}
+VALUES |= {"{token_id}": "01J", "{elevation_id}": "01J", "{enterprise}": "acme", "{site}": "chicago"}
+LAST = ("/access/rotate", "/access/signing-key", "/logout")
+SCOPED = ("state:read", "alerts:ack", "tokens:own")
+
+
+def filled(path: str) -> str:
+    for name, value in VALUES.items():
+        path = path.replace(name, value)
+    return path
+
+
+async def routes_of(world: People) -> list[tuple[str, str]]:
+    """Method and path of every route, from the application's own description."""
+    found = (await world.http.get("/openapi.json")).json()["paths"]
+    return [(method.upper(), path) for path, methods in found.items() for method in methods]
+
+
+async def test_every_route_has_a_decision_and_every_decision_a_route(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        routes = set(await routes_of(world))
+        # The health routes are of Starlette: they are in no description.
+        decided = {(each.method, each.path) for each in DECISIONS if each.path.startswith("/v1/")}
+        assert routes - decided == set(), "no decision"
+        assert decided - routes == set(), "no route"
+        app = world.control.app()._app  # type: ignore[attr-defined]
+        served = {(method, route.path) for route in app.routes for method in route.methods or ()}
+        undecided = {(method, path) for method, path in served if decision(method, filled(path)) is None}
+        assert undecided == set()
+    assert {right for each in DECISIONS for right in each.rights} == set(SCOPES)
+    assert {each.path for each in DECISIONS if each.open} == {
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/status",
+        "/openapi.json",
+        "/v1/sites/{enterprise}/{site}/login",
+        "/v1/sites/{enterprise}/{site}/login/oidc",
+    }
+
+
+async def answer(world: People, needed: Decision, token: str) -> httpx.Response:
+    head = {"authorization": f"Bearer {token}"} if token else {}
+    body: dict[str, Any] = {"json": {}} if needed.method == "POST" else {}
+    return await world.http.request(needed.method, filled(needed.path), headers=head, **body)
+
+
+def check(found: httpx.Response, needed: Decision, who: str, may: set[str]) -> None:
+    place = (needed.method, needed.path, who, found.status_code, found.text[:300])
+    assert found.status_code < 500 or (found.status_code == 503 and "NX9000" not in found.text), place
+    if needed.open:
+        assert found.status_code not in (401, 403), place
+        return
+    if who == "nobody":
+        assert (found.status_code, found.json()["code"]) == (401, "NX6401"), place
+        return
+    lacks = bool(needed.rights) and not may & set(needed.rights)
+    refused = found.status_code == 403 and found.json().get("cause", "").startswith("needs ")
+    assert refused == lacks, place
+    assert found.status_code != 401, place
+
+
+async def test_every_route_by_every_role(database: Settings, tmp_path: Path) -> None:
+    tried = 0
+    async with people(database, tmp_path) as world:
+        ordered = sorted(DECISIONS, key=lambda each: (each.path.endswith(LAST), each.path, each.method))
+        for needed in ordered:
+            for who, may in MAY.items():
+                token = PLATFORM.get(who, "")
+                if not token and who != "nobody":
+                    token = await world.token(who)
+                check(await answer(world, needed, token), needed, who, may)
+                tried += 1
+    assert tried == len(DECISIONS) * len(MAY) > 600
+
+
+async def test_every_route_by_tokens_with_one_scope(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        for scope in SCOPED:
+            for needed in DECISIONS:
+                token = await world.token("ada", scopes=[scope])
+                found = await answer(world, needed, token)
+                check(found, needed, "ada", {scope})
+                if found.status_code == 403 and "needs" in found.json()["cause"]:
+                    assert found.json()["code"] == "NX6421"
+
+
+async def test_every_route_by_tokens_that_are_none(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        bad = {
+            "expired": ("NX6412", await world.token("ada", expires=1_000_000_000_000_000)),
+            "ended": ("NX6412", await world.token("ada", ttl_s=-1.0, expires=4_000_000_000_000_000)),
+            "revoked": ("NX6413", await world.token("ada")),
+            "undeclared": ("NX6413", await world.token("zoe")),
+            "platform": ("NX6401", await world.token("nexus.cli")),
+            "unrecorded": ("NX6401", await world.token("ada", token_id="01JUNKNOWN")),
+            "borrowed": ("NX6401", await world.token("vera", principal="ada")),
+            "long": ("NX6401", "eyJ" + "a" * 9000 + ".b.c"),
+            "wrong": ("NX6401", "wrong"),
+        }
+        await world.pool.execute("UPDATE nexus.api_token SET revoked = now() WHERE id = $1", _id(bad["revoked"][1]))
+        for name, (code, token) in bad.items():
+            for needed in DECISIONS:
+                if needed.open:
+                    continue
+                found = await answer(world, needed, token)
+                assert (found.status_code, found.json()["code"]) == (401, code), (name, needed, found.text)
+                assert token not in found.text
+
+
+def _id(token: str) -> str:
+    import jwt
+
+    return str(jwt.decode(token, options={"verify_signature": False})["jti"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nothing"), ("PUT", "/state"), ("POST", "/access/everything"), ("DELETE", "/identity")],
+)
+async def test_what_has_no_decision_is_nothing_for_anybody(
+    database: Settings, tmp_path: Path, method: str, path: str
+) -> None:
+    async with people(database, tmp_path) as world:
+        found = await world.ask(method, path, token="cli-token")
+        assert (found.status_code, found.json()["code"]) == (404, "NX6406")
+        assert (await world.ask(method, path)).status_code == 401
+
+
+def value_of(schema: dict[str, Any], chance: random.Random, *, depth: int = 0) -> Any:
+    """A value that a schema describes, or, now and then, one that it does not."""
+    if chance.random() < 0.12 or depth > 5:
+        return chance.choice(JUNK)
+    if "enum" in schema:
+        return chance.choice(schema["enum"])
+    if "anyOf" in schema:
+        return value_of(chance.choice(schema["anyOf"]), chance, depth=depth + 1)
+    kind = schema.get("type", "string")
+    if kind == "object":
+        found = {}
+        for name, inner in schema.get("properties", {}).items():
+            if name in schema.get("required", ()) or chance.random() < 0.5:
+                found[name] = value_of(inner, chance, depth=depth + 1)
+        inner = schema.get("additionalProperties")
+        if isinstance(inner, dict) and inner:
+            name = chance.choice(("device.a/l/one", "user.vera", "role.x", "x", "", "a.b"))
+            found[name] = value_of(inner, chance, depth=depth + 1)
+        return found
+    if kind == "array":
+        return [value_of(schema.get("items") or {}, chance, depth=depth + 1) for _ in range(chance.randrange(3))]
+    if kind in ("integer", "number"):
+        low = int(schema.get("minimum", 0))
+        return chance.choice((low, low + 1, schema.get("maximum", 100), low - 1, 2**62))
+    if kind == "boolean":
+        return chance.random() < 0.5
+    if kind == "null":
+        return None
+    return chance.choice(("vera", "ada", "nexus.cli", "hot", "*", "state:read", "x" * 2000, "a\0b", "é", ""))
+
+
+async def test_fuzzed_from_its_own_description(database: Settings, tmp_path: Path) -> None:
+    chance, statuses = random.Random(11), set()
+    async with people(database, tmp_path) as world:
+        described = (await world.http.get("/openapi.json")).json()["paths"]
+        routes = [(method.upper(), path, what) for path, each in described.items() for method, what in each.items()]
+        for _ in range(mutations(500)):
+            method, path, what = chance.choice(routes)
+            query = {}
+            for one in what.get("parameters", ()):
+                value = value_of(one["schema"], chance)
+                if one["in"] == "path" and one["name"] not in ("enterprise", "site"):
+                    text = httpx.URL("http://x", params={"v": str(value)[:300] or "x"}).query.decode()[2:]
+                    path = path.replace("{" + one["name"] + "}", text.replace("+", "%20"))
+                elif one["in"] == "query" and chance.random() < 0.7:
+                    query[one["name"]] = str(value)[:300]
+            body = what.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+            sent = None if body is None else orjson.dumps(value_of(body, chance), default=str)
+            token = await world.token(chance.choice(("ada", "erik", "otto", "mes")))
+            found = await world.http.request(
+                method,
+                path.replace("{enterprise}", "acme").replace("{site}", "chicago"),
+                params=query,
+                content=sent,
+                headers={"authorization": f"Bearer {token}", "content-type": "application/json"},
+            )
+            statuses.add(found.status_code)
+            place = (method, path, query, sent, found.status_code, found.text[:300])
+            assert found.status_code < 500 or found.status_code == 503, place
+            if found.status_code >= 400:
+                assert found.json()["code"].startswith("NX") and found.json()["code"] != "NX9000", place
+                assert "Traceback" not in found.text, place
+            if found.status_code == 202 and path.endswith("/deployments"):
+                await world.http.delete(PREFIX + "/lock", headers={"authorization": "Bearer cli-token"})
+    assert {200, 403, 404, 422} <= statuses
