@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nexus_cli.access.accounts import with_second_accounts
 from nexus_cli.access.compile import compile_grants
-from nexus_cli.access.grants import join
+from nexus_cli.access.grants import RESERVED, Grant, join
 from nexus_cli.access.grants_file import Wanted, wait_in_force
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment, next_change_us
@@ -40,7 +40,7 @@ Given = Callable[[], Awaitable[RightsGiven]]
 
 
 async def nothing_given() -> RightsGiven:
-    """No passwords, and nobody elevated; now."""
+    """No passwords, and no user elevated; now."""
     return RightsGiven(when=Moment(at_us=time.time_ns() // 1000))
 
 
@@ -95,7 +95,9 @@ class Rights:
     async def _write(self, states: Sequence[Resources]) -> None:
         given = await self._given()
         snapshots = [self._snapshot(state) for state in states]
-        grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots))
+        grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots[:1]))
+        for before in snapshots[1:]:
+            grants = join(grants, _kept_meanwhile(before, after=snapshots[0], when=given.when))
         try:
             wanted = Wanted(*with_second_accounts(grants, given.people)).write(self._home)
             ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
@@ -107,6 +109,15 @@ class Rights:
 
     def _snapshot(self, state: Resources) -> Snapshot:
         return Snapshot(self._enterprise, self._site, {address: dict(value) for address, value in state.items()})
+
+
+def _kept_meanwhile(before: Snapshot, *, after: Snapshot, when: Moment) -> Iterator[Grant]:
+    """Rights of the state before a deployment, while it runs: NEXUS's own as they were, and those of users among the
+    devices of both states, so that a role of before reaches nothing that is new and closed to it."""
+    devices = {address: value for address, value in after.resources.items() if address.startswith("device.")}
+    both = Snapshot(before.enterprise, before.site, {**before.resources, **devices})
+    yield from (grant for grant in compile_grants(before, users=False, when=when))
+    yield from (grant for grant in compile_grants(both, when=when) if not grant.principal.startswith(RESERVED))
 
 
 def after_and_before(

@@ -1,7 +1,7 @@
 """Keeps the broker's rights in line with what is not in the site file: periods, elevation, passwords.
 
-A deployment brings its own rights in line. Between deployments they change when somebody's period begins or ends, is
-elevated or loses that, or gets a new password. See docs/decisions/0074.
+A deployment brings its own rights in line. Between deployments they change when a user's period begins or ends, and when
+a user is elevated, loses that, or gets a new password. See docs/decisions/0074.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class RightsKeeper:
         Args:
             settings: The `.nexus` folder, and the site.
             pool: Where credentials and elevations are; a leader's.
-            clock: Tells when periods begin and end.
+            clock: For the moments at which periods begin and end.
             may_act: Raises NexusError once this control leads no more.
         """
         enterprise, _, name = settings.site.partition("/")
