@@ -1,4 +1,4 @@
-"""What somebody gains or loses, in words: `ann may now write 3 tags: packaging/line-1/filler/setpoint, …`."""
+"""A gain or loss of rights in words: `ann may now write 3 tags: packaging/line-1/filler/setpoint, …`."""
 
 from __future__ import annotations
 

@@ -24,6 +24,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS_AHEAD = 9
 """Every time of the week begins and ends within so many days."""
 _DAY_TEXT = len("2026-12-31")
+_EARLIEST_US = (datetime(10, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LATEST_US = (datetime(9990, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+"""Periods are cut here: 9999-12-31 is written for "without end", and the day after it is no date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +191,14 @@ def period_us(member: UserConfig | GroupConfig, zone: ZoneInfo) -> tuple[int | N
 
 
 def _moment_us(text: str, zone: ZoneInfo, *, days: int) -> int:
-    if len(text) > _DAY_TEXT:
-        return _us(datetime.fromisoformat(text).astimezone(UTC))
-    return _wall_us(date.fromisoformat(text) + timedelta(days=days), 0, zone)
+    try:
+        if len(text) > _DAY_TEXT:
+            found = _us(datetime.fromisoformat(text).astimezone(UTC))
+        else:
+            found = _wall_us(date.fromisoformat(text) + timedelta(days=days), 0, zone)
+    except OverflowError:
+        found = _LATEST_US if text > "5000" else _EARLIEST_US
+    return min(max(found, _EARLIEST_US), _LATEST_US)
 
 
 def _spans(member: UserConfig | GroupConfig, zone: ZoneInfo, at_us: int, *, days: int) -> Iterator[tuple[int, int]]:

@@ -147,7 +147,7 @@ def read_request(request: DeploymentRequest, recorded: Recorded, before: Mapping
 
 
 def weighs_rights(checked: Checked, recorded: Recorded) -> bool:
-    """True when a request can change somebody's rights: then `refuse_hazards` has to see the whole state."""
+    """True when a request can change the rights of a user: then `refuse_hazards` has to see the whole state."""
     addresses = {*recorded.digests, *checked.digests}
     return bool(recorded.digests) and may_change_rights(checked.changes, addresses)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from nexus_cli.access.people import period_us
+from nexus_cli.model.access import parse_hours
+from nexus_cli.model.access_config import GroupConfig, UserConfig
 from nexus_cli.model.resources import CONFIG_OF, decode
 
 KINDS = tuple(name for name in CONFIG_OF if name not in ("site", "device"))
@@ -16,7 +20,18 @@ KINDS = tuple(name for name in CONFIG_OF if name not in ("site", "device"))
 def problem_of(kind: str, attributes: Mapping[str, Any]) -> str:
     """The fault of a resource's attributes; "" when they are valid."""
     try:
-        decode(attributes, CONFIG_OF[kind])
+        config = decode(attributes, CONFIG_OF[kind])
     except (msgspec.ValidationError, RecursionError) as error:
+        return str(error)
+    return _time_problem(config) if isinstance(config, UserConfig | GroupConfig) else ""
+
+
+def _time_problem(member: UserConfig | GroupConfig) -> str:
+    """What is wrong with its period or its hours, which decide over rights; "" when nothing is."""
+    try:
+        period_us(member, ZoneInfo("UTC"))
+        for text in member.hours:
+            parse_hours(text)
+    except (ValueError, OverflowError) as error:
         return str(error)
     return ""

@@ -10,7 +10,7 @@ from nexus_cli.access.gain_words import NOW, gain_sentence
 from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
-from nexus_cli.plan.standins import LOGIN, OIDC
+from nexus_cli.plan.representatives import LOGIN, OIDC
 
 NAMES: dict[str, str] = {
     "data-loss": "NX4101",
@@ -54,7 +54,7 @@ def hazards_of(
         changes: The plan's.
         devices_left: Devices declared after the change.
         first: True when nothing was recorded before; then there is nothing to lose or to widen.
-        widened: What somebody gains (`plan.rights.Rights.widened`).
+        widened: Rights that principals gain (`plan.rights.Rights.widened`).
     """
     if first:
         return ()

@@ -40,14 +40,14 @@ class Surroundings:
         links: Declared devices by link, after the change.
         cost: Requests of a device, where a driver can compute them.
         roles: Declared roles by name, after the change, that nobody has.
-        told: Addresses of roles, users and groups whose rights the plan tells by principal.
+        listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
     cost: Cost = lambda _: None
     roles: Mapping[str, Attributes] = field(default_factory=dict)
-    told: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
 
 
@@ -185,7 +185,7 @@ def _retention(change: Change, _: Surroundings) -> Lines:
 
 
 def _rights(change: Change, around: Surroundings) -> Lines:
-    if change.address in around.told:
+    if change.address in around.listed:
         return
     before, after = change.before or {}, change.after or {}
     for verb, found in (("gains", _gained(before, after)), ("loses", _gained(after, before))):

@@ -1,4 +1,4 @@
-"""When somebody may use a role, compared: periods and hours that grow or shrink are a change of rights, too. Pure."""
+"""When a user may use a role, compared: periods and hours that grow or shrink are a change of rights, too. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WEEK = 7 * LAST_MINUTE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """When somebody has a role in one way.
+    """When a user has a role in one way.
 
     Attributes:
         from_us, until_us: In µs since 1970 UTC; None is open.
@@ -51,8 +51,8 @@ Spans = dict[str, dict[str, list[Span]]]
 def times(before: Snapshot, after: Snapshot, *, widened: Collection[str]) -> tuple[Gain, ...]:
     """Who may use a role at more times, or at fewer, than before; by name.
 
-    A role that somebody had not before says so by the rights that it gives; where it gives nothing else, its times
-    are compared with those of all that the user had.
+    A role that a user had not before says so by the rights that it gives; where it gives nothing else, its times
+    are compared with those of all that it had.
 
     Args:
         before, after: Both sides.

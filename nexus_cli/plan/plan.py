@@ -130,7 +130,7 @@ def make_plan(
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
     rights = _rights(changes, base, desired)
-    told = _told(changes, base, desired)
+    listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     findings = [
         *_secrets(devices),
@@ -148,8 +148,8 @@ def make_plan(
             around=Surroundings(
                 links=links_of(devices),
                 cost=cost,
-                roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in told},
-                told=told,
+                roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
+                listed=listed,
                 written=written_before(changes, desired.resources),
             ),
         ),
@@ -174,8 +174,8 @@ def _rights(changes: Sequence[Change], base: Base, desired: Snapshot) -> Rights:
     return rights_of(changes, before=before, after=desired)
 
 
-def _told(changes: Sequence[Change], base: Base, desired: Snapshot) -> frozenset[str]:
-    """Addresses whose rights are told by principal: users, and roles and groups that somebody has; none of a first plan."""
+def _listed(changes: Sequence[Change], base: Base, desired: Snapshot) -> frozenset[str]:
+    """Addresses whose rights are listed by principal: users, and roles and groups with a member; none of a first plan."""
     if not base.digests or not any(change.type in (*PEOPLE, "message") for change in changes):
         return frozenset()
     before = whole_base(base.digests, base.resources, desired)

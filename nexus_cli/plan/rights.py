@@ -15,7 +15,7 @@ from nexus_cli.model.external import EXTERNAL
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.periods import times
-from nexus_cli.plan.standins import LOGIN, OIDC, Cast, cast_of, mapped, profiles_of
+from nexus_cli.plan.representatives import LOGIN, OIDC, Sample, mapped, profiles_of, sample_of
 
 PEOPLE = ("role", "user", "group", "login")
 NAMED = ("alert", "message", "sequence")
@@ -77,18 +77,18 @@ def rights_of(changes: Sequence[Change], *, before: Snapshot, after: Snapshot) -
     """
     if not before.resources or not may_change_rights(changes, {*before.resources, *after.resources}):
         return NO_CHANGE
-    cast = cast_of(before, after, _affected(changes, before, after))
-    found = _differences(changes, cast)
-    listed = list(_named(found, cast.principals))
+    sample = sample_of(before, after, _affected(changes, before, after))
+    found = _differences(changes, sample)
+    listed = list(_named(found, sample.principals))
     moments = times(before, after, widened={gain.principal for gain in listed if gain.gained})
     every = tuple(sorted((*listed, *moments), key=_order))
-    asked = _without_enabled(found, changes, cast)
-    widened = (*_named(asked, cast.principals), *moments)
+    asked = _without_enabled(found, changes, sample)
+    widened = (*_named(asked, sample.principals), *moments)
     return Rights(gains=every, widened=tuple(sorted((gain for gain in widened if gain.gained), key=_order)))
 
 
 def holdings(*snapshots: Snapshot) -> tuple[frozenset[str], frozenset[str]]:
-    """Roles and groups that somebody has in any of the snapshots; roles through a group or the login provider, too."""
+    """Roles and groups with at least one member in any of the snapshots; roles through a group or the login provider, too."""
     held: set[str] = set()
     member_of: set[str] = set()
     for snapshot in snapshots:
@@ -144,25 +144,25 @@ def _affected(changes: Sequence[Change], before: Snapshot, after: Snapshot) -> s
     return found
 
 
-def _differences(changes: Sequence[Change], cast: Cast) -> Found:
-    """Of each stand-in."""
+def _differences(changes: Sequence[Change], sample: Sample) -> Found:
+    """By representative."""
     moved = {tag.previous_path: tag.path for change in changes for tag in change.tags if tag.previous_path is not None}
     alone = set(_one_sided(changes))
     found: Found = {}
-    _collect(found, gains(cast.before, cast.after), cast, lambda kind, name: f"{kind}.{name}" not in alone)
+    _collect(found, gains(sample.before, sample.after), sample, lambda kind, name: f"{kind}.{name}" not in alone)
     people = any(change.type in (*PEOPLE, "site") for change in changes)
     shown = alone - {f"tag.{path}" for pair in moved.items() for path in pair}
     if shown and people:
-        both = _joined(changes, cast)
-        _collect(found, gains(*both), cast, lambda kind, name: f"{kind}.{name}" in shown)
+        both = _joined(changes, sample)
+        _collect(found, gains(*both), sample, lambda kind, name: f"{kind}.{name}" in shown)
     if moved:
-        _moves(found, moved, cast)
+        _moves(found, moved, sample)
     return found
 
 
-def _collect(found: Found, listed: Iterable[Gain], cast: Cast, wanted: Wanted) -> None:
+def _collect(found: Found, listed: Iterable[Gain], sample: Sample, wanted: Wanted) -> None:
     for gain in listed:
-        if gain.principal in cast.principals:
+        if gain.principal in sample.principals:
             sets = found.setdefault((gain.principal, gain.action, gain.kind), (set(), set()))
             for names, into in zip((gain.gained, gain.lost), sets, strict=True):
                 into.update(name for name in names if wanted(gain.kind, name))
@@ -180,9 +180,9 @@ def _one_sided(changes: Iterable[Change]) -> Iterator[str]:
                 yield f"tag.{tag.previous_path}"
 
 
-def _joined(changes: Iterable[Change], cast: Cast) -> tuple[Snapshot, Snapshot]:
+def _joined(changes: Iterable[Change], sample: Sample) -> tuple[Snapshot, Snapshot]:
     """Both sides, each with what only the other one has."""
-    sides = dict(cast.before.resources), dict(cast.after.resources)
+    sides = dict(sample.before.resources), dict(sample.after.resources)
     for change in changes:
         if change.type not in (*NAMED, "device"):
             continue
@@ -194,19 +194,19 @@ def _joined(changes: Iterable[Change], cast: Cast) -> tuple[Snapshot, Snapshot]:
         if change.type == "device" and change.action is Action.UPDATE and old is not None and new is not None:
             sides[0][change.address] = {**old, "tags": {**(new.get("tags") or {}), **(old.get("tags") or {})}}
             sides[1][change.address] = {**new, "tags": {**(old.get("tags") or {}), **(new.get("tags") or {})}}
-    site = cast.before.enterprise, cast.before.site
+    site = sample.before.enterprise, sample.before.site
     return Snapshot(*site, sides[0], {}), Snapshot(*site, sides[1], {})
 
 
-def _moves(found: Found, moved: Mapping[str, str], cast: Cast) -> None:
+def _moves(found: Found, moved: Mapping[str, str], sample: Sample) -> None:
     """What may be done with a tag where it was, beside what may be done with it where it is."""
     may = []
-    for side, paths in ((cast.before, moved.keys()), (cast.after, moved.values())):
+    for side, paths in ((sample.before, moved.keys()), (sample.after, moved.values())):
         there = _only(side, paths)
         allowed: Found = {}
-        _collect(allowed, gains(cast.nobody(there), there), cast, lambda kind, _: kind == "tag")
+        _collect(allowed, gains(sample.nobody(there), there), sample, lambda kind, _: kind == "tag")
         may.append(allowed)
-    for principal in cast.principals:
+    for principal in sample.principals:
         for action in _CLOSED:
             key = principal, action, "tag"
             had, has = (side.get(key, (set(), set()))[0] for side in may)
@@ -229,7 +229,7 @@ def _only(snapshot: Snapshot, paths: Iterable[str]) -> Snapshot:
     return Snapshot(snapshot.enterprise, snapshot.site, kept, {})
 
 
-def _without_enabled(found: Found, changes: Iterable[Change], cast: Cast) -> Found:
+def _without_enabled(found: Found, changes: Iterable[Change], sample: Sample) -> Found:
     """What is gained without that a tag becomes writable: that is asked for tag by tag (`write-enable`)."""
     enabled = {
         tag.path
@@ -240,10 +240,10 @@ def _without_enabled(found: Found, changes: Iterable[Change], cast: Cast) -> Fou
     }
     if not any(action == "write" and gained & enabled for (_, action, _), (gained, _) in found.items()):
         return found
-    before, after = (_only(side, enabled) for side in (cast.before, cast.after))
+    before, after = (_only(side, enabled) for side in (sample.before, sample.after))
     opened = {address: _writable(address, value, enabled) for address, value in before.resources.items()}
     still: Found = {}
-    _collect(still, gains(replace(before, resources=opened), after), cast, lambda kind, _: kind == "tag")
+    _collect(still, gains(replace(before, resources=opened), after), sample, lambda kind, _: kind == "tag")
     asked: Found = {}
     for key, (gained, lost) in found.items():
         kept = still.get(key, (set(), set()))[0]
@@ -263,9 +263,9 @@ def _writable(address: str, value: Attributes, enabled: Collection[str]) -> Attr
 
 
 def _named(found: Found, principals: Mapping[str, tuple[str, ...]]) -> Iterator[Gain]:
-    """Under the names of those whom the stand-ins stand for."""
-    for (stand, action, kind), (gained, lost) in found.items():
+    """By principal instead of by representative."""
+    for (one, action, kind), (gained, lost) in found.items():
         if gained or lost:
             more, less = tuple(sorted(gained)), tuple(sorted(lost))
-            for name in principals[stand]:
+            for name in principals[one]:
                 yield Gain(principal=name, action=action, kind=kind, gained=more, lost=less)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nexus_cli.access.gains import Gain
-from nexus_cli.plan.standins import OIDC
+from nexus_cli.plan.representatives import OIDC
 
 MOSQUITTO = "mosquitto"
 AMQTT = "amqtt"
@@ -41,7 +41,7 @@ class Stale:
 
 
 def stale_sessions(gains: Iterable[Gain], *, broker: str = "") -> tuple[Stale, ...]:
-    """One entry for each kind of broker that may be the site's; none when nobody loses anything at a broker.
+    """One entry for each kind of broker that may be the site's; none when no right at a broker is lost.
 
     Args:
         gains: The plan's.

@@ -25,6 +25,15 @@ USERS = ("ann", "bob", "cy")
 PLACES = ("a/l/one", "a/l/two", "b/l-1/one", "b/l-2/one")
 GLOBS = ("**", "a/**", "a/l/one/*", "*/l-*/*/t", "*/*/*/s", "a/l/two/t", "b/**")
 CLASSES = ("", "public", "confidential", "restricted")
+KEYS = ("tags", "labels", "gateway")
+PARTS = (
+    "site labels",
+    "group.g",
+    *(f"user.{name}" for name in USERS),
+    *(f"role.{role} {key}" for role in ("r1", "r2") for key in ("read", "write", "clearance", "deny")),
+    *(f"device.{path} {key}" for path in PLACES for key in KEYS),
+)
+"""Resources, or one key of them, that an edit takes from another site."""
 scopes: st.SearchStrategy[Any] = st.one_of(
     st.sampled_from(GLOBS),
     st.fixed_dictionaries(
@@ -112,6 +121,25 @@ def allowed(snapshot: Snapshot) -> set[tuple[str, str, str]]:
 @given(sites(), sites())
 @settings(max_examples=examples(150), deadline=None)
 def test_gains_are_the_difference_of_the_answers(before: Snapshot, after: Snapshot) -> None:
+    had, has = allowed(before), allowed(after)
+    told = [gain for gain in plan_of(before, after).rights if gain.kind == "tag" and gain.action in ("read", "write")]
+    assert {(gain.principal, gain.action, path) for gain in told for path in gain.gained} == has - had
+    assert {(gain.principal, gain.action, path) for gain in told for path in gain.lost} == had - has
+
+
+@given(sites(), sites(), st.sets(st.sampled_from(PARTS), min_size=1, max_size=2))
+@settings(max_examples=examples(250), deadline=None)
+def test_gains_of_few_edits(before: Snapshot, other: Snapshot, parts: set[str]) -> None:
+    """Most plans change little: what is left out as without effect on rights must be without effect."""
+    changed = dict(before.resources)
+    for part in parts:
+        address, _, key = part.partition(" ")
+        if key and address in changed and key in other.resources[address]:
+            changed[address] = {**changed[address], key: other.resources[address][key]}
+        elif not key:
+            changed.pop(address, None)
+            changed.update({address: other.resources[address]} if address in other.resources else {})
+    after = Snapshot.of("acme", "chicago", changed)
     had, has = allowed(before), allowed(after)
     told = [gain for gain in plan_of(before, after).rights if gain.kind == "tag" and gain.action in ("read", "write")]
     assert {(gain.principal, gain.action, path) for gain in told for path in gain.gained} == has - had

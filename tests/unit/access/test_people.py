@@ -64,6 +64,15 @@ def test_a_day_is_a_day_of_the_site_and_the_last_one_counts(at: str, has: bool) 
     assert roles(snapshot, None)["anna"], "without a moment everybody has what is theirs"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/Chicago", "Asia/Tokyo"])
+@pytest.mark.parametrize("end", ["9999-12-31", "9999-12-31T23:59:59-10:00"])
+def test_the_last_day_that_there_is_means_without_end(zone: str, end: str) -> None:
+    anna = {"roles": ["operator"], "valid_from": "0001-01-01", "valid_until": end, "hours": ["mon-fri 06:00-22:00"]}
+    snapshot = site(zone, user_anna=anna)
+    assert roles(snapshot, "2030-03-06T12:00:00+00:00")["anna"]
+    assert change(snapshot, "2030-03-06T12:00:00+00:00") is not None
+
+
 def test_without_a_zone_days_are_those_of_utc() -> None:
     snapshot = site("", user_anna={"roles": ["operator"], "valid_until": "2030-06-30"})
     assert roles(snapshot, "2030-06-30T23:59:59+00:00")["anna"]

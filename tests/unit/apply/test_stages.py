@@ -16,6 +16,7 @@ from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.request import DeploymentRequest, changes_between, check_request
 from nexus_cli.apply.rights import after_and_before
 from nexus_cli.apply.run import Run, Work, gateway_digest, notice
+from nexus_cli.apply.shapes import problem_of
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database.deployments import Deployment, Recorded, Summary
 from nexus_cli.model.config import digest
@@ -197,6 +198,16 @@ def test_what_says_who_reads_a_device_carries_rights_with_it() -> None:
     assert "rights" in names(changes_between({"group.shift": {"roles": ["x"]}}, {"group.shift": {"roles": []}}))
     alert = {"tag": "a/l/d/t", "above": 2.0}
     assert "rights" in names(changes_between({"alert.hot": {**alert, "tag": "a/l/d/u"}}, {"alert.hot": alert}))
+
+
+@pytest.mark.parametrize("kind", ["user", "group"])
+@pytest.mark.parametrize(
+    "wrong", [{"valid_from": "soon"}, {"valid_until": "2026-02-30"}, {"hours": ["mon-fri 6"]}, {"hours": [""]}]
+)
+def test_a_period_that_is_none_is_refused(kind: str, wrong: dict[str, Any]) -> None:
+    assert problem_of(kind, {"roles": [], **wrong})
+    right = {"valid_from": "2026-01-01", "valid_until": "9999-12-31", "hours": ["mon-fri 06:00-22:00"]}
+    assert problem_of(kind, {"roles": [], **right}) == ""
 
 
 DEPLOYMENT = Deployment(

@@ -200,6 +200,8 @@ def test_names_of_sequences_messages_and_alerts() -> None:
 PERIODS: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"valid_until": "2026-12-31"}, {"valid_until": "2027-06-30"},
      ["+ann time role op until 2027-06-30 (before: until 2026-12-31)"]),
+    ({"valid_until": "2026-12-31"}, {"valid_until": "9999-12-31"},
+     ["+ann time role op until 9999-12-31 (before: until 2026-12-31)"]),
     ({}, {"valid_until": "2027-06-30"}, ["-ann time role op at any time (now: until 2027-06-30)"]),
     ({"valid_from": "2026-12-01"}, {"valid_from": "2026-11-01"},
      ["+ann time role op from 2026-11-01 (before: from 2026-12-01)"]),

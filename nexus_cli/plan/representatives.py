@@ -1,7 +1,7 @@
 """Few people for many: users with the same roles before and after a change gain and lose the same. Pure.
 
-A site with a thousand users has a dozen kinds of them. What is asked about is one stand-in of each kind; the groups of a
-login provider, whose members are not declared, are kinds, too.
+A site with a thousand users has a dozen kinds of them. One representative of each kind is compared; the groups of a login
+provider, whose members are not declared, are kinds, too.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Profile = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
-    """Both sides of a change with stand-ins instead of users.
+class Sample:
+    """Both sides of a change with representatives instead of users.
 
     Attributes:
         before, after: The snapshots, without digests.
-        principals: Whom each stand-in stands for, sorted.
+        principals: The principals that each one represents, sorted.
     """
 
     before: Snapshot
@@ -35,17 +35,17 @@ class Cast:
     principals: Mapping[str, tuple[str, ...]]
 
     def nobody(self, snapshot: Snapshot) -> Snapshot:
-        """A snapshot in which the stand-ins have no roles."""
+        """A snapshot in which the representatives have no roles."""
         none: dict[str, Attributes] = {f"user.{name}": {"roles": []} for name in self.principals}
         return Snapshot(snapshot.enterprise, snapshot.site, {**snapshot.resources, **none}, {})
 
 
-def cast_of(before: Snapshot, after: Snapshot, affected: Collection[str] | None) -> Cast:
-    """The stand-ins of a change.
+def sample_of(before: Snapshot, after: Snapshot, affected: Collection[str] | None) -> Sample:
+    """The representatives of a change.
 
     Args:
         before, after: Both sides, complete.
-        affected: Names of those who are asked about; None is everybody.
+        affected: Names of those to compare; None is everybody.
     """
     profiles = profiles_of(before), profiles_of(after)
     if not _same_people(before, after):
@@ -56,11 +56,11 @@ def cast_of(before: Snapshot, after: Snapshot, affected: Collection[str] | None)
         kind = profiles[0].get(name), profiles[1].get(name)
         if any(kind):
             kinds.setdefault(kind, []).append(name)
-    stands = {f"p{number}": kind for number, kind in enumerate(kinds)}
-    return Cast(
-        before=_with(before, {name: kind[0] for name, kind in stands.items()}),
-        after=_with(after, {name: kind[1] for name, kind in stands.items()}),
-        principals={name: tuple(kinds[kind]) for name, kind in stands.items()},
+    chosen = {f"p{number}": kind for number, kind in enumerate(kinds)}
+    return Sample(
+        before=_with(before, {name: kind[0] for name, kind in chosen.items()}),
+        after=_with(after, {name: kind[1] for name, kind in chosen.items()}),
+        principals={name: tuple(kinds[kind]) for name, kind in chosen.items()},
     )
 
 
@@ -94,11 +94,11 @@ def _same_people(before: Snapshot, after: Snapshot) -> bool:
     return all(getattr(sides[0], name) == getattr(sides[1], name) for name in fields)
 
 
-def _with(snapshot: Snapshot, stands: Mapping[str, Profile | None]) -> Snapshot:
+def _with(snapshot: Snapshot, chosen: Mapping[str, Profile | None]) -> Snapshot:
     kept = {each: value for each, value in snapshot.resources.items() if not each.startswith("user.")}
     users: dict[str, Attributes] = {
         f"user.{name}": {"roles": list(kind[0]), "groups": list(kind[1])}
-        for name, kind in stands.items()
+        for name, kind in chosen.items()
         if kind is not None
     }
     return Snapshot(snapshot.enterprise, snapshot.site, {**kept, **users}, {})
