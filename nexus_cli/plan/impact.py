@@ -39,7 +39,7 @@ class Surroundings:
     Attributes:
         links: Declared devices by link, after the change.
         cost: Requests of a device, where a driver can compute them.
-        roles: Declared roles by name, after the change, that nobody has.
+        roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
     """

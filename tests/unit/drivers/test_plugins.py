@@ -17,7 +17,8 @@ from nexus_cli.plan.requests import request_count
 
 PACKAGE = Path(nexus_cli.__file__).parent
 NAMES = {one.name for one in BUILT_IN}
-MAY = {f"drivers/{name}" for name in NAMES} | {"discover/importers"}
+MAY = {f"drivers/{name}" for name in NAMES} | {"discover/importers", "certificates/names.py"}
+"""A kind of certificate has the name of a protocol."""
 ADDRESSES = {"modbus": "holding:0", "opcua": "nsu=urn:x;s=a", "s7": "%DB1:0:REAL", "ads": "MAIN.a"}
 
 
