@@ -26,7 +26,7 @@ from nexus_cli.model.snapshot import Snapshot
 from tests.properties.test_rights import _sites, _snapshot
 
 SITES, REQUESTS = 50, 420
-"""Of one broker: 21,000 answers; of all five over 100,000."""
+"""Of all brokers together more than 100,000 answers."""
 ACCOUNTS = Accounts("e", "s")
 HASHES = hash_password("secret", argon2id=False)
 WISHES: dict[str, tuple[Wish, ...]] = {
