@@ -60,7 +60,7 @@ def part(text: str, begin: str, end: str) -> str:
 def test_the_rules_on_the_page(
     broker: str, pattern: re.Pattern[str], file: str, begin: str, end: str, page: str, tmp_path: Path
 ) -> None:
-    done = run_inside(f"nexus access render --broker {broker} --own --out out", cwd=tmp_path)
+    done = run_inside(f"nexus access render --at any --broker {broker} --own --out out", cwd=tmp_path)
     assert done.code == 0, done.expected
     seen = part((tmp_path / "out" / file).read_text(encoding="utf-8"), begin, end)
     if REGENERATE:

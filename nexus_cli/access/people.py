@@ -82,17 +82,18 @@ def people(snapshot: Snapshot, when: Moment = ANY_TIME) -> tuple[Person, ...]:
     return tuple(_person(name, user, _Site.of(snapshot), when) for name, user in _users(snapshot))
 
 
-def next_change_us(snapshot: Snapshot, when: Moment) -> int | None:
+def next_change_us(snapshot: Snapshot, when: Moment, *, only: str = "") -> int | None:
     """The next moment, in µs since 1970 UTC, at which roles of a user begin or end; None when they stay.
 
     Args:
         snapshot: What is recorded.
         when: The moment to look from; its `at_us` must be given.
+        only: A user, instead of all of them.
     """
     if when.at_us is None:
         return None
     site = _Site.of(snapshot)
-    users = list(_users(snapshot))
+    users = [(name, user) for name, user in _users(snapshot) if only in ("", name)]
     now = _held(users, site, when)
     for at_us in sorted({one for one in _edges(users, site, when) if one > when.at_us}):
         if _held(users, site, Moment(at_us=at_us, elevated=when.elevated)) != now:

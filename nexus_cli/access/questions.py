@@ -16,7 +16,7 @@ from nexus_cli.access.globs import forms_of, level_fits
 from nexus_cli.access.grants import CLI, Action, Grant
 from nexus_cli.access.holders import Has, Holder, holders
 from nexus_cli.access.lines import Line, Right, TagFacts, lines_of, means, names_of, reaches, roles_of, tag_facts
-from nexus_cli.access.people import Moment
+from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.access.subjects import Subject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
@@ -79,6 +79,10 @@ class Book:
         if self._facts is None:
             self._facts = tag_facts(self.snapshot)
         return self._facts
+
+    def next_change(self, user: str = "") -> int | None:
+        """When rights begin or end by themselves after the moment, of a user or of all, µs since 1970 UTC; None: never."""
+        return next_change_us(self.snapshot, self.when, only=user)
 
     @property
     def grants(self) -> tuple[Grant, ...]:

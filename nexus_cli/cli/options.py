@@ -153,3 +153,13 @@ def _near(context: click.Context, _parameter: click.Parameter, value: str | None
 def _colour(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         os.environ["NEXUS_COLOR"] = value
+
+
+def at_option(function: F) -> F:
+    """`--at MOMENT`."""
+    return click.option(
+        "--at",
+        default="",
+        metavar="MOMENT",
+        help="The rights of this moment: 06:00, ISO 8601, or any (periods and hours left out). Default: now.",
+    )(function)

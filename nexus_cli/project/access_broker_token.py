@@ -30,7 +30,7 @@ def broker_token(
     Args:
         book: The site's rights at this moment.
         user: Whose.
-        ttl_s: How long it is valid, in s.
+        ttl_s: How long it is valid, in s; at most until the user's rights change by themselves.
         shared: True for a broker that others use, too.
         environ, now: Instead of the process's.
 
@@ -40,6 +40,8 @@ def broker_token(
     key = signing_secret(os.environ if environ is None else environ)
     accounts = Accounts(book.snapshot.enterprise, book.snapshot.site, shared)
     at = now or datetime.now(UTC)
+    if (change_us := book.next_change(user)) is not None:  # no token outlives the rights in it
+        ttl_s = min(ttl_s, max(1, change_us // 1_000_000 - int(at.timestamp())))
     return token(book.grants, accounts, user, secret=key, issued_s=int(at.timestamp()), ttl_s=ttl_s)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.grants_file import read_wanted
+from nexus_cli.access.people import Moment
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.access_canary import MqttSubscriber
 from nexus_cli.project.access_push import Push, open_emqx, prepare
@@ -62,7 +64,8 @@ async def push_site(
         wanted = nothing(Accounts(snapshot.enterprise, snapshot.site))
     else:
         stored = read_wanted(settings.home)
-        wanted = wanted_of(snapshot, settings, hashes={} if stored is None else stored.people)
+        when = Moment(at_us=time.time_ns() // 1000)
+        wanted = wanted_of(snapshot, settings, hashes={} if stored is None else stored.people, when=when)
     async with open_emqx(settings, rate_per_s=options.rate_per_s) as emqx:
         memory = PushMemory(settings.home, emqx.url)
         push = await prepare(emqx, wanted, memory, settings=options.settings)

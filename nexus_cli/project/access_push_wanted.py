@@ -11,7 +11,7 @@ from nexus_cli.access.brokers.emqx.database_rule import Rule, read_rules
 from nexus_cli.access.brokers.emqx.hashing import Algorithm, UserHash, fits, hash_for, of_hashes, read_kept
 from nexus_cli.access.brokers.emqx.names import check_name
 from nexus_cli.access.brokers.emqx.rules import database_rules
-from nexus_cli.access.compile import compile_grants
+from nexus_cli.access.compile import ANY_TIME, Moment, compile_grants
 from nexus_cli.access.grants import Grant, principals
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.diagnostics.errors import NexusError
@@ -72,12 +72,19 @@ def nothing(accounts: Accounts) -> Wanted:
     return Wanted(accounts=accounts)
 
 
-def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Hashes] | None = None) -> Wanted:
+def wanted_of(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    hashes: Mapping[str, Hashes] | None = None,
+    when: Moment = ANY_TIME,
+) -> Wanted:
     """Compile a site, and find the passwords of its principals.
 
     Args:
         snapshot: What is declared.
         settings: The broker passwords of `.nexus/credentials.json`, by principal; what the site file names wins.
+        when: The moment whose rights are pushed.
         hashes: What control stored, by principal or second account; they win where the authenticator can check them.
 
     Raises:
@@ -85,7 +92,7 @@ def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Ha
     """
     accounts = Accounts(snapshot.enterprise, snapshot.site)
     users = dict(every(snapshot, "user", UserConfig))
-    grants = compile_grants(snapshot)
+    grants = compile_grants(snapshot, when=when)
     names = {*principals(grants), *users}
     hashed = {name: each for name, each in (hashes or {}).items() if _is(name, names)}
     broker = settings.credentials.get("broker", {})

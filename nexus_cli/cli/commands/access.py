@@ -17,7 +17,15 @@ from nexus_cli.cli.commands.access_tokens import elevate, rotate, token, tokens
 from nexus_cli.cli.completing import access_actions, access_subjects, principals
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
+from nexus_cli.cli.options import (
+    at_option,
+    color_option,
+    env_option,
+    format_option,
+    reads_runtime,
+    site_argument,
+    var_option,
+)
 from nexus_cli.cli.views import access as view
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.exit_codes import Exit
@@ -36,16 +44,6 @@ FOUND = help_text(Exit.OK, Exit.FINDINGS)
 def site_option(function: Any) -> Any:
     """`--site`, for commands whose arguments are about something else."""
     return click.option("--site", "path", type=click.Path(), help="The site file or its folder.")(function)
-
-
-def at_option(function: Any) -> Any:
-    """`--at MOMENT`."""
-    return click.option(
-        "--at",
-        default="",
-        metavar="MOMENT",
-        help="Ask about this moment: 06:00, ISO 8601, or any (no hours). Default: now.",
-    )(function)
 
 
 @click.group("access", short_help="Show who may do what; write a broker's rules.")

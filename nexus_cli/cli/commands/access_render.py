@@ -10,7 +10,8 @@ from nexus_cli.access.brokers.registry import BROKERS
 from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import env_option, site_argument, var_option
+from nexus_cli.cli.options import at_option, env_option, site_argument, var_option
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import access_render as project
@@ -28,6 +29,7 @@ from nexus_cli.settings import load_settings
 @env_option
 @var_option
 @click.option("--broker", required=True, type=click.Choice(list(BROKERS)), help="Form of the files.")
+@at_option
 @click.option("--version", default="", metavar="5.8", help="Version of the broker. Default: the newest known.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write into this folder instead of stdout."
@@ -43,6 +45,7 @@ def render(
     path: str | None,
     env: str | None,
     variables: dict[str, str],
+    at: str,
     broker: str,
     version: str,
     out: Path | None,
@@ -52,15 +55,19 @@ def render(
     """Write the rules of the site file in a broker's own format. Each file is read back and asked before it is written.
 
     Rules are written with mode 0640, files with hashes of passwords with 0600. What the broker can't say is reported.
+
+    A broker's file knows no periods and no hours: it has the rights of the moment, and a note says when they change.
     """
     if check and out is None:
         raise click.UsageError("--check needs --out DIR: the folder with the broker's files")
-    outcome = open_rights(path, env=env, variables=variables, at="any")
+    outcome = open_rights(path, env=env, variables=variables, at=at)
     if outcome.value is None:
         complain(outcome.findings, outcome.files)
         return Exit.FINDINGS
     files = project.render(outcome.value.book, name=broker, home=load_settings().home, shared=shared, version=version)
     complain(of_broker(files.made.notes))
+    if (change := outcome.value.book.next_change()) is not None:
+        note(f"these rights change by themselves at {clock_text(change, zone=None)}: render again then")
     if files.without_password:
         names = ", ".join(files.without_password[:8]) + (", …" if len(files.without_password) > 8 else "")
         note(f"without a password in this .nexus folder, and so not able to connect with these files alone: {names}")

@@ -91,9 +91,9 @@ def test_can_ends_with_0_for_yes_and_1_for_no(plant: Path) -> None:
         ("who-can read packaging/** --site nowhere", 1, "error[NX0007]: there is no file or folder 'nowhere'"),
         ("can ann run warm-up --at yesterdayish", 1, "error[NX6211]: 'yesterdayish' is not a time."),
         ("explain nexus.histrian", 1, "= hint: did you mean 'nexus.historian'?"),
-        ("render --broker mosquito", 64, "mosquitto"),
-        ("render --broker emqx --check", 64, "Error: --check needs --out DIR"),
-        ("render --broker emqx --version 4.4", 1, "error[NX7048]: Rules for emqx 4.4 are not known."),
+        ("render --at any --broker mosquito", 64, "mosquitto"),
+        ("render --at any --broker emqx --check", 64, "Error: --check needs --out DIR"),
+        ("render --at any --broker emqx --version 4.4", 1, "error[NX7048]: Rules for emqx 4.4 are not known."),
         ("rotate", 64, "Error: name who gets a new password, or --all"),
         ("elevate ann", 64, "Error: name the user and the reason"),
         ("token ann --ttl 1", 64, "'1' is not a duration such as 30m, 8h or 90d"),
@@ -152,14 +152,14 @@ def test_check(plant: Path) -> None:
 
 @pytest.mark.parametrize("broker", ["emqx", "mosquitto", "hivemq-enterprise"])
 def test_rendered_files_are_compared(broker: str, plant: Path) -> None:
-    made = run(plant, f"render --broker {broker} --own --out out")
+    made = run(plant, f"render --at any --broker {broker} --own --out out")
     assert made.code == 0, made.expected
-    same = run(plant, f"render --broker {broker} --own --out out --check")
+    same = run(plant, f"render --at any --broker {broker} --own --out out --check")
     assert (same.code, same.expected.splitlines()[-1]) == (0, "out is as the site file says")
     rules = next(path for path in (plant / "out").iterdir() if "ann" in path.read_text(encoding="utf-8"))
     assert stat.S_IMODE(rules.stat().st_mode) == 0o640
     rules.write_text(rules.read_text(encoding="utf-8").replace("line-2", "line-9"), encoding="utf-8")
-    other = run(plant, f"render --broker {broker} --own --out out --check")
+    other = run(plant, f"render --at any --broker {broker} --own --out out --check")
     assert other.code == 1
     assert "1 file of out differ from the site file" in other.expected
     assert "line-9" in other.expected
@@ -170,14 +170,14 @@ def test_hashes_are_private_and_stay_the_same(plant: Path) -> None:
     home.mkdir(mode=0o700)
     secret = "a-planted-password-0123456789"
     (home / "credentials.json").write_text(json.dumps({"broker": {"ann": secret}}), encoding="utf-8")
-    made = run_inside("nexus --home .nexus access render --broker mosquitto --out out", cwd=plant)
+    made = run_inside("nexus --home .nexus access render --at any --broker mosquitto --out out", cwd=plant)
     assert "without a password in this .nexus folder" in made.expected
     passwords = plant / "out" / "passwords"
     assert stat.S_IMODE(passwords.stat().st_mode) == 0o600
     assert passwords.read_text(encoding="utf-8").startswith("ann@acme.chicago:$7$")
-    again = run_inside("nexus --home .nexus access render --broker mosquitto --out out --check", cwd=plant)
+    again = run_inside("nexus --home .nexus access render --at any --broker mosquitto --out out --check", cwd=plant)
     assert again.code == 0, again.expected
-    shown = run_inside("nexus --home .nexus access render --broker mosquitto", cwd=plant)
+    shown = run_inside("nexus --home .nexus access render --at any --broker mosquitto", cwd=plant)
     assert "$7$" not in shown.expected
     written = [path for path in plant.rglob("*") if path.is_file() and path.name != "credentials.json"]
     assert [path.name for path in written if secret in path.read_text(encoding="utf-8")] == []
@@ -187,12 +187,12 @@ def test_a_shared_acl_conf_keeps_what_others_have_in_it(plant: Path) -> None:
     (plant / "out").mkdir()
     theirs = '{allow, {username, "other"}, all, ["other/#"]}.\n{deny, all}.\n'
     (plant / "out" / "acl.conf").write_text(theirs, encoding="utf-8")
-    assert run(plant, "render --broker emqx --out out").code == 0
+    assert run(plant, "render --at any --broker emqx --out out").code == 0
     text = (plant / "out" / "acl.conf").read_text(encoding="utf-8")
     assert text.startswith(theirs.splitlines()[0])
     assert text.rstrip().endswith("{deny, all}.")
     assert '{username, "ann@acme.chicago"}' in text
-    assert run(plant, "render --broker emqx --out out --check").code == 0
+    assert run(plant, "render --at any --broker emqx --out out --check").code == 0
 
 
 def test_a_broker_token_is_alone_on_stdout(plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,3 +227,11 @@ def test_every_command_has_an_example_and_its_exit_codes() -> None:
     assert [
         each.name for each in flat if "Example" not in (each.epilog or "") or "Exit codes" not in (each.epilog or "")
     ] == []
+
+
+def test_rules_are_those_of_the_moment_and_the_next_change_is_said(plant: Path) -> None:
+    early = run(plant, "render --at 2026-12-01T07:00:00-06:00 --broker mosquitto --own --out early")
+    late = run(plant, "render --at 2026-12-01T21:00:00-06:00 --broker mosquitto --own --out late")
+    assert "user ann\n" in (plant / "early" / "acl").read_text(encoding="utf-8")
+    assert "user ann\n" not in (plant / "late" / "acl").read_text(encoding="utf-8")
+    assert "these rights change by themselves at" in early.expected and "render again then" in late.expected
