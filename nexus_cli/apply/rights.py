@@ -36,10 +36,11 @@ class RightsGiven:
     ends_us: int | None = None
 
 
-Given = Callable[[], Awaitable[RightsGiven]]
+Given = Callable[[Sequence[Resources]], Awaitable[RightsGiven]]
+"""Called with the states whose rights are written."""
 
 
-async def nothing_given() -> RightsGiven:
+async def nothing_given(_states: Sequence[Resources]) -> RightsGiven:
     """No passwords, and nobody elevated; now."""
     return RightsGiven(when=Moment(at_us=time.time_ns() // 1000))
 
@@ -93,11 +94,11 @@ class Rights:
                 await self._write(states)
 
     async def _write(self, states: Sequence[Resources]) -> None:
-        given = await self._given()
+        given = await self._given(states)
         snapshots = [self._snapshot(state) for state in states]
         grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots))
         try:
-            wanted = Wanted(*with_second_accounts(grants, given.people)).write(self._home)
+            wanted = Wanted(*with_second_accounts(grants, _declared(given.people, states))).write(self._home)
             ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
             self.next_change_us = min((end for end in ends if end is not None), default=None)
         except OSError as error:
@@ -107,6 +108,11 @@ class Rights:
 
     def _snapshot(self, state: Resources) -> Snapshot:
         return Snapshot(self._enterprise, self._site, {address: dict(value) for address, value in state.items()})
+
+
+def _declared(people: Mapping[tuple[str, str], Hashes], states: Sequence[Resources]) -> dict[tuple[str, str], Hashes]:
+    """Without the passwords of users that are declared no more: they don't even connect."""
+    return {key: each for key, each in people.items() if any(f"user.{key[0]}" in state for state in states)}
 
 
 def after_and_before(
