@@ -30,13 +30,13 @@ ROLE = (
         "NEXUS_BROKER_CERT",
         "NEXUS_BROKER_KEY",
     ),
-    "NEXUS_CONTROL_TOKEN",
     *("NEXUS_HTTP_HOST", "NEXUS_HTTP_INSECURE"),
     *("NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
     "NEXUS_HISTORIAN_WRITERS",
     "NEXUS_EVENT_LOOP",
 )
-"""Settings of every role (`settings.load_settings`)."""
+"""Settings of every role (`settings.load_settings`). Its token for control is that of `credentials.json`; one in a shell is
+a person's."""
 DATABASE = (
     *("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*"),
     *("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"),
