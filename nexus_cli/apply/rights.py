@@ -36,10 +36,11 @@ class RightsGiven:
     ends_us: int | None = None
 
 
-Given = Callable[[], Awaitable[RightsGiven]]
+Given = Callable[[Sequence[Resources]], Awaitable[RightsGiven]]
+"""Called with the states whose rights are written."""
 
 
-async def nothing_given() -> RightsGiven:
+async def nothing_given(_states: Sequence[Resources]) -> RightsGiven:
     """No passwords, and no user elevated; now."""
     return RightsGiven(when=Moment(at_us=time.time_ns() // 1000))
 
@@ -93,13 +94,13 @@ class Rights:
                 await self._write(states)
 
     async def _write(self, states: Sequence[Resources]) -> None:
-        given = await self._given()
+        given = await self._given(states)
         snapshots = [self._snapshot(state) for state in states]
         grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots[:1]))
         for before in snapshots[1:]:
             grants = join(grants, _kept_meanwhile(before, after=snapshots[0], when=given.when))
         try:
-            wanted = Wanted(*with_second_accounts(grants, given.people)).write(self._home)
+            wanted = Wanted(*with_second_accounts(grants, _declared(given.people, states))).write(self._home)
             ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
             self.next_change_us = min((end for end in ends if end is not None), default=None)
         except OSError as error:
@@ -118,6 +119,11 @@ def _kept_meanwhile(before: Snapshot, *, after: Snapshot, when: Moment) -> Itera
     both = Snapshot(before.enterprise, before.site, {**before.resources, **devices})
     yield from (grant for grant in compile_grants(before, users=False, when=when))
     yield from (grant for grant in compile_grants(both, when=when) if not grant.principal.startswith(RESERVED))
+
+
+def _declared(people: Mapping[tuple[str, str], Hashes], states: Sequence[Resources]) -> dict[tuple[str, str], Hashes]:
+    """Without the passwords of users that are declared no more: they don't even connect."""
+    return {key: each for key, each in people.items() if any(f"user.{key[0]}" in state for state in states)}
 
 
 def after_and_before(

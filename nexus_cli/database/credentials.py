@@ -59,14 +59,19 @@ async def put(
             WHERE site = $1 AND principal = $2 AND active AND {_VALID} RETURNING expires""",
         *(site, principal, float(keep_old_s)),
     )
-    await conn.execute(
-        """INSERT INTO nexus.credential (site, principal, slot, hashes, active, expires, made_by, made)
-           VALUES ($1, $2, $3, $4::text::jsonb, true, NULL, $5, now())
-           ON CONFLICT (site, principal, slot) DO UPDATE SET hashes = excluded.hashes, active = true,
-           expires = NULL, made_by = excluded.made_by, made = now()""",
-        *(site, principal, slot, orjson.dumps(msgspec.to_builtins(hashes)).decode(), made_by),
-    )
+    await conn.execute(_PUT, *(site, principal, slot, _stored(hashes), made_by))
     return slot, None if ended is None else microseconds(ended)
+
+
+async def put_first(conn: Connection, site: str, *, principal: str, hashes: msgspec.Struct, made_by: str) -> None:
+    """Write a password into slot `a`, at once and for good; one in slot `b` ends now. Call inside a transaction."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"credential {site} {principal}")
+    await conn.execute(
+        f"""UPDATE nexus.credential SET active = false, expires = now()
+            WHERE site = $1 AND principal = $2 AND slot = 'b' AND {_VALID}""",
+        *(site, principal),
+    )
+    await conn.execute(_PUT, *(site, principal, SLOTS[0], _stored(hashes), made_by))
 
 
 async def valid(conn: Connection, site: str, principal: str) -> list[StoredCredential]:
@@ -95,7 +100,15 @@ async def remove(conn: Connection, site: str, principal: str) -> int:
     return len(rows)
 
 
+_PUT = """INSERT INTO nexus.credential (site, principal, slot, hashes, active, expires, made_by, made)
+VALUES ($1, $2, $3, $4::text::jsonb, true, NULL, $5, now())
+ON CONFLICT (site, principal, slot) DO UPDATE SET hashes = excluded.hashes, active = true,
+expires = NULL, made_by = excluded.made_by, made = now()"""
 _SELECT = "SELECT principal, slot, hashes::text AS hashes, active, expires, made, made_by FROM nexus.credential"
+
+
+def _stored(hashes: msgspec.Struct) -> str:
+    return orjson.dumps(msgspec.to_builtins(hashes)).decode()
 
 
 def _credential(row: Any) -> StoredCredential:

@@ -55,7 +55,8 @@ max_packet_size {packet_bytes}
 # Nobody of NEXUS leaves a session behind; of others it must not queue and be saved for ever.
 persistent_client_expiration 1d
 set_tcp_nodelay true
-log_dest stdout
+# Unbuffered: a refused login is in the log at once, not behind 4 KiB of others.
+log_dest stderr
 log_type error
 log_type warning
 log_type notice

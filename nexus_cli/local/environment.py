@@ -30,13 +30,13 @@ ROLE = (
         "NEXUS_BROKER_CERT",
         "NEXUS_BROKER_KEY",
     ),
-    "NEXUS_CONTROL_TOKEN",
     *("NEXUS_HTTP_HOST", "NEXUS_HTTP_INSECURE"),
     *("NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
     "NEXUS_HISTORIAN_WRITERS",
     "NEXUS_EVENT_LOOP",
 )
-"""Settings of every role (`settings.load_settings`)."""
+"""Settings of every role (`settings.load_settings`). Its token for control is that of `credentials.json`; one in a shell is
+a person's."""
 DATABASE = (
     *("NEXUS_DATABASE_URL", "NEXUS_DATABASE_PASSWORD", "PG*"),
     *("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"),
@@ -57,7 +57,7 @@ def environment_of(
     Args:
         principal: The role; "" for the supervisor, which passes on what the roles need.
         environ: The environment of the process that starts it.
-        references: Names in `${env:…}`, by the principal whose devices use them.
+        references: Names in `${env:…}`, by the principal that reads them.
     """
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
     if principal in ("", CONTROL, HISTORIAN):
@@ -81,6 +81,11 @@ def references_of(snapshot: Snapshot) -> dict[str, list[str]]:
         if names:
             found.setdefault(str(device.get("gateway") or ""), set()).update(names)
     return {gateway: sorted(names) for gateway, names in sorted(found.items())}
+
+
+def password_references_of(snapshot: Snapshot) -> list[str]:
+    """The variables that passwords of users and applications refer to, sorted: control reads them."""
+    return sorted({name for _, user in snapshot.of_kind("user") for name in _referred(user.get("password"))})
 
 
 def _referred(value: Any) -> Iterable[str]:

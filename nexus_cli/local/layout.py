@@ -34,6 +34,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         gateways: Names, sorted.
         folder: Working directory of the roles (relative `${file:…}` references).
         references: Variables in `${env:…}`, by gateway.
+        password_references: Variables in `${env:…}` of users' passwords, which control reads.
         instance: Id of this runtime, independent of its folder; its processes have it in their environment.
         beside: True when it may run beside another runtime of its site.
         listen: Address that the parts listen on; "" is the loopback interface.
@@ -60,6 +61,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     gateways: list[str] = []
     folder: str = ""
     references: dict[str, list[str]] = {}
+    password_references: list[str] = []
     instance: str = ""
     beside: bool = False
     listen: str = ""

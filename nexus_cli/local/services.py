@@ -63,6 +63,7 @@ def role_environment(
 ) -> dict[str, str]:
     """The environment of a role, or of the supervisor (""), without another runtime's addresses or ports."""
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
+    references[CONTROL] = runtime.password_references
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
         for name in (

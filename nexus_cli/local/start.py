@@ -18,7 +18,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
-from nexus_cli.local.environment import references_of
+from nexus_cli.local.environment import password_references_of, references_of
 from nexus_cli.local.instances import holds, living_parts, marks, parts_of
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime, assign_ports
 from nexus_cli.local.listening import checked_listen, choose_listen
@@ -148,6 +148,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     runtime.gateways = gateways_of(request.snapshot)
     runtime.folder = str(Path.cwd())
     runtime.references = references_of(request.snapshot)
+    runtime.password_references = password_references_of(request.snapshot)
     runtime.instance = _instance(home, before)
     runtime.beside = request.beside or (running and before.beside)
     refuse_second(home, runtime)

@@ -48,7 +48,7 @@ def never_read(rights: Rights, name: str) -> socket.socket:
     port = int(str(rights.runtime["broker_url"]).rsplit(":", 1)[1])
     session = socket.create_connection(("127.0.0.1", port), 10)
     session.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    words = [client_id(Settings(principal=name), "deaf"), name, str(rights.credentials["broker"][name])]
+    words = [client_id(Settings(principal=name), "deaf"), name, rights.passwords[name]]
     connect = _text("MQTT") + bytes([4, 0xC2]) + struct.pack(">H", 60) + b"".join(map(_text, words))
     subscribe = struct.pack(">H", 1) + _text("#") + b"\x01" + _text(f"{PLATFORM}/#") + b"\x01"
     session.sendall(_packet(0x10, connect) + _packet(0x82, subscribe))

@@ -119,4 +119,12 @@ IDENTITY: tuple[Code, ...] = (
         why="Passwords and elevation are of those that are applied.",
         good=text("declare it under access, and apply"),
     ),
+    Code(
+        id="NX6426",
+        slug="password-in-the-site",
+        exit=Exit.FINDINGS,
+        summary="The site file names the password of this user.",
+        why="Control follows what `password:` refers to; a password made beside it would end at once.",
+        good=text("change the variable or the file that it refers to, or remove `password:` and apply"),
+    ),
 )

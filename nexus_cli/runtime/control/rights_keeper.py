@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment
-from nexus_cli.apply.rights import Rights, RightsGiven
+from nexus_cli.apply.rights import Resources, Rights, RightsGiven
 from nexus_cli.database import credentials, elevations
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.site_passwords import SitePasswords
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
@@ -50,6 +51,7 @@ class RightsKeeper:
         self._settings, self._pool, self._clock, self._may_act = settings, pool, clock, may_act
         self._due = asyncio.Event()
         self._problem = ""
+        self._site_passwords = SitePasswords(settings.site)
         self.rights = Rights(settings.home, enterprise=enterprise, site=name, given=self._given)
 
     def changed(self) -> None:
@@ -66,6 +68,8 @@ class RightsKeeper:
                 wait_s = await self._follow()
             now_us = self._clock.wall_us()
             await first_of(stop, self._due, timeout_s=min(wait_s, LONGEST_WAIT_S))
+            if self._site_passwords.changed():
+                self._due.set()
             wait_s -= (self._clock.wall_us() - now_us) / 1e6
 
     async def _follow(self) -> float:
@@ -92,9 +96,11 @@ class RightsKeeper:
                 return None
             return await db.full_state(conn, self._settings.site)
 
-    async def _given(self) -> RightsGiven:
-        """Passwords and elevations that are on record now."""
+    async def _given(self, states: Sequence[Resources]) -> RightsGiven:
+        """Passwords and elevations that are on record now, with those that the site file refers to."""
         async with self._pool.acquire() as conn:
+            async with conn.transaction():
+                await self._site_passwords.follow(conn, states)
             return await self._read_given(conn)
 
     async def _read_given(self, conn: Connection) -> RightsGiven:

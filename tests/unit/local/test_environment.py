@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
-from nexus_cli.local.environment import environment_of, references_of
+from nexus_cli.local.environment import environment_of, password_references_of, references_of
 from nexus_cli.model.snapshot import Snapshot
 
 ENVIRON = {
@@ -70,3 +70,15 @@ def test_references_are_found_wherever_a_connection_holds_them() -> None:
         },
     )
     assert references_of(snapshot) == {"one": ["UA_PASSWORD", "UA_USER"], "two": ["A", "B"]}
+
+
+def test_references_of_users_passwords_are_controls_alone() -> None:
+    users = {
+        "user.anna": {"roles": ["viewer"], "password": "${env:ANNA}"},
+        "user.mes": {"kind": "application", "password": "${env:MES}"},
+        "user.file": {"password": "${file:/run/secrets/file}"},
+        "user.made": {"roles": []},
+    }
+    snapshot = Snapshot(enterprise="acme", site="chicago", resources=users)
+    assert password_references_of(snapshot) == ["ANNA", "MES"]
+    assert references_of(snapshot) == {}

@@ -178,12 +178,14 @@ class Accounts:
         """Make new passwords, of everybody without `principals`; all of them, or none.
 
         Raises:
-            NexusError: NX6425, one of the names is not declared.
+            NexusError: NX6425, one of the names is not declared; NX6426, the site file names its password. Of everybody
+                those are left out.
         """
         site = self._settings.site
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 users = await self._people(conn, principals)
+        users = _made_here(users, named=bool(principals))
         clear = {name: make_password() for name in users}
         hashes = {name: await _hashed(clear[name], login=users[name].kind != APPLICATION) for name in users}
         made = []
@@ -257,6 +259,15 @@ class Accounts:
 
     async def _audit(self, conn: Connection, who: str, what: str, subject: str, **detail: str) -> None:
         await db.write_audit(conn, self._settings.site, who=who, what=what, subject=subject, detail=detail)
+
+
+def _made_here(users: dict[str, UserConfig], *, named: bool) -> dict[str, UserConfig]:
+    """Without those whose password the site file names: that one would come back at once."""
+    found = {name: user for name, user in users.items() if not user.password}
+    if named and len(found) < len(users):
+        other = next(name for name in users if name not in found)
+        raise NexusError(f"The site file names the password of '{other}'.", code="NX6426")
+    return found
 
 
 async def _hashed(password: str, *, login: bool) -> Hashes:
