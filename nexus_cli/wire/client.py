@@ -1,4 +1,5 @@
-"""The door to the broker: reconnect, window and errors around one connection. MQTT 3.1.1 (amqtt has no 5).
+"""The door to the broker: reconnect, window and errors around one connection. MQTT 3.1.1 (amqtt has no 5), but for sessions
+that are kept for some seconds.
 
 `abilities` alone opens another one, to ask what the broker can do.
 """
@@ -79,6 +80,7 @@ class BrokerClient:
         self._client_id = client_id
         self._will = will
         self._clean = clean
+        self._kept_s = 0
         self._keepalive_s = keepalive_s
         self._connection: Connection | None = None
         self._inbox = Inbox()
@@ -117,6 +119,14 @@ class BrokerClient:
     def unsent_bytes(self) -> int:
         """Bytes that wait for the socket: more than a moment's worth means that link or broker do not keep up."""
         return 0 if self._connection is None else self._connection.unsent_bytes
+
+    def keep_session(self, seconds: int) -> None:
+        """Of the next connections the broker keeps session and messages for this long after a loss, not after a stop.
+
+        This is MQTT 5; a broker that does not speak it gets connections as before. What was not acknowledged when the
+        connection was lost comes again.
+        """
+        self._kept_s = seconds
 
     def hold(self, held: bool) -> None:
         """Read nothing more from the broker, so that it keeps new messages, or continue; what was read already still arrives.
@@ -353,6 +363,7 @@ class BrokerClient:
             tls=tls_context(self.url, self._settings),
             will=self._will,
             clean=self._clean,
+            kept_s=self._kept_s,
             keepalive_s=self._keepalive_s,
             timeout_s=CONNECT_TIMEOUT_S,
             on_message=on_message,
@@ -363,6 +374,8 @@ class BrokerClient:
         try:
             await connection.open()
         except RefusedError as error:
+            if error.code in reasons.VERSION_REFUSED:
+                self._kept_s = 0
             raise self._refused(error) from None
         except LostError as error:
             raise self._unreachable(str(error)) from None

@@ -69,6 +69,7 @@ class Connection:
         tls: ssl.SSLContext | None,
         will: tuple[str, bytes] | None,
         clean: bool,
+        kept_s: int,
         keepalive_s: int,
         timeout_s: float,
         on_message: OnMessage,
@@ -76,10 +77,13 @@ class Connection:
     ) -> None:
         """Prepare; `open` connects."""
         self.left = False
+        self._kept_s = kept_s
         self._url, self._tls, self._timeout_s = url, tls, timeout_s
         self._options = Options(
             client_id=client_id,
-            clean=clean,
+            level=5 if kept_s else 4,
+            clean=clean and not kept_s,
+            properties={"session_expiry_interval": kept_s} if kept_s else {},
             keepalive_s=keepalive_s,
             user=user,
             password=password,
@@ -187,7 +191,7 @@ class Connection:
         try:
             if not self.lost and self._session is not None and self._stream is not None:
                 self.left = True
-                self._session.disconnect()
+                self._session.disconnect(forget=bool(self._kept_s))
                 self._flush()
                 self._stream.close()
                 with contextlib.suppress(TimeoutError):

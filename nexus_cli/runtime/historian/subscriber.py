@@ -22,6 +22,9 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.subscriber")
 RETRY_S = 2.0
+KEPT_S = 10
+"""How long the broker keeps this session after its connection was lost, in seconds. A new password ends connections; messages of
+others, which nobody sends again, wait meanwhile. Of a historian that is killed beside others its share goes there for as long."""
 
 
 class Subscriber:
@@ -65,6 +68,8 @@ class Subscriber:
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until stopped."""
         self.shared = self._batcher.shared = await broker_shares(self._settings, topics=self._topics, stop=stop)
+        if self.shared:
+            self._client.keep_session(KEPT_S)
         self._share = f"$share/{share_group(self._settings)}/"
         own = (f"{self._topics.platform}/data/#", self._topics.gap("+"), self._topics.audit("+"))
         subscriptions = [(self._filter(each), 1) for each in own]
