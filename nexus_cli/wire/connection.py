@@ -57,6 +57,7 @@ class Connection:
 
     Attributes:
         left: True when we ended it.
+        received: Messages that came.
     """
 
     def __init__(
@@ -69,7 +70,6 @@ class Connection:
         tls: ssl.SSLContext | None,
         will: tuple[str, bytes] | None,
         clean: bool,
-        kept_s: int,
         keepalive_s: int,
         timeout_s: float,
         on_message: OnMessage,
@@ -77,13 +77,11 @@ class Connection:
     ) -> None:
         """Prepare; `open` connects."""
         self.left = False
-        self._kept_s = kept_s
+        self.received = 0
         self._url, self._tls, self._timeout_s = url, tls, timeout_s
         self._options = Options(
             client_id=client_id,
-            level=5 if kept_s else 4,
-            clean=clean and not kept_s,
-            properties={"session_expiry_interval": kept_s} if kept_s else {},
+            clean=clean,
             keepalive_s=keepalive_s,
             user=user,
             password=password,
@@ -191,7 +189,7 @@ class Connection:
         try:
             if not self.lost and self._session is not None and self._stream is not None:
                 self.left = True
-                self._session.disconnect(forget=bool(self._kept_s))
+                self._session.disconnect()
                 self._flush()
                 self._stream.close()
                 with contextlib.suppress(TimeoutError):
@@ -300,6 +298,25 @@ class Connection:
             raise LostError(self._why)
         return await self._subscribes.all(session, subscriptions, timeout_s=self._timeout_s, asked=self._soon)
 
+    async def unsubscribe_all(self, filters: Sequence[str]) -> None:
+        """End subscriptions. Raises LostError: the connection has ended, or no answer came in time."""
+        if self._session is None:
+            raise LostError(self._why)
+        await self._subscribes.end(self._session, filters, timeout_s=self._timeout_s, asked=self._soon)
+
+    async def answered(self) -> None:
+        """Wait until the broker has answered a PINGREQ: what it sent before has come. Raises LostError."""
+        future: Waiting[None] = self._loop.create_future()
+        try:
+            self.fence(future)
+        except NexusError as error:
+            raise LostError(error.cause) from None
+        self._publishes.add(future)
+        try:
+            await future
+        except NexusError as error:
+            raise LostError(error.cause) from None
+
     # --- the stream ---------------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
@@ -345,6 +362,7 @@ class Connection:
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Message):
+            self.received += 1
             try:
                 self._sink(event)
             except Exception as error:  # noqa: BLE001 - whatever our own handler raises ends the connection, and is raised there

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from nexus_cli.access.grants_file import in_force
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.external_topics import ExternalTopics
@@ -22,9 +23,6 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.subscriber")
 RETRY_S = 2.0
-KEPT_S = 10
-"""How long the broker keeps this session after its connection was lost, in seconds. A new password ends connections; messages of
-others, which nobody sends again, wait meanwhile. Of a historian that is killed beside others its share goes there for as long."""
 
 
 class Subscriber:
@@ -69,7 +67,7 @@ class Subscriber:
         """Stay connected until stopped."""
         self.shared = self._batcher.shared = await broker_shares(self._settings, topics=self._topics, stop=stop)
         if self.shared:
-            self._client.keep_session(KEPT_S)
+            self._client.move_ahead(lambda: bool(in_force(self._settings.home)))
         self._share = f"$share/{share_group(self._settings)}/"
         own = (f"{self._topics.platform}/data/#", self._topics.gap("+"), self._topics.audit("+"))
         subscriptions = [(self._filter(each), 1) for each in own]

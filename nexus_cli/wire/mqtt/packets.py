@@ -244,11 +244,8 @@ def unsubscribe(filters: Sequence[str], *, number: int, level: int) -> bytes:
     return packet(UNSUBSCRIBE, bytes(body), flags=FLAGS)
 
 
-def disconnect(*, level: int, code: int = 0, forget: bool = False) -> bytes:
-    """The last packet (3.14); 3.1.1 has neither code nor properties. With code 4 the broker publishes the will; with `forget`
-    it does not keep a session that was to be kept (5.0, 3.14.2.2.2)."""
-    if level == 5 and forget:
-        return packet(DISCONNECT, bytes((code,)) + properties.write({"session_expiry_interval": 0}))
+def disconnect(*, level: int, code: int = 0) -> bytes:
+    """The last packet (3.14); 3.1.1 has no code. With code 4 the broker publishes the will."""
     return packet(DISCONNECT, bytes((code,)) if level == 5 and code else b"")
 
 

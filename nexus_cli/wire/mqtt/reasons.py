@@ -13,7 +13,6 @@ BAD_USER: Final = 4
 NOT_AUTHORISED: Final = 5
 USER_REFUSED: Final = frozenset((BAD_USER, NOT_AUTHORISED, 0x86, 0x87))
 """The codes of either version for a user, a password or a right that the broker does not accept."""
-VERSION_REFUSED: Final = frozenset((1, 0x84))
 IDENTIFIER_NOT_FOUND: Final = 0x92
 RECEIVE_MAXIMUM_EXCEEDED: Final = 0x93
 TOPIC_ALIAS_INVALID: Final = 0x94

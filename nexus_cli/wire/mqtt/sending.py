@@ -226,10 +226,10 @@ class Sending:
         self._asked[number] = (kind, count)
         return number
 
-    def disconnect(self, *, code: int = 0, forget: bool = False) -> None:
-        """End the connection; the broker drops the will (3.14), unless the code of MQTT 5 is 4. See `packets.disconnect`."""
+    def disconnect(self, *, code: int = 0) -> None:
+        """End the session; the broker drops the will (3.14), unless the code of MQTT 5 is 4."""
         if not self.closed:
-            self._out.append(packets.disconnect(level=self._level, code=code, forget=forget))
+            self._out.append(packets.disconnect(level=self._level, code=code))
             self.closed, self._ready = True, False
 
     # --- what the broker answers --------------------------------------------------------------------------------
