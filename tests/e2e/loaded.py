@@ -31,7 +31,8 @@ from tests.waiting import wait_until
 TOPICS = Topics("acme", "loaded")
 SETPOINT, PANEL, PRESS = "hall/line-1/drive/setpoint", "hall/line-1/panel/level", "hall/line-1/press"
 MAY = '{read: ["hall/**"], write: ["hall/line-1/drive/setpoint", "hall/line-1/panel/level"]}'
-MAY_NOT = "{}"
+MAY_NOT = '{read: ["hall/line-1/counter/**"]}'
+"""Something is left: an account without any right is none, and Mosquitto ends its connections."""
 SITE = """
 nexus: 1
 enterprise: acme

@@ -29,6 +29,8 @@ LONGEST_WAIT_S = 30.0
 AGAIN_S = 0.5
 """After an end at which nothing changed yet: the database's clock may be behind ours."""
 RETRY_S = 2.0
+PATIENCE_S = 10.0
+"""How long a request waits for the rights that it changes, in seconds; they follow even so."""
 
 _log = logging.getLogger("nexus.control")
 
@@ -52,12 +54,15 @@ class RightsKeeper:
         enterprise, _, name = settings.site.partition("/")
         self._settings, self._pool, self._clock, self._may_act = settings, pool, clock, may_act
         self._due = asyncio.Event()
+        self._in_line = asyncio.Event()
         self._problem = ""
         self.rights = Rights(settings.home, enterprise=enterprise, site=name, given=self._given)
 
-    def changed(self) -> None:
-        """A password or an elevation changed: the rights follow at once."""
+    async def changed(self) -> None:
+        """A password or an elevation changed: the rights follow at once. Waits until they are in force, `PATIENCE_S` at most."""
+        self._in_line.clear()
         self._due.set()
+        await wait_for(self._in_line, timeout_s=PATIENCE_S)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write the rights at the start and at each change, until stopped."""
@@ -94,6 +99,8 @@ class RightsKeeper:
             await wait_for(stop, timeout_s=RETRY_S)
             return
         self._problem = ""
+        if not self._due.is_set():
+            self._in_line.set()
 
     async def _recorded(self) -> Mapping[str, Attributes] | None:
         """The recorded state; None before the first deployment."""
