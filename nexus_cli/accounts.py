@@ -5,6 +5,10 @@ Two plants never meet there, and what belongs to a site is known by its name.
 
 from __future__ import annotations
 
+SECOND = ".b"
+"""Behind the name of an account: the second one of the same user, while one password takes the place of another (no broker lets a
+user have two)."""
+
 
 def site_suffix(enterprise: str, site: str) -> str:
     """What the account of each principal ends with: `@acme.chicago`. A dot within a name is doubled, so that no two

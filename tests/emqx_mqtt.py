@@ -1,4 +1,4 @@
-"""The MQTT side of `tests/emqx_server.py`: log in and subscribe as EMQX would, by the same state. MQTT 3.1.1."""
+"""The MQTT side of `tests/emqx_server.py`: log in, subscribe and publish as EMQX would, by the same state. MQTT 3.1.1."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tests.emqx_server import DATABASE, State
-from tests.scripted_broker import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, SUBACK, SUBSCRIBE, packet
+from tests.emqx_server import DATABASE, Session, State
+from tests.scripted_broker import (
+    CONNACK,
+    CONNECT,
+    DISCONNECT,
+    PINGREQ,
+    PINGRESP,
+    PUBACK,
+    PUBLISH,
+    SUBACK,
+    SUBSCRIBE,
+    packet,
+)
 
 
 def matches(requested: str, rule: str) -> bool:
@@ -66,10 +77,17 @@ def logs_in(state: State, user: str, password: str) -> bool:
 
 
 class EmqxMqtt:
-    """Listens on a loopback port; `tried` has each subscription that was asked for, and the answer."""
+    """Listens on a loopback port.
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    Attributes:
+        tried: Each subscription that was asked for, and the answer.
+        published: Each message by user and topic, and whether it was let through. Nothing is passed on.
+        sessions: Whether connections are among the state's sessions, so that they can be kicked.
+    """
+
+    def __init__(self, state: State, *, sessions: bool = False) -> None:
+        self.state, self.sessions = state, sessions
+        self.published: list[tuple[str, str, bool]] = []
         self.port = 0
         self.tried: list[tuple[str, str, bool]] = []
         self.refused_logins: list[str] = []
@@ -85,10 +103,12 @@ class EmqxMqtt:
             server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        user = ""
+        user = client_id = ""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
-                kind, body = await _packet(reader)
+                kind, body, flags = await _packet(reader)
+                if client_id and client_id not in self.state.sessions:
+                    break
                 if kind == CONNECT:
                     user, password = _login(body)
                     accepted = logs_in(self.state, user, password)
@@ -96,6 +116,16 @@ class EmqxMqtt:
                     if not accepted:
                         self.refused_logins.append(user)
                         break
+                    if self.sessions:
+                        client_id = _text(body, 10)[0]
+                        self.state.sessions[client_id] = Session(client_id, user)
+                elif kind == PUBLISH:
+                    topic, at = _text(body, 0)
+                    self.published.append((user, topic, allowed(self.state, user, "publish", topic)))
+                    if not self.published[-1][2] and self.state.settings["deny_action"] == "disconnect":
+                        break
+                    if flags & 6:
+                        writer.write(packet(PUBACK, body[at : at + 2]))
                 elif kind == SUBSCRIBE:
                     codes = bytearray()
                     for filter_ in _filters(body):
@@ -112,7 +142,7 @@ class EmqxMqtt:
         writer.close()
 
 
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes, int]:
     first = (await reader.readexactly(1))[0]
     size, shift = 0, 0
     while True:
@@ -120,7 +150,7 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
         size |= (digit & 127) << shift
         shift += 7
         if digit < 128:
-            return first >> 4, await reader.readexactly(size)
+            return first >> 4, await reader.readexactly(size), first & 15
 
 
 def _text(body: bytes, at: int) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from nexus_cli.access.grants import RESERVED, Grant, join
-from nexus_cli.accounts import site_suffix
+from nexus_cli.accounts import SECOND, site_suffix
 
 _RANDOM = "[0-9a-f]{24}"
 """As `wire.identity.client_id` makes it."""
@@ -58,9 +58,6 @@ class Accounts:
 
 
 Password = TypeVar("Password")
-SECOND = ".b"
-"""Behind the name of a user: its second account, while one password takes the place of another (no broker lets a user
-have two)."""
 
 
 def account_in(slot: str, user: str) -> str:

@@ -52,9 +52,13 @@ class Wanted:
         people = {name: msgspec.to_builtins(hashes) for name, hashes in sorted(self.people.items())}
         return {"grants": listed, "people": people} if people else listed
 
+    def encoded(self) -> bytes:
+        """The contents of the file."""
+        return orjson.dumps(self._plain(), option=orjson.OPT_INDENT_2)
+
     def write(self, home: Path) -> str:
         """Ask for it in a `.nexus` folder; gives the digest to wait for."""
-        data = orjson.dumps(self._plain(), option=orjson.OPT_INDENT_2)
+        data = self.encoded()
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = home / f".{GRANTS_FILE}.{os.getpid()}.{secrets.token_hex(4)}"
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -64,6 +68,19 @@ class Wanted:
 
 
 NOTHING = Wanted(())
+
+
+def is_asked(home: Path, wanted: Wanted) -> bool:
+    """Whether a `.nexus` folder asks for exactly this, and the local broker obeys, where there is one. Writing it again would change nothing.
+
+    What is asked for and not in force is worth asking again: the supervisor looks at a file that changes.
+    """
+    if in_force(home) not in (wanted.digest, ""):
+        return False
+    try:
+        return (home / GRANTS_FILE).read_bytes() == wanted.encoded()
+    except OSError:
+        return False
 
 
 def read_wanted(home: Path) -> Wanted | None:

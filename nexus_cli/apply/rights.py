@@ -11,7 +11,7 @@ from pathlib import Path
 from nexus_cli.access.accounts import with_second_accounts
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import RESERVED, Grant, join
-from nexus_cli.access.grants_file import Wanted, wait_in_force
+from nexus_cli.access.grants_file import Wanted, is_asked, wait_in_force
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.diagnostics.errors import NexusError
@@ -50,9 +50,12 @@ class Rights:
 
     Attributes:
         next_change_us: When they change by themselves, in µs since 1970 UTC, as last written; None when they don't.
+        of_us: The moment whose rights were last written, in µs since 1970 UTC; 0 before the first.
+        written: Set each time, also by a deployment; whoever waits for `next_change_us` clears it.
     """
 
     next_change_us: int | None = None
+    of_us: int = 0
 
     def __init__(self, home: Path, *, enterprise: str, site: str, given: Given = nothing_given) -> None:
         """Rights of one site, written in `home`.
@@ -65,6 +68,7 @@ class Rights:
         self._home, self._enterprise, self._site, self._given = home, enterprise, site, given
         self._between: tuple[Resources, ...] = ()
         self._one_at_a_time = asyncio.Lock()
+        self.written = asyncio.Event()
 
     async def hold(self, *states: Resources) -> None:
         """Ask for the rights of these states together and wait until they are in force.
@@ -99,13 +103,16 @@ class Rights:
         grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots[:1]))
         for before in snapshots[1:]:
             grants = join(grants, _kept_meanwhile(before, after=snapshots[0], when=given.when))
+        wanted = Wanted(*with_second_accounts(grants, _declared(given.people, states)))
         try:
-            wanted = Wanted(*with_second_accounts(grants, _declared(given.people, states))).write(self._home)
-            ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
-            self.next_change_us = min((end for end in ends if end is not None), default=None)
+            asked = wanted.digest if is_asked(self._home, wanted) else wanted.write(self._home)
         except OSError as error:
             raise _not_in_force(str(error)) from None
-        if not await wait_in_force(self._home, wanted):
+        ends = [given.ends_us, *(next_change_us(snapshot, given.when) for snapshot in snapshots)]
+        self.next_change_us = min((end for end in ends if end is not None), default=None)
+        self.of_us = given.when.at_us or 0
+        self.written.set()
+        if not await wait_in_force(self._home, asked):
             raise _not_in_force("the local broker did not take them over in time")
 
     def _snapshot(self, state: Resources) -> Snapshot:

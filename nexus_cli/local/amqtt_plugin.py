@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from amqtt.adapters import ReaderAdapter, WriterAdapter
@@ -50,20 +50,28 @@ class Rules:
         self._filters: dict[tuple[str, str], list[str]] = {}
         self._known: dict[tuple[str, str, str], bool] = {}
 
-    def replace(self, wanted: Wanted, passwords: Mapping[str, str]) -> None:
-        """Replace the rules; they apply to open connections from the next message on."""
-        grants = wanted.grants
+    def replace(self, wanted: Wanted, passwords: Mapping[str, str]) -> frozenset[str]:
+        """Replace the rules; they apply to open connections from the next message on.
+
+        Returns:
+            Users whose password is another one now, or who are gone: their connections are to be closed
+            (`NexusBroker.end_refused`), as Mosquitto does.
+        """
+        grants, before = wanted.grants, {**self._passwords, **self._hashed}
         filters: dict[tuple[str, str], list[str]] = {}
         for grant in grants:
             filters.setdefault((grant.principal, grant.action), []).append(grant.filter)
         users = {grant.principal for grant in grants}
         self._filters = filters
         self._hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in users}
-        self._proven = {}
         self._passwords = {
             name: password for name, password in passwords.items() if name in users and name not in self._hashed
         }
         self._known = {}
+        now = {**self._passwords, **self._hashed}
+        changed = frozenset(name for name, secret in before.items() if now.get(name) != secret)
+        self._proven = {name: password for name, password in self._proven.items() if name not in changed}
+        return changed
 
     def authentic(self, user: str | None, password: str | None) -> bool:
         """True for a known user with its password. A hash is computed once for each password that was right: it takes
@@ -136,6 +144,20 @@ class NexusBroker(Broker):
                 await self._handle_disconnect(client_session, handler, gone)
             await _close(writer)
             handler.ended.set()
+
+    def end_refused(self, users: Collection[str]) -> int:
+        """Close the connections of these users that could not log in any more; gives how many."""
+        ended = 0
+        for session, handler in list(self._sessions.values()):
+            if session.username not in users or session.transitions.state != "connected":
+                continue
+            if isinstance(handler, Handler) and not self._rules.authentic(session.username, session.password):
+                self.logger.warning(
+                    "ended: user %r, client %r: its password has changed", session.username, session.client_id
+                )
+                handler.abort()
+                ended += 1
+        return ended
 
     async def _take_over(self, session: Session) -> None:
         """End the connection that has this client id and wait until it is over, so that its will comes before the first

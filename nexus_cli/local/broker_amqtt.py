@@ -10,6 +10,7 @@ import importlib.util
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nexus_cli.access.grants_file import NOTHING, Wanted, mark_applied, read_wanted
 from nexus_cli.diagnostics.errors import NexusError
@@ -17,6 +18,9 @@ from nexus_cli.local.credentials import read_credentials
 from nexus_cli.local.layout import Home, port_of
 from nexus_cli.local.ports import LOOPBACK
 from nexus_cli.settings import CREDENTIALS_FILE
+
+if TYPE_CHECKING:
+    from nexus_cli.local.amqtt_plugin import NexusBroker, Rules
 
 NAME = "amqtt"
 LIMITS = "for trying: 4,000 messages/s, keeps nothing; install mosquitto"
@@ -57,14 +61,11 @@ async def run_amqtt(home: Home, *, stop: asyncio.Event) -> None:
         ) from None
     mark_applied(home.path, wanted.digest)
     _log.info("amqtt listens on %s:%s with %d rules", LOOPBACK, port, len(wanted.grants))
-    await _follow(home, rules, stop)
+    await _follow(home, broker, rules, stop)
     await broker.shutdown()
 
 
-async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
-    from nexus_cli.local.amqtt_plugin import Rules  # noqa: PLC0415 - amqtt: only in the process of this broker
-
-    assert isinstance(rules, Rules)
+async def _follow(home: Home, broker: NexusBroker, rules: Rules, stop: asyncio.Event) -> None:
     watch = AccessWatch(home)
     watch.changed()
     while not stop.is_set():
@@ -76,7 +77,7 @@ async def _follow(home: Home, rules: object, stop: asyncio.Event) -> None:
         if watch.changed():
             found = watch.read()
             if found is not None:
-                rules.replace(*found)
+                broker.end_refused(rules.replace(*found))
                 mark_applied(home.path, found[0].digest)
                 _log.info("%d rules are in force", len(found[0].grants))
 

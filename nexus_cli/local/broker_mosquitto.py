@@ -6,7 +6,8 @@ As root it runs as an unprivileged user inside `.nexus/mosquitto`, with relative
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nexus_cli.access.brokers.mosquitto.acl_file import render_acl
@@ -18,8 +19,9 @@ from nexus_cli.access.brokers.mosquitto.passwords import (
     render_hashes,
     render_passwords,
 )
-from nexus_cli.access.grants import principals
+from nexus_cli.access.grants import HISTORIAN, Grant, principals
 from nexus_cli.access.grants_file import Wanted
+from nexus_cli.accounts import SECOND
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.identity import hand_over, private_folder, unprivileged
 from nexus_cli.local.listening import ListenerFiles
@@ -115,7 +117,17 @@ class LocalMosquitto:
         )
         self.write_access(wanted, passwords)
 
-    def write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
+    def outdated(self, name: str, password: str) -> bool:
+        """Whether the password file has another password of this user than this one."""
+        text = self._passwords_in_use()
+        before = {line.partition(":")[0]: line for line in text.splitlines()}
+        return name in before and render_passwords({name: password}, salts=read_salts(text)).strip() != before[name]
+
+    def _passwords_in_use(self) -> str:
+        file = self.folder / "passwords"
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def write_access(self, wanted: Wanted, passwords: Mapping[str, str], *, handing_over: bool = False) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
 
         Both are read back first, as Mosquitto will read them: of a bad line it would make "everything is allowed". The
@@ -124,19 +136,25 @@ class LocalMosquitto:
         Args:
             wanted: Rules, and hashes of the passwords of declared users.
             passwords: Of NEXUS's own principals (and of users whom an earlier version gave one), in clear text.
+            handing_over: The historian's account keeps the password that it has; the new one holds for its second account
+                alone (`wire.handover`).
 
         Raises:
             NexusError: NX7010, a grant can't be rendered, NX7035 and NX7037, Mosquitto would misread a file; both files
                 are unchanged.
         """
-        acl = render_acl(wanted.grants)
+        grants = (*wanted.grants, *_of_second_account(wanted.grants))
+        acl = render_acl(grants)
         validate(acl)
-        names = set(principals(wanted.grants))
+        names = set(principals(grants))
+        if HISTORIAN in passwords:
+            passwords = {**passwords, HISTORIAN + SECOND: passwords[HISTORIAN]}
         hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in names}
         known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
-        file = self.folder / "passwords"
-        salts = read_salts(file.read_text(encoding="utf-8")) if file.exists() else {}
-        lines = join_passwords(render_passwords(known, salts=salts), render_hashes(hashed))
+        before = self._passwords_in_use()
+        kept = "".join(line for line in before.splitlines(keepends=True) if line.startswith(f"{HISTORIAN}:"))
+        new = render_passwords(known, salts=read_salts(before))
+        lines = join_passwords(new, render_hashes(hashed), kept if handing_over else "")
         check_passwords(lines)
         changed = self._write("passwords", lines)
         self._keep(acl)
@@ -171,3 +189,9 @@ class LocalMosquitto:
         hand_over(beside, self.identity)
         beside.replace(path)
         return True
+
+
+def _of_second_account(grants: Iterable[Grant]) -> Iterator[Grant]:
+    """The rights of the historian's second account: Mosquitto ends the connections of an account at once whose password has
+    changed, and what others publish meanwhile nobody sends again."""
+    return (replace(grant, principal=HISTORIAN + SECOND) for grant in grants if grant.principal == HISTORIAN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.expiring import of_files, of_servers
 from nexus_cli.local.instances import Part, original_of, parts_of
-from nexus_cli.local.layout import AMQTT, EXTERNAL, SUPERVISOR, Home, Runtime
+from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
 from nexus_cli.local.ports import in_url
 from nexus_cli.local.probe import (
@@ -54,6 +55,9 @@ from nexus_cli.model.secrets import without_passwords
 from nexus_cli.settings import Settings
 from nexus_cli.wire.health import GatewayHealth, HistorianHealth, decode_status
 
+RENEWED_S, LOOK_S = 2.0, 0.1
+"""How long, in seconds, the broker of `nexus up` may refuse a password: it takes a new one (`nexus access rotate`) a moment after the
+roles could read it."""
 OFTEN = 3
 """Failed starts in a row after which a restarting part counts as down."""
 
@@ -187,6 +191,10 @@ def _moved_from(home: Home) -> str | None:
 async def _broker(runtime: Runtime, settings: Settings, seen: States) -> tuple[ServerReport, Problem]:
     limits = {AMQTT: broker_amqtt.LIMITS, EXTERNAL: "its rights are not ours to manage"}
     problem = await broker_problem(settings) if settings.broker_url else Problem("no address")
+    until_s = time.monotonic() + RENEWED_S
+    while problem.refused and runtime.broker_kind in (MOSQUITTO, AMQTT) and time.monotonic() < until_s:
+        await asyncio.sleep(LOOK_S)
+        problem = await broker_problem(settings)
     report = _server(runtime.broker_kind, settings.broker_url, problem, seen.get("broker"))
     return replace(report, limits=limits.get(runtime.broker_kind, broker_mosquitto.LIMITS)), problem
 

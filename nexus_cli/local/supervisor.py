@@ -10,10 +10,11 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from nexus_cli.access.grants import principals
-from nexus_cli.access.grants_file import in_force, mark_applied
+from nexus_cli.access.grants import HISTORIAN, principals
+from nexus_cli.access.grants_file import Wanted, in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.local.broker_amqtt import AccessWatch
@@ -35,6 +36,9 @@ from a backup."""
 RELOAD_S = 0.1
 """Longest time for Mosquitto to reload its files after SIGHUP, in seconds (measured: a few milliseconds)."""
 
+HANDOVER_S = 5.0
+"""How long the historian has to change to its second account, in seconds, before its old password ends (measured: under one)."""
+
 _log = logging.getLogger("nexus.supervisor")
 
 
@@ -51,7 +55,7 @@ class Supervisor:
         self._runtime_stamp = 0
         self._unread = self._unwritten = ""
         self._missed_since = 0.0
-        self._rotated = 0.0
+        self._rotated = self._handover_until_s = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep everything running until stopped; then gateways stop first and the database last."""
@@ -143,7 +147,8 @@ class Supervisor:
 
     async def _follow_access(self) -> None:
         """Apply the grants that control or `nexus up` wrote to Mosquitto (amqtt reads them itself)."""
-        if not self._access.changed() or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
+        over = 0.0 < self._handover_until_s <= time.monotonic()
+        if not (self._access.changed() or over) or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
             return
         found = self._access.read()
         if found is None:
@@ -153,7 +158,7 @@ class Supervisor:
         if self._runtime.broker_kind == AMQTT:
             return
         try:
-            changed = await asyncio.to_thread(LocalMosquitto(self._home.path).write_access, wanted, passwords)
+            changed = await asyncio.to_thread(self._write_access, wanted, passwords)
         except (NexusError, OSError) as error:
             _log.error("the rights stay as they are: %s", error)
             return
@@ -165,6 +170,16 @@ class Supervisor:
             _log.info("broker: %d rules are in force", len(wanted.grants))
         if in_force(self._home.path) != wanted.digest:
             mark_applied(self._home.path, wanted.digest)
+
+    def _write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
+        """Write rules and passwords; a new one of the historian's first for its second account, where it goes meanwhile."""
+        broker, until_s = LocalMosquitto(self._home.path), self._handover_until_s
+        if not broker.outdated(HISTORIAN, passwords.get(HISTORIAN, "")):
+            until_s = 0.0
+        elif not until_s:
+            until_s = time.monotonic() + HANDOVER_S
+        self._handover_until_s = until_s if time.monotonic() < until_s else 0.0
+        return broker.write_access(wanted, passwords, handing_over=self._handover_until_s > 0)
 
     async def _follow_certificates(self) -> None:
         """Let broker and database read renewed certificates and revocations; roles follow their own files."""

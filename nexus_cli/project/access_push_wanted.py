@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nexus_cli.access.accounts import SECOND, Accounts
+from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.brokers.emqx.database_rule import Rule, read_rules
 from nexus_cli.access.brokers.emqx.hashing import Algorithm, UserHash, fits, hash_for, of_hashes, read_kept
 from nexus_cli.access.brokers.emqx.names import check_name
@@ -14,6 +14,7 @@ from nexus_cli.access.brokers.emqx.rules import database_rules
 from nexus_cli.access.compile import ANY_TIME, Moment, compile_grants
 from nexus_cli.access.grants import Grant, principals
 from nexus_cli.access.passwords import Hashes
+from nexus_cli.accounts import SECOND
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.secrets import resolve

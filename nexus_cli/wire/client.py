@@ -18,11 +18,12 @@ from nexus_cli.diagnostics.groups import Cut, tasks
 from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import explain
 from nexus_cli.wire.connection import Connection, OnAcknowledged
+from nexus_cli.wire.handover import another_id, leave, listen
 from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
 from nexus_cli.wire.mqtt import reasons
-from nexus_cli.wire.renewed import with_kept_secrets
+from nexus_cli.wire.renewed import next_account, with_kept_secrets
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
 
@@ -31,11 +32,17 @@ KEEPALIVE_S = 15
 CONNECT_TIMEOUT_S = 8.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
+LOOK_S = 0.25
 ASK_AGAIN_S = 60.0
 """How long the reason holds for which a broker closes connections."""
 
 _log = logging.getLogger("nexus.broker")
 Subscriptions = Sequence[tuple[str, int]]
+
+
+def never() -> bool:
+    """Of clients that stay with their account."""
+    return False
 
 
 class BrokerClient:
@@ -79,6 +86,9 @@ class BrokerClient:
         self._client_id = client_id
         self._will = will
         self._clean = clean
+        self._may_move = never
+        self._subscribed: dict[str, int] = {}
+        self._latest: Connection | None = None
         self._keepalive_s = keepalive_s
         self._connection: Connection | None = None
         self._inbox = Inbox()
@@ -117,6 +127,10 @@ class BrokerClient:
     def unsent_bytes(self) -> int:
         """Bytes that wait for the socket: more than a moment's worth means that link or broker do not keep up."""
         return 0 if self._connection is None else self._connection.unsent_bytes
+
+    def move_ahead(self, when: Callable[[], bool]) -> None:
+        """Change to the second account before the password of the first one ends, and back (`handover`), where `when` is true."""
+        self._may_move = when
 
     def hold(self, held: bool) -> None:
         """Read nothing more from the broker, so that it keeps new messages, or continue; what was read already still arrives.
@@ -179,22 +193,56 @@ class BrokerClient:
         Raises:
             NexusError: It could not be made, the work after the connect failed, or it was lost; not when this side closed it.
         """
-        opened: Connection | None = None
+        self._latest = None
         async with self._cut as cut, self._open(subscriptions, on_message) as connection:
-            opened = connection
+            self._latest = connection
             self.connects += 1
             self.problem = None
             self._backoff.reset()
             _log.info("connected to the broker at %s as %s", self.url, self._client_id)
-            connection.when_lost(cut.end)
+            self._end_with(connection, cut)
             if on_connected is not None:
                 await on_connected()
-            await cut.ended.wait()
+            while not await self._ends(cut):
+                if self._may_move() and (there := next_account(self._settings)) is not None:
+                    await self._hand_over(there, on_message, cut)
+        opened = self._latest
         if opened is None or opened.left:
             return
         if opened.bug is not None:
             raise opened.bug
         raise self._unreachable(opened.why_lost)
+
+    async def _ends(self, cut: Cut) -> bool:
+        """Wait for the end of the connection; False when it is time to look whether to change the account."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if self._may_move is never else LOOK_S):
+                await cut.ended.wait()
+        return cut.ended.is_set()
+
+    def _end_with(self, connection: Connection, cut: Cut) -> None:
+        """End the block with the connection, unless another one has taken its place."""
+        connection.when_lost(lambda: cut.end() if self._latest is connection else None)
+
+    async def _hand_over(self, there: Settings, on_message: OnMessage, cut: Cut) -> None:
+        """Go on under another account, where the broker takes it; see `handover`."""
+        old, before = self._connection, (self._settings, self._client_id)
+        if old is None:
+            return
+        self._settings, self._client_id = there, another_id(self._client_id)
+        subscribed, new, listens = dict(self._subscribed), self._new_connection(on_message), False
+        try:
+            listens = await listen(new, subscribed)
+        finally:
+            if not listens:
+                self._settings, self._client_id = before
+        if not listens:
+            return
+        self._connection = self._latest = new
+        self._end_with(new, cut)
+        _log.info("goes on at the broker as user %s", there.broker_user)
+        await self._subscribe(new, [each for each in self._subscribed.items() if each[0] not in subscribed])
+        await leave(old, subscribed)
 
     async def _note(self, error: NexusError, stop: asyncio.Event) -> None:
         """Say a change of state once. A broker that closes connections is asked for its reason, now and then."""
@@ -313,6 +361,7 @@ class BrokerClient:
         except LostError as error:
             raise self._unreachable(str(error)) from None
         self.refused = refused
+        self._subscribed.update(each for each in subscriptions if each[0] not in refused)
         if refused:
             raise NexusError(
                 f"The broker at {self.url} refuses the subscription of {_join(refused)}.",
@@ -325,7 +374,7 @@ class BrokerClient:
     async def _open(
         self, subscriptions: Subscriptions, on_message: OnMessage, *, once: bool = False
     ) -> AsyncIterator[Connection]:
-        connection = self._new_connection(on_message)
+        connection, self._subscribed = self._new_connection(on_message), {}
         try:
             try:
                 await (self._explained(connection) if once else self._connect(connection))
@@ -341,7 +390,8 @@ class BrokerClient:
             self._connection = connection
             yield connection
         finally:
-            self._connection = None
+            current, self._connection = self._connection or connection, None
+            await current.close()
             await connection.close()
 
     def _new_connection(self, on_message: OnMessage) -> Connection:

@@ -57,6 +57,7 @@ class Connection:
 
     Attributes:
         left: True when we ended it.
+        received: Messages that came.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Connection:
     ) -> None:
         """Prepare; `open` connects."""
         self.left = False
+        self.received = 0
         self._url, self._tls, self._timeout_s = url, tls, timeout_s
         self._options = Options(
             client_id=client_id,
@@ -296,6 +298,25 @@ class Connection:
             raise LostError(self._why)
         return await self._subscribes.all(session, subscriptions, timeout_s=self._timeout_s, asked=self._soon)
 
+    async def unsubscribe_all(self, filters: Sequence[str]) -> None:
+        """End subscriptions. Raises LostError: the connection has ended, or no answer came in time."""
+        if self._session is None:
+            raise LostError(self._why)
+        await self._subscribes.end(self._session, filters, timeout_s=self._timeout_s, asked=self._soon)
+
+    async def answered(self) -> None:
+        """Wait until the broker has answered a PINGREQ: what it sent before has come. Raises LostError."""
+        future: Waiting[None] = self._loop.create_future()
+        try:
+            self.fence(future)
+        except NexusError as error:
+            raise LostError(error.cause) from None
+        self._publishes.add(future)
+        try:
+            await future
+        except NexusError as error:
+            raise LostError(error.cause) from None
+
     # --- the stream ---------------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
@@ -341,6 +362,7 @@ class Connection:
 
     def _happened(self, event: Event) -> None:
         if isinstance(event, Message):
+            self.received += 1
             try:
                 self._sink(event)
             except Exception as error:  # noqa: BLE001 - whatever our own handler raises ends the connection, and is raised there

@@ -54,6 +54,18 @@ class Subscribing:
             refused += [filter_ for (filter_, _), code in zip(batch, codes, strict=False) if code >= reasons.FAILURE]
         return tuple(refused)
 
+    async def end(
+        self, session: Session, filters: Sequence[str], *, timeout_s: float, asked: Callable[[], None]
+    ) -> None:
+        """Unsubscribe, `asked` after each packet. Raises LostError: as `all`."""
+        for start in range(0, len(filters), SUBSCRIBE_BATCH):
+            if self._over is not None:
+                raise self._over
+            number = session.unsubscribe(filters[start : start + SUBSCRIBE_BATCH])
+            self._open[number] = self._loop.create_future()
+            asked()
+            await self._answer(number, timeout_s)
+
     async def _answer(self, number: int, timeout_s: float) -> Sequence[int]:
         try:
             async with asyncio.timeout(timeout_s):

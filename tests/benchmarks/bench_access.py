@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from nexus_cli.access.gains import gains
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.questions import Book, ask
 from nexus_cli.access.subjects import Subject, subject_of
+from nexus_cli.apply.rights import Rights
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.text import load
 from tests.benchmarks.figures import Figure
@@ -36,6 +39,19 @@ def _timed(what: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
+def _written(plain: Snapshot) -> tuple[float, float]:
+    """Seconds to bring the rights of a site to its file, and to find that nothing has changed since."""
+    with TemporaryDirectory() as folder:
+        rights = Rights(Path(folder), enterprise=plain.enterprise, site=plain.site)
+        first = _timed(lambda: asyncio.run(rights.hold(plain.resources)))
+        file = Path(folder) / "access.json"
+        before = file.stat().st_mtime_ns
+        again = _timed(lambda: asyncio.run(rights.hold(plain.resources)))
+        if file.stat().st_mtime_ns != before:
+            raise RuntimeError("the same rights were written again")
+        return first, again
+
+
 def run() -> list[Figure]:
     """A role that half of the users have reads the whole site."""
     began = time.process_time()
@@ -54,9 +70,15 @@ def run() -> list[Figure]:
         for holder in book.holders:
             ask(book, holder, "read", subject)
 
+    written = _written(after)
     figures = {
         f"gains of {USERS} users, 41,000 tags": (_timed(lambda: gains(before, after)), f"{gained:,} rights on tags"),
         "  who may read each of them": (_timed(everybody), ""),
+        "rights of one site to the broker's file (control)": (
+            written[0],
+            "at a deployment, a period's end, an elevation, a new password",
+        ),
+        "  the same once more: nothing to write": (written[1], ""),
     }
     return [
         Figure(name=name, value=value, unit="s", limit=load_s, limit_name="reading the site", note=note)

@@ -11,6 +11,7 @@ import pytest
 
 from nexus_cli.access.grants import Grant
 from nexus_cli.access.grants_file import Wanted
+from nexus_cli.access.passwords import hash_password
 from nexus_cli.local.ports import LOOPBACK
 from tests.scripted_broker import CONNACK, CONNECT, DISCONNECT, PINGREQ, PINGRESP, PUBLISH, SUBACK, SUBSCRIBE, packet
 from tests.servers import free_port
@@ -212,3 +213,28 @@ async def test_a_connection_is_closed_and_its_will_sent_for_what_it_may_not_send
     assert await odd.ended()
     assert (await reader.read())[1][:7] == text("w/odd")
     await until(lambda: set(plant.broker.sessions) == {"reader"}, "the session to be forgotten")
+
+
+async def test_a_connection_ends_when_its_password_has_changed_and_no_other_one(plant: Plant) -> None:
+    """As Mosquitto does when it reads its password file again."""
+    rules = plant.broker._rules
+    grants = tuple(Grant(name, "publish", "#") for name in ("desk", "other"))
+    assert rules.replace(Wanted(grants), {"desk": "secret", "other": "x"}) == frozenset()
+    desk, _ = await plant.connect("d1")
+    again, _ = await plant.connect("d2")
+    assert rules.replace(Wanted(grants), {"desk": "secret", "other": "y"}) == {"other"}
+    assert plant.broker.end_refused({"other"}) == 0
+    hashed = {"desk": hash_password("secret", argon2id=False)}
+    assert plant.broker.end_refused(rules.replace(Wanted(grants, hashed), {})) == 0, (
+        "its password is the same, kept as a hash"
+    )
+    await desk.alive()
+    changed = rules.replace(Wanted(grants, {"desk": hash_password("new", argon2id=False)}), {})
+    assert changed == {"desk"} and plant.broker.end_refused(changed) == 2
+    assert await desk.ended() and await again.ended()
+    _, refused = await plant.connect("d3")
+    assert refused[1] != 0
+    third, accepted = await plant.connect("d4", password="new")
+    assert accepted[1] == 0
+    assert plant.broker.end_refused(rules.replace(Wanted(grants[1:]), {"other": "y"})) == 1, "a user that is gone"
+    assert await third.ended()

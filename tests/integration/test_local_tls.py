@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants_file import Wanted
 from nexus_cli.certificates.authority import Authority
 from nexus_cli.database.connect import connection
 from nexus_cli.diagnostics.errors import NexusError
@@ -105,7 +106,10 @@ def mosquitto(folder: Path, *, mutual: bool) -> Local:
     made = Local(folder, mutual=mutual)
     broker = LocalMosquitto(folder)
     broker.prepare(
-        port=made.port, grants=GRANTS, passwords={"nexus.cli": "secret"}, files=listener_files(folder, made.runtime)
+        port=made.port,
+        wanted=Wanted(GRANTS),
+        passwords={"nexus.cli": "secret"},
+        files=listener_files(folder, made.runtime),
     )
     made.run(broker.launch())
     return made

@@ -39,7 +39,7 @@ def seconds(_context: click.Context, parameter: click.Parameter, value: str) -> 
         milliseconds = parse_duration(value)
     except (SpellingError, ValueError):
         raise click.BadParameter(f"'{value}' is not a duration such as 30m, 8h or 90d", param=parameter) from None
-    return max(1, milliseconds // 1000)
+    return max(1, milliseconds // 1000) if milliseconds else 0
 
 
 @click.command(

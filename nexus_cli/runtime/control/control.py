@@ -182,7 +182,7 @@ class Control:
     async def _access_changed(self) -> None:
         """A password or an elevation changed: the broker's rights follow."""
         if self.term is not None:
-            self.term.rights_keeper.changed()
+            await self.term.rights_keeper.changed()
 
     async def alerts(self) -> list[Alert]:
         """The state of every alert; of a standby what the database knows."""

@@ -21,12 +21,17 @@ from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.site_passwords import SitePasswords
 from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 
 LONGEST_WAIT_S = 30.0
-"""The wall clock may be set: the end of a period is looked for at least this often."""
+"""The wall clock may be set: it is looked at least this often, in seconds."""
+AGAIN_S = 0.5
+"""After an end at which nothing changed yet: the database's clock may be behind ours."""
 RETRY_S = 2.0
+PATIENCE_S = 10.0
+"""How long a request waits for the rights that it changes, in seconds; they follow even so."""
 
 _log = logging.getLogger("nexus.control")
 
@@ -50,30 +55,42 @@ class RightsKeeper:
         enterprise, _, name = settings.site.partition("/")
         self._settings, self._pool, self._clock, self._may_act = settings, pool, clock, may_act
         self._due = asyncio.Event()
+        self._in_line = asyncio.Event()
         self._problem = ""
         self._site_passwords = SitePasswords(settings.site)
         self.rights = Rights(settings.home, enterprise=enterprise, site=name, given=self._given)
 
-    def changed(self) -> None:
-        """A password or an elevation changed: the rights follow at once."""
+    async def changed(self) -> None:
+        """A password or an elevation changed: the rights follow at once. Waits until they are in force, `PATIENCE_S` at most."""
+        self._in_line.clear()
         self._due.set()
+        await wait_for(self._in_line, timeout_s=PATIENCE_S)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write the rights at the start and at each change, until stopped."""
         self._due.set()
-        wait_s = 0.0
         while not stop.is_set():
-            if self._due.is_set() or wait_s <= 0:
+            if self._due.is_set() or self._out_of_date():
                 self._due.clear()
-                wait_s = await self._follow()
-            now_us = self._clock.wall_us()
-            await first_of(stop, self._due, timeout_s=min(wait_s, LONGEST_WAIT_S))
+                await self._follow(stop)
+            self.rights.written.clear()
+            await first_of(stop, self._due, self.rights.written, timeout_s=self._wait_s())
             if self._site_passwords.changed():
                 self._due.set()
-            wait_s -= (self._clock.wall_us() - now_us) / 1e6
 
-    async def _follow(self) -> float:
-        """Bring the rights in line; gives the time until they change by themselves, in seconds."""
+    def _out_of_date(self) -> bool:
+        """Whether a period has begun or ended since the rights were written, or the wall clock was set back to before."""
+        now_us, until_us = self._clock.wall_us(), self.rights.next_change_us
+        return now_us < self.rights.of_us or (until_us is not None and now_us >= until_us)
+
+    def _wait_s(self) -> float:
+        if (until_us := self.rights.next_change_us) is None:
+            return LONGEST_WAIT_S
+        left_s = (until_us - self._clock.wall_us()) / 1e6
+        return min(left_s, LONGEST_WAIT_S) if left_s > 0 else AGAIN_S
+
+    async def _follow(self, stop: asyncio.Event) -> None:
+        """Bring the rights in line; after a failure once more, soon."""
         try:
             with plain_errors(self._settings):
                 self._may_act()
@@ -83,11 +100,11 @@ class RightsKeeper:
                 event(_log, error.message, level=logging.WARNING, cause=error.cause)
             self._problem = error.message
             self._due.set()
-            await asyncio.sleep(RETRY_S)
-            return 0.0
+            await wait_for(stop, timeout_s=RETRY_S)
+            return
         self._problem = ""
-        until_us = self.rights.next_change_us
-        return float("inf") if until_us is None else (until_us - self._clock.wall_us()) / 1e6
+        if not self._due.is_set():
+            self._in_line.set()
 
     async def _recorded(self) -> Mapping[str, Attributes] | None:
         """The recorded state; None before the first deployment."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from nexus_cli.access.grants_file import in_force
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.historian.batcher import Batcher
 from nexus_cli.runtime.historian.external_topics import ExternalTopics
@@ -65,6 +66,8 @@ class Subscriber:
     async def run(self, stop: asyncio.Event) -> None:
         """Stay connected until stopped."""
         self.shared = self._batcher.shared = await broker_shares(self._settings, topics=self._topics, stop=stop)
+        if self.shared:
+            self._client.move_ahead(lambda: bool(in_force(self._settings.home)))
         self._share = f"$share/{share_group(self._settings)}/"
         own = (f"{self._topics.platform}/data/#", self._topics.gap("+"), self._topics.audit("+"))
         subscriptions = [(self._filter(each), 1) for each in own]

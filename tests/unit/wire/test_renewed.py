@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.renewed import with_kept_secrets
+from nexus_cli.wire.renewed import next_account, with_kept_secrets
 
 
 @pytest.fixture
@@ -56,3 +56,20 @@ def test_a_variable_wins_and_a_damaged_file_changes_nothing(begun: Settings, mon
     _keep(begun.home, password="two", token="first")
     monkeypatch.setenv("NEXUS_BROKER_PASSWORD", "one")
     assert with_kept_secrets(begun) is None
+
+
+def test_to_the_second_account_and_back(begun: Settings) -> None:
+    assert next_account(begun) is None
+    _keep(begun.home, password="two", token="first")
+    there = next_account(begun)
+    assert there == replace(begun, broker_user="nexus.cli.b", broker_password="two")
+    assert next_account(there) == replace(begun, broker_password="two")
+    assert next_account(replace(begun, broker_password="two")) is None
+    assert next_account(replace(begun, broker_user="desk")) is None
+    assert next_account(replace(begun, broker_url="mqtt://10.0.0.1:1883")) is None
+
+
+def test_a_second_account_that_is_refused_is_left_for_the_first(begun: Settings) -> None:
+    there = replace(begun, broker_user="nexus.cli.b", broker_password="two")
+    _keep(begun.home, password="three", token="first")
+    assert with_kept_secrets(there) == replace(begun, broker_password="three")
