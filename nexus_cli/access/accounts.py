@@ -77,8 +77,11 @@ def with_second_accounts(
     Returns:
         The grants, those of users with a second account twice, sorted; and the hashes by account.
     """
-    second = {user for user, slot in people if slot == "b"}
     grants = tuple(grants)
+    named = {grant.principal for grant in grants} | {user for user, slot in people if slot == "a"}
+    # A user that has the name of another's second account keeps it: neither gets the other's rights.
+    people = {key: each for key, each in people.items() if key[1] != "b" or account_in("b", key[0]) not in named}
+    second = {user for user, slot in people if slot == "b"}
     twice = (
         replace(grant, principal=account_in("b", grant.principal)) for grant in grants if grant.principal in second
     )

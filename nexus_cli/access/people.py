@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from nexus_cli.access.grants import RESERVED
 from nexus_cli.model.access import LAST_MINUTE, parse_hours
-from nexus_cli.model.access_config import GroupConfig, RoleConfig, UserConfig, shipped_role
+from nexus_cli.model.access_config import APPLICATION, GroupConfig, RoleConfig, UserConfig, shipped_role
 from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 
@@ -157,6 +157,8 @@ def _person(name: str, user: UserConfig, site: _Site, when: Moment) -> Person:
 
 def _elevated(name: str, user: UserConfig, zone: ZoneInfo, when: Moment) -> bool:
     until = when.elevated.get(name)
+    if user.kind == APPLICATION:  # elevation is for people
+        return False
     if until is None or when.at_us is None:
         return until is not None
     return when.at_us < until and not _outside(user, zone, when.at_us)

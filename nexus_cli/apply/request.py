@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import orjson
 
+from nexus_cli.accounts import is_user_name
 from nexus_cli.apply.shapes import KINDS, problem_of
 from nexus_cli.database.deployments import Recorded
 from nexus_cli.diagnostics.codes import finding
@@ -245,6 +246,8 @@ def _known_address(kind: str, name: str) -> bool:
         return len(levels) == 3 and all(map(is_slug, levels))
     if kind == "site":
         return not name
+    if kind == "user":
+        return is_user_name(name)
     return kind in KINDS and is_slug(name)
 
 

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from nexus_cli.access.accounts import SECOND
+from nexus_cli.accounts import is_user_name
 from nexus_cli.checks.names import slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
@@ -18,7 +20,6 @@ from nexus_cli.model.secrets import is_reference
 from nexus_cli.model.shipped_roles import SHIPPED
 
 RESERVED_PREFIX = "nexus."
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}\Z", re.ASCII)
 _LOOKS = re.compile(
     r"(?:.*[-_.])?(?:viewer|guest|read(?:er|[-_.]?only)?|visitor|watch(?:er)?)(?:[-_.].*)?\Z", re.IGNORECASE
 )
@@ -88,10 +89,21 @@ def reserved_user(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2605", message, where=where, on_key=True, hint="choose another name")
 
 
+def second_account(view: View) -> Iterator[Diagnostic]:
+    """NX2605, too."""
+    names = {name for name, _, _ in _users(view)}
+    for name, _, where in _users(view):
+        if name.endswith(SECOND) and name.removesuffix(SECOND) in names:
+            first = name.removesuffix(SECOND)
+            message = f"the user name '{name}' is that of the second account of '{first}'"
+            hint = f"choose another name: while '{first}' has two passwords, one of them is that account's"
+            yield finding("NX2605", message, where=where, on_key=True, hint=hint)
+
+
 def user_name(view: View) -> Iterator[Diagnostic]:
     """NX2606."""
     for name, _, where in _users(view):
-        if not _USER.match(name):
+        if not is_user_name(name):
             slug = slugify(name.replace("/", "-"))
             hint = f"write '{slug}'" if slug else "letters, digits, '.', '_', '@' and '-'"
             message = f"'{name[:60]}' can't be a user name: brokers read topic rules into it"
@@ -207,6 +219,7 @@ CHECKS = (
     unknown_group,
     user_without_role,
     reserved_user,
+    second_account,
     user_name,
     user_and_application,
     password_in_plain_text,

@@ -53,6 +53,13 @@ async def end(conn: Connection, site: str, elevation_id: str) -> Elevation | Non
     return None if row is None else _elevation(row)
 
 
+async def end_all(conn: Connection, site: str, *, principal: str) -> None:
+    """End every elevation of a principal now."""
+    await conn.execute(
+        "UPDATE nexus.elevation SET ends = now() WHERE site = $1 AND principal = $2 AND ends > now()", site, principal
+    )
+
+
 def _elevation(row: Any) -> Elevation:
     return Elevation(
         id=row["id"],

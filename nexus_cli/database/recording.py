@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 import msgspec
 
-from nexus_cli.database import deployments, lease
+from nexus_cli.database import credentials, deployments, elevations, lease, tokens
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import ensure_class
@@ -21,6 +21,7 @@ from nexus_cli.model.snapshot import Attributes
 
 DEVICE = "device."
 RETENTION = "retention."
+USER = "user."
 
 
 class LeaseLost(Exception):
@@ -60,6 +61,7 @@ async def record(
             if not await lease.holds(conn, site, token=token):
                 raise LeaseLost
             await _classes(conn, site, changed)
+            await _forget_people(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
             await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
@@ -72,6 +74,19 @@ async def record(
             hint="check with `nexus db check` whether the schema is up to date",
             cause=f"{type(error).__name__}: {error}",
         ) from None
+
+
+async def _forget_people(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:
+    """End passwords, tokens and elevation of a removed user, and what a new one's name may have had before: somebody else
+    had it. Call before the resources are written."""
+    people = [address for address in changed if address.startswith(USER)]
+    known = await deployments.attributes(conn, site, people) if people else {}
+    for address in people:
+        if changed[address] is None or address not in known:
+            name = address.removeprefix(USER)
+            await credentials.remove(conn, site, name)
+            await tokens.revoke_all(conn, site, principal=name)
+            await elevations.end_all(conn, site, principal=name)
 
 
 async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:

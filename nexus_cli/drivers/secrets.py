@@ -11,6 +11,8 @@ from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.model.failure_kind import FailureKind
 from nexus_cli.wire.sample import Reason
 
+OWN = "NEXUS_"
+"""Variables of NEXUS: who may configure one device could else send the gateway's own password to a server of his."""
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
@@ -28,6 +30,10 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
 
     def value_of(match: re.Match[str]) -> str:
         kind, name = match[1], match[2].strip()
+        if kind == "env" and name.upper().startswith(OWN):
+            raise _missing(f"{name} is a variable of NEXUS itself, which is given to no device")
+        if kind == "file" and _is_own(Path(name), variables):
+            raise _missing(f"the file {name} is none that is given to a device")
         if kind == "env":
             if name not in variables:
                 raise _missing(
@@ -45,6 +51,16 @@ def resolve(text: str, *, environ: Mapping[str, str] | None = None) -> str:
             raise _missing(f"the secret file {name} can't be read ({type(error).__name__})") from None
 
     return _REFERENCE.sub(value_of, text)
+
+
+def _is_own(file: Path, variables: Mapping[str, str]) -> bool:
+    """True for what holds NEXUS's own secrets: its folder, and what the system shows of processes (their environment)."""
+    try:
+        found = file.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return False  # it can't be read either
+    homes = (Path(variables.get("NEXUS_HOME") or ".nexus").resolve(), *map(Path, ("/proc", "/sys", "/dev")))
+    return ".nexus" in found.parts or any(found.is_relative_to(each) for each in homes)
 
 
 def _missing(message: str, *, kind: FailureKind = FailureKind.OTHER, subject: str = "") -> DriverError:

@@ -105,6 +105,7 @@ async def serve_http(
         lifespan="off" if app is None else "auto",
         timeout_graceful_shutdown=2,
         server_header=False,
+        proxy_headers=False,  # a client would choose the address that the throttle and the audit trail see
         http=GuardedProtocol,
         backlog=BACKLOG,
         h11_max_incomplete_event_size=LARGEST_HEAD,

@@ -187,6 +187,23 @@ async def test_no_token_makes_more_than_itself(database: Settings, tmp_path: Pat
             assert made["scopes"] == ["access:admin"], other
 
 
+async def test_a_token_for_deployments_changes_no_rights(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        state = (await world.ask("GET", "/state", token="cli-token")).json()
+
+        async def deploy(scopes: list[str], address: str) -> str:
+            body = {"base_digest": state["digest"], "desired_digest": "x" * 64, "changed": {address: None}}
+            token = await world.token("ada", scopes=scopes)
+            code: str = (await world.ask("POST", "/deployments", token=token, json=body)).json()["code"]
+            return code
+
+        for address in ("user.otto", "role.engineer", "group.shift"):
+            assert await deploy(["apply"], address) == "NX6411", address
+            for scopes in (["*"], ["apply", "access:admin"]):  # the next check speaks: the digest was made up
+                assert await deploy(scopes, address) == "NX5007", address
+        assert await deploy(["apply"], "alert.hot") == "NX5007"
+
+
 async def test_rights_go_with_the_role_at_once(database: Settings, tmp_path: Path) -> None:
     async with people(database, tmp_path) as world:
         erik = await world.token("erik")

@@ -80,7 +80,20 @@ async def test_roles_of_a_declared_user_are_joined(database: Settings, tmp_path:
 
 async def test_a_claim_that_names_no_user(database: Settings, tmp_path: Path) -> None:
     async with plant(database, tmp_path) as (world, found):
-        odd: list[Any] = ["nexus.cli", "nexus.control", "mes", "", "a b", "x" * 300, "../x", "a\n", 5, None, ["olga"]]
+        odd: list[Any] = [
+            "nexus.cli",
+            "nexus.control",
+            "NEXUS.cli",
+            "mes",
+            "",
+            "a b",
+            "x" * 300,
+            "../x",
+            "a\n",
+            5,
+            None,
+            ["olga"],
+        ]
         for user in odd:
             await refused(world, found.token(preferred_username=user))
 
@@ -105,7 +118,9 @@ async def test_groups_inside_of_a_claim(database: Settings, tmp_path: Path) -> N
 async def test_an_address_that_is_not_verified_names_nobody(database: Settings, tmp_path: Path) -> None:
     async with plant(database, tmp_path, user_claim="email") as (world, found):
         assert (await log_in(world, found.token(email="olga@plant", email_verified=True))).status_code == 200
-        assert "verified" in await refused(world, found.token(email="ada@plant", email_verified=False))
+        for said in (False, "false", "False", 0, 1.5, "no", [True]):
+            assert "verified" in await refused(world, found.token(email="ada@plant", email_verified=said)), said
+        assert (await log_in(world, found.token(email="otto@plant", email_verified="true"))).status_code == 200
 
 
 async def test_tokens_that_are_refused(database: Settings, tmp_path: Path) -> None:

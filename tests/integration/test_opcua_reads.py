@@ -225,11 +225,11 @@ async def test_wrong_credentials_are_final_and_named_without_the_secret(
 
 
 async def test_a_missing_secret_is_final_and_opens_nothing(tmp_path: Any) -> None:
-    config = device(1, count=1, user="operator", password="${env:NEXUS_TEST_NO_SUCH_VARIABLE}")
+    config = device(1, count=1, user="operator", password="${env:TEST_NO_SUCH_VARIABLE}")
     with pytest.raises(DriverError) as caught:
         await OpcuaDriver(environ={}).connect([config], home=str(tmp_path))
     assert not caught.value.retriable
-    assert "NEXUS_TEST_NO_SUCH_VARIABLE" in caught.value.message
+    assert "TEST_NO_SUCH_VARIABLE" in caught.value.message
 
 
 async def test_nobody_there_is_a_plain_sentence(tmp_path: Any) -> None:

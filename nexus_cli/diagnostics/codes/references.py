@@ -146,8 +146,9 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX2605",
         slug="reserved-user",
-        summary="A user name is reserved for NEXUS's own processes.",
-        why="Names that begin with 'nexus.' are the roles' own principals.",
+        summary="A user name is reserved for NEXUS's own processes, or for another user's second account.",
+        why="Names that begin with 'nexus.' are the roles' own principals. While a user has two passwords, a broker knows the "
+        "second one by the account NAME.b.",
         bad=yaml("users: {nexus.gateway: {role: operator}}"),
         good=yaml("users: {gateway-desk: {role: operator}}"),
     ),

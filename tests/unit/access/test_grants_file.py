@@ -70,3 +70,14 @@ def test_a_second_account_has_the_same_rights_on_the_same_topics() -> None:
         ("bob", BOB.filter),
     ]
     assert all(grant.retain is False for grant in grants if grant.principal.startswith("ann"))
+
+
+def test_a_user_with_the_name_of_a_second_account_gets_nobody_elses_rights() -> None:
+    first, second, own = (Hashes(argon2id="", sha512=text, sha256="") for text in ("first", "second", "own"))
+    grants = [Grant("anna", "write", "acme/chicago/cmd/#"), Grant("anna.b", "subscribe", "acme/chicago/a/#")]
+    every = {("anna", "a"): first, ("anna", "b"): second, ("anna.b", "a"): own}
+    for people in (every, dict(reversed(every.items()))):
+        found, hashes = with_second_accounts(grants, people)
+        assert found == tuple(grants)
+        assert hashes == {"anna": first, "anna.b": own}
+    assert with_second_accounts(grants, {("anna", "b"): second}) == (tuple(grants), {}), "declared, without a password"

@@ -184,3 +184,11 @@ def test_nothing_changes_before_the_next_change(
     assert held(at + int((end - at) * share)) == held(at)
     if then is not None:
         assert then > at and held(then) != held(at) and held(then - 1) == held(at)
+
+
+def test_elevation_is_for_people() -> None:
+    snapshot = site(user_mes={"roles": ["operator"], "kind": "application"}, user_anna={"roles": ["operator"]})
+    found = {
+        one.name: [held.name for held in one.roles] for one in people(snapshot, Moment(elevated={"mes": 1, "anna": 1}))
+    }
+    assert found == {"mes": ["operator"], "anna": ["operator", "admin"]}

@@ -22,6 +22,7 @@ def refuse_outside(
     before: Mapping[str, Attributes],
     *,
     who: str,
+    access: bool = True,
 ) -> None:
     """Raise NexusError NX6411 when a deployment changes what its caller may not.
 
@@ -32,8 +33,9 @@ def refuse_outside(
         changed: Attributes by address; None removes.
         before: Recorded attributes of those.
         who: The caller.
+        access: False for a token without the scope `access:admin`: it changes no access resources, whoever made it.
     """
-    if held.admin:
+    if held.admin and access:
         return
     outside = list(dict.fromkeys(_outside(held, changed, before)))
     if not outside:
@@ -43,7 +45,7 @@ def refuse_outside(
         f"{who} may not change {', '.join(outside[:SHOWN])}{more}.",
         code="NX6411",
         hint=f"`apply` of its roles covers {', '.join(held.apply) or 'nothing'}; users, groups, roles and the login"
-        " need the right `admin`",
+        " need the right `admin`, and of a token the scope `access:admin`",
     )
 
 

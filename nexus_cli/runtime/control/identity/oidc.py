@@ -146,9 +146,9 @@ def person_of(claims: Mapping[str, Any], config: OidcConfig) -> Person:
         NexusError: NX6419, the claims name no user that the site could have.
     """
     user = _inside(claims, config.user_claim)
-    if not isinstance(user, str) or not _USER.match(user) or user.startswith(RESERVED):
+    if not isinstance(user, str) or not _USER.match(user) or user.lower().startswith(RESERVED):
         raise refused(f"the claim {config.user_claim[:50]} names no user")
-    if config.user_claim == "email" and claims.get("email_verified") is False:
+    if config.user_claim == "email" and claims.get("email_verified", True) not in (True, "true"):
         raise refused("the provider has not verified this e-mail address")
     given = _inside(claims, config.groups_claim)
     if given is None and isinstance(claims.get("_claim_names"), dict):

@@ -5,6 +5,7 @@ See docs/decisions/0072. Source: RFC 7519 (claims), RFC 8725 (algorithm pinned, 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ ALGORITHM = "HS256"
 ISSUER = "nexus"
 LEEWAY_US = 5_000_000
 """How far the clocks of two controls may be apart, in µs."""
+LATEST = 253_402_300_800
+"""`exp` is before this, in seconds: the year 10000."""
+_TOKEN_ID = re.compile(r"[0-9A-Za-z]{1,64}\Z")
 _REQUIRED = ["iss", "aud", "sub", "jti", "exp", "iat"]
 _CHECKED: Options = {"require": _REQUIRED, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
 """PyJWT would ask the machine's clock; the time is injected here."""
@@ -97,8 +101,10 @@ def _claims(body: dict[str, Any]) -> Claims:
     token_id, principal, expires = body["jti"], body["sub"], body["exp"]
     issuer, groups = body.get("idp", ""), body.get("groups", [])
     plain = all(isinstance(each, str) for each in (token_id, principal, issuer, *groups))
-    if not plain or not isinstance(expires, int) or not isinstance(groups, list):
+    if not plain or type(expires) is not int or not isinstance(groups, list):
         raise ValueError("claims of another type")
+    if not 0 < expires < LATEST or not _TOKEN_ID.match(token_id):
+        raise ValueError("claims out of range")
     return Claims(
         token_id=token_id, principal=principal, expires=expires * 1_000_000, issuer=issuer, groups=tuple(groups)
     )

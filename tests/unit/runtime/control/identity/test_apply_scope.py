@@ -13,10 +13,12 @@ from nexus_cli.runtime.control.identity.apply_scope import refuse_outside
 DEVICE = {"path": "a/l/one", "gateway": "gw", "tags": {"energy": {"type": "float64"}, "power": {"type": "int16"}}}
 
 
-def refused(changed: dict[str, Any], before: dict[str, Any], *globs: str, admin: bool = False) -> str:
+def refused(
+    changed: dict[str, Any], before: dict[str, Any], *globs: str, admin: bool = False, access: bool = True
+) -> str:
     """What is outside, as the message lists it; "" when everything is within."""
     try:
-        refuse_outside(Held(apply=globs, admin=admin), changed, before, who="lars")
+        refuse_outside(Held(apply=globs, admin=admin), changed, before, who="lars", access=access)
     except NexusError as error:
         assert error.code == "NX6411"
         return error.message.removeprefix("lars may not change ").removesuffix(".")
@@ -61,6 +63,7 @@ def test_access_needs_an_administrator(address: str) -> None:
     for after in ({"x": 1}, None):
         assert refused({address: after}, {address: {"x": 2}}, "**") == address
         assert refused({address: after}, {address: {"x": 2}}, admin=True) == ""
+        assert refused({address: after}, {address: {"x": 2}}, "**", admin=True, access=False) == address
 
 
 def test_what_does_not_change_needs_nothing() -> None:

@@ -97,7 +97,12 @@ def test_every_claim_is_needed(keys: SigningKeys, missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "odd", [{"sub": 1}, {"sub": None}, {"jti": ["a"]}, {"exp": "later"}, {"exp": 1e300}, {"groups": "a"}, {"idp": 5}]
+    "odd",
+    [
+        *({"sub": 1}, {"sub": None}, {"groups": "a"}, {"idp": 5}),
+        *({"jti": each} for each in (["a"], "", "a\x00b", "a b", "a" * 65)),
+        *({"exp": each} for each in ("later", 1e300, True, 0, -1, 2**63, 2**70)),
+    ],
 )
 def test_claims_of_another_type(keys: SigningKeys, odd: dict[str, Any]) -> None:
     body = jwt.decode(made(keys), options={"verify_signature": False}) | odd
