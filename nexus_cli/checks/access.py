@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from nexus_cli.access.accounts import SECOND
-from nexus_cli.accounts import is_user_name
+from nexus_cli.accounts import SECOND, is_user_name
 from nexus_cli.checks.names import slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
