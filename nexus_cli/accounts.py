@@ -1,6 +1,6 @@
 """How principals of a site are called at a broker that others use, too.
 
-Two plants never meet there, and what is ours can be told from what is not.
+Two plants never meet there, and what is ours can be distinguished from what is not.
 """
 
 from __future__ import annotations

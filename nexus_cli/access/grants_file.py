@@ -47,7 +47,7 @@ class Wanted:
         return digest(self._plain())
 
     def _plain(self) -> Any:
-        """A list of grants, as earlier versions wrote it, where nobody has a password."""
+        """A list of grants, as earlier versions wrote it, where no user has a password."""
         listed = to_json(self.grants)
         people = {name: msgspec.to_builtins(hashes) for name, hashes in sorted(self.people.items())}
         return {"grants": listed, "people": people} if people else listed

@@ -40,7 +40,7 @@ Given = Callable[[], Awaitable[RightsGiven]]
 
 
 async def nothing_given() -> RightsGiven:
-    """No passwords, and nobody elevated; now."""
+    """No passwords, and no user is elevated; now."""
     return RightsGiven(when=Moment(at_us=time.time_ns() // 1000))
 
 
@@ -50,7 +50,7 @@ class Rights:
     Attributes:
         next_change_us: When they change by themselves, in µs since 1970 UTC, as last written; None when they don't.
         of_us: The moment whose rights were last written, in µs since 1970 UTC; 0 before the first.
-        written: Set each time, also by a deployment; whoever waits for `next_change_us` clears it.
+        written: Set each time, also by a deployment; who waits for `next_change_us` clears it.
     """
 
     next_change_us: int | None = None

@@ -192,5 +192,5 @@ class LocalMosquitto:
 
 def _of_second_account(grants: Iterable[Grant]) -> Iterator[Grant]:
     """The rights of the historian's second account: Mosquitto ends the connections of an account at once whose password has
-    changed, and what others publish meanwhile nobody sends again."""
+    changed, and what others publish meanwhile is not sent again."""
     return (replace(grant, principal=HISTORIAN + SECOND) for grant in grants if grant.principal == HISTORIAN)

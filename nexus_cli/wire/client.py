@@ -225,7 +225,7 @@ class BrokerClient:
         connection.when_lost(lambda: cut.end() if self._latest is connection else None)
 
     async def _hand_over(self, there: Settings, on_message: OnMessage, cut: Cut) -> None:
-        """Go on under another account, where the broker takes it; see `handover`."""
+        """Change to another account, where the broker takes it; see `handover`."""
         old, before = self._connection, (self._settings, self._client_id)
         if old is None:
             return

@@ -1,6 +1,6 @@
 """From one account to another without a moment in which nothing is subscribed: the old connection ends after the new one listens.
 
-For whoever takes messages that nobody sends again. Both connections deliver meanwhile: messages of shared subscriptions come
+For clients that take messages which are not sent again. Both connections deliver meanwhile: messages of shared subscriptions come
 once, all others may come twice.
 """
 

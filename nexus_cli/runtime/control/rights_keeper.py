@@ -1,7 +1,7 @@
 """Keeps the broker's rights in line with what is not in the site file: periods, elevation, passwords.
 
-A deployment brings its own rights in line. Between deployments they change when somebody's period begins or ends, is
-elevated or loses that, or gets a new password. See docs/decisions/0074.
+A deployment brings its own rights in line. Between deployments they change when a period begins or ends, a user is
+elevated or no longer, or a password is new. See docs/decisions/0074.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class RightsKeeper:
         Args:
             settings: The `.nexus` folder, and the site.
             pool: Where credentials and elevations are; a leader's.
-            clock: Tells when periods begin and end.
+            clock: Says when periods begin and end.
             may_act: Raises NexusError once this control leads no more.
         """
         enterprise, _, name = settings.site.partition("/")
