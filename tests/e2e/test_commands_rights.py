@@ -50,7 +50,9 @@ class Rights:
     def __init__(self, plant: Plant, drive: Drive) -> None:
         self.plant, self.drive = plant, drive
         self.runtime: dict[str, Any] = orjson.loads((plant.folder / ".nexus" / "runtime.json").read_bytes())
+        made = json.loads(plant.nexus("access", "rotate", "--all", "--format", "json").stdout)["passwords"]
         self.credentials = orjson.loads((plant.folder / ".nexus" / "credentials.json").read_bytes())
+        self.credentials["broker"] |= {one["account"]: one["password"] for one in made}
 
     def client(self, name: str, *, identifier: str | None = None) -> aiomqtt.Client:
         """A plain MQTT client with the user's own password."""

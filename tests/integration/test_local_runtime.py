@@ -193,8 +193,8 @@ def test_a_new_gateway_joins_and_rights_follow_the_deployment(plant: Plant) -> N
     plant.nexus("apply", "--yes", "--allow", "acl-widen", code=None)
     read = plant.nexus("read", "packaging/line-1/plc/speed", "--format", "json", "--wait", "15s")
     assert orjson.loads(read.stdout)["quality"] == "BAD"  # its device is away; its gateway says so
-    credentials = orjson.loads((plant.home.path / "credentials.json").read_bytes())
-    settings = {"NEXUS_BROKER_USER": "desk", "NEXUS_BROKER_PASSWORD": credentials["broker"]["desk"]}
+    (made,) = orjson.loads(plant.nexus("access", "rotate", "desk", "--format", "json").stdout)["passwords"]
+    settings = {"NEXUS_BROKER_USER": made["account"], "NEXUS_BROKER_PASSWORD": made["password"]}
     assert plant.nexus("tail", "--for", "300ms", **settings).returncode == 0
     assert (
         "NX6011" in plant.nexus("tail", "--for", "300ms", code=6, **{**settings, "NEXUS_BROKER_PASSWORD": "x"}).stderr
