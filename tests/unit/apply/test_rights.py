@@ -39,7 +39,7 @@ class Given:
     def __init__(self) -> None:
         self.now = RightsGiven(when=Moment(at_us=NOW_US))
 
-    async def __call__(self) -> RightsGiven:
+    async def __call__(self, _states: object) -> RightsGiven:
         return self.now
 
 
