@@ -1,6 +1,6 @@
 """Keeps the broker's rights in line with what is not in the site file: periods, elevation, passwords.
 
-A deployment brings its own rights in line. Between deployments they change when somebody's period begins or ends, is
+A deployment brings its own rights in line. Between deployments they change when a user's period begins or ends, or a user is
 elevated or loses that, or gets a new password. See docs/decisions/0074.
 """
 
