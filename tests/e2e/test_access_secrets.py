@@ -204,10 +204,13 @@ class Planted:
         found = {}
         for file in sorted((self.home / "run").glob("*.pid")):
             with contextlib.suppress(psutil.NoSuchProcess, ValueError):
-                process = psutil.Process(json.loads(file.read_text())["pid"])
-                found[file.stem] = process
-                for child in process.children(recursive=True):
-                    found.setdefault(f"{file.stem}'s {child.pid}", child)
+                found[file.stem] = psutil.Process(json.loads(file.read_text())["pid"])
+        pids = {process.pid for process in found.values()}
+        for process in tuple(found.values()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {
+                    f"child {child.pid}": child for child in process.children(recursive=True) if child.pid not in pids
+                }
         return found
 
     def known_to_processes(self) -> dict[str, set[str]]:
@@ -382,7 +385,10 @@ def failures_and_crashes(planted: Planted) -> None:
     planted.local("access", "tokens", "list", code=6, NEXUS_CONTROL_TOKEN=planted.secrets["the password of carl"])
     planted.local("probe", "opc.tcp://127.0.0.1:1", "--user", "panel", "--password", "${env:PLANTED_DEVICE}", code=None)
     planted.crash(
-        CRASH_OF_COMMAND, *("access", "push", "site.yaml", "--broker", "emqx"), NEXUS_EMQX_URL="http://127.0.0.1:1"
+        CRASH_OF_COMMAND,
+        *("access", "push", "site.yaml", "--broker", "emqx"),
+        NEVER_SET="only-here",
+        NEXUS_EMQX_URL="http://127.0.0.1:1",
     )
     planted.crash(CRASH_OF_ROLE, "run", "historian")
     for name in ("gateway-field", "control"):
@@ -400,16 +406,15 @@ def test_no_secret_stands_anywhere(planted: Planted) -> None:
     assert planted.found_in(b"x" + planted.secrets["an API token"].encode()), "the search finds"
     device, variable = {"a device's password"}, {"a user's password in a variable"}
     known = {where: plain(names) for where, names in planted.known_to_processes().items()}
+    rows, files = planted.rows(), planted.files()
+    planted.local("down")
+    found = {"rows": rows, "files": files, "files afterwards": planted.files(), "said": told(planted.said, planted)}
+    assert found == {"rows": {}, "files": {}, "files afterwards": {}, "said": {}}
     assert known == {
         "environ of control": variable,
         "environ of gateway-field": device,
         "environ of supervisor": device | variable,
     }, "who needs it, and the process that starts them"
-    assert planted.files() == {}
-    assert planted.rows() == {}
-    planted.local("down")
-    assert planted.files() == {}
-    assert told(planted.said, planted) == {}
     log = (planted.home / "logs" / "control.log").read_text()
     assert "a password of the site can't be read user=dora" in log and "NEVER_SET" in log
 

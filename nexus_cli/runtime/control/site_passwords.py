@@ -1,7 +1,7 @@
 """Passwords that the site file names (`password: ${env:…}`, `${file:…}`): read here, kept as hashes, followed when they change.
 
 They stay in the first slot, so that the account at a broker keeps its name. One that can't be read leaves what is
-stored: a control that starts without a variable locks no user out. See docs/decisions/0074.
+stored: a control that starts without a variable locks no user out. See docs/decisions/0076.
 """
 
 from __future__ import annotations
