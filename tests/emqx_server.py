@@ -205,7 +205,8 @@ class EmqxServer:
         if not self.state.authenticators:
             return 404, {"code": "NOT_FOUND", "message": "no authenticator"}
         like = query.get("like_user_id", "")
-        rows = [{"user_id": name, "is_superuser": False} for name in sorted(self.state.users) if like in name]
+        users = {name: user for name, user in sorted(self.state.users.items()) if like in name}
+        rows = [{"user_id": name, "is_superuser": user["is_superuser"]} for name, user in users.items()]
         return self._page(rows, query)
 
     def _import(self, _names: list[str], query: dict[str, str], data: Any) -> Answer:
@@ -303,6 +304,11 @@ class EmqxServer:
         listed = [*self.state.sessions.values(), *(session for session, _ in self.lingers.values())]
         return self._page([vars(one) for one in listed if one.username == query.get("username", one.username)], query)
 
+    def _kick_all(self, _names: list[str], query: dict[str, str], data: Any) -> Answer:
+        for name in data:
+            self._kick([name], query, None)
+        return 204, None
+
     def _kick(self, names: list[str], _query: dict[str, str], _data: Any) -> Answer:
         session = self.state.sessions.pop(names[0], None)
         if session is None:
@@ -335,6 +341,7 @@ _ROUTES: list[tuple[str, str, _Call]] = [
     ("PUT", "/authorization/settings", EmqxServer._put_settings),
     ("DELETE", "/authorization/cache", EmqxServer._clear),
     ("GET", "/clients", EmqxServer._clients),
+    ("POST", "/clients/kickout/bulk", EmqxServer._kick_all),
     ("DELETE", "/clients/([^/]+)", EmqxServer._kick),
 ]
 

@@ -87,8 +87,10 @@ class Authority:
             NexusError: NX6038, there is one; NX6036, the folder can't be written.
         """
         with self._locked():
-            for file in (self.ca_key_file, self.ca_file):
-                if file.exists():
+            # A key alone that signed nothing is what a killed `init` leaves.
+            signed = bool(self.index().certificates)
+            for file in (self.ca_file, self.ca_key_file):
+                if file.exists() and (file == self.ca_file or signed):
                     raise NexusError(
                         f"There is a CA already: {file}.",
                         code="NX6038",
@@ -110,7 +112,7 @@ class Authority:
         """
         wanted = checked(wanted)
         with self._locked():
-            index = self.index()
+            index = self._completed()
             if wanted.name in index.current():
                 raise NexusError(
                     f"There is a certificate {wanted.name} already: {self.files(wanted.name)[0]}.",
@@ -126,7 +128,7 @@ class Authority:
             NexusError: NX6036 no CA, NX6039 no certificate of this name.
         """
         with self._locked():
-            index = self.index()
+            index = self._completed()
             before = self._current(index, name)
             wanted = Wanted(
                 name=name,
@@ -150,7 +152,10 @@ class Authority:
             NexusError: NX6036 no CA, NX6039 no certificate of this name.
         """
         with self._locked():
-            index = self.index()
+            if undone := self._undone(name):
+                self._completed()
+                return undone
+            index = self._completed()
             self._current(index, name)
             ca, key = self._ca()
             now = int(self.now().timestamp())
@@ -166,9 +171,38 @@ class Authority:
             )
             write_index(self.folder / "index.json", changed)
             self._write_crl(changed, ca, key)
-            for file in self.files(name):
-                file.unlink(missing_ok=True)
+            self._remove_files(name)
         return gone
+
+    def _undone(self, name: str) -> list[Issued]:
+        """What a killed `revoke` of the name has put into the index, while list or files are still as they were."""
+        index = self.index()
+        if name in index.current():
+            return []
+        gone = [one for one in index.certificates if one.name == name and one.revoked]
+        left = any(file.exists() for file in self.files(name))
+        return gone if left or self._crl_number() < index.crl_number else []
+
+    def _completed(self) -> Index:
+        """The index, after what a killed `revoke` left undone: the list, and files of what is revoked."""
+        index = self.index()
+        if self.there() and self._crl_number() < index.crl_number:
+            self._write_crl(index, *self._ca())
+        for name in {one.name for one in index.certificates if one.revoked} - index.current().keys():
+            self._remove_files(name)
+        return index
+
+    def _remove_files(self, name: str) -> None:
+        for file in self.files(name):
+            file.unlink(missing_ok=True)
+
+    def _crl_number(self) -> int:
+        """Of the list that is there; -1 without one that can be read."""
+        try:
+            listed = x509.load_pem_x509_crl(self.crl_file.read_bytes())
+            return listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        except (OSError, ValueError, x509.ExtensionNotFound):
+            return -1
 
     def revoked_serials(self) -> set[str]:
         """Serial numbers on the list, upper-case hex."""

@@ -77,8 +77,8 @@ async def record(
 
 
 async def _forget_people(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:
-    """End passwords, tokens and elevation of a removed user, and of a new one whose name another had
-    before. Call before the resources are written."""
+    """End passwords, tokens and elevation of a removed user, and what a new one's name may have had before: another person
+    had it. Call before the resources are written."""
     people = [address for address in changed if address.startswith(USER)]
     known = await deployments.attributes(conn, site, people) if people else {}
     for address in people:

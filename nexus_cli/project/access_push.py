@@ -125,13 +125,14 @@ async def look(emqx: Emqx, accounts: Accounts, pushed: Mapping[str, str]) -> Pre
     login = next((one for one in authenticators if one.get("id") == AUTHENTICATOR), None)
     sources = await emqx.sources()
     database = next((one for one in sources if one.get("type") == DATABASE), None)
-    users = await emqx.users(accounts.suffix) if login is not None else []
+    users = await emqx.users(accounts.suffix) if login is not None else {}
     rules = await emqx.rules(accounts.suffix) if database is not None else {}
     for_all = await emqx.rules_for_all() if database is not None else []
     settings = await emqx.settings()
     return Present(
         version=version,
         users=frozenset(name for name in users if accounts.principal(name) is not None),
+        superusers=frozenset(name for name, every in users.items() if every and accounts.principal(name) is not None),
         rules={name: read_rules(each) for name, each in rules.items() if accounts.principal(name) is not None},
         sources=[Source(type=str(one.get("type")), enable=one.get("enable") is not False) for one in sources],
         max_rules=int((database or {}).get("max_rules") or MOST_RULES),

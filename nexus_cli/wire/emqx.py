@@ -105,9 +105,10 @@ class Emqx:
         }
         await self._ask.call("POST", "/authentication", body=body, fine=(409,))
 
-    async def users(self, like: str) -> list[str]:
-        """Users whose name contains a text."""
-        return [name async for name in self._names(f"{_USERS}/users", {"like_user_id": like}, "user_id")]
+    async def users(self, like: str) -> dict[str, bool]:
+        """Users whose name contains a text; True for a superuser, whom EMQX lets do everything."""
+        rows = self._rows(f"{_USERS}/users", {"like_user_id": like})
+        return {str(row.get("user_id", "")): row.get("is_superuser") is True async for row in rows}
 
     async def import_users(self, users: Sequence[NewUser]) -> None:
         """Make users, or give existing ones these passwords; connected clients stay.
@@ -118,7 +119,7 @@ class Emqx:
         answer = await self._ask.call(
             "POST", f"{_USERS}/import_users", params={"type": "hash"}, file=("users.json", msgspec.json.encode(users))
         )
-        lost = (int(answer.get("failed") or 0) + int(answer.get("skipped") or 0)) if isinstance(answer, dict) else 0
+        lost = _lost(answer, len(users)) if isinstance(answer, dict) else 0
         if lost:
             raise NexusError(f"EMQX at {self.url} did not take {lost:,} of {len(users):,} users.", code="NX7028")
 
@@ -205,20 +206,15 @@ class Emqx:
 
     async def kick(self, client_id: str) -> None:
         """End a session, with its subscriptions and what waits in it; one that is gone already is no failure."""
+        if not client_id.strip("."):  # `.` and `..` are no levels of a path (RFC 3986 §5.2.4)
+            await self._ask.call("POST", "/clients/kickout/bulk", body=[client_id])
+            return
         await self._ask.call("DELETE", f"/clients/{_level(client_id)}", fine=(404,))
 
     # --- pages ----------------------------------------------------------------------------------------------
 
     async def _list(self, method: str, path: str) -> list[Plain]:
         return _plain_list(await self._ask.call(method, path), self.url)
-
-    async def _names(self, path: str, params: Mapping[str, str], key: str) -> AsyncIterator[str]:
-        seen: set[str] = set()
-        async for row in self._rows(path, params):
-            name = str(row.get(key, ""))
-            if name not in seen:
-                seen.add(name)
-                yield name
 
     async def _rows(self, path: str, params: Mapping[str, str]) -> AsyncIterator[Plain]:
         for page in range(1, MOST_PAGES + 1):
@@ -234,6 +230,13 @@ class Emqx:
             if not more or not rows:
                 return
         raise _other_api(self.url, f"GET {path}: it does not end")
+
+
+def _lost(answer: Mapping[str, Any], sent: int) -> int:
+    """How many users an import did not take, by each of its counts that is there."""
+    count = {name: found for name, found in answer.items() if type(found) is int}
+    taken = count.get("success", sent) + count.get("override", 0)
+    return max(count.get("failed", 0) + count.get("skipped", 0), sent - taken, 0)
 
 
 def _plain_list(value: object, url: str) -> list[Plain]:

@@ -21,12 +21,16 @@ from nexus_cli.project.access_push import look, prepare
 from nexus_cli.project.access_push_memory import PushMemory
 from nexus_cli.project.access_push_run import PushRun
 from nexus_cli.project.access_push_wanted import wanted_of
+from nexus_cli.wire.emqx import Emqx, NewUser
+from nexus_cli.wire.emqx_request import EmqxRequests
+from nexus_cli.wire.emqx_settings import EmqxSettings
 from tests.emqx_mqtt import EmqxMqtt, allowed, logs_in
-from tests.emqx_server import authenticator
+from tests.emqx_server import Session, authenticator
 from tests.emqx_site import (
     PASSWORD,
     PRINCIPALS,
     SUFFIX,
+    strangers_of,
 )
 from tests.emqx_world import EmqxWorld
 
@@ -295,6 +299,60 @@ async def test_the_sample_of_the_page_is_what_a_push_shows(emqx: EmqxWorld) -> N
         DOCS.write_text(page[:start] + text + page[stop:], encoding="utf-8")
     else:
         assert page[start:stop] == text
+
+
+async def test_an_account_that_was_made_a_superuser_is_none_any_more(emqx: EmqxWorld) -> None:
+    await emqx.push(emqx.old)
+    emqx.connect("anna", "carl")
+    emqx.server.state.users[f"anna{SUFFIX}"]["is_superuser"] = True
+    emqx.server.state.users[f"x{SUFFIX}2"] = {"password_hash": "0", "salt": "0", "is_superuser": True}
+    others = strangers_of(emqx.server.state)
+    push, done = await emqx.push(emqx.old)
+    assert [(change.account, change.user) for change in push.difference.changes] == [(f"anna{SUFFIX}", "superuser")]
+    assert done.kicked == {f"anna{SUFFIX}": ["anna-1"]}
+    assert [
+        name for name, user in emqx.server.state.users.items() if user["is_superuser"] and name.endswith(SUFFIX)
+    ] == []
+    assert emqx.server.state.users[f"x{SUFFIX}2"]["is_superuser"] and strangers_of(emqx.server.state) == others
+    assert (await emqx.push(emqx.old))[0].nothing
+
+
+async def test_a_client_id_of_dots_hides_no_session(emqx: EmqxWorld) -> None:
+    await emqx.push(emqx.old)
+    ids = {".", "..", "...", "a/../b", "%2e%2e", "a b", "a?b#c", "kickout"}
+    for name in ids:
+        emqx.server.state.sessions[name] = Session(name, f"carl{SUFFIX}")
+    _, done = await emqx.push(emqx.new)
+    assert set(done.kicked[f"carl{SUFFIX}"]) == ids
+    assert [each for each in emqx.server.state.sessions.values() if each.username == f"carl{SUFFIX}"] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "lost"),
+    [
+        ({"total": 3, "success": 3, "override": 0, "skipped": 0, "failed": 0}, ""),
+        ({"total": 3, "success": 1, "override": 2}, ""),
+        ({}, ""),
+        (None, ""),
+        ({"total": 3, "success": 1, "override": 1, "skipped": 0, "failed": 0}, "1 of 3"),
+        ({"total": 0, "success": 0, "override": 0}, "3 of 3"),
+        ({"success": 3, "failed": 2}, "2 of 3"),
+        ({"success": 2, "skipped": 1}, "1 of 3"),
+    ],
+)
+async def test_an_import_counts_what_it_did_not_take(answer: Any, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def call(*_arguments: Any, **_keys: Any) -> Any:
+        return answer
+
+    requests = EmqxRequests(EmqxSettings(url="http://127.0.0.1:1", key="k", secret="s"))
+    monkeypatch.setattr(requests, "call", call)
+    users = [NewUser(user_id=f"{name}{SUFFIX}", password_hash="00", salt="00") for name in "abc"]
+    async with Emqx(requests) as emqx:
+        if not lost:
+            await emqx.import_users(users)
+            return
+        with pytest.raises(NexusError, match=lost):
+            await emqx.import_users(users)
 
 
 def test_addresses_and_keys_that_are_refused(tmp_path: Path) -> None:

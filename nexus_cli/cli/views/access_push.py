@@ -17,6 +17,7 @@ MOST_RIGHTS = 20
 _USER = {
     "create": "user is made",
     "password": "another password",
+    "superuser": "was a superuser, whom no rule holds back, and is none any more",
     "again": "password is sent again: this machine does not know what EMQX has",
     "remove": "user is removed",
 }

@@ -25,6 +25,8 @@ from nexus_cli.access.brokers.emqx.database_rule import (
 from nexus_cli.access.brokers.emqx.hashing import UserHash
 from nexus_cli.access.brokers.emqx.present import Present
 
+_ENDS = ("password", "superuser", "remove")
+"""What becomes of a user that its sessions must not outlive."""
 IMPORT_AT_ONCE = 500
 """Users in one request."""
 
@@ -68,7 +70,8 @@ class AccountChange:
         account: Its name at the broker.
         old: Its rules now, without a mark.
         new: Its rules afterwards; none when it goes.
-        user: `create`, `password` (another one), `again` (this machine does not know what EMQX has), `remove` or "".
+        user: `create`, `password` (another one), `superuser` (is none any more), `again` (this machine does not know what
+            EMQX has), `remove` or "". A superuser without a known password is removed: rules do not bind it.
         kick: True when its sessions are ended.
         resumed: True when a push was cut before they were.
         at_once: True when old and new rules don't fit in one entry, so that rights go with the first request.
@@ -158,7 +161,7 @@ def difference(
         changes=changed,
         steps=tuple(_steps(present, changed, passwords, deny=deny)),
         same=len(changes) - len(changed),
-        without_password=tuple(sorted(wanted - set(passwords) - present.users)),
+        without_password=tuple(sorted(wanted - set(passwords) - (present.users - present.superusers))),
     )
 
 
@@ -186,10 +189,12 @@ def _changed(present: Present, name: str, new: tuple[Rule, ...], password: UserH
     user = ""
     if password is not None and name not in present.users:
         user = "create"
+    elif name in present.superusers:
+        user = "remove" if password is None else "superuser"
     elif password is not None and password.kept != pushed:
         user = "again" if pushed is None else "password"
     may_have_sessions = name in present.users or bool(had)
-    kick = MARK in had or (may_have_sessions and (user == "password" or shrinks(old, new)))
+    kick = MARK in had or (may_have_sessions and (user in _ENDS or shrinks(old, new)))
     return AccountChange(
         account=name,
         old=old,
@@ -221,7 +226,7 @@ def _steps(
         first = change.new if change.at_once else both(change.old, change.new)
         adds = set(first) - set(change.old)
         refuses = change.at_once or not all(rule.allows for rule in adds)
-        marked = change.kick and (change.resumed or change.user == "password" or refuses)
+        marked = change.kick and (change.resumed or change.user in _ENDS or refuses)
         if adds or marked:
             put(change.account, _with_mark(first, marked), withdraws=change.kick and refuses)
     clear_after(0)
@@ -250,7 +255,7 @@ def _with_mark(rules: tuple[Rule, ...], marked: bool) -> tuple[Rule, ...]:
 
 
 def _users(changes: Sequence[AccountChange], passwords: Mapping[str, UserHash]) -> list[Step]:
-    names = [change.account for change in changes if change.user in ("create", "password", "again")]
+    names = [change.account for change in changes if change.user in ("create", "password", "superuser", "again")]
     return [
         Step(does=Does.USERS, users={name: passwords[name] for name in names[start : start + IMPORT_AT_ONCE]})
         for start in range(0, len(names), IMPORT_AT_ONCE)

@@ -38,6 +38,7 @@ class Present:
     Attributes:
         version: Of the nodes, e.g. `5.8.9`; the oldest one.
         users: Accounts in the built-in database.
+        superusers: Those of them for which no rule holds.
         rules: Entry of each account, as read, marks included.
         sources: In the order in which EMQX asks them.
         max_rules: Most rules of one entry.
@@ -52,6 +53,7 @@ class Present:
 
     version: str = ""
     users: frozenset[str] = frozenset()
+    superusers: frozenset[str] = frozenset()
     rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
     sources: Sequence[Source] = (Source(type=DATABASE),)
     max_rules: int = MOST_RULES

@@ -33,7 +33,7 @@ def refuse_outside(
         changed: Attributes by address; None removes.
         before: Recorded attributes of those.
         who: The caller.
-        access: False for a token without the scope `access:admin`: it changes no access resources, whatever its owner may do.
+        access: False for a token without the scope `access:admin`: it changes no access resources, no matter who made it.
     """
     if held.admin and access:
         return
