@@ -78,10 +78,13 @@ def with_second_accounts(
         people: Hashed password by user and slot.
 
     Returns:
-        The grants, those of users with a second account twice, sorted; and the hashes by account.
+        The grants, those of users with a second account twice, sorted; and the hashes by account. A second account that
+        is called like a user of its own is left out: each would get in with the rights of both.
     """
-    second = {user for user, slot in people if slot == "b"}
     grants = tuple(grants)
+    own = {grant.principal for grant in grants} | {user for user, _ in people}
+    people = {(user, slot): each for (user, slot), each in people.items() if slot != "b" or user + SECOND not in own}
+    second = {user for user, slot in people if slot == "b"}
     twice = (
         replace(grant, principal=account_in("b", grant.principal)) for grant in grants if grant.principal in second
     )

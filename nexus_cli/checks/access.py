@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from nexus_cli.access.accounts import SECOND
 from nexus_cli.checks.names import slugify
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
@@ -82,7 +83,12 @@ def user_without_role(view: View) -> Iterator[Diagnostic]:
 
 def reserved_user(view: View) -> Iterator[Diagnostic]:
     """NX2605."""
+    names = {name for name, _, _ in _users(view)}
     for name, _, where in _users(view):
+        first = name.removesuffix(SECOND)
+        if first != name and first in names:
+            message = f"'{name}' is what the broker calls '{first}' while its password changes"
+            yield finding("NX2605", message, where=where, on_key=True, hint="choose another name")
         if name.lower().startswith(RESERVED_PREFIX) or name.lower() == "nexus":
             message = f"the user name '{name}' is one of NEXUS's own"
             yield finding("NX2605", message, where=where, on_key=True, hint="choose another name")

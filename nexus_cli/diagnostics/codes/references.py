@@ -146,8 +146,9 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX2605",
         slug="reserved-user",
-        summary="A user name is reserved for NEXUS's own processes.",
-        why="Names that begin with 'nexus.' are the roles' own principals.",
+        summary="A user name is reserved for NEXUS's own processes, or for the second account of another user.",
+        why="Names that begin with 'nexus.' are the roles' own principals. NAME.b is the second account of the user NAME: "
+        "both passwords are valid for a while when one takes the place of the other, and both accounts have NAME's rights.",
         bad=yaml("users: {nexus.gateway: {role: operator}}"),
         good=yaml("users: {gateway-desk: {role: operator}}"),
     ),

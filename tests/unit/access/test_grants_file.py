@@ -70,3 +70,12 @@ def test_a_second_account_has_the_same_rights_on_the_same_topics() -> None:
         ("bob", BOB.filter),
     ]
     assert all(grant.retain is False for grant in grants if grant.principal.startswith("ann"))
+
+
+def test_no_second_account_is_that_of_another_user() -> None:
+    other = Grant("ann.b", "subscribe", "e/s/b/#")
+    grants, passwords = with_second_accounts((ANN, other), {("ann", "b"): OTHER, ("ann.b", "a"): HASH})
+    assert grants == (ANN, other)
+    assert passwords == {"ann.b": HASH}
+    grants, passwords = with_second_accounts((ANN, other), {("ann", "b"): OTHER})
+    assert (grants, passwords) == ((ANN, other), {})
