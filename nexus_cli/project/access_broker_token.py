@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.brokers.emqx.jwt import token
+from nexus_cli.access.people import next_change_us
 from nexus_cli.access.questions import Book
 from nexus_cli.diagnostics.errors import NexusError
 
@@ -30,7 +32,7 @@ def broker_token(
     Args:
         book: The site's rights at this moment.
         user: Whose.
-        ttl_s: How long it is valid, in s.
+        ttl_s: How long it is valid, in s; it ends before, when a period or an hour of the user changes its rights.
         shared: True for a broker that others use, too.
         environ, now: Instead of the process's.
 
@@ -40,7 +42,21 @@ def broker_token(
     key = signing_secret(os.environ if environ is None else environ)
     accounts = Accounts(book.snapshot.enterprise, book.snapshot.site, shared)
     at = now or datetime.now(UTC)
-    return token(book.grants, accounts, user, secret=key, issued_s=int(at.timestamp()), ttl_s=ttl_s)
+    issued_s = int(at.timestamp())
+    change_us = _next_change_us(book, user)
+    if change_us is not None:
+        ttl_s = min(ttl_s, change_us // 1_000_000 - issued_s)
+    return token(book.grants, accounts, user, secret=key, issued_s=issued_s, ttl_s=ttl_s)
+
+
+def _next_change_us(book: Book, user: str) -> int | None:
+    """When the rights of one user begin or end next: EMQX takes a token's rules for good."""
+    own = {
+        address: value
+        for address, value in book.snapshot.resources.items()
+        if not address.startswith("user.") or address == f"user.{user}"
+    }
+    return next_change_us(replace(book.snapshot, resources=own), book.when)
 
 
 def signing_secret(environ: Mapping[str, str]) -> bytes:

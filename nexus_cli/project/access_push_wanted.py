@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from nexus_cli.access.accounts import SECOND, Accounts
 from nexus_cli.access.brokers.emqx.database_rule import Rule, read_rules
@@ -14,6 +15,7 @@ from nexus_cli.access.brokers.emqx.rules import database_rules
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import Grant, principals
 from nexus_cli.access.passwords import Hashes
+from nexus_cli.access.people import Moment
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.secrets import resolve
@@ -72,20 +74,28 @@ def nothing(accounts: Accounts) -> Wanted:
     return Wanted(accounts=accounts)
 
 
-def wanted_of(snapshot: Snapshot, settings: Settings, *, hashes: Mapping[str, Hashes] | None = None) -> Wanted:
+def wanted_of(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    hashes: Mapping[str, Hashes] | None = None,
+    now: datetime | None = None,
+) -> Wanted:
     """Compile a site, and find the passwords of its principals.
 
     Args:
         snapshot: What is declared.
         settings: The broker passwords of `.nexus/credentials.json`, by principal; what the site file names wins.
         hashes: What control stored, by principal or second account; they win where the authenticator can check them.
+        now: The clock; None is this machine's. Whose period is over, or has not begun, has no rights.
 
     Raises:
         NexusError: NX7010, a name that EMQX would misread; NX7033, a password reference leads nowhere.
     """
     accounts = Accounts(snapshot.enterprise, snapshot.site)
     users = dict(every(snapshot, "user", UserConfig))
-    grants = compile_grants(snapshot)
+    at = now or datetime.now(UTC)
+    grants = compile_grants(snapshot, when=Moment(at_us=round(at.timestamp() * 1e6), any_hour=True))
     names = {*principals(grants), *users}
     hashed = {name: each for name, each in (hashes or {}).items() if _is(name, names)}
     broker = settings.credentials.get("broker", {})

@@ -184,3 +184,14 @@ def test_nothing_changes_before_the_next_change(
     assert held(at + int((end - at) * share)) == held(at)
     if then is not None:
         assert then > at and held(then) != held(at) and held(then - 1) == held(at)
+
+
+def test_rules_that_stay_for_days_know_periods_and_no_hours() -> None:
+    at = us("2026-12-05T03:00:00+01:00")
+    snapshot = site(
+        user_past={"roles": ["r"], "valid_until": "2026-12-04"},
+        user_now={"roles": ["r"], "valid_until": "2026-12-05", "hours": ["mon 08:00-09:00"]},
+        user_soon={"roles": ["r"], "valid_from": "2026-12-06"},
+    )
+    found = people(snapshot, Moment(at_us=at, any_hour=True))
+    assert {one.name: [held.name for held in one.roles] for one in found} == {"past": [], "now": ["r"], "soon": []}
