@@ -191,6 +191,6 @@ class _Routes:
             return answer(await service.alert_changes(name, limit=limit))
 
         @app.post(base + "/alerts/{name}/acknowledge")
-        async def acknowledge(name: str, caller: Caller = CALLING) -> Response:
+        async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
             await require_alert(caller, "acknowledge", name)
             return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))
