@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 
 def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write beside a file and rename; behind a symbolic link, its target is replaced and the link stays.
+
+    A file keeps its owner and group where this process may give files away (root): a broker reads its files as its own user.
 
     Args:
         path: May not be there yet; its folder must be.
@@ -19,8 +22,9 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
         OSError: It can't be written; the file is as it was.
     """
     path = path.resolve()
+    old = path.stat() if path.exists() else None
     if mode is None:
-        mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+        mode = old.st_mode & 0o7777 if old is not None else 0o644
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = Path(name)
     try:
@@ -28,8 +32,17 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if old is not None:
+            _keep_owner(beside, old)
         beside.chmod(mode)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _keep_owner(file: Path, old: os.stat_result) -> None:
+    new = file.stat()
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        with contextlib.suppress(PermissionError):
+            os.chown(file, old.st_uid, old.st_gid)

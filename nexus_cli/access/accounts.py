@@ -75,7 +75,8 @@ def with_second_accounts(
         people: Hashed password by user and slot.
 
     Returns:
-        The grants, those of users with a second account twice, sorted; and the hashes by account.
+        The grants, those of users with a second account twice, sorted; and the hashes by account. A second account that
+        is called like a user of its own is left out: each would get in with the rights of both.
     """
     grants = tuple(grants)
     named = {grant.principal for grant in grants} | {user for user, slot in people if slot == "a"}

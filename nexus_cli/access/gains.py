@@ -18,6 +18,7 @@ from nexus_cli.access.people import ANY_TIME, Moment
 from nexus_cli.access.questions import Book, ask
 from nexus_cli.access.subjects import KIND_OF, Subject
 from nexus_cli.model.config import DeviceOutline
+from nexus_cli.model.procedure_config import MessageConfig, filter_of
 from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics
@@ -242,13 +243,23 @@ class _Told:
 
     def __init__(self, sides: tuple[_Side, _Side]) -> None:
         self._sides = sides
+        topics = [_message_topics(side) for side in sides]
+        moved = [name for name in topics[0].keys() & topics[1].keys() if topics[0][name] != topics[1][name]]
+        # Who may publish a message may publish on its new topic from then on: its name does not say so.
+        self._moved = {each[name] for each in topics for name in moved}
 
     def __call__(self, filter_: str) -> bool:
+        if filter_ in self._moved:
+            return False
         for side in self._sides:
             path = side.topics.path(filter_)
             if path is not None and any(_outside(path, device.globs) for device in side.devices.values()):
                 return False
         return True  # a tag's, a command's, an answer's, an alert's or a message's
+
+
+def _message_topics(side: _Side) -> dict[str, str]:
+    return {name: filter_of(message.topic) for name, message in every(side.snapshot, "message", MessageConfig)}
 
 
 def _outside(filter_: str, globs: Iterable[str]) -> bool:

@@ -7,7 +7,7 @@ a group's bounds what the group gives. Elevation gives `admin` within the user's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -36,9 +36,11 @@ class Moment:
     Attributes:
         at_us: µs since 1970 UTC; None leaves periods and hours out of account: everybody as if it were their time.
         elevated: Until when each user has the role `admin`, too, in µs since 1970 UTC (`nexus access elevate`).
+        any_hour: True leaves hours out of account and periods in: for rules that stay at a broker for days.
     """
 
     at_us: int | None = None
+    any_hour: bool = False
     elevated: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -96,7 +98,7 @@ def next_change_us(snapshot: Snapshot, when: Moment, *, only: str = "") -> int |
     users = [(name, user) for name, user in _users(snapshot) if only in ("", name)]
     now = _held(users, site, when)
     for at_us in sorted({one for one in _edges(users, site, when) if one > when.at_us}):
-        if _held(users, site, Moment(at_us=at_us, elevated=when.elevated)) != now:
+        if _held(users, site, replace(when, at_us=at_us)) != now:
             return at_us
     return None
 
@@ -133,7 +135,7 @@ def _held(users: list[tuple[str, UserConfig]], site: _Site, when: Moment) -> tup
 def _person(name: str, user: UserConfig, site: _Site, when: Moment) -> Person:
     roles: dict[str, Held] = {}
     idle: list[str] = []
-    own = _why_not(user, site.zone, when.at_us)
+    own = _why_not(user, site.zone, when)
     for role in user.every_role():
         if own:
             idle.append(f"{role}: {own}")
@@ -141,7 +143,7 @@ def _person(name: str, user: UserConfig, site: _Site, when: Moment) -> Person:
             roles.setdefault(role, Held(name=role, config=site.roles.get(role, NO_RIGHTS), via="role"))
     for group in user.groups:
         config = site.groups.get(group, GroupConfig())
-        why = own or _why_not(config, site.zone, when.at_us)
+        why = own or _why_not(config, site.zone, when)
         for role in config.roles:
             if why:
                 idle.append(f"{role} (group {group}): {why}")
@@ -164,13 +166,18 @@ def _elevated(name: str, user: UserConfig, zone: ZoneInfo, when: Moment) -> bool
     return when.at_us < until and not _outside(user, zone, when.at_us)
 
 
-def _why_not(member: UserConfig | GroupConfig, zone: ZoneInfo, at_us: int | None) -> str:
+def _why_not(member: UserConfig | GroupConfig, zone: ZoneInfo, when: Moment) -> str:
     """Why a member has no rights at a moment; "" when it has."""
+    at_us = when.at_us
     if at_us is None:
         return ""
     if why := _outside(member, zone, at_us):
         return why
-    if member.hours and not any(begin <= at_us < end for begin, end in _spans(member, zone, at_us, days=1)):
+    if (
+        member.hours
+        and not when.any_hour
+        and not any(begin <= at_us < end for begin, end in _spans(member, zone, at_us, days=1))
+    ):
         return "not at this hour"
     return ""
 

@@ -119,9 +119,13 @@ class Book:
             if line.right == right or (line.right in rights and not (line.deny and line.right == "acknowledge"))
         ]
 
+    def alert_tag(self, name: str) -> TagFacts | None:
+        """The tag that an alert shows."""
+        return self.facts.get(str(self.snapshot.resources.get(f"alert.{name}", {}).get("tag", "")))
+
     def alert_class(self, name: str) -> str:
-        """Class of an alert: it shows its tag."""
-        tag = self.facts.get(str(self.snapshot.resources.get(f"alert.{name}", {}).get("tag", "")))
+        """Class of an alert: that of its tag."""
+        tag = self.alert_tag(name)
         return tag.classification if tag is not None else ""
 
     def denied_with(self, line: Line, name: str) -> bool:
@@ -165,6 +169,9 @@ def _of_name(book: Book, holder: Holder, right: Right, lines: Sequence[tuple[Has
     if right not in ("alerts", "acknowledge"):
         return _decided(holder, about, about, name)
     shown = book.alert_class(name)
+    if (tag := book.alert_tag(name)) is not None:
+        # An alert shows its tag: who may not read the one may not see the other.
+        about += [(has, line) for has, line in book.lines_on(holder, "read") if line.deny and means(line, tag)]
     return _explained(_decided(holder, about, [each for each in about if reaches(each[1], shown)], name), shown)
 
 

@@ -60,6 +60,11 @@ class Denied:
     tags: Mapping[str, frozenset[str]]
     globs: Mapping[str, tuple[str, ...]]
 
+    def has(self, path: str) -> bool:
+        """True when a denial takes a tag, by its path."""
+        device, _, tag = path.rpartition("/")
+        return tag in self.tags.get(device, NOTHING)
+
     def cuts(self, place: Place, glob: str) -> bool:
         """True when a denial takes a part, or all, of a glob of a device's topics."""
         return any(overlap(denied, glob) is not None for denied in self.globs.get(place.path, ()))

@@ -48,6 +48,7 @@ def _hours(text: str) -> str:
     return text
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].+)?\Z", re.ASCII)
 _MOMENT_HINT = "write a day (2026-12-31) or a moment with its offset (2026-12-31T22:00:00+01:00)"
 
 
@@ -58,6 +59,8 @@ def _moment(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
+        if not _DAY.match(value):  # a week, too, is ISO 8601: its one day would be the Monday
+            raise ValueError(value)
         found = datetime.fromisoformat(value)
     except ValueError:
         raise SpellingError(f"'{value}' is not a moment", code="NX1019", hint=_MOMENT_HINT) from None

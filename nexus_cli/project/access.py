@@ -112,6 +112,7 @@ def open_rights(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     at: str = "",
+    any_hour: bool = False,
     now: datetime | None = None,
 ) -> Sourced[Rights]:
     """Read a site, and take its rights at a moment.
@@ -121,6 +122,7 @@ def open_rights(
         env: Overlay.
         variables: Values over the declared `vars`.
         at: A moment as every command reads it; "" is now, `any` leaves periods and hours out of account.
+        any_hour: True leaves hours out of account, and periods in.
         now: The clock; None is this machine's.
 
     Raises:
@@ -131,7 +133,7 @@ def open_rights(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     moment = clock if not at else parse_moment(at, now=clock) if at != "any" else None
-    when = Moment(at_us=None if moment is None else round(moment.timestamp() * 1e6))
+    when = Moment(at_us=None if moment is None else round(moment.timestamp() * 1e6), any_hour=any_hour)
     rights = Rights(loaded=loaded.value, book=Book(loaded.value.snapshot, when))
     return Sourced(rights, loaded.findings, loaded.files)
 

@@ -87,6 +87,7 @@ def wanted_of(
         settings: The broker passwords of `.nexus/credentials.json`, by principal; what the site file names wins.
         when: The moment whose rights are pushed.
         hashes: What control stored, by principal or second account; they win where the authenticator can check them.
+        now: The clock; None is this machine's. Whose period is over, or has not begun, has no rights.
 
     Raises:
         NexusError: NX7010, a name that EMQX would misread; NX7033, a password reference leads nowhere.

@@ -35,6 +35,7 @@ class Files:
         broker: Which.
         made: Files and notes.
         shared: On a broker that others use, too.
+        version: Of the broker; "" is the newest known.
         without_password: Principals that no hash is known of: they can't connect with these files alone.
     """
 
@@ -42,6 +43,7 @@ class Files:
     made: Rendered
     without_password: tuple[str, ...]
     shared: bool = True
+    version: str = ""
 
     def private(self, name: str) -> bool:
         """True for a file with hashes of passwords."""
@@ -49,14 +51,22 @@ class Files:
 
     def wanted(self, name: str, existing: str) -> str:
         """What a file is to hold: on a broker that others use, their part of it stays."""
-        return self.broker.merged(existing, name, self.made) if self.shared else self.made.files[name]
+        if not self.shared:
+            return self.made.files[name]
+        return self.broker.merged(existing, name, self.made, self.version)
+
+    def mode(self, name: str, existing: str) -> int | None:
+        """Permissions of a file; None keeps those of one that others use, too."""
+        if self.private(name):
+            return PRIVATE
+        return None if existing and self.shared and self.broker.shares(name) else SHARED
 
 
 def render(book: Book, *, name: str, home: Path, shared: bool, version: str = "") -> Files:
     """The files of a broker, proven by its own reader.
 
     Args:
-        book: The site's rights, at any time: a broker's file can't wait for an hour to begin.
+        book: The site's rights now, at any hour: a broker's file can't wait for an hour to begin.
         name: Of the broker.
         home: The `.nexus` folder, for passwords that are there.
         shared: True for a broker that others use, too.
@@ -75,7 +85,18 @@ def render(book: Book, *, name: str, home: Path, shared: bool, version: str = ""
     topics = [book.topics.tag(path) for path in book.facts]
     made = render_proven(one, Asked(grants=grants, accounts=accounts, hashes=hashes, version=version, topics=topics))
     missing = tuple(each for each in principals(grants) if each not in hashes)
-    return Files(broker=one, made=made, without_password=missing, shared=shared)
+    return Files(broker=one, made=made, without_password=missing, shared=shared, version=version)
+
+
+def not_in_their_period(book: Book) -> tuple[str, ...]:
+    """Roles that are left out of the files, because their period is over or has not begun; one line each."""
+    idle = (
+        f"left out: {holder.name}, role {has.role}: {has.not_now}"
+        for holder in book.holders
+        for has in holder.has
+        if has.not_now
+    )
+    return tuple(idle)
 
 
 def stored_hashes(home: Path, names: tuple[str, ...]) -> dict[str, Hashes]:
@@ -108,6 +129,8 @@ def _kept(file: Path) -> dict[str, Hashes]:
 def write(files: Files, folder: Path) -> list[Path]:
     """Write each file at once, rules 0640 and hashes 0600; a reader sees the old file or the new one.
 
+    A file that others use, too, keeps its permissions.
+
     Raises:
         NexusError: NX6523, a file can't be written; those before it are.
     """
@@ -116,9 +139,8 @@ def write(files: Files, folder: Path) -> list[Path]:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for name in files.made.files:
             path = folder / name
-            replace_file(
-                path, files.wanted(name, _text(path)).encode(), mode=PRIVATE if files.private(name) else SHARED
-            )
+            have = _text(path)
+            replace_file(path, files.wanted(name, have).encode(), mode=files.mode(name, have))
             written.append(path)
     except OSError as error:
         raise NexusError(f"{folder} can't be written.", code="NX6523", cause=error.strerror or str(error)) from None
@@ -126,11 +148,19 @@ def write(files: Files, folder: Path) -> list[Path]:
 
 
 def _text(path: Path) -> str:
-    """A file that is there; "" when it is not."""
+    """A file that is there, with its own line ends; "" when it is not."""
     try:
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        return path.read_bytes().decode() if path.exists() else ""
     except (OSError, ValueError) as error:
         raise NexusError(f"{path} can't be read.", code="NX6523", cause=type(error).__name__) from None
+
+
+def open_to_others(files: Files, folder: Path) -> list[Path]:
+    """Files of others, with our part in them, that let everybody else do everything."""
+    if not files.shared:
+        return []
+    shared = (folder / name for name in files.made.files if files.broker.shares(name))
+    return [path for path in shared if files.broker.is_open(_text(path))]
 
 
 def compare(files: Files, folder: Path) -> Mapping[str, str]:
@@ -150,7 +180,7 @@ def compare(files: Files, folder: Path) -> Mapping[str, str]:
             )
             continue
         lines = difflib.unified_diff(
-            have.splitlines(), text.splitlines(), f"{path}", f"{path} (from the site file)", lineterm="", n=1
+            have.split("\n"), text.split("\n"), f"{path}", f"{path} (from the site file)", lineterm="", n=1
         )
         if difference := "\n".join(lines):
             found[name] = difference

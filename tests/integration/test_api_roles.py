@@ -13,6 +13,7 @@ import pytest
 from nexus_cli.runtime.control.routes.rights import DECISIONS, Decision, decision
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_access import SCOPES
+from tests.integration.control_world import device as make_device
 from tests.integration.identity_world import PREFIX, People, people
 from tests.mutation import JUNK, mutations
 
@@ -236,3 +237,25 @@ async def test_fuzzed_from_its_own_description(database: Settings, tmp_path: Pat
             if found.status_code == 202 and path.endswith("/deployments"):
                 await world.http.delete(PREFIX + "/lock", headers={"authorization": "Bearer cli-token"})
     assert {200, 403, 404, 422} <= statuses
+
+
+async def test_an_alert_is_shown_to_whom_its_tag_is(database: Settings, tmp_path: Path) -> None:
+    secret = {"alert.secret": {"tag": "a/l/safe/energy", "above": 1.0}}
+    safe = make_device("a/l/safe")
+    safe["tags"] = {name: {**tag, "classification": "restricted"} for name, tag in safe["tags"].items()}
+    cleared = {"alerts": ["*"], "clearance": "restricted"}
+    blind = {**cleared, "deny": {"read": ["a/l/safe/**"]}}
+    roles = {"role.cleared": cleared, "role.blind": blind}
+    users = {"user.cleo": {"roles": ["cleared"]}, "user.bea": {"roles": ["cleared", "blind"]}}
+    async with people(database, tmp_path) as world:
+        await world.record({"device.a/l/safe": safe, **secret, **roles, **users})
+        for user, hot, hidden in (("vera", 200, 403), ("cleo", 200, 200), ("bea", 200, 403), ("ada", 200, 200)):
+            token = await world.token(user)
+            got = [
+                (await world.ask("GET", f"/alerts/{name}/changes", token=token)).status_code
+                for name in ("hot", "secret")
+            ]
+            assert got == [hot, hidden], user
+        token = await world.token("otto")
+        refused = await world.ask("POST", "/alerts/secret/acknowledge", token=token)
+        assert (refused.status_code, refused.json()["code"]) == (403, "NX6403")

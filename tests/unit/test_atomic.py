@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,13 @@ def test_what_fails_leaves_the_file_and_nothing_beside_it(tmp_path: Path) -> Non
     with pytest.raises(OSError):
         replace_file(folder, b"new")
     assert [one.name for one in tmp_path.iterdir()] == ["site.yaml"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_file_stays_its_owners(tmp_path: Path) -> None:
+    file = tmp_path / "acl"
+    file.write_bytes(b"old")
+    os.chown(file, 4242, 4243)
+    replace_file(file, b"new", mode=0o640)
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777, file.read_bytes()) == (4242, 4243, 0o640, b"new")

@@ -38,6 +38,8 @@ class Broker:
         title: For people.
         render, read: `module:function` of each.
         merge: `module:function` that puts our part into a file that others use, too; "" where files are ours alone.
+        shared: Names of the files that others may have text in.
+        opened: `module:function` that is True for such a file that lets everybody else do everything.
         versions: Versions that its form is known for, the newest last.
         private: Endings of files that only the broker may read: hashes of passwords.
     """
@@ -47,6 +49,8 @@ class Broker:
     render: str
     read: str
     merge: str = ""
+    shared: tuple[str, ...] = ()
+    opened: str = ""
     versions: tuple[str, ...] = ()
     private: tuple[str, ...] = ("passwords", "users.json")
 
@@ -58,11 +62,19 @@ class Broker:
         """
         return _function(self.name, self.render), _function(self.name, self.read)
 
-    def merged(self, existing: str, name: str, made: Rendered) -> str:
+    def shares(self, name: str) -> bool:
+        """True for a file that others may have text in."""
+        return name in self.shared
+
+    def is_open(self, text: str) -> bool:
+        """True for a file that lets everybody else do everything."""
+        return bool(self.opened and _function(self.name, self.opened)(text))
+
+    def merged(self, existing: str, name: str, made: Rendered, version: str = "") -> str:
         """What a file is to hold that has other people's text in it. Raises what the broker's own reader raises."""
-        if not self.merge:
+        if not existing or not self.shares(name):
             return made.files[name]
-        text: str = _function(self.name, self.merge)(existing, name, made)
+        text: str = _function(self.name, self.merge)(existing, name, made, version)
         return text
 
 
@@ -76,6 +88,8 @@ BROKERS: Mapping[str, Broker] = {
             render=f"{_HERE}.forms.emqx:render",
             read=f"{_HERE}.forms.emqx:read",
             merge=f"{_HERE}.forms.emqx:merge",
+            shared=("acl.conf",),
+            opened=f"{_HERE}.emqx.shared_file:is_open",
             versions=("5.8", "5.9", "5.10", "6.0", "6.1", "6.2", "6.3"),
             private=("users.json",),
         ),

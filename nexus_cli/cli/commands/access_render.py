@@ -60,7 +60,8 @@ def render(
     """
     if check and out is None:
         raise click.UsageError("--check needs --out DIR: the folder with the broker's files")
-    outcome = open_rights(path, env=env, variables=variables, at=at)
+    any_hour = at == "any"
+    outcome = open_rights(path, env=env, variables=variables, at="" if any_hour else at, any_hour=any_hour)
     if outcome.value is None:
         complain(outcome.findings, outcome.files)
         return Exit.FINDINGS
@@ -68,6 +69,8 @@ def render(
     complain(of_broker(files.made.notes))
     if (change := outcome.value.book.next_change()) is not None:
         note(f"these rights change by themselves at {clock_text(change, zone=None)}: render again then")
+    for line in project.not_in_their_period(outcome.value.book):
+        note(line)
     if files.without_password:
         names = ", ".join(files.without_password[:8]) + (", …" if len(files.without_password) > 8 else "")
         note(f"without a password in this .nexus folder, and so not able to connect with these files alone: {names}")
@@ -76,12 +79,22 @@ def render(
     if out is not None:
         for written in project.write(files, out):
             note(f"wrote {written}")
+        _note_open(files, out)
         return Exit.OK
     return _printed(files)
 
 
+def _note_open(files: project.Files, out: Path) -> None:
+    for path in project.open_to_others(files, out):
+        note(
+            f"{path} ends in {{allow, all}}: every other client of this broker may read this site's topics, and send commands to "
+            "it; let it end in {deny, all}, or deny others these topics"
+        )
+
+
 def _compared(files: project.Files, out: Path) -> int:
     found = project.compare(files, out)
+    _note_open(files, out)
     for text in found.values():
         answer(text)
     note(

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nexus_cli.access.encrypted import RESTRICTED
 from nexus_cli.access.globs import names_matching
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.access.lines import Line, TagFacts, lines_of, means, names_of, reaches
 from nexus_cli.model.access_config import DenyConfig, RoleConfig
 from nexus_cli.wire.control_access import SCOPES
 
@@ -28,6 +30,7 @@ EVERY_SCOPE = frozenset(SCOPES)
 _READER = frozenset({"state:read", "deployments:read", "alerts:read", "gateway:read", "audit:read"})
 _EVERYBODY = frozenset({"alerts:read", "alerts:ack", "sequences:run", "messages:publish"})
 """Of each declared user and application: its roles say for which names."""
+_READING = ("read", "subscribe")
 _CHANGES = frozenset({"state:read", "deployments:read", "gateway:read", "audit:read", "apply"})
 
 
@@ -43,6 +46,7 @@ class Held:
         apply: Path globs of what a deployment may change.
         admin: Everything; the access resources, too.
         roles: Names of the roles, for people.
+        lines: Of the roles, those on alerts, and those that deny reading: an alert shows its tag.
     """
 
     kind: str = ""
@@ -52,6 +56,24 @@ class Held:
     apply: tuple[str, ...] = ()
     admin: bool = False
     roles: tuple[str, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+    def shows(self, right: Named, name: str, tag: TagFacts | None) -> bool:
+        """True when the class of an alert's tag, and what is denied of it, let a right on the alert hold.
+
+        Args:
+            right: `alerts` or `acknowledge`; `names` says whether a role gives it.
+            name: Of the alert.
+            tag: Its tag; None of one that is not recorded any more, which counts as restricted.
+        """
+        if self.kind == PLATFORM or self.admin:
+            return True
+        if tag is not None and any(line.deny and line.right in _READING and means(line, tag) for line in self.lines):
+            return False
+        rights = {right, "acknowledge"}
+        shown = tag.classification if tag is not None else RESTRICTED
+        given = (line for line in self.lines if not line.deny and line.right in rights)
+        return any(names_of(line, (name,)) and reaches(line, shown) for line in given)
 
     def names(self, right: Named, among: Iterable[str]) -> set[str]:
         """Those of the names on which a right is held."""
@@ -111,7 +133,12 @@ def held_by_roles(roles: Mapping[str, RoleConfig], *, kind: str) -> Held:
         apply=apply,
         admin=admin,
         roles=tuple(roles),
+        lines=tuple(line for name, role in roles.items() for line in lines_of(name, role) if _is_on_alerts(line)),
     )
+
+
+def _is_on_alerts(line: Line) -> bool:
+    return line.right in _READING if line.deny else line.right in ("alerts", "acknowledge")
 
 
 def _add(globs: dict[Named, list[str]], role: RoleConfig) -> None:

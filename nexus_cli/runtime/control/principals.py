@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from nexus_cli.access.people import ADMIN, Moment, people
 from nexus_cli.database import deployments as db
@@ -34,11 +35,16 @@ LOGIN = "login.api"
 def require(caller: Caller, right: Named, name: str) -> None:
     """Raise NexusError NX6403 unless a caller has a right on the resource of this name."""
     if not caller.held.names(right, [name]):
-        raise NexusError(
-            f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
-            code="NX6403",
-            hint=f"a role with `{right}: [{name[:100]}]`, given to this user and applied",
-        )
+        refuse(caller, right, name)
+
+
+def refuse(caller: Caller, right: Named, name: str) -> NoReturn:
+    """Raise NexusError NX6403."""
+    raise NexusError(
+        f"{caller.principal} may not {VERBS[right]} '{name[:100]}'.",
+        code="NX6403",
+        hint=f"a role with `{right}: [{name[:100]}]`, given to this user and applied",
+    )
 
 
 def named(caller: Caller, right: Named, names: Iterable[str]) -> set[str]:

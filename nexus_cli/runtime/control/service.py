@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from nexus_cli.access.encrypted import refuse_open_broker
+from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
@@ -21,7 +22,7 @@ from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
-from nexus_cli.model.snapshot import Attributes
+from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -228,6 +229,17 @@ class Service:
                 )
             )
         return found
+
+    async def alert_tags(self, names: Collection[str]) -> dict[str, TagFacts]:
+        """What rights ask of the tags of alerts, by name of the alert; those that are recorded."""
+        async with self._connection() as conn:
+            alerts = await db.attributes(conn, self.site, [f"alert.{name}" for name in names])
+            tags = {address.removeprefix("alert."): str(one.get("tag", "")) for address, one in alerts.items()}
+            devices = {f"device.{tag.rpartition('/')[0]}" for tag in tags.values()}
+            resources = await db.attributes(conn, self.site, ["site", *sorted(devices)])
+        enterprise, _, site = self.site.partition("/")
+        facts = tag_facts(Snapshot(enterprise, site, resources, {}))
+        return {name: facts[tag] for name, tag in tags.items() if tag in facts}
 
     async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
         """The newest changes of state of an alert, oldest first."""

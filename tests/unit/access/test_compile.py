@@ -200,3 +200,14 @@ def test_stars_before_the_rest_say_nothing() -> None:
         "a/*",
         "**",
     ]
+
+
+def test_an_alert_shows_no_tag_that_is_denied() -> None:
+    alerts = {"alerts": ["*"], "clearance": "restricted"}
+    assert filters("subscribe", *grants(watch=alerts)) == ["alert/+"]
+    for deny in (
+        {"read": ["hall/one/**"]},
+        {"read": [{"classification": "restricted"}]},
+        {"subscribe": ["hall/*/meter/b"]},
+    ):
+        assert filters("subscribe", *grants(watch=alerts, less={"deny": deny})) == ["alert/hot"]

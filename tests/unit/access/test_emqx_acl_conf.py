@@ -179,6 +179,8 @@ def test_a_file_without_a_closing_rule_or_line_end_takes_the_block_at_its_end() 
         ('{allow, {username, {re, "anna"}}, publish, ["x"]}.', True),
         ('{deny, all, subscribe, ["acme/#"]}.', True),
         ('{deny, all, {publish, [{qos, 1}]}, ["_nexus/#"]}.', True),
+        ('{allow, all, {publish, [{qos, 2}, {retain, true}]}, ["_nexus/acme/chicago/cmd/#"]}.', True),
+        ('{allow, all, {publish, [{qos, 0}, {retain, true}]}, ["_nexus/acme/chicago/cmd/#"]}.', True),
         ('{deny, {\'or\', [{username, "x"}, {clientid, {re, "."}}]}, all, ["+/chicago/packaging/x"]}.', True),
         ('{allow, all, all, ["user/${username}/#"]}.', True),
         ('{deny, all, subscribe, ["$SYS/#", {eq, "#"}, {eq, "+/#"}]}.', False),
@@ -203,8 +205,31 @@ def test_a_rule_in_front_that_decides_for_our_accounts_is_refused(rule: str, har
     assert "Line 2 " in error.value.message
 
 
-@pytest.mark.parametrize("existing", ["{allow, all", "{deny, all, all}.", "%% nexus acme/chicago begin\n{deny, all}."])
+BEGIN, END = "%% nexus acme/chicago begin\n", "%% nexus acme/chicago end\n"
+THEIRS = '{allow, {username, "tenant"}, all, ["t/#"]}.\n'
+
+
+@pytest.mark.parametrize(
+    "existing",
+    [
+        "{allow, all",
+        "{deny, all, all}.",
+        f"{BEGIN}{{deny, all}}.",
+        f"{END}{{deny, all}}.",
+        f"{BEGIN}{THEIRS}{BEGIN}{END}{{deny, all}}.",  # the first end is gone: rules of others would be lost with the block
+        f"{BEGIN}{END}{THEIRS}{END}{{deny, all}}.",
+        f"{THEIRS}%% see {BEGIN}{{deny, all}}.",
+    ],
+)
 def test_a_file_that_emqx_refuses_or_with_half_a_block_is_left_alone(existing: str) -> None:
     with pytest.raises(NexusError) as error:
         merge(existing, render(GRANTS, ACME))
     assert error.value.code == "NX7024"
+
+
+def test_line_ends_of_others_stay() -> None:
+    theirs = f"%% theirs\r\n{THEIRS[:-1]}\r\n{{deny, all}}.\r\n"
+    once = merge(theirs, render(GRANTS, ACME))
+    assert without(once, "acme", "chicago") == theirs
+    dos = once.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert merge(dos, render(GRANTS, ACME)) == once

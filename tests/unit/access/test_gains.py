@@ -79,3 +79,14 @@ def test_a_user_that_goes_loses_everything_and_a_gateway_gains_topics() -> None:
     mine = [each for each in found if each.principal == "nexus.gateway.gw-2"]
     assert {each.kind for each in mine} == {"topic"}
     assert "_nexus/acme/chicago/gap/gw-2" in mine[0].gained
+
+
+def test_a_message_with_another_topic_is_a_gain_of_that_topic() -> None:
+    one = changed(role_operator=role(publish=["m"]), message_m={"topic": "erp/orders/line-1"})
+    other = changed(role_operator=role(publish=["m"]), message_m={"topic": "erp/orders/{line}"})
+    control = ("nexus.control", "publish", "topic")
+    assert said(gains(one, other)) == [
+        ("ann", "publish", "topic", ("erp/orders/+",), ()),
+        (*control, ("erp/orders/+",), ()),
+    ]
+    assert said(gains(other, one))[0] == ("ann", "publish", "topic", (), ("erp/orders/+",))

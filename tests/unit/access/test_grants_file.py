@@ -81,3 +81,12 @@ def test_a_user_with_the_name_of_a_second_account_gets_nobody_elses_rights() -> 
         assert found == tuple(grants)
         assert hashes == {"anna": first, "anna.b": own}
     assert with_second_accounts(grants, {("anna", "b"): second}) == (tuple(grants), {}), "declared, without a password"
+
+
+def test_no_second_account_is_that_of_another_user() -> None:
+    other = Grant("ann.b", "subscribe", "e/s/b/#")
+    grants, passwords = with_second_accounts((ANN, other), {("ann", "b"): OTHER, ("ann.b", "a"): HASH})
+    assert grants == (ANN, other)
+    assert passwords == {"ann.b": HASH}
+    grants, passwords = with_second_accounts((ANN, other), {("ann", "b"): OTHER})
+    assert (grants, passwords) == ((ANN, other), {})

@@ -192,3 +192,14 @@ def test_elevation_is_for_people() -> None:
         one.name: [held.name for held in one.roles] for one in people(snapshot, Moment(elevated={"mes": 1, "anna": 1}))
     }
     assert found == {"mes": ["operator"], "anna": ["operator", "admin"]}
+
+
+def test_rules_that_stay_for_days_know_periods_and_no_hours() -> None:
+    at = us("2026-12-05T03:00:00+01:00")
+    snapshot = site(
+        user_past={"roles": ["r"], "valid_until": "2026-12-04"},
+        user_now={"roles": ["r"], "valid_until": "2026-12-05", "hours": ["mon 08:00-09:00"]},
+        user_soon={"roles": ["r"], "valid_from": "2026-12-06"},
+    )
+    found = people(snapshot, Moment(at_us=at, any_hour=True))
+    assert {one.name: [held.name for held in one.roles] for one in found} == {"past": [], "now": ["r"], "soon": []}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
@@ -207,6 +208,64 @@ def test_a_broker_token_is_alone_on_stdout(plant: Path, monkeypatch: pytest.Monk
         rule.get("topic") == "erp/orders/line-1" or "erp/orders/line-1" in rule.get("topics", ())
         for rule in claims["acl"]
     )
+
+
+def test_a_broker_token_ends_with_its_users_rights(plant: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "planted-secret-of-at-least-32-bytes"
+    monkeypatch.setenv("NEXUS_EMQX_JWT_SECRET", secret)
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
+    site = plant / "site.yaml"
+    site.write_text(site.read_text(encoding="utf-8").replace("2027-06-30", until.isoformat()), encoding="utf-8")
+    long, short = (run(plant, f"token mes --for mqtt --ttl {ttl}").expected.strip() for ttl in ("90d", "1h"))
+    ends = [jwt.decode(each, secret, algorithms=["HS256"], audience="mqtt") for each in (long, short)]
+    assert ends[0]["exp"] == until.timestamp()
+    assert ends[1]["exp"] - ends[1]["iat"] == 3600
+
+
+def test_whose_period_is_over_is_in_no_file(plant: Path) -> None:
+    site = plant / "site.yaml"
+    site.write_text(site.read_text(encoding="utf-8").replace("2027-06-30", "2020-01-01"), encoding="utf-8")
+    for broker, file in (("emqx", "acl.conf"), ("mosquitto", "acl"), ("hivemq-enterprise", "ese-file-realm.xml")):
+        made = run(plant, f"render --broker {broker} --own --out {broker}")
+        assert made.code == 0, made.expected
+        assert "left out: mes, role dispatcher: over since 2020-01-01" in made.expected
+        text = (plant / broker / file).read_text(encoding="utf-8")
+        assert "mes" not in re.findall(r"[\w.-]+", text) and "ann" in re.findall(r"[\w.-]+", text)
+
+
+def test_what_others_have_in_an_acl_conf_stays_byte_for_byte(plant: Path) -> None:
+    theirs = b'%% theirs\r\n{allow, {username, "other"}, all, ["other/#"]}.\r\n{allow, all}.'
+    file = plant / "out" / "acl.conf"
+    file.parent.mkdir()
+    file.write_bytes(theirs)
+    file.chmod(0o644)
+    made = run(plant, "render --broker emqx --out out")
+    assert made.code == 0, made.expected
+    assert "acl.conf ends in {allow, all}" in made.expected
+    text = file.read_bytes()
+    begin, end = text.index(b"%% nexus acme/chicago begin"), text.index(b"%% nexus acme/chicago end\n")
+    assert text[:begin] + text[end + len(b"%% nexus acme/chicago end\n") :] == theirs
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert run(plant, "render --broker emqx --out out --check").code == 0
+
+
+def test_a_shared_acl_conf_may_have_what_its_version_reads(plant: Path) -> None:
+    file = plant / "out" / "acl.conf"
+    file.parent.mkdir()
+    who = '{\'and\', [{username, "other"}, {zone, "tenants"}]}'
+    file.write_text(f'{{allow, {who}, all, ["other/#"]}}.\n{{deny, all}}.\n', encoding="utf-8")
+    assert run(plant, "render --broker emqx --version 5.8 --out out").code == 1
+    assert run(plant, "render --broker emqx --version 5.10 --out out").code == 0
+
+
+@pytest.mark.parametrize("edit", [(b"\n", b"\r\n"), (b"\nuser ann", b"\x0cuser ann"), (b"/#\n", b"/# \n")])
+def test_edits_that_are_not_seen_on_a_screen_are_differences(plant: Path, edit: tuple[bytes, bytes]) -> None:
+    assert run(plant, "render --broker mosquitto --own --out out").code == 0
+    file = plant / "out" / "acl"
+    file.write_bytes(file.read_bytes().replace(*edit))
+    seen = run(plant, "render --broker mosquitto --own --out out --check")
+    assert seen.code == 1
+    assert "1 file of out differ from the site file" in seen.expected
 
 
 def test_every_command_has_an_example_and_its_exit_codes() -> None:

@@ -229,7 +229,8 @@ def test_impacts_of_messages_and_who_may_publish_them() -> None:
     assert "rights: nexus.cli, sequences may publish on y/y" in texts(found)
     assert not any("role erp" in text for text in texts(found)), "the rights of its users say the same"
     assert [(gain.principal, gain.action, gain.gained, gain.lost) for gain in found.rights] == [
-        ("erp", "publish", ("y",), ())
+        ("erp", "publish", ("y",), ()),
+        ("erp", "publish", ("new/+",), ("erp/+",)),
     ]
     assert [(hazard.name, hazard.scope) for hazard in found.hazards] == [("acl-widen", "erp")]
 

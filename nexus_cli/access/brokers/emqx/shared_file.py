@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from nexus_cli.access.brokers.emqx.acl_conf import FILE
 from nexus_cli.access.brokers.emqx.client import Client, Version
@@ -21,7 +22,7 @@ from nexus_cli.access.brokers.rendered import Rendered
 from nexus_cli.access.request import Request
 from nexus_cli.diagnostics.errors import NexusError
 
-_BLOCK = re.compile(r"^%% nexus (\S+/\S+) begin$.*?^%% nexus \1 end$\n?", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^%% nexus (\S+/\S+) begin\r?$.*?^%% nexus \1 end\r?$\n?", re.MULTILINE | re.DOTALL)
 _SECRET = "0" * 24
 _ANY = "any"
 
@@ -42,7 +43,7 @@ def merge(existing: str, rendered: Rendered, *, version: Version = (5, 8)) -> st
         raise NexusError("There is no block of rules to merge.", code="NX7024", cause="no markers in what was rendered")
     block = ours[0]
     theirs = [found for found in _BLOCK.finditer(existing) if found[1] == ours[1]]
-    if len(theirs) > 1 or (not theirs and f"%% nexus {ours[1]} " in existing):
+    if existing.count(f"%% nexus {ours[1]} ") != 2 * len(theirs) or len(theirs) > 1:
         raise NexusError(
             f"The markers of {ours[1]} in this acl.conf are not one pair.",
             code="NX7024",
@@ -163,7 +164,7 @@ def _could_be(who: Term, client: Client, version: Version) -> bool:
 def _decided_otherwise(rule: Rule, ours: AclFile, client: Client, filters: Sequence[str]) -> Request | None:
     for topic in _samples(rule, client, filters):
         for wish in ("publish", "subscribe"):
-            for qos, retain in ((0, False), (1, False), (2, False), (1, True)):
+            for qos, retain in product((0, 1, 2), (False, True)):
                 request = Request(
                     user=client.username or "",
                     wish="publish" if wish == "publish" else "subscribe",

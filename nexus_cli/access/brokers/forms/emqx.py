@@ -56,9 +56,11 @@ def read(rendered: Rendered) -> Rules:
     return Broker(sources=(database,), no_match="deny", version=NEWEST)
 
 
-def merge(existing: str, name: str, made: Rendered) -> str:
+def merge(existing: str, name: str, made: Rendered, version: str) -> str:
     """A file that is there with our part in it: our block of `acl.conf`; others are ours alone."""
-    return shared_file.merge(existing, made) if name == acl_conf.FILE and existing else made.files[name]
+    if name != acl_conf.FILE:
+        return made.files[name]
+    return shared_file.merge(existing, made, version=version_of(version))
 
 
 def version_of(text: str) -> Version:

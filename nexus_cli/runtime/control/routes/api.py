@@ -15,9 +15,10 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.auth import Caller
+from nexus_cli.runtime.control.held import Named
 from nexus_cli.runtime.control.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.control.identity.identities import Identities
-from nexus_cli.runtime.control.principals import named, require
+from nexus_cli.runtime.control.principals import named, refuse, require
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
 from nexus_cli.runtime.control.routes.bodies import Name, answer, documented, read_deployment, reader
@@ -171,16 +172,26 @@ class _Routes:
         async def alerts(caller: Caller = CALLING) -> Response:
             found = await self._alerts()
             mine = named(caller, "alerts", [one.name for one in found])
-            return answer(Alerts(alerts=[one for one in found if one.name in mine]))
+            tags = await service.alert_tags(mine)
+            shown = {name for name in mine if caller.held.shows("alerts", name, tags.get(name))}
+            return answer(Alerts(alerts=[one for one in found if one.name in shown]))
+
+        async def require_alert(caller: Caller, right: Named, name: str) -> None:
+            require(caller, right, name)
+            tag = (await service.alert_tags([name])).get(name)
+            if tag is None and right == "acknowledge":
+                return  # there is no such alert, and nothing of it to show
+            if not caller.held.shows(right, name, tag):
+                refuse(caller, right, name)
 
         @app.get(base + "/alerts/{name}/changes")
         async def changes(
             name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50, caller: Caller = CALLING
         ) -> Response:
-            require(caller, "alerts", name)
+            await require_alert(caller, "alerts", name)
             return answer(await service.alert_changes(name, limit=limit))
 
         @app.post(base + "/alerts/{name}/acknowledge")
-        async def acknowledge(name: str, caller: Caller = CALLING) -> Response:
-            require(caller, "acknowledge", name)
+        async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
+            await require_alert(caller, "acknowledge", name)
             return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexus_cli.access.lines import TagFacts
 from nexus_cli.model.access_config import DenyConfig, RoleConfig
 from nexus_cli.runtime.control.auth import Caller
 from nexus_cli.runtime.control.held import EVERY_SCOPE, Held, held_by_platform, held_by_roles
@@ -35,6 +36,20 @@ def test_who_acknowledges_sees() -> None:
     held = of(RoleConfig(acknowledge=["fill"]))
     assert held.names("alerts", NAMES) == {"fill"} == held.names("acknowledge", NAMES)
     assert of(RoleConfig(alerts=["*"])).names("acknowledge", NAMES) == set()
+
+
+def test_an_alert_is_shown_to_whom_its_tag_is() -> None:
+    secret = TagFacts(path="a/l/d/secret", classification="restricted")
+    plain = TagFacts(path="a/l/d/plain")
+    held = of(RoleConfig(alerts=["fill"], acknowledge=["rinse"]), RoleConfig(read=["**"], clearance="restricted"))
+    assert held.shows("alerts", "fill", plain) and held.shows("alerts", "rinse", plain)
+    assert held.shows("acknowledge", "rinse", plain) and not held.shows("acknowledge", "fill", plain)
+    assert not held.shows("alerts", "fill", secret)  # the role that gives it is not cleared
+    assert not held.shows("alerts", "fill", None)
+    cleared = of(RoleConfig(alerts=["*"], clearance="restricted"), RoleConfig(deny=DenyConfig(read=["a/*/d/plain"])))
+    assert cleared.shows("alerts", "fill", secret) and not cleared.shows("alerts", "fill", plain)
+    assert of(RoleConfig(admin=True)).shows("alerts", "fill", secret)
+    assert held_by_platform("nexus.web").shows("alerts", "fill", secret)
 
 
 def test_who_may_change_something_reads_the_state_and_the_trail() -> None:
