@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
-    "certs": ("nexus_cli.cli.commands.certs:command", "Show, renew and export OPC UA certificates."),
+    "certs": ("nexus_cli.cli.commands.certs:command", "Manage the site's CA, TLS and OPC UA certificates."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
     "demo": ("nexus_cli.cli.commands.demo:command", "Start a small simulated plant."),
     "sim": ("nexus_cli.cli.commands.sim:command", "Simulate a site's devices as protocol servers."),

@@ -213,8 +213,15 @@ def _entry(entry: object) -> str:
     """A path glob, or a scope as its path and what else it asks."""
     if not isinstance(entry, Mapping):
         return str(entry)
-    asked = ", ".join(f"{key} {value}" for key, value in entry.items() if key != "path")
+    asked = ", ".join(f"{key} {_condition(value)}" for key, value in entry.items() if key != "path")
     return f"{entry.get('path', '**')} ({asked})"
+
+
+def _condition(value: object) -> str:
+    """`team=north` for labels, else the value; as `nexus access` writes it."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return ", ".join(f"{name}={each}" for name, each in sorted(value.items()))
 
 
 def _sequence(change: Change, around: Surroundings) -> Lines:

@@ -199,11 +199,22 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
     except TimeoutError:
         if not sent:
             raise NexusError("The broker did not answer in time.", code="NX6010", retriable=True) from None
+        detail += _foreign(settings)
     except NexusError as error:
         if not sent:
             raise
         detail = f"the broker was lost before the answer came: {error.cause or error.message}"
     return Response(id=command.id, state=State.UNKNOWN, path=path, code="NX6819", detail=detail)
+
+
+def _foreign(settings: Settings) -> str:
+    """Why nobody may have heard the command: a broker drops what its user may not publish, and says nothing."""
+    if settings.broker_user.partition("@")[0] == settings.principal:
+        return ""
+    return (
+        f". It was sent as {settings.principal} by the broker's user '{settings.broker_user}' (NEXUS_BROKER_USER): "
+        "a broker drops what its user may not publish"
+    )
 
 
 def site_topics(settings: Settings) -> Topics:

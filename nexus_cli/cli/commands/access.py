@@ -131,7 +131,7 @@ def who_can(
     glob, the name of a message, sequence or alert, or a topic. Also lists who is refused although a role would give it.
     """
     right = right_of(action)
-    _needs(right, about)
+    _needs(right, about, "who-can")
     rights = opened(path, env, variables, at)
     subject = told(project.subject(rights, right, about))
     found = project.who_can(rights, right, subject)
@@ -176,7 +176,7 @@ def can(
     Of a glob all of it is asked: one tag that USER may not read is a no.
     """
     right = right_of(action)
-    _needs(right, about)
+    _needs(right, about, f"can {user}")
     rights = opened(path, env, variables, at)
     who = told(project.holder(rights, user))
     subject = told(project.subject(rights, right, about))
@@ -188,10 +188,10 @@ def can(
     return Exit.OK if yes else Exit.FINDINGS
 
 
-def _needs(right: Right, about: str) -> None:
+def _needs(right: Right, about: str, question: str) -> None:
     if right != "admin" and not about.strip():
-        what = "a tag path" if right in ("read", "write", "apply") else "a name"
-        raise click.UsageError(f"'{right}' needs {what}: nexus access who-can {right} PATH")
+        what, name = ("a tag path", "PATH") if right in ("read", "write", "apply") else ("a name", "NAME")
+        raise click.UsageError(f"'{right}' needs {what}: nexus access {question} {right} {name}")
 
 
 @command.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -33,13 +34,20 @@ from nexus_cli.wire.control import as_object
 CODES = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-def seconds(_context: click.Context, parameter: click.Parameter, value: str) -> int:
-    """`30m`, `8h`, `90d` as seconds."""
-    try:
-        milliseconds = parse_duration(value)
-    except (SpellingError, ValueError):
-        raise click.BadParameter(f"'{value}' is not a duration such as 30m, 8h or 90d", param=parameter) from None
-    return max(1, milliseconds // 1000) if milliseconds else 0
+def seconds(lowest: str, highest: str) -> Callable[[click.Context, click.Parameter, str], int]:
+    """`30m`, `8h`, `90d` as seconds, both limits included; the limits are control's."""
+    low_ms, high_ms = parse_duration(lowest), parse_duration(highest)
+
+    def parsed(_context: click.Context, parameter: click.Parameter, value: str) -> int:
+        try:
+            milliseconds = parse_duration(value)
+        except (SpellingError, ValueError):
+            raise click.BadParameter(f"'{value}' is not a duration such as 30m, 8h or 90d", param=parameter) from None
+        if not low_ms <= milliseconds <= high_ms:
+            raise click.BadParameter(f"'{value}' is not from {lowest} to {highest}", param=parameter)
+        return milliseconds // 1000
+
+    return parsed
 
 
 @click.command(
@@ -49,7 +57,12 @@ def seconds(_context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.argument("user", shell_complete=principals)
 @click.option(
-    "--ttl", "ttl_s", default="1h", show_default=True, callback=seconds, help="How long it is valid: 30m, 8h, 90d."
+    "--ttl",
+    "ttl_s",
+    default="1h",
+    show_default=True,
+    callback=seconds("1m", "366d"),
+    help="How long it is valid, at most 366d: 30m, 8h, 90d.",
 )
 @click.option(
     "--for",
@@ -146,7 +159,9 @@ def tokens_revoke(token_id: str) -> int:
     + CODES,
 )
 @click.argument("user", default="", shell_complete=principals)
-@click.option("--for", "for_s", default="30m", show_default=True, callback=seconds, help="How long, at most 8h.")
+@click.option(
+    "--for", "for_s", default="30m", show_default=True, callback=seconds("1m", "8h"), help="How long, at most 8h."
+)
 @click.option("--reason", default="", help="Why; it is in the audit trail.")
 @click.option("--list", "listing", is_flag=True, help="Show who is elevated now.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
@@ -184,7 +199,7 @@ def elevate(user: str, for_s: int, reason: str, listing: bool, yes: bool, zone: 
     "keep_old_s",
     default="24h",
     show_default=True,
-    callback=seconds,
+    callback=seconds("0s", "7d"),
     help="How long the old password of a user stays valid, at most 7d; 0s ends it at once.",
 )
 @utc_option

@@ -70,9 +70,9 @@ def who_text(document: Mapping[str, Any], *, style: Style) -> str:
 
 
 def can_text(document: Mapping[str, Any], *, style: Style) -> str:
-    """Yes or no, and the line that decides."""
+    """Yes or no, and the line that decides; no comes first, since one no decides."""
     lines = []
-    for each in document["answers"]:
+    for each in sorted(document["answers"], key=lambda one: bool(one["allowed"])):
         word = style("yes", "good") if each["allowed"] else style("no", "error")
         what = f"{document['action']} {document['about']}".strip()
         lines.append(f"{word}: {each['principal']} {'may' if each['allowed'] else 'may not'} {what}{_share(each)}")

@@ -18,7 +18,11 @@ Style = Callable[[str, str], str]
 
 def made_text(made: NewToken) -> str:
     """For stderr, beside the token itself on stdout."""
-    return f"{made.id}: for {made.principal}, {', '.join(made.scopes)}, until {clock_text(made.expires, zone=None)}; it is not shown again"
+    return f"{made.id}: for {made.principal}, {_scopes(made.scopes)}, until {clock_text(made.expires, zone=None)}; it is not shown again"
+
+
+def _scopes(scopes: Sequence[str]) -> str:
+    return "all rights" if "*" in scopes else ", ".join(scopes)
 
 
 def tokens_text(found: Sequence[TokenInfo], *, style: Style, zone: tzinfo | None = None) -> str:
@@ -35,7 +39,7 @@ def _token(each: TokenInfo, *, style: Style, zone: tzinfo | None) -> str:
     facts = [
         each.principal,
         each.kind,
-        ", ".join(each.scopes),
+        _scopes(each.scopes),
         end,
         f"by {each.made_by}" if each.made_by else "",
         each.note,

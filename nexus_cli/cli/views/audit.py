@@ -15,6 +15,8 @@ from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 Style = Callable[[str, str], str]
 GOOD = ("done", "applied", "acknowledge", "publish")
+NOBODY = "(unknown)"
+"""Who was refused without a user that has a password here."""
 DOUBTFUL = ("unknown", "partly", "interrupted", "aborted", "aborting")
 
 
@@ -41,7 +43,7 @@ def entry_text(entry: AuditEntry, *, style: Style, zone: tzinfo | None = None) -
     at = clock_text(entry.at, zone=zone)
     state = entry.state or entry.outcome or entry.what
     colour = "good" if state in GOOD else "warning" if state in DOUBTFUL else "error"
-    lines = [f"{at}  {style(f'{state:<11}', colour)} {entry.who}  {_what(entry)}".rstrip()]
+    lines = [f"{at}  {style(f'{state:<12}', colour)} {entry.who or NOBODY}  {_what(entry)}".rstrip()]
     code = f"[{entry.code}] " if entry.code else ""
     if code or entry.detail:
         lines.append(f"    {code}{entry.detail or ''}".rstrip())

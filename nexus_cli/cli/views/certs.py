@@ -58,6 +58,10 @@ class CertificatesDocument(TypedDict):
     servers: list[CertificateDocument]
 
 
+OURS = "OPC UA client"
+"""The certificate that gateways show to OPC UA servers."""
+
+
 def document(ours: Kept | None, servers: Sequence[Kept], ca: CaPapers | None = None) -> CertificatesDocument:
     """The JSON form; `ours` is null before the first secured connection, `ca` before `nexus certs init`."""
     return {
@@ -120,7 +124,7 @@ def text(result: CertificatesDocument) -> str:
     """The CA with what it issued, then our OPC UA certificate, then those of OPC UA servers."""
     parts = [ca_text(result["ca"])] if result["ca"] else []
     parts += [
-        certificate(result["ours"], "ours") if result["ours"] else "ours: none yet, `nexus certs export` makes it"
+        certificate(result["ours"], OURS) if result["ours"] else f"{OURS}: none yet, `nexus certs export` makes it"
     ]
     parts += [certificate(found, "server") for found in result["servers"]]
     return "\n\n".join(parts)

@@ -11,6 +11,7 @@ import msgspec
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import one_line, plain
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.wire.control_sequences import Parameter, RunLine, RunProgress, SequenceRun, Sequences
 from nexus_cli.wire.sample import Value
 
@@ -104,7 +105,9 @@ def listing_text(found: Sequences, *, style: Style, zone: tzinfo | None = None) 
     found = plain(found)
     for one in found.sequences:
         text = f"  {one.description}" if one.description else ""
-        lines.append(f"{style(one.name, 'bold')}  {one.steps} steps, writes {len(one.writes)} tags{text}")
+        lines.append(
+            f"{style(one.name, 'bold')}  {counted(one.steps, 'step')}, writes {counted(len(one.writes), 'tag')}{text}"
+        )
         lines += [f"  {parameter_text(key, each)}" for key, each in one.parameters.items()]
     if not lines:
         lines.append("no sequences are applied")

@@ -110,11 +110,13 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6401",
         slug="token-refused",
-        hint="NEXUS_CONTROL_TOKEN, or the token of your principal in .nexus/credentials.json",
+        hint="`nexus access token USER` makes one, for NEXUS_CONTROL_TOKEN or the header Authorization: Bearer TOKEN",
         summary="Control does not know the bearer token.",
         why="The API is closed by default; every principal has a token of its own.",
         bad=console("NEXUS_CONTROL_TOKEN=old nexus plan"),
-        good=text("the token of .nexus/credentials.json, or NEXUS_CONTROL_TOKEN_FILE"),
+        good=text(
+            "NEXUS_CONTROL_TOKEN_FILE, with a token of `nexus access token USER`; without it that of .nexus/credentials.json"
+        ),
     ),
     Code(
         id="NX6402",

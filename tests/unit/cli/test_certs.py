@@ -43,7 +43,7 @@ def plain(text: str) -> str:
 
 def test_show_says_that_there_is_none_and_how_to_get_one() -> None:
     shown = certs("show")
-    assert shown.stdout == "ours: none yet, `nexus certs export` makes it\n" and shown.return_value == 0
+    assert shown.stdout == "OPC UA client: none yet, `nexus certs export` makes it\n" and shown.return_value == 0
     assert json.loads(certs("show", "--format", "json").stdout) == {"ca": None, "ours": None, "servers": []}
 
 

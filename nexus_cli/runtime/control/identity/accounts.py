@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ulid import ULID
 
+from nexus_cli.access.accounts import account_in
 from nexus_cli.access.passwords import Hashes, hash_password, make_password
 from nexus_cli.access.people import Moment, people
 from nexus_cli.database import credentials, elevations, tokens
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.diagnostics.wording import duration
 from nexus_cli.model.access_config import APPLICATION, UserConfig
 from nexus_cli.model.resources import decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -126,7 +129,9 @@ class Accounts:
                 found = await tokens.find(conn, self._settings.site, token_id)
                 mine = found is not None and found.principal == caller.principal
                 if found is None or not (mine or caller.may("access:admin")):
-                    raise NexusError("There is no such token.", code="NX6423")
+                    raise NexusError(
+                        "There is no such token.", code="NX6423", hint="`nexus access tokens list` shows their ids"
+                    )
                 done = await tokens.revoke(conn, self._settings.site, token_id)
                 if done:
                     await self._audit(conn, caller.principal, "revoke-token", found.principal, id=token_id)
@@ -153,7 +158,9 @@ class Accounts:
                 made = await elevations.give(
                     conn, site, elevation_id=str(ULID()), principal=user, reason=reason, given_by=by, for_s=for_s
                 )
-                await self._audit(conn, by, "elevate", user, id=made.id, reason=reason, detail=f"for {for_s} s")
+                await self._audit(
+                    conn, by, "elevate", user, id=made.id, reason=reason, detail=f"for {duration(for_s * 1000)}"
+                )
         await self.changed()
         return made
 
@@ -197,9 +204,10 @@ class Accounts:
                         conn, site, principal=name, hashes=hashes[name], made_by=by, keep_old_s=keep_old_s
                     )
                     made.append(NewPassword(principal=name, password=clear[name], slot=slot, old_expires=ends))
-                    await self._audit(
-                        conn, by, "rotate", name, detail=f"slot {slot}, the old one ends in {keep_old_s} s"
-                    )
+                    ends_in = duration(keep_old_s * 1000)
+                    account = account_in(slot, name)
+                    detail = f"of the account {account}; the one before ends in {ends_in}"
+                    await self._audit(conn, by, "rotate", name, detail=detail)
         await self.changed()
         return made
 
@@ -254,7 +262,7 @@ class Accounts:
         users = {name: value for name, value in users.items() if not name.startswith(OFFICE)}
         unknown = [name for name in names if name not in users]
         if unknown:
-            raise _not_declared(unknown[0], code="NX6425")
+            raise _not_declared(unknown[0], code="NX6425", hint=did_you_mean(unknown[0], users))
         return {name: decode(users[name], UserConfig) for name in sorted(set(names) or users)}
 
     async def _audit(self, conn: Connection, who: str, what: str, subject: str, **detail: str) -> None:
@@ -274,5 +282,5 @@ async def _hashed(password: str, *, login: bool) -> Hashes:
     return await asyncio.to_thread(hash_password, password, argon2id=login)
 
 
-def _not_declared(name: str, *, code: str = "NX6422") -> NexusError:
-    return NexusError(f"'{name[:100]}' is not a user or application of this site.", code=code)
+def _not_declared(name: str, *, code: str = "NX6422", hint: str = "") -> NexusError:
+    return NexusError(f"'{name[:100]}' is not a user or application of this site.", code=code, hint=hint)

@@ -85,7 +85,7 @@ def read(keys: SigningKeys, token: str, *, site: str, now_us: int) -> Claims:
         header = jwt.get_unverified_header(token)
         key = keys.find(str(header.get("kid", "")))
         if key is None:
-            raise jwt.InvalidTokenError("unknown key")
+            raise jwt.InvalidSignatureError("unknown key")
         body = jwt.decode(
             token, key.bytes, algorithms=[ALGORITHM], audience=audience(site), issuer=ISSUER, options=_CHECKED
         )
@@ -110,6 +110,19 @@ def _claims(body: dict[str, Any]) -> Claims:
     )
 
 
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (jwt.InvalidSignatureError, "its signature is not control's: changed, or signed with a key that is gone"),
+    (jwt.InvalidAudienceError, "it is for another site"),
+    (jwt.InvalidIssuerError, "it was made by somebody else"),
+    (jwt.DecodeError, "it is no whole token: was it copied in part?"),
+    (jwt.PyJWTError, "it does not hold what a token of control holds"),
+)
+"""The first that fits; a signature that does not fit is a DecodeError, too."""
+
+
 def _cause(error: Exception) -> str:
     """Which check failed; nothing of the token."""
-    return type(error).__name__ if isinstance(error, jwt.PyJWTError) else "not a token of control"
+    for kind, text in _CAUSES:
+        if isinstance(error, kind):
+            return text
+    return "not a token of control"
