@@ -89,12 +89,12 @@ async def revoke(conn: Connection, site: str, token_id: str) -> bool:
     return row is not None
 
 
-async def revoke_all(conn: Connection, site: str, *, principal: str) -> int:
-    """Revoke every token and session of a principal; gives how many were valid."""
+async def revoke_all(conn: Connection, site: str, *, principal: str, kind: str = "") -> int:
+    """Revoke every token and session of a principal, or those of one kind; gives how many were valid."""
     rows = await conn.fetch(
-        """UPDATE nexus.api_token SET revoked = now()
-           WHERE site = $1 AND principal = $2 AND revoked IS NULL AND expires > now() RETURNING id""",
-        *(site, principal),
+        """UPDATE nexus.api_token SET revoked = now() WHERE site = $1 AND principal = $2 AND revoked IS NULL
+           AND expires > now() AND ($3 = '' OR kind = $3) RETURNING id""",
+        *(site, principal, kind),
     )
     return len(rows)
 

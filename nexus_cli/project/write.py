@@ -208,7 +208,7 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
 
 
 def _foreign(settings: Settings) -> str:
-    """Why nobody may have heard the command: a broker drops what its user may not publish, and says nothing."""
+    """Why no gateway may have received the command: a broker drops what its user may not publish, and says nothing."""
     if settings.broker_user.partition("@")[0] == settings.principal:
         return ""
     return (

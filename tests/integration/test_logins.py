@@ -92,6 +92,18 @@ async def test_two_passwords_while_one_replaces_the_other(database: Settings, tm
         assert {each["principal"] for each in overview["accounts"] if each["password"]} == {"otto"}
 
 
+async def test_a_password_that_ends_at_once_ends_its_sessions(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as world:
+        session = await world.token("otto", kind="session")
+        token, other = await world.token("otto"), await world.token("vera", kind="session")
+        await world.password("otto", keep_old_s=60)
+        assert (await world.ask("GET", "/identity", token=session)).status_code == 200
+        await world.password("otto", keep_old_s=0)
+        assert (await world.ask("GET", "/identity", token=session)).json()["code"] == "NX6413"
+        for kept in (token, other):
+            assert (await world.ask("GET", "/identity", token=kept)).status_code == 200
+
+
 async def test_throttled_with_the_time_to_wait(database: Settings, tmp_path: Path) -> None:
     async with people(database, tmp_path) as world:
         clock = FakeClock()

@@ -116,8 +116,9 @@ class RightsKeeper:
     async def _given(self, states: Sequence[Resources]) -> RightsGiven:
         """Passwords and elevations that are on record now, with those that the site file refers to."""
         async with self._pool.acquire() as conn:
-            async with conn.transaction():
-                await self._site_passwords.follow(conn, states)
+            if self._site_passwords.concern(states):
+                async with conn.transaction():
+                    await self._site_passwords.follow(conn, states)
             return await self._read_given(conn)
 
     async def _read_given(self, conn: Connection) -> RightsGiven:

@@ -51,6 +51,10 @@ class SitePasswords:
         """True when a file that was read is another one now."""
         return any(_stamp(path) != seen for path, seen in self._files.items())
 
+    def concern(self, states: Sequence[Mapping[str, Attributes]]) -> bool:
+        """True when `follow` has something to do: a user refers to a password, or did so before."""
+        return bool(self._files or _referring(states))
+
     async def follow(self, conn: Connection, states: Sequence[Mapping[str, Attributes]]) -> None:
         """Bring the stored hashes in line; of a user in several states the first one counts.
 

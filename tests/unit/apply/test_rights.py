@@ -86,7 +86,6 @@ async def test_a_second_account_has_the_same_rights_and_its_own_password(
     assert {name: one.sha512 for name, one in wanted.people.items()} == {
         "anna": "one",
         "anna.b": "two",
-        "gone.b": "three",
     }
     assert "gone.b" not in principals(wanted.grants), "an account without rights is none at the broker"
 

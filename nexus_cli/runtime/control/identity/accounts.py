@@ -24,6 +24,7 @@ from nexus_cli.model.resources import decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.auth import OFFICE, Caller
+from nexus_cli.runtime.control.identity.gate import SESSION
 from nexus_cli.runtime.control.identity.signing import SigningKeys
 from nexus_cli.runtime.control.identity.tokens import Claims, sign
 from nexus_cli.settings import Settings
@@ -187,6 +188,8 @@ class Accounts:
         Raises:
             NexusError: NX6425, one of the names is not declared; NX6426, the site file names its password. Of everybody
                 those are left out.
+
+        With `keep_old_s` 0 sessions end with the old password; tokens stay.
         """
         site = self._settings.site
         with plain_errors(self._settings):
@@ -203,6 +206,8 @@ class Accounts:
                     slot, ends = await credentials.put(
                         conn, site, principal=name, hashes=hashes[name], made_by=by, keep_old_s=keep_old_s
                     )
+                    if not keep_old_s:  # a password that others know: what they logged in with it ends, too
+                        await tokens.revoke_all(conn, site, principal=name, kind=SESSION)
                     made.append(NewPassword(principal=name, password=clear[name], slot=slot, old_expires=ends))
                     ends_in = duration(keep_old_s * 1000)
                     account = account_in(slot, name)
