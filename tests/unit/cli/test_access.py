@@ -226,7 +226,7 @@ def test_whose_period_is_over_is_in_no_file(plant: Path) -> None:
     site = plant / "site.yaml"
     site.write_text(site.read_text(encoding="utf-8").replace("2027-06-30", "2020-01-01"), encoding="utf-8")
     for broker, file in (("emqx", "acl.conf"), ("mosquitto", "acl"), ("hivemq-enterprise", "ese-file-realm.xml")):
-        made = run(plant, f"render --broker {broker} --own --out {broker}")
+        made = run(plant, f"render --at any --broker {broker} --own --out {broker}")
         assert made.code == 0, made.expected
         assert "left out: mes, role dispatcher: over since 2020-01-01" in made.expected
         text = (plant / broker / file).read_text(encoding="utf-8")
@@ -239,14 +239,14 @@ def test_what_others_have_in_an_acl_conf_stays_byte_for_byte(plant: Path) -> Non
     file.parent.mkdir()
     file.write_bytes(theirs)
     file.chmod(0o644)
-    made = run(plant, "render --broker emqx --out out")
+    made = run(plant, "render --at any --broker emqx --out out")
     assert made.code == 0, made.expected
     assert "acl.conf ends in {allow, all}" in made.expected
     text = file.read_bytes()
     begin, end = text.index(b"%% nexus acme/chicago begin"), text.index(b"%% nexus acme/chicago end\n")
     assert text[:begin] + text[end + len(b"%% nexus acme/chicago end\n") :] == theirs
     assert stat.S_IMODE(file.stat().st_mode) == 0o644
-    assert run(plant, "render --broker emqx --out out --check").code == 0
+    assert run(plant, "render --at any --broker emqx --out out --check").code == 0
 
 
 def test_a_shared_acl_conf_may_have_what_its_version_reads(plant: Path) -> None:
@@ -254,16 +254,16 @@ def test_a_shared_acl_conf_may_have_what_its_version_reads(plant: Path) -> None:
     file.parent.mkdir()
     who = '{\'and\', [{username, "other"}, {zone, "tenants"}]}'
     file.write_text(f'{{allow, {who}, all, ["other/#"]}}.\n{{deny, all}}.\n', encoding="utf-8")
-    assert run(plant, "render --broker emqx --version 5.8 --out out").code == 1
-    assert run(plant, "render --broker emqx --version 5.10 --out out").code == 0
+    assert run(plant, "render --at any --broker emqx --version 5.8 --out out").code == 1
+    assert run(plant, "render --at any --broker emqx --version 5.10 --out out").code == 0
 
 
 @pytest.mark.parametrize("edit", [(b"\n", b"\r\n"), (b"\nuser ann", b"\x0cuser ann"), (b"/#\n", b"/# \n")])
 def test_edits_that_are_not_seen_on_a_screen_are_differences(plant: Path, edit: tuple[bytes, bytes]) -> None:
-    assert run(plant, "render --broker mosquitto --own --out out").code == 0
+    assert run(plant, "render --at any --broker mosquitto --own --out out").code == 0
     file = plant / "out" / "acl"
     file.write_bytes(file.read_bytes().replace(*edit))
-    seen = run(plant, "render --broker mosquitto --own --out out --check")
+    seen = run(plant, "render --at any --broker mosquitto --own --out out --check")
     assert seen.code == 1
     assert "1 file of out differ from the site file" in seen.expected
 
