@@ -12,6 +12,7 @@ import jwt
 import pytest
 
 from nexus_cli.cli.commands.access import command
+from nexus_cli.diagnostics.errors import NexusError
 from tests.sessions import Step, run_inside, run_process
 
 PAGE = Path(__file__).parents[3] / "docs" / "access.md"
@@ -254,7 +255,9 @@ def test_a_shared_acl_conf_may_have_what_its_version_reads(plant: Path) -> None:
     file.parent.mkdir()
     who = '{\'and\', [{username, "other"}, {zone, "tenants"}]}'
     file.write_text(f'{{allow, {who}, all, ["other/#"]}}.\n{{deny, all}}.\n', encoding="utf-8")
-    assert run(plant, "render --at any --broker emqx --version 5.8 --out out").code == 1
+    with pytest.raises(NexusError) as refused:
+        run(plant, "render --at any --broker emqx --version 5.8 --out out")
+    assert refused.value.code == "NX7024"
     assert run(plant, "render --at any --broker emqx --version 5.10 --out out").code == 0
 
 
