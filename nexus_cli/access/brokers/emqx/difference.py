@@ -71,7 +71,7 @@ class AccountChange:
         old: Its rules now, without a mark.
         new: Its rules afterwards; none when it goes.
         user: `create`, `password` (another one), `superuser` (is none any more), `again` (this machine does not know what
-            EMQX has), `remove` or "". A superuser without a known password is removed: rules do not bind it.
+            EMQX has), `remove` or "". A superuser without a known password is removed: rules alone hold no superuser back.
         kick: True when its sessions are ended.
         resumed: True when a push was cut before they were.
         at_once: True when old and new rules don't fit in one entry, so that rights go with the first request.
