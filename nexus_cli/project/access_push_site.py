@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.grants_file import read_wanted
 from nexus_cli.access.people import Moment
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.access_canary import MqttSubscriber
 from nexus_cli.project.access_push import Push, open_emqx, prepare
@@ -58,8 +63,38 @@ async def push_site(
         The push, and what was done; None when nothing was.
 
     Raises:
-        NexusError: NX7025 to NX7033, NX7010, NX7011.
+        NexusError: NX7025 to NX7033, NX7010, NX7011; NX7038, another push runs.
     """
+    with _alone(settings.home):
+        return await _push(snapshot, settings, consents=consents, options=options, progress=progress)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Of two pushes at once each would undo what the other knows of the passwords in EMQX."""
+    if not home.is_dir():  # nothing is known there, and a dry run makes no folder
+        yield
+        return
+    descriptor = os.open(home / ".emqx.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise NexusError(
+            "Another push runs from this folder.", code="NX7038", hint="wait until it has ended, then push again"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+async def _push(
+    snapshot: Snapshot,
+    settings: Settings,
+    *,
+    consents: Callable[[Push], bool],
+    options: Options,
+    progress: Progress,
+) -> tuple[Push, Done | None]:
     if options.remove:
         wanted = nothing(Accounts(snapshot.enterprise, snapshot.site))
     else:

@@ -45,6 +45,11 @@ def elevations(settings: Settings) -> list[Elevation]:
     return _asked(settings, lambda control: control.elevations())
 
 
+def end_elevation(settings: Settings, elevation_id: str) -> bool:
+    """Whether the elevation was in force before. Raises NexusError of control."""
+    return _asked(settings, lambda control: control.end_elevation(elevation_id))
+
+
 def rotate(settings: Settings, *, names: Sequence[str], keep_old_s: int) -> list[NewPassword]:
     """New passwords of users and applications; no names are all of them. Raises NexusError of control."""
     return _asked(settings, lambda control: control.rotate(list(names), keep_old_s=keep_old_s))

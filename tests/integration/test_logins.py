@@ -248,6 +248,8 @@ async def test_elevation(database: Settings, tmp_path: Path) -> None:
             1_800_000_000,
         )
         assert (await world.ask("GET", "/access", token=otto)).status_code == 200
+        again = await world.ask("POST", "/access/elevations", token=otto, json=body)
+        assert (again.status_code, again.json()["message"]) == (403, "otto is elevated, and can't elevate.")
         listed = (await world.ask("GET", "/access/elevations", token=ada)).json()["elevations"]
         assert [each["id"] for each in listed] == [given["id"]]
         ended = await world.ask("DELETE", f"/access/elevations/{given['id']}", token=ada)

@@ -163,15 +163,20 @@ def tokens_revoke(token_id: str) -> int:
     "--for", "for_s", default="30m", show_default=True, callback=seconds("1m", "8h"), help="How long, at most 8h."
 )
 @click.option("--reason", default="", help="Why; it is in the audit trail.")
-@click.option("--list", "listing", is_flag=True, help="Show who is elevated now.")
+@click.option("--list", "listing", is_flag=True, help="Show who is elevated now, with ids.")
+@click.option("--end", "ending", metavar="ID", default="", help="End the elevation with this id now.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @utc_option
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
-def elevate(user: str, for_s: int, reason: str, listing: bool, yes: bool, zone: Any, format_: str) -> int:
+def elevate(user: str, for_s: int, reason: str, listing: bool, ending: str, yes: bool, zone: Any, format_: str) -> int:
     """Break glass: give USER the role admin for a while, with a reason, audited. It ends by itself."""
     settings = load_settings()
+    if ending:
+        done = project.end_elevation(settings, ending)
+        answer(f"{ending} is ended" if done else f"{ending} had ended before")
+        return Exit.OK
     if listing:
         found = project.elevations(settings)
     elif not user or not reason.strip():

@@ -53,7 +53,7 @@ def elevation_text(found: Sequence[Elevation], *, style: Style, zone: tzinfo | N
         return "no user is elevated"
     return "\n".join(
         f"{style(each.principal, 'warning')} has the role admin until {clock_text(each.ends, zone=zone)}, "
-        f"given by {each.given_by}: {each.reason}"
+        f"given by {each.given_by}: {each.reason}  ({each.id})"
         for each in found
     )
 

@@ -217,6 +217,14 @@ CODES: tuple[Code, ...] = (
         good=text("desk:$7$1000$<salt of 12 bytes>$<key>"),
     ),
     Code(
+        id="NX7038",
+        slug="push-at-once",
+        exit=Exit.FINDINGS,
+        summary="Another push to EMQX runs from this folder.",
+        why="Each would forget what the other one has pushed, and a user could be left with a password that no file has.",
+        good=text("wait until it has ended, then: nexus access push"),
+    ),
+    Code(
         id="NX7050",
         slug="secret-not-here",
         exit=Exit.FINDINGS,

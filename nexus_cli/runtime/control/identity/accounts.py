@@ -150,10 +150,16 @@ class Accounts:
         return done
 
     async def elevate(self, user: str, *, for_s: int, reason: str, by: str, leader: Pool) -> Elevation:
-        """Give a declared user the role `admin` for a while. Raises NexusError NX6425 for any other name, and for applications."""
+        """Give a declared user the role `admin` for a while.
+
+        Raises:
+            NexusError: NX6425, any other name, and an application; NX6403, `by` is elevated itself: it would have no end.
+        """
         site = self._settings.site
         with plain_errors(self._settings):
             async with leader.acquire() as conn:
+                if by in await elevations.elevated(conn, site):
+                    raise NexusError(f"{by} is elevated, and can't elevate.", code="NX6403")
                 if (await self._people(conn, [user]))[user].kind == APPLICATION:
                     raise NexusError(f"'{user}' is an application: elevation is for people.", code="NX6425")
                 made = await elevations.give(
