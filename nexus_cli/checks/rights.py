@@ -76,7 +76,7 @@ class _Known:
 
 
 def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
-    """NX2602."""
+    """NX2602; NX2621 of a denial."""
     wanted = [right for right in path_rights(view) if is_glob(right.glob)]
     if not wanted:
         return
@@ -87,7 +87,8 @@ def glob_matches_nothing(view: View) -> Iterator[Diagnostic]:
         if not _path_matches(right.glob, tree.paths if outside_only else paths, tree.outside):
             hint = _area_hint(view, right.glob)
             what = "topic of an external device" if outside_only else "tag"
-            yield finding("NX2602", f"'{right.glob}' matches no {what}", where=right.glob_where, hint=hint)
+            code = "NX2621" if right.denied else "NX2602"
+            yield finding(code, f"'{right.glob}' matches no {what}", where=right.glob_where, hint=hint)
         elif isinstance(right.entry, Scope) and not _scope_matches(_Known(view), right.entry):
             message = f"'{right.glob}' has no tag of a device that is all of this"
             hint = "every key of a scope must be so: path, protocol, gateway and labels"
@@ -232,7 +233,7 @@ def _cut(tree: Tree, roles: dict[str, RoleConfig], denials: Denials) -> Iterator
 
 
 def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
-    """NX2609."""
+    """NX2609; NX2621 of a denial."""
     site = view.model.site
     messages = view.model.names("messages", site.messages)
     sequences = view.model.names("sequences", site.sequences)
@@ -250,7 +251,8 @@ def message_right_matches_nothing(view: View) -> Iterator[Diagnostic]:
                     if not names_matching(glob, known) and not (what == "message" and is_path(glob)):
                         hint = did_you_mean(glob, known) if known else f"declare it under '{what}s:'"
                         where = (*base, right, position)
-                        yield finding("NX2609", f"'{glob}' matches no {what}", where=where, hint=hint)
+                        code = "NX2621" if "deny" in base else "NX2609"
+                        yield finding(code, f"'{glob}' matches no {what}", where=where, hint=hint)
 
 
 CHECKS: tuple[Callable[[View], Iterator[Diagnostic]], ...] = (

@@ -91,4 +91,12 @@ CODES: tuple[Code, ...] = (
         bad=yaml("issuer: http://login.example.com/realms/plant"),
         good=yaml("issuer: https://login.example.com/realms/plant"),
     ),
+    Code(
+        id="NX2621",
+        slug="denial-matches-nothing",
+        summary="A denial matches nothing.",
+        why="What it was meant to close stays open: usually a name that is misspelt, or '/**' that is missing at its end.",
+        bad=yaml("deny: {read: ['packaging/line-1']}"),
+        good=yaml("deny: {read: ['packaging/line-1/**']}"),
+    ),
 )
