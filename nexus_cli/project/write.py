@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import orjson
@@ -207,13 +207,30 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
     return Response(id=command.id, state=State.UNKNOWN, path=path, code="NX6819", detail=detail)
 
 
+def as_user(user: str) -> Settings:
+    """Settings to send a command as a declared user, who logs in at the broker with its own password.
+
+    Raises:
+        NexusError: NX6011, no password is given.
+    """
+    own, settings = load_settings(), load_settings(principal=user)
+    if not settings.broker_password:
+        raise NexusError(
+            f"No password of '{user}' is given.",
+            code="NX6011",
+            hint=f"NEXUS_BROKER_PASSWORD_FILE names a file with it; `nexus access rotate {user}` makes one, and prints the "
+            "account: NEXUS_BROKER_USER names that, where it is another",
+        )
+    return replace(settings, control_token=settings.control_token or own.control_token)
+
+
 def _foreign(settings: Settings) -> str:
     """Why no gateway may have received the command: a broker drops what its user may not publish, and says nothing."""
     if settings.broker_user.partition("@")[0] == settings.principal:
         return ""
     return (
         f". It was sent as {settings.principal} by the broker's user '{settings.broker_user}' (NEXUS_BROKER_USER): "
-        "a broker drops what its user may not publish"
+        "a broker drops what its user may not publish; --as USER sends it as that user"
     )
 
 

@@ -172,3 +172,30 @@ def test_a_wrong_password_is_no_principal(rights: Rights) -> None:
     assert asyncio.run(logs_in(url, "guest", rights.passwords["guest"]))
     assert not asyncio.run(logs_in(url, "guest", "wrong"))
     assert not asyncio.run(logs_in(url, None, None))
+
+
+def test_nexus_write_sends_a_command_as_the_user_whose_password_is_given(rights: Rights) -> None:
+    given = {"NEXUS_BROKER_PASSWORD": rights.passwords["desk"]}
+    words = ("write", PATH, "36", "--as", "desk", "--yes", "--format", "json")
+    done = json.loads(rights.plant.nexus(*words, **given).stdout)
+    assert done["state"] == "done"
+    wait_until(lambda: rights.rows(done["id"]), "the row")
+    assert rights.rows(done["id"])[0]["principal"] == "desk"
+    none = rights.plant.nexus(*words, code=6)
+    assert "No password of 'desk' is given." in none.stderr
+    wrong = rights.plant.nexus(*words, code=6, NEXUS_BROKER_PASSWORD="wrong")
+    assert "NX6011" in wrong.stderr
+    viewer = rights.plant.nexus(
+        "write",
+        PATH,
+        "37",
+        "--as",
+        "guest",
+        "--yes",
+        "--timeout",
+        "1s",
+        code=4,
+        NEXUS_BROKER_PASSWORD=rights.passwords["guest"],
+    )
+    assert "NX6819" in viewer.stdout + viewer.stderr
+    assert rights.drive.writes[-1] == (0, 360), "a viewer's command is dropped by the broker"

@@ -17,10 +17,12 @@ from nexus_cli.cli.views.write import response_json, response_text, wish_text
 from nexus_cli.exit_codes import TEXT, Exit
 from nexus_cli.model.site import parse_duration
 from nexus_cli.project import write as project
+from nexus_cli.settings import load_settings
 
 EPILOG = (
     "\b\nExamples:\n  nexus write packaging/line-1/filler/setpoint 42\n"
-    "  nexus write packaging/line-1/filler/mode on --expect off --yes --format json\n\n"
+    "  nexus write packaging/line-1/filler/mode on --expect off --yes --format json\n"
+    "  NEXUS_BROKER_PASSWORD_FILE=ann.password nexus write packaging/line-1/filler/setpoint 42 --as ann\n\n"
     "\b\nExit codes:\n  0  done: the device holds the value\n  1  refused: nothing was sent to the device\n"
     "  4  unknown: the device may have it or not; look at it, don't just repeat\n"
     f"  6  failed: the device refused it or holds another value; or {TEXT[Exit.OUTSIDE]}"
@@ -45,6 +47,13 @@ EXITS = {"done": Exit.OK, "refused": Exit.FINDINGS, "failed": Exit.OUTSIDE, "unk
     help="Time after which the command expires, at most 60s.",
 )
 @click.option("--reason", default="", help="Reason, for the audit trail.")
+@click.option(
+    "--as",
+    "user",
+    default="",
+    metavar="USER",
+    help="Send it as this declared user; its password is in NEXUS_BROKER_PASSWORD, or in the file NEXUS_BROKER_PASSWORD_FILE.",
+)
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -56,6 +65,7 @@ def command(
     yes: bool,
     duration: str,
     reason: str,
+    user: str,
     format_: str,
 ) -> int:
     """Write VALUE to area/line/device/tag, in the published unit, and show what the device holds afterwards.
@@ -76,13 +86,14 @@ def command(
         raise click.BadParameter(message, param_hint="--timeout") from None
     if not 0 < timeout_s <= project.LONGEST_S:
         raise click.BadParameter("a command lives more than 0 and at most 60 s", param_hint="--timeout")
-    wish = asyncio.run(project.prepare(path, value))
+    settings = project.as_user(user) if user else load_settings()
+    wish = asyncio.run(project.prepare(path, value, settings=settings))
     expected = msgspec.UNSET if expect is None else project.read_expectation(wish, expect)
     if format_ == "text":
         note(wish_text(wish, style=styler(sys.stderr)))
     if not yes and not agreed("Write this?"):
         return Exit.FINDINGS
-    found = asyncio.run(project.write(wish, expect=expected, timeout_s=timeout_s, reason=reason))
+    found = asyncio.run(project.write(wish, expect=expected, timeout_s=timeout_s, reason=reason, settings=settings))
     if format_ == "json":
         answer_bytes(response_json(wish.path, found))
     else:
