@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,21 @@ def emqx(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
             broker_user="nexus.cli",
             broker_password="a-password",
         )
+
+
+@contextmanager
+def emqx_with(files: Mapping[str, str], folder: Path) -> Iterator[int]:
+    """An EMQX with the files that `nexus access render` writes, in their places; gives its port on loopback."""
+    from testcontainers.core.container import DockerContainer
+
+    folder.chmod(0o755)
+    container = DockerContainer(EMQX_IMAGE).with_exposed_ports(1883)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o644)
+        place = "base.hocon" if name.endswith(".hocon") else name
+        container = container.with_volume_mapping(str(folder / name), f"/opt/emqx/etc/{place}", "ro")
+    with container:
+        port = int(container.get_exposed_port(1883))
+        wait_until(lambda: answers(port), "EMQX", deadline_s=START_S)
+        yield port

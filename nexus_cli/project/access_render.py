@@ -35,7 +35,7 @@ class Files:
         broker: Which.
         made: Files and notes.
         shared: On a broker that others use, too.
-        version: Of the broker; "" is the newest known.
+        version: Of the broker; "" is the oldest known, whose files later ones read.
         without_password: Principals that no hash is known of: they can't connect with these files alone.
     """
 
@@ -70,7 +70,7 @@ def render(book: Book, *, name: str, home: Path, shared: bool, version: str = ""
         name: Of the broker.
         home: The `.nexus` folder, for passwords that are there.
         shared: True for a broker that others use, too.
-        version: Of the broker; "" is the newest known.
+        version: Of the broker; "" is the oldest known, whose files later ones read.
 
     Raises:
         NexusError: NX7048 no such renderer, NX7010 not renderable, NX7047 the reader disagrees.

@@ -1,6 +1,7 @@
 """Random grants and requests: the grants, the file read back, and the broker itself say the same.
 
-Mosquitto with `acl_file`, Mosquitto with its dynamic security plug-in, HiveMQ CE with a `credentials.xml`: each is asked by
+Mosquitto with `acl_file`, Mosquitto with its dynamic security plug-in, HiveMQ CE with a `credentials.xml`, and EMQX with the
+files of `nexus access render` where a container can be started: each is asked by
 MQTT 5 clients, whose reason codes say what was refused, and by what arrives.
 """
 
@@ -15,11 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from nexus_cli.access.brokers.forms.asked import Asked
+from nexus_cli.access.brokers.forms.emqx import read as read_emqx
+from nexus_cli.access.brokers.forms.emqx import render as render_emqx
 from nexus_cli.access.brokers.hivemq.permissions import sayable
 from nexus_cli.access.brokers.hivemq.rbac import CREDENTIALS
 from nexus_cli.access.brokers.hivemq.rbac import render as render_hivemq
 from nexus_cli.access.brokers.hivemq.rbac_reader import read_credentials
 from nexus_cli.access.brokers.mosquitto import acl_file, acl_reader, dynsec, dynsec_reader
+from nexus_cli.access.globs import widens
 from nexus_cli.access.grants import Grant, join, principals
 from nexus_cli.access.passwords import hash_password
 from nexus_cli.access.request import Request, Rules
@@ -28,6 +33,7 @@ from nexus_cli.local.ports import free_port
 from tests import hivemq
 from tests.access_requests import ACCOUNTS, USERS, Tally, grants, meant, request, topic
 from tests.asking import Asker
+from tests.containers import docker_problem, emqx_with
 from tests.mosquittos import plugin, running_mosquitto
 from tests.waiting import PATIENCE_S
 
@@ -43,7 +49,12 @@ REQUESTS = 400
 def _broker(kind: str, folder: Path, rules: tuple[Grant, ...]) -> Iterator[tuple[int, Rules, tuple[Grant, ...]]]:
     """A running broker: its port, its file read back, and the grants that are written there."""
     port = free_port()
-    if kind == "hivemq":
+    if kind == "emqx":
+        hashes = dict.fromkeys((*USERS, SPEAKER), hash_password(PASSWORD, argon2id=False))
+        made = render_emqx(Asked(grants=rules, accounts=ACCOUNTS, hashes=hashes))
+        with emqx_with(made.files, folder) as there:
+            yield there, read_emqx(made), rules
+    elif kind == "hivemq":
         rendered = render_hivemq(rules, ACCOUNTS, HASHES)
         with hivemq.running_hivemq(folder, rendered.files[CREDENTIALS], port):
             yield port, read_credentials(rendered.files[CREDENTIALS]), tuple(sayable(rules).grants)
@@ -59,6 +70,8 @@ def _broker(kind: str, folder: Path, rules: tuple[Grant, ...]) -> Iterator[tuple
 
 def _present(kind: str) -> str:
     """Why a kind can't run here; "" when it can."""
+    if kind == "emqx":
+        return docker_problem() and f"{docker_problem()}: EMQX could not be started"
     if kind == "hivemq":
         return hivemq.problem()
     if broker_mosquitto.program() is None:
@@ -67,24 +80,25 @@ def _present(kind: str) -> str:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", ["acl", "dynsec", "hivemq"])
+@pytest.mark.parametrize("kind", ["acl", "dynsec", "hivemq", "emqx"])
 def test_grants_file_and_broker_agree(kind: str, seed: int, tmp_path: Path) -> None:
     if missing := _present(kind):
         pytest.skip(missing)
     draw = random.Random(f"engines {seed}")
+    drawn = grants(draw, limited=kind in ("hivemq", "emqx"))
     rules = join(
-        grants(draw, limited=kind == "hivemq"),
+        [each for each in drawn if kind != "emqx" or not widens(each.filter)],
         [Grant(user, "subscribe", f"end/{user}") for user in USERS],
         [Grant(SPEAKER, "publish", "#")],
     )
-    asked = {replace(request(draw), client_id="") for _ in range(REQUESTS)}
+    asked = {_as_client(request(draw), kind) for _ in range(REQUESTS)}
     with _broker(kind, tmp_path, rules) as (port, reader, written), ExitStack() as stack:
 
         def connect(number: int) -> dict[str, Asker]:
             closes = kind == "hivemq"
             return {
                 name: stack.enter_context(
-                    Asker(port, ACCOUNTS.account(name), PASSWORD, f"{name}-{number}", closes=closes)
+                    Asker(port, ACCOUNTS.account(name), PASSWORD, _client_id(name, kind, number), closes=closes)
                 )
                 for name in (*USERS, SPEAKER)
             }
@@ -95,10 +109,22 @@ def test_grants_file_and_broker_agree(kind: str, seed: int, tmp_path: Path) -> N
             if user in clients and each.wish != "receive":
                 _agree(clients[user], each, reader, written, tally)
         assert min(tally.allowed, tally.refused) > 10
+        if kind == "emqx":  # it checks nothing on delivery
+            return
         clients, heard = connect(2), Tally()
         for user in USERS:
             _hearing_agrees(user, clients, reader, written, heard, sorted({topic(draw) for _ in range(200)}))
         assert min(heard.allowed, heard.refused) > 5
+
+
+def _client_id(name: str, kind: str, number: int) -> str:
+    """EMQX's rules bind NEXUS's own accounts to the form of their client ids."""
+    return f"{ACCOUNTS.account(name)}-record-{number:024x}" if kind == "emqx" else f"{name}-{number}"
+
+
+def _as_client(asked: Request, kind: str) -> Request:
+    name = ACCOUNTS.principal(asked.user) or ""
+    return replace(asked, client_id=_client_id(name, kind, 1) if kind == "emqx" else "")
 
 
 def _agree(client: Asker, each: Request, reader: Rules, written: tuple[Grant, ...], tally: Tally) -> None:

@@ -30,7 +30,12 @@ from nexus_cli.settings import load_settings
 @var_option
 @click.option("--broker", required=True, type=click.Choice(list(BROKERS)), help="Form of the files.")
 @at_option
-@click.option("--version", default="", metavar="5.8", help="Version of the broker. Default: the newest known.")
+@click.option(
+    "--version",
+    default="",
+    metavar="5.8",
+    help="Version of the broker. Default: the oldest known, whose files later ones read.",
+)
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write into this folder instead of stdout."
 )

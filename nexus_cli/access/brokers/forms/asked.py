@@ -18,7 +18,7 @@ class Asked:
         grants: Of the whole site.
         accounts: How principals are called at the broker.
         hashes: Of passwords, by principal; who is not in it can't connect with the files alone.
-        version: Of the broker, e.g. `5.8`; "" is the newest known.
+        version: Of the broker, e.g. `5.8`; "" is the oldest known, whose files later ones read.
         topics: Of declared tags, for a broker that would read a wildcard as a wider one.
     """
 

@@ -64,5 +64,5 @@ def merge(existing: str, name: str, made: Rendered, version: str) -> str:
 
 
 def version_of(text: str) -> Version:
-    """A version from its text; "" is the newest that is known."""
-    return tuple(int(part) for part in text.split(".")) if text else NEWEST[:2]
+    """A version from its text; "" is the oldest that is known, whose files every later one reads."""
+    return tuple(int(part) for part in text.split(".")) if text else _OLDEST[:2]
