@@ -22,7 +22,7 @@ from nexus_cli.wire.handover import another_id, leave, listen
 from nexus_cli.wire.inbox import Inbox
 from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
-from nexus_cli.wire.mqtt import reasons
+from nexus_cli.wire.refusals import not_subscribed, refused, unreachable
 from nexus_cli.wire.renewed import next_account, with_kept_secrets
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
@@ -357,18 +357,13 @@ class BrokerClient:
         if not subscriptions:
             return
         try:
-            refused = await connection.subscribe_all(subscriptions)
+            refused_filters = await connection.subscribe_all(subscriptions)
         except LostError as error:
             raise self._unreachable(str(error)) from None
-        self.refused = refused
-        self._subscribed.update(each for each in subscriptions if each[0] not in refused)
-        if refused:
-            raise NexusError(
-                f"The broker at {self.url} refuses the subscription of {_join(refused)}.",
-                code="NX6012",
-                hint=f"its access rules do not let '{self._settings.broker_user}' read that: give that user the right there",
-                retriable=True,
-            )
+        self.refused = refused_filters
+        self._subscribed.update(each for each in subscriptions if each[0] not in refused_filters)
+        if refused_filters:
+            raise not_subscribed(refused_filters, self.url, user=self._settings.broker_user)
 
     @contextlib.asynccontextmanager
     async def _open(
@@ -413,7 +408,7 @@ class BrokerClient:
         try:
             await connection.open()
         except RefusedError as error:
-            raise self._refused(error) from None
+            raise refused(error, self.url, user=self._settings.broker_user) from None
         except LostError as error:
             raise self._unreachable(str(error)) from None
 
@@ -426,37 +421,8 @@ class BrokerClient:
                 raise
             raise (await explain(self._settings, error) or error) from None
 
-    def _refused(self, error: RefusedError) -> NexusError:
-        if error.code in reasons.USER_REFUSED:
-            return NexusError(
-                f"The broker at {self.url} refused the user '{self._settings.broker_user}'.",
-                code="NX6011",
-                cause=str(error),
-                retriable=True,
-            )
-        return self._unreachable(str(error))
-
     def _unreachable(self, cause: str) -> NexusError:
-        if "CERTIFICATE_VERIFY_FAILED" in cause:
-            return NexusError(
-                f"The certificate of the broker at {self.url} is not trusted.",
-                code="NX6010",
-                cause=cause,
-                hint="name the PEM file of its CA in NEXUS_BROKER_CA, and its host as the certificate does",
-                retriable=True,
-            )
-        return NexusError(
-            f"The broker at {self.url} does not answer.",
-            code="NX6010",
-            cause=cause,
-            hint="is it running? `nexus up` starts one, `nexus status` shows it; otherwise check NEXUS_BROKER_URL",
-            retriable=True,
-        )
-
-
-def _join(filters: Sequence[str]) -> str:
-    shown = ", ".join(f"'{one}'" for one in filters[:3])
-    return shown if len(filters) <= 3 else f"{shown} and {len(filters) - 3} more"
+        return unreachable(cause, self.url)
 
 
 __all__ = ["BrokerClient", "Message", "OnMessage"]
