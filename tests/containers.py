@@ -43,7 +43,7 @@ def docker_engine() -> None:
 
 
 @pytest.fixture(scope="session")
-def emqx(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def emqx_container(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """An EMQX 5.8 with one user, reached by these settings."""
     from testcontainers.core.container import DockerContainer
 

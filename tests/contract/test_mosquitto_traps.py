@@ -95,11 +95,11 @@ def test_write_access_keeps_the_rules_in_force_and_the_ones_before(
     first = (broker.folder / "acl").read_text()
     monkeypatch.setattr(broker_mosquitto, "render_acl", lambda grants: "user a\ntopic\tread x/#\n")
     with pytest.raises(NexusError) as caught:
-        broker.write_access((Grant("a", "subscribe", "y/#"),), {"a": "secret"})
+        broker.write_access(Wanted((Grant("a", "subscribe", "y/#"),)), {"a": "secret"})
     assert caught.value.code == "NX7035"
     assert (broker.folder / "acl").read_text() == first
     monkeypatch.undo()
-    assert broker.write_access((Grant("a", "subscribe", "z/#"),), {"a": "secret"})
+    assert broker.write_access(Wanted((Grant("a", "subscribe", "z/#"),)), {"a": "secret"})
     assert (broker.folder / "acl.before").read_text() == first
     assert "topic read z/#" in (broker.folder / "acl").read_text()
 

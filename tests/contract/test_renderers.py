@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -223,9 +224,11 @@ async def test_retained_messages_do_not_leak(harness: Harness) -> None:
             assert heard[0].retain
 
 
-async def test_strangers_and_wrong_passwords_stay_out(harness: Harness) -> None:
+async def test_strangers_and_wrong_passwords_stay_out(harness: Harness, tmp_path: Path) -> None:
     for principal, password in ((CLI, "wrong"), ("stranger", ""), ("", "")):
-        client = BrokerClient(settings=harness.settings(principal, password), client_id="stranger")
+        # Without the folder in which the right password is: a refused client reads it there once more.
+        settings = replace(harness.settings(principal, password), home=tmp_path / "elsewhere")
+        client = BrokerClient(settings=settings, client_id="stranger")
         with pytest.raises(NexusError) as caught:
             async with client.session():
                 pass

@@ -123,7 +123,7 @@ def mosquitto(folder: Path, *grants: Grant) -> Iterator[int]:
     identity = launch.identity.popen_arguments() if launch.identity else {}
     with (folder / "broker.log").open("wb") as log:
         running = subprocess.Popen(
-            launch.command, cwd=launch.folder, env=dict(launch.environment), stdout=log, **identity
+            launch.command, cwd=launch.folder, env=dict(launch.environment), stdout=log, stderr=log, **identity
         )
     try:
         wait_until(lambda: answers(port), "the broker")

@@ -15,11 +15,11 @@ from tests.waiting import PATIENCE_S
 pytestmark = [pytest.mark.slow]
 
 
-async def test_emqx_keeps_and_delivers(emqx: Settings) -> None:
-    writer = BrokerClient(settings=emqx, client_id="writer")
+async def test_emqx_keeps_and_delivers(emqx_container: Settings) -> None:
+    writer = BrokerClient(settings=emqx_container, client_id="writer")
     async with writer.session():
         await writer.publish("acme/chicago/a/b/c/d", b"kept", retain=True)
-    reader = BrokerClient(settings=emqx, client_id="reader")
+    reader = BrokerClient(settings=emqx_container, client_id="reader")
     async with reader.session() as messages:
         await reader.subscribe([("acme/chicago/#", 1)])
         async with asyncio.timeout(PATIENCE_S):
@@ -27,8 +27,8 @@ async def test_emqx_keeps_and_delivers(emqx: Settings) -> None:
     assert (message.topic, message.payload, message.retain) == ("acme/chicago/a/b/c/d", b"kept", True)
 
 
-async def test_emqx_refuses_a_wrong_password(emqx: Settings) -> None:
-    client = BrokerClient(settings=replace(emqx, broker_password="wrong"), client_id="stranger")
+async def test_emqx_refuses_a_wrong_password(emqx_container: Settings) -> None:
+    client = BrokerClient(settings=replace(emqx_container, broker_password="wrong"), client_id="stranger")
     with pytest.raises(NexusError) as caught:
         async with client.session():
             pass
