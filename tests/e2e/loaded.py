@@ -158,7 +158,10 @@ class Loaded(Plant):
         return int(rows), int(numbers)
 
     def holes(self) -> tuple[list[ledger.Count], list[Any], int]:
-        """The ledger of the counter, runs of missing values, and rows of gaps."""
+        """The ledger of the counter, runs of polls without a row, and rows of gaps.
+
+        A poll that a busy machine answers too late is a row without a value: it is on record, and no hole.
+        """
 
         async def ask() -> tuple[list[ledger.Count], list[Any], int]:
             conn = await asyncpg.connect(
@@ -167,7 +170,8 @@ class Loaded(Plant):
             try:
                 like = "hall/line-1/counter/%"
                 gaps = await conn.fetchval("SELECT count(*) FROM nexus.gap")
-                return await ledger.counts(conn, like), await ledger.holes(conn, like), int(gaps)
+                found = [hole for hole in await ledger.holes(conn, like) if not await _on_record(conn, hole)]
+                return await ledger.counts(conn, like), found, int(gaps)
             finally:
                 await conn.close()
 
@@ -246,3 +250,14 @@ def pause(seconds: float) -> None:
     with contextlib.suppress(TimeoutError), socket.socketpair()[0] as never:
         never.settimeout(seconds)
         never.recv(1)
+
+
+async def _on_record(conn: asyncpg.Connection, hole: tuple[str, int, int, Any, Any]) -> bool:
+    """True when between the rows around a run of missing values there are as many rows of another quality."""
+    path, first, last, before, after = hole
+    rows = await conn.fetchval(
+        """SELECT count(*) FROM nexus.sample x JOIN nexus.series s ON s.id = x.series_id
+           WHERE s.path = $1 AND x.time > $2 AND x.time < $3 AND x.quality <> 192""",
+        *(path, before, after),
+    )
+    return int(rows) >= last - first + 1

@@ -78,7 +78,8 @@ def elsewhere(tmp_path: Path) -> Iterator[Elsewhere]:
     credentials = home / ".nexus" / "credentials.json"
     credentials.write_text(json.dumps({"broker": USERS, "api": {}, "database": {"nexus": PASSWORD}}))
     credentials.chmod(0o600)
-    broker, database = new_broker(tmp_path / "broker", kind="mosquitto", users=USERS), EmbeddedPostgres()
+    accounts = {f"{principal}@acme.elsewhere": password for principal, password in USERS.items()}  # others' broker
+    broker, database = new_broker(tmp_path / "broker", kind="mosquitto", users=accounts), EmbeddedPostgres()
     broker.start()
     database.start()
     one = Elsewhere(home, broker, database)
