@@ -5,7 +5,29 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file that every process opens which does the same; it is made, with mode 0600, and stays.
+
+    Args:
+        lock: Its folder must be there.
+        wait: False raises BlockingIOError while another process holds it.
+
+    Raises:
+        OSError: It can't be opened.
+    """
+    import fcntl  # noqa: PLC0415 - not on every system
+
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:

@@ -5,7 +5,6 @@ ca.pem  ca.key  crl.pem  index.json  issued/NAME.pem  issued/NAME.key
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from msgspec.structs import replace
 
-from nexus_cli.atomic import replace_file
+from nexus_cli.atomic import alone, replace_file
 from nexus_cli.certificates.build import (
     Wanted,
     ca_certificate,
@@ -307,16 +306,10 @@ class Authority:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One command at a time; the operating system's refusals as those of a command."""
-        import fcntl  # noqa: PLC0415 - not on every system
-
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with alone(self.folder / "lock"):
                 yield
-            finally:
-                os.close(descriptor)
         except OSError as error:
             raise NexusError(
                 f"{self.folder} can't be written.", code="NX6036", cause=error.strerror or str(error), exit_code=6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import orjson
 
 from nexus_cli.access.grants import RESERVED
+from nexus_cli.atomic import alone
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import CREDENTIALS_FILE
 
@@ -101,12 +101,8 @@ def _write(home: Path, secrets_: Mapping[str, Mapping[str, str]]) -> None:
 def _alone(home: Path) -> Iterator[None]:
     """No other process changes the secrets meanwhile: the supervisor and commands do."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(home / f".{CREDENTIALS_FILE}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with alone(home / f".{CREDENTIALS_FILE}.lock"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def ensure_own(home: Path, names: Iterable[str]) -> Mapping[str, str]:

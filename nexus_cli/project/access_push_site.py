@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 from nexus_cli.access.accounts import Accounts
 from nexus_cli.access.grants_file import read_wanted
 from nexus_cli.access.people import Moment
+from nexus_cli.atomic import alone
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.access_canary import MqttSubscriber
@@ -75,16 +74,14 @@ def _alone(home: Path) -> Iterator[None]:
     if not home.is_dir():  # nothing is known there, and a dry run makes no folder
         yield
         return
-    descriptor = os.open(home / ".emqx.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(home / ".emqx.lock", wait=False))
+        except BlockingIOError:
+            raise NexusError(
+                "Another push runs from this folder.", code="NX7038", hint="wait until it has ended, then push again"
+            ) from None
         yield
-    except BlockingIOError:
-        raise NexusError(
-            "Another push runs from this folder.", code="NX7038", hint="wait until it has ended, then push again"
-        ) from None
-    finally:
-        os.close(descriptor)
 
 
 async def _push(
