@@ -98,14 +98,18 @@ def _platform(topics: Topics) -> Iterator[Grant]:
     yield from _grants(
         WEB,
         "role web",
-        publish=[topics.canary(WEB)],
+        publish=[topics.canary(WEB), topics.health("web", "+")],
         subscribe=[
             f"{topics.live}/#",
             topics.alert("+"),
             f"{topics.platform}/health/#",
+            topics.observed("+"),
+            topics.response("+", WEB, "#"),
             topics.canary(WEB),
         ],
     )
+    # For its callers, whose own rights it has looked at before; who it was is in the command (decision 0077).
+    yield Grant(WEB, "publish", topics.command("+/+/+/+", WEB), "commands of people", retain=False)
 
 
 def _messages(snapshot: Snapshot) -> Iterator[Grant]:

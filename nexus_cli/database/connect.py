@@ -231,8 +231,12 @@ async def close(opened: Connection, *, timeout_s: float = 2.0) -> None:
         opened.terminate()
 
 
-async def open_pool(settings: Settings, *, application: str = "nexus", size: int = 4, timeout_s: float = 5.0) -> Pool:
+async def open_pool(
+    settings: Settings, *, application: str = "nexus", size: int = 4, timeout_s: float = 5.0, later: bool = False
+) -> Pool:
     """Open a pool of up to `size` connections; the caller closes it. Statements may take at most a minute.
+
+    With `later` it connects when it is first asked, and a database that is away is no error here.
 
     Raises:
         NexusError: NX6200, NX6202, NX6203 or NX6207.
@@ -245,7 +249,7 @@ async def open_pool(settings: Settings, *, application: str = "nexus", size: int
         await _refuse_pooler(opened, settings, timeout_s=timeout_s)
 
     with plain_errors(settings):
-        return await asyncpg.create_pool(min_size=1, max_size=size, init=begin, **arguments)
+        return await asyncpg.create_pool(min_size=0 if later else 1, max_size=size, init=begin, **arguments)
 
 
 __all__ = [

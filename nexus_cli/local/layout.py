@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.ports import LOOPBACK, free_port, in_url, reached_at
@@ -73,9 +73,16 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     database_programs: str = ""
 
     @property
+    def web_url(self) -> str:
+        """Where the page is; "" before a port was chosen."""
+        port = self.http_ports.get(WEB, 0)
+        scheme = "https" if self.listen else "http"
+        return f"{scheme}://{in_url(reached_at(self.listen))}:{port}" if port else ""
+
+    @property
     def principals(self) -> tuple[str, ...]:
         """The principals of the roles and of the command line."""
-        return (CONTROL, HISTORIAN, *(gateway_principal(name) for name in self.gateways), CLI)
+        return (CONTROL, HISTORIAN, WEB, *(gateway_principal(name) for name in self.gateways), CLI)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The services of a runtime, from `runtime.json`: broker, database, control, historian, gateways."""
+"""The services of a runtime, from `runtime.json`: broker, database, control, historian, web, gateways."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, gateway_principal, principals
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal, principals
 from nexus_cli.access.grants_file import NOTHING, mark_applied, read_wanted
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials, ensure_own
@@ -38,7 +38,7 @@ class Service:
     """One process to keep running.
 
     Attributes:
-        name: `broker`, `database`, `control`, `historian`, `gateway-NAME`.
+        name: `broker`, `database`, `control`, `historian`, `web`, `gateway-NAME`.
         tier: Started in ascending order, stopped in descending order.
         needs: Services that must be ready before its first start.
         prepare: Writes its files and returns how to start it; blocking.
@@ -110,6 +110,7 @@ def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | No
     found.append(_role(home, runtime, given, name="control", tier=1, needs=own, principal=CONTROL))
     needs = (*own, "control")
     found.append(_role(home, runtime, given, name="historian", tier=2, needs=needs, principal=HISTORIAN))
+    found.append(_role(home, runtime, given, name="web", tier=3, needs=needs, principal=WEB))
     needs = tuple(name for name in needs if name != DATABASE)
     for gateway in runtime.gateways:
         principal = gateway_principal(gateway)

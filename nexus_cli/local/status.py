@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, gateway_principal
 from nexus_cli.access.grants_file import NOTHING, in_force, read_wanted
 from nexus_cli.certificates.expiry import utc_now
 from nexus_cli.diagnostics.groups import Group
@@ -70,7 +70,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     if original is not None:
         return _copy(home, runtime, str(original))
     seen = await asyncio.to_thread(read_state, home)
-    principals = {"control": CONTROL, "historian": HISTORIAN}
+    principals = {"control": CONTROL, "historian": HISTORIAN, "web": WEB}
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")

@@ -52,10 +52,10 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Control, the historian or a gateway.
+    """Control, the historian, web or a gateway.
 
     Attributes:
-        name: `control`, `historian` or `gateway-NAME`.
+        name: `control`, `historian`, `web` or `gateway-NAME`.
         state, detail, pid, restarts, since, log: As in `ServerReport`.
         port: Of its HTTP on this machine.
         url: Of its HTTP with TLS; left out without.

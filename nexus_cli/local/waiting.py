@@ -93,7 +93,7 @@ def wait_running(
 
 
 def _expected(runtime: Runtime) -> set[str]:
-    expected = {"control", "historian", *(f"gateway-{name}" for name in runtime.gateways)}
+    expected = {"control", "historian", "web", *(f"gateway-{name}" for name in runtime.gateways)}
     expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
     return expected | ({"database"} if runtime.database_kind != EXTERNAL else set())
 

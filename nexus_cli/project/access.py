@@ -17,9 +17,9 @@ from nexus_cli.access.questions import Answer, Book, ask
 from nexus_cli.access.subjects import KIND_OF, Subject, Unknown, subject_of
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.history.moment import parse_moment
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.diff import differing
-from nexus_cli.project.moment import parse_moment
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.settings import Settings
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.history.moment import parse_moment
 from nexus_cli.model.calendar import microseconds
-from nexus_cli.project.moment import parse_moment
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.control import AuditTrail

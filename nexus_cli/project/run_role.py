@@ -17,7 +17,7 @@ def run_role(role: str, *, name: str = "") -> None:
     """Run one role in this process until it receives a signal to stop.
 
     Args:
-        role: `control`, `gateway`, `historian`, `broker` or `supervisor`.
+        role: `control`, `gateway`, `historian`, `web`, `broker` or `supervisor`.
         name: Name of a gateway (required there), or of one historian of several.
     """
     if role == "gateway" and not name:
@@ -25,7 +25,7 @@ def run_role(role: str, *, name: str = "") -> None:
     settings = load_settings(principal=principal_of(role, name))
     title = f"{role} {name}" if name and name != role else role
     configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=title)
-    fast = loop_factory(settings.event_loop) if role in ("gateway", "historian") else None
+    fast = loop_factory(settings.event_loop) if role in ("gateway", "historian", "web") else None
     with asyncio.Runner(loop_factory=fast) as runner:
         runner.run(_serve(role, name, settings))
 
@@ -50,6 +50,10 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
         from nexus_cli.runtime.historian.historian import run_historian  # noqa: PLC0415 - one role's libraries
 
         await run_historian(settings, name=name or "historian")
+    elif role == "web":
+        from nexus_cli.runtime.web.web import run_web  # noqa: PLC0415 - one role's libraries
+
+        await run_web(settings)
     else:
         async with stop_on_signals() as stop:
             if role == "broker":

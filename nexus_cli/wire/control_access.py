@@ -23,6 +23,8 @@ SCOPES: Mapping[str, str] = {
     "sequences:run": "see, start and abort sequences",
     "messages:publish": "see and publish messages",
     "audit:read": "the audit trail",
+    "values:read": "live and stored values of the tags that the roles read",
+    "values:write": "commands to the tags that the roles write",
     "access:read": "who has passwords, tokens and elevation",
     "access:admin": "passwords, elevation, tokens of others, the signing key",
     "tokens:own": "own tokens: make, list, revoke",

@@ -17,7 +17,7 @@ from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
 from nexus_cli.wire.live_health import LiveHealth
 
 LINK_STATES = ("idle", "connecting", "connected", "backoff")
-ROLES = ("control", "gateway", "historian")
+ROLES = ("control", "gateway", "historian", "web")
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,6 +303,33 @@ class BrokerLink(msgspec.Struct, frozen=True, kw_only=True):
 
     connected: bool = False
     reconnects: int = 0
+
+
+class WebHealth(Health, frozen=True, kw_only=True):
+    """A web.
+
+    Attributes:
+        site: `enterprise/site`; in `/status` alone.
+        ready, detail: Whether it serves everything, and what is missing; in `/status` alone.
+        instance: The process.
+        deployment: Number of the deployment that it shows.
+        tags, topics: Declared tags; topics that it keeps the newest message of.
+        broker, database: `connected`, else why not.
+        clients: Open WebSockets and event streams.
+        stalled: What has work and does none of it.
+    """
+
+    site: str | UnsetType = UNSET
+    ready: bool | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    instance: Instance = ""
+    deployment: int = 0
+    tags: int = 0
+    topics: int = 0
+    broker: str = ""
+    database: str = ""
+    clients: int = 0
+    stalled: Stalled = []
 
 
 class ControlHealth(Health, frozen=True, kw_only=True):

@@ -22,9 +22,9 @@ from nexus_cli.database.retention import keep_up
 from nexus_cli.database.rollup_tables import load_rollups
 from nexus_cli.database.samples import SampleTables
 from nexus_cli.database.series import sync_series
+from nexus_cli.history.document import History
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import history_to_draw
-from nexus_cli.project.history_document import History
 from nexus_cli.settings import Settings
 from tests.benchmarks.bench_cli import seconds
 from tests.benchmarks.figures import Figure, machine

@@ -11,8 +11,8 @@ from typing import Any
 
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments
+from nexus_cli.runtime.api import request_guard
 from nexus_cli.runtime.control.control import run_control
-from nexus_cli.runtime.control.routes import request_guard
 from nexus_cli.settings import Settings
 from tests.forks import Fork, redirect
 

@@ -23,9 +23,9 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.runtime.api.request_guard import PAUSE_S
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
-from nexus_cli.runtime.control.routes.request_guard import PAUSE_S
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary

@@ -19,8 +19,8 @@ from nexus_cli.database.connect import Pool, open_pool
 from nexus_cli.model.config import digest
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
-from nexus_cli.runtime.control.identity.signing import SigningKeys
-from nexus_cli.runtime.control.identity.tokens import Claims, sign
+from nexus_cli.runtime.identity.signing import SigningKeys
+from nexus_cli.runtime.identity.tokens import Claims, sign
 from nexus_cli.settings import Settings
 from tests.integration.control_world import API, snapshot
 from tests.integration.control_world import device as make_device

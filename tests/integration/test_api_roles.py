@@ -10,7 +10,9 @@ import httpx
 import orjson
 import pytest
 
-from nexus_cli.runtime.control.routes.rights import DECISIONS, Decision, decision
+from nexus_cli.runtime.api.decisions import Decision
+from nexus_cli.runtime.control.routes.rights import DECISIONS
+from nexus_cli.runtime.web.routes.rights import DECISIONS as WEB_DECISIONS
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_access import SCOPES
 from tests.integration.control_world import device as make_device
@@ -65,15 +67,16 @@ async def test_every_route_has_a_decision_and_every_decision_a_route(database: S
     async with people(database, tmp_path) as world:
         routes = set(await routes_of(world))
         # The health routes are of Starlette: they are in no description.
-        decided = {(each.method, each.path) for each in DECISIONS if each.path.startswith("/v1/")}
+        decided = {(each.method, each.path) for each in DECISIONS.table if each.path.startswith("/v1/")}
         assert routes - decided == set(), "no decision"
         assert decided - routes == set(), "no route"
         app = world.control.app()._app  # type: ignore[attr-defined]
         served = {(method, route.path) for route in app.routes for method in route.methods or ()}
-        undecided = {(method, path) for method, path in served if decision(method, filled(path)) is None}
+        undecided = {(method, path) for method, path in served if DECISIONS.of(method, filled(path)) is None}
         assert undecided == set()
-    assert {right for each in DECISIONS for right in each.rights} == set(SCOPES)
-    assert {each.path for each in DECISIONS if each.open} == {
+    rights = {right for each in (*DECISIONS.table, *WEB_DECISIONS.table) for right in each.rights}
+    assert rights == set(SCOPES)
+    assert {each.path for each in DECISIONS.table if each.open} == {
         "/health/live",
         "/health/ready",
         "/metrics",
@@ -108,7 +111,7 @@ def check(found: httpx.Response, needed: Decision, who: str, may: set[str]) -> N
 async def test_every_route_by_every_role(database: Settings, tmp_path: Path) -> None:
     tried = 0
     async with people(database, tmp_path) as world:
-        ordered = sorted(DECISIONS, key=lambda each: (each.path.endswith(LAST), each.path, each.method))
+        ordered = sorted(DECISIONS.table, key=lambda each: (each.path.endswith(LAST), each.path, each.method))
         for needed in ordered:
             for who, may in MAY.items():
                 token = PLATFORM.get(who, "")
@@ -116,13 +119,13 @@ async def test_every_route_by_every_role(database: Settings, tmp_path: Path) -> 
                     token = await world.token(who)
                 check(await answer(world, needed, token), needed, who, may)
                 tried += 1
-    assert tried == len(DECISIONS) * len(MAY) > 600
+    assert tried == len(DECISIONS.table) * len(MAY) > 600
 
 
 async def test_every_route_by_tokens_with_one_scope(database: Settings, tmp_path: Path) -> None:
     async with people(database, tmp_path) as world:
         for scope in SCOPED:
-            for needed in DECISIONS:
+            for needed in DECISIONS.table:
                 token = await world.token("ada", scopes=[scope])
                 found = await answer(world, needed, token)
                 check(found, needed, "ada", {scope})
@@ -145,7 +148,7 @@ async def test_every_route_by_tokens_that_are_none(database: Settings, tmp_path:
         }
         await world.pool.execute("UPDATE nexus.api_token SET revoked = now() WHERE id = $1", _id(bad["revoked"][1]))
         for name, (code, token) in bad.items():
-            for needed in DECISIONS:
+            for needed in DECISIONS.table:
                 if needed.open:
                     continue
                 found = await answer(world, needed, token)

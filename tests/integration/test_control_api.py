@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.runtime.control.routes.rights import NAMES_BODY
+from nexus_cli.runtime.api.decisions import NAMES_BODY
 from nexus_cli.wire.control import DeploymentRequest, State, encode
 from nexus_cli.wire.http import ControlClient
 from tests.integration.control_world import FakeGateway, World, applied, body_of, device, plan_against, snapshot, world

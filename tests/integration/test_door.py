@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from nexus_cli.runtime import http_guard
-from nexus_cli.runtime.control.routes import request_guard as door
+from nexus_cli.runtime.api import request_guard as door
 from nexus_cli.runtime.health import serve_http
 from nexus_cli.runtime.metrics import Metrics
 from tests.integration.control_world import World, world

@@ -22,10 +22,10 @@ from nexus_cli.database.sample_class import load_classes
 from nexus_cli.database.seams import place_segments
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.history.document import History
 from nexus_cli.model.calendar import HOUR_US, microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.history import history, history_to_draw
-from nexus_cli.project.history_document import History
 from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import SmallOutbox, declare, historian, outbox_settings

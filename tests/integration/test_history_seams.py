@@ -18,9 +18,9 @@ from nexus_cli.database.queries import find_series
 from nexus_cli.database.rollup_tables import mark_changed, roll_up
 from nexus_cli.database.sample_class import SampleClass, load_classes
 from nexus_cli.database.series import sync_series
+from nexus_cli.history.reader import Reader
 from nexus_cli.model.calendar import DAY_US, HOUR_US, microseconds, moment_of, parse_every
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.project.history_reader import Reader
 from nexus_cli.settings import Settings
 from tests.postgres import SITE
 

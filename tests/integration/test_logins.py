@@ -11,8 +11,8 @@ import jwt
 import pytest
 
 from nexus_cli.access.passwords import Hashes
-from nexus_cli.runtime.control.identity import logins as logins_module
-from nexus_cli.runtime.control.identity.throttle import PAIR
+from nexus_cli.runtime.identity import logins as logins_module
+from nexus_cli.runtime.identity.throttle import PAIR
 from nexus_cli.settings import Settings
 from tests.clock import FakeClock
 from tests.integration.identity_world import PREFIX, People, people

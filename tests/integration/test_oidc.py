@@ -13,8 +13,8 @@ import jwt
 import pytest
 
 from nexus_cli.runtime.clock import SystemClock
-from nexus_cli.runtime.control.identity import provider
-from nexus_cli.runtime.control.identity.throttle import Throttle
+from nexus_cli.runtime.identity import provider
+from nexus_cli.runtime.identity.throttle import Throttle
 from nexus_cli.settings import Settings
 from tests.integration.identity_world import People, people
 from tests.oidc_issuer import Issuer, ec_key, issuer, jwk, public_pem, rsa_key

@@ -17,8 +17,8 @@ from nexus_cli.database.copy import PLAIN_COLUMNS, pack_plain
 from nexus_cli.database.retention import keep_up
 from nexus_cli.database.sample_class import ensure_class
 from nexus_cli.database.samples import copy_staged
+from nexus_cli.history.document import Bucket
 from nexus_cli.project.history import history
-from nexus_cli.project.history_document import Bucket
 from nexus_cli.settings import Settings
 from tests.integration.historian_rig import DEVICE, SmallOutbox, declare, device, historian, outbox_settings, query
 from tests.postgres import SITE

@@ -10,7 +10,7 @@ from nexus_cli.cli.options import changes_runtime
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.run_role import run_role
 
-ROLES = ("control", "gateway", "historian", "broker", "supervisor")
+ROLES = ("control", "gateway", "historian", "web", "broker", "supervisor")
 
 
 @click.command(

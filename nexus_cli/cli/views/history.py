@@ -15,7 +15,7 @@ from nexus_cli.cli.console import style
 from nexus_cli.cli.views.clock import short
 from nexus_cli.cli.views.escaped import escaped
 from nexus_cli.diagnostics.printable import one_line
-from nexus_cli.project.history_document import Bucket, Gap, History, Sample, Seam, builtins_of
+from nexus_cli.history.document import Bucket, Gap, History, Sample, Seam, builtins_of
 
 _COLOUR = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 COLUMNS = ("time", "value", "quality", "label", "reason", "code", "source_time", "unit", "type")

@@ -17,14 +17,14 @@ from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
-from nexus_cli.runtime.control.identity.identities import Identities
-from nexus_cli.runtime.control.identity.refusals import REASONS
 from nexus_cli.runtime.control.leadership import Leadership
 from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term
 from nexus_cli.runtime.health import health_routes, serve_http
+from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.identity.refusals import REASONS
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics

@@ -17,8 +17,8 @@ from nexus_cli.cli import console, failure
 from nexus_cli.cli.views import audit, deployment, history, sequence, status, tail, write
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines, one_line, plain
+from nexus_cli.history.document import Gap, History, Sample
 from nexus_cli.local.status_report import StatusReport
-from nexus_cli.project.history_document import Gap, History, Sample
 from nexus_cli.project.live_value import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State

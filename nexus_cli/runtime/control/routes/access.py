@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Path, Query, Response
 
 from nexus_cli.database.connect import Pool
-from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.runtime.control.identity.accounts import Accounts
-from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
-from nexus_cli.runtime.control.routes.calling import CALLING
+from nexus_cli.runtime.api.bodies import answer, documented, reader
+from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.identity.accounts import Accounts
+from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.wire.control_access import (
     ElevationEnded,
     ElevationRequest,

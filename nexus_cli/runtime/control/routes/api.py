@@ -13,24 +13,26 @@ from nexus_cli import __version__
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.runtime.api.bodies import Name, answer, documented, reader
+from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.api.decisions import BASE
+from nexus_cli.runtime.api.failures import FAILURE, add_handlers
+from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.runtime.control.held import Named
-from nexus_cli.runtime.control.identity.apply_scope import refuse_outside
-from nexus_cli.runtime.control.identity.identities import Identities
-from nexus_cli.runtime.control.principals import named, refuse, require
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
-from nexus_cli.runtime.control.routes.bodies import Name, answer, documented, read_deployment, reader
-from nexus_cli.runtime.control.routes.calling import CALLING
-from nexus_cli.runtime.control.routes.failures import FAILURE, add_handlers
+from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.login import add_login_routes
-from nexus_cli.runtime.control.routes.request_guard import RequestGuard
-from nexus_cli.runtime.control.routes.rights import BASE
+from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
+from nexus_cli.runtime.identity.apply_scope import refuse_outside
+from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.identity.held import Named
+from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.identity.principals import named, refuse, require
 from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
@@ -71,7 +73,14 @@ def make_api(
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
-    return RequestGuard(app, site=service.site, gate=identity.gate, refusals=identity.refusals, stopping=stopping)
+    return RequestGuard(
+        app,
+        site=service.site,
+        decisions=DECISIONS,
+        gate=identity.gate,
+        refusals=identity.refusals,
+        stopping=stopping,
+    )
 
 
 class Acting(LeaderParts, Protocol):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, Query, Response
 
 from nexus_cli.database.audit import MOST
-from nexus_cli.runtime.control.routes.bodies import answer
+from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.control.service import Service
 
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from fastapi import Depends, FastAPI, Request, Response
 
 from nexus_cli.database.connect import Pool
-from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.runtime.control.identity.identities import Identities
-from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
-from nexus_cli.runtime.control.routes.calling import CALLING, address_of
+from nexus_cli.runtime.api.bodies import answer, documented, reader
+from nexus_cli.runtime.api.calling import CALLING, address_of
+from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.wire.control_access import Identity, LoginRequest, OidcLoginRequest, Revoked
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from nexus_cli.runtime.control.auth import Caller
-from nexus_cli.runtime.control.principals import named, require
-from nexus_cli.runtime.control.routes.bodies import answer, documented, reader
-from nexus_cli.runtime.control.routes.calling import CALLING
+from nexus_cli.runtime.api.bodies import answer, documented, reader
+from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
+from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.identity.principals import named, require
 from nexus_cli.wire.control_sequences import DeclaredMessage, PublishRequest, RunRequest, Sequences
 
 Name = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]

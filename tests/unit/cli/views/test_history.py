@@ -15,9 +15,9 @@ from nexus_cli.cli.views.history import plot, table, to_csv
 from nexus_cli.database.queries import StoredSample
 from nexus_cli.database.segments import ALWAYS_US, NEVER_US, Segment
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.history_document import Bucket, History, Sample
-from nexus_cli.project.history_rows import shown_sample
-from nexus_cli.project.moment import parse_moment
+from nexus_cli.history.document import Bucket, History, Sample
+from nexus_cli.history.moment import parse_moment
+from nexus_cli.history.rows import shown_sample
 from nexus_cli.wire.sample import pack_status
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

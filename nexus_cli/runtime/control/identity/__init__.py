@@ -1,1 +1,0 @@
-"""Who calls control: logins, tokens, passwords and elevation, and the record of what was refused."""

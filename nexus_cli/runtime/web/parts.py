@@ -1,0 +1,44 @@
+"""What the routes of the role web are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nexus_cli.database.connect import Pool
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.web.known_callers import KnownCallers
+from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.topic import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebParts:
+    """The parts of one process.
+
+    Attributes:
+        pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
+        client: The connection to the broker; it subscribes for the cache.
+        cache: Newest messages.
+        keeper: What is deployed (`keeper.view`).
+        callers: Who calls, and what it may read and write.
+        refusals: Counts and records what was refused.
+        stopping: True once the process stops: long answers end.
+    """
+
+    settings: Settings
+    topics: Topics
+    clock: Clock
+    metrics: Metrics
+    pool: Pool
+    client: BrokerClient
+    cache: LiveCache
+    keeper: SiteKeeper
+    callers: KnownCallers
+    refusals: Refusals
+    stopping: Callable[[], bool]

@@ -1,0 +1,1 @@
+"""The HTTP routes of the role web, behind one guard."""

@@ -1,0 +1,20 @@
+"""Which right each route of web needs, and how large its body may be. A route that is not here is refused.
+
+See docs/decisions/0072.
+"""
+
+from __future__ import annotations
+
+from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
+
+DECISIONS = Decisions(
+    (
+        open_route("GET", "/health/live", base=""),
+        open_route("GET", "/health/ready", base=""),
+        open_route("GET", "/metrics", base=""),
+        open_route("GET", "/status", base=""),
+        open_route("GET", "/openapi.json", base=""),
+        route("GET", "/values/{path:path}", "values:read"),
+        route("POST", "/values", "values:read", limit=NAMES_BODY),
+    )
+)

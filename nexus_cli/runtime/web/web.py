@@ -1,0 +1,159 @@
+"""The role web: its parts, their start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+
+import msgspec
+
+from nexus_cli.database.connect import Pool, open_pool
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
+from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.web.known_callers import KnownCallers
+from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.routes.api import make_api
+from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.settings import Settings
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.health import WebHealth
+from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.topic import Topics
+
+NAME = "web"
+POOL_SIZE = 8
+OBSERVER_QOS = 0
+"""A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
+
+_log = logging.getLogger("nexus.web")
+
+
+async def run_web(settings: Settings, *, clock: Clock | None = None, stop: asyncio.Event | None = None) -> None:
+    """Run web until SIGTERM, SIGINT or `stop`.
+
+    Args:
+        settings: `site`, broker, database, `control_url`, and `http_host`, `http_port` to listen on.
+        clock: Instead of the system's clock.
+        stop: Instead of signals.
+
+    Raises:
+        NexusError: NX6001 no site, NX6003 the port is taken. A broker or database that is away is waited for, and said.
+    """
+    if settings.site.count("/") != 1:
+        raise NexusError("Web does not know its site.", code="NX6001", hint="set NEXUS_SITE to enterprise/site")
+    pool = await open_pool(settings, application="nexus-web", size=POOL_SIZE, later=True)
+    try:
+        web = Web(settings, pool=pool, clock=clock or SystemClock())
+        if stop is not None:
+            await web.run(stop)
+            return
+        async with stop_on_signals() as signalled:
+            await web.run(signalled)
+    finally:
+        pool.terminate()
+
+
+class Web:
+    """One web process.
+
+    Attributes:
+        name: `web-` and a random part: any number of them may run.
+        parts: What the routes are built from.
+    """
+
+    def __init__(self, settings: Settings, *, pool: Pool, clock: Clock) -> None:
+        """Join the parts; nothing runs yet."""
+        enterprise, _, site = settings.site.partition("/")
+        self.name = f"{NAME}-{secrets.token_hex(4)}"
+        self.metrics, self._settings, self._clock, self._stopping = Metrics(), settings, clock, False
+        topics = Topics(enterprise, site)
+        client = BrokerClient(
+            settings=settings,
+            client_id=client_id(settings, NAME),
+            will=(topics.health(NAME, self.name), lost_payload(role=NAME, name=self.name)),
+        )
+        cache = LiveCache(now_us=clock.wall_us)
+        identity = Identities(settings=settings, pool=pool, clock=clock)
+        self.parts = WebParts(
+            settings=settings,
+            topics=topics,
+            clock=clock,
+            metrics=self.metrics,
+            pool=pool,
+            client=client,
+            cache=cache,
+            keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
+            callers=KnownCallers(identity.gate, clock=clock),
+            refusals=identity.refusals,
+            stopping=lambda: self._stopping,
+        )
+        self._health = HealthReporter(
+            client=client,
+            topic=topics.health(NAME, self.name),
+            role=NAME,
+            name=self.name,
+            clock=clock,
+            details=self._details,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until stopped. Downstream opens first and closes last."""
+        parts, settings = self.parts, self._settings
+        app = make_api(parts, health=list(health_routes(self)))
+        host, port = settings.http_host, settings.http_port
+        broker_stop = asyncio.Event()
+        async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
+            event(_log, "web is up", site=settings.site, http_port=bound)
+            topics = parts.topics
+            filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
+            broker = parts.client.run(
+                broker_stop,
+                subscriptions=[(each, OBSERVER_QOS) for each in filters],
+                on_message=parts.cache.take,
+                on_lost=self._health.changed,
+            )
+            group.create_task(broker, name="broker")
+            group.create_task(parts.keeper.run(stop), name="site")
+            group.create_task(parts.refusals.run(stop), name="refusals")
+            reporting = group.create_task(self._health.run(stop), name="health")
+            await stop.wait()
+            self._stopping = True
+            await reporting
+            broker_stop.set()
+
+    def ready(self) -> tuple[bool, str]:
+        """True when values and the record can be served; else what is missing."""
+        problems = [self._broker_problem(), self.parts.keeper.problem]
+        return not any(problems), "; ".join(each for each in problems if each)
+
+    def _broker_problem(self) -> str:
+        client = self.parts.client
+        if client.connected:
+            return ""
+        return client.problem.message if client.problem is not None else "the broker is away"
+
+    def status(self) -> WebHealth:
+        """The document of `/status`."""
+        ready, detail = self.ready()
+        return msgspec.structs.replace(
+            self._details(), role=NAME, name=self.name, site=self._settings.site, ready=ready, detail=detail
+        )
+
+    def _details(self) -> WebHealth:
+        parts = self.parts
+        return WebHealth(
+            instance=f"{self.name}.{os.getpid()}",
+            deployment=parts.keeper.view.number,
+            tags=len(parts.keeper.view.tags),
+            topics=len(parts.cache),
+            broker=self._broker_problem() or "connected",
+            database=parts.keeper.problem or "connected",
+        )
