@@ -37,6 +37,19 @@ class EventLoop(StrEnum):
     ASYNCIO = "asyncio"
 
 
+class I3xWrites(StrEnum):
+    """What clients of i3X may change, each within its own rights (`NEXUS_I3X_WRITES`).
+
+    OFF: Nothing.
+    ON: Newest values, as commands.
+    HISTORY: Stored values too: one is added or replaced, and the old one is in the audit trail.
+    """
+
+    OFF = "off"
+    ON = "on"
+    HISTORY = "history"
+
+
 class ClockTrust(StrEnum):
     """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
@@ -87,6 +100,7 @@ class Settings:
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         clock_synchronised: Who vouches for the machine's clock.
         event_loop: The event loop of a gateway and a historian.
+        i3x_writes: What clients of i3X may change.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -119,6 +133,7 @@ class Settings:
     historian_writers: int = HISTORIAN_WRITERS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
+    i3x_writes: I3xWrites = I3xWrites.OFF
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -189,6 +204,7 @@ def load_settings(
             one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),
         event_loop=EventLoop(one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
+        i3x_writes=I3xWrites(one_of("NEXUS_I3X_WRITES", pick("NEXUS_I3X_WRITES", "off"), tuple(I3xWrites))),
         credentials=credentials,
     )
 

@@ -9,16 +9,21 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from nexus_cli import __version__
+from nexus_cli.runtime.api.compression import Compression
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.i3x.commanding import CommandSender
+from nexus_cli.runtime.web.i3x.envelopes import BASE as I3X
+from nexus_cli.runtime.web.i3x.problem_answers import ProblemAnswers
+from nexus_cli.runtime.web.i3x.routes import add_i3x_routes
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.values import add_value_routes
 
 
-def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
-    """Every route, with those of the health."""
+def make_api(parts: WebParts, *, health: Sequence[BaseRoute], send: CommandSender | None = None) -> ASGIApp:
+    """Every route, with those of the health. `send` writes the values that clients of i3X give."""
     app = FastAPI(
         title="NEXUS web",
         version=__version__,
@@ -30,7 +35,8 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     )
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
-    return RequestGuard(
+    parts.jobs["i3x"] = add_i3x_routes(app, parts, send=send).run
+    guarded = RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,
@@ -38,3 +44,4 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
         refusals=parts.refusals,
         stopping=parts.stopping,
     )
+    return Compression(ProblemAnswers(guarded), below=(f"{I3X}/",))
