@@ -24,6 +24,9 @@ from nexus_cli.model.calendar import HOUR_US, microseconds, moment_of
 
 WHAT = "correct-history"
 """Its kind in the audit trail."""
+LOCK = 0x6E78
+"""First part of the advisory lock of a series that is corrected."""
+MS_US = 1000
 DAY_US = 24 * HOUR_US
 _COLUMNS = ", ".join(f'"{name}"' for name in SAMPLE_COLUMNS)
 
@@ -72,11 +75,11 @@ async def correct(conn: Connection, tables: SampleTables, wanted: Correction, *,
     if wanted.time_us < microseconds(now) - table.keep_ms * 1000:
         raise NotCorrected("its time lies before what is kept")
     placed = await tables.prepare(conn, series.retention, {wanted.time_us // DAY_US}, now=now)
-    time = moment_of(wanted.time_us)
     async with conn.transaction():
         # One correction of a series at a time; the historian adds beside it.
-        await conn.execute("SELECT pg_advisory_xact_lock($1, $2)", 0x6E78, series.id)
-        old = await _stored(conn, series, time)
+        await conn.execute("SELECT pg_advisory_xact_lock($1, $2)", LOCK, series.id)
+        old = await _stored(conn, series, wanted.time_us)
+        time = moment_of(wanted.time_us) if old is None else old.time
         if old is not None and _same(old, columns, wanted.quality):
             return False
         for base, relation in await _relations(conn, site):
@@ -127,13 +130,18 @@ def _columns(type_name: str, value: Any, *, quality: int) -> tuple[float | None,
     raise NotCorrected(f"the value is no {type_name}")
 
 
-async def _stored(conn: Connection, series: Series, time: datetime) -> StoredSample | None:
-    row = await conn.fetchrow(
+async def _stored(conn: Connection, series: Series, time_us: int) -> StoredSample | None:
+    """The sample of a moment. Live values have milliseconds: a moment without a fraction of one names the only sample of its
+    millisecond."""
+    end_us = time_us + (MS_US if time_us % MS_US == 0 else 1)
+    rows = await conn.fetch(
         f"""SELECT "time", value, value_exact, value_text, value_json, quality, status, source_time
-            FROM {await samples_of(conn, series_id=series.id)} WHERE series_id = $1 AND "time" = $2""",
-        *(series.id, time),
+            FROM {await samples_of(conn, series_id=series.id)}
+            WHERE series_id = $1 AND "time" >= $2 AND "time" < $3 ORDER BY "time" LIMIT 2""",
+        *(series.id, moment_of(time_us), moment_of(end_us)),
     )
-    return None if row is None else sample_of(row)
+    exact = [row for row in rows if row["time"] == moment_of(time_us)] or (rows if len(rows) == 1 else [])
+    return sample_of(exact[0]) if exact else None
 
 
 def _same(old: StoredSample, columns: tuple[Any, ...], quality: int) -> bool:

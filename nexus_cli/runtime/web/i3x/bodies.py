@@ -54,11 +54,11 @@ class ValueQuery(I3xBody, frozen=True, kw_only=True):
 
 
 class HistoryQuery(I3xBody, frozen=True, kw_only=True):
-    """Whose stored values, from when to when (RFC 3339); without times, of the last hour."""
+    """Whose stored values, from when to when (RFC 3339), both included."""
 
+    start_time: str
+    end_time: str
     element_ids: Elements = []
-    start_time: str | None = None
-    end_time: str | None = None
     max_depth: Depth | None = 1
 
 

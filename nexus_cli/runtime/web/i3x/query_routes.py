@@ -18,7 +18,6 @@ from nexus_cli.runtime.web.i3x.spaces import Spaces
 from nexus_cli.runtime.web.i3x.stored_values import HistoryReader, Span
 from nexus_cli.runtime.web.parts import WebParts
 
-HOUR_US = 3_600_000_000
 QUICK = 50
 """Answers of so many elements are made on the loop: a thread would cost more."""
 _CUT = f"One answer has {MOST_COMPONENTS:,} component values; ask for the others by their elementId."
@@ -48,7 +47,7 @@ def add_query_routes(app: FastAPI, spaces: Spaces, parts: WebParts) -> None:
 
     @app.post(BASE + "/objects/history", openapi_extra=documented(HistoryQuery))
     async def history(body: HistoryQuery = span_asked, caller: Caller = CALLING) -> Response:
-        span = _span(body, now_us=parts.clock.wall_us())
+        span = _span(body)
         space = await spaces.of(caller)
         now = await spaces.current(space, body.element_ids)
         reader = HistoryReader(parts, space, span, depth=_depth(body.max_depth))
@@ -70,10 +69,9 @@ def _depth(asked: int | None) -> int:
     return 1 if asked is None else asked
 
 
-def _span(body: HistoryQuery, *, now_us: int) -> Span:
+def _span(body: HistoryQuery) -> Span:
     try:
-        end_us = now_us if body.end_time is None else time_of(body.end_time)
-        start_us = max(0, end_us - HOUR_US) if body.start_time is None else time_of(body.start_time)
+        start_us, end_us = time_of(body.start_time), time_of(body.end_time)
     except ValueError as error:
         raise Problem(400, f"startTime and endTime are RFC 3339 times: {error}") from None
     if start_us > end_us:
