@@ -15,6 +15,7 @@ import orjson
 
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import device_from_json
+from nexus_cli.model.calendar import moment_of
 from nexus_cli.runtime.health import health_routes
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.i3x.subscriptions.keeper import SubscriptionKeeper
@@ -164,16 +165,14 @@ class I3xWorld:
         self.web.web.parts.cache.take(Message(TOPICS.tag(path), body, 0, False))
 
     async def store(self, path: str, *samples: tuple[int, Any, int]) -> None:
-        """Store samples: time in µs, number, quality."""
+        """Store samples: time in µs, number, quality. They lie in the rest table, which takes any time."""
         pool = self.web.people.pool
         series = await pool.fetchval("SELECT id FROM nexus.series WHERE site = $1 AND path = $2", SITE, path)
         table = await pool.fetchval("SELECT table_name FROM nexus.retention_class WHERE site = $1 LIMIT 1", SITE)
-        for time_us, value, quality in samples:
-            await pool.execute(
-                f'INSERT INTO nexus."{table}" ("time", series_id, value, quality)'
-                " VALUES (to_timestamp($1::float8 / 1000000.0), $2, $3, $4)",
-                *(float(time_us), series, None if value is None else float(value), quality),
-            )
+        await pool.executemany(
+            f'INSERT INTO nexus."{table}_rest" ("time", series_id, value, quality) VALUES ($1, $2, $3, $4)',
+            [(moment_of(time_us), series, value, quality) for time_us, value, quality in samples],
+        )
 
 
 def checked(found: Any, ids: Sequence[str], *, key: str = "elementId") -> list[Any]:
