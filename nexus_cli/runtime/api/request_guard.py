@@ -20,6 +20,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.calling import address_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
 from nexus_cli.runtime.api.failures import failure, on_failure
+from nexus_cli.runtime.api.session_cookie import authorization_of, is_same_origin
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
 
@@ -81,6 +82,9 @@ class RequestGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
+        if scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -100,6 +104,24 @@ class RequestGuard:
                 raise
             await _stopping_answer()(scope, receive, send)  # uvicorn ends running requests at a stop
 
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket's handshake needs what a GET of its path needs; a refusal is an ordinary answer instead of 101."""
+        path = str(scope.get("path", ""))
+        try:
+            if self._stopping():
+                raise Refused(_stopping_answer())
+            needed = self._decisions.of("GET", path)
+            authorization, by_cookie = authorization_of(scope)
+            if by_cookie and not is_same_origin(scope):
+                self._refusals.note("NX6912", address=address_of(scope), route=f"GET {path}")
+                raise Refused(on_failure(NexusError("A page of another origin asked for a WebSocket.", code="NX6912")))
+            await self._authorise(scope, needed, route=f"GET {path}", shown=authorization)
+        except Refused as refused:
+            await receive()  # the handshake
+            await _refuse_socket(refused.answer, send)
+            return
+        await self._app(scope, receive, send)
+
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = str(scope.get("path", "")), str(scope.get("method", ""))
         needed = self._decisions.of(method, path)
@@ -110,7 +132,9 @@ class RequestGuard:
             await self._app(scope, _replay(b"", receive), send)
             return
         if needed is None or not needed.open:
-            await self._authorise(scope, needed, route=f"{method} {path}")
+            shown = [value for name, value in scope["headers"] if name == b"authorization"]
+            authorization = shown[0].decode("latin-1") if len(shown) == 1 else None
+            await self._authorise(scope, needed, route=f"{method} {path}", shown=authorization)
         self._same_site(path)
         limit = needed.limit if needed is not None and method not in ("GET", "HEAD") else SMALL_BODY
         await self._with_body(scope, receive, send, limit)
@@ -140,15 +164,14 @@ class RequestGuard:
         finally:
             self.held -= reserved
 
-    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str) -> None:
+    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str, shown: str | None) -> None:
         """Find the caller, for the routes too, and see that it has what the route needs.
 
         A route without a decision gives nothing to anybody. Raises Refused.
         """
-        shown = [value for name, value in scope["headers"] if name == b"authorization"]
         address = address_of(scope)
         try:
-            caller = await self._gate.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
+            caller = await self._gate.caller(shown)
         except NexusError as error:
             self._refusals.note(error.code, address=address, route=route)
             raise Refused(on_failure(error)) from None
@@ -229,6 +252,12 @@ def _lacking(caller: Caller, needed: Decision) -> NexusError:
 def _too_large(limit: int) -> Response:
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
     return failure(413, "NX6405", f"The request is larger than {size}.")
+
+
+async def _refuse_socket(answer: Response, send: Send) -> None:
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def _stopping_answer() -> Response:

@@ -166,6 +166,11 @@ class LiveCache:
         """The turn of the newest message of a slot; 0 before the first."""
         return int(self._turns[slot])
 
+    def turns_of(self, slots: Sequence[int] | Slots) -> list[int]:
+        """The turns of the newest messages of some slots, in their order."""
+        found: list[int] = self._turns[slots].tolist()
+        return found
+
     def changed_since(self, slots: Slots, turn: int) -> Slots:
         """Those of the slots whose newest message came after a turn, in the order given."""
         return slots[self._turns[slots] > turn]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
 from nexus_cli import __version__
@@ -16,10 +16,11 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.values import add_value_routes
+from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
 
-def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
-    """Every route, with those of the health."""
+def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets | None = None) -> ASGIApp:
+    """Every route, with those of the health, and the WebSocket where there is one."""
     app = FastAPI(
         title="NEXUS web",
         version=__version__,
@@ -32,6 +33,8 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
     add_rest_routes(app, base=BASE, parts=parts)
+    if sockets is not None:
+        app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
     return RequestGuard(
         app,
         site=parts.settings.site,
