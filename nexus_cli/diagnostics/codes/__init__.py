@@ -27,6 +27,7 @@ from nexus_cli.diagnostics.codes import (
     shape,
     text,
     transport,
+    web_page,
     web_rest,
 )
 from nexus_cli.diagnostics.codes.code import Code
@@ -53,6 +54,7 @@ BANDS = (
     access,
     access_answers,
     web_rest,
+    web_page,
 )
 
 

@@ -17,10 +17,9 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.api.calling import address_of, set_caller
+from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
 from nexus_cli.runtime.api.failures import failure, on_failure
-from nexus_cli.runtime.api.session_cookie import authorization_of, is_same_origin
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
 
@@ -111,11 +110,7 @@ class RequestGuard:
             if self._stopping():
                 raise Refused(_stopping_answer())
             needed = self._decisions.of("GET", path)
-            authorization, by_cookie = authorization_of(scope)
-            if by_cookie and not is_same_origin(scope):
-                self._refusals.note("NX6912", address=address_of(scope), route=f"GET {path}")
-                raise Refused(on_failure(NexusError("A page of another origin asked for a WebSocket.", code="NX6912")))
-            await self._authorise(scope, needed, route=f"GET {path}", shown=authorization)
+            await self._authorise(scope, needed, route=f"GET {path}")
         except Refused as refused:
             await receive()  # the handshake
             await _refuse_socket(refused.answer, send)
@@ -132,9 +127,7 @@ class RequestGuard:
             await self._app(scope, _replay(b"", receive), send)
             return
         if needed is None or not needed.open:
-            shown = [value for name, value in scope["headers"] if name == b"authorization"]
-            authorization = shown[0].decode("latin-1") if len(shown) == 1 else None
-            await self._authorise(scope, needed, route=f"{method} {path}", shown=authorization)
+            await self._authorise(scope, needed, route=f"{method} {path}")
         self._same_site(path)
         limit = needed.limit if needed is not None and method not in ("GET", "HEAD") else SMALL_BODY
         await self._with_body(scope, receive, send, limit)
@@ -164,14 +157,14 @@ class RequestGuard:
         finally:
             self.held -= reserved
 
-    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str, shown: str | None) -> None:
+    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str) -> None:
         """Find the caller, for the routes too, and see that it has what the route needs.
 
         A route without a decision gives nothing to anybody. Raises Refused.
         """
         address = address_of(scope)
         try:
-            caller = await self._gate.caller(shown)
+            caller = await self._gate.caller(authorization_of(scope))
         except NexusError as error:
             self._refusals.note(error.code, address=address, route=route)
             raise Refused(on_failure(error)) from None

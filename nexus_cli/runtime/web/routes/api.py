@@ -12,6 +12,10 @@ from nexus_cli import __version__
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.page.headers import SecureHeaders
+from nexus_cli.runtime.web.page.logins import add_session_routes
+from nexus_cli.runtime.web.page.serving import add_file_routes
+from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
@@ -35,7 +39,9 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     add_rest_routes(app, base=BASE, parts=parts)
     if sockets is not None:
         app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
-    return RequestGuard(
+    add_session_routes(app, base=BASE, parts=parts)
+    add_file_routes(app, site=parts.settings.site)
+    guard = RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,
@@ -43,3 +49,4 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
         refusals=parts.refusals,
         stopping=parts.stopping,
     )
+    return SecureHeaders(SessionDoor(guard))
