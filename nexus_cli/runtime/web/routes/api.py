@@ -37,4 +37,5 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
         gate=parts.callers,
         refusals=parts.refusals,
         stopping=parts.stopping,
+        latency=parts.latencies["api"],
     )
