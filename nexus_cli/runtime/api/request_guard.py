@@ -10,6 +10,7 @@ response (RFC 9112 §9.6).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -22,12 +23,15 @@ from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions
 from nexus_cli.runtime.api.failures import failure, on_failure
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latency
 
 ALL_BODIES = 96 * MIB
 """Limit of all bodies that are being read or answered, in bytes; further requests are asked to retry later."""
 PAUSE_S = 10.0
 """Longest pause within a body, in seconds."""
 START_S = 20.0
+PROBES = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
+WAITS = re.compile(rb"(^|&)wait=")
 SLOWEST_BYTES_S = 64 * 1024
 """A body must be complete within `START_S` plus its size at this rate."""
 
@@ -64,6 +68,7 @@ class RequestGuard:
         gate: CallerSource,
         refusals: Refusals,
         stopping: Callable[[], bool],
+        latency: Latency,
     ) -> None:
         """Guard an application.
 
@@ -74,9 +79,11 @@ class RequestGuard:
             gate: Authenticates callers.
             refusals: Records what is refused.
             stopping: True when control is stopping.
+            latency: Gets the time from each request's head to the beginning of its answer.
         """
         self._app, self._site, self._decisions, self._stopping = app, site, decisions, stopping
         self._gate, self._refusals = gate, refusals
+        self._latency = latency
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,17 +94,20 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started, began_s = False, self._latency.now_s()
 
         async def sending(message: Message) -> None:
             nonlocal started
-            started = True
+            if not started:
+                started = True
+                if _is_measured(scope):
+                    self._latency.ended(began_s)
             await send(message)
 
         try:
             await self._enter(scope, receive, sending)
         except Refused as refused:
-            await refused.answer(scope, receive, send)
+            await refused.answer(scope, receive, sending)
         except asyncio.CancelledError:
             if started or not self._stopping():
                 raise
@@ -200,6 +210,11 @@ class RequestGuard:
             )
         self.held += wanted - reserved
         return wanted
+
+
+def _is_measured(scope: Scope) -> bool:
+    """Probes come all the time and ask for nothing; a request that wants to wait says nothing about its API."""
+    return scope["path"] not in PROBES and not WAITS.search(scope["query_string"])
 
 
 def _announced(scope: Scope) -> int | None:

@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -30,6 +31,8 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
+OPERATIONS = ("api",)
+"""What its latencies are of."""
 POOL_SIZE = 8
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
@@ -88,6 +91,7 @@ class Web:
             topics=topics,
             clock=clock,
             metrics=self.metrics,
+            latencies=Latencies(OPERATIONS, clock=clock, metrics=self.metrics),
             pool=pool,
             client=client,
             cache=cache,
@@ -160,4 +164,5 @@ class Web:
             clients=len(self.sockets.clients),
             broker=self._broker_problem() or "connected",
             database=parts.keeper.problem or "connected",
+            latencies=parts.latencies.health(),
         )

@@ -48,5 +48,6 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
         gate=parts.callers,
         refusals=parts.refusals,
         stopping=parts.stopping,
+        latency=parts.latencies["api"],
     )
     return SecureHeaders(SessionDoor(guard))
