@@ -49,6 +49,4 @@ def refuse_foreign_servers(broker: str, database: str) -> None:
 
 def without_servers(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without the servers that a shell names: they may be the plant's."""
-    return {
-        name: value for name, value in environ.items() if not name.startswith(("NEXUS_BROKER_", "NEXUS_DATABASE_"))
-    }
+    return {name: value for name, value in environ.items() if not name.startswith(("NEXUS_BROKER_", "NEXUS_DATABASE_"))}

@@ -6,6 +6,7 @@ See docs/decisions/0086.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.diagnostics.groups import Group
-from nexus_cli.drivers.plugin import Simulator
-from nexus_cli.drivers.registry import simulator
+from nexus_cli.drivers.plugin import Serve, Simulator
+from nexus_cli.drivers.registry import protocols, simulator
 from nexus_cli.drivers.simulation.mock_links import MockFolder, ServedLink, WantedLink, read_wanted, without_own
 from nexus_cli.local.layout import Home
 from nexus_cli.model.config import DeviceConfig
@@ -32,6 +33,7 @@ class LinkServers:
         """`signals` is where CSV files of signals are looked for."""
         self._folder, self._signals = folder, signals
         self._servers: dict[str, Simulator] = {}
+        self._digests: dict[str, str] = {}
         self._seen: dict[Path, int] = {}
 
     async def look(self) -> None:
@@ -45,7 +47,10 @@ class LinkServers:
                 await self._serve(wanted)
 
     async def _serve(self, wanted: WantedLink) -> None:
-        before = self._folder.served(wanted.link)
+        before, digest = self._folder.served(wanted.link), wanted.digest
+        if self._digests.get(wanted.link) == digest and before is not None and before.digest == digest:
+            return  # asked for twice
+        self._digests.pop(wanted.link, None)
         old = self._servers.pop(wanted.link, None)
         if old is not None:
             await old.close()
@@ -63,27 +68,27 @@ class LinkServers:
                 problem = str(error)
         if server is None:
             _log.error("%s is not served: %s", wanted.link, problem)
-            self._folder.serve(ServedLink(link=wanted.link, digest=wanted.digest, problem=problem))
+            self._folder.serve(ServedLink(link=wanted.link, digest=digest, problem=problem))
             return
-        self._servers[wanted.link] = server
+        self._servers[wanted.link], self._digests[wanted.link] = server, digest
         _log.info("%s is served at %s", wanted.link, server.endpoint)
         self._folder.serve(
             ServedLink(
                 link=wanted.link,
-                digest=wanted.digest,
+                digest=digest,
                 connection=server.connection(),
                 port=int(getattr(server, "port", 0) or 0),
             )
         )
 
-    async def _start(self, serve: object, devices: list[DeviceConfig], port: int) -> Simulator:
+    async def _start(self, serve: Serve, devices: list[DeviceConfig], port: int) -> Simulator:
         """On the port that it had, else on a free one. Raises OSError, ValueError."""
         if port:
             try:
-                return await serve(devices, host=HOST, port=port)  # type: ignore[operator,no-any-return]
+                return await serve(devices, host=HOST, port=port)
             except OSError:
                 pass
-        return await serve(devices, host=HOST, port=0)  # type: ignore[operator,no-any-return]
+        return await serve(devices, host=HOST, port=0)
 
     def _with_files(self, device: DeviceConfig) -> DeviceConfig:
         files = {name: tag for name, tag in device.tags.items() if tag.simulate.get("file")}
@@ -103,12 +108,20 @@ class LinkServers:
         self._servers.clear()
 
 
+def _load() -> None:
+    """Load every protocol's library before a gateway waits for one."""
+    for name in protocols():
+        with contextlib.suppress(ImportError):
+            simulator(name)
+
+
 async def run_simulator(home: Home, *, stop: asyncio.Event) -> None:
     """Serve until stopped."""
     folder = MockFolder(home.path)
     servers = LinkServers(folder, signals=Path(home.read_runtime().mock_folder or home.path.parent))
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        await asyncio.to_thread(_load)
         await servers.look()  # what was served before is served again before anybody is told
         folder.ready_file.write_text(str(os.getpid()), encoding="ascii")
         while not stop.is_set():

@@ -100,7 +100,12 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     simulator = await _simulator(home, runtime, seen)
     links, devices = said.links(), said.silent()
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
-    states = [supervisor.state, *([simulator.state] if simulator else []), *(part.state for part in servers.values()), *(role.state for role in answers)]
+    states = [
+        supervisor.state,
+        *([simulator.state] if simulator else []),
+        *(part.state for part in servers.values()),
+        *(role.state for role in answers),
+    ]
     well = (
         all(state == UP for state in states)
         and all(link.state in ("", "connected", "idle") for link in links)

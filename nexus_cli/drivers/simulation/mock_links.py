@@ -21,7 +21,16 @@ from nexus_cli.model.config import DeviceConfig, digest
 FOLDER = "mock"
 OWN_KEYS = frozenset(
     {
-        *("security", "user", "password", "certificate", "private_key", "user_certificate", "user_private_key", "trust"),
+        *(
+            "security",
+            "user",
+            "password",
+            "certificate",
+            "private_key",
+            "user_certificate",
+            "user_private_key",
+            "trust",
+        ),
         "router",
     }
 )

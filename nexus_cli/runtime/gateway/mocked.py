@@ -16,12 +16,14 @@ import msgspec
 
 from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver, DriverError, Point, Request, Scope, Session
+from nexus_cli.drivers.door import guarded
 from nexus_cli.drivers.simulation.mock_links import MockFolder, ServedLink, WantedLink, without_own
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
 
-ANSWER_S = 3.0
-"""How long a connect waits for the simulator's answer, in seconds; the supervisor of the link tries again."""
+ANSWER_S = 15.0
+"""How long a connect waits for the simulator's answer, in seconds: the first server of a protocol loads its library. The
+supervisor of the link tries again."""
 LOOK_S = 0.05
 
 
@@ -31,7 +33,7 @@ def mocked_drivers(home: Path) -> Callable[[str], Driver]:
 
     def of(name: str) -> Driver:
         if name not in made:
-            made[name] = MockedDriver(registry.driver(name), MockFolder(home))
+            made[name] = guarded(MockedDriver(registry.plugin(name).driver(), MockFolder(home)))
         return made[name]
 
     return of
