@@ -25,6 +25,7 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    steering,
     text,
     transport,
 )
@@ -51,6 +52,7 @@ BANDS = (
     importers,
     access,
     access_answers,
+    steering,
 )
 
 
