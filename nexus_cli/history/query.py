@@ -61,7 +61,7 @@ async def stored_history(
         raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
     width = None if every is None else _width(every, start, end)
     span = _Span(path, start, end, zone)
-    series = await _find(conn, site=site, path=path)
+    series = await series_of(conn, site=site, path=path)
     reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
     # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
     if width is None and not (drawn and await reader.at_least(start, end) > limit):
@@ -172,7 +172,8 @@ def _width(every: str, start: datetime, end: datetime) -> Every:
     return width
 
 
-async def _find(conn: Connection, *, site: str, path: str) -> Series:
+async def series_of(conn: Connection, *, site: str, path: str) -> Series:
+    """The series at a path, with or without the site in front; a former path works too. Raises NexusError NX6210."""
     short = path.removeprefix(site + "/").strip("/")
     series = await find_series(conn, site=site, path=short)
     if series is None:
