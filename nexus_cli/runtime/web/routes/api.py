@@ -14,6 +14,7 @@ from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.rights import DECISIONS
+from nexus_cli.runtime.web.routes.single_reads import SingleReads
 from nexus_cli.runtime.web.routes.values import add_value_routes
 from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
@@ -34,7 +35,7 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     if sockets is not None:
         app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
     return RequestGuard(
-        app,
+        SingleReads(app, parts=parts),
         site=parts.settings.site,
         decisions=DECISIONS,
         gate=parts.callers,
