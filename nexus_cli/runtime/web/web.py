@@ -35,6 +35,8 @@ NAME = "web"
 OPERATIONS = ("api", "write")
 """What its latencies are of."""
 POOL_SIZE = 8
+MOST_CONNECTIONS = 4_000
+"""Open HTTP connections: pages, WebSockets and event streams."""
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
 ANSWER_QOS = 1
@@ -123,7 +125,8 @@ class Web:
         app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
-        async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
+        http = serve_http(self, host=host, port=port, app=app, settings=settings, connections=MOST_CONNECTIONS)
+        async with http as bound, tasks(NAME) as group:
             event(_log, "web is up", site=settings.site, http_port=bound)
             topics = parts.topics
             filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
