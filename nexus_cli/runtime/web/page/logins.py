@@ -50,7 +50,8 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     @app.delete(base + "/session")
     async def log_out(request: Request) -> Response:
         require_own_page(request.scope)
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        shown = request.headers.get("authorization", "")
+        scheme, _, token = shown.partition(" ")
         revoked = False
         if token and scheme.lower() == "bearer":
             settings = dataclasses.replace(parts.settings, control_token=token.strip())
@@ -59,6 +60,7 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
                     revoked = await control.logout()
             except NexusError:  # ended already, or control is away: the browser forgets it all the same
                 revoked = False
+            parts.callers.forget(shown)
         found = answer(SessionEnded(revoked=revoked))
         end_session(found, request.scope, site=site)
         return found
