@@ -6,6 +6,7 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
+from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 
 DECISIONS = Decisions(
     (
@@ -16,5 +17,6 @@ DECISIONS = Decisions(
         open_route("GET", "/openapi.json", base=""),
         route("GET", "/values/{path:path}", "values:read"),
         route("POST", "/values", "values:read", limit=NAMES_BODY),
+        *PROCEDURES,
     )
 )
