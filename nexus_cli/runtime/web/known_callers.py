@@ -43,7 +43,7 @@ class KnownCallers:
 
     async def caller(self, authorization: str | None) -> Caller:
         """The caller with this header; errors as of `Gate.caller`."""
-        key = hashlib.blake2b((authorization or "").encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        key = _key(authorization)
         known, now_s = self._callers.get(key), self._clock.monotonic_s()
         if known is not None and now_s - known.asked_s < FRESH_S and not self._over(known.caller):
             return known.caller
@@ -62,6 +62,10 @@ class KnownCallers:
         self._callers[key] = _Known(caller, now_s)
         return caller
 
+    def forget(self, authorization: str) -> None:
+        """Who logs out here is unknown here at once."""
+        self._callers.pop(_key(authorization), None)
+
     def _over(self, caller: Caller) -> bool:
         return caller.expires is not None and caller.expires <= self._clock.wall_us()
 
@@ -78,3 +82,7 @@ class KnownCallers:
                     self._rights.pop(next(iter(self._rights)))
                 self._rights[key] = found
         return found
+
+
+def _key(authorization: str | None) -> bytes:
+    return hashlib.blake2b((authorization or "").encode("utf-8", "surrogateescape"), digest_size=16).digest()

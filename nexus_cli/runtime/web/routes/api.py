@@ -12,6 +12,10 @@ from nexus_cli import __version__
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.page.headers import SecureHeaders
+from nexus_cli.runtime.web.page.logins import add_session_routes
+from nexus_cli.runtime.web.page.serving import add_file_routes
+from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
@@ -33,6 +37,9 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     add_value_routes(app, base=BASE, parts=parts)
     add_procedure_routes(app, base=BASE, parts=parts)
     return RequestGuard(
+    add_session_routes(app, base=BASE, parts=parts)
+    add_file_routes(app, site=parts.settings.site)
+    guard = RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,
@@ -40,3 +47,4 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
         refusals=parts.refusals,
         stopping=parts.stopping,
     )
+    return SecureHeaders(SessionDoor(guard))

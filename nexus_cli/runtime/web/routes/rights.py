@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
 from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
+from nexus_cli.runtime.web.page import logins, serving
 
 DECISIONS = Decisions(
     (
@@ -18,5 +19,7 @@ DECISIONS = Decisions(
         route("GET", "/values/{path:path}", "values:read"),
         route("POST", "/values", "values:read", limit=NAMES_BODY),
         *PROCEDURES,
+        *serving.DECISIONS,
+        *logins.DECISIONS,
     )
 )
