@@ -36,7 +36,6 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
     add_procedure_routes(app, base=BASE, parts=parts)
-    return RequestGuard(
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
     guard = RequestGuard(

@@ -6,8 +6,8 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
-from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 from nexus_cli.runtime.web.page import logins, serving
+from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 
 DECISIONS = Decisions(
     (
