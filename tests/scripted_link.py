@@ -11,6 +11,7 @@ from nexus_cli.model.config import DeviceConfig, digest, to_json
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.field import FakeDriver
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 from tests.simulated_time import LoopClock
 
@@ -36,6 +37,7 @@ class ScriptedLink:
             home=".",
             clock=self.clock,
             pipeline=self.pipeline,
+            latencies=latencies(self.clock),
             changed=self._note,
         )
         self.failed = self.apply(*devices)

@@ -70,7 +70,8 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     if original is not None:
         return _copy(home, runtime, str(original))
     seen = await asyncio.to_thread(read_state, home)
-    principals = {"control": CONTROL, "historian": HISTORIAN, "web": WEB}
+    principals = {"control": CONTROL, "historian": HISTORIAN}
+    principals |= {"web": WEB} if WEB in runtime.http_ports else {}  # one that an older version started has none
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")

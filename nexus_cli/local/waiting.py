@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+from nexus_cli.access.grants import WEB
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.processes import last_line
@@ -93,7 +94,12 @@ def wait_running(
 
 
 def _expected(runtime: Runtime) -> set[str]:
-    expected = {"control", "historian", "web", *(f"gateway-{name}" for name in runtime.gateways)}
+    expected = {
+        "control",
+        "historian",
+        *(["web"] if WEB in runtime.http_ports else []),
+        *(f"gateway-{name}" for name in runtime.gateways),
+    }
     expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
     return expected | ({"database"} if runtime.database_kind != EXTERNAL else set())
 

@@ -28,6 +28,7 @@ from nexus_cli.diagnostics.codes import (
     text,
     transport,
     web_page,
+    web_rest,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -52,6 +53,7 @@ BANDS = (
     importers,
     access,
     access_answers,
+    web_rest,
     web_page,
 )
 

@@ -18,6 +18,7 @@ from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
@@ -35,6 +36,7 @@ class Parts(Protocol):
     publish_check: PublishCheck
     timekeeping: Timekeeping
     progress: Progress
+    latencies: Latencies
     outbox: Outbox
     publisher: Publisher
     live: LiveView
@@ -70,6 +72,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         outbox=msgspec.convert(gateway.publisher.facts(), OutboxHealth),
         gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
         live=gateway.live.health(),
+        latencies=gateway.latencies.health(),
         counters=GatewayCounters(
             accepted=outbox.accepted,
             published=gateway.publisher.published,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
@@ -22,6 +23,7 @@ class WebParts:
     """The parts of one process.
 
     Attributes:
+        latencies: How long requests take (`api`).
         pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
         cache: Newest messages.
@@ -35,6 +37,7 @@ class WebParts:
     topics: Topics
     clock: Clock
     metrics: Metrics
+    latencies: Latencies
     pool: Pool
     client: BrokerClient
     cache: LiveCache

@@ -14,6 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -22,6 +23,7 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import WebHealth
@@ -29,6 +31,8 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
+OPERATIONS = ("api",)
+"""What its latencies are of."""
 POOL_SIZE = 8
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
@@ -87,6 +91,7 @@ class Web:
             topics=topics,
             clock=clock,
             metrics=self.metrics,
+            latencies=Latencies(OPERATIONS, clock=clock, metrics=self.metrics),
             pool=pool,
             client=client,
             cache=cache,
@@ -95,6 +100,7 @@ class Web:
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
+        self.sockets = Sockets(self.parts, instance=self.name)
         self._health = HealthReporter(
             client=client,
             topic=topics.health(NAME, self.name),
@@ -107,7 +113,7 @@ class Web:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until stopped. Downstream opens first and closes last."""
         parts, settings = self.parts, self._settings
-        app = make_api(parts, health=list(health_routes(self)))
+        app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
         async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
@@ -123,6 +129,7 @@ class Web:
             group.create_task(broker, name="broker")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
+            group.create_task(self.sockets.run(stop), name="sockets")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
@@ -154,6 +161,8 @@ class Web:
             deployment=parts.keeper.view.number,
             tags=len(parts.keeper.view.tags),
             topics=len(parts.cache),
+            clients=len(self.sockets.clients),
             broker=self._broker_problem() or "connected",
             database=parts.keeper.problem or "connected",
+            latencies=parts.latencies.health(),
         )

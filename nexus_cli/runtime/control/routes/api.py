@@ -33,6 +33,7 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import Named
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.identity.principals import named, refuse, require
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
@@ -45,6 +46,7 @@ def make_api(
     alerts: Callable[[], Awaitable[list[Alert]]],
     identity: Identities,
     health: list[BaseRoute],
+    latency: Latency,
     stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The API behind its guard, with the health routes.
@@ -56,6 +58,7 @@ def make_api(
         alerts: The alerts with their state.
         identity: Who calls, and what was refused.
         health: Routes without a token.
+        latency: Of requests.
         stopping: True when control is stopping.
     """
     app = FastAPI(
@@ -80,6 +83,7 @@ def make_api(
         gate=identity.gate,
         refusals=identity.refusals,
         stopping=stopping,
+        latency=latency,
     )
 
 

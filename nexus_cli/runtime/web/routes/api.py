@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
 from nexus_cli import __version__
@@ -18,12 +18,14 @@ from nexus_cli.runtime.web.page.serving import add_file_routes
 from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
+from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.values import add_value_routes
+from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
 
-def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
-    """Every route, with those of the health."""
+def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets | None = None) -> ASGIApp:
+    """Every route, with those of the health, and the WebSocket where there is one."""
     app = FastAPI(
         title="NEXUS web",
         version=__version__,
@@ -36,6 +38,9 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
     add_procedure_routes(app, base=BASE, parts=parts)
+    add_rest_routes(app, base=BASE, parts=parts)
+    if sockets is not None:
+        app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
     guard = RequestGuard(
@@ -45,5 +50,6 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
         gate=parts.callers,
         refusals=parts.refusals,
         stopping=parts.stopping,
+        latency=parts.latencies["api"],
     )
     return SecureHeaders(SessionDoor(guard))
