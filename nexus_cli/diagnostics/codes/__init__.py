@@ -27,6 +27,7 @@ from nexus_cli.diagnostics.codes import (
     shape,
     text,
     transport,
+    views,
     web_page,
     web_rest,
 )
@@ -55,6 +56,7 @@ BANDS = (
     access_answers,
     web_rest,
     web_page,
+    views,
 )
 
 

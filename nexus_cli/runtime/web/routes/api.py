@@ -16,6 +16,7 @@ from nexus_cli.runtime.web.page.headers import SecureHeaders
 from nexus_cli.runtime.web.page.logins import add_session_routes
 from nexus_cli.runtime.web.page.serving import add_file_routes
 from nexus_cli.runtime.web.page.sessions import SessionDoor
+from nexus_cli.runtime.web.environment.routes import add_environment_routes
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
@@ -44,6 +45,8 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
     guard = RequestGuard(
+    add_environment_routes(app, base=BASE, parts=parts)
+    return RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,

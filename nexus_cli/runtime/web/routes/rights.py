@@ -6,6 +6,7 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
+from nexus_cli.runtime.web.environment.rights import DECISIONS as ENVIRONMENT
 from nexus_cli.runtime.web.page import logins, serving
 from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 from nexus_cli.runtime.web.rest.rights import ROUTES as REST
@@ -25,5 +26,6 @@ DECISIONS = Decisions(
         route("GET", SOCKET_PATH, "values:read", limit=0),
         *serving.DECISIONS,
         *logins.DECISIONS,
+        *ENVIRONMENT,
     )
 )
