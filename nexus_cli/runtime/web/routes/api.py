@@ -12,11 +12,11 @@ from nexus_cli import __version__
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.environment.routes import add_environment_routes
 from nexus_cli.runtime.web.page.headers import SecureHeaders
 from nexus_cli.runtime.web.page.logins import add_session_routes
 from nexus_cli.runtime.web.page.serving import add_file_routes
 from nexus_cli.runtime.web.page.sessions import SessionDoor
-from nexus_cli.runtime.web.environment.routes import add_environment_routes
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
@@ -44,9 +44,8 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
         app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
-    guard = RequestGuard(
     add_environment_routes(app, base=BASE, parts=parts)
-    return RequestGuard(
+    guard = RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,
