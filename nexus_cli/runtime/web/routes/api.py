@@ -18,6 +18,7 @@ from nexus_cli.runtime.web.page.logins import add_session_routes
 from nexus_cli.runtime.web.page.serving import add_file_routes
 from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.single_reads import SingleReads
@@ -39,6 +40,7 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     )
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
+    add_procedure_routes(app, base=BASE, parts=parts)
     add_rest_routes(app, base=BASE, parts=parts)
     if sockets is not None:
         app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
