@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.clock import Clock
@@ -33,6 +35,7 @@ class WebParts:
         callers: Who calls, and what it may read and write.
         refusals: Counts and records what was refused.
         stopping: True once the process stops: long answers end.
+        jobs: What the routes want to be run, by name, until the event is set; `make_api` adds to it.
     """
 
     settings: Settings
@@ -48,3 +51,4 @@ class WebParts:
     callers: KnownCallers
     refusals: Refusals
     stopping: Callable[[], bool]
+    jobs: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = field(default_factory=dict)

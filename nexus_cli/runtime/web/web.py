@@ -141,6 +141,8 @@ class Web:
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
             group.create_task(self.sockets.run(stop), name="sockets")
+            for name, job in parts.jobs.items():
+                group.create_task(job(stop), name=name)
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
