@@ -27,6 +27,7 @@ from nexus_cli.diagnostics.codes import (
     shape,
     text,
     transport,
+    web_socket,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -51,6 +52,7 @@ BANDS = (
     importers,
     access,
     access_answers,
+    web_socket,
 )
 
 

@@ -123,6 +123,7 @@ class Web:
                 broker_stop,
                 subscriptions=[(each, OBSERVER_QOS) for each in filters],
                 on_message=parts.cache.take,
+                on_connected=self.sockets.shared.extra.connected,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
