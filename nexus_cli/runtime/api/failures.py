@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
 
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.api.bodies import answer, schema_of
@@ -82,6 +83,14 @@ def on_failure(error: NexusError) -> Response:
     if isinstance(error, ThrottledError):
         found.headers["retry-after"] = str(error.retry_after_s)
     return found
+
+
+async def refuse_socket(answer: Response, receive: Receive, send: Send) -> None:
+    """Answer the handshake of a WebSocket with an ordinary refusal, body and all."""
+    await receive()  # the handshake
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def add_handlers(app: FastAPI, refusals: Refusals) -> None:

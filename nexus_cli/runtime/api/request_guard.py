@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
-from nexus_cli.runtime.api.failures import failure, on_failure
+from nexus_cli.runtime.api.failures import failure, on_failure, refuse_socket
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
 from nexus_cli.runtime.latency import Latency
@@ -122,8 +122,7 @@ class RequestGuard:
             needed = self._decisions.of("GET", path)
             await self._authorise(scope, needed, route=f"GET {path}")
         except Refused as refused:
-            await receive()  # the handshake
-            await _refuse_socket(refused.answer, send)
+            await refuse_socket(refused.answer, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -260,12 +259,6 @@ def _lacking(caller: Caller, needed: Decision) -> NexusError:
 def _too_large(limit: int) -> Response:
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
     return failure(413, "NX6405", f"The request is larger than {size}.")
-
-
-async def _refuse_socket(answer: Response, send: Send) -> None:
-    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
-    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def _stopping_answer() -> Response:

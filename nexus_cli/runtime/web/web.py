@@ -135,6 +135,7 @@ class Web:
                 broker_stop,
                 subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
                 on_message=self._hear,
+                on_connected=self.sockets.shared.extra.connected,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
