@@ -70,6 +70,7 @@ class PromptPolls:
         self._at = 0
         self._answered = False
         self._sent: Sent | None = None
+        self._sent_s = 0.0
         self._unfinished: Unfinished | None = None
         self._error: Exception | None = None
 
@@ -172,6 +173,7 @@ class PromptPolls:
         if self._at and self._work:
             self._hand_over()
             return
+        self._sent_s = self._clock.monotonic_s()
         self._sent = self._session.send(self._jobs[self._at].request, self._taken)
         if self._sent is None:
             self._hand_over()
@@ -196,6 +198,7 @@ class PromptPolls:
         if isinstance(result, Exception):
             raise result
         self._poller.heard()
+        device.counters.took(self._clock.monotonic_s() - self._sent_s)
         record(device, job, result, self._pipeline)
         self._at += 1
         self._next_read()

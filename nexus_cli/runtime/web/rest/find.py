@@ -22,9 +22,9 @@ ROUTES = (route("GET", "/tree", "values:read"), route("GET", "/search", "values:
 MOST_HITS = 1000
 
 
-def add_find_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
+def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qualities) -> None:
     """Add them."""
-    declared, qualities = Declared(), Qualities(parts.cache)
+    declared = Declared()
 
     @app.get(base + "/tree", responses=described(Branches))
     async def tree(
