@@ -397,6 +397,24 @@ elevation = Table(
     Index("ix_elevation_ends", "site", "ends"),
 )
 
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
+    PrimaryKeyConstraint("site", "id"),
+)
+
 __all__ = [
     "alert",
     "alert_change",
@@ -408,6 +426,7 @@ __all__ = [
     "credential",
     "dead_letter",
     "deployment",
+    "discovery",
     "elevation",
     "gap",
     "journal",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -48,11 +50,12 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         rights = await parts.callers.rights(view, caller)
         known, health = await qualities.of(view), _by_gateway(reports)
         below = path.strip("/")
-        found = []
-        for one in view.devices.values():
-            inside = not below or one.path == below or one.path.startswith(f"{below}/")
-            if inside and gateway in ("", one.gateway) and rights.readable[one.first : one.last].any():
-                found.append(state_of(one, health.get(one.gateway), rights.readable, known))
+        wanted = [
+            one
+            for one in view.devices.values()
+            if (not below or one.path == below or one.path.startswith(f"{below}/")) and gateway in ("", one.gateway)
+        ]
+        found = await asyncio.to_thread(_states, wanted, health, rights.readable, known)
         states = Counter(each.state for each in found)
         if state:
             found = [each for each in found if each.state == state]
@@ -68,6 +71,16 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
             raise NexusError(f"There is no device '{path[:200]}' that you may read.", code="NX6921")
         health = _by_gateway(reports).get(one.gateway)
         return answer(state_of(one, health, rights.readable, await qualities.of(view)))
+
+
+def _states(
+    wanted: Sequence[DeviceView], health: Mapping[str, Reported], readable: Mask, known: NDArray[np.uint8]
+) -> list[DeviceState]:
+    return [
+        state_of(one, health.get(one.gateway), readable, known)
+        for one in wanted
+        if readable[one.first : one.last].any()
+    ]
 
 
 class Reported:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.runtime.web.rest import (
     cards,
     devices,
+    discoveries,
     find,
     histories,
     lineages,
@@ -25,5 +26,6 @@ ROUTES = (
     *devices.ROUTES,
     *plants.ROUTES,
     *records.ROUTES,
+    *discoveries.ROUTES,
     *orphans.ROUTES,
 )

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.cards import add_card_routes
 from nexus_cli.runtime.web.rest.devices import add_device_routes
+from nexus_cli.runtime.web.rest.discoveries import add_discovery_routes
 from nexus_cli.runtime.web.rest.find import add_find_routes
 from nexus_cli.runtime.web.rest.histories import add_history_routes
 from nexus_cli.runtime.web.rest.lineages import add_lineage_routes
@@ -32,4 +33,5 @@ def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     add_device_routes(app, base=base, parts=parts, reports=reports, qualities=qualities)
     add_plant_routes(app, base=base, parts=parts, stored=stored, reports=reports, qualities=qualities)
     add_record_routes(app, base=base, parts=parts, stored=stored)
+    add_discovery_routes(app, base=base, parts=parts, stored=stored)
     add_orphan_routes(app, base=base, parts=parts)
