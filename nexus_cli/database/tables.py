@@ -471,6 +471,24 @@ i3x_batch = Table(
     PrimaryKeyConstraint("site", "subscription", "sequence"),
 )
 
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
+    PrimaryKeyConstraint("site", "id"),
+)
+
 __all__ = [
     "alert",
     "alert_change",
@@ -482,6 +500,7 @@ __all__ = [
     "credential",
     "dead_letter",
     "deployment",
+    "discovery",
     "elevation",
     "gap",
     "i3x_batch",

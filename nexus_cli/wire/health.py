@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from nexus_cli.json_value import read_fields
 from nexus_cli.wire.clock_health import ClockHealth
+from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
 from nexus_cli.wire.latency_health import OperationLatency
 from nexus_cli.wire.live_health import LiveHealth
@@ -107,6 +108,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
         lost: Frames lost, by the loss.
         waiting_topics: Topics whose records the broker does not pass on, 100 at most.
         limit_bytes: Size of messages that the broker does not pass on; 0 when no limit is known.
+        free_bytes: Free on its disk; None when that can't be asked.
     """
 
     epoch: str = ""
@@ -116,6 +118,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     lost: dict[str, int] = {}
     waiting_topics: list[str] = []
     limit_bytes: int = 0
+    free_bytes: int | None = None
 
 
 class CommandsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +188,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         silent_reasons: How many of each reason, the most frequent first; unset in older versions.
         limited: Devices that do not report all that they should, by path.
         links: By link id.
+        reads: How each device is read, by path, at most 1,000.
         canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
         stalled: What has work and does none of it.
         gaps: Gaps declared, by reason.
@@ -212,6 +216,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     silent_reasons: dict[str, int] | UnsetType = UNSET
     limited: dict[str, LimitedDevice] = {}
     links: dict[str, LinkHealth] = {}
+    reads: dict[str, DeviceReads] = {}
     commands: CommandsHealth = CommandsHealth()
     canary: str = ""
     clock: ClockHealth = ClockHealth()

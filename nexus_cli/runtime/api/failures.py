@@ -114,16 +114,16 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # registered only for this class
     found = error.errors()[0]
     where = ".".join(str(part)[:100] for part in found.get("loc", ()))
-    return failure(422, "NX6405", f"Control could not read the request: {where}: {found.get('msg', '')}")
+    return failure(422, "NX6405", f"The request could not be read: {where}: {found.get('msg', '')}")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # registered only for this class
     code = "NX6406" if error.status_code in (404, 405) else "NX6405"
-    return failure(error.status_code, code, f"Control refused the request: {error.detail}")
+    return failure(error.status_code, code, f"The request was refused: {error.detail}")
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
     return failure(
-        500, "NX9000", f"This is a bug in nexus ({type(error).__name__}).", hint="control's log has the report"
+        500, "NX9000", f"This is a bug in nexus ({type(error).__name__}).", hint="the log of the process has the report"
     )

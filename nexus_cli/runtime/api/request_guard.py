@@ -78,7 +78,7 @@ class RequestGuard:
             decisions: What each route needs.
             gate: Authenticates callers.
             refusals: Records what is refused.
-            stopping: True when control is stopping.
+            stopping: True when the process is stopping.
             latency: Gets the time from each request's head to the beginning of its answer.
         """
         self._app, self._site, self._decisions, self._stopping = app, site, decisions, stopping
@@ -179,7 +179,7 @@ class RequestGuard:
             raise Refused(on_failure(error)) from None
         self._same_site(str(scope.get("path", "")))
         if needed is None:
-            raise Refused(failure(404, "NX6406", "Control has no such route."))
+            raise Refused(failure(404, "NX6406", "There is no such route."))
         if needed.rights and not caller.may(*needed.rights):
             lacking = _lacking(caller, needed)
             self._refusals.note(lacking.code, who=caller.principal, address=address, route=route)
@@ -189,9 +189,7 @@ class RequestGuard:
     def _same_site(self, path: str) -> None:
         asked = site_of(path)
         if asked and asked != self._site:
-            raise Refused(
-                on_failure(NexusError(f"This control serves {self._site}, not {asked[:200]}.", code="NX6402"))
-            )
+            raise Refused(on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402")))
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -205,7 +203,7 @@ class RequestGuard:
     def _reserve(self, wanted: int, reserved: int) -> int:
         if self.held - reserved + wanted > ALL_BODIES:
             raise Refused(
-                failure(503, "NX6410", "Control reads too many large requests.", hint="try again in some seconds")
+                failure(503, "NX6410", "Too many large requests are being read.", hint="try again in some seconds")
             )
         self.held += wanted - reserved
         return wanted
@@ -262,4 +260,6 @@ def _too_large(limit: int) -> Response:
 
 
 def _stopping_answer() -> Response:
-    return failure(503, "NX6409", "Control is stopping.", hint="`nexus status` shows when it is up again")
+    return failure(
+        503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again"
+    )

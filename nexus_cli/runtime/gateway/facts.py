@@ -9,7 +9,7 @@ import msgspec
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import Configuration
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named
+from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named, reads_of
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.following import ConfigurationFollower
 from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
@@ -65,11 +65,12 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         silent_reasons=by_reason(without),
         limited=limited(devices),
         links=gateway.links.health(),
+        reads=reads_of(devices),
         commands=msgspec.convert(gateway.commands.facts(), CommandsHealth),
         canary=gateway.publish_check.state,
         clock=gateway.timekeeping.facts(),
         stalled=list(gateway.progress.stalled.values()),
-        outbox=msgspec.convert(gateway.publisher.facts(), OutboxHealth),
+        outbox=msgspec.convert(gateway.publisher.facts() | {"free_bytes": outbox.free_bytes}, OutboxHealth),
         gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
         live=gateway.live.health(),
         latencies=gateway.latencies.health(),
