@@ -25,6 +25,7 @@ from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
@@ -94,6 +95,7 @@ class Web:
             pool=pool,
             client=client,
             sender=CommandSender(client, topics, principal=settings.principal, clock=clock),
+            forwarder=Forwarder(settings),
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
@@ -134,6 +136,7 @@ class Web:
             self._stopping = True
             await reporting
             broker_stop.set()
+        await parts.forwarder.close()
 
     def _hear(self, message: Message) -> None:
         if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):

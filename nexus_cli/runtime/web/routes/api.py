@@ -13,6 +13,7 @@ from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.routes.forwarding import add_forwarded_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.steering import add_steering_routes
 from nexus_cli.runtime.web.routes.values import add_value_routes
@@ -32,6 +33,7 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
     add_steering_routes(app, base=BASE, parts=parts)
+    add_forwarded_routes(app, parts=parts)
     return RequestGuard(
         app,
         site=parts.settings.site,

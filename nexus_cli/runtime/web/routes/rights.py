@@ -6,6 +6,7 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 from nexus_cli.runtime.api.decisions import NAMES_BODY, Decisions, open_route, route
+from nexus_cli.runtime.web.routes.forwarding import FORWARDED
 from nexus_cli.runtime.web.routes.steering import STEERING
 
 DECISIONS = Decisions(
@@ -18,5 +19,6 @@ DECISIONS = Decisions(
         route("GET", "/values/{path:path}", "values:read"),
         route("POST", "/values", "values:read", limit=NAMES_BODY),
         *STEERING,
+        *FORWARDED,
     )
 )
