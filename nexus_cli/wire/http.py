@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Never, TypeVar
+from typing import Never, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -46,7 +46,7 @@ class ControlClient:
         self._timeout_s = timeout_s
         self._http: httpx.AsyncClient | None = None
 
-    async def __aenter__(self) -> ControlClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
