@@ -229,7 +229,7 @@ class Absence:
             return
         if hole is not None and (hole.certain or now_us - hole.since_us > one.longest_us):
             self._declare(path, hole.since_us, now_us - 1, hole.reason)
-        one.hole = Hole(now_us, GapReason.OUT_OF_SERVICE)
+        one.hole = Hole(now_us, GapReason.OUT_OF_SERVICE, certain=False)
 
     def last_gap_us(self, path: str) -> int:
         """The end of the last declared gap of a device: later values must not be dated into it."""
@@ -306,9 +306,10 @@ class Absence:
         if one.hole is None:
             return
         hole = one.hole
-        if hole.reason is not GapReason.OUT_OF_SERVICE or time_us - hole.since_us > STALL_US:
+        begins = hole.reason is GapReason.OUT_OF_SERVICE and not hole.certain  # its BAD row
+        if not begins:
             self._declare(path, hole.since_us, time_us - 1, hole.reason)
-        one.hole = Hole(max(hole.since_us, time_us + 1), hole.reason, hole.certain)
+        one.hole = Hole(max(hole.since_us, time_us + 1), hole.reason, hole.certain or begins)
 
     def beat(self) -> None:
         """Call every `BEAT_S`: a late beat is a pause of the whole process."""
