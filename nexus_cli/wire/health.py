@@ -97,6 +97,23 @@ class LimitedDevice(msgspec.Struct, frozen=True, kw_only=True):
     why: Annotated[str, Meta(description="What the device or its server said.")] = ""
 
 
+class PausedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that a person took out of service for a while.
+
+    Attributes:
+        since: When the gateway heard of it, µs since 1970 UTC.
+        until: When it ends, by the database's clock, µs since 1970 UTC; the gateway counts the time itself.
+        who, reason: Who asked for it, and why.
+        closed: Whether the device's session is closed, or on a shared link its part of it.
+    """
+
+    since: Microseconds = 0
+    until: Microseconds = 0
+    who: str = ""
+    reason: str = ""
+    closed: bool = False
+
+
 class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The record's part of a gateway.
 
@@ -187,6 +204,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         silent_left_out: How many more there are.
         silent_reasons: How many of each reason, the most frequent first; unset in older versions.
         limited: Devices that do not report all that they should, by path.
+        out_of_service: Devices that a person took out of service for a while, by path; their sessions are closed.
         links: By link id.
         reads: How each device is read, by path, at most 1,000.
         canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
@@ -214,6 +232,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     silent: list[SilentDevice] = []
     silent_left_out: int = 0
     silent_reasons: dict[str, int] | UnsetType = UNSET
+    out_of_service: dict[str, PausedDevice] = {}
     limited: dict[str, LimitedDevice] = {}
     links: dict[str, LinkHealth] = {}
     reads: dict[str, DeviceReads] = {}

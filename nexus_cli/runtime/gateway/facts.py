@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.latency import Latencies
@@ -31,6 +32,7 @@ class Parts(Protocol):
     election: InstanceElection
     absence: Absence
     configuration: Configuration
+    pauses: Pauses
     following: ConfigurationFollower
     commands: Commands
     publish_check: PublishCheck
@@ -64,6 +66,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         silent_left_out=left_out,
         silent_reasons=by_reason(without),
         limited=limited(devices),
+        out_of_service=gateway.pauses.health(closed=gateway.links.settled),
         links=gateway.links.health(),
         reads=reads_of(devices),
         commands=msgspec.convert(gateway.commands.facts(), CommandsHealth),

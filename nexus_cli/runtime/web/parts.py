@@ -18,6 +18,7 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.topic import Topics
 
 
@@ -30,6 +31,7 @@ class WebParts:
         pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
+        forwarder: The door to control, for requests of callers.
         cache: Newest messages.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
@@ -46,6 +48,7 @@ class WebParts:
     pool: Pool
     client: BrokerClient
     sender: CommandSender
+    forwarder: Forwarder
     cache: LiveCache
     keeper: SiteKeeper
     callers: KnownCallers

@@ -27,6 +27,7 @@ from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
@@ -103,6 +104,7 @@ class Web:
             pool=pool,
             client=client,
             sender=sender,
+            forwarder=Forwarder(settings),
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
@@ -149,6 +151,7 @@ class Web:
             self._stopping = True
             await reporting
             broker_stop.set()
+        await parts.forwarder.close()
 
     def _hear(self, message: Message) -> None:
         if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):

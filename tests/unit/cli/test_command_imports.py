@@ -57,6 +57,8 @@ MAY_LOAD: dict[str, set[str]] = {
     "write": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "sequence": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "publish": HTTP,
+    "device": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
+    "retained": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "history": {"asyncpg"},
     "access": HTTP | {"nexus_cli.wire.mqtt"},

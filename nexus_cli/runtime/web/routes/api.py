@@ -26,6 +26,7 @@ from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
+from nexus_cli.runtime.web.routes.forwarding import add_forwarded_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.single_reads import SingleReads
 from nexus_cli.runtime.web.routes.steering import add_steering_routes
@@ -57,6 +58,7 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     add_file_routes(app, site=parts.settings.site)
     add_environment_routes(app, base=BASE, parts=parts)
     add_steering_routes(app, base=BASE, parts=parts)
+    add_forwarded_routes(app, parts=parts)
     parts.jobs["i3x"] = add_i3x_routes(app, parts, send=_commands_of(parts)).run
     guard = RequestGuard(
         SingleReads(app, parts=parts),

@@ -11,6 +11,7 @@ from nexus_cli.runtime.web.i3x.routes import I3X_ROUTES
 from nexus_cli.runtime.web.page import logins, serving
 from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 from nexus_cli.runtime.web.rest.rights import ROUTES as REST
+from nexus_cli.runtime.web.routes.forwarding import FORWARDED
 from nexus_cli.runtime.web.routes.steering import STEERING
 from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH
 
@@ -31,5 +32,6 @@ DECISIONS = Decisions(
         *ENVIRONMENT,
         *STEERING,
         *I3X_ROUTES,
+        *FORWARDED,
     )
 )
