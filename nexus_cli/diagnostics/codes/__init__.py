@@ -27,6 +27,9 @@ from nexus_cli.diagnostics.codes import (
     shape,
     text,
     transport,
+    views,
+    web_page,
+    web_rest,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -51,6 +54,9 @@ BANDS = (
     importers,
     access,
     access_answers,
+    web_rest,
+    web_page,
+    views,
 )
 
 

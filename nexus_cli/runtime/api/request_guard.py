@@ -18,7 +18,7 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.api.calling import address_of, set_caller
+from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
 from nexus_cli.runtime.api.failures import failure, on_failure
 from nexus_cli.runtime.identity.auth import Caller
@@ -88,6 +88,9 @@ class RequestGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
+        if scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -109,6 +112,20 @@ class RequestGuard:
             if started or not self._stopping():
                 raise
             await _stopping_answer()(scope, receive, send)  # uvicorn ends running requests at a stop
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket's handshake needs what a GET of its path needs; a refusal is an ordinary answer instead of 101."""
+        path = str(scope.get("path", ""))
+        try:
+            if self._stopping():
+                raise Refused(_stopping_answer())
+            needed = self._decisions.of("GET", path)
+            await self._authorise(scope, needed, route=f"GET {path}")
+        except Refused as refused:
+            await receive()  # the handshake
+            await _refuse_socket(refused.answer, send)
+            return
+        await self._app(scope, receive, send)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = str(scope.get("path", "")), str(scope.get("method", ""))
@@ -155,10 +172,9 @@ class RequestGuard:
 
         A route without a decision gives nothing to anybody. Raises Refused.
         """
-        shown = [value for name, value in scope["headers"] if name == b"authorization"]
         address = address_of(scope)
         try:
-            caller = await self._gate.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
+            caller = await self._gate.caller(authorization_of(scope))
         except NexusError as error:
             self._refusals.note(error.code, address=address, route=route)
             raise Refused(on_failure(error)) from None
@@ -244,6 +260,12 @@ def _lacking(caller: Caller, needed: Decision) -> NexusError:
 def _too_large(limit: int) -> Response:
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // 1024} KiB"
     return failure(413, "NX6405", f"The request is larger than {size}.")
+
+
+async def _refuse_socket(answer: Response, send: Send) -> None:
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def _stopping_answer() -> Response:

@@ -1,7 +1,7 @@
-"""The newest message of every topic of the site, kept as it came and read when somebody asks.
+"""The newest message of every topic of the site, kept as it came and read when it is asked for.
 
 A message costs a look-up and three assignments, however many people watch: who watches compares turns (`changed_since`)
-at its own pace. A value that nobody reads is never parsed.
+at its own pace. A value that is not read is never parsed.
 """
 
 from __future__ import annotations
@@ -165,6 +165,11 @@ class LiveCache:
     def turn_of(self, slot: int) -> int:
         """The turn of the newest message of a slot; 0 before the first."""
         return int(self._turns[slot])
+
+    def turns_of(self, slots: Sequence[int] | Slots) -> list[int]:
+        """The turns of the newest messages of some slots, in their order."""
+        found: list[int] = self._turns[slots].tolist()
+        return found
 
     def changed_since(self, slots: Slots, turn: int) -> Slots:
         """Those of the slots whose newest message came after a turn, in the order given."""

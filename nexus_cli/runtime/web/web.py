@@ -23,6 +23,7 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import WebHealth
@@ -99,6 +100,7 @@ class Web:
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
+        self.sockets = Sockets(self.parts, instance=self.name)
         self._health = HealthReporter(
             client=client,
             topic=topics.health(NAME, self.name),
@@ -111,7 +113,7 @@ class Web:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until stopped. Downstream opens first and closes last."""
         parts, settings = self.parts, self._settings
-        app = make_api(parts, health=list(health_routes(self)))
+        app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
         async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
@@ -127,6 +129,7 @@ class Web:
             group.create_task(broker, name="broker")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
+            group.create_task(self.sockets.run(stop), name="sockets")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
@@ -158,6 +161,7 @@ class Web:
             deployment=parts.keeper.view.number,
             tags=len(parts.keeper.view.tags),
             topics=len(parts.cache),
+            clients=len(self.sockets.clients),
             broker=self._broker_problem() or "connected",
             database=parts.keeper.problem or "connected",
             latencies=parts.latencies.health(),

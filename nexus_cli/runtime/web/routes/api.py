@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp
 
 from nexus_cli import __version__
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.environment.routes import add_environment_routes
+from nexus_cli.runtime.web.page.headers import SecureHeaders
+from nexus_cli.runtime.web.page.logins import add_session_routes
+from nexus_cli.runtime.web.page.serving import add_file_routes
+from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
 from nexus_cli.runtime.web.routes.values import add_value_routes
+from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
 
-def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
-    """Every route, with those of the health."""
+def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets | None = None) -> ASGIApp:
+    """Every route, with those of the health, and the WebSocket where there is one."""
     app = FastAPI(
         title="NEXUS web",
         version=__version__,
@@ -30,7 +37,13 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
     )
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
-    return RequestGuard(
+    add_rest_routes(app, base=BASE, parts=parts)
+    if sockets is not None:
+        app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
+    add_session_routes(app, base=BASE, parts=parts)
+    add_file_routes(app, site=parts.settings.site)
+    add_environment_routes(app, base=BASE, parts=parts)
+    guard = RequestGuard(
         app,
         site=parts.settings.site,
         decisions=DECISIONS,
@@ -39,3 +52,4 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute]) -> ASGIApp:
         stopping=parts.stopping,
         latency=parts.latencies["api"],
     )
+    return SecureHeaders(SessionDoor(guard))

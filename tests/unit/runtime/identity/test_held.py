@@ -16,7 +16,8 @@ def of(*roles: RoleConfig, kind: str = "user") -> Held:
 
 def test_without_a_role_only_names_that_nothing_gives() -> None:
     held = of()
-    assert held.scopes == {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"}
+    values = {"values:read", "values:write"}
+    assert held.scopes == {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"} | values
     assert held.names("run", NAMES) == held.names("alerts", NAMES) == set()
 
 

@@ -1,0 +1,7 @@
+"""What the routes for reading need."""
+
+from __future__ import annotations
+
+from nexus_cli.runtime.web.rest import cards, find, histories
+
+ROUTES = (*find.ROUTES, *cards.ROUTES, *histories.ROUTES)
