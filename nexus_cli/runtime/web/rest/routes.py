@@ -8,12 +8,14 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.cards import add_card_routes
 from nexus_cli.runtime.web.rest.find import add_find_routes
 from nexus_cli.runtime.web.rest.histories import add_history_routes
+from nexus_cli.runtime.web.rest.latencies import add_latency_routes
 from nexus_cli.runtime.web.rest.stored import Stored
 
 
 def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
     stored = Stored(parts)
+    add_latency_routes(app, base=base, parts=parts)
     add_find_routes(app, base=base, parts=parts)
     add_card_routes(app, base=base, parts=parts)
     add_history_routes(app, base=base, parts=parts, stored=stored)
