@@ -11,6 +11,7 @@ import orjson
 
 from nexus_cli.cli.console import answer, answer_json, clear_screen, colour_wanted
 from nexus_cli.cli.exit_help import help_text
+from nexus_cli.cli.options import reads_runtime
 from nexus_cli.cli.views.latency import render_latency
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.latency import latency
@@ -28,6 +29,7 @@ EVERY_S = 2.0
 @click.option("--role", type=click.Choice(sorted(ROLES)), default=None, help="Processes of this role only.")
 @click.option("--watch", is_flag=True, help=f"Show again every {EVERY_S:g} s; with --format json a line each time.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@reads_runtime("")
 def command(role: str | None, watch: bool, form: str) -> int:
     """Show count, p50, p95, p99 and maximum of each kind of operation over the last minute (1m) and hour (1h).
 
