@@ -187,6 +187,12 @@ Latencies: TypeAlias = Annotated[
 ]
 
 
+class OperatingHealth(Health, frozen=True, kw_only=True):
+    """What the health of every role has, for who reads the latencies of all of them."""
+
+    latencies: Latencies = {}
+
+
 class GatewayHealth(Health, frozen=True, kw_only=True):
     """A gateway.
 

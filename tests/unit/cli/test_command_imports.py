@@ -50,6 +50,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "up": {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},
     "down": {"nexus_cli.wire.mqtt", "psutil"},
     "status": {"nexus_cli.wire.mqtt", "psutil"},
+    "latency": {"nexus_cli.wire.mqtt", "psutil"},
     "logs": set(),
     "run": set(),
     "tail": {"nexus_cli.wire.mqtt", "psutil"},
