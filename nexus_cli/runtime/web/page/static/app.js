@@ -49,6 +49,7 @@ class Running {
     this.socket = new Socket(`${scheme}://${location.host}${base}/ws`, {
       onState: (state) => this.frame.connection(state),
       onSite: (message) => this.siteChanged(message),
+      onEnded: () => logIn('Your session has ended.'),
     });
     this.moved = () => this.route();
     this.siteListeners = new Set();
