@@ -16,6 +16,7 @@ from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.view_config import ViewConfig
 
 LONGEST_MS = 2**53
 """Durations are below this: JSON numbers are exact up to here in every language."""
@@ -108,6 +109,7 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "alert": AlertConfig,
     "sequence": SequenceConfig,
     "message": MessageConfig,
+    "view": ViewConfig,
     "device": DeviceConfig,
 }
 """The Struct of every kind of resource, by the word before the dot of its address."""

@@ -25,8 +25,10 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    steering,
     text,
     transport,
+    views,
     web_page,
     web_rest,
 )
@@ -55,6 +57,8 @@ BANDS = (
     access_answers,
     web_rest,
     web_page,
+    views,
+    steering,
 )
 
 

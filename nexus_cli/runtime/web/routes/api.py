@@ -12,13 +12,17 @@ from nexus_cli import __version__
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.web.environment.routes import add_environment_routes
 from nexus_cli.runtime.web.page.headers import SecureHeaders
 from nexus_cli.runtime.web.page.logins import add_session_routes
 from nexus_cli.runtime.web.page.serving import add_file_routes
 from nexus_cli.runtime.web.page.sessions import SessionDoor
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
+from nexus_cli.runtime.web.routes.single_reads import SingleReads
+from nexus_cli.runtime.web.routes.steering import add_steering_routes
 from nexus_cli.runtime.web.routes.values import add_value_routes
 from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
@@ -36,13 +40,16 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     )
     add_handlers(app, parts.refusals)
     add_value_routes(app, base=BASE, parts=parts)
+    add_procedure_routes(app, base=BASE, parts=parts)
     add_rest_routes(app, base=BASE, parts=parts)
     if sockets is not None:
         app.routes.append(WebSocketRoute(BASE + SOCKET_PATH, sockets.endpoint))
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
+    add_environment_routes(app, base=BASE, parts=parts)
+    add_steering_routes(app, base=BASE, parts=parts)
     guard = RequestGuard(
-        app,
+        SingleReads(app, parts=parts),
         site=parts.settings.site,
         decisions=DECISIONS,
         gate=parts.callers,
