@@ -1,11 +1,120 @@
-// Dead letters.
+// Dead letters: messages that the historian could not store, with their reason.
+
+import '../lib/page_style.js';
+import { askEvery } from '../lib/asking.js';
+import { fill, h } from '../lib/elements.js';
+import { age, count, plain, plainBlock, time } from '../lib/format.js';
+import { jsonView } from '../lib/json_view.js';
+import { Notice } from '../lib/notices.js';
+import { jsonOf } from '../lib/payload.js';
+import { VirtualRows } from '../lib/virtual_rows.js';
+
+const EVERY_MS = 10_000;
+const LIMIT = 500;
+const TYPING_MS = 300;
+const narrow = matchMedia('(max-width: 700px)');
+
+class DeadLetters {
+  constructor(root, ctx) {
+    Object.assign(this, { root, ctx, letters: [], reason: ctx.query.get('reason') ?? '', topic: ctx.query.get('topic') ?? '' });
+    this.reasonsSeen = new Set();
+    this.notice = new Notice();
+    this.said = h('p', { class: 'quiet said', role: 'status' });
+    this.detail = h('section', { class: 'detail', 'aria-label': 'Dead letter', hidden: true });
+    this.rows = new VirtualRows(h, {
+      label: 'Dead letters, the newest first', height: () => (narrow.matches ? 54 : 32), key: (each) => each.id, draw: drawRow,
+      onSelect: (each) => this.show(each), rowClass: () => 'letter-row',
+    });
+    fill(root, h('div', { class: 'page fill' }, this.tools(), this.notice.element, this.said, h('div', { class: 'with-detail' }, this.rows.root, this.detail)));
+    this.asking = askEvery({
+      ask: (signal) => ctx.api('/dead-letters', { signal, query: { limit: LIMIT, reason: this.reason, topic: this.topic } }),
+      shown: (found) => this.take(found),
+      failed: (error) => this.notice.show(error, this.letters.length ? 'What is below is from before:' : ''), everyMs: EVERY_MS,
+    });
+  }
+
+  close() {
+    clearTimeout(this.typing);
+    this.asking.stop();
+    this.rows.close();
+  }
+
+  tools() {
+    this.reasons = h('select', { 'aria-label': 'Reason', onchange: () => {
+      this.reason = this.reasons.value;
+      this.again();
+    } });
+    const topic = h('input', {
+      type: 'search', value: this.topic, placeholder: 'Topic contains', 'aria-label': 'Topic contains', spellcheck: 'false',
+      oninput: () => {
+        clearTimeout(this.typing);
+        this.typing = setTimeout(() => {
+          this.topic = topic.value.trim();
+          this.again();
+        }, TYPING_MS);
+      },
+    });
+    return h('div', { class: 'toolbar' }, topic, this.reasons);
+  }
+
+  again() {
+    this.ctx.twinChanged();
+    this.asking.now();
+  }
+
+  take(found) {
+    const letters = found.dead_letters ?? found.letters ?? [];
+    const known = new Map(this.letters.map((each) => [each.id, each]));
+    this.letters = letters.map((each) => (known.get(each.id)?.count === each.count ? known.get(each.id) : each));
+    for (const each of Object.keys(found.reasons ?? {})) this.reasonsSeen.add(each);
+    for (const each of letters) this.reasonsSeen.add(each.reason);
+    if (this.reason) this.reasonsSeen.add(this.reason);
+    const options = [...this.reasonsSeen].sort().map((each) => h('option', { value: each }, each.replaceAll('_', ' ')));
+    fill(this.reasons, h('option', { value: '' }, 'every reason'), options);
+    this.reasons.value = this.reason;
+    this.rows.set(this.letters);
+    const folded = letters.reduce((sum, each) => sum + (each.count ?? 1), 0);
+    const cut = letters.length >= LIMIT ? `; the newest ${LIMIT}` : '';
+    this.said.textContent = letters.length ? `${count(letters.length)} dead letters of ${count(folded)} messages${cut}` : 'No message was refused.';
+  }
+
+  show(letter) {
+    this.detail.hidden = letter === null;
+    if (letter === null) return;
+    const { at, topic, reason, detail, payload, count: times = 1 } = letter;
+    fill(this.detail, h('h2', { class: 'detail-topic' }, plain(topic)),
+      h('p', {}, h('span', { class: 'badge warn' }, plain(reason.replaceAll('_', ' '))), detail ? ` ${plain(detail)}` : ''),
+      h('p', { class: 'quiet' }, `${time(at)}${times > 1 ? ` · ${count(times)} alike` : ''}`),
+      shown(payload));
+  }
+}
+
+function drawRow({ at, topic, reason, detail, count: times = 1 }) {
+  return [
+    h('span', { class: 'cell-time', title: time(at) }, age(at)),
+    h('span', {}, h('span', { class: 'badge warn' }, plain(reason.replaceAll('_', ' '))), times > 1 ? h('span', { class: 'quiet' }, ` ×${count(times)}`) : null),
+    h('span', { class: 'cell-topic' }, plain(topic)),
+    h('span', { class: 'cell-brief quiet' }, plain(detail ?? '')),
+  ];
+}
+
+/** JSON as a tree; everything else as it is. */
+function shown(text) {
+  try {
+    const found = jsonOf(text);
+    if (typeof found === 'object' && found !== null) return jsonView(h, found);
+  } catch {
+    // shown as text
+  }
+  return h('pre', { class: 'payload' }, text ? plainBlock(text) : '(no payload)');
+}
 
 export const page = {
   id: 'dead-letters',
   title: 'Dead letters',
-  twin: () => 'nexus status',
+  twin: () => 'nexus logs historian',
   mount(root, ctx) {
-    root.append(ctx.h('p', { class: 'quiet' }, 'Nothing here yet.'));
-    return () => {};
+    const made = new DeadLetters(root, ctx);
+    return () => made.close();
   },
 };
