@@ -1,23 +1,26 @@
 // Devices as the overview sorts, filters and shows them.
 
-import { sentence } from './notices.js';
-
 /** States by how soon one should look; the first ones are on top. */
-export const STATES = ['lost', 'backoff', 'silent', 'connecting', 'idle', 'out of service', 'disabled', 'unknown', 'connected'];
-export const LOOK = { lost: 'bad', backoff: 'bad', silent: 'bad', connecting: 'warn', idle: 'warn', 'out of service': 'warn' };
+export const STATES = ['gateway', 'link', 'silent', 'unread', 'out of service', 'answers', 'external', 'disabled'];
+export const LOOK = { gateway: 'bad', link: 'bad', silent: 'bad', unread: 'warn', 'out of service': 'warn' };
+const WORDS = { gateway: 'no gateway', link: 'no link', unread: 'not read yet' };
+const WELL = ['answers', 'external', 'disabled'];
 
-/** The state of a device in one word. */
-export function stateOf(device) {
-  if (device.out_of_service) return 'out of service';
-  if (device.enabled === false) return 'disabled';
-  const { state } = device;
-  return STATES.includes(state) ? state : state || 'unknown';
+/** The state of a device; `words` says it for people. */
+export const stateOf = (device) => (device.out_of_service ? 'out of service' : device.state);
+export const words = (state) => WORDS[state] ?? state;
+
+export const isWell = (device) => WELL.includes(stateOf(device));
+
+/** Devices with the pauses of those that are out of service. */
+export function withPauses(devices, pauses) {
+  const out = new Map(pauses.map((each) => [each.device, each]));
+  return devices.map((each) => ({ ...each, out_of_service: out.get(each.path) ?? null }));
 }
+/** Kinds of errors that happened, the most frequent first: `[kind, count]`. */
+export const errorKinds = (device) => Object.entries(device.errors_by_kind ?? {}).filter(([, each]) => each).sort(([, one], [, other]) => other - one);
 
-export const isWell = (device) => ['connected', 'disabled'].includes(stateOf(device));
-export const errorsOf = (device) => Object.values(device.errors ?? {}).reduce((sum, each) => sum + each, 0);
-
-/** A column: `[title, how to compare, what the row shows is drawn by the page]`. */
+/** Columns, and what each is sorted by. */
 export const SORTS = {
   state: (device) => STATES.indexOf(stateOf(device)),
   device: (device) => device.path,
@@ -26,8 +29,8 @@ export const SORTS = {
   'last answer': (device) => device.last_answer ?? 0,
   polls: (device) => -(device.polls ?? 0),
   missed: (device) => -(device.missed ?? 0),
-  errors: (device) => -errorsOf(device),
-  latency: (device) => -(device.latency?.p95_ms ?? -1),
+  errors: (device) => -(device.errors ?? 0),
+  'read time': (device) => -(device.read_ms ?? -1),
 };
 
 /** Devices that match what was typed, sorted; equal ones by path. */
@@ -47,12 +50,12 @@ function fits(device, only) {
 }
 
 function haystack(device) {
-  return [device.path, device.protocol, device.gateway, device.link, stateOf(device), device.detail, device.description,
-    ...Object.keys(device.errors ?? {})].filter(Boolean).join(' ').toLowerCase();
+  return [device.path, device.protocol, device.gateway, device.link, words(stateOf(device)), device.detail, device.reason, device.description,
+    ...Object.keys(device.errors_by_kind ?? {})].filter(Boolean).join(' ').toLowerCase();
 }
 
 /** Why a device is not well, in one sentence; "" when it is. */
 export function whyOf(device) {
   if (device.out_of_service) return device.out_of_service.reason ?? '';
-  return device.detail ? sentence(device.detail) : '';
+  return [device.detail, device.link_state !== 'connected' && device.link_detail !== device.detail ? device.link_detail : ''].filter(Boolean).join('; ');
 }

@@ -1,24 +1,24 @@
 // One device: its connection, counters and errors, and the buttons that take it out of service and back.
 
-import { STATES, LOOK, errorsOf, stateOf, whyOf } from './device_facts.js';
+import { LOOK, errorKinds, stateOf, whyOf, words } from './device_facts.js';
 import { fill, h, uniqueId } from './elements.js';
 import { age, count, plain, time } from './format.js';
 import { milliseconds } from './figures.js';
-import { Notice, button, lacking } from './notices.js';
+import { Notice, button, closer, lacking } from './notices.js';
 import { facts } from './widgets.js';
 
-const SPANS = [['15 minutes', 900], ['1 hour', 3600], ['4 hours', 14_400], ['8 hours', 28_800], ['24 hours', 86_400]];
+const SPANS = [['15 minutes', 900], ['1 hour', 3600], ['4 hours', 14_400], ['8 hours', 28_800]];
 
-/** `onChanged()` is called after a device was taken out of service, or back. */
+/** `onChanged()` is called after a device was taken out of service, or back; `onClose()` by the cross. */
 export class DevicePanel {
-  constructor(ctx, { onChanged }) {
+  constructor(ctx, { onChanged, onClose }) {
     Object.assign(this, { ctx, onChanged });
     this.path = '';
     this.notice = new Notice();
     this.facts = h('div', {});
     this.service = h('div', { class: 'service' });
     this.title = h('h2', { class: 'detail-topic' });
-    this.element = h('section', { class: 'detail', 'aria-label': 'Device', hidden: true }, this.title, this.notice.element, this.facts, this.service);
+    this.element = h('section', { class: 'detail', 'aria-label': 'Device', hidden: true }, closer(onClose), this.title, this.notice.element, this.facts, this.service);
   }
 
   /** Show a device; null hides the panel. What is typed in the form stays while the same device is shown. */
@@ -41,7 +41,7 @@ export class DevicePanel {
     const state = stateOf(device);
     const why = whyOf(device);
     return [
-      h('p', {}, h('span', { class: `badge ${LOOK[state] ?? ''}`, dataset: { state } }, state), ' ',
+      h('p', {}, h('span', { class: `badge ${LOOK[state] ?? ''}`, dataset: { state } }, words(state)), ' ',
         h('a', { href: `#/namespace/${this.ctx.pathOf(device.path)}` }, 'its tags')),
       device.description ? h('p', { class: 'quiet' }, plain(device.description)) : null,
       why && !device.out_of_service ? h('p', { class: 'failure' }, plain(why)) : null,
@@ -92,28 +92,30 @@ export class DevicePanel {
   }
 }
 
+const known = (given) => (given === null || given === undefined ? 'not known' : count(given));
+
 function outFacts(out) {
   if (!out) return null;
   return facts([
-    ['Out of service', plain(out.reason ?? '')], ['By', plain(out.by ?? out.who ?? '')], ['Since', time(out.since, true)], ['Until', time(out.until, true)],
+    ['Out of service', plain(out.reason ?? '')], ['By', plain(out.who)], ['Since', time(out.since, true)], ['Until', time(out.until, true)],
+    ['In force', out.in_force ? 'the gateway has closed the session' : 'not yet: the gateway has not said so'],
   ]);
 }
 
 function figures(device) {
-  const errors = Object.entries(device.errors ?? {}).sort(([, one], [, other]) => other - one);
-  const { latency } = device;
+  const errors = errorKinds(device);
   return [
     facts([
-      ['Protocol', plain(device.protocol ?? '')], ['Gateway', plain(device.gateway ?? '')], ['Link', plain(device.link ?? '')],
+      ['Protocol', plain(device.protocol ?? '')], ['Gateway', plain(device.gateway ?? '')], ['Link', `${plain(device.link)}${device.link_state ? ` · ${device.link_state}${device.link_since ? ` for ${age(device.link_since)}` : ''}` : ''}`],
+      ['Tags', `${count(device.tags)} · ${count(device.counts.GOOD)} good, ${count(device.counts.UNCERTAIN)} uncertain, ${count(device.counts.BAD)} bad`],
       ['In this state', device.since ? `${age(device.since)} (since ${time(device.since, true)})` : ''],
-      ['Last answer', device.last_answer ? `${age(device.last_answer)} ago (${time(device.last_answer)})` : 'none yet'],
-      ['Polls', count(device.polls ?? 0)], ['Missed', count(device.missed ?? 0)],
-      ['Latency', latency?.count ? `p50 ${milliseconds(latency.p50_ms)}, p95 ${milliseconds(latency.p95_ms)}, p99 ${milliseconds(latency.p99_ms)}, max ${milliseconds(latency.max_ms)}` : ''],
-      ['Errors', errorsOf(device) ? '' : '0'],
+      ['Last answer', device.last_answer ? `${age(device.last_answer)} ago (${time(device.last_answer, true)})` : device.last_answer === 0 ? 'none yet' : 'not known'],
+      ['Polls', known(device.polls)], ['Missed', known(device.missed)], ['Left out', device.skipped ? `${count(device.skipped)} during back-offs` : ''],
+      ['Read time', device.read_ms === null ? 'not known' : milliseconds(device.read_ms)],
+      ['Errors', known(device.errors)],
+      ['Polled instead', device.polled_instead ? `${count(device.polled_instead)} tags: ${plain(device.limits)}` : ''],
     ]),
     errors.length ? h('div', { class: 'table-frame' }, h('table', { class: 'figures' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Errors by kind'), h('th', { scope: 'col', class: 'num' }, 'Count'))),
       h('tbody', {}, errors.map(([kind, each]) => h('tr', {}, h('td', {}, plain(kind)), h('td', { class: 'num' }, count(each))))))) : null,
   ];
 }
-
-export { STATES };

@@ -1,11 +1,10 @@
 // Dead letters: messages that the historian could not store, with their reason.
 
-import '../lib/page_style.js';
 import { askEvery } from '../lib/asking.js';
 import { fill, h } from '../lib/elements.js';
-import { age, count, plain, plainBlock, time } from '../lib/format.js';
+import { age, count, plain, plainBlock, time as moment } from '../lib/format.js';
 import { jsonView } from '../lib/json_view.js';
-import { Notice } from '../lib/notices.js';
+import { Notice, button, closer } from '../lib/notices.js';
 import { jsonOf } from '../lib/payload.js';
 import { VirtualRows } from '../lib/virtual_rows.js';
 
@@ -16,7 +15,7 @@ const narrow = matchMedia('(max-width: 700px)');
 
 class DeadLetters {
   constructor(root, ctx) {
-    Object.assign(this, { root, ctx, letters: [], reason: ctx.query.get('reason') ?? '', topic: ctx.query.get('topic') ?? '' });
+    Object.assign(this, { root, ctx, letters: [], older: [], before: null, reason: ctx.query.get('reason') ?? '', topic: ctx.query.get('topic') ?? '' });
     this.reasonsSeen = new Set();
     this.notice = new Notice();
     this.said = h('p', { class: 'quiet said', role: 'status' });
@@ -54,47 +53,61 @@ class DeadLetters {
         }, TYPING_MS);
       },
     });
-    return h('div', { class: 'toolbar' }, topic, this.reasons);
+    this.more = button('Older ones', () => this.load(), { hidden: true });
+    return h('div', { class: 'toolbar' }, topic, this.reasons, this.more);
   }
 
   again() {
+    this.older = [];
     this.ctx.twinChanged();
     this.asking.now();
   }
 
+  /** The page before the oldest one. */
+  async load() {
+    try {
+      const found = await this.ctx.api('/dead-letters', { query: { limit: LIMIT, reason: this.reason, topic: this.topic, before: this.before } });
+      this.older = [...this.older, ...found.dead_letters];
+      this.before = found.before;
+      await this.asking.now();
+    } catch (error) {
+      this.notice.show(error);
+    }
+  }
+
   take(found) {
-    const letters = found.dead_letters ?? found.letters ?? [];
+    const letters = [...found.dead_letters, ...this.older.filter((each) => !found.dead_letters.some((one) => one.id === each.id))];
     const known = new Map(this.letters.map((each) => [each.id, each]));
     this.letters = letters.map((each) => (known.get(each.id)?.count === each.count ? known.get(each.id) : each));
-    for (const each of Object.keys(found.reasons ?? {})) this.reasonsSeen.add(each);
     for (const each of letters) this.reasonsSeen.add(each.reason);
     if (this.reason) this.reasonsSeen.add(this.reason);
     const options = [...this.reasonsSeen].sort().map((each) => h('option', { value: each }, each.replaceAll('_', ' ')));
     fill(this.reasons, h('option', { value: '' }, 'every reason'), options);
     this.reasons.value = this.reason;
     this.rows.set(this.letters);
-    const folded = letters.reduce((sum, each) => sum + (each.count ?? 1), 0);
-    const cut = letters.length >= LIMIT ? `; the newest ${LIMIT}` : '';
-    this.said.textContent = letters.length ? `${count(letters.length)} dead letters of ${count(folded)} messages${cut}` : 'No message was refused.';
+    const folded = letters.reduce((sum, each) => sum + each.count, 0);
+    if (!this.older.length) this.before = found.before;
+    this.more.hidden = this.before === null || this.before === undefined;
+    this.said.textContent = letters.length ? `${count(letters.length)} dead letters of ${count(folded)} messages` : 'No message was refused.';
   }
 
   show(letter) {
     this.detail.hidden = letter === null;
     if (letter === null) return;
-    const { at, topic, reason, detail, payload, count: times = 1 } = letter;
-    fill(this.detail, h('h2', { class: 'detail-topic' }, plain(topic)),
+    const { time, topic, reason, detail, payload, count: times } = letter;
+    fill(this.detail, closer(() => this.rows.select(null)), h('h2', { class: 'detail-topic' }, plain(topic)),
       h('p', {}, h('span', { class: 'badge warn' }, plain(reason.replaceAll('_', ' '))), detail ? ` ${plain(detail)}` : ''),
-      h('p', { class: 'quiet' }, `${time(at)}${times > 1 ? ` · ${count(times)} alike` : ''}`),
+      h('p', { class: 'quiet' }, `${moment(time)}${times > 1 ? ` · ${count(times)} alike, this is the first of them` : ''}`),
       shown(payload));
   }
 }
 
-function drawRow({ at, topic, reason, detail, count: times = 1 }) {
+function drawRow({ time, topic, reason, detail, count: times }) {
   return [
-    h('span', { class: 'cell-time', title: time(at) }, age(at)),
+    h('span', { class: 'cell-time', title: moment(time) }, age(time)),
     h('span', {}, h('span', { class: 'badge warn' }, plain(reason.replaceAll('_', ' '))), times > 1 ? h('span', { class: 'quiet' }, ` ×${count(times)}`) : null),
     h('span', { class: 'cell-topic' }, plain(topic)),
-    h('span', { class: 'cell-brief quiet' }, plain(detail ?? '')),
+    h('span', { class: 'cell-brief quiet' }, plain(detail)),
   ];
 }
 

@@ -1,8 +1,7 @@
 // Devices: the overview of every module, what is wrong with it, and taking it out of service.
 
-import '../lib/page_style.js';
 import { askEvery } from '../lib/asking.js';
-import { LOOK, SORTS, STATES, chosen, errorsOf, isWell, stateOf, whyOf } from '../lib/device_facts.js';
+import { LOOK, SORTS, STATES, chosen, isWell, stateOf, whyOf, withPauses, words } from '../lib/device_facts.js';
 import { DevicePanel } from '../lib/device_panel.js';
 import { fill, h } from '../lib/elements.js';
 import { age, count, plain, shell } from '../lib/format.js';
@@ -11,15 +10,16 @@ import { Notice } from '../lib/notices.js';
 import { VirtualRows } from '../lib/virtual_rows.js';
 
 const EVERY_MS = 5000;
+const MOST = 5000;
 const narrow = matchMedia('(max-width: 900px)');
-const NUMBERS = ['polls', 'missed', 'errors', 'latency', 'last answer'];
+const NUMBERS = ['polls', 'missed', 'errors', 'read time', 'last answer'];
 
 class DevicesPage {
   constructor(root, ctx) {
     Object.assign(this, { root, ctx, devices: [], search: '', only: 'all', sort: 'state', reverse: false });
     this.notice = new Notice();
     this.said = h('p', { class: 'quiet said', role: 'status' });
-    this.panel = new DevicePanel(ctx, { onChanged: () => this.asking.now() });
+    this.panel = new DevicePanel(ctx, { onChanged: () => this.asking.now(), onClose: () => this.rows.select(null) });
     this.rows = new VirtualRows(h, {
       label: 'Devices', height: () => (narrow.matches ? 54 : 34), key: (each) => each.path, draw: (each) => drawRow(each),
       onSelect: (each) => this.select(each), rowClass: () => 'device-row',
@@ -29,7 +29,8 @@ class DevicesPage {
     fill(root, h('div', { class: 'page fill' }, this.tools(), this.notice.element, this.said, h('div', { class: 'with-detail' }, table, this.panel.element)));
     this.drawHeads();
     this.asking = askEvery({
-      ask: (signal) => ctx.api('/devices', { signal }), shown: ({ devices }) => this.show(devices),
+      ask: (signal) => Promise.all([ctx.api('/devices', { signal, query: { limit: MOST } }), this.pauses(signal)]),
+      shown: ([{ devices, total }, { devices: pauses }]) => this.show(withPauses(devices, pauses), total),
       failed: (error) => this.notice.show(error, this.devices.length ? 'What is below is from before:' : ''), everyMs: EVERY_MS,
     });
     this.ends = [this.asking.stop, ctx.socket.events(['device', 'link'], () => this.soon())];
@@ -40,6 +41,12 @@ class DevicesPage {
     clearTimeout(this.timer);
     for (const end of this.ends) end();
     this.rows.close();
+  }
+
+  /** Who may not see what is out of service, or while control is away: none is shown so. */
+  pauses(signal) {
+    if (!this.ctx.may('devices:service') && !this.ctx.may('state:read')) return { devices: [] };
+    return this.ctx.api('/out-of-service', { signal }).catch(() => ({ devices: [] }));
   }
 
   /** A flood of events asks once. */
@@ -80,13 +87,14 @@ class DevicesPage {
     this.draw();
   }
 
-  show(devices) {
+  show(devices, total) {
     this.devices = devices;
+    this.total = total;
     const counts = new Map();
     for (const each of devices) counts.set(stateOf(each), (counts.get(stateOf(each)) ?? 0) + 1);
     const problems = devices.filter((each) => !isWell(each)).length;
     const options = [['all', `all (${count(devices.length)})`], ['problems', `not well (${count(problems)})`],
-      ...STATES.filter((each) => counts.has(each)).map((each) => [each, `${each} (${count(counts.get(each))})`])];
+      ...STATES.filter((each) => counts.has(each)).map((each) => [each, `${words(each)} (${count(counts.get(each))})`])];
     if (!options.some(([each]) => each === this.only)) options.push([this.only, `${this.only} (0)`]);
     fill(this.states, options.map(([each, title]) => h('option', { value: each }, title)));
     this.states.value = this.only;
@@ -97,9 +105,9 @@ class DevicesPage {
   draw() {
     const shown = chosen(this.devices, this);
     this.rows.set(shown);
-    const errors = shown.reduce((sum, each) => sum + errorsOf(each), 0);
+    const errors = shown.reduce((sum, each) => sum + (each.errors ?? 0), 0);
     const missed = shown.reduce((sum, each) => sum + (each.missed ?? 0), 0);
-    this.said.textContent = `${count(shown.length)} of ${count(this.devices.length)} devices · ${count(missed)} missed · ${count(errors)} errors`;
+    this.said.textContent = `${count(shown.length)} of ${count(this.total ?? 0)} devices · ${count(missed)} missed · ${count(errors)} errors`;
   }
 
   select(device) {
@@ -122,19 +130,21 @@ class DevicesPage {
   }
 }
 
+const known = (given) => (given === null || given === undefined ? '–' : count(given));
+
 function drawRow(device) {
   const state = stateOf(device);
   const why = whyOf(device);
   return [
-    h('span', {}, h('span', { class: `badge ${LOOK[state] ?? ''}` }, state)),
+    h('span', {}, h('span', { class: `badge ${LOOK[state] ?? ''}` }, words(state))),
     h('span', { class: 'cell-path' }, plain(device.path), why ? h('span', { class: 'quiet' }, ` ${plain(why)}`) : null),
     h('span', { class: 'wide-only' }, plain(device.protocol ?? '')),
     h('span', { class: 'wide-only' }, plain(device.gateway ?? '')),
     h('span', { class: 'num' }, device.last_answer ? age(device.last_answer) : '–'),
-    h('span', { class: 'num wide-only' }, count(device.polls ?? 0)),
-    h('span', { class: 'num wide-only' }, count(device.missed ?? 0)),
-    h('span', { class: 'num' }, count(errorsOf(device))),
-    h('span', { class: 'num wide-only' }, device.latency?.count ? milliseconds(device.latency.p95_ms) : '–'),
+    h('span', { class: 'num wide-only' }, known(device.polls)),
+    h('span', { class: 'num wide-only' }, known(device.missed)),
+    h('span', { class: 'num' }, known(device.errors)),
+    h('span', { class: 'num wide-only' }, milliseconds(device.read_ms)),
   ];
 }
 
