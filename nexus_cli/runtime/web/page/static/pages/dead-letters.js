@@ -44,7 +44,7 @@ class DeadLetters {
       this.again();
     } });
     const topic = h('input', {
-      type: 'search', value: this.topic, placeholder: 'Topic contains', 'aria-label': 'Topic contains', spellcheck: 'false',
+      type: 'search', value: this.topic, placeholder: 'Topic, or what is above topics', 'aria-label': 'Topic', spellcheck: 'false',
       oninput: () => {
         clearTimeout(this.typing);
         this.typing = setTimeout(() => {
