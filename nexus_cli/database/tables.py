@@ -287,8 +287,27 @@ command = Table(
     Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     _now("at"),
+    Column(
+        "asked_by",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="for whom the principal asked; empty: for itself",
+    ),
     PrimaryKeyConstraint("site", "principal", "id", "path"),
     Index("ix_command_site_at", "site", "at"),
+)
+
+out_of_service = Table(
+    "out_of_service",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    _now("since"),
+    Column("until", DateTime(timezone=True), nullable=False, comment="it ends by itself"),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("site", "device"),
 )
 
 sequence_run = Table(
@@ -414,6 +433,7 @@ __all__ = [
     "leader",
     "lease",
     "metadata",
+    "out_of_service",
     "resource",
     "retention_class",
     "rollup",

@@ -327,6 +327,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         id: Of a command.
         state: How a command or a run ended.
         value, written, old, read_back, expect: Of a command, in the published unit `unit`.
+        via: Who sent a command for `who`: `nexus.web`.
         gateway: Who carried the command out, or refused it.
         reason: As the user gave it.
         code, detail: Why it did not go well.
@@ -354,6 +355,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
     read_back: Value | Absent = msgspec.UNSET
     expect: Value | Absent = msgspec.UNSET
     unit: str | Absent = msgspec.UNSET
+    via: str | Absent = msgspec.UNSET
     gateway: str | Absent = msgspec.UNSET
     reason: str | Absent = msgspec.UNSET
     code: str | Absent = msgspec.UNSET

@@ -70,7 +70,7 @@ async def test_every_route_has_a_decision_and_every_decision_a_route(database: S
         decided = {(each.method, each.path) for each in DECISIONS.table if each.path.startswith("/v1/")}
         assert routes - decided == set(), "no decision"
         assert decided - routes == set(), "no route"
-        app = world.control.app()._app  # type: ignore[attr-defined]
+        app = world.control.app()._app._app  # type: ignore[attr-defined]
         served = {(method, route.path) for route in app.routes for method in route.methods or ()}
         undecided = {(method, path) for method, path in served if DECISIONS.of(method, filled(path)) is None}
         assert undecided == set()

@@ -49,7 +49,7 @@ def entry_text(entry: AuditEntry, *, style: Style, zone: tzinfo | None = None) -
         lines.append(f"    {code}{entry.detail or ''}".rstrip())
     if entry.abort_branch:
         lines.append(f"    abort branch: {entry.abort_branch}")
-    facts = []
+    facts = [f"via {entry.via}"] if entry.via else []
     if entry.reason:
         facts.append(f"reason: {entry.reason}")
     if entry.id or entry.run:

@@ -25,6 +25,7 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    steering,
     text,
     transport,
     views,
@@ -57,6 +58,7 @@ BANDS = (
     web_rest,
     web_page,
     views,
+    steering,
 )
 
 

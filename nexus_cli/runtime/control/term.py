@@ -21,10 +21,10 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
-from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership

@@ -29,6 +29,7 @@ MOST_ROLES = 64
 class _Known:
     caller: Caller
     asked_s: float
+    shown: str | None
 
 
 class KnownCallers:
@@ -59,8 +60,19 @@ class KnownCallers:
         if len(self._callers) >= MOST_CALLERS:
             self._callers.pop(next(iter(self._callers)))
         self._callers.pop(key, None)
-        self._callers[key] = _Known(caller, now_s)
+        self._callers[key] = _Known(caller, now_s, authorization)
         return caller
+
+    async def again(self, caller: Caller) -> Caller:
+        """The same caller as the record says now, nothing remembered: for what changes something.
+
+        Raises:
+            NexusError: As `Gate.caller`; NX62xx when the record can't be read, however well the caller was known.
+        """
+        for known in reversed(self._callers.values()):
+            if (known.caller.principal, known.caller.token) == (caller.principal, caller.token):
+                return await self._gate.caller(known.shown)
+        raise NexusError("The login is not known here any more.", code="NX6401", hint="log in again")
 
     def forget(self, authorization: str) -> None:
         """Who logs out here is unknown here at once."""

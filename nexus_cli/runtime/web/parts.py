@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.identity.refusals import Refusals
 from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
@@ -26,6 +27,7 @@ class WebParts:
         latencies: How long requests take (`api`).
         pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
+        sender: Sends commands for callers; `steering.commands` looks at their rights before.
         cache: Newest messages.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
@@ -40,6 +42,7 @@ class WebParts:
     latencies: Latencies
     pool: Pool
     client: BrokerClient
+    sender: CommandSender
     cache: LiveCache
     keeper: SiteKeeper
     callers: KnownCallers

@@ -12,6 +12,7 @@ import msgspec
 from nexus_cli.database.connect import Pool, open_pool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.latency import Latencies
@@ -25,17 +26,21 @@ from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
-OPERATIONS = ("api",)
+OPERATIONS = ("api", "write")
 """What its latencies are of."""
 POOL_SIZE = 8
+MOST_CONNECTIONS = 4_000
+"""Open HTTP connections: pages, WebSockets and event streams."""
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
+ANSWER_QOS = 1
+"""Of answers to commands: one that is lost makes a command `unknown`."""
 
 _log = logging.getLogger("nexus.web")
 
@@ -79,6 +84,7 @@ class Web:
         self.name = f"{NAME}-{secrets.token_hex(4)}"
         self.metrics, self._settings, self._clock, self._stopping = Metrics(), settings, clock, False
         topics = Topics(enterprise, site)
+        self._answers = topics.response("", "", "").rstrip("/") + "/"
         client = BrokerClient(
             settings=settings,
             client_id=client_id(settings, NAME),
@@ -86,14 +92,17 @@ class Web:
         )
         cache = LiveCache(now_us=clock.wall_us)
         identity = Identities(settings=settings, pool=pool, clock=clock)
+        latencies = Latencies(OPERATIONS, clock=clock, metrics=self.metrics)
+        sender = CommandSender(client, topics, principal=settings.principal, clock=clock, latency=latencies["write"])
         self.parts = WebParts(
             settings=settings,
             topics=topics,
             clock=clock,
             metrics=self.metrics,
-            latencies=Latencies(OPERATIONS, clock=clock, metrics=self.metrics),
+            latencies=latencies,
             pool=pool,
             client=client,
+            sender=sender,
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
@@ -116,14 +125,16 @@ class Web:
         app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
-        async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
+        http = serve_http(self, host=host, port=port, app=app, settings=settings, connections=MOST_CONNECTIONS)
+        async with http as bound, tasks(NAME) as group:
             event(_log, "web is up", site=settings.site, http_port=bound)
             topics = parts.topics
             filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
+            answers = (parts.sender.filter, ANSWER_QOS)
             broker = parts.client.run(
                 broker_stop,
-                subscriptions=[(each, OBSERVER_QOS) for each in filters],
-                on_message=parts.cache.take,
+                subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
+                on_message=self._hear,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
@@ -135,6 +146,10 @@ class Web:
             self._stopping = True
             await reporting
             broker_stop.set()
+
+    def _hear(self, message: Message) -> None:
+        if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):
+            self.parts.cache.take(message)
 
     def ready(self) -> tuple[bool, str]:
         """True when values and the record can be served; else what is missing."""

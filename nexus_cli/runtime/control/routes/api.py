@@ -21,6 +21,7 @@ from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
+from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
@@ -76,7 +77,7 @@ def make_api(
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
-    return RequestGuard(
+    guard = RequestGuard(
         app,
         site=service.site,
         decisions=DECISIONS,
@@ -85,6 +86,7 @@ def make_api(
         stopping=stopping,
         latency=latency,
     )
+    return BehindWeb(guard, tokens=identity.tokens)
 
 
 class Acting(LeaderParts, Protocol):

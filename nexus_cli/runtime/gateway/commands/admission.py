@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from nexus_cli.access.grants import WEB
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
@@ -65,6 +66,19 @@ class Clocks(NamedTuple):
                 f"expires_at lies {_seconds(expires_at - now_us)} ahead by the gateway's clock; at most 60 s are allowed",
             )
         return None
+
+
+def misnamed(principal: str, command: Command) -> Rejection | None:
+    """The rejection of a command whose `asked_by` its sender may not say; None when it may.
+
+    The broker vouches for the sender alone. Web looks at its callers' rights and always says whose command it is; nobody
+    else speaks for others. See docs/decisions/0077.
+    """
+    if command.asked_by and principal != WEB:
+        return Rejection("NX6930", f"asked_by names '{command.asked_by[:100]}', and only {WEB} asks for others")
+    if principal == WEB and not command.asked_by:
+        return Rejection("NX6930", f"{WEB} asks for others alone, and asked_by does not say for whom")
+    return None
 
 
 def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Rejection:

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit, misnamed
 from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.commands.journal import Journal, unknown
 from nexus_cli.runtime.gateway.commands.queue import DeviceQueues, make_report, report_of
@@ -219,6 +221,10 @@ class Commands:
             )
             self._refuse(path, principal, rejection, command=command)
             return
+        if forged := misnamed(principal, command):
+            # On record under the sender's name alone: nobody is named for what he did not ask for.
+            self._refuse(path, principal, forged, command=msgspec.structs.replace(command, asked_by=""))
+            return
         verdict = admit(device, tag, command, self._clocks)
         if isinstance(verdict, Accepted):
             self._take(path, principal, command, fingerprint, verdict)
@@ -325,7 +331,7 @@ class Commands:
             "command " + state,
             level=level,
             path=report.response.path,
-            who=report.principal,
+            who=report.asked_by or report.principal,
             id=report.response.id,
             code=report.response.code,
             detail=report.response.detail,

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.bodies import answer, documented, reader
-from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.api.calling import CALLING, address_of
 from nexus_cli.runtime.api.decisions import LOGIN_BODY, Decision, open_route, route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.page.sessions import end_session, require_own_page, start_session
@@ -39,7 +39,7 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     @app.post(base + "/session", openapi_extra=documented(LoginRequest))
     async def log_in(request: Request, body: LoginRequest = request_body) -> Response:
         require_own_page(request.scope)
-        async with ControlClient(parts.settings) as control:
+        async with ControlClient(parts.settings, relays=address_of(request.scope)) as control:
             session = await control.login(body.user, body.password)
         return started(parts, request, session)
 

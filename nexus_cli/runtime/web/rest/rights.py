@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nexus_cli.runtime.web.rest import cards, find, histories
+from nexus_cli.runtime.web.rest import cards, find, histories, statistics
 
-ROUTES = (*find.ROUTES, *cards.ROUTES, *histories.ROUTES)
+ROUTES = (*find.ROUTES, *cards.ROUTES, *histories.ROUTES, *statistics.ROUTES)

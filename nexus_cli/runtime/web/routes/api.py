@@ -21,6 +21,8 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.procedures.routes import add_procedure_routes
 from nexus_cli.runtime.web.rest.routes import add_rest_routes
 from nexus_cli.runtime.web.routes.rights import DECISIONS
+from nexus_cli.runtime.web.routes.single_reads import SingleReads
+from nexus_cli.runtime.web.routes.steering import add_steering_routes
 from nexus_cli.runtime.web.routes.values import add_value_routes
 from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH, Sockets
 
@@ -45,8 +47,9 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     add_session_routes(app, base=BASE, parts=parts)
     add_file_routes(app, site=parts.settings.site)
     add_environment_routes(app, base=BASE, parts=parts)
+    add_steering_routes(app, base=BASE, parts=parts)
     guard = RequestGuard(
-        app,
+        SingleReads(app, parts=parts),
         site=parts.settings.site,
         decisions=DECISIONS,
         gate=parts.callers,

@@ -10,6 +10,7 @@ from nexus_cli.runtime.web.environment.rights import DECISIONS as ENVIRONMENT
 from nexus_cli.runtime.web.page import logins, serving
 from nexus_cli.runtime.web.procedures.routes import ROUTES as PROCEDURES
 from nexus_cli.runtime.web.rest.rights import ROUTES as REST
+from nexus_cli.runtime.web.routes.steering import STEERING
 from nexus_cli.runtime.web.socket.sockets import SOCKET_PATH
 
 DECISIONS = Decisions(
@@ -27,5 +28,6 @@ DECISIONS = Decisions(
         *serving.DECISIONS,
         *logins.DECISIONS,
         *ENVIRONMENT,
+        *STEERING,
     )
 )

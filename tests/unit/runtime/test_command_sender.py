@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.runtime.control.command_sender import CommandSender
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.command import Response, State, encode
 from nexus_cli.wire.topic import Topics
