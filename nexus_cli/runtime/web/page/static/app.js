@@ -52,6 +52,7 @@ class Running {
         this.askEnvironment();
       },
       onSite: (message) => this.siteChanged(message),
+      onEnded: () => logIn('Your session has ended.'),
     });
     this.moved = () => this.route();
     this.siteListeners = new Set();

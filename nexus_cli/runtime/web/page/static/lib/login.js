@@ -38,7 +38,7 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
       h('p', { class: 'quiet' }, plain(site)),
       h('form', { onsubmit: submit }, field('User', user), field('Password', password), said, button),
       others,
-      h('p', { class: 'quiet twin-note' }, 'On the command line: ', h('code', {}, 'nexus login')),
+      h('p', { class: 'quiet twin-note' }, 'On the command line: ', h('code', {}, 'nexus status')),
     ),
   );
   user.focus();
