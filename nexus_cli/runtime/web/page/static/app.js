@@ -164,14 +164,20 @@ function go(hash) {
   location.hash = `#/${hash.replace(/^#?\/?/, '')}`;
 }
 
+/** Why a login at the provider did not end well; the address is as before afterwards. */
+function refusedLogin() {
+  const found = /^#login=(NX\d{4})$/.exec(location.hash);
+  if (!found) return '';
+  history.replaceState(null, '', location.pathname);
+  return `The login with the provider was refused (${found[1]}); nexus explain ${found[1]} says more.`;
+}
+
 async function begin() {
   try {
-    start(await api('/session'));
+    const { session } = await api('/session/ways');
+    if (session) start(session);
+    else logIn(refusedLogin());
   } catch (error) {
-    if (error.status === 401) {
-      logIn();
-      return;
-    }
     fill(root, h('main', { class: 'login' }, h('h1', {}, 'NEXUS'), widgets.failure(error)));
     setTimeout(begin, RETRY_MS);
   }

@@ -20,7 +20,7 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
     try {
       await api('/session', { method: 'POST', body: { user: user.value.trim(), password: password.value } });
       password.value = '';
-      onSession(await api('/session'));
+      onSession((await api('/session/ways')).session);
     } catch (error) {
       fill(said, failure(error));
       button.disabled = false;
@@ -50,6 +50,6 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
     } catch {
       // shown as it is
     }
-    fill(others, h('a', { class: 'button', href: `${base}/session/oidc` }, `Log in with ${plain(host)}`));
+    fill(others, h('a', { class: 'button', href: `${base}/session/oidc?scheme=${location.protocol.replace(':', '')}` }, `Log in with ${plain(host)}`));
   }
 }

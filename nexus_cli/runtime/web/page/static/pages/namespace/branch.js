@@ -62,15 +62,22 @@ export function mountBranch(root, ctx, place, { onBack }) {
   };
 }
 
-const WORDS = { state: 'State', protocol: 'Protocol', gateway: 'Gateway', link: 'Link', since: 'Since', last_answer: 'Last answer', polls: 'Polls', missed: 'Missed', out_of_service: 'Out of service' };
 
 function deviceFacts({ h, format, widgets, pathOf }, found) {
-  const shown = [];
-  for (const [name, word] of Object.entries(WORDS)) {
-    const given = found[name];
-    if (given === undefined || given === null || given === '') continue;
-    const time = (name === 'since' || name === 'last_answer') && typeof given === 'number';
-    shown.push([word, time ? `${format.time(given, true)} (${format.age(given)} ago)` : typeof given === 'object' ? format.value(given) : format.plain(given)]);
-  }
-  return [widgets.facts(shown), h('p', {}, h('a', { href: `#/devices/${pathOf(found.path || '')}` }, 'All about this device'))];
+  const moment = (given) => (given ? `${format.time(given, true)} (${format.age(given)} ago)` : '');
+  const number = (given) => (given === null || given === undefined ? '' : format.count(given));
+  const kind = { answers: 'good', silent: 'bad', link: 'bad', gateway: 'bad' }[found.state] || 'quiet';
+  const facts = widgets.facts([
+    ['State', h('span', {}, widgets.badge(found.state, kind), found.detail ? ` ${format.plain(found.detail)}` : '')],
+    ['Since', moment(found.since)],
+    ['Protocol', format.plain(found.protocol)],
+    ['Gateway', format.plain(found.gateway)],
+    ['Link', format.plain([found.link, found.link_state, found.link_detail].filter(Boolean).join(' · '))],
+    ['Last answer', found.last_answer === 0 ? 'never' : moment(found.last_answer)],
+    ['Polls', number(found.polls)],
+    ['Missed', number(found.missed)],
+    ['Errors', number(found.errors)],
+    ['A read takes', found.read_ms === null || found.read_ms === undefined ? '' : `${format.number(Math.round(found.read_ms * 10) / 10)} ms`],
+  ]);
+  return [facts, h('p', {}, h('a', { href: `#/devices/${pathOf(found.path || '')}` }, 'All about this device'))];
 }

@@ -146,7 +146,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
     if (!quality_ || quality_ === 'GOOD') return;
     const found = await ctx.api(`/why/${ctx.pathOf(path)}`).catch(() => null);
     if (!found || state.stopped || key !== state.whyKey) return;
-    fill(why, h('details', { open: true }, h('summary', {}, 'Why'), whyOf(ctx, found)));
+    fill(why, h('details', { open: true }, h('summary', {}, 'Why'), whyOf(ctx, found), h('p', { class: 'quiet twin-note' }, 'Command line: ', h('code', {}, `nexus explain ${format.shell(path)} --now`))));
   }
 
   function drawSpark() {
@@ -197,17 +197,23 @@ export function crumbs({ h, format, pathOf }, path) {
   );
 }
 
-/** The chain of what a value comes through, as /why answers it: each part with its state. */
-export function whyOf({ h, format, widgets }, found) {
-  const steps = found.steps || found.chain || found.parts || [];
+const CHECKED = { ok: '✓', bad: '✗', unknown: '?' };
+
+/** Every part between the device and the row, as /why answers it, with the first cause in one sentence. */
+export function whyOf({ h, format }, found) {
+  const line = (each) =>
+    h(
+      'li',
+      { class: `check ${each.state}` },
+      h('span', { class: 'check-sign', 'aria-hidden': 'true' }, CHECKED[each.state] || '?'),
+      h('span', { class: 'unseen' }, `${each.state}: `),
+      h('strong', {}, format.plain([each.part.replaceAll('_', ' '), each.name].filter(Boolean).join(' '))),
+      ` ${format.plain(each.text)}`,
+      each.since ? h('span', { class: 'quiet' }, ` since ${format.time(each.since, true)}`) : null,
+    );
   return [
-    found.verdict || found.summary ? h('p', {}, format.plain(found.verdict || found.summary)) : null,
-    steps.length
-      ? h(
-          'ol',
-          { class: 'chain' },
-          steps.map((each) => h('li', { class: each.ok === false ? 'bad' : null }, h('strong', {}, format.plain(each.part || each.step || each.name || '')), ' ', format.plain(each.text || each.detail || each.state || ''), each.ok === false ? widgets.badge('here', 'bad') : null)),
-        )
-      : null,
+    h('p', { class: 'verdict' }, format.plain(found.verdict)),
+    h('ul', { class: 'checks' }, found.checks.map(line)),
+    found.stored ? h('p', { class: 'quiet' }, `Newest stored sample: ${format.time(found.stored)}`) : null,
   ];
 }

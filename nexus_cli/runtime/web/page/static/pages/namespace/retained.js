@@ -63,12 +63,19 @@ export async function openRetained(ctx) {
       ctx.notify(`${error.message} ${error.hint || ''}`, 'bad');
       return;
     }
-    const cleared = found.topics || asked;
+    if ((found.refused || []).length) {
+      widgets.dialog({
+        title: 'Nothing is cleared',
+        body: [h('p', {}, 'These topics belong to somebody, or may not be cleared:'), h('ul', {}, found.refused.map((each) => h('li', {}, h('code', {}, format.plain(each.topic)), ` ${format.plain(each.why)}`)))],
+      });
+      return;
+    }
+    const { cleared } = found;
     const sure = await widgets.confirm({
       title: `Clear ${cleared.length} retained ${cleared.length === 1 ? 'topic' : 'topics'}?`,
       body: [
         h('p', {}, 'The broker forgets these messages. Who subscribes later does not get them.'),
-        h('pre', { class: 'list-box' }, cleared.map((each) => format.plain(typeof each === 'string' ? each : each.topic)).join('\n')),
+        h('pre', { class: 'list-box' }, cleared.map(format.plain).join('\n')),
       ],
       yes: 'Clear them',
       kind: 'danger',
@@ -76,7 +83,7 @@ export async function openRetained(ctx) {
     if (!sure) return;
     try {
       const done = await ctx.api('/retained/clear', { method: 'POST', body: { topics: asked, preview: false } });
-      ctx.notify(`${(done.topics || done.cleared || asked).length ?? asked.length} cleared.`, 'good');
+      ctx.notify(`${done.cleared.length} cleared.`, 'good');
     } catch (error) {
       ctx.notify(`${error.message} ${error.hint || ''}`, 'bad');
     }

@@ -19,12 +19,14 @@ export function configurationTab(root, ctx, card) {
 export function lineageTab(root, ctx, path) {
   const { h, fill, format, widgets } = ctx;
   loading(root, ctx, () => ctx.api(`/lineage/${ctx.pathOf(path)}`), (found) => {
-    const steps = found.steps || [];
+    const link = (each) => h('li', {}, h('a', { href: `#/namespace/${ctx.pathOf(each)}` }, format.plain(each)));
+    const inputs = Object.entries(found.inputs || {});
     fill(
       root,
-      h('ol', { class: 'chain' }, steps.map((each) => h('li', {}, h('strong', {}, format.plain(each.step || each.name || '')), ' ', format.plain(each.text || each.detail || '')))),
-      steps.length ? null : h('p', { class: 'quiet' }, 'Nothing is known.'),
-      found.file ? widgets.facts([['File', h('code', {}, format.plain(found.file))]]) : null,
+      h('ol', { class: 'chain' }, found.steps.map((each) => h('li', {}, h('strong', {}, format.plain(each.step)), ' ', format.plain(each.text)))),
+      inputs.length ? [h('h3', {}, 'Inputs'), h('ul', {}, inputs.map(([name, each]) => h('li', {}, `${format.plain(name)} = `, h('a', { href: `#/namespace/${ctx.pathOf(each)}` }, format.plain(each)))))] : null,
+      (found.used_by || []).length ? [h('h3', {}, 'Used by'), h('ul', {}, found.used_by.map(link))] : null,
+      (found.alerts || []).length ? widgets.facts([['Alerts', found.alerts.map(format.plain).join(', ')]]) : null,
     );
   });
   return { twin: () => `nexus explain ${format.shell(path)}` };
@@ -40,17 +42,17 @@ export function alarmsTab(root, ctx, path) {
       widgets.table(
         [
           { title: 'Alert', cell: (each) => h('a', { href: `#/alarms/${ctx.pathOf(each.name)}` }, format.plain(each.name)) },
-          { title: 'State', cell: (each) => widgets.badge(each.state || (each.active ? 'active' : 'clear'), each.active || each.state === 'active' ? 'bad' : 'quiet') },
+          { title: 'State', cell: (each) => widgets.badge(each.state, { active: 'bad', acknowledged: 'warn' }[each.state]) },
           { title: 'Severity', cell: (each) => format.plain(each.severity || '') },
-          { title: 'Condition', cell: (each) => format.plain(each.condition || '') },
-          { title: 'Since', cell: (each) => format.time(each.since || each.changed || null, true) },
+          { title: 'Value', class: 'num', cell: (each) => format.value(each.value) },
+          { title: 'Since', cell: (each) => format.time(each.since || null, true) },
         ],
         own,
         { caption: 'Alerts of this tag', empty: 'No alert that you may see is declared for this tag.' },
       ),
     );
   });
-  return { twin: () => 'nexus status' };
+  return { twin: () => `nexus audit --path ${format.shell(path)} --kind alert` };
 }
 
 /** What was written to the tag last. */
@@ -62,11 +64,11 @@ export function commandsTab(root, ctx, card) {
       root,
       widgets.table(
         [
-          { title: 'Time', cell: (each) => format.time(each.time || each.ended || null, true) },
-          { title: 'Who', cell: (each) => format.plain(each.who || each.principal || '') },
+          { title: 'Time', cell: (each) => format.time(each.time, true) },
+          { title: 'Who', cell: (each) => format.plain(each.principal) },
           { title: 'State', cell: (each) => widgets.badge(each.state, kinds[each.state]) },
-          { title: 'Old → new → read back', cell: (each) => [each.old, each.value, each.read_back].map((one) => format.value(one)).join(' → ') },
-          { title: 'Why', cell: (each) => [format.plain(each.detail || each.reason || ''), each.code ? h('code', {}, ` ${format.plain(each.code)}`) : null] },
+          { title: 'Old → new → read back', cell: (each) => [each.detail.old, each.value, each.detail.read_back].map((one) => format.value(one)).join(' → ') },
+          { title: 'Why', cell: (each) => [format.plain(each.detail.message || each.detail.reason || ''), each.detail.code ? h('code', {}, ` ${format.plain(each.detail.code)}`) : null] },
         ],
         found.commands || [],
         { caption: 'Last commands', empty: card.writable ? 'Nothing was written yet.' : 'This tag takes no commands.' },
