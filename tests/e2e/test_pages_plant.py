@@ -13,7 +13,7 @@ import pytest
 from nexus_cli.wire.client import BrokerClient
 from tests.browser import Browser, browser, needs_browser
 from tests.e2e.paged import DRIVE, Paged, go, logged_in, press_button, quiet
-from tests.sparkplug_bytes import float64, metric, number, payload
+from tests.sparkplug_bytes import float64, metric, payload
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database, needs_browser]
