@@ -47,7 +47,10 @@ class Running {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     this.frame = makeFrame(root, { site, session, pages: PAGES, onLogOut: logOut });
     this.socket = new Socket(`${scheme}://${location.host}${base}/ws`, {
-      onState: (state) => this.frame.connection(state),
+      onState: (state) => {
+        this.frame.connection(state);
+        this.askEnvironment();
+      },
       onSite: (message) => this.siteChanged(message),
       onEnded: () => logIn('Your session has ended.'),
     });
@@ -59,7 +62,13 @@ class Running {
       this.ending = setTimeout(() => logIn('Your session has ended.'), left);
     }
     this.socket.open();
+    this.askEnvironment();
     this.route();
+  }
+
+  /** Live, mock or replay: another web may answer after a break. */
+  askEnvironment() {
+    api('/environment').then(this.frame.environment, () => this.frame.environment(null));
   }
 
   stop() {
