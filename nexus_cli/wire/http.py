@@ -198,6 +198,10 @@ class ControlClient:
         asked = control_access.OidcLoginRequest(token=token)
         return await self.call("POST", "/login/oidc", control_access.Session, body=asked)
 
+    async def oidc_provider(self) -> control_access.OidcProvider:
+        """Where people log in with the OpenID provider."""
+        return await self._call("GET", "/login/oidc", control_access.OidcProvider)
+
     async def logout(self) -> bool:
         """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""
         return (await self.call("POST", "/logout", control_access.Revoked, body={})).revoked

@@ -5,20 +5,6 @@ from __future__ import annotations
 import msgspec
 
 
-class LoginWays(msgspec.Struct, frozen=True, kw_only=True):
-    """How people log in here; anybody may ask.
-
-    Attributes:
-        site: `enterprise/site`.
-        oidc: Issuer of the OpenID provider; "" without one.
-        version: Of NEXUS.
-    """
-
-    site: str
-    oidc: str = ""
-    version: str = ""
-
-
 class PageSession(msgspec.Struct, frozen=True, kw_only=True):
     """Who uses the page.
 
@@ -37,6 +23,22 @@ class PageSession(msgspec.Struct, frozen=True, kw_only=True):
     roles: list[str] = []
     scopes: list[str] = []
     expires: int | None = None
+
+
+class LoginWays(msgspec.Struct, frozen=True, kw_only=True):
+    """How people log in here, and who is logged in already; anybody may ask.
+
+    Attributes:
+        site: `enterprise/site`.
+        session: Of who asks; null for who is not logged in.
+        oidc: Issuer of the OpenID provider; "" without one.
+        version: Of NEXUS.
+    """
+
+    site: str
+    session: PageSession | None = None
+    oidc: str = ""
+    version: str = ""
 
 
 class SessionEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,4 +12,13 @@ CODES: tuple[Code, ...] = (
         bad=text("POST …/commands with the cookie, and Origin: https://elsewhere.example"),
         good=text("the same address in Origin and Host, and X-Nexus-CSRF: 1"),
     ),
+    Code(
+        id="NX6951",
+        slug="login-not-begun-here",
+        hint="begin the login again on the page, in the same browser",
+        summary="The answer of an OpenID provider does not belong to a login that this browser began.",
+        why="Otherwise somebody could send a person a link that logs him in under another name.",
+        bad=text("the provider's answer opened in another browser, or ten minutes later"),
+        good=text("the login begun and ended in one browser"),
+    ),
 )

@@ -66,7 +66,11 @@ def load_assets(site: str, *, folder: Path = STATIC) -> Mapping[str, Asset]:
         f"{root}/{name}": _asset(name, body, cache=FOREVER) for name, body in files.items() if name != "index.html"
     }
     index = files["index.html"].decode().replace("{{site}}", html.escape(site)).replace("{{assets}}", root)
-    modules = (f'<link rel="modulepreload" href="{root}/{name}">' for name in files if name.startswith(MODULES))
+    modules = (
+        f'<link rel="modulepreload" href="{root}/{name}">'
+        for name in files
+        if name.startswith(MODULES) and name.endswith(".js")
+    )
     index = index.replace("{{modules}}", "\n".join(modules))
     return {**served, "/": _asset("index.html", index.encode(), cache=ASK_AGAIN)}
 

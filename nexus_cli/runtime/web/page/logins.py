@@ -9,9 +9,11 @@ from fastapi import Depends, FastAPI, Request, Response
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.bodies import answer, documented, reader
-from nexus_cli.runtime.api.calling import CALLING, address_of
+from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import LOGIN_BODY, Decision, open_route, route
 from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.web.page import oidc
+from nexus_cli.runtime.web.page.control_login import control_login
 from nexus_cli.runtime.web.page.sessions import end_session, require_own_page, start_session
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.wire.control_access import LoginRequest, Session
@@ -23,24 +25,26 @@ DECISIONS: tuple[Decision, ...] = (
     open_route("POST", "/session", limit=LOGIN_BODY),
     open_route("DELETE", "/session"),
     route("GET", "/session"),
+    *oidc.DECISIONS,
 )
 LOGIN_KIND = "login.api"
 
 
 def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
+    oidc.add_oidc_routes(app, base=base, parts=parts)
     request_body, site = Depends(reader(LoginRequest)), parts.settings.site
 
     @app.get(base + "/session/ways")
-    async def ways() -> Response:
-        oidc = parts.keeper.view.resources.get(LOGIN_KIND, {}).get("oidc") or {}
-        return answer(LoginWays(site=site, oidc=str(oidc.get("issuer", "")), version=__version__))
+    async def ways(request: Request) -> Response:
+        provider = parts.keeper.view.resources.get(LOGIN_KIND, {}).get("oidc") or {}
+        session = await _session_of(parts, request.headers.get("authorization", ""))
+        return answer(LoginWays(site=site, session=session, oidc=str(provider.get("issuer", "")), version=__version__))
 
     @app.post(base + "/session", openapi_extra=documented(LoginRequest))
     async def log_in(request: Request, body: LoginRequest = request_body) -> Response:
         require_own_page(request.scope)
-        async with ControlClient(parts.settings, relays=address_of(request.scope)) as control:
-            session = await control.login(body.user, body.password)
+        session = await control_login(parts, request, "/login", {"user": body.user, "password": body.password})
         return started(parts, request, session)
 
     @app.get(base + "/session")
@@ -64,6 +68,18 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         found = answer(SessionEnded(revoked=revoked))
         end_session(found, request.scope, site=site)
         return found
+
+
+async def _session_of(parts: WebParts, shown: str) -> PageSession | None:
+    """Who shows this; None for nobody, or one whose session has ended. Raises NexusError NX62xx: it can't be looked up."""
+    if not shown:
+        return None
+    try:
+        return _shown(parts.settings.site, await parts.callers.caller(shown))
+    except NexusError as error:
+        if error.code.startswith("NX62"):
+            raise
+        return None
 
 
 def started(parts: WebParts, request: Request, session: Session) -> Response:

@@ -32,14 +32,20 @@ def path_of(site: str) -> str:
 
 def cookie_of(scope: Scope) -> str:
     """The session token that the cookie shows; "" without one, and when there are two (another site may have set one)."""
+    found = named_cookie(scope, COOKIE)
+    return found if _TOKEN.match(found) else ""
+
+
+def named_cookie(scope: Scope, name: str) -> str:
+    """The value of a cookie; "" without one, and when there are two."""
     found: list[str] = []
-    for name, value in scope["headers"]:
-        if name == b"cookie":
+    for header, value in scope["headers"]:
+        if header == b"cookie":
             for each in value.decode("latin-1").split(";"):
-                key, _, token = each.strip().partition("=")
-                if key == COOKIE:
-                    found.append(token.strip('"'))
-    return found[0] if len(found) == 1 and _TOKEN.match(found[0]) else ""
+                key, _, said = each.strip().partition("=")
+                if key == name:
+                    found.append(said.strip('"'))
+    return found[0] if len(found) == 1 else ""
 
 
 def with_session(scope: Scope) -> Scope:

@@ -47,8 +47,12 @@ class Running {
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
     this.frame = makeFrame(root, { site, session, pages: PAGES, onLogOut: logOut });
     this.socket = new Socket(`${scheme}://${location.host}${base}/ws`, {
-      onState: (state) => this.frame.connection(state),
+      onState: (state) => {
+        this.frame.connection(state);
+        this.askEnvironment();
+      },
       onSite: (message) => this.siteChanged(message),
+      onEnded: () => logIn('Your session has ended.'),
     });
     this.moved = () => this.route();
     this.siteListeners = new Set();
@@ -58,7 +62,13 @@ class Running {
       this.ending = setTimeout(() => logIn('Your session has ended.'), left);
     }
     this.socket.open();
+    this.askEnvironment();
     this.route();
+  }
+
+  /** Live, mock or replay: another web may answer after a break. */
+  askEnvironment() {
+    api('/environment').then(this.frame.environment, () => this.frame.environment(null));
   }
 
   stop() {
@@ -154,14 +164,20 @@ function go(hash) {
   location.hash = `#/${hash.replace(/^#?\/?/, '')}`;
 }
 
+/** Why a login at the provider did not end well; the address is as before afterwards. */
+function refusedLogin() {
+  const found = /^#login=(NX\d{4})$/.exec(location.hash);
+  if (!found) return '';
+  history.replaceState(null, '', location.pathname);
+  return `The login with the provider was refused (${found[1]}); nexus explain ${found[1]} says more.`;
+}
+
 async function begin() {
   try {
-    start(await api('/session'));
+    const { session } = await api('/session/ways');
+    if (session) start(session);
+    else logIn(refusedLogin());
   } catch (error) {
-    if (error.status === 401) {
-      logIn();
-      return;
-    }
     fill(root, h('main', { class: 'login' }, h('h1', {}, 'NEXUS'), widgets.failure(error)));
     setTimeout(begin, RETRY_MS);
   }

@@ -35,6 +35,11 @@ export function number(given) {
 
 const UNITS = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
 
+/** A unit with its usual sign. */
+export function unit(given) {
+  return plain(given || '').replace(/\bdeg(?=[CF]\b)/g, '°');
+}
+
 /** A duration: `0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`. */
 export function duration(seconds) {
   const whole = Math.max(0, seconds);

@@ -2,6 +2,7 @@
 
 import { fill, h } from './elements.js';
 import { plain, time } from './format.js';
+import { showEnvironment } from './environment.js';
 import { copyButton } from './widgets.js';
 
 const NOTICE_MS = 6000;
@@ -11,7 +12,7 @@ const WORDS = {
   control: 'Control is away: nothing can be changed; reading goes on.',
 };
 
-/** Builds the frame in `root`. Returns {open(page) -> content, twin(text), connection(state), notify(text, kind)}. */
+/** Builds the frame in `root`. Returns {open(page) -> content, twin(text), connection(state), environment(found), notify(text, kind)}. */
 export function makeFrame(root, { site, session, pages, onLogOut }) {
   const links = pages.map((page) => h('a', { href: `#/${page.id}`, dataset: { page: page.id } }, page.title));
   const nav = h('nav', { id: 'menu', 'aria-label': 'Views' }, links);
@@ -21,7 +22,7 @@ export function makeFrame(root, { site, session, pages, onLogOut }) {
     '☰',
     h('span', { class: 'unseen' }, 'Views'),
   );
-  const environment = h('span', { class: 'environment live' }, 'LIVE');
+  const environment = h('span', { class: 'environment other' });
   const link = h('span', { class: 'connection', role: 'status' }, 'connecting…');
   const banner = h('div', { class: 'banner', role: 'status', 'aria-live': 'polite', hidden: true });
   const content = h('main', { id: 'content', tabIndex: -1 });
@@ -68,6 +69,7 @@ export function makeFrame(root, { site, session, pages, onLogOut }) {
     content.focus();
   }
 
+  showEnvironment(environment, null);
   let first = true;
   return {
     open(page) {
@@ -87,27 +89,22 @@ export function makeFrame(root, { site, session, pages, onLogOut }) {
       command.textContent = text || '';
       twin.hidden = !text;
     },
-    connection({ connected, missing, hello }) {
+    connection({ connected, missing }) {
       link.textContent = connected ? 'connected' : 'connection lost';
       link.classList.toggle('lost', !connected);
-      if (hello) setEnvironment(hello.environment || 'live');
       const lines = connected
         ? missing.parts.map((part) => [WORDS[part] || `${plain(part)} is away.`, missing.detail[part]])
         : [['The connection to NEXUS is lost: what you see is old. It heals by itself.', '']];
       banner.hidden = !lines.length;
       fill(banner, lines.map(([text, detail]) => h('p', {}, text, detail ? h('span', { class: 'quiet' }, ` (${plain(detail)})`) : null)));
     },
+    environment: (found) => showEnvironment(environment, found),
     notify(text, kind) {
       const made = h('p', { class: `notice ${kind}` }, plain(text));
       notices.append(made);
       setTimeout(() => made.remove(), NOTICE_MS);
     },
   };
-
-  function setEnvironment(name) {
-    environment.textContent = name.toUpperCase();
-    environment.className = `environment ${name === 'live' ? 'live' : 'other'}`;
-  }
 }
 
 function roleWords(session) {

@@ -20,7 +20,7 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
     try {
       await api('/session', { method: 'POST', body: { user: user.value.trim(), password: password.value } });
       password.value = '';
-      onSession(await api('/session'));
+      onSession((await api('/session/ways')).session);
     } catch (error) {
       fill(said, failure(error));
       button.disabled = false;
@@ -38,7 +38,7 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
       h('p', { class: 'quiet' }, plain(site)),
       h('form', { onsubmit: submit }, field('User', user), field('Password', password), said, button),
       others,
-      h('p', { class: 'quiet twin-note' }, 'On the command line: ', h('code', {}, 'nexus login')),
+      h('p', { class: 'quiet twin-note' }, 'On the command line: ', h('code', {}, 'nexus status')),
     ),
   );
   user.focus();
@@ -50,6 +50,6 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
     } catch {
       // shown as it is
     }
-    fill(others, h('a', { class: 'button', href: `${base}/session/oidc` }, `Log in with ${plain(host)}`));
+    fill(others, h('a', { class: 'button', href: `${base}/session/oidc?scheme=${location.protocol.replace(':', '')}` }, `Log in with ${plain(host)}`));
   }
 }

@@ -3,14 +3,15 @@
 import { fill, h } from './elements.js';
 import { bytes, plain, plainBlock, shell, time } from './format.js';
 import { jsonView } from './json_view.js';
+import { closer } from './notices.js';
 import { KINDS, nameOf, stringify } from './payload.js';
 
 /** The panel of a message; `show(message)` fills it. */
 export class MessageDetail {
-  constructor() {
+  constructor({ onClose }) {
     this.chosen = ''; // a form that the person chose stays for the next messages
     this.body = h('div', { class: 'detail-body' });
-    this.element = h('section', { class: 'detail', 'aria-label': 'Message' }, this.body);
+    this.element = h('section', { class: 'detail', 'aria-label': 'Message' }, closer(onClose), this.body);
     this.show(null);
   }
 
@@ -65,13 +66,14 @@ function sparkplugView(payload) {
     payload.uuid ? `uuid ${plain(payload.uuid)}` : null,
     payload.cut ? 'cut off: the metrics behind are not here' : null,
   ].filter(Boolean);
-  const head = ['Metric', 'Type', 'Value', 'Time'].map((title) => h('th', { scope: 'col' }, title));
-  const rows = payload.metrics.map((each) => h('tr', {}, ...metricCells(each)));
+  const timed = payload.metrics.some((each) => each.time);
+  const head = ['Metric', 'Type', 'Value', ...(timed ? ['Time'] : [])].map((title) => h('th', { scope: 'col' }, title));
+  const rows = payload.metrics.map((each) => h('tr', {}, metricCells(each, timed)));
   return h('div', {}, h('p', { class: 'quiet' }, facts.join(' · ')),
     h('div', { class: 'table-frame' }, h('table', { class: 'figures metrics' }, h('thead', {}, h('tr', {}, ...head)), h('tbody', {}, ...rows))));
 }
 
-function metricCells(metric) {
+function metricCells(metric, timed) {
   const named = metric.named ? ' (from its birth)' : '';
   const alias = metric.alias === null ? null : h('div', { class: 'quiet' }, `alias ${metric.alias}${named}`);
   const flags = ['historical', 'transient'].filter((each) => metric[each]).map((each) => h('span', { class: 'badge' }, each));
@@ -81,7 +83,7 @@ function metricCells(metric) {
       metric.properties ? h('details', {}, h('summary', {}, 'properties'), jsonView(h, metric.properties)) : null),
     h('td', {}, metric.type),
     h('td', {}, valueCell(metric)),
-    h('td', {}, metric.time ?? ''),
+    timed ? h('td', {}, metric.time ?? '') : null,
   ];
 }
 

@@ -3,15 +3,20 @@
 import { bytesOf, briefOf, readPayload } from './payload.js';
 import { Ring } from './ring.js';
 import { AliasBook, decodeSparkplug, placeOf } from './sparkplug.js';
+import { TopicRates } from './topic_rates.js';
 
-export const KEPT = 500;
-export const MOST_FILTERS = 24;
+export const KEPT = 1000;
+export const MOST_FILTERS = 16;
+const HEAVIEST = 2 * 1024 * 1024; // characters of one filter's messages
+const MOST_TOPICS = 2000;
+let heard = 0;
 
 /** One message; its payload is read when somebody looks. */
 class Heard {
   constructor(filter, [number, topic, receivedUs, retained, size, encoding, payload], book) {
     Object.assign(this, { filter, number, topic, receivedUs, retained, size, encoding, payload, book });
-    this.key = `${filter} ${number}`;
+    heard += 1;
+    this.key = heard; // numbers begin anew with each subscription
     this.cache = null;
   }
 
@@ -51,7 +56,9 @@ export class MessageStore {
   /** Begin with a filter; false when it is watched already, or there are too many. */
   open(filter) {
     if (this.filters.has(filter) || this.filters.size >= MOST_FILTERS) return false;
-    this.filters.set(filter, { filter, ring: new Ring(this.kept), rates: {}, dropped: 0, topics: new Map(), error: null });
+    this.filters.set(filter, {
+      filter, ring: new Ring(this.kept, HEAVIEST), rates: new TopicRates(Date.now()), dropped: 0, number: 0, topics: new Map(), error: null,
+    });
     return true;
   }
 
@@ -65,18 +72,23 @@ export class MessageStore {
     const kept = this.filters.get(filter);
     if (!kept) return;
     kept.error = null;
-    for (const each of messages ?? []) this.hear(kept, new Heard(filter, each, this.book));
-    kept.dropped = dropped ?? kept.dropped;
-    kept.rates = rates ?? kept.rates;
+    const again = messages.length > 0 && messages[0][0] <= kept.number; // a new subscription begins with what is known
+    for (const each of messages) {
+      kept.number = each[0];
+      const known = again ? kept.topics.get(each[1]) : undefined;
+      if (!known || known.last.receivedUs < each[2]) this.hear(kept, new Heard(filter, each, this.book));
+    }
+    kept.dropped += dropped;
+    kept.rates.take(rates, Date.now());
     this.changes += 1;
   }
 
   hear(kept, message) {
-    kept.ring.add(message);
+    kept.ring.add(message, message.payload.length + message.topic.length);
     const known = kept.topics.get(message.topic);
     kept.topics.delete(message.topic); // the newest is last
     kept.topics.set(message.topic, { topic: message.topic, count: (known?.count ?? 0) + 1, last: message });
-    if (kept.topics.size > this.kept) kept.topics.delete(kept.topics.keys().next().value);
+    if (kept.topics.size > MOST_TOPICS) kept.topics.delete(kept.topics.keys().next().value);
     const place = placeOf(message.topic);
     if (place?.kind.endsWith('BIRTH')) this.learn(place, message);
   }
@@ -105,16 +117,17 @@ export class MessageStore {
     const wanted = search.toLowerCase();
     for (const filter of filters) {
       const kept = this.filters.get(filter);
+      const rates = kept?.rates.now(Date.now()).topics;
       for (const each of kept?.topics.values() ?? []) {
         if (wanted && !each.last.holds(wanted)) continue;
-        found.set(each.topic, { ...each, key: each.topic, rate: kept.rates[each.topic] ?? 0 });
+        found.set(each.topic, { ...each, key: each.topic, rate: rates.get(each.topic) ?? 0 });
       }
     }
     return [...found.values()].sort((one, other) => (one.topic < other.topic ? -1 : 1));
   }
 
   rate(filter) {
-    return Object.values(this.filters.get(filter)?.rates ?? {}).reduce((sum, each) => sum + each, 0);
+    return this.filters.get(filter)?.rates.now(Date.now()).sum ?? 0;
   }
 }
 

@@ -9,7 +9,7 @@ import { Notice } from './notices.js';
 import { VirtualRows } from './virtual_rows.js';
 
 const EVERY_MS = 250;
-const SEARCH_WAIT_MS = 300;
+const RATES_MS = 1000;
 const PRIORITIES = 6;
 const narrow = matchMedia('(max-width: 700px)');
 
@@ -25,14 +25,13 @@ export class MessageWatch {
     this.byTopic = false;
     this.search = '';
     this.notice = new Notice();
-    this.detail = new MessageDetail();
+    this.detail = new MessageDetail({ onClose: () => this.rows.select(null) });
     this.build();
     this.timer = setInterval(() => this.refresh(), EVERY_MS);
   }
 
   close() {
     clearInterval(this.timer);
-    clearTimeout(this.searching);
     for (const each of this.subscriptions.values()) each.stop();
     this.rows.close();
   }
@@ -42,7 +41,7 @@ export class MessageWatch {
   build() {
     this.rows = new VirtualRows(h, {
       label: 'Messages, the newest first', height: () => (narrow.matches ? 52 : 30), key: (item) => item.key,
-      draw: (item) => this.drawRow(item), onSelect: (item) => this.detail.show(item?.last ?? item),
+      draw: (item) => this.drawRow(item), onSelect: (item) => this.show(item?.last ?? item),
     });
     this.views = h('div', { class: 'views' });
     this.list = h('ul', { class: 'filters', 'aria-label': 'Watched filters' });
@@ -52,6 +51,11 @@ export class MessageWatch {
       h('aside', { class: 'centre-side', 'aria-label': 'What is watched' }, this.views, this.adder(), this.list),
       h('div', { class: 'centre-main' }, this.tools(), this.notice.element, this.facts, this.rows.root),
       this.detail.element);
+  }
+
+  show(message) {
+    this.detail.show(message);
+    if (message && narrow.matches) this.detail.element.scrollIntoView({ block: 'nearest' });
   }
 
   adder() {
@@ -127,7 +131,7 @@ export class MessageWatch {
       return false;
     }
     this.subscriptions.set(filter, this.ctx.socket.topics(filter, (answer) => this.store.take(filter, answer), {
-      everyMs: EVERY_MS, keep: KEPT, search: this.search, onError: (error) => this.failed(filter, error),
+      everyMs: EVERY_MS, keep: KEPT, onError: (error) => this.failed(filter, error),
     }));
     this.shown.add(filter);
     return true;
@@ -137,7 +141,7 @@ export class MessageWatch {
     const kept = this.store.filters.get(filter);
     if (kept) kept.error = error;
     this.store.changes += 1;
-    this.notice.show(error, `${filter}:`);
+    this.notice.show(error, `${plain(filter)}:`);
   }
 
   choose(filters) {
@@ -159,10 +163,6 @@ export class MessageWatch {
   find(text) {
     this.search = text.trim();
     this.begin();
-    clearTimeout(this.searching);
-    this.searching = setTimeout(() => {
-      for (const each of this.subscriptions.values()) each.change({ search: this.search });
-    }, SEARCH_WAIT_MS);
   }
 
   swap(byTopic) {
@@ -194,7 +194,11 @@ export class MessageWatch {
   }
 
   refresh() {
-    if (this.drawn === this.store.changes || document.hidden) return;
+    if (document.hidden) return;
+    if (this.drawn === this.store.changes) {
+      this.refreshRates();
+      return;
+    }
     this.drawn = this.store.changes;
     const items = this.paused ?? this.items();
     const top = this.rows.items[0];
@@ -204,7 +208,16 @@ export class MessageWatch {
     this.listFilters();
   }
 
+  /** Rates fall while nothing comes. */
+  refreshRates() {
+    if (Date.now() - this.saidAt < RATES_MS) return;
+    this.sayFacts(this.rows.items.length);
+    this.listFilters();
+    if (this.byTopic && this.paused === null) this.rows.set(this.items());
+  }
+
   sayFacts(length) {
+    this.saidAt = Date.now();
     const kept = [...this.shown].map((each) => this.store.filters.get(each)).filter(Boolean);
     const dropped = kept.reduce((sum, each) => sum + each.dropped, 0);
     const speed = kept.reduce((sum, each) => sum + this.store.rate(each.filter), 0);

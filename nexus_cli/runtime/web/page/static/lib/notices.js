@@ -31,6 +31,11 @@ export function lacking(text) {
   return h('p', { class: 'lacking' }, text);
 }
 
+/** The cross of a panel beside a list. */
+export function closer(onClose) {
+  return h('button', { type: 'button', class: 'plain closer', 'aria-label': 'Close', onclick: onClose }, '✕');
+}
+
 /** A button that is busy while its work runs, so that nothing is sent twice. */
 export function button(label, work, attributes = {}) {
   const made = h('button', { type: 'button', ...attributes }, label);

@@ -1,29 +1,40 @@
 // The newest messages of one filter.
 
-/** A ring buffer; the newest is last. */
+/** A ring buffer, bounded by count and by weight; the newest is last. */
 export class Ring {
-  constructor(most) {
-    this.most = most;
-    this.kept = new Array(most);
-    this.next = 0;
-    this.size = 0;
-    this.total = 0; // ever added
+  constructor(most, heaviest) {
+    Object.assign(this, { most, heaviest });
+    this.clear();
   }
 
-  add(item) {
-    this.kept[this.next] = item;
-    this.next = (this.next + 1) % this.most;
-    this.size = Math.min(this.most, this.size + 1);
-    this.total += 1;
+  get size() {
+    return this.kept.length - this.first;
+  }
+
+  /** Add an item; the oldest ones leave for it. */
+  add(item, weight) {
+    this.kept.push([item, weight]);
+    this.weight += weight;
+    while (this.size > 1 && (this.size > this.most || this.weight > this.heaviest)) {
+      this.weight -= this.kept[this.first][1];
+      this.kept[this.first] = undefined;
+      this.first += 1;
+    }
+    if (this.first > this.most) {
+      this.kept = this.kept.slice(this.first);
+      this.first = 0;
+    }
   }
 
   clear() {
-    this.kept = new Array(this.most);
-    this.next = this.size = 0;
+    this.kept = [];
+    this.first = this.weight = 0;
   }
 
   /** The newest first. */
   newest() {
-    return Array.from({ length: this.size }, (_, back) => this.kept[(this.next - 1 - back + this.most) % this.most]);
+    const found = [];
+    for (let at = this.kept.length - 1; at >= this.first; at -= 1) found.push(this.kept[at][0]);
+    return found;
   }
 }

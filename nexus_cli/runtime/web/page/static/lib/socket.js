@@ -4,13 +4,17 @@ import { parse, stringify } from './json.js';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const PING_MS = 15_000;
+const SILENT_MS = 40_000;
+const ENDED = 4401;
 
 /** Opens the socket at `url`. State changes are given to `onState({connected, missing, hello})`, new sites to `onSite`. */
 export class Socket {
-  constructor(url, { onState = () => {}, onSite = () => {} } = {}) {
+  constructor(url, { onState = () => {}, onSite = () => {}, onEnded = () => {} } = {}) {
     this.url = url;
     this.onState = onState;
     this.onSite = onSite;
+    this.onEnded = onEnded;
     this.connected = false;
     this.hello = null;
     this.missing = { parts: [], detail: {} };
@@ -29,6 +33,7 @@ export class Socket {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+    clearInterval(this.pinging);
     if (this.ws) this.ws.close(1000);
     this.asked.clear();
   }
@@ -38,10 +43,16 @@ export class Socket {
     const ws = new WebSocket(this.url, 'nexus.v1.json');
     this.ws = ws;
     ws.onmessage = (event) => {
+      this.heardMs = performance.now();
       if (this.ws === ws) this._take(parse(event.data));
     };
-    ws.onclose = () => {
+    ws.onclose = (event) => {
       if (this.ws !== ws) return;
+      clearInterval(this.pinging);
+      if (event.code === ENDED) {
+        this.closed = true;
+        this.onEnded(event.reason);
+      }
       this.ws = null;
       const was = this.connected;
       this.connected = false;
@@ -54,12 +65,20 @@ export class Socket {
     };
   }
 
+  /** A connection that a sleeping machine or a network lost without a word is noticed, and opened again. */
+  _ping() {
+    if (performance.now() - this.heardMs > SILENT_MS) this.ws.close(4000);
+    else this._send({ op: 'ping', id: 0 });
+  }
+
   _say() {
     this.onState({ connected: this.connected, missing: this.missing, hello: this.hello });
   }
 
   _take(message) {
     if (message.op === 'hello') {
+      clearInterval(this.pinging);
+      this.pinging = setInterval(() => this._ping(), PING_MS);
       this.hello = message;
       this.clockOffsetMs = message.time ? message.time / 1000 - Date.now() : 0;
       this.connected = true;

@@ -86,7 +86,7 @@ export class TypedForm {
     for (const each of this.fields) each.refuse('');
     const found = this.fields.find((each) => each.name === field) ?? this.fields.find((each) => isAbout(message, each.name));
     if (!found) return false;
-    found.refuse(hint ? `${message} – ${hint}` : message);
+    found.refuse(hint && !hint.startsWith('fields:') ? `${message} – ${hint}` : message); // the fields are on the page
     found.input.focus();
     return true;
   }

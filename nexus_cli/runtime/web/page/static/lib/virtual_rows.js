@@ -123,6 +123,10 @@ export class VirtualRows {
   }
 
   onKey(event) {
+    if (event.key === 'Escape' && this.selected !== null) {
+      this.select(null);
+      return;
+    }
     const page = Math.max(1, Math.floor(this.root.clientHeight / this.height) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.target !== this.root || !(event.key in moves) || !this.items.length) return;

@@ -1,6 +1,5 @@
 // Alarms: the site's alerts with their state, who acknowledged them, and their changes.
 
-import '../lib/page_style.js';
 import { askEvery } from '../lib/asking.js';
 import { fill, h } from '../lib/elements.js';
 import { age, plain, shell, time, value } from '../lib/format.js';

@@ -1,6 +1,5 @@
 // Deployments: who changed what, when, and how it ended.
 
-import '../lib/page_style.js';
 import { askEvery } from '../lib/asking.js';
 import { DeploymentView, OUTCOMES } from '../lib/deployment_view.js';
 import { fill, h } from '../lib/elements.js';
@@ -8,6 +7,7 @@ import { plain, time } from '../lib/format.js';
 import { Notice } from '../lib/notices.js';
 
 const EVERY_MS = 5000;
+const narrow = matchMedia('(max-width: 700px)'); // what is chosen lies below the list
 
 class DeploymentsPage {
   constructor(root, ctx) {
@@ -57,6 +57,7 @@ class DeploymentsPage {
     this.view = new DeploymentView(this.ctx, number, { onEnd: () => this.asking.now() });
     fill(this.place, this.view.element);
     if (this.deployments) this.draw();
+    if (this.ctx.rest && narrow.matches) this.place.scrollIntoView();
   }
 }
 

@@ -1,6 +1,5 @@
 // Message centre: topics by filter and view, and the site's declared messages.
 
-import '../lib/page_style.js';
 import { fill, h } from '../lib/elements.js';
 import { plain } from '../lib/format.js';
 import { MessageWatch } from '../lib/message_watch.js';

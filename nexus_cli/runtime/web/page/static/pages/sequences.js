@@ -1,6 +1,5 @@
 // Sequences: what is declared, its start, and its runs step by step.
 
-import '../lib/page_style.js';
 import { askEvery } from '../lib/asking.js';
 import { fill, h } from '../lib/elements.js';
 import { plain, time, value } from '../lib/format.js';
@@ -9,6 +8,7 @@ import { RunView } from '../lib/run_view.js';
 import { SequencePanel } from '../lib/sequence_panel.js';
 
 const EVERY_MS = 5000;
+const narrow = matchMedia('(max-width: 700px)'); // what is chosen lies below the list
 const LOOK = { done: 'good', running: '', refused: 'warn', aborted: 'warn', failed: 'bad', interrupted: 'bad' };
 
 class SequencesPage {
@@ -74,6 +74,7 @@ class SequencesPage {
     this.list();
     if (kind === 'runs' && name) this.openRun(name);
     else this.openSequence(kind === 'of' ? name : '');
+    if (name && narrow.matches) this.place.scrollIntoView();
   }
 
   openRun(id) {
