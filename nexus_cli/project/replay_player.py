@@ -157,24 +157,25 @@ class Player:
 
     async def _room(self, stop: asyncio.Event) -> float:
         away_s = 0.0
-        self._settle()
-        while (len(self._waiting) >= WINDOW or self._client.unsent_bytes > MOST_UNSENT_BYTES) and not stop.is_set():
-            if self._waiting and not self._waiting[0].done.done():
+        while not stop.is_set():
+            if self._failed():
+                away_s += await self._back(stop)
+            if len(self._waiting) < WINDOW and self._client.unsent_bytes <= MOST_UNSENT_BYTES:
+                break
+            if self._waiting:
                 await asyncio.wait([self._waiting[0].done], timeout=LONGEST_STEP_S)
             else:
                 await asyncio.sleep(0)
-            if self._failed():
-                away_s += await self._back(stop)
-            self._settle()
         return away_s
 
-    def _settle(self) -> None:
-        """Forget what was acknowledged, from the oldest on."""
-        while self._waiting and self._waiting[0].done.done() and self._waiting[0].done.exception() is None:
-            self._waiting.popleft()
-
     def _failed(self) -> bool:
-        return any(each.done.done() and each.done.exception() is not None for each in self._waiting)
+        """Forget what was acknowledged, from the oldest on. True when the connection was lost since: what is left of it goes
+        out again before anything new."""
+        while self._waiting and self._waiting[0].done.done():
+            if self._waiting[0].done.exception() is not None:
+                return True
+            self._waiting.popleft()
+        return False
 
     async def _back(self, stop: asyncio.Event) -> float:
         """Wait for the broker, and send what it had not acknowledged once more, in order."""
@@ -207,14 +208,15 @@ class Player:
         """Wait for the acknowledgements of what was handed over; what has none when it was stopped does not count."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + DRAIN_S
-        while self._waiting and (not stop.is_set() or loop.time() < until_s):
-            self._settle()
-            if not self._waiting:
-                break
+        while not stop.is_set() or loop.time() < until_s:
             if self._failed():
+                if stop.is_set():
+                    break
                 await self._back(stop)
-            await asyncio.wait([self._waiting[0].done], timeout=AWAY_S)
-        self._settle()
+            elif self._waiting:
+                await asyncio.wait([self._waiting[0].done], timeout=AWAY_S)
+            else:
+                break
         self.played.messages -= len(self._waiting)
         for each in self._waiting:
             each.done.cancel()

@@ -45,16 +45,22 @@ class ReplaySource(Protocol):
     """Messages to play, with the times at which they were received or, from history, measured.
 
     Attributes:
-        site: `enterprise/site` that they are of.
-        detail: What it is, for people and for the page.
         left_out: Counts of what can't be played, by reason; complete once all was read.
         platform: Whether topics below `_nexus` belong to it.
     """
 
-    site: str
-    detail: str
     left_out: dict[str, int]
     platform: bool
+
+    @property
+    def site(self) -> str:
+        """`enterprise/site` that they are of."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """What it is, for people and for the page."""
+        ...
 
     def messages(self) -> AsyncIterator[Record]:
         """In the order of time."""

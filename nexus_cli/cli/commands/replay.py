@@ -88,9 +88,6 @@ def command(
       nexus replay --history 'bottling/**' --since 3h --until 2h --speed 10x --into acme/springfield-replay --page
       nexus replay --dead-letters --since 1d --speed max --into acme/test --broker mqtt://127.0.0.1:1883
     """
-    own = broker in ("", MOSQUITTO, AMQTT)
-    if page != own:
-        raise click.UsageError("give either --page, for a broker of its own, or --broker URL")
     settings = load_settings()
     span = ReplaySpan(
         file=file,
@@ -103,6 +100,8 @@ def command(
     )
     source = source_of(span, settings)
     target = check_into(into, source, settings)
+    if page != (broker in ("", MOSQUITTO, AMQTT)):
+        raise click.UsageError("give either --page, for a broker of its own, or --broker URL")
     request = PlayRequest(speed=speed, now=now, qos=qos, retain=not no_retain)
     if not page:
         there = other_broker(broker, settings, os.environ)

@@ -1,34 +1,14 @@
-"""The results of `nexus tail --record` and `nexus replay` as text."""
+"""The results of `nexus replay` as text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 
+from nexus_cli.cli.views.recording import size_text
 from nexus_cli.model.calendar import iso, moment_of
-from nexus_cli.project.record import RecordResult
 from nexus_cli.project.replay_player import Played
 from nexus_cli.wire.recording import Damage
-
-
-def recorded_text(found: RecordResult, file: str) -> str:
-    """One line for a recording, with what is not in it."""
-    parts = [f"{found.messages:,} messages, {size_text(found.size_bytes)} in {found.took_s:.1f} s: {file}"]
-    if found.dropped:
-        parts.append(f"{found.dropped:,} dropped: the disk did not keep up, or larger than 32 MiB")
-    if found.lost:
-        parts.append(f"the connection was lost {found.lost} times; the file says when")
-    return "\n".join(parts)
-
-
-def size_text(size_bytes: int) -> str:
-    """A size for people: `812 B`, `4.2 kB`, `1.5 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def moment_text(time_us: int, zone: tzinfo | None) -> str:
