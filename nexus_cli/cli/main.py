@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("nexus_cli.cli.commands.logs:command", "Show the logs of the runtime."),
     "run": ("nexus_cli.cli.commands.run:command", "Run one role in the foreground."),
     "tail": ("nexus_cli.cli.commands.tail:command", "Follow topics live."),
+    "replay": ("nexus_cli.cli.commands.replay:command", "Play recorded messages under another site's name."),
     "read": ("nexus_cli.cli.commands.read:command", "Show the newest value of a tag."),
     "write": ("nexus_cli.cli.commands.write:command", "Write a value to a tag."),
     "sequence": ("nexus_cli.cli.commands.sequence:command", "Run a sequence of writes, or show its runs."),

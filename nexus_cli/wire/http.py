@@ -200,7 +200,7 @@ class ControlClient:
 
     async def oidc_provider(self) -> control_access.OidcProvider:
         """Where people log in with the OpenID provider."""
-        return await self._call("GET", "/login/oidc", control_access.OidcProvider)
+        return await self.call("GET", "/login/oidc", control_access.OidcProvider)
 
     async def logout(self) -> bool:
         """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""

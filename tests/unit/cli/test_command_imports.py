@@ -54,6 +54,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "logs": set(),
     "run": set(),
     "tail": {"nexus_cli.wire.mqtt", "psutil"},
+    "replay": HTTP | {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},
     "read": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "write": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "sequence": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
