@@ -290,8 +290,27 @@ command = Table(
     Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     _now("at"),
+    Column(
+        "asked_by",
+        Text,
+        nullable=False,
+        server_default="",
+        comment="for whom the principal asked; empty: for itself",
+    ),
     PrimaryKeyConstraint("site", "principal", "id", "path"),
     Index("ix_command_site_at", "site", "at"),
+)
+
+out_of_service = Table(
+    "out_of_service",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    _now("since"),
+    Column("until", DateTime(timezone=True), nullable=False, comment="it ends by itself"),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("site", "device"),
 )
 
 sequence_run = Table(
@@ -452,6 +471,24 @@ i3x_batch = Table(
     PrimaryKeyConstraint("site", "subscription", "sequence"),
 )
 
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
+    PrimaryKeyConstraint("site", "id"),
+)
+
 __all__ = [
     "alert",
     "alert_change",
@@ -463,6 +500,7 @@ __all__ = [
     "credential",
     "dead_letter",
     "deployment",
+    "discovery",
     "elevation",
     "gap",
     "i3x_batch",
@@ -471,6 +509,7 @@ __all__ = [
     "leader",
     "lease",
     "metadata",
+    "out_of_service",
     "resource",
     "retention_class",
     "rollup",

@@ -9,13 +9,16 @@ from typing import Any
 
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.topic import Topics
 
 
@@ -24,8 +27,11 @@ class WebParts:
     """The parts of one process.
 
     Attributes:
+        latencies: How long requests take (`api`).
         pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
+        sender: Sends commands for callers; `steering.commands` looks at their rights before.
+        forwarder: The door to control, for requests of callers.
         cache: Newest messages.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
@@ -38,8 +44,11 @@ class WebParts:
     topics: Topics
     clock: Clock
     metrics: Metrics
+    latencies: Latencies
     pool: Pool
     client: BrokerClient
+    sender: CommandSender
+    forwarder: Forwarder
     cache: LiveCache
     keeper: SiteKeeper
     callers: KnownCallers
