@@ -14,8 +14,8 @@ import httpx
 import orjson
 
 from nexus_cli.database.series import sync_series
-from nexus_cli.model.config import device_from_json
 from nexus_cli.model.calendar import moment_of
+from nexus_cli.model.config import device_from_json
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.identity.auth import Caller

@@ -42,7 +42,9 @@ def body(rng: random.Random, made: str) -> Any:
         "subscriptionId": made,
         "startTime": "2026-09-01T12:00:00Z",
         "endTime": "2026-09-01T13:00:00Z",
-        "updates": [{"elementId": SPEED, "value": {"value": 1.0, "quality": "Good", "timestamp": "2026-11-30T12:00:00Z"}}],
+        "updates": [
+            {"elementId": SPEED, "value": {"value": 1.0, "quality": "Good", "timestamp": "2026-11-30T12:00:00Z"}}
+        ],
     }
     found: dict[str, Any] = {key: value for key, value in likely.items() if rng.random() < 0.85}
     for _ in range(rng.randint(0, 3)):
@@ -54,7 +56,10 @@ def body(rng: random.Random, made: str) -> Any:
 
 async def answered(world: I3xWorld, method: str, path: str, **keys: Any) -> None:
     answer = await world.http.request(
-        method, BASE + path, headers={"authorization": f"Bearer {world.token}", "content-type": "application/json"}, **keys
+        method,
+        BASE + path,
+        headers={"authorization": f"Bearer {world.token}", "content-type": "application/json"},
+        **keys,
     )
     told = answer.json()
     where = (method, path, keys)
@@ -78,10 +83,16 @@ async def test_no_body_makes_it_fail(database: Settings, tmp_path: Path) -> None
                     await answered(world, method, path, content=raw)
             for _ in range(examples(12)):
                 if method == "GET":
-                    query = {rng.choice(("namespaceUri", "typeElementId", "root", "includeMetadata")): str(rng.choice(LEAVES))}
+                    query = {
+                        rng.choice(("namespaceUri", "typeElementId", "root", "includeMetadata")): str(
+                            rng.choice(LEAVES)
+                        )
+                    }
                     await answered(world, method, path, params=query)
                 else:
-                    await answered(world, method, path, content=orjson.dumps(body(rng, made), option=orjson.OPT_NON_STR_KEYS))
+                    await answered(
+                        world, method, path, content=orjson.dumps(body(rng, made), option=orjson.OPT_NON_STR_KEYS)
+                    )
 
 
 async def test_a_body_that_is_too_large_is_not_read(database: Settings, tmp_path: Path) -> None:
@@ -97,5 +108,7 @@ async def test_a_body_that_is_too_large_is_not_read(database: Settings, tmp_path
 async def test_every_route_is_in_the_description(database: Settings, tmp_path: Path) -> None:
     async with i3x_world(database, tmp_path) as world:
         paths = (await world.http.get("/openapi.json")).json()["paths"]
-        described = {(method.upper(), path) for path, methods in paths.items() for method in methods if path.startswith(BASE)}
+        described = {
+            (method.upper(), path) for path, methods in paths.items() for method in methods if path.startswith(BASE)
+        }
         assert described == {(each.method, each.path) for each in I3X_ROUTES}

@@ -57,9 +57,7 @@ async def test_history_closes_what_no_web_listened_to(i3x: I3xWorld) -> None:
     # This web hears two more and dies before anybody asks; a third is published while there is none.
     i3x.say(SPEED, 11.0, at_ms=start + 10)
     i3x.say(SPEED, 12.0, at_ms=start + 20)
-    await i3x.store(
-        SPEED, *((start * 1000 + n * 10_000 + 123, 10.0 + n, 192 if n != 3 else 0) for n in range(4))
-    )
+    await i3x.store(SPEED, *((start * 1000 + n * 10_000 + 123, 10.0 + n, 192 if n != 3 else 0) for n in range(4)))
     other = await another(i3x)
     assert numbers(await other.sync(made, batch["sequenceNumber"])) == [11.0, 12.0, None]
     other.say(SPEED, 14.0, at_ms=start + 40)
@@ -68,7 +66,9 @@ async def test_history_closes_what_no_web_listened_to(i3x: I3xWorld) -> None:
     assert numbers(await other.sync(made)) == [15.0]
 
 
-async def test_what_the_historian_stores_late_comes_late_and_once(i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_the_historian_stores_late_comes_late_and_once(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nexus_cli.runtime.web.i3x.subscriptions.closing.AGAIN_US", 0)
     made = await i3x.subscribed(SPEED)
     start = now_ms()
@@ -207,9 +207,7 @@ async def test_a_moved_object_keeps_its_ids_and_its_subscription(i3x: I3xWorld) 
     await i3x.keeper.look()
     i3x.say(f"{moved}/speed", 4.5)
     changes = [
-        (update["elementId"], update["value"])
-        for batch in await i3x.sync(made, 1)
-        for update in batch["updates"]
+        (update["elementId"], update["value"]) for batch in await i3x.sync(made, 1) for update in batch["updates"]
     ]
     assert (SPEED, 4.5) in changes
     assert changes[-1] == (DRIVE, {"actual": None, "speed": 4.5})
@@ -219,12 +217,8 @@ async def test_a_moved_object_keeps_its_ids_and_its_subscription(i3x: I3xWorld) 
 async def test_nobody_asks_and_it_is_gone(i3x: I3xWorld) -> None:
     made, kept = await i3x.subscribed(SPEED), await i3x.subscribed(SPEED)
     pool = i3x.web.people.pool
-    await pool.execute(
-        "UPDATE nexus.i3x_subscription SET touched = now() - interval '14 minutes' WHERE id = $1", kept
-    )
-    await pool.execute(
-        "UPDATE nexus.i3x_subscription SET touched = now() - interval '16 minutes' WHERE id = $1", made
-    )
+    await pool.execute("UPDATE nexus.i3x_subscription SET touched = now() - interval '14 minutes' WHERE id = $1", kept)
+    await pool.execute("UPDATE nexus.i3x_subscription SET touched = now() - interval '16 minutes' WHERE id = $1", made)
     assert (await i3x.sync(made, status=404))["responseDetail"]["status"] == 404
     assert numbers(await i3x.sync(kept)) == [45.0]
     for _ in range(30):
@@ -240,7 +234,10 @@ async def test_without_the_database_live_values_go_on(i3x: I3xWorld) -> None:
     assert (await i3x.value(SPEED))["value"] == 45.0
     for path, body in (
         ("/subscriptions/sync", {"clientId": i3x.client, "subscriptionId": made}),
-        ("/objects/history", {"elementIds": [SPEED], "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"}),
+        (
+            "/objects/history",
+            {"elementIds": [SPEED], "startTime": "2026-01-01T00:00:00Z", "endTime": "2026-01-02T00:00:00Z"},
+        ),
     ):
         found = await i3x.post(path, 503, **body)
         assert found["responseDetail"]["title"] == "Service Unavailable"

@@ -129,9 +129,7 @@ async def test_qry_07_history_is_a_list_by_time(i3x: I3xWorld) -> None:
         (1.0, "2026-09-01T12:00:01Z"),
         (2.0, "2026-09-01T12:00:02Z"),
     ]
-    assert line["result"]["values"] == [
-        {"value": None, "quality": "GoodNoData", "timestamp": "2026-09-01T12:00:00Z"}
-    ]
+    assert line["result"]["values"] == [{"value": None, "quality": "GoodNoData", "timestamp": "2026-09-01T12:00:00Z"}]
 
 
 async def test_qry_08_stored_values_lie_in_the_span_and_follow_the_rules(i3x: I3xWorld) -> None:

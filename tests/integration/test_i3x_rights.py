@@ -90,7 +90,9 @@ async def test_a_token_without_the_scope_reads_nothing(database: Settings, tmp_p
 
 
 async def test_a_right_that_is_taken_away_ends_at_the_next_deployment(database: Settings, tmp_path: Path) -> None:
-    async with i3x_world(database, tmp_path, role__half={"read": [ENERGY, SPEED]}, user__hal={"roles": ["half"]}) as isa:
+    async with i3x_world(
+        database, tmp_path, role__half={"read": [ENERGY, SPEED]}, user__hal={"roles": ["half"]}
+    ) as isa:
         isa.token = await isa.web.people.token("hal")
         made = await isa.subscribed(ENERGY, SPEED)
         await isa.sync(made)

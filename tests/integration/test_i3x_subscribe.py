@@ -26,9 +26,7 @@ def values(result: Any) -> list[tuple[str, Any]]:
 
 
 async def test_sub_01_a_subscription_has_an_id_that_nobody_guesses(i3x: I3xWorld) -> None:
-    made = [
-        (await i3x.post("/subscriptions", clientId="me", displayName="Panel"))["result"] for _ in range(2)
-    ]
+    made = [(await i3x.post("/subscriptions", clientId="me", displayName="Panel"))["result"] for _ in range(2)]
     assert made[0]["clientId"] == "me"
     assert made[0]["displayName"] == "Panel"
     assert made[0]["subscriptionId"] != made[1]["subscriptionId"]
@@ -39,9 +37,7 @@ async def test_sub_01_a_subscription_has_an_id_that_nobody_guesses(i3x: I3xWorld
 
 async def test_sub_02_a_subscription_is_listed_with_what_it_monitors(i3x: I3xWorld) -> None:
     made = await i3x.subscribed(SPEED, DRIVE, depth=2)
-    good, bad = await i3x.results(
-        "/subscriptions/list", [made, "another"], key="subscriptionId", clientId=i3x.client
-    )
+    good, bad = await i3x.results("/subscriptions/list", [made, "another"], key="subscriptionId", clientId=i3x.client)
     assert good["result"] == {
         "subscriptionId": made,
         "displayName": "",
@@ -79,9 +75,7 @@ async def test_sub_04_an_object_is_registered_once(i3x: I3xWorld) -> None:
 
 async def test_sub_05_an_unknown_object_fails_alone(i3x: I3xWorld) -> None:
     made = await i3x.subscribed(SPEED)
-    items = await i3x.results(
-        "/subscriptions/register", [NOBODY, ENERGY], clientId=i3x.client, subscriptionId=made
-    )
+    items = await i3x.results("/subscriptions/register", [NOBODY, ENERGY], clientId=i3x.client, subscriptionId=made)
     assert [item["success"] for item in items] == [False, True]
     assert items[0]["responseDetail"]["status"] == 404
     assert values(await i3x.sync(made)) == [(SPEED, 45.0), (ENERGY, 1200.5)]
@@ -146,9 +140,7 @@ async def test_sub_13_minus_one_acknowledges_everything(i3x: I3xWorld) -> None:
 
 async def test_sub_08_an_object_that_is_left_out_is_listened_to_no_more(i3x: I3xWorld) -> None:
     made = await i3x.subscribed(SPEED, ENERGY)
-    items = await i3x.results(
-        "/subscriptions/unregister", [SPEED, NOBODY], clientId=i3x.client, subscriptionId=made
-    )
+    items = await i3x.results("/subscriptions/unregister", [SPEED, NOBODY], clientId=i3x.client, subscriptionId=made)
     assert [item["success"] for item in items] == [True, False]
     i3x.say(SPEED, 1.0)
     i3x.say(ENERGY, 2.0)
@@ -158,9 +150,7 @@ async def test_sub_08_an_object_that_is_left_out_is_listened_to_no_more(i3x: I3x
 
 async def test_sub_10_a_deleted_subscription_is_gone(i3x: I3xWorld) -> None:
     made = await i3x.subscribed(SPEED)
-    good, bad = await i3x.results(
-        "/subscriptions/delete", [made, "another"], key="subscriptionId", clientId=i3x.client
-    )
+    good, bad = await i3x.results("/subscriptions/delete", [made, "another"], key="subscriptionId", clientId=i3x.client)
     assert (good["success"], good["result"]) == (True, None)
     assert bad["responseDetail"]["status"] == 404
     assert await i3x.web.people.pool.fetchval("SELECT count(*) FROM nexus.i3x_subscription") == 0
