@@ -132,13 +132,17 @@ async def test_commands_sequences_and_deployments_come_from_the_record(plant: Pl
         async def command(path: str, number: int) -> None:
             async with pool.acquire() as conn, conn.transaction():
                 keys = {"value": 1, "state": "done", "detail": {"gateway": "gw-1"}, "at_us": AT_US}
-                await commands.add_command(
-                    conn, SITE, command_id=f"c-{number}", path=path, principal="otto", **keys
-                )
+                await commands.add_command(conn, SITE, command_id=f"c-{number}", path=path, principal="otto", **keys)
 
         await command(ENERGY, 1)
         kind, event = await next_event(vera)
-        assert (kind, event["path"], event["who"], event["state"], event["value"]) == ("command", ENERGY, "otto", "done", 1)
+        assert (kind, event["path"], event["who"], event["state"], event["value"]) == (
+            "command",
+            ENERGY,
+            "otto",
+            "done",
+            1,
+        )
         assert (await next_event(erik))[0] == "command"
         run = {"run": "r-1", "name": "start", "who": "otto", "reason": ""}
         async with pool.acquire() as conn:
@@ -147,7 +151,8 @@ async def test_commands_sequences_and_deployments_come_from_the_record(plant: Pl
         assert (kind, event["run"], event["name"], event["state"]) == ("sequence", "r-1", "start", "running")
         async with pool.acquire() as conn:
             await pool.execute(
-                "INSERT INTO nexus.sequence_step (site, run, step, text, state) VALUES ($1, 'r-1', 1, 'open', 'done')", SITE
+                "INSERT INTO nexus.sequence_step (site, run, step, text, state) VALUES ($1, 'r-1', 1, 'open', 'done')",
+                SITE,
             )
             await sequences.end_run(conn, SITE, "r-1", state="done", detail=RunEnd())
         step, end = await next_event(erik), await next_event(erik)

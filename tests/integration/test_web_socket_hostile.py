@@ -150,7 +150,9 @@ async def test_pings_of_a_client_that_reads_nothing_are_not_answered_without_end
         await until(lambda: len(web.web.sockets.clients) == 1, "it is ended")
 
 
-async def test_a_client_that_answers_no_ping_is_gone(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_answers_no_ping_is_gone(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(health, "PING_S", 0.3)
     monkeypatch.setattr(http_guard, "LINGER_S", 0.3)
     (folder := tmp_path / "broker").mkdir()
@@ -261,14 +263,18 @@ async def test_a_message_in_very_many_empty_parts_is_one_message(web: WebWorld) 
         ({"leave_out": "Upgrade"}, (404, 405)),
     ],
 )
-async def test_a_handshake_that_is_none_is_answered(web: WebWorld, keys: dict[str, str], status: tuple[int, ...]) -> None:
+async def test_a_handshake_that_is_none_is_answered(
+    web: WebWorld, keys: dict[str, str], status: tuple[int, ...]
+) -> None:
     async with raw(web, await web.people.token("vera"), **keys) as client:
         async with asyncio.timeout(PATIENCE_S):
             line = await client.reader.readline()
         assert int(line.split()[1]) in status
 
 
-async def test_there_are_places_for_so_many_and_each_has_a_share(web: WebWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_are_places_for_so_many_and_each_has_a_share(
+    web: WebWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sockets, "MOST_CLIENTS", 3)
     monkeypatch.setattr(sockets, "MOST_OF_ONE", 2)
     vera, otto, ada = [await web.people.token(name) for name in ("vera", "otto", "ada")]
@@ -303,7 +309,9 @@ async def test_more_clients_than_other_roles_have_connections(web: WebWorld) -> 
         assert status["clients"] == 450
 
 
-async def test_answers_that_are_not_read_stop_the_reading_of_questions(web: WebWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_that_are_not_read_stop_the_reading_of_questions(
+    web: WebWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pace, "AT_ONCE", 1e9)
     monkeypatch.setattr(http_guard, "ANSWER_S", 3600.0)
     async with raw(web, await web.people.token("vera")) as client:
