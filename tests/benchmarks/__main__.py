@@ -33,6 +33,7 @@ NAMES = {
     "history": "a year's plot on plain PostgreSQL beside a SELECT from the samples",
     "measuring": "a gateway that measures latencies beside one that does not",
     "latency": "notification to PUBLISH, sample to committed row",
+    "web": "the role web: reads, WebSockets, memory, and the live view that it takes in",
     "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",
     "plant": "the 1,000-device plant on two gateways",
