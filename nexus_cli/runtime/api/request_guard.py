@@ -164,9 +164,7 @@ class RequestGuard:
     def _same_site(self, path: str) -> None:
         asked = site_of(path)
         if asked and asked != self._site:
-            raise Refused(
-                on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402"))
-            )
+            raise Refused(on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402")))
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -232,4 +230,6 @@ def _too_large(limit: int) -> Response:
 
 
 def _stopping_answer() -> Response:
-    return failure(503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again")
+    return failure(
+        503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again"
+    )
