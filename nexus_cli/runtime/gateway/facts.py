@@ -16,8 +16,10 @@ from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
@@ -30,11 +32,13 @@ class Parts(Protocol):
     election: InstanceElection
     absence: Absence
     configuration: Configuration
+    pauses: Pauses
     following: ConfigurationFollower
     commands: Commands
     publish_check: PublishCheck
     timekeeping: Timekeeping
     progress: Progress
+    latencies: Latencies
     outbox: Outbox
     publisher: Publisher
     live: LiveView
@@ -62,6 +66,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         silent_left_out=left_out,
         silent_reasons=by_reason(without),
         limited=limited(devices),
+        out_of_service=gateway.pauses.health(closed=gateway.links.settled),
         links=gateway.links.health(),
         reads=reads_of(devices),
         commands=msgspec.convert(gateway.commands.facts(), CommandsHealth),
@@ -71,6 +76,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         outbox=msgspec.convert(gateway.publisher.facts() | {"free_bytes": outbox.free_bytes}, OutboxHealth),
         gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
         live=gateway.live.health(),
+        latencies=gateway.latencies.health(),
         counters=GatewayCounters(
             accepted=outbox.accepted,
             published=gateway.publisher.published,

@@ -22,7 +22,7 @@ from nexus_cli.runtime.web.site_view import SiteView, TagView
 from nexus_cli.wire.topic import matches
 
 Mask = NDArray[np.bool_]
-_SOMEBODY = "somebody"
+_CALLER = "caller"
 """The name under which the grants of a combination of roles are compiled; no role of it is declared for anybody else."""
 _AFTER = "0"
 """The character after `/`: a subtree `a/b/#` ends before `a/b0`."""
@@ -35,7 +35,7 @@ class CallerRights:
     Attributes:
         readable: Tags whose values it may see.
         writable: Tags that take commands from it.
-        grants: What it may do at the broker under the name `somebody`; of the platform's own principals nothing is listed.
+        grants: What it may do at the broker under the name `caller`; of the platform's own principals nothing is listed.
         everything: True of the command line and of control: every tag, every topic of the site.
     """
 
@@ -87,7 +87,7 @@ def rights_of(view: SiteView, caller: Caller) -> CallerRights:
     topics = view.topics
     paths = [tag.path for tag in view.tags]
     reads = _filters(grants, "subscribe", prefix=f"{topics.live}/")
-    writes = _filters(grants, "publish", prefix=f"{topics.platform}/cmd/", suffix=f"/{_SOMEBODY}")
+    writes = _filters(grants, "publish", prefix=f"{topics.platform}/cmd/", suffix=f"/{_CALLER}")
     return CallerRights(readable=_mask(paths, reads), writable=_mask(paths, writes) & takes, grants=grants)
 
 
@@ -95,7 +95,7 @@ def _grants(view: SiteView, roles: Sequence[str]) -> Iterable[Grant]:
     kinds = ("role.", "message.", "alert.")
     resources = {address: value for address, value in view.resources.items() if address.startswith(kinds)}
     resources["site"] = view.resources.get("site", {})
-    resources[f"user.{_SOMEBODY}"] = {"roles": list(roles)}
+    resources[f"user.{_CALLER}"] = {"roles": list(roles)}
     snapshot = Snapshot(view.topics.enterprise, view.topics.site, resources)
     return user_grants(view.topics, snapshot, view.tree, ANY_TIME)
 

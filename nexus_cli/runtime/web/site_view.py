@@ -133,6 +133,11 @@ class SiteView:
         return {tag.path: tag for tag in self.tags}
 
     @cached_property
+    def paths(self) -> Sequence[str]:
+        """Paths of the tags, sorted."""
+        return [tag.path for tag in self.tags]
+
+    @cached_property
     def slots(self) -> Slots:
         """The slot of each tag, in the order of `tags`."""
         return np.array([tag.slot for tag in self.tags], np.int64)

@@ -8,6 +8,7 @@ from nexus_cli.runtime.web.rest import (
     discoveries,
     find,
     histories,
+    latencies,
     lineages,
     orphans,
     plants,
@@ -28,4 +29,5 @@ ROUTES = (
     *records.ROUTES,
     *discoveries.ROUTES,
     *orphans.ROUTES,
+    *latencies.ROUTES,
 )

@@ -10,6 +10,7 @@ from nexus_cli.runtime.web.rest.devices import add_device_routes
 from nexus_cli.runtime.web.rest.discoveries import add_discovery_routes
 from nexus_cli.runtime.web.rest.find import add_find_routes
 from nexus_cli.runtime.web.rest.histories import add_history_routes
+from nexus_cli.runtime.web.rest.latencies import add_latency_routes
 from nexus_cli.runtime.web.rest.lineages import add_lineage_routes
 from nexus_cli.runtime.web.rest.orphans import add_orphan_routes
 from nexus_cli.runtime.web.rest.plants import add_plant_routes
@@ -25,6 +26,7 @@ def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
     stored, qualities, reports = Stored(parts), Qualities(parts.cache), Reports(parts.cache, parts.topics)
     add_find_routes(app, base=base, parts=parts, qualities=qualities)
+    add_latency_routes(app, base=base, parts=parts)
     add_card_routes(app, base=base, parts=parts)
     add_history_routes(app, base=base, parts=parts, stored=stored)
     add_statistics_routes(app, base=base, parts=parts, stored=stored)
