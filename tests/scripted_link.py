@@ -29,6 +29,7 @@ class ScriptedLink:
         self.clock, self.recorded = LoopClock(), Recorded()
         self.driver: FakeDriver = driver or FakeDriver()
         self.pipeline = pipeline_into(self.recorded, self.clock)
+        self.latencies = latencies(self.clock)
         self.states: list[tuple[float, str, str]] = []
         self.supervisor = Supervisor(
             LINK,
@@ -37,7 +38,7 @@ class ScriptedLink:
             home=".",
             clock=self.clock,
             pipeline=self.pipeline,
-            latencies=latencies(self.clock),
+            latencies=self.latencies,
             changed=self._note,
         )
         self.failed = self.apply(*devices)

@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "deployment": ("apply", "break-lock"),
     "alert": ("acknowledge",),
     "message": ("publish",),
+    "device": ("out-of-service", "in-service"),
+    "retained": ("clear-retained",),
     "access": (
         "refused",
         "login",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.wire.health import LimitedDevice
 
 
 class _Link(msgspec.Struct, frozen=True):
@@ -18,7 +22,9 @@ class _Silent(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class _Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True):
+    """What a device does not report: tags that are polled instead, and why."""
+
     polled: list[str] = []
     why: str = ""
 
@@ -36,7 +42,7 @@ class Health(msgspec.Struct, frozen=True):
     state: str = ""
     links: dict[str, _Link] = {}
     silent: list[_Silent] = []
-    limited: dict[str, _Limits] = {}
+    limited: dict[str, Limits] = {}
 
 
 def what_happens(facts: Health, device: DeviceConfig, tag: str) -> str:
@@ -57,6 +63,20 @@ def what_happens(facts: Health, device: DeviceConfig, tag: str) -> str:
     for one in facts.silent:
         if one.path == device.path:
             return f"its device gives no value: {one.reason} {one.detail}".rstrip()
+    return how_it_is_read(facts, device, tag)
+
+
+class Limiting(Protocol):
+    """A gateway's health, as far as it says what its devices do not report."""
+
+    @property
+    def limited(self) -> Mapping[str, Limits | LimitedDevice]:
+        """By device path."""
+        ...
+
+
+def how_it_is_read(facts: Limiting, device: DeviceConfig, tag: str) -> str:
+    """How a tag is read while its device answers: polled or reported, and what limits that."""
     limits = facts.limited.get(device.path)
     reported = device.tags[tag].mode != "poll"
     if limits is None:

@@ -32,6 +32,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         enterprise, site: First and second level of every topic.
         time_zone: IANA name of the zone in which its days begin; "" is none.
         description: For people.
+        replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
     """
 
@@ -39,6 +40,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     site: str
     time_zone: str = ""
     description: str = ""
+    replay_of: str = ""
     labels: dict[str, dict[str, str]] = {}
 
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from nexus_cli.json_value import read_fields
 from nexus_cli.wire.clock_health import ClockHealth
+from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
 from nexus_cli.wire.latency_health import OperationLatency
 from nexus_cli.wire.live_health import LiveHealth
@@ -96,6 +97,23 @@ class LimitedDevice(msgspec.Struct, frozen=True, kw_only=True):
     why: Annotated[str, Meta(description="What the device or its server said.")] = ""
 
 
+class PausedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device that a person took out of service for a while.
+
+    Attributes:
+        since: When the gateway heard of it, µs since 1970 UTC.
+        until: When it ends, by the database's clock, µs since 1970 UTC; the gateway counts the time itself.
+        who, reason: Who asked for it, and why.
+        closed: Whether the device's session is closed, or on a shared link its part of it.
+    """
+
+    since: Microseconds = 0
+    until: Microseconds = 0
+    who: str = ""
+    reason: str = ""
+    closed: bool = False
+
+
 class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The record's part of a gateway.
 
@@ -107,6 +125,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
         lost: Frames lost, by the loss.
         waiting_topics: Topics whose records the broker does not pass on, 100 at most.
         limit_bytes: Size of messages that the broker does not pass on; 0 when no limit is known.
+        free_bytes: Free on its disk; None when that can't be asked.
     """
 
     epoch: str = ""
@@ -116,6 +135,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     lost: dict[str, int] = {}
     waiting_topics: list[str] = []
     limit_bytes: int = 0
+    free_bytes: int | None = None
 
 
 class CommandsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +187,12 @@ Latencies: TypeAlias = Annotated[
 ]
 
 
+class OperatingHealth(Health, frozen=True, kw_only=True):
+    """What the health of every role has, for who reads the latencies of all of them."""
+
+    latencies: Latencies = {}
+
+
 class GatewayHealth(Health, frozen=True, kw_only=True):
     """A gateway.
 
@@ -184,7 +210,9 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         silent_left_out: How many more there are.
         silent_reasons: How many of each reason, the most frequent first; unset in older versions.
         limited: Devices that do not report all that they should, by path.
+        out_of_service: Devices that a person took out of service for a while, by path; their sessions are closed.
         links: By link id.
+        reads: How each device is read, by path, at most 1,000.
         canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
         stalled: What has work and does none of it.
         gaps: Gaps declared, by reason.
@@ -210,8 +238,10 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     silent: list[SilentDevice] = []
     silent_left_out: int = 0
     silent_reasons: dict[str, int] | UnsetType = UNSET
+    out_of_service: dict[str, PausedDevice] = {}
     limited: dict[str, LimitedDevice] = {}
     links: dict[str, LinkHealth] = {}
+    reads: dict[str, DeviceReads] = {}
     commands: CommandsHealth = CommandsHealth()
     canary: str = ""
     clock: ClockHealth = ClockHealth()

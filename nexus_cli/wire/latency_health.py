@@ -33,14 +33,15 @@ class OperationLatency(msgspec.Struct, frozen=True, kw_only=True):
     hour: LatencyWindow = LatencyWindow()
 
 
-class LatencyRow(LatencyWindow, frozen=True, kw_only=True):
+class LatencyRow(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of operation of one process over one window.
 
     Attributes:
         role, name: The process, as in its health.
         operation: `read`, `poll`, `publish`, `live`, `write`, `commit`, `queue` or `api`.
         window: `1m` or `1h`.
-        time: When the process said it, µs since 1970 UTC; 0 when it does not say.
+        time: When the process said it, µs since 1970 UTC; 0 for now.
+        count, p50_ms, p95_ms, p99_ms, max_ms: As in `LatencyWindow`.
     """
 
     role: str
@@ -48,6 +49,11 @@ class LatencyRow(LatencyWindow, frozen=True, kw_only=True):
     operation: str
     window: str
     time: Microseconds = 0
+    count: int = 0
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    max_ms: float = 0.0
 
 
 class LatencyTable(msgspec.Struct, frozen=True, kw_only=True):

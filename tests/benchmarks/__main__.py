@@ -31,6 +31,7 @@ NAMES = {
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",
     "history": "a year's plot on plain PostgreSQL beside a SELECT from the samples",
+    "measuring": "a gateway that measures latencies beside one that does not",
     "latency": "notification to PUBLISH, sample to committed row",
     "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",

@@ -20,22 +20,24 @@ from tests.integration.identity_world import PREFIX, People, people
 from tests.mutation import JUNK, mutations
 
 READ = {"state:read", "deployments:read", "gateway:read", "audit:read"}
-NAMED = {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"}
+NAMED = {"alerts:read", "alerts:ack", "sequences:run", "messages:publish", "values:read", "values:write"}
+SERVES = {"devices:service"}
+"""Of who writes a tag or applies something."""
 USER = NAMED | {"tokens:own"}
 MAY: dict[str, set[str]] = {
     "nobody": set(),
     "nina": NAMED,
     "vera": USER,
-    "otto": USER,
-    "gina": USER,
-    "dora": USER,
-    "erik": USER | READ | {"apply", "lock:break"},
-    "lars": USER | READ | {"apply"},
-    "tess": USER | READ | {"apply"},
+    "otto": USER | SERVES,
+    "gina": USER | SERVES,
+    "dora": USER | SERVES,
+    "erik": USER | READ | SERVES | {"apply", "lock:break"},
+    "lars": USER | READ | SERVES | {"apply"},
+    "tess": USER | READ | SERVES | {"apply"},
     "ada": set(SCOPES),
     "past": NAMED,
     "soon": NAMED,
-    "mes": NAMED,
+    "mes": NAMED | SERVES,
     "nexus.cli": set(SCOPES),
     "nexus.historian": READ | {"alerts:read"},
     "nexus.web": READ | {"alerts:read"},
@@ -46,6 +48,7 @@ MAY: dict[str, set[str]] = {
 PLATFORM = {"nexus.cli": "cli-token", "nexus.gateway.gw-1": "gateway-token", "nexus.historian": "historian-token"}
 PLATFORM |= {"nexus.web": "web-token", "nexus.other": "other-platform-token"}
 VALUES = {"{number}": "1", "{gateway}": "gw-1", "{name}": "hot", "{run}": "r1"}
+VALUES |= {"{path:path}": "a/l/one", "{path}": "a/l/one"}
 VALUES |= {"{token_id}": "01J", "{elevation_id}": "01J", "{enterprise}": "acme", "{site}": "chicago"}
 LAST = ("/access/rotate", "/access/signing-key", "/logout")
 SCOPED = ("state:read", "alerts:ack", "tokens:own")

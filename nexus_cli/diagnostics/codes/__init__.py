@@ -31,6 +31,7 @@ from nexus_cli.diagnostics.codes import (
     views,
     web_page,
     web_rest,
+    web_socket,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -59,6 +60,7 @@ BANDS = (
     web_page,
     views,
     steering,
+    web_socket,
 )
 
 

@@ -27,4 +27,30 @@ CODES: tuple[Code, ...] = (
         "it is certain that the right was not taken away.",
         good=console("nexus status        # shows the database"),
     ),
+    Code(
+        id="NX6933",
+        slug="control-busy",
+        summary="Too many requests of web's callers are with control.",
+        why="Control serves gateways, too, so what web hands over is bounded. A long-poll keeps its place for up to 25 s.",
+        good=text("try again in some seconds"),
+    ),
+    Code(
+        id="NX6934",
+        slug="device-not-served",
+        summary="A device can't be taken out of service.",
+        why="Its gateway closes the session; a device that no gateway reads has none.",
+        bad=console(
+            "nexus device out-of-service packaging/line-1/erp --for 30m --reason 'new server'   # protocol: external"
+        ),
+        good=text("take the system that publishes it out of service there"),
+    ),
+    Code(
+        id="NX6935",
+        slug="retained-owned",
+        summary="A retained topic is not cleared, because it has an owner.",
+        why="The topics of declared tags and messages, of the platform, of other systems and of other sites are published "
+        "again by their owners, or needed by who connects next. Nothing was cleared.",
+        bad=console("nexus retained clear acme/chicago/packaging/line-1/filler/temperature     # a declared tag"),
+        good=console("nexus retained list       # the topics that nobody owns"),
+    ),
 )

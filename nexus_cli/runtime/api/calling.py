@@ -39,7 +39,7 @@ def address_of(scope: Scope) -> str:
 def _calling(request: Request) -> Caller:
     caller = caller_of(request.scope)
     if caller is None:  # a route that asks for a caller is never open
-        raise NexusError("Control wants a token.", code="NX6401")
+        raise NexusError("A token is needed.", code="NX6401")
     return caller
 
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
-from nexus_cli.runtime.api.failures import failure, on_failure
+from nexus_cli.runtime.api.failures import failure, on_failure, refuse_socket
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
 from nexus_cli.runtime.latency import Latency
@@ -78,7 +78,7 @@ class RequestGuard:
             decisions: What each route needs.
             gate: Authenticates callers.
             refusals: Records what is refused.
-            stopping: True when control is stopping.
+            stopping: True when the process is stopping.
             latency: Gets the time from each request's head to the beginning of its answer.
         """
         self._app, self._site, self._decisions, self._stopping = app, site, decisions, stopping
@@ -122,8 +122,7 @@ class RequestGuard:
             needed = self._decisions.of("GET", path)
             await self._authorise(scope, needed, route=f"GET {path}")
         except Refused as refused:
-            await receive()  # the handshake
-            await _refuse_socket(refused.answer, send)
+            await refuse_socket(refused.answer, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -180,7 +179,7 @@ class RequestGuard:
             raise Refused(on_failure(error)) from None
         self._same_site(str(scope.get("path", "")))
         if needed is None:
-            raise Refused(failure(404, "NX6406", "Control has no such route."))
+            raise Refused(failure(404, "NX6406", "There is no such route."))
         if needed.rights and not caller.may(*needed.rights):
             lacking = _lacking(caller, needed)
             self._refusals.note(lacking.code, who=caller.principal, address=address, route=route)
@@ -190,9 +189,7 @@ class RequestGuard:
     def _same_site(self, path: str) -> None:
         asked = site_of(path)
         if asked and asked != self._site:
-            raise Refused(
-                on_failure(NexusError(f"This control serves {self._site}, not {asked[:200]}.", code="NX6402"))
-            )
+            raise Refused(on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402")))
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -206,7 +203,7 @@ class RequestGuard:
     def _reserve(self, wanted: int, reserved: int) -> int:
         if self.held - reserved + wanted > ALL_BODIES:
             raise Refused(
-                failure(503, "NX6410", "Control reads too many large requests.", hint="try again in some seconds")
+                failure(503, "NX6410", "Too many large requests are being read.", hint="try again in some seconds")
             )
         self.held += wanted - reserved
         return wanted
@@ -262,11 +259,7 @@ def _too_large(limit: int) -> Response:
     return failure(413, "NX6405", f"The request is larger than {size}.")
 
 
-async def _refuse_socket(answer: Response, send: Send) -> None:
-    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
-    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": answer.body})
-
-
 def _stopping_answer() -> Response:
-    return failure(503, "NX6409", "Control is stopping.", hint="`nexus status` shows when it is up again")
+    return failure(
+        503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from functools import partial
 
 import msgspec
 
@@ -25,10 +26,12 @@ from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
+from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.loading import Loading
+from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
@@ -182,6 +185,9 @@ class Term:
             client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
+        self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
+        self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
+        self._service.with_force = partial(with_force, self.seen)
 
     def _watch(self, timing: Timing) -> None:
         """Watch the parts for stalls."""
@@ -371,10 +377,14 @@ class Term:
 
     async def _ask_again(self, gateway: str) -> None:
         """Request that a gateway publishes all tags again."""
+        await self._notify(gateway, again=True)
+
+    async def _notify(self, gateway: str, *, again: bool = False) -> None:
+        """Publish the notice of a gateway, which then asks for what it is to run."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         digest = gateway_digest(state.gateway_devices(gateway))
-        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
+        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=again))
 
     async def _on_recorded(self, changing: Collection[str]) -> None:
         """A deployment recorded a new state: load it; gateways are about to change these devices."""

@@ -31,6 +31,7 @@ from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.mark import Marking, load_mark, past_of, sign
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
+from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.started_parts import PARTS, StartedParts
@@ -96,7 +97,7 @@ class Gateway:
     Attributes:
         metrics: For Prometheus.
         latencies: How long its operations take.
-        clock, outbox, live, publisher, configuration, following, absence, commands, publish_check: Its parts.
+        clock, outbox, live, publisher, configuration, pauses, following, absence, commands, publish_check: Its parts.
         links: The supervisors, while it runs.
         identity: This process.
         election: Whether this instance is the active one of its name.
@@ -130,6 +131,7 @@ class Gateway:
         self.clock = SystemClock(trust=settings.clock_synchronised)
         self.identity = Identity.new()
         self.election = InstanceElection(self.identity, name=name, own=(), term=0, clock=self.clock)
+        self.pauses = Pauses(settings.home / "gateway" / f"{name}.out-of-service.json", clock=self.clock)
         topics = self._topics
         self._client = BrokerClient(
             settings=settings,
@@ -277,6 +279,7 @@ class Gateway:
         self._lost_us = opened.lost_us
         self.clock.raise_to(self.outbox.last_time_us)
         self.configuration.load()
+        self.pauses.load()
         folder = self._settings.home / "outbox" / self._name
         mark = load_mark(folder)
         self.absence = Absence(clock=self.clock, add_gap=self.outbox.add_gap)
@@ -313,6 +316,7 @@ class Gateway:
             links=self.links,
             commands=self.commands,
             outbox=self.outbox,
+            pauses=self.pauses,
             changed=self._changed,
         )
 
@@ -329,6 +333,7 @@ class Gateway:
             clock=self.clock,
             clocks=Clocks(self.clock.wall_us, doubt=lambda: self.clock.wall_doubt),
             latency=self.latencies["write"],
+            paused=self.pauses.why,
         )
 
     def ready(self) -> tuple[bool, str]:

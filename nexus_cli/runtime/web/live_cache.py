@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality, Value
+from nexus_cli.wire.topic import PLATFORM
 
 Slots = NDArray[np.int64]
 """Numbers of slots."""
@@ -22,6 +23,8 @@ MOST_TOPICS = 200_000
 """Topics that are kept; what is published on more is counted, and only a topic of a declared tag still gets a slot."""
 LARGEST_KEPT = 64 * 1024
 """Bytes of a payload; of a larger one its beginning is kept, and its value is BAD `too_large`."""
+OWN = f"{PLATFORM}/"
+"""Beginning of NEXUS's own topics, whose messages are kept whole: a gateway's health names a thousand silent devices."""
 NOT_YET = "no_value"
 """Reason of a tag that nothing was published for."""
 _FIRST = 1024
@@ -74,6 +77,8 @@ class LiveCache:
         self._received: NDArray[np.int64] = np.zeros(_FIRST, np.int64)
         self._retained: NDArray[np.bool_] = np.zeros(_FIRST, np.bool_)
         self._watchers: dict[int, tuple[OnChange, ...]] = {}
+        self._taps: tuple[OnChange, ...] = ()
+        self._when_new: tuple[OnChange, ...] = ()
         self.turn = 0
         self.dropped = 0
 
@@ -91,6 +96,8 @@ class LiveCache:
             self._parsed.append(None)
             if found >= len(self._turns):
                 self._grow()
+            for call in self._when_new:
+                call(found)
         return found
 
     def _grow(self) -> None:
@@ -119,9 +126,10 @@ class LiveCache:
                 self.dropped += 1
                 return
             slot = self.slot(message.topic)
-        self._payloads[slot] = (
-            message.payload if len(message.payload) <= LARGEST_KEPT else message.payload[:LARGEST_KEPT]
-        )
+        payload = message.payload
+        if len(payload) > LARGEST_KEPT and not message.topic.startswith(OWN):
+            payload = payload[:LARGEST_KEPT]
+        self._payloads[slot] = payload
         self._parsed[slot] = None
         self.turn += 1
         self._turns[slot] = self.turn
@@ -131,6 +139,8 @@ class LiveCache:
         if watchers is not None:
             for watcher in watchers:
                 watcher(slot)
+        for tap in self._taps:
+            tap(slot)
 
     def payload(self, slot: int) -> bytes | None:
         """The newest message as it came; None when there was none, or an empty one."""
@@ -171,9 +181,14 @@ class LiveCache:
         found: list[int] = self._turns[slots].tolist()
         return found
 
+    def are_newer(self, slots: Slots, turn: int) -> NDArray[np.bool_]:
+        """Of each of the slots, whether its newest message came after a turn."""
+        found: NDArray[np.bool_] = self._turns[slots] > turn
+        return found
+
     def changed_since(self, slots: Slots, turn: int) -> Slots:
         """Those of the slots whose newest message came after a turn, in the order given."""
-        return slots[self._turns[slots] > turn]
+        return slots[self.are_newer(slots, turn)]
 
     def watch(self, slots: Iterable[int], on_change: OnChange) -> None:
         """Call back for every message of these slots; for who may miss none. The others use `changed_since`."""
@@ -188,3 +203,21 @@ class LiveCache:
                 self._watchers[slot] = left
             else:
                 self._watchers.pop(slot, None)
+
+    def when_new(self, call: OnChange) -> None:
+        """Call for every topic that gets a slot from now on, before its first message; and now for those that have one."""
+        for slot in range(len(self._topics)):
+            call(slot)
+        self._when_new = (*self._when_new, call)
+
+    def tap(self, on_change: OnChange) -> None:
+        """Call back for every message of every slot, those that are new included. One call a message: for few."""
+        self._taps = (*self._taps, on_change)
+
+    def untap(self, on_change: OnChange) -> None:
+        """Undo `tap`."""
+        self._taps = tuple(each for each in self._taps if each is not on_change and each != on_change)
+
+    def received_us(self, slot: int) -> int:
+        """When the newest message of a slot came, µs since 1970 UTC; 0 before the first."""
+        return int(self._received[slot])

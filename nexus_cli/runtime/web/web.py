@@ -27,6 +27,7 @@ from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
@@ -103,6 +104,7 @@ class Web:
             pool=pool,
             client=client,
             sender=sender,
+            forwarder=Forwarder(settings),
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
@@ -135,17 +137,21 @@ class Web:
                 broker_stop,
                 subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
                 on_message=self._hear,
+                on_connected=self.sockets.shared.extra.connected,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
             group.create_task(self.sockets.run(stop), name="sockets")
+            for name, job in parts.jobs.items():
+                group.create_task(job(stop), name=name)
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
             await reporting
             broker_stop.set()
+        await parts.forwarder.close()
 
     def _hear(self, message: Message) -> None:
         if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):

@@ -26,6 +26,7 @@ from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
+from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
@@ -75,6 +76,7 @@ def make_api(
     _Routes(app, service=service, acting=acting, alerts=alerts)
     add_audit_route(app, base=BASE, service=service)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
+    add_steering_routes(app, base=BASE, service=service, acting=acting)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
     guard = RequestGuard(
@@ -89,7 +91,7 @@ def make_api(
     return BehindWeb(guard, tokens=identity.tokens)
 
 
-class Acting(LeaderParts, Protocol):
+class Acting(LeaderParts, Steering, Protocol):
     """The parts of a control that leads."""
 
     alerting: Alerting

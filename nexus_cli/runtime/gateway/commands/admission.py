@@ -81,8 +81,13 @@ def misnamed(principal: str, command: Command) -> Rejection | None:
     return None
 
 
-def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Rejection:
-    """Check a new command, in this order: tag known, writable, enabled, value's type, range, exactness, expiry."""
+def admit(
+    device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks, *, paused: str = ""
+) -> Accepted | Rejection:
+    """Check a new command, in this order: tag known, writable, in service, value's type, range, exactness, expiry.
+
+    `paused` says why the device is out of service for a while; "" when it is not.
+    """
     tag = device.config.tags.get(tag_name)
     if tag is None:
         hint = did_you_mean(tag_name, device.config.tags)
@@ -92,6 +97,8 @@ def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks
             "`writable: true` in the site file lets commands write it, if the device lets its address be written"
         )
         return Rejection("NX6803", f"the tag is not writable ({why})")
+    if paused:
+        return Rejection("NX6804", paused)
     if not (tag.enabled and device.config.enabled):
         return Rejection("NX6804", "the tag is out of service (enabled: false)")
     try:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -79,14 +79,18 @@ class Commands:
         clock: Clock,
         clocks: Clocks,
         latency: Latency,
+        paused: Callable[[str], str],
     ) -> None:
-        """Join the parts; `run` does the work. `latency` gets the time from the arrival of each accepted command to its
-        answer."""
+        """Join the parts; `run` does the work.
+
+        `latency` gets the time from the arrival of each accepted command to its answer; `paused` says why a device is out
+        of service for a while, "" when it is not.
+        """
         self.counts: Counter[str] = Counter()
         self.ignored = 0
         self.unreported = 0
         self._gateway, self._topics, self._client = gateway, topics, client
-        self._links, self._journal, self._clock, self._clocks = links, journal, clock, clocks
+        self._links, self._journal, self._clock, self._clocks, self._paused = links, journal, clock, clocks, paused
         self._replies = Replies(client, topics)
         self._reports = Reports(outbox, journal, topics.audit(gateway))
         self._subscriptions: list[tuple[str, int]] = []
@@ -225,7 +229,7 @@ class Commands:
             # On record under the sender's name alone: nobody is named for what he did not ask for.
             self._refuse(path, principal, forged, command=msgspec.structs.replace(command, asked_by=""))
             return
-        verdict = admit(device, tag, command, self._clocks)
+        verdict = admit(device, tag, command, self._clocks, paused=self._paused(device_path))
         if isinstance(verdict, Accepted):
             self._take(path, principal, command, fingerprint, verdict)
         else:

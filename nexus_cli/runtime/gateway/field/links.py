@@ -75,6 +75,10 @@ class Links:
         """All running devices, in the order of links."""
         return [device for one in self.supervisors.values() for device in one.devices.values()]
 
+    def settled(self, device: str) -> bool:
+        """True once the link of a device is as `apply` said last; a device that does not run has none to wait for."""
+        return all(one.settled for one in self.supervisors.values() if device in one.devices)
+
     def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
         """Run exactly these devices and return the details of those that failed, by path. Unchanged devices are not
         touched."""

@@ -195,8 +195,9 @@ class PromptPolls:
     def _take(self, result: ReadResult | Exception | None) -> None:
         device, job = self._device, self._jobs[self._at]
         assert device is not None
+        now_s = self._clock.monotonic_s()
         if isinstance(result, ReadResult) or (isinstance(result, DriverError) and result.scope in _ANSWERS):
-            self._read_latency.ended(self._read_s)
+            self._read_latency.add(self._read_s, now_s)
         if (
             result is None
             or isinstance(result, DriverError)
@@ -207,6 +208,7 @@ class PromptPolls:
         if isinstance(result, Exception):
             raise result
         self._poller.heard()
+        device.counters.took(now_s - self._read_s)
         record(device, job, result, self._pipeline)
         self._at += 1
         self._next_read(self._clock.monotonic_s())

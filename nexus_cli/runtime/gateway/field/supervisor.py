@@ -118,6 +118,11 @@ class Supervisor:
         """True while a session is open."""
         return self.state.state == "connected"
 
+    @property
+    def settled(self) -> bool:
+        """True once the session is as `apply` said last: closed, or without the devices that are switched off."""
+        return not self._reconfigured and (bool(self._devices.enabled()) or self.state.state == "idle")
+
     def free_s(self) -> float:
         """Seconds until a poll is due, 0 while one runs or the link is down; for work that is not urgent."""
         if self._polling or not self.connected:
@@ -282,6 +287,7 @@ class Supervisor:
                     if not self._devices.enabled():
                         return
                     await session.configure(self._devices.enabled())
+                    self._changed()
                 delay_s = await self._serve_once(poller, subscriptions, timer, doubts)
                 unfinished = await polls.wait(delay_s, reports=subscriptions.wanted)
                 if unfinished is not None and await poller.resume(unfinished):

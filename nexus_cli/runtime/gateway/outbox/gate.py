@@ -295,6 +295,7 @@ class Gate:
 
     async def post_alone(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Publish a suspect alone; False when the connection ended before the acknowledgement."""
+        began_s = self._latency.now_s()
         try:
             future = self._client.post(topic, payload, qos=1, retain=retain)
         except NexusError:
@@ -306,6 +307,7 @@ class Gate:
         except NexusError:
             self._strikes[key] = self._strikes.get(key, 0) + 1
             return False
+        self._latency.ended(began_s)
         self.acknowledged_bytes = max(self.acknowledged_bytes, packet_bytes(topic, payload))
         self.cleared(key)
         return True

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.decisions import BASE
-from nexus_cli.runtime.api.failures import on_failure
+from nexus_cli.runtime.api.failures import on_failure, refuse_socket
 
 COOKIE = "nexus-session"
 CSRF_HEADER = b"x-nexus-csrf"
@@ -145,6 +145,6 @@ class SessionDoor:
             if scope["type"] == "http":
                 await on_failure(error)(scope, receive, send)
             else:
-                await send({"type": "websocket.close", "code": 1008, "reason": error.code})  # before accept: HTTP 403
+                await refuse_socket(on_failure(error), receive, send)
             return
         await self._app(known, receive, send)

@@ -22,9 +22,9 @@ ROUTES = (route("GET", "/tree", "values:read"), route("GET", "/search", "values:
 MOST_HITS = 1000
 
 
-def add_find_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
+def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qualities) -> None:
     """Add them."""
-    declared, qualities = Declared(), Qualities(parts.cache)
+    declared = Declared()
 
     @app.get(base + "/tree", responses=described(Branches))
     async def tree(
@@ -34,7 +34,8 @@ def add_find_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         """Children of a place, with their tags counted by quality; the areas without a path. As `nexus show`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        found = declared.places(view).children(path.strip("/"), rights.readable, await qualities.of(view))
+        places, known = declared.places(view), await qualities.of(view)
+        found = await asyncio.to_thread(places.children, path.strip("/"), rights.readable, known)
         if found is None:
             raise NexusError(f"There is no place '{path[:200]}' that you may read.", code="NX6802")
         return answer(Branches(children=found))

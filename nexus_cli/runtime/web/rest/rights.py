@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from nexus_cli.runtime.web.rest import cards, find, histories, statistics
+from nexus_cli.runtime.web.rest import (
+    cards,
+    devices,
+    discoveries,
+    find,
+    histories,
+    latencies,
+    lineages,
+    orphans,
+    plants,
+    records,
+    statistics,
+    whys,
+)
 
-ROUTES = (*find.ROUTES, *cards.ROUTES, *histories.ROUTES, *statistics.ROUTES)
+ROUTES = (
+    *find.ROUTES,
+    *cards.ROUTES,
+    *histories.ROUTES,
+    *statistics.ROUTES,
+    *lineages.ROUTES,
+    *whys.ROUTES,
+    *devices.ROUTES,
+    *plants.ROUTES,
+    *records.ROUTES,
+    *discoveries.ROUTES,
+    *orphans.ROUTES,
+    *latencies.ROUTES,
+)

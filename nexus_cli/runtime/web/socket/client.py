@@ -12,31 +12,28 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.api.bodies import words
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.web.caller_rights import CallerRights
-from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.runtime.web.socket.codec import Codec
-from nexus_cli.runtime.web.socket.feed import Feed
-from nexus_cli.runtime.web.socket.pace import Pace
+from nexus_cli.runtime.web.socket.happenings import Seen
+from nexus_cli.runtime.web.socket.pace import Pace, turns_of
 from nexus_cli.runtime.web.socket.shared import Shared
-from nexus_cli.runtime.web.socket.value_watch import ValueWatch
-from nexus_cli.wire.web_socket import AskedAny, Failed, Ping, Pong, Told, Unwatch, Unwatched, Watch
+from nexus_cli.runtime.web.socket.subscriptions import Subscriptions
+from nexus_cli.wire.web_socket import AskedAny, Failed, Ping, Pong, Told, Unwatch, Unwatched, Write, Written
 
-MOST_FEEDS = 200
-"""Subscriptions of one client."""
-MOST_TAGS = 100_000
-"""Tags of all its watches together."""
 MOST_UNSENT = 64
 """Answers that wait for the client to read; then nothing more is read of it."""
+MOST_WRITES = 8
+"""Commands of one client that wait for their answers."""
 CHECK_S = 4.0
-"""How often it is asked whether its token still holds, in seconds."""
-ENDED, FORBIDDEN, STOPPING, SLOW = 4401, 4403, 1001, 4408
-"""Close codes."""
+"""How often it is asked whether its token still holds and what it may, in seconds."""
+STOPPING, ENDED, FORBIDDEN = 1001, 4401, 4403
+"""Close codes (docs/websocket.md)."""
 
 
-class _Over(Exception):
+class CloseError(Exception):
     """The connection is to be closed, with a code and a reason."""
 
     def __init__(self, code: int, reason: str) -> None:
+        """Say why."""
         super().__init__(reason)
         self.code, self.reason = code, reason
 
@@ -55,19 +52,26 @@ class SocketClient:
         self.caller = caller
         self._websocket, self._shared, self._parts = websocket, shared, shared.parts
         self._authorization, self._codec = authorization, codec
-        self._feeds: dict[int, Feed] = {}
         self._unsent: deque[bytes] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._feeds = Subscriptions(shared, codec, seen=self._seen, wake=self._wake.set)
+        self._looks: Seen | None = None
         self._renewed = False
-        self._view: SiteView = shared.parts.keeper.view
-        self._rights: CallerRights | None = None
+        self._writes = 0
         self._loop = asyncio.get_running_loop()
         self._check_s = self._loop.time() + CHECK_S
         self._pace = Pace(now_s=self._loop.time())
 
+    def _seen(self) -> Seen:
+        assert self._looks is not None  # known before anything is read
+        return self._looks
+
     def tell(self, said: Told) -> None:
         """Send a message soon, before values."""
-        self._unsent.append(self._codec.encode(said))
+        self._say(self._codec.encode(said))
+
+    def _say(self, message: bytes) -> None:
+        self._unsent.append(message)
         self._wake.set()
 
     def renew(self) -> None:
@@ -77,118 +81,104 @@ class SocketClient:
 
     async def run(self) -> None:
         """Until the client leaves, or is told why it has to."""
-        self._rights = await self._parts.callers.rights(self._view, self.caller)
+        view = self._parts.keeper.view
+        self._looks = Seen(view, await self._parts.callers.rights(view, self.caller), self.caller)
+        self._renewed = True  # the site may have changed meanwhile
+        over: CloseError | None = None
         try:
             async with Group() as group:
                 writing = group.create_task(self._write(), name="socket writer")
-                await self._read()
-                writing.cancel()
-        except* _Over as over:
-            first = over.exceptions[0]
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            assert isinstance(first, _Over)
-            await self._websocket.close(first.code, first.reason)
+                try:
+                    await self._read(group)
+                finally:
+                    writing.cancel()
+                    self._feeds.close()
+        except* CloseError as error:
+            over = _first(error)
         except* WebSocketDisconnect:
             pass
-        finally:
-            for feed in self._feeds.values():
-                feed.close()
+        if over is not None:
+            await self._websocket.close(over.code, over.reason)
 
-    async def _read(self) -> None:
+    async def _read(self, group: Group) -> None:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return
-            await asyncio.sleep(self._pace.wait_s(self._loop.time()))
+                raise WebSocketDisconnect
+            await asyncio.sleep(self._pace.wait_s(1.0, self._loop.time()))
             while len(self._unsent) >= MOST_UNSENT:
                 self._room.clear()
                 await self._room.wait()
             data = message.get("bytes")
-            await self._carry_out(data if data is not None else str(message.get("text", "")).encode())
+            await self._carry_out(data if data is not None else str(message.get("text", "")).encode(), group)
 
-    async def _carry_out(self, data: bytes) -> None:
+    async def _carry_out(self, data: bytes, group: Group) -> None:
         try:
             asked = self._codec.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self.tell(Failed(id=None, code="NX6910", message=f"The message can't be read: {words(error)}"))
+            self.tell(Failed(id=_id_in(self._codec, data), code="NX6910", message=f"It can't be read: {words(error)}"))
             return
         try:
-            await self._do(asked)
+            await self._do(asked, group)
         except NexusError as error:
-            self.tell(Failed(id=asked.id, code=error.code, message=error.message, hint=error.hint))
+            self._fail(asked.id, error)
 
-    async def _do(self, asked: AskedAny) -> None:
-        if isinstance(asked, Watch):
-            await self._watch(asked)
-        elif isinstance(asked, Unwatch):
-            self._end(asked.id)
+    def _fail(self, id_: int, error: NexusError) -> None:
+        self.tell(Failed(id=id_, code=error.code, message=error.message, hint=error.hint))
+
+    async def _do(self, asked: AskedAny, group: Group) -> None:
+        if isinstance(asked, Unwatch):
+            self._feeds.end(asked.id)
             self.tell(Unwatched(id=asked.id))
         elif isinstance(asked, Ping):
             self.tell(Pong(id=asked.id))
+        elif isinstance(asked, Write):
+            if self._writes >= MOST_WRITES:
+                raise NexusError(f"{MOST_WRITES} commands of this connection wait for their answers.", code="NX6911")
+            self._writes += 1
+            group.create_task(self._send_command(asked), name="socket command")
+        else:
+            await asyncio.sleep(self._pace.wait_s(turns_of(asked), self._loop.time()))
+            self._say(await self._feeds.add(asked))
 
-    async def _watch(self, asked: Watch) -> None:
-        self._end(asked.id)
-        shared = self._shared
-        feed = ValueWatch(
-            asked,
-            cache=self._parts.cache,
-            codec=self._codec,
-            encoded=shared.encoded[self._codec.number],
-            selections=shared.selections,
-        )
-        since = asked.since
-        turn = since.turn if since is not None and since.web == shared.instance else None
-        assert self._rights is not None  # known before anything is read
-        said = await feed.start(self._view, self._rights, turn=turn)
-        self._add(asked.id, feed)
-        self._unsent.append(said)
-        self._wake.set()
-
-    def _add(self, id_: int, feed: Feed) -> None:
-        if len(self._feeds) >= MOST_FEEDS:
-            feed.close()
-            raise NexusError(
-                f"This connection has {MOST_FEEDS} subscriptions already.",
-                code="NX6911",
-                hint="`unwatch` what is no longer shown, or watch several paths at once",
+    async def _send_command(self, asked: Write) -> None:
+        try:
+            answer = await self._shared.writer(
+                self.caller,
+                path=asked.path,
+                value=asked.value,
+                expect=asked.expect,
+                reason=asked.reason,
+                timeout_s=asked.timeout_s,
             )
-        tags = sum(each.tags for each in self._feeds.values() if isinstance(each, ValueWatch))
-        if isinstance(feed, ValueWatch) and tags + feed.tags > MOST_TAGS:
-            feed.close()
-            raise NexusError(
-                f"This connection would watch {tags + feed.tags:,} tags; {MOST_TAGS:,} is the most.",
-                code="NX6911",
-                hint="`unwatch` what is no longer shown, or open another connection",
-            )
-        self._feeds[id_] = feed
-
-    def _end(self, id_: int) -> None:
-        feed = self._feeds.pop(id_, None)
-        if feed is not None:
-            feed.close()
+            self.tell(Written(id=asked.id, response=answer))
+        except NexusError as error:
+            self._fail(asked.id, error)
+        finally:
+            self._writes -= 1
 
     async def _write(self) -> None:
         while True:
             now_s = self._loop.time()
-            if self._parts.stopping():
-                raise _Over(STOPPING, "this web is stopping")
+            if self._shared.stopping:
+                raise CloseError(STOPPING, "this web is stopping")
             if self._renewed or now_s >= self._check_s:
                 await self._look_again(now_s)
             while self._unsent:
                 await self._send(self._unsent.popleft())
                 self._room.set()
-            for feed in tuple(self._feeds.values()):
+            for feed in self._feeds:
                 if feed.due_s <= now_s and (message := feed.take(now_s)) is not None:
                     await self._send(message)
             await self._until_due()
 
     async def _until_due(self) -> None:
         self._wake.clear()
-        if self._unsent or self._renewed:
+        due_s = min(self._feeds.due_s, self._check_s)
+        if self._unsent or self._renewed or due_s <= self._loop.time():
+            await asyncio.sleep(0)  # the others have their turn
             return
-        due_s = min((feed.due_s for feed in self._feeds.values()), default=self._check_s)
-        timer = self._loop.call_at(min(due_s, self._check_s), self._wake.set)
+        timer = self._loop.call_at(due_s, self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -208,15 +198,37 @@ class SocketClient:
         except NexusError as error:
             if error.code.startswith("NX62"):  # the database is away: nothing can have been revoked there
                 return
-            raise _Over(ENDED, error.message) from None
+            raise CloseError(ENDED, error.message) from None
         if not self.caller.may("values:read"):
-            raise _Over(FORBIDDEN, f"{self.caller.principal} may not read values any more")
-        view = self._parts.keeper.view
+            raise CloseError(FORBIDDEN, f"{self.caller.principal} may not read values any more")
+        before, view = self._seen(), self._parts.keeper.view
         rights = await self._parts.callers.rights(view, self.caller)
-        if view is self._view and rights is self._rights:
+        self._looks = Seen(view, rights, self.caller)
+        if view is before.view and rights is before.rights:
             return
-        self._view, self._rights = view, rights
-        for feed in tuple(self._feeds.values()):
-            said = await feed.renew(view, rights)
+        for feed in self._feeds:
+            try:
+                said = await feed.renew(view, rights)
+            except NexusError as error:
+                self._fail(0, error)
+                continue
             if said is not None:
                 self._unsent.append(said)
+
+
+class _Id(msgspec.Struct):
+    id: int | None = None
+
+
+def _id_in(codec: Codec, data: bytes) -> int | None:
+    """The id of a message that can't be carried out, as far as it can be read."""
+    try:
+        found = msgspec.msgpack.decode(data, type=_Id) if codec.binary else msgspec.json.decode(data, type=_Id)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return found.id
+
+
+def _first(group: BaseExceptionGroup[CloseError]) -> CloseError:
+    found = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found

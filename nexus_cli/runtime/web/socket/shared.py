@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from functools import partial
 
+from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.socket.codec import JSON, MSGPACK
 from nexus_cli.runtime.web.socket.encoded_values import EncodedValues
+from nexus_cli.runtime.web.socket.event_sources import EventSources
+from nexus_cli.runtime.web.socket.extra_topics import ExtraTopics
+from nexus_cli.runtime.web.socket.hearing import Hearings
+from nexus_cli.runtime.web.socket.missing_parts import MissingParts
+from nexus_cli.runtime.web.socket.qualities import Qualities
 from nexus_cli.runtime.web.socket.selections import Selections
-from nexus_cli.wire.web_socket import Hello, Missing
+from nexus_cli.runtime.web.socket.writing import Writer
+from nexus_cli.runtime.web.steering.commands import send_command
+from nexus_cli.wire.web_socket import Hello
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
     """What each client asks.
 
     Attributes:
         instance: Name of this web; turns are its own.
         encoded: Rows by `Codec.number`.
+        writer: Sends commands.
+        stopping: True once the clients have to go.
     """
 
-    parts: WebParts
-    instance: str
-    encoded: tuple[EncodedValues, ...]
-    selections: Selections
+    def __init__(self, parts: WebParts, *, instance: str, writer: Writer | None = None) -> None:
+        """Join the parts."""
+        self.parts, self.instance, self.stopping = parts, instance, False
+        self.writer: Writer = writer or partial(send_command, parts)
+        prefix = f"{parts.topics.live}/"
+        self.encoded = tuple(EncodedValues(parts.cache, codec, prefix=prefix) for codec in (JSON, MSGPACK))
+        self.selections = Selections()
+        self.qualities = Qualities(parts.cache, parts.keeper)
+        self.events = EventSources(parts)
+        self.hearings = Hearings(parts.cache)
+        self.extra = ExtraTopics(parts.client)
+        self.missing = MissingParts(parts)
 
     def hello(self) -> Hello:
         """The first message of a client."""
@@ -34,12 +53,9 @@ class Shared:
             time=parts.clock.wall_us(),
         )
 
-    def missing(self) -> Missing:
-        """What does not answer now."""
-        detail = {}
-        if self.parts.keeper.problem:
-            detail["database"] = self.parts.keeper.problem
-        client = self.parts.client
-        if not client.connected:
-            detail["broker"] = client.problem.message if client.problem is not None else "the broker is away"
-        return Missing(parts=list(detail), detail=detail)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until stopped."""
+        async with tasks("sockets") as group:
+            group.create_task(self.qualities.run(stop), name="qualities")
+            group.create_task(self.events.record.run(stop), name="events")
+            group.create_task(self.extra.run(stop), name="extra topics")

@@ -7,12 +7,10 @@ import asyncio
 from starlette.websockets import WebSocket
 
 from nexus_cli.runtime.api.calling import authorization_of, caller_of
-from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.socket.client import SocketClient
-from nexus_cli.runtime.web.socket.codec import JSON, MSGPACK, chosen
-from nexus_cli.runtime.web.socket.encoded_values import EncodedValues
-from nexus_cli.runtime.web.socket.selections import Selections
+from nexus_cli.runtime.web.socket.codec import chosen
 from nexus_cli.runtime.web.socket.shared import Shared
 from nexus_cli.wire.web_socket import Missing, SiteChanged
 
@@ -38,13 +36,7 @@ class Sockets:
         """`instance` names this web; clients resume with it."""
         self._parts = parts
         self.clients: set[SocketClient] = set()
-        prefix = f"{parts.topics.live}/"
-        self.shared = Shared(
-            parts=parts,
-            instance=instance,
-            encoded=tuple(EncodedValues(parts.cache, codec, prefix=prefix) for codec in (JSON, MSGPACK)),
-            selections=Selections(),
-        )
+        self.shared = Shared(parts, instance=instance)
         self._missing: Missing = Missing(parts=[], detail={})
         parts.keeper.changed.append(self._site_changed)
 
@@ -71,14 +63,19 @@ class Sockets:
             self.clients.discard(client)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Say what is missing whenever that changes, until stopped."""
-        while not stop.is_set():
-            found = self.shared.missing()
-            if found != self._missing:
-                self._missing = found
-                for client in tuple(self.clients):
-                    client.tell(found)
-            await wait_for(stop, timeout_s=LOOK_S)
+        """Say what is missing whenever that changes, until stopped; then every client is told to go."""
+        async with tasks("web sockets") as group:
+            group.create_task(self.shared.run(stop), name="sockets")
+            while not stop.is_set():
+                found = self.shared.missing.now()
+                if found != self._missing:
+                    self._missing = found
+                    for client in tuple(self.clients):
+                        client.tell(found)
+                await wait_for(stop, timeout_s=LOOK_S)
+        self.shared.stopping = True
+        for client in tuple(self.clients):
+            client.renew()
 
     def _site_changed(self) -> None:
         said = SiteChanged(deployment=self._parts.keeper.view.number)
