@@ -32,6 +32,9 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True, when: Moment = ANY
     topics = Topics(snapshot.enterprise, snapshot.site)
     tree = Tree.of(snapshot)
     grants = [*_platform(topics), *_gateways(topics, snapshot, tree), *_messages(snapshot)]
+    if snapshot.resources.get("site", {}).get("replay_of"):
+        played = [f"{topics.live}/#", f"{topics.platform}/data/#"]
+        grants += _grants(CLI, "nexus replay", publish=played)
     if users:
         grants += user_grants(topics, snapshot, tree, when)
     return join(grants)

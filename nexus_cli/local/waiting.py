@@ -14,6 +14,7 @@ from nexus_cli.local.running import read_state, supervisor_of
 from nexus_cli.local.service_state import ServiceState, States
 from nexus_cli.local.start import Progress
 from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
+from nexus_cli.setting_values import MOCK
 
 LOOK_S = 0.05
 COUNT_S = 1.0
@@ -99,6 +100,7 @@ def _expected(runtime: Runtime) -> set[str]:
         "historian",
         *(["web"] if WEB in runtime.http_ports else []),
         *(f"gateway-{name}" for name in runtime.gateways),
+        *(["simulator"] if runtime.environment == MOCK else []),
     }
     expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
     return expected | ({"database"} if runtime.database_kind != EXTERNAL else set())

@@ -196,9 +196,9 @@ async def test_a_handshake_without_a_right_is_refused_in_words(web: WebWorld) ->
     assert await refused() == (401, "NX6401")
     assert await refused(token="nonsense") == (401, "NX6401")
     assert await refused(token="other-platform-token") == (403, "NX6403")
-    assert await refused(headers=cookie) == (403, "NX6912")
+    assert await refused(headers=cookie) == (403, "NX6950")
     for origin in ("https://example.org", "null", "http://127.0.0.1:1", "http://[", web.url + "/page"):
-        assert await refused(headers=cookie | {"origin": origin}) == (403, "NX6912"), origin
+        assert await refused(headers=cookie | {"origin": origin}) == (403, "NX6950"), origin
     async with socket_client(web.url, headers=cookie | {"origin": web.url}) as client:
         assert (await client.next())["op"] == "hello"
     async with socket_client(web.url, token=token, headers={"origin": "https://example.org"}) as client:

@@ -25,8 +25,12 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    steering,
     text,
     transport,
+    views,
+    web_page,
+    web_rest,
     web_socket,
 )
 from nexus_cli.diagnostics.codes.code import Code
@@ -52,6 +56,10 @@ BANDS = (
     importers,
     access,
     access_answers,
+    web_rest,
+    web_page,
+    views,
+    steering,
     web_socket,
 )
 

@@ -21,15 +21,6 @@ CODES: tuple[Code, ...] = (
         good=text("one `watch` with a glob, or with the paths of what is on the screen"),
     ),
     Code(
-        id="NX6912",
-        slug="socket-other-origin",
-        hint="open the page under the address that it connects to; a program sends a token in `Authorization`",
-        summary="A page of another origin asked for a WebSocket with a session's cookie.",
-        why="A browser sends the cookie with whatever any page asks for; the page of another site could act for its user.",
-        bad=text("a page from https://example.org that opens wss://plant/v1/sites/acme/chicago/ws"),
-        good=text("the page that web itself serves, or a client with a token"),
-    ),
-    Code(
         id="NX6913",
         slug="socket-not-a-filter",
         hint="`+` stands for one whole level, and `#` for the rest, at the end",
@@ -37,13 +28,5 @@ CODES: tuple[Code, ...] = (
         why="Nothing is subscribed to.",
         bad=text("acme/#/temperature, acme/line-+"),
         good=text("acme/chicago/+/line-1/#"),
-    ),
-    Code(
-        id="NX6914",
-        slug="socket-sends-no-commands",
-        hint="`nexus write`, or POST /commands",
-        summary="This web sends no commands over its WebSocket.",
-        why="It was put together without its sender of commands.",
-        good=text("the role web as `nexus run web` starts it"),
     ),
 )

@@ -10,6 +10,7 @@ response (RFC 9112 §9.6).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,18 +18,20 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.api.calling import address_of, set_caller
+from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
-from nexus_cli.runtime.api.failures import failure, on_failure
-from nexus_cli.runtime.api.session_cookie import authorization_of, is_same_origin
+from nexus_cli.runtime.api.failures import failure, on_failure, refuse_socket
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latency
 
 ALL_BODIES = 96 * MIB
 """Limit of all bodies that are being read or answered, in bytes; further requests are asked to retry later."""
 PAUSE_S = 10.0
 """Longest pause within a body, in seconds."""
 START_S = 20.0
+PROBES = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
+WAITS = re.compile(rb"(^|&)wait=")
 SLOWEST_BYTES_S = 64 * 1024
 """A body must be complete within `START_S` plus its size at this rate."""
 
@@ -65,6 +68,7 @@ class RequestGuard:
         gate: CallerSource,
         refusals: Refusals,
         stopping: Callable[[], bool],
+        latency: Latency,
     ) -> None:
         """Guard an application.
 
@@ -74,10 +78,12 @@ class RequestGuard:
             decisions: What each route needs.
             gate: Authenticates callers.
             refusals: Records what is refused.
-            stopping: True when control is stopping.
+            stopping: True when the process is stopping.
+            latency: Gets the time from each request's head to the beginning of its answer.
         """
         self._app, self._site, self._decisions, self._stopping = app, site, decisions, stopping
         self._gate, self._refusals = gate, refusals
+        self._latency = latency
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,17 +94,20 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started, began_s = False, self._latency.now_s()
 
         async def sending(message: Message) -> None:
             nonlocal started
-            started = True
+            if not started:
+                started = True
+                if _is_measured(scope):
+                    self._latency.ended(began_s)
             await send(message)
 
         try:
             await self._enter(scope, receive, sending)
         except Refused as refused:
-            await refused.answer(scope, receive, send)
+            await refused.answer(scope, receive, sending)
         except asyncio.CancelledError:
             if started or not self._stopping():
                 raise
@@ -111,14 +120,9 @@ class RequestGuard:
             if self._stopping():
                 raise Refused(_stopping_answer())
             needed = self._decisions.of("GET", path)
-            authorization, by_cookie = authorization_of(scope)
-            if by_cookie and not is_same_origin(scope):
-                self._refusals.note("NX6912", address=address_of(scope), route=f"GET {path}")
-                raise Refused(on_failure(NexusError("A page of another origin asked for a WebSocket.", code="NX6912")))
-            await self._authorise(scope, needed, route=f"GET {path}", shown=authorization)
+            await self._authorise(scope, needed, route=f"GET {path}")
         except Refused as refused:
-            await receive()  # the handshake
-            await _refuse_socket(refused.answer, send)
+            await refuse_socket(refused.answer, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -132,9 +136,7 @@ class RequestGuard:
             await self._app(scope, _replay(b"", receive), send)
             return
         if needed is None or not needed.open:
-            shown = [value for name, value in scope["headers"] if name == b"authorization"]
-            authorization = shown[0].decode("latin-1") if len(shown) == 1 else None
-            await self._authorise(scope, needed, route=f"{method} {path}", shown=authorization)
+            await self._authorise(scope, needed, route=f"{method} {path}")
         self._same_site(path)
         limit = needed.limit if needed is not None and method not in ("GET", "HEAD") else SMALL_BODY
         await self._with_body(scope, receive, send, limit)
@@ -164,20 +166,20 @@ class RequestGuard:
         finally:
             self.held -= reserved
 
-    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str, shown: str | None) -> None:
+    async def _authorise(self, scope: Scope, needed: Decision | None, *, route: str) -> None:
         """Find the caller, for the routes too, and see that it has what the route needs.
 
         A route without a decision gives nothing to anybody. Raises Refused.
         """
         address = address_of(scope)
         try:
-            caller = await self._gate.caller(shown)
+            caller = await self._gate.caller(authorization_of(scope))
         except NexusError as error:
             self._refusals.note(error.code, address=address, route=route)
             raise Refused(on_failure(error)) from None
         self._same_site(str(scope.get("path", "")))
         if needed is None:
-            raise Refused(failure(404, "NX6406", "Control has no such route."))
+            raise Refused(failure(404, "NX6406", "There is no such route."))
         if needed.rights and not caller.may(*needed.rights):
             lacking = _lacking(caller, needed)
             self._refusals.note(lacking.code, who=caller.principal, address=address, route=route)
@@ -187,9 +189,7 @@ class RequestGuard:
     def _same_site(self, path: str) -> None:
         asked = site_of(path)
         if asked and asked != self._site:
-            raise Refused(
-                on_failure(NexusError(f"This control serves {self._site}, not {asked[:200]}.", code="NX6402"))
-            )
+            raise Refused(on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402")))
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -203,10 +203,15 @@ class RequestGuard:
     def _reserve(self, wanted: int, reserved: int) -> int:
         if self.held - reserved + wanted > ALL_BODIES:
             raise Refused(
-                failure(503, "NX6410", "Control reads too many large requests.", hint="try again in some seconds")
+                failure(503, "NX6410", "Too many large requests are being read.", hint="try again in some seconds")
             )
         self.held += wanted - reserved
         return wanted
+
+
+def _is_measured(scope: Scope) -> bool:
+    """Probes come all the time and ask for nothing; a request that wants to wait says nothing about its API."""
+    return scope["path"] not in PROBES and not WAITS.search(scope["query_string"])
 
 
 def _announced(scope: Scope) -> int | None:
@@ -254,11 +259,7 @@ def _too_large(limit: int) -> Response:
     return failure(413, "NX6405", f"The request is larger than {size}.")
 
 
-async def _refuse_socket(answer: Response, send: Send) -> None:
-    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
-    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": answer.body})
-
-
 def _stopping_answer() -> Response:
-    return failure(503, "NX6409", "Control is stopping.", hint="`nexus status` shows when it is up again")
+    return failure(
+        503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again"
+    )

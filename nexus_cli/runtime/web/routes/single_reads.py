@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.calling import address_of, caller_of
 from nexus_cli.runtime.api.failures import on_failure
+from nexus_cli.runtime.web.caller_rights import readable_tag
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.routes.values import encode, readable_tag, shown
+from nexus_cli.runtime.web.routes.values import encode, shown
 
 
 class SingleReads:

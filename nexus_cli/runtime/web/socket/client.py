@@ -145,8 +145,6 @@ class SocketClient:
 
     async def _send_command(self, asked: Write) -> None:
         try:
-            if self._shared.writer is None:
-                raise NexusError("This web sends no commands.", code="NX6914")
             answer = await self._shared.writer(
                 self.caller,
                 path=asked.path,

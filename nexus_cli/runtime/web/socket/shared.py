@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.runtime.web.parts import WebParts
@@ -15,6 +16,7 @@ from nexus_cli.runtime.web.socket.missing_parts import MissingParts
 from nexus_cli.runtime.web.socket.qualities import Qualities
 from nexus_cli.runtime.web.socket.selections import Selections
 from nexus_cli.runtime.web.socket.writing import Writer
+from nexus_cli.runtime.web.steering.commands import send_command
 from nexus_cli.wire.web_socket import Hello
 
 
@@ -24,13 +26,14 @@ class Shared:
     Attributes:
         instance: Name of this web; turns are its own.
         encoded: Rows by `Codec.number`.
-        writer: Sends commands; None while this web sends none.
+        writer: Sends commands.
         stopping: True once the clients have to go.
     """
 
     def __init__(self, parts: WebParts, *, instance: str, writer: Writer | None = None) -> None:
         """Join the parts."""
-        self.parts, self.instance, self.writer, self.stopping = parts, instance, writer, False
+        self.parts, self.instance, self.stopping = parts, instance, False
+        self.writer: Writer = writer or partial(send_command, parts)
         prefix = f"{parts.topics.live}/"
         self.encoded = tuple(EncodedValues(parts.cache, codec, prefix=prefix) for codec in (JSON, MSGPACK))
         self.selections = Selections()

@@ -6,8 +6,7 @@ import asyncio
 
 from starlette.websockets import WebSocket
 
-from nexus_cli.runtime.api.calling import caller_of
-from nexus_cli.runtime.api.session_cookie import authorization_of
+from nexus_cli.runtime.api.calling import authorization_of, caller_of
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.socket.client import SocketClient
@@ -52,7 +51,7 @@ class Sockets:
             await websocket.close(FULL, "this web has as many clients as it takes")
             return
         client = SocketClient(
-            websocket, self.shared, caller=caller, authorization=authorization_of(websocket.scope)[0], codec=codec
+            websocket, self.shared, caller=caller, authorization=authorization_of(websocket.scope), codec=codec
         )
         self.clients.add(client)
         try:

@@ -46,7 +46,8 @@ def test_a_device_without_an_answer_is_named_with_reason_and_since_when() -> Non
     (found,), more = named(all_silent([one]))
     assert (found.path, found.reason, found.since, more) == ("a/l/one", "device_timeout", 5_000, 0)
     assert found.detail == "unit 7 does not answer within 1 s" and not found.answers
-    assert verify([one])["a/l/one"].detail == found.detail
+    assert verify([one], paused=lambda _: "")["a/l/one"].detail == found.detail
+    assert verify([one], paused=lambda _: "until noon")["a/l/one"].detail == "until noon"
     _read(one, 10_000, 1.0, 2.0)
     assert named(all_silent([one])) == ([], 0)
     one.normaliser.bad(one.field_states(), Reason.DEVICE_ERROR, Cycle(20_000), code=2)
