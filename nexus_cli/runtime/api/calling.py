@@ -11,6 +11,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.identity.auth import Caller
 
 _KEY = "nexus.caller"
+_ADDRESS = "nexus.address"
 
 
 def set_caller(scope: Scope, caller: Caller) -> None:
@@ -24,8 +25,15 @@ def caller_of(scope: Scope) -> Caller | None:
     return found if isinstance(found, Caller) else None
 
 
+def set_address(scope: Scope, address: str) -> None:
+    """Note the client's address as web has seen it; only for requests that web itself vouches for."""
+    scope[_ADDRESS] = address
+
+
 def address_of(scope: Scope) -> str:
-    """The client's address, as the socket has it: a proxy's own, where one is in between."""
+    """The client's address, as the socket has it: a proxy's own, where one is in between that is not web."""
+    if known := scope.get(_ADDRESS):
+        return str(known)
     client = scope.get("client")
     return str(client[0]) if client else ""
 

@@ -8,6 +8,7 @@ See docs/decisions/0072.
 
 from __future__ import annotations
 
+from nexus_cli.access.grants import WEB
 from nexus_cli.database import tokens as stored
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
@@ -49,6 +50,13 @@ class Gate:
             async with self._pool.acquire() as conn:
                 found = await known(conn, self._settings.site, caller.principal, at_us=self._clock.wall_us())
         return Caller(caller.principal, found.held)
+
+    def is_web(self, token: str) -> bool:
+        """True for web's own token: it vouches for the address of a client that logs in through it."""
+        try:
+            return bool(token) and self._tokens.caller(f"Bearer {token}").principal == WEB
+        except NexusError:
+            return False
 
     async def _signed(self, token: str) -> Caller:
         now_us, site = self._clock.wall_us(), self._settings.site
