@@ -14,7 +14,7 @@ DRIVE = "hall/line-1/drive"
 PEOPLE = """
 views:
   line: {priority: 1, filters: ["hall/line-1/**"], description: The line that everything waits for.}
-  edge: {priority: 2, filters: ["spBv1.0/plant/+/edge/#"]}
+  edge: {priority: 2, filters: ["spBv1.0/plant/+/edge"]}
   orders: {priority: 6, filters: ["erp/orders/+"]}
 alerts:
   too-warm: {tag: hall/line-1/drive/setpoint, above: 80, severity: critical, description: The drive is too warm.}
@@ -26,13 +26,20 @@ access:
       run: ["*"]
       acknowledge: ["*"]
       publish: ["*"]
-      subscribe: ["spBv1.0/#", "erp/#"]
+      subscribe: ["*"]
     engineer: {read: ["**"], apply: ["**"]}
     viewer: {read: ["**"], alerts: ["*"]}
   users:
     otto: {role: operator}
     erik: {role: engineer}
     vera: {role: viewer}
+"""
+
+
+MESSAGES = """
+messages:
+  edge: {topic: "spBv1.0/plant/{kind}/edge"}
+  notes: {topic: "notes/{name}"}
 """
 
 
@@ -57,8 +64,8 @@ class Paged(Commanded):
     def start(self) -> None:
         """Start every part, apply the site, and make passwords."""
         super().start()
-        (self.folder / "site.yaml").write_text(SITE.format(port=self.drive.port) + PEOPLE)
-        self.apply("--allow", "*=**")
+        (self.folder / "site.yaml").write_text(SITE.format(port=self.drive.port).replace("\nmessages:\n", MESSAGES) + PEOPLE)
+        self.apply("--allow", "acl-widen=**")
         made = json.loads(self.nexus("access", "rotate", "otto", "erik", "vera", "--format", "json"))
         self.passwords = {each["principal"]: each["password"] for each in made["passwords"]}
         self.wait_ready("web")
@@ -86,7 +93,7 @@ async def go(page: Browser, view: str) -> None:
 
 
 _BUTTON = """
-const found = [...document.querySelectorAll('button')]
+const found = [...document.querySelectorAll('button:not([role=tab])')]
   .find((each) => each.textContent === arguments[0] && !each.disabled && each.offsetParent);
 found?.click();
 return Boolean(found);

@@ -12,7 +12,7 @@ import pytest
 
 from nexus_cli.settings import Settings
 from tests.browser import Browser, browser, needs_browser
-from tests.e2e.page_history import STORED, fill_history
+from tests.e2e.page_history import STORED, fill_history, know_series
 from tests.e2e.page_plant import moving, say, small_plant
 from tests.e2e.page_world import page_world
 from tests.integration.web_world import WebWorld
@@ -26,7 +26,9 @@ SEARCH = "input[type=search]"
 @contextlib.asynccontextmanager
 async def shown(database: Settings, folder: Path, user: str, **more: Any) -> AsyncIterator[tuple[WebWorld, Browser]]:
     """The page of somebody who is logged in."""
-    async with page_world(database, folder, **(small_plant() | more)) as world, browser(folder) as page:
+    plant = small_plant() | more
+    async with page_world(database, folder, **plant) as world, browser(folder) as page:
+        await know_series(world, plant)
         password = await world.people.password(user)
         await page.resize(1280, 800)
         await page.open(world.url)
@@ -82,7 +84,7 @@ async def test_a_session_that_was_revoked_ends_on_the_page(database: Settings, t
 async def test_a_viewer_finds_a_tag_watches_it_and_may_not_write(database: Settings, tmp_path: Path) -> None:
     async with shown(database, tmp_path, "vera") as (world, page), moving(world, every_s=0.2):
         await fill_history(world)
-        await page.type(SEARCH, "valve temp")
+        await page.type(SEARCH, "line-1/filler temperature")
         assert await page.wait_text(".hit .hit-path", "temperature") == "packaging/line-1/filler/temperature"
         await page.wait_text(".hit .hit-value", "°C")
         await page.press("Down", "Enter")
@@ -135,7 +137,7 @@ async def test_only_rows_in_view_are_in_the_document(database: Settings, tmp_pat
         rows = await page.count(".tree .row")
         assert 10 < rows < 60
         await page.run("document.querySelector('.tree').scrollTop = 1e9")
-        await page.wait_text('.tree .row[data-path$="sensor-1996"]', "31.")
+        await page.wait_text('.tree .row[data-path$="sensor-1996"]', "kW")
         assert await page.count(".tree .row") < 60
         assert await page.count('.tree .row[data-path$="sensor-1000"]') == 0
         await page.run("document.querySelector('.tree').scrollTop = 0")
@@ -145,6 +147,7 @@ async def test_only_rows_in_view_are_in_the_document(database: Settings, tmp_pat
 
 async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
     async with page_world(database, tmp_path, **small_plant()) as world, browser(tmp_path) as page, moving(world):
+        await know_series(world, small_plant())
         password = await world.people.password("otto")
         await page.resize(1280, 800)
         await page.open(world.url)

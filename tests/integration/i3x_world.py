@@ -14,11 +14,15 @@ import httpx
 import orjson
 
 from nexus_cli.database.series import sync_series
+from nexus_cli.model.calendar import moment_of
 from nexus_cli.model.config import device_from_json
-from nexus_cli.runtime.health import health_routes
+from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.web.i3x.subscriptions.keeper import SubscriptionKeeper
 from nexus_cli.runtime.web.routes.api import make_api
+from nexus_cli.runtime.web.web import Web
 from nexus_cli.settings import I3xWrites, Settings
 from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.message import Message
@@ -104,6 +108,7 @@ class I3xWorld:
     token: str
     http: httpx.AsyncClient
     sent: list[tuple[str, str, Value]]
+    app: Any = None
     state: State = State.DONE
     client: str = "a-client"
 
@@ -164,16 +169,14 @@ class I3xWorld:
         self.web.web.parts.cache.take(Message(TOPICS.tag(path), body, 0, False))
 
     async def store(self, path: str, *samples: tuple[int, Any, int]) -> None:
-        """Store samples: time in µs, number, quality."""
+        """Store samples: time in µs, number, quality. They lie in the rest table, which takes any time."""
         pool = self.web.people.pool
         series = await pool.fetchval("SELECT id FROM nexus.series WHERE site = $1 AND path = $2", SITE, path)
         table = await pool.fetchval("SELECT table_name FROM nexus.retention_class WHERE site = $1 LIMIT 1", SITE)
-        for time_us, value, quality in samples:
-            await pool.execute(
-                f'INSERT INTO nexus."{table}" ("time", series_id, value, quality)'
-                " VALUES (to_timestamp($1::float8 / 1000000.0), $2, $3, $4)",
-                *(float(time_us), series, None if value is None else float(value), quality),
-            )
+        await pool.executemany(
+            f'INSERT INTO nexus."{table}_rest" ("time", series_id, value, quality) VALUES ($1, $2, $3, $4)',
+            [(moment_of(time_us), series, value, quality) for time_us, value, quality in samples],
+        )
 
 
 def checked(found: Any, ids: Sequence[str], *, key: str = "elementId") -> list[Any]:
@@ -230,17 +233,27 @@ async def _served(web: WebWorld, user: str) -> I3xWorld:
 
     parts = web.web.parts
     app = make_api(parts, health=list(health_routes(web.web)), send=send)
-    keeper = parts.jobs["i3x"].__self__  # type: ignore[attr-defined]
+    world.app, keeper = app, parts.jobs["i3x"].__self__  # type: ignore[attr-defined]
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=True, client=("192.0.2.1", 4711))
     world.http, world.keeper = httpx.AsyncClient(transport=transport, base_url="http://web"), keeper
     return world
 
 
+@contextlib.asynccontextmanager
+async def served(world: I3xWorld) -> AsyncIterator[str]:
+    """The application on a port, with its subscriptions looked after; gives the URL of i3X."""
+    stop = asyncio.Event()
+    async with serve_http(world.web.web, host="127.0.0.1", port=0, app=world.app) as port, tasks("i3x") as group:
+        group.create_task(world.keeper.run(stop), name="subscriptions")
+        try:
+            yield f"http://127.0.0.1:{port}{BASE}"
+        finally:
+            world.web.web._stopping = True
+            stop.set()
+
+
 async def another(world: I3xWorld) -> I3xWorld:
     """A second web on the same database; its cache begins empty."""
-    from nexus_cli.runtime.clock import SystemClock
-    from nexus_cli.runtime.web.web import Web
-
     web = Web(world.web.web.parts.settings, pool=world.web.people.pool, clock=SystemClock())
     await web.parts.keeper.look()
     other = dataclasses.replace(world.web, web=web)
@@ -249,4 +262,4 @@ async def another(world: I3xWorld) -> I3xWorld:
     return found
 
 
-__all__ = ["NOBODY", "PLANT", "I3xWorld", "another", "checked", "i3x_world", "write"]
+__all__ = ["NOBODY", "PLANT", "I3xWorld", "another", "checked", "i3x_world", "served", "write"]

@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.api.bodies import documented
 from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.api.failures import on_failure
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.i3x.address_space import AddressSpace
 from nexus_cli.runtime.web.i3x.bodies import Write, Writes, body_of
@@ -116,8 +117,15 @@ async def _item(space: AddressSpace, now: dict[str, str], update: Write, do: Doi
     except Problem as problem:
         return failed_item(asked, problem)
     except NexusError as error:
-        return failed_item(asked, Problem(503 if error.code.startswith("NX6") else 400, error.message))
+        return failed_item(asked, _problem_of(error))
     return {"success": True, "elementId": asked, "result": None}
+
+
+def _problem_of(error: NexusError) -> Problem:
+    """An error in the words of i3X: the statuses are those of the other API, as far as i3X has them."""
+    status = on_failure(error).status_code
+    said = error.message if not error.cause else f"{error.message} {error.cause}"
+    return Problem(status if status in (401, 403, 404, 500, 503) else 400, f"{said} {error.code}")
 
 
 async def _correct(

@@ -37,8 +37,21 @@ from nexus_cli.wire.command import Response
 from nexus_cli.wire.sample import Value
 
 
-def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets | None = None) -> ASGIApp:
-    """Every route, with those of the health, and the WebSocket where there is one."""
+def make_api(
+    parts: WebParts,
+    *,
+    health: Sequence[BaseRoute],
+    sockets: Sockets | None = None,
+    send: CommandSender | None = None,
+) -> ASGIApp:
+    """Every route, with those of the health, and the WebSocket where there is one.
+
+    Args:
+        parts: Of this web.
+        health: Routes of the health.
+        sockets: The WebSocket.
+        send: Instead of commands over the broker, for what clients of i3X write.
+    """
     app = FastAPI(
         title="NEXUS web",
         version=__version__,
@@ -59,7 +72,7 @@ def make_api(parts: WebParts, *, health: Sequence[BaseRoute], sockets: Sockets |
     add_environment_routes(app, base=BASE, parts=parts)
     add_steering_routes(app, base=BASE, parts=parts)
     add_forwarded_routes(app, parts=parts)
-    parts.jobs["i3x"] = add_i3x_routes(app, parts, send=_commands_of(parts)).run
+    parts.jobs["i3x"] = add_i3x_routes(app, parts, send=send or _commands_of(parts)).run
     guard = RequestGuard(
         SingleReads(app, parts=parts),
         site=parts.settings.site,

@@ -52,11 +52,11 @@ def _new(catching: CatchUp, rows: Sequence[TagSample]) -> list[TagSample]:
     found = []
     for row in rows:
         time_us = microseconds(row.sample.time)
-        key = (row.path, time_us // MS_US)
         # A live value was cut to milliseconds: the stored one of the same moment is the same.
-        if key in catching.done or time_us // MS_US <= catching.since_us[row.path] // MS_US:
+        heard = (row.path, time_us // MS_US) in catching.live
+        if heard or (row.path, time_us) in catching.done or time_us // MS_US <= catching.since_us[row.path] // MS_US:
             continue
-        catching.done.add(key)
+        catching.done.add((row.path, time_us))
         found.append(row)
     return found
 

@@ -29,12 +29,14 @@ class CatchUp:
     Attributes:
         since_us: Newest value that the client has or that waits, by path.
         until_us: From here on it is listened to.
-        done: `(path, ms)` of what was found already.
+        live: `(path, ms)` of what was heard meanwhile.
+        done: `(path, µs)` of what was found already.
         asked_us: When the history was asked last; 0 never.
     """
 
     since_us: dict[str, int]
     until_us: int
+    live: set[tuple[str, int]] = field(default_factory=set)
     done: set[tuple[str, int]] = field(default_factory=set)
     asked_us: int = 0
 
@@ -51,6 +53,7 @@ class Subscription:
         revision: Of `monitored`.
         queue: What waits.
         seen: Time of the newest value put, by path.
+        newest: The newest live value put, by path.
         leaves: Element and tag by slot.
         devices: Elements of devices by the slot of each of their tags.
         parts: Tags of a device by its element.
@@ -70,6 +73,7 @@ class Subscription:
     revision: int
     queue: UpdateQueue
     seen: dict[str, int] = field(default_factory=dict)
+    newest: dict[str, Vqt] = field(default_factory=dict)
     leaves: dict[int, tuple[str, TagView]] = field(default_factory=dict)
     devices: dict[int, tuple[str, ...]] = field(default_factory=dict)
     parts: dict[str, tuple[TagView, ...]] = field(default_factory=dict)
@@ -174,6 +178,7 @@ class Subscription:
         kept = {path: time_us for path, time_us in self.seen.items() if path in paths}
         self.tags_changed = self.tags_changed or len(kept) != len(self.seen)
         self.seen = kept
+        self.newest = {path: vqt for path, vqt in self.newest.items() if path in paths}
 
     def begin(self, elements: Iterable[str], cache: LiveCache, *, now_us: int) -> None:
         """Put the newest value of elements that are new."""
@@ -195,20 +200,29 @@ class Subscription:
         if leaf is not None:
             element, tag = leaf
             vqt = of_tag(cache, tag, now_us=now_us)
-            last = self.seen.get(tag.path)
-            # The broker sends what it kept again after each connect.
-            if last is None or last // MS_US != vqt.time_us // MS_US:
+            if not self._repeated(tag.path, vqt):
                 if self.catching is not None:
-                    self.catching.done.add((tag.path, vqt.time_us // MS_US))
+                    self.catching.live.add((tag.path, vqt.time_us // MS_US))
                 self._put(element, tag.path, vqt)
         self.dirty.update(self.devices.get(slot, ()))
         self.wake.set()
 
+    def _repeated(self, path: str, vqt: Vqt) -> bool:
+        """Whether it was put already: the broker sends what it kept again after each connect."""
+        newest = self.newest.setdefault(path, vqt) if self._is_seen(path, vqt) else self.newest.get(path)
+        return newest == vqt
+
+    def _is_seen(self, path: str, vqt: Vqt) -> bool:
+        return path in self.seen and path not in self.newest and self.seen[path] // MS_US == vqt.time_us // MS_US
+
     def take_newest(self, cache: LiveCache, *, now_us: int) -> None:
         """Put what the cache has, where it is newer than all that was put."""
         for slot, (_, tag) in self.leaves.items():
-            if of_tag(cache, tag, now_us=now_us).time_us // MS_US > self.seen.get(tag.path, 0) // MS_US:
+            vqt = of_tag(cache, tag, now_us=now_us)
+            if vqt.quality != NO_DATA and vqt.time_us // MS_US > self.seen.get(tag.path, 0) // MS_US:
                 self.take(slot, cache, now_us=now_us)
+            else:
+                self.newest.setdefault(tag.path, vqt)
 
     def put_stored(self, element: str, path: str, vqt: Vqt) -> None:
         """A value from the history."""
@@ -218,6 +232,7 @@ class Subscription:
 
     def _put(self, element: str, path: str, vqt: Vqt) -> None:
         self.queue.put(Update(element, path, vqt))
+        self.newest[path] = vqt
         self._note(path, vqt.time_us)
 
     def _note(self, path: str, time_us: int) -> None:

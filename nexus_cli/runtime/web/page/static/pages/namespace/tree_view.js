@@ -220,6 +220,7 @@ export class TreeView {
     const move = moves[event.key];
     if (move) {
       event.preventDefault();
+      this.typed = '';
       move();
     } else if (event.key.length === 1 && event.key !== '/') this._typeAhead(event.key, at);
   }
@@ -228,16 +229,23 @@ export class TreeView {
     const now = performance.now();
     this.typed = now - (this.typedAt || 0) > TYPED_MS ? sign : this.typed + sign;
     this.typedAt = now;
-    const wanted = this.typed.toLowerCase();
+    if (this._jump(this.typed, at) || this.typed.length === 1) return;
+    this.typed = sign;
+    this._jump(sign, at);
+  }
+
+  /** Goes to the next name that begins so; one sign goes on from the row behind. */
+  _jump(typed, at) {
     const rows = this.tree.rows;
-    const from = this.typed.length > 1 ? at : at + 1;
+    const from = Math.max(0, typed.length > 1 ? at : at + 1);
     for (let step = 0; step < rows.length; step += 1) {
-      const place = rows[(Math.max(0, from) + step) % rows.length];
-      if (place.name.toLowerCase().startsWith(wanted)) {
+      const place = rows[(from + step) % rows.length];
+      if (place.name.toLowerCase().startsWith(typed.toLowerCase())) {
         this._activate(place);
-        return;
+        return true;
       }
     }
+    return false;
   }
 }
 
