@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -53,6 +54,13 @@ class GuardedSocket(WebSocketsSansIOProtocol):
         if self._answer_timer is not None:
             self.transport.pause_reading()
         return found
+
+    async def send(self, message: Any) -> None:
+        """A message of the application; it may not know yet that the connection is over."""
+        await self.writable.wait()
+        if self.close_sent and self.handshake_complete and self.initial_response is None:
+            raise ClientDisconnected
+        await super().send(message)
 
     def keepalive_timeout(self) -> None:
         """The client answered no ping."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nexus_cli.database.class_table import table_name
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import device_from_json
-from tests.e2e.page_plant import small_plant
 from tests.integration.identity_world import SITE
 from tests.integration.web_world import WebWorld
 
@@ -26,12 +27,17 @@ def sample(second: int) -> tuple[float | None, int]:
     return round(value, 2), UNCERTAIN if 600 <= second < 780 else GOOD
 
 
+async def know_series(world: WebWorld, plant: Mapping[str, Any]) -> None:
+    """Every tag has a series, as after a deployment."""
+    found = [device_from_json(each) for name, each in plant.items() if name.startswith("device__")]
+    async with world.people.pool.acquire() as conn:
+        await sync_series(conn, site=SITE, devices={each.path: each for each in found})
+
+
 async def fill_history(world: WebWorld, *, hours: int = 4) -> int:
     """Write them; gives how many. The gap is from 40 to 44 minutes ago."""
-    found = device_from_json(small_plant()[f"device__{DEVICE}"])
     now = datetime.now(UTC).replace(microsecond=0)
     async with world.people.pool.acquire() as conn:
-        await sync_series(conn, site=SITE, devices={found.path: found})
         ident = await conn.fetchval("SELECT id FROM nexus.series WHERE path = $1", STORED)
         rows = [
             (now - timedelta(seconds=second), ident, *sample(second))

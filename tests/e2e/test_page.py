@@ -12,7 +12,7 @@ import pytest
 
 from nexus_cli.settings import Settings
 from tests.browser import Browser, browser, needs_browser
-from tests.e2e.page_history import STORED, fill_history
+from tests.e2e.page_history import STORED, fill_history, know_series
 from tests.e2e.page_plant import moving, say, small_plant
 from tests.e2e.page_world import page_world
 from tests.integration.web_world import WebWorld
@@ -26,7 +26,9 @@ SEARCH = "input[type=search]"
 @contextlib.asynccontextmanager
 async def shown(database: Settings, folder: Path, user: str, **more: Any) -> AsyncIterator[tuple[WebWorld, Browser]]:
     """The page of somebody who is logged in."""
-    async with page_world(database, folder, **(small_plant() | more)) as world, browser(folder) as page:
+    plant = small_plant() | more
+    async with page_world(database, folder, **plant) as world, browser(folder) as page:
+        await know_series(world, plant)
         password = await world.people.password(user)
         await page.resize(1280, 800)
         await page.open(world.url)
@@ -82,7 +84,7 @@ async def test_a_session_that_was_revoked_ends_on_the_page(database: Settings, t
 async def test_a_viewer_finds_a_tag_watches_it_and_may_not_write(database: Settings, tmp_path: Path) -> None:
     async with shown(database, tmp_path, "vera") as (world, page), moving(world, every_s=0.2):
         await fill_history(world)
-        await page.type(SEARCH, "valve temp")
+        await page.type(SEARCH, "line-1/filler temperature")
         assert await page.wait_text(".hit .hit-path", "temperature") == "packaging/line-1/filler/temperature"
         await page.wait_text(".hit .hit-value", "°C")
         await page.press("Down", "Enter")
@@ -132,25 +134,26 @@ async def test_only_rows_in_view_are_in_the_document(database: Settings, tmp_pat
     async with shown(database, tmp_path, "vera") as (world, page), moving(world):
         await go(page, "namespace/utilities/energy/meters/sensor-1000")
         await page.wait_text(".now-value", "kW")
-        rows = await page.count(".tree .row")
+        rows = await page.count(".tree .place")
         assert 10 < rows < 60
         await page.run("document.querySelector('.tree').scrollTop = 1e9")
-        await page.wait_text('.tree .row[data-path$="sensor-1996"]', "31.")
-        assert await page.count(".tree .row") < 60
-        assert await page.count('.tree .row[data-path$="sensor-1000"]') == 0
+        await page.wait_text('.tree .place[data-path$="sensor-1996"]', "kW")
+        assert await page.count(".tree .place") < 60
+        assert await page.count('.tree .place[data-path$="sensor-1000"]') == 0
         await page.run("document.querySelector('.tree').scrollTop = 0")
-        await page.wait_script("return !!document.querySelector('.row[data-path=packaging]')", "the first row")
+        await page.wait_script("return !!document.querySelector('.place[data-path=packaging]')", "the first row")
         assert await page.console() == []
 
 
 async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
     async with page_world(database, tmp_path, **small_plant()) as world, browser(tmp_path) as page, moving(world):
+        await know_series(world, small_plant())
         password = await world.people.password("otto")
         await page.resize(1280, 800)
         await page.open(world.url)
         await page.find("input[name=user]")
         await page.press("otto", "Tab", password, "Enter")
-        await page.find(".tree .row")
+        await page.find(".tree .place")
         await page.wait_script("return document.activeElement.tagName !== 'INPUT'", "the form is gone")
         await page.press("Tab")
         assert await page.run("return document.activeElement.className") == "skip"
@@ -159,13 +162,13 @@ async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
         await page.press("Tab", "Tab")
         assert await page.run("return document.activeElement.getAttribute('role')") == "tree"
         await page.press("p", "Right")
-        await page.wait_script("return !!document.querySelector('.row[data-path=\"packaging/line-1\"]')", "line-1")
+        await page.wait_script("return !!document.querySelector('.place[data-path=\"packaging/line-1\"]')", "line-1")
         await page.press("Down", "Right")
         await page.wait_script(
-            "return !!document.querySelector('.row[data-path=\"packaging/line-1/filler\"]')", "filler"
+            "return !!document.querySelector('.place[data-path=\"packaging/line-1/filler\"]')", "filler"
         )
         await page.press("f", "Right")
-        await page.wait_script(f"return !!document.querySelector('.row[data-path=\"{SETPOINT}\"]')", "the setpoint")
+        await page.wait_script(f"return !!document.querySelector('.place[data-path=\"{SETPOINT}\"]')", "the setpoint")
         await page.press("s", "Enter")
         assert await page.wait_text(".now-value", "72.5") == "72.5 °C"
         active = await page.run(

@@ -56,8 +56,8 @@ class Maintenance:
                     )
                 detail = {"until": found.until, "reason": reason, "gateway": found.gateway}
                 await db.write_audit(conn, site, who=who, what="out-of-service", subject=device, detail=detail)
-        await self._tell(found.gateway)
-        await self._seen.until(lambda: in_force(self._seen, found), timeout_s=IN_FORCE_S)
+        if await self._tell(found.gateway):
+            await self._seen.until(lambda: in_force(self._seen, found), timeout_s=IN_FORCE_S)
         return with_force(self._seen, found)
 
     async def take_in(self, device: str, *, gateway: str, who: str) -> InService:
@@ -72,13 +72,15 @@ class Maintenance:
             await self._tell(gateway)
         return InService(ended=ended)
 
-    async def _tell(self, gateway: str) -> None:
-        """A gateway that does not hear it asks by itself within a minute, and when it connects."""
+    async def _tell(self, gateway: str) -> bool:
+        """False when the broker is away: a gateway asks by itself within a minute, and when it connects."""
         try:
             with plain_errors(self._settings):
                 await self._notice(gateway)
         except NexusError as error:
             event(_log, "a gateway could not be told", level=logging.WARNING, gateway=gateway, cause=error.message)
+            return False
+        return True
 
 
 def in_force(seen: Observations, wanted: OutOfService) -> bool:

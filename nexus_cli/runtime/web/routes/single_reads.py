@@ -5,7 +5,6 @@ The route is declared in `values.py`, for `/openapi.json` and the rights table; 
 
 from __future__ import annotations
 
-import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -13,9 +12,7 @@ from nexus_cli.runtime.api.calling import address_of, caller_of
 from nexus_cli.runtime.api.failures import on_failure
 from nexus_cli.runtime.web.caller_rights import readable_tag
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.routes.values import shown
-
-_encode = msgspec.json.Encoder().encode
+from nexus_cli.runtime.web.routes.values import encode, shown
 
 
 class SingleReads:
@@ -37,7 +34,7 @@ class SingleReads:
         view = parts.keeper.view
         try:
             rights = await parts.callers.rights(view, caller)
-            body = _encode(shown(parts, readable_tag(view, rights, scope["path"][len(self._prefix) :])))
+            body = encode(shown(parts, readable_tag(view, rights, scope["path"][len(self._prefix) :])))
         except NexusError as error:
             route = f"GET {scope['path']}"
             parts.refusals.note(error.code, who=caller.principal, address=address_of(scope), route=route)

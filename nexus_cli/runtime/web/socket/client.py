@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 import msgspec
@@ -98,7 +99,8 @@ class SocketClient:
         except* WebSocketDisconnect:
             pass
         if over is not None:
-            await self._websocket.close(over.code, over.reason)
+            with contextlib.suppress(WebSocketDisconnect):  # it left at the same moment
+                await self._websocket.close(over.code, over.reason)
 
     async def _read(self, group: Group) -> None:
         while True:

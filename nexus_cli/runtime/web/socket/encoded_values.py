@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.socket.codec import Codec
+from nexus_cli.wire.sample import Quality, Reason
+
+NAMES = {quality: quality.name for quality in Quality}
+"""A look-up is faster than the enumeration's `name`."""
 
 
 class EncodedValues:
@@ -27,11 +31,19 @@ class EncodedValues:
         found = []
         for slot, turn in zip(slots, cache.turns_of(slots), strict=True):
             if turns[slot] != turn:
-                newest = cache.read(slot)
-                path = cache.topic(slot)[self._cut :]
-                rows[slot] = self._encode(
-                    (path, newest.value, newest.quality.name, newest.time_us, newest.reason, newest.label)
-                )
+                rows[slot] = self._row(slot)
                 turns[slot] = turn
             found.append(rows[slot])
         return found
+
+    def _row(self, slot: int) -> bytes:
+        newest, path = self._cache.read(slot), self._cache.topic(slot)[self._cut :]
+        quality = NAMES[newest.quality]
+        try:
+            return self._encode((path, newest.value, quality, newest.time_us, newest.reason, newest.label))
+        except (
+            OverflowError,
+            RecursionError,
+            ValueError,
+        ):  # an integer beyond 64 bits, nested too deep, half a character
+            return self._encode((path, None, NAMES[Quality.BAD], newest.time_us, Reason.DECODE_ERROR.value, ""))

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 
+from nexus_cli.json_value import JsonObject
 from nexus_cli.runtime.web.caller_rights import CallerRights
 from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.runtime.web.socket.codec import Codec
@@ -49,13 +50,18 @@ class EventWatch:
         while self._waiting:
             event = self._waiting.popleft()
             shown = event.shown(event.facts, self._seen())
-            if shown is not None:
-                if not self._waiting:
-                    self.due_s = math.inf
-                said = Happened(id=self._asked.id, kind=event.kind, time=event.time, event=shown)
-                return self._codec.encode(said)
+            said = self._said(event, shown) if shown is not None else None
+            if said is not None:
+                return said
         self.due_s = math.inf
         return None
+
+    def _said(self, event: Event, shown: JsonObject) -> bytes | None:
+        try:
+            return self._codec.encode(Happened(id=self._asked.id, kind=event.kind, time=event.time, event=shown))
+        except (OverflowError, RecursionError, ValueError):  # an integer beyond 64 bits in somebody's alert, say
+            self.dropped += 1
+            return None
 
     async def renew(self, view: SiteView, rights: CallerRights) -> bytes | None:
         """Rights are looked at when an event is sent."""

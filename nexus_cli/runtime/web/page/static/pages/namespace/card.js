@@ -1,5 +1,6 @@
 // The card of a tag: what it holds now and why, and in tabs what is known about it.
 
+import { setText } from '../../lib/elements.js';
 import { sparkline } from '../../lib/sparkline.js';
 import { mountHistory } from './history.js';
 import { accessTab, alarmsTab, commandsTab, configurationTab, lineageTab } from './tabs.js';
@@ -12,7 +13,9 @@ const MOST_SPARK = 600;
 export function mountCard(root, ctx, path, { live, onBack }) {
   const { h, fill, format, widgets } = ctx;
   const state = { card: null, stopped: false, row: live.values.get(path), spark: [], tab: 'history', part: null };
-  const value = h('div', { class: 'now-value' });
+  const number = h('span', {});
+  const unit = h('span', { class: 'now-unit' });
+  const value = h('div', { class: 'now-value' }, number, unit);
   const quality = h('div', { class: 'now-quality' });
   const spark = h('div', { class: 'now-spark' });
   const age = h('span', { class: 'quiet' });
@@ -37,7 +40,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
     ),
     h('div', { class: 'card' }, tabs, body),
   );
-  const ticking = setInterval(tick, 1000);
+  const ticking = setInterval(() => document.visibilityState !== 'hidden' && tick(), 1000);
   show();
   load();
 
@@ -95,6 +98,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
       const chosen = each.id === `tab-${id}`;
       each.setAttribute('aria-selected', String(chosen));
       each.tabIndex = chosen ? 0 : -1;
+      if (chosen) each.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     }
     body.setAttribute('aria-labelledby', `tab-${id}`);
     fill(body);
@@ -121,10 +125,14 @@ export function mountCard(root, ctx, path, { live, onBack }) {
 
   function show() {
     const { row, card } = state;
-    const unit = card && card.unit && row && row[1] !== null ? format.unit(card.unit) : '';
-    fill(value, row ? format.value(row[1], row[5]) : '–', unit ? h('span', { class: 'now-unit' }, ` ${unit}`) : null);
-    fill(quality, row ? widgets.quality(row[2]) : null, row && row[4] ? h('span', {}, ` ${format.reason(row[4])}`) : null);
-    tick();
+    setText(number, row ? format.value(row[1], row[5]) : '–');
+    setText(unit, card && card.unit && row && row[1] !== null ? ` ${format.unit(card.unit)}` : '');
+    const key = row ? `${row[2]} ${row[4]}` : '';
+    if (key !== state.shownQuality) {
+      state.shownQuality = key;
+      fill(quality, row ? widgets.quality(row[2]) : null, row && row[4] ? h('span', {}, ` ${format.reason(row[4])}`) : null);
+      tick();
+    }
     showWhy();
   }
 
@@ -132,8 +140,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
     const { row } = state;
     const now = Date.now() + ctx.socket.clockOffsetMs;
     const text = row && row[3] ? `${format.age(row[3], now)} ago, ${format.time(row[3])}` : row ? 'without a time of its own' : '';
-    if (age.textContent !== text) age.textContent = text;
-    age.title = text;
+    setText(age, text);
     drawSpark();
   }
 
@@ -152,6 +159,9 @@ export function mountCard(root, ctx, path, { live, onBack }) {
   function drawSpark() {
     spark.hidden = state.spark.filter(([, each]) => each !== null).length < 2;
     if (document.visibilityState === 'hidden' || spark.hidden) return;
+    const at = state.spark[state.spark.length - 1][0];
+    if (at === state.sparkAt) return;
+    state.sparkAt = at;
     const now = Date.now() + ctx.socket.clockOffsetMs;
     fill(spark, sparkline(h, state.spark, { from: now - SPARK_MS, to: now }));
   }
@@ -212,8 +222,12 @@ export function whyOf({ h, format }, found) {
       each.since ? h('span', { class: 'quiet' }, ` since ${format.time(each.since, true)}`) : null,
     );
   return [
-    h('p', { class: 'verdict' }, format.plain(found.verdict)),
+    h('p', { class: 'verdict' }, sentence(format.plain(found.verdict))),
     h('ul', { class: 'checks' }, found.checks.map(line)),
     found.stored ? h('p', { class: 'quiet' }, `Newest stored sample: ${format.time(found.stored)}`) : null,
   ];
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -45,7 +45,7 @@ export function mountHistory(root, ctx, card) {
     statistics,
   );
   const refresh = setInterval(() => following() && visible() && load({ quiet: true }), REFRESH_MS);
-  const ticking = setInterval(() => following() && visible() && drawable && redraw(), 1000);
+  const ticking = setInterval(() => following() && visible() && drawable && moved() && redraw(), 1000);
   choose(3600);
 
   function button(text, label, onclick) {
@@ -56,6 +56,15 @@ export function mountHistory(root, ctx, card) {
   }
   function following() {
     return state.until === null;
+  }
+  /** Whether a redraw would show anything else: another point, or the same ones a pixel further. */
+  function moved() {
+    const last = state.points.length ? state.points[state.points.length - 1][0] : 0;
+    const now = Date.now();
+    const pixel = (state.seconds * 1000) / Math.max(1, plot.canvas.clientWidth);
+    if (last === state.drawnLast && now - (state.drawnAt || 0) < pixel) return false;
+    Object.assign(state, { drawnLast: last, drawnAt: now });
+    return true;
   }
   function span() {
     const now = Date.now() + ctx.socket.clockOffsetMs;

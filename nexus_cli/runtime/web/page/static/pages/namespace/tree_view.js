@@ -4,7 +4,8 @@ import { fill, h, setText } from '../../lib/elements.js';
 import * as format from '../../lib/format.js';
 import { VirtualList } from '../../lib/virtual_list.js';
 
-const ROW_PX = 32;
+/** A finger needs more room than a pointer. */
+const ROW_PX = matchMedia('(pointer: coarse)').matches ? 42 : 32;
 const SIGNS = { GOOD: '●', UNCERTAIN: '▲', BAD: '■' };
 const TYPED_MS = 700;
 
@@ -20,6 +21,7 @@ export class TreeView {
       class: 'tree',
       role: 'tree',
       tabIndex: 0,
+      style: { '--row': `${ROW_PX}px` },
       'aria-label': 'Namespace',
       onkeydown: (event) => this._key(event),
       onclick: (event) => this._click(event),
@@ -95,7 +97,7 @@ export class TreeView {
     const element = h(
       'div',
       {
-        class: `row ${place.kind}`,
+        class: `place ${place.kind}`,
         role: 'treeitem',
         id: `tree-${place.path}`,
         dataset: { path: place.path },
@@ -159,7 +161,7 @@ export class TreeView {
   }
 
   _click(event) {
-    const element = event.target.closest('.row');
+    const element = event.target.closest('.place');
     if (!element) return;
     const place = this.tree.known.get(element.dataset.path);
     if (!place) return;
@@ -220,6 +222,7 @@ export class TreeView {
     const move = moves[event.key];
     if (move) {
       event.preventDefault();
+      this.typed = '';
       move();
     } else if (event.key.length === 1 && event.key !== '/') this._typeAhead(event.key, at);
   }
@@ -228,16 +231,23 @@ export class TreeView {
     const now = performance.now();
     this.typed = now - (this.typedAt || 0) > TYPED_MS ? sign : this.typed + sign;
     this.typedAt = now;
-    const wanted = this.typed.toLowerCase();
+    if (this._jump(this.typed, at) || this.typed.length === 1) return;
+    this.typed = sign;
+    this._jump(sign, at);
+  }
+
+  /** Goes to the next name that begins so; one sign goes on from the row behind. */
+  _jump(typed, at) {
     const rows = this.tree.rows;
-    const from = this.typed.length > 1 ? at : at + 1;
+    const from = Math.max(0, typed.length > 1 ? at : at + 1);
     for (let step = 0; step < rows.length; step += 1) {
-      const place = rows[(Math.max(0, from) + step) % rows.length];
-      if (place.name.toLowerCase().startsWith(wanted)) {
+      const place = rows[(from + step) % rows.length];
+      if (place.name.toLowerCase().startsWith(typed.toLowerCase())) {
         this._activate(place);
-        return;
+        return true;
       }
     }
+    return false;
   }
 }
 
