@@ -64,7 +64,9 @@ class Paged(Commanded):
     def start(self) -> None:
         """Start every part, apply the site, and make passwords."""
         super().start()
-        (self.folder / "site.yaml").write_text(SITE.format(port=self.drive.port).replace("\nmessages:\n", MESSAGES) + PEOPLE)
+        (self.folder / "site.yaml").write_text(
+            SITE.format(port=self.drive.port).replace("\nmessages:\n", MESSAGES) + PEOPLE
+        )
         self.apply("--allow", "acl-widen=**")
         made = json.loads(self.nexus("access", "rotate", "otto", "erik", "vera", "--format", "json"))
         self.passwords = {each["principal"]: each["password"] for each in made["passwords"]}
