@@ -1,7 +1,7 @@
 """How long operations take: percentiles over the last minute and the last hour, in memory that never grows.
 
 A histogram with logarithmic octaves, each divided into equal steps, as HdrHistogram has it. An operation costs one append to a
-list; the list is counted by column when it is full, when a slice of time is over, or when somebody asks. All times are
+list; the list is counted by column when it is full, when a slice of time is over, or when it is read. All times are
 differences of the monotonic clock, so a wall clock that is set changes nothing. See docs/decisions/0082.
 """
 

@@ -134,14 +134,14 @@ async def test_only_rows_in_view_are_in_the_document(database: Settings, tmp_pat
     async with shown(database, tmp_path, "vera") as (world, page), moving(world):
         await go(page, "namespace/utilities/energy/meters/sensor-1000")
         await page.wait_text(".now-value", "kW")
-        rows = await page.count(".tree .row")
+        rows = await page.count(".tree .place")
         assert 10 < rows < 60
         await page.run("document.querySelector('.tree').scrollTop = 1e9")
-        await page.wait_text('.tree .row[data-path$="sensor-1996"]', "kW")
-        assert await page.count(".tree .row") < 60
-        assert await page.count('.tree .row[data-path$="sensor-1000"]') == 0
+        await page.wait_text('.tree .place[data-path$="sensor-1996"]', "kW")
+        assert await page.count(".tree .place") < 60
+        assert await page.count('.tree .place[data-path$="sensor-1000"]') == 0
         await page.run("document.querySelector('.tree').scrollTop = 0")
-        await page.wait_script("return !!document.querySelector('.row[data-path=packaging]')", "the first row")
+        await page.wait_script("return !!document.querySelector('.place[data-path=packaging]')", "the first row")
         assert await page.console() == []
 
 
@@ -153,7 +153,7 @@ async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
         await page.open(world.url)
         await page.find("input[name=user]")
         await page.press("otto", "Tab", password, "Enter")
-        await page.find(".tree .row")
+        await page.find(".tree .place")
         await page.wait_script("return document.activeElement.tagName !== 'INPUT'", "the form is gone")
         await page.press("Tab")
         assert await page.run("return document.activeElement.className") == "skip"
@@ -162,13 +162,13 @@ async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
         await page.press("Tab", "Tab")
         assert await page.run("return document.activeElement.getAttribute('role')") == "tree"
         await page.press("p", "Right")
-        await page.wait_script("return !!document.querySelector('.row[data-path=\"packaging/line-1\"]')", "line-1")
+        await page.wait_script("return !!document.querySelector('.place[data-path=\"packaging/line-1\"]')", "line-1")
         await page.press("Down", "Right")
         await page.wait_script(
-            "return !!document.querySelector('.row[data-path=\"packaging/line-1/filler\"]')", "filler"
+            "return !!document.querySelector('.place[data-path=\"packaging/line-1/filler\"]')", "filler"
         )
         await page.press("f", "Right")
-        await page.wait_script(f"return !!document.querySelector('.row[data-path=\"{SETPOINT}\"]')", "the setpoint")
+        await page.wait_script(f"return !!document.querySelector('.place[data-path=\"{SETPOINT}\"]')", "the setpoint")
         await page.press("s", "Enter")
         assert await page.wait_text(".now-value", "72.5") == "72.5 °C"
         active = await page.run(

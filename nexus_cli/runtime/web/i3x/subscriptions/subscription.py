@@ -62,6 +62,7 @@ class Subscription:
         stream: The one stream; None when there is none.
         catching: See `CatchUp`; None when nothing is missing.
         gone: True once this web has it no more.
+        unsaved: True from the end of a stream until that is stored.
     """
 
     identity: Identity
@@ -83,6 +84,7 @@ class Subscription:
     stream: object | None = None
     catching: CatchUp | None = None
     gone: bool = False
+    unsaved: bool = False
     tags_changed: bool = True
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)

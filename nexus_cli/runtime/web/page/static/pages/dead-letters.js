@@ -88,7 +88,7 @@ class DeadLetters {
     const folded = letters.reduce((sum, each) => sum + each.count, 0);
     if (!this.older.length) this.before = found.before;
     this.more.hidden = this.before === null || this.before === undefined;
-    this.said.textContent = letters.length ? `${count(letters.length)} dead letters of ${count(folded)} messages` : 'No message was refused.';
+    this.said.textContent = letters.length ? `${count(letters.length)} dead letters of ${count(folded)} messages` : 'No message was refused, of those that you may see.';
   }
 
   show(letter) {
