@@ -1,6 +1,6 @@
 """Callers by token, remembered for a moment: a page asks a hundred times a second, and the database is asked once.
 
-While the database is away nobody can revoke anything there: who was known goes on for some minutes, and reads live values.
+While the database is away nothing can be revoked there: who was known may read live values for some minutes.
 """
 
 from __future__ import annotations

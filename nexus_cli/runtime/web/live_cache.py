@@ -1,7 +1,7 @@
-"""The newest message of every topic of the site, kept as it came and read when somebody asks.
+"""The newest message of every topic of the site, kept as it came and read on request.
 
 A message costs a look-up and three assignments, however many people watch: who watches compares turns (`changed_since`)
-at its own pace. A value that nobody reads is never parsed.
+at its own pace. A value that is not read is never parsed.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def add_login_routes(app: FastAPI, *, base: str, identity: Identities, leader: C
 def _address(request: Request, identity: Identities) -> str:
     """The client's address: of a login through web the one that web saw, so that the pauses after failures are its own.
 
-    Nobody else is believed: a client would choose the address that the throttle and the audit trail see.
+    No other sender is believed: a client would choose the address that the throttle and the audit trail see.
     """
     told = request.headers.get(CLIENT_ADDRESS, "")
     if told and identity.gate.is_web(request.headers.get(VOUCHER, "")):

@@ -18,7 +18,7 @@ from nexus_cli.runtime.web.steering.leaving import until_left
 from nexus_cli.wire.forwarding import Forwarder
 
 LOGINS = ("/login", "/login/oidc")
-"""Routes of which control hears the client's address: the pauses after failed logins go by it."""
+"""Routes at which control needs the client's address: the pauses after failed logins go by it."""
 
 
 class Handover(Response):
@@ -38,7 +38,7 @@ class Handover(Response):
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application: ask control, and pass on what comes."""
+        """An ASGI application: ask control, and pass its answer on."""
         answer: Response | None = None
         async with Cut() as cut, tasks("forwarding") as group:
             watching = group.create_task(until_left(receive, self._stopping, cut), name="client")
