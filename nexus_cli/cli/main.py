@@ -40,7 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sequence": ("nexus_cli.cli.commands.sequence:command", "Run a sequence of writes, or show its runs."),
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
     "device": ("nexus_cli.cli.commands.device:command", "Take a device out of service, and in again."),
-    "retained": ("nexus_cli.cli.commands.retained:command", "Show and clear retained topics that nobody owns."),
+    "retained": ("nexus_cli.cli.commands.retained:command", "Show and clear retained topics without an owner."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
