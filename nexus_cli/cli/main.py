@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retained": ("nexus_cli.cli.commands.retained:command", "Show and clear retained topics without an owner."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
+    "dead-letters": ("nexus_cli.cli.commands.dead_letters:command", "Show messages that could not be stored."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
     "certs": ("nexus_cli.cli.commands.certs:command", "Manage the site's CA, TLS and OPC UA certificates."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
