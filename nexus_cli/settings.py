@@ -37,6 +37,19 @@ class EventLoop(StrEnum):
     ASYNCIO = "asyncio"
 
 
+class I3xWrites(StrEnum):
+    """What clients of i3X may change, each within its own rights (`NEXUS_I3X_WRITES`).
+
+    OFF: Nothing.
+    ON: Newest values, as commands.
+    HISTORY: Stored values too: one is added or replaced, and the old one is in the audit trail.
+    """
+
+    OFF = "off"
+    ON = "on"
+    HISTORY = "history"
+
+
 class ClockTrust(StrEnum):
     """How the machine's clock is verified (`NEXUS_CLOCK_SYNCHRONISED`).
 
@@ -89,6 +102,7 @@ class Settings:
         event_loop: The event loop of a gateway and a historian.
         environment: `live`, `mock` or `replay`.
         environment_detail: A sentence about it; "" of the plant.
+        i3x_writes: What clients of i3X may change.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -123,6 +137,7 @@ class Settings:
     event_loop: EventLoop = EventLoop.AUTO
     environment: str = LIVE
     environment_detail: str = ""
+    i3x_writes: I3xWrites = I3xWrites.OFF
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -195,6 +210,7 @@ def load_settings(
         event_loop=EventLoop(one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
         environment=environment(pick("NEXUS_ENVIRONMENT", ""), runtime.get("environment")),
         environment_detail=pick("NEXUS_ENVIRONMENT_DETAIL", runtime.get("environment_detail")),
+        i3x_writes=I3xWrites(one_of("NEXUS_I3X_WRITES", pick("NEXUS_I3X_WRITES", "off"), tuple(I3xWrites))),
         credentials=credentials,
     )
 

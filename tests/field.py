@@ -27,7 +27,7 @@ from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Report, decode_report
-from nexus_cli.wire.control import GatewayIndex
+from nexus_cli.wire.control import GatewayIndex, ServicePause
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.topic import Topics
@@ -250,6 +250,7 @@ class FakeSource:
         self.away = False
         self.frames = "columns"
         self.fetched: list[str] = []
+        self.paused: dict[str, ServicePause] = {}
         if devices:
             self.deploy(*devices)
 
@@ -264,7 +265,13 @@ class FakeSource:
         self._check()
         digests = {path: digest(to_json(one)) for path, one in self.devices.items()}
         total = digest(sorted([path, one] for path, one in digests.items()))
-        return GatewayIndex(deployment=self.deployment, digest=total, devices=digests, frames=self.frames)
+        return GatewayIndex(
+            deployment=self.deployment,
+            digest=total,
+            devices=digests,
+            frames=self.frames,
+            out_of_service=dict(self.paused),
+        )
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:
         """Devices by path."""

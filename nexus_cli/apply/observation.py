@@ -90,10 +90,15 @@ class Observations:
     def answers(self, gateway: str, link: str, device: str) -> bool:
         """True when a device gives values, as its gateway says: its link is connected, and it is not a silent one.
 
-        Where a gateway has more silent devices than it names, the rest is unknown: False.
+        Where a gateway has more silent devices than it names, the rest is unknown: False. So is one that is out of service.
         """
         health = self._health.get(gateway)
-        if health is None or health.silent_left_out or not self.reachable(gateway, link):
+        if (
+            health is None
+            or health.silent_left_out
+            or device in health.out_of_service
+            or not self.reachable(gateway, link)
+        ):
             return False
         return all(one.path != device for one in health.silent)
 

@@ -13,6 +13,7 @@ import click
 
 from nexus_cli.cli.completing import environments
 from nexus_cli.cli.console import note
+from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.copied import notice_of_copy, notice_of_other_folder, refuse_copy
 from nexus_cli.settings import look_from
 
@@ -153,6 +154,22 @@ def _near(context: click.Context, _parameter: click.Parameter, value: str | None
 def _colour(_context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         os.environ["NEXUS_COLOR"] = value
+
+
+def seconds(lowest: str, highest: str) -> Callable[[click.Context, click.Parameter, str], int]:
+    """`30m`, `8h`, `90d` as seconds, both limits included; the limits are control's."""
+    low_ms, high_ms = parse_duration(lowest), parse_duration(highest)
+
+    def parsed(_context: click.Context, parameter: click.Parameter, value: str) -> int:
+        try:
+            milliseconds = parse_duration(value)
+        except (SpellingError, ValueError):
+            raise click.BadParameter(f"'{value}' is not a duration such as 30m, 8h or 90d", param=parameter) from None
+        if not low_ms <= milliseconds <= high_ms:
+            raise click.BadParameter(f"'{value}' is not from {lowest} to {highest}", param=parameter)
+        return milliseconds // 1000
+
+    return parsed
 
 
 def at_option(function: F) -> F:

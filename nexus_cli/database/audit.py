@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "deployment": ("apply", "break-lock"),
     "alert": ("acknowledge",),
     "message": ("publish",),
+    "device": ("out-of-service", "in-service"),
+    "retained": ("clear-retained",),
     "access": (
         "refused",
         "login",
@@ -48,14 +50,14 @@ async def trail(
         site: `enterprise/site`.
         since_us: Not older, µs since 1970 UTC.
         path: A path or glob of tags (or the name of a sequence); "" is all. A path covers what lies below it.
-        who: A principal; "" is everybody.
+        who: A principal, also one through which somebody else asked (`via`); "" is everybody.
         kind: A key of `KINDS`; "" is all.
         limit: At most so many, up to `MOST`.
     """
     limit = max(1, min(limit, MOST))
     rows = await conn.fetch(
         """SELECT at, who, what, subject, detail::text AS detail FROM nexus.audit
-           WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4)
+           WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4 OR detail->>'via' = $4)
              AND ($5::text[] IS NULL OR what = ANY($5)) ORDER BY at DESC, id DESC LIMIT $6""",
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),

@@ -18,6 +18,7 @@ async def add_command(
     command_id: str,
     path: str,
     principal: str,
+    asked_by: str,
     value: object,
     state: str,
     detail: Mapping[str, Any],
@@ -30,7 +31,8 @@ async def add_command(
         site: `enterprise/site`.
         command_id: "" for what could not be read as a command: that goes to the audit trail alone.
         path: `area/line/device/tag`.
-        principal: Who asked.
+        principal: Who sent it.
+        asked_by: For whom; "" for the sender itself. The trail shows this name, and the sender as `via`.
         value: As it was asked, in the published unit.
         state: `done`, `refused`, `failed` or `unknown`.
         detail: What else is known: gateway, old, read_back, code, …
@@ -39,16 +41,17 @@ async def add_command(
     at = moment(at_us)
     if command_id:
         done = await conn.execute(
-            "INSERT INTO nexus.command (id, site, path, principal, value, state, detail, at) "
-            "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7::text::jsonb, $8) ON CONFLICT DO NOTHING",
-            *(command_id, site, path, principal, _json(value), state, _json(dict(detail)), at),
+            "INSERT INTO nexus.command (id, site, path, principal, asked_by, value, state, detail, at) "
+            "VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8::text::jsonb, $9) ON CONFLICT DO NOTHING",
+            *(command_id, site, path, principal, asked_by, _json(value), state, _json(dict(detail)), at),
         )
         if done != "INSERT 0 1":
             return False
-    facts = {"id": command_id, "value": value, "state": state, **detail}
+    via = {"via": principal} if asked_by else {}
+    facts = {"id": command_id, "value": value, "state": state, **via, **detail}
     await conn.execute(
         "INSERT INTO nexus.audit (at, site, who, what, subject, detail) VALUES ($1, $2, $3, $4, $5, $6::text::jsonb)",
-        *(at, site, principal, "command", path, _json(facts)),
+        *(at, site, asked_by or principal, "command", path, _json(facts)),
     )
     return True
 

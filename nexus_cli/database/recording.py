@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 import msgspec
 
-from nexus_cli.database import credentials, deployments, elevations, lease, tokens
+from nexus_cli.database import credentials, deployments, elevations, lease, out_of_service, tokens
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import ensure_class
@@ -63,6 +63,7 @@ async def record(
             await _classes(conn, site, changed)
             await _forget_people(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
+            await out_of_service.follow_renames(conn, site, moved=moved, changed=changed)
             await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
     except asyncpg.PostgresError as error:

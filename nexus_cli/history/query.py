@@ -58,7 +58,7 @@ async def stored_history(
     now = now or datetime.now(UTC)
     start, end, width = read_span(since, until, every=every, zone=zone, now=now)
     span = _Span(path, start, end, zone)
-    series = await _find(conn, site=site, path=path)
+    series = await series_of(conn, site=site, path=path)
     reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
     # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
     if width is None and not (drawn and await reader.at_least(start, end) > limit):
@@ -179,7 +179,8 @@ def _width(every: str, start: datetime, end: datetime) -> Every:
     return width
 
 
-async def _find(conn: Connection, *, site: str, path: str) -> Series:
+async def series_of(conn: Connection, *, site: str, path: str) -> Series:
+    """The series at a path, with or without the site in front; a former path works too. Raises NexusError NX6210."""
     short = path.removeprefix(site + "/").strip("/")
     series = await find_series(conn, site=site, path=short)
     if series is None:

@@ -10,6 +10,7 @@ from nexus_cli.database.queries import sites
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.history.document import History
 from nexus_cli.history.query import read_span, stored_history
+from nexus_cli.history.statistics import Statistics, stored_statistics
 from nexus_cli.settings import Settings, load_settings
 
 
@@ -42,6 +43,16 @@ async def history(
 async def history_to_draw(path: str, **question: Any) -> History:
     """As `history`; more samples than its limit become buckets, as narrow as a plot can show, over the whole span."""
     return await history(path, drawn=True, **question)
+
+
+async def statistics(path: str, *, settings: Settings | None = None, **question: Any) -> Statistics:
+    """Statistics of a tag's stored values; arguments as of `stored_statistics`, site and errors as of `history`."""
+    chosen = settings or load_settings()
+    async with (
+        connection(chosen, application="nexus-history") as conn,
+        conn.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await stored_statistics(conn, path, site=chosen.site or await _only_site(conn), **question)
 
 
 async def _only_site(conn: Connection) -> str:

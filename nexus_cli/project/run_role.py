@@ -50,6 +50,7 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
 
         await run_historian(settings, name=name or "historian")
     elif role == "web":
+        GARBAGE.manage()
         from nexus_cli.runtime.web.web import run_web  # noqa: PLC0415 - one role's libraries
 
         await run_web(settings)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from dataclasses import dataclass, replace
 
 import msgspec
-import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.exit_codes import Exit
-from nexus_cli.model.config import DeviceConfig, TagConfig, device_from_json
-from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
-from nexus_cli.model.inversion import InversionError, published_of, raw_of
+from nexus_cli.model.config import TagConfig, device_from_json
+from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.inversion import InversionError
 from nexus_cli.model.proof import proof_s
-from nexus_cli.model.writable import why_unwritable
+from nexus_cli.model.write_check import (
+    TAG_LEVELS,
+    expected,
+    judge,
+    no_device,
+    no_tag_path,
+    parse_value,
+    tag_to_write,
+    writable_tags,
+)
 from nexus_cli.project.live import read
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
@@ -57,60 +63,6 @@ class Wish:
     quality: str
 
 
-def parse_value(text: str, tag: TagConfig) -> Value:
-    """A value as a person types it, by the tag's type: `42`, `on`, `true`, `[1, 2]`, a name of an enumeration.
-
-    Raises:
-        InversionError: It is none.
-    """
-    kind = parse_type(tag.type)
-    if kind.count or kind.base == "json":
-        try:
-            found: Value = orjson.loads(text)
-        except ValueError:
-            raise InversionError(f"'{text}' is not JSON, and the tag is {kind}", code="NX6805") from None
-        return found
-    if kind.base == "bool":
-        truth = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}.get(text.lower())
-        if truth is None:
-            raise InversionError(f"'{text}' is neither true nor false", code="NX6805", hint="write true or false")
-        return truth
-    if not (kind.numeric or kind.base == "duration") or text in tag.values.values():
-        return text
-    try:
-        return int(text, 0)
-    except ValueError:
-        pass
-    try:
-        number = float(text)
-    except ValueError:
-        if tag.values:
-            return text  # the inversion says which names there are
-        raise InversionError(f"'{text}' is not a number", code="NX6805", hint=_number_hint(text, tag)) from None
-    whole = kind.base in INTEGER_BOUNDS and number.is_integer() and abs(number) < 2**53
-    return int(number) if whole else number
-
-
-_NUMBER = re.compile(r"(?P<number>[+-]?\d+(?:[.,]\d+)?)\s*(?P<unit>[^\d\s.,][^\d]{0,20})?\Z")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+\Z", re.ASCII)
-
-
-def _number_hint(text: str, tag: TagConfig) -> str:
-    """The likely correction of `42,5` or `42 degC`; never a guess at a conversion."""
-    if _THOUSANDS.match(text.strip()):
-        return f"write {text.strip().replace(',', '')}, or a point before decimals"
-    match = _NUMBER.match(text.strip())
-    unit = f"values of this tag are in {tag.publish_unit}" if tag.publish_unit else "values of this tag have no unit"
-    if match is None:
-        return "write a number such as 42 or 42.5"
-    number = match["number"].replace(",", ".")
-    if match["unit"] is None:
-        return f"write {number}"
-    if match["unit"].strip() == tag.publish_unit:
-        return f"write {number}: {unit}"
-    return f"write the number alone: {unit}"
-
-
 async def prepare(path: str, text: str, *, settings: Settings | None = None) -> Wish:
     """Look the tag up, read the value, and check whether the gateway would accept the write. Writes nothing.
 
@@ -121,25 +73,31 @@ async def prepare(path: str, text: str, *, settings: Settings | None = None) -> 
     topics = site_topics(settings)
     path = (topics.path(path) or path).strip("/")
     tag, gateway = await _tag(path, settings)
-    try:
-        value = parse_value(text, tag)
-        raw = raw_of(tag, value)
-    except InversionError as error:
-        raise NexusError(f"{path}: {error}.", code=error.code, hint=error.hint, exit_code=1) from None
+    judged = judge(path, tag, _typed(text, tag))
     old, quality = await _live(path, settings)
     return Wish(
-        path=path, tag=tag, gateway=gateway, value=value, will_be=published_of(tag, raw), old=old, quality=quality
+        path=path, tag=tag, gateway=gateway, value=judged.value, will_be=judged.will_be, old=old, quality=quality
     )
+
+
+def _typed(text: str, tag: TagConfig) -> Value:
+    """What was typed; of a tag that holds JSON it is read as JSON. Raises NexusError NX6805."""
+    if parse_type(tag.type).base != "json":
+        return text
+    try:
+        found: Value = parse_value(text, tag)
+    except InversionError as error:
+        raise NexusError(f"{error}.", code=error.code, hint=error.hint, exit_code=1) from None
+    return found
 
 
 def read_expectation(wish: Wish, text: str) -> Value:
     """The value of `--expect`. Raises NexusError NX6805."""
     try:
-        value = parse_value(text, wish.tag)
-        raw_of(wish.tag, value, bounded=False)
-    except InversionError as error:
-        raise NexusError(f"--expect: {error}.", code=error.code, hint=error.hint, exit_code=Exit.USAGE) from None
-    return value
+        found: Value = expected(wish.tag, _typed(text, wish.tag), said="--expect")
+    except NexusError as error:
+        raise NexusError(error.message, code=error.code, hint=error.hint, exit_code=Exit.USAGE) from None
+    return found
 
 
 async def write(
@@ -247,53 +205,25 @@ def site_topics(settings: Settings) -> Topics:
 
 
 async def _tag(path: str, settings: Settings) -> tuple[TagConfig, str]:
-    device_path, _, name = path.rpartition("/")
+    device_path = path.rpartition("/")[0]
     async with ControlClient(settings) as control:
-        if path.count("/") != 3:
-            hint = await _path_hint(control, path)
-            raise NexusError(f"'{path}' is not the path of a tag.", code="NX6802", hint=hint)
+        if path.count("/") != TAG_LEVELS - 1:
+            raise await _no_tag_path(control, path)
         found = (await control.resources([f"device.{device_path}"])).get(f"device.{device_path}")
         if found is None:
-            known = [
-                one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")
-            ]
-            hint = did_you_mean(device_path, known) if known else "nothing was applied yet: `nexus apply SITE`"
-            hint = hint or "`nexus show` lists what was applied"
-            raise NexusError(f"There is no device '{device_path}'.", code="NX6802", hint=hint)
+            raise no_device(device_path, await _devices(control))
     device = device_from_json(found)
-    tag = device.tags.get(name)
-    if tag is None:
-        raise NexusError(f"{device_path} has no tag '{name}'.", code="NX6802", hint=did_you_mean(name, device.tags))
-    if not tag.writable:
-        raise not_writable(path, device, tag)
-    if not (tag.enabled and device.enabled):
-        raise NexusError(f"{path} is out of service (enabled: false).", code="NX6804")
-    return tag, device.gateway
+    return tag_to_write(path, device, kinds()), device.gateway
 
 
-def not_writable(path: str, device: DeviceConfig, tag: TagConfig) -> NexusError:
-    """NX6803, with why it can never be written, or how it is made writable."""
-    why = why_unwritable(device, tag, kinds())
-    can = sorted(name for name, one in device.tags.items() if one.writable)
-    hint = f"writable here: {', '.join(can[:8])}" if can else "say `writable: true` in the site file and apply"
-    if why and not can:
-        hint = f"no tag of {device.path} is writable"
-    return NexusError(f"{path} is not writable.", code="NX6803", cause=why, hint=hint)
+async def _devices(control: ControlClient) -> list[str]:
+    return [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
 
 
-async def _path_hint(control: ControlClient, path: str) -> str:
-    """The likely path for a device, a dotted path, or a tag's bare name."""
-    devices = [one.removeprefix("device.") for one in (await control.state()).digests if one.startswith("device.")]
-    if path.count("/") == 2 and path in devices:
-        found = (await control.resources([f"device.{path}"])).get(f"device.{path}")
-        tags = device_from_json(found).tags if found is not None else {}
-        can = sorted(name for name, one in tags.items() if one.writable)
-        return f"writable there: {', '.join(can[:8])}" if can else "that is a device, and nothing of it is writable"
-    if path.count(".") == 3 and "/" not in path and path.replace(".", "/").rpartition("/")[0] in devices:
-        return f"did you mean {path.replace('.', '/')}?"
-    if "*" in path:
-        return "one tag at a time: area/line/device/tag"
-    return "write area/line/device/tag; `nexus tail` shows every path"
+async def _no_tag_path(control: ControlClient, path: str) -> NexusError:
+    devices = await _devices(control)
+    found = (await control.resources([f"device.{path}"])).get(f"device.{path}") if path in devices else None
+    return no_tag_path(path, devices, writable_tags(device_from_json(found)) if found is not None else ())
 
 
 async def _live(path: str, settings: Settings) -> tuple[Value, str]:

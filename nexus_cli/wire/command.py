@@ -28,6 +28,8 @@ DEEPEST = 100
 """Levels of arrays and objects in what a command asks for. Its report has to be written by JSON libraries that end at 254."""
 LONGEST_REASON = 500
 """Characters of a command's reason."""
+LONGEST_ASKER = 200
+"""Characters of the name of whom web sends a command for."""
 LARGEST_LOOKED_INTO = 1 << 20
 """Of a larger one not even the id is looked for."""
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
@@ -71,6 +73,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
         expires_at: µs since 1970 UTC, at most 60 s ahead; never carried out later.
         expect: What the tag must hold right before, in the published unit; UNSET asks for nothing.
         reason: For the audit trail.
+        asked_by: For whom web sends it; a gateway takes it from web alone, and refuses it from others.
     """
 
     id: Annotated[str, Meta(description="Idempotency key.", extra_json_schema={"pattern": f"^{ID_PATTERN}$"})]
@@ -86,12 +89,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     reason: Annotated[
         str, Meta(description="For the audit trail.", extra_json_schema={"maxLength": LONGEST_REASON})
     ] = ""
+    asked_by: Annotated[
+        str,
+        Meta(
+            description="Whose command it is. Only web sends it, after a look at that caller's rights; from others it is refused.",
+            extra_json_schema={"maxLength": LONGEST_ASKER},
+        ),
+    ] = ""
 
     def fingerprint(self, path: str) -> str:
         """Equal for the same wish: a repeated id with another one is a mistake of its sender."""
         expect = None if self.expect is msgspec.UNSET else [self.expect]
-        wish = msgspec.json.encode([path, self.value, expect])
-        return hashlib.sha256(wish).hexdigest()[:24]
+        wish = [path, self.value, expect, *([self.asked_by] if self.asked_by else [])]
+        return hashlib.sha256(msgspec.json.encode(wish)).hexdigest()[:24]
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -131,6 +141,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         epoch, seq: As in `Frame`.
         gateway: Who carried it out, or refused it.
         principal: Who asked: the last level of the topic, which the broker's rules bind to the user.
+        asked_by: For whom `principal` asked; "" for itself.
         received: When it arrived, µs since 1970 UTC.
         command: As it was asked; "" or null where it could not be read.
         response: As it was answered.
@@ -146,6 +157,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expect: TagValue = None
     expires_at: Microseconds = 0
     reason: str = ""
+    asked_by: str = ""
 
 
 class _Named(msgspec.Struct):
@@ -209,6 +221,8 @@ def decode_command(payload: bytes) -> Command:
         raise CommandError("the id is not 1 to 128 letters, digits, '.', '_', ':' or '-'")
     if len(found.reason) > LONGEST_REASON:
         raise CommandError(f"the reason is longer than {LONGEST_REASON} characters", id=found.id)
+    if len(found.asked_by) > LONGEST_ASKER or not found.asked_by.isprintable():
+        raise CommandError(f"asked_by is not a name of at most {LONGEST_ASKER} printable characters", id=found.id)
     if is_deeper(found.value, DEEPEST) or is_deeper(found.expect, DEEPEST):
         raise CommandError(f"the value is nested more than {DEEPEST} levels deep", id=found.id)
     return found

@@ -234,6 +234,21 @@ class DeploymentProgress(Deployment, frozen=True, kw_only=True):
     table: list[TableRow] = []
 
 
+class ServicePause(Body, frozen=True, kw_only=True):
+    """A device of a gateway that is out of service for a while.
+
+    Attributes:
+        until: When it ends, by the database's clock: what people are told.
+        left_us: How long from this answer on: the gateway counts it on its own clock, which may be another one.
+        who, reason: Who asked for it, and why.
+    """
+
+    until: int
+    left_us: int
+    who: str
+    reason: str
+
+
 class GatewayIndex(Body, frozen=True, kw_only=True):
     """The configuration of a gateway.
 
@@ -242,12 +257,14 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
         digest: Of everything; "" from a control that does not send it.
         devices: Digest by device path.
         frames: How it sends the record: `columns` or `json`.
+        out_of_service: Devices that it leaves alone for a while, by path; they are among `devices` all the same.
     """
 
     deployment: int
     digest: str = ""
     devices: dict[str, str]
     frames: str = "columns"
+    out_of_service: dict[str, ServicePause] = {}
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):
@@ -320,13 +337,14 @@ class AuditEntry(Body, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        kind: `command`, `sequence`, `deployment`, `alert`, `message` or `access`.
+        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained` or `access`.
         what: What was done, such as `apply` or `break-lock`.
         who: Principal.
         subject: Path, name, or deployment; "" of a command that could not be read.
         id: Of a command.
         state: How a command or a run ended.
         value, written, old, read_back, expect: Of a command, in the published unit `unit`.
+        via: Who sent a command for `who`: `nexus.web`.
         gateway: Who carried the command out, or refused it.
         reason: As the user gave it.
         code, detail: Why it did not go well.
@@ -338,7 +356,8 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         owner: Whose lock was broken.
         aborted_by: Who ended a run.
         topic: Of a message.
-        count: Of refusals, since the line before it about the same.
+        until: When a device is in service again.
+        count: Of cleared topics; of refusals, since the line before it about the same.
     """
 
     at: int
@@ -354,6 +373,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
     read_back: Value | Absent = msgspec.UNSET
     expect: Value | Absent = msgspec.UNSET
     unit: str | Absent = msgspec.UNSET
+    via: str | Absent = msgspec.UNSET
     gateway: str | Absent = msgspec.UNSET
     reason: str | Absent = msgspec.UNSET
     code: str | Absent = msgspec.UNSET
@@ -367,6 +387,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
     owner: str | Absent = msgspec.UNSET
     aborted_by: str | Absent = msgspec.UNSET
     topic: str | Absent = msgspec.UNSET
+    until: int | Absent = msgspec.UNSET
     count: int | Absent = msgspec.UNSET
 
 

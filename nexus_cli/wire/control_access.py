@@ -25,6 +25,7 @@ SCOPES: Mapping[str, str] = {
     "audit:read": "the audit trail",
     "values:read": "live and stored values of the tags that the roles read",
     "values:write": "commands to the tags that the roles write",
+    "devices:service": "devices out of service and in again: those of which the roles write a tag, or that `apply` covers",
     "access:read": "who has passwords, tokens and elevation",
     "access:admin": "passwords, elevation, tokens of others, the signing key",
     "tokens:own": "own tokens: make, list, revoke",

@@ -27,6 +27,7 @@ class GapReason(StrEnum):
         GATEWAY_LOST: The gateway does not answer; why is not known. Control opens it, see `runtime/control/gateway_liveness.py`.
         GATEWAY_STALLED: The gateway ran and did not read the device for several cycles: a pause of its process or
             machine, a clock set forward, or a link that was busy with other things.
+        OUT_OF_SERVICE: A person took the device out of service for a while; it was not to be read.
         AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap spans their arrival.
         TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
     """
@@ -39,6 +40,7 @@ class GapReason(StrEnum):
     GATEWAY_STOPPED = "gateway_stopped"
     GATEWAY_LOST = "gateway_lost"
     GATEWAY_STALLED = "gateway_stalled"
+    OUT_OF_SERVICE = "out_of_service"
     AHEAD_OF_TIME = "ahead_of_time"
     TIME_OUT_OF_RANGE = "time_out_of_range"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Never, TypeVar
+from typing import Never, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -18,6 +18,7 @@ from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_access, control_sequences
 from nexus_cli.wire.http_tls import client_context, untrusted
+from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.sample import Scalar, Value
 
@@ -35,18 +36,21 @@ class ControlClient:
         site: `enterprise/site` of the requests, when it is not the settings' own (the command line takes it
             from the file).
         timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
+        relays: Of web: address of the client whose request this is; the token of the settings vouches for it.
 
     Every method raises NexusError: NX6400 unreachable (retriable), NX6401 token refused, NX6404 the answer is not
     control's or of another version, or the code that control itself gave (exit code 5 for a lock or a stale plan).
     """
 
-    def __init__(self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0, relays: str = ""
+    ) -> None:
+        self._settings, self._relays = settings, relays
         self._site = settings.site if site is None else site
         self._timeout_s = timeout_s
         self._http: httpx.AsyncClient | None = None
 
-    async def __aenter__(self) -> ControlClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -62,22 +66,22 @@ class ControlClient:
 
     async def state(self) -> control.State:
         """Digests of the recorded state, and the sequences on their way."""
-        return await self._call("GET", "/state", control.State)
+        return await self.call("GET", "/state", control.State)
 
     async def resources(self, addresses: Sequence[str]) -> dict[str, JsonObject]:
         """Recorded attributes by address; addresses that are not recorded are left out."""
         if not addresses:
             return {}
         asked = control.Addresses(addresses=list(addresses))
-        return (await self._call("POST", "/resources", control.Resources, body=asked)).resources
+        return (await self.call("POST", "/resources", control.Resources, body=asked)).resources
 
     async def deploy(self, request: control.DeploymentRequest) -> int:
         """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""
-        return (await self._call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)).number
+        return (await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)).number
 
     async def deployments(self) -> list[control.Deployment]:
         """The newest deployments first."""
-        return (await self._call("GET", "/deployments", control.Deployments)).deployments
+        return (await self.call("GET", "/deployments", control.Deployments)).deployments
 
     async def deployment(self, number: int, *, after: int = 0, wait_s: float = 0.0) -> control.DeploymentProgress:
         """State of one deployment.
@@ -88,7 +92,7 @@ class ControlClient:
             wait_s: Wait this long for something new, at most 25 s.
         """
         wait_s = min(wait_s, LONGEST_WAIT_S)
-        return await self._call(
+        return await self.call(
             "GET",
             f"/deployments/{number}",
             control.DeploymentProgress,
@@ -99,60 +103,60 @@ class ControlClient:
     async def gateway_index(self, gateway: str) -> control.GatewayIndex:
         """Digests of what a gateway has to run. Raises NX6013 where others raise NX6404 for another version's answer."""
         path = f"/gateways/{_level(gateway)}/index"
-        return await self._call("GET", path, control.GatewayIndex, unreadable="NX6013")
+        return await self.call("GET", path, control.GatewayIndex, unreadable="NX6013")
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, JsonValue]:
         """`DeviceConfig` JSON by device path; only devices of that gateway."""
         if not paths:
             return {}
         asked = control.DevicePaths(paths=list(paths))
-        answer = await self._call("POST", f"/gateways/{_level(gateway)}/devices", control.Devices, body=asked)
+        answer = await self.call("POST", f"/gateways/{_level(gateway)}/devices", control.Devices, body=asked)
         return answer.devices
 
     async def lock(self) -> control.Lock | None:
         """The holder of the site's lock; None when it is free."""
-        return (await self._call("GET", "/lock", control.LockHeld)).lock
+        return (await self.call("GET", "/lock", control.LockHeld)).lock
 
     async def break_lock(self) -> bool:
         """Take the lock away from its owner; False when it was free."""
-        return (await self._call("DELETE", "/lock", control.LockBroken)).broken
+        return (await self.call("DELETE", "/lock", control.LockBroken)).broken
 
     async def alerts(self) -> list[control.Alert]:
         """Every declared alert that we may see, by name."""
-        return (await self._call("GET", "/alerts", control.Alerts)).alerts
+        return (await self.call("GET", "/alerts", control.Alerts)).alerts
 
     async def alert_changes(self, name: str, *, limit: int = 50) -> list[control.AlertChange]:
         """The newest changes of state of an alert, oldest first."""
         path, params = f"/alerts/{_level(name)}/changes", {"limit": str(limit)}
-        return (await self._call("GET", path, control.AlertChanges, params=params)).changes
+        return (await self.call("GET", path, control.AlertChanges, params=params)).changes
 
     async def acknowledge(self, name: str) -> control.Alert:
         """Acknowledge an active alert."""
-        return await self._call("POST", f"/alerts/{_level(name)}/acknowledge", control.Alert, body={})
+        return await self.call("POST", f"/alerts/{_level(name)}/acknowledge", control.Alert, body={})
 
     async def audit(
         self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
     ) -> control.AuditTrail:
         """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
-        return await self._call("GET", "/audit", control.AuditTrail, params=params)
+        return await self.call("GET", "/audit", control.AuditTrail, params=params)
 
     async def sequences(self) -> control_sequences.Sequences:
         """The declared sequences, and the newest runs first."""
-        return await self._call("GET", "/sequences", control_sequences.Sequences)
+        return await self.call("GET", "/sequences", control_sequences.Sequences)
 
     async def sequence(self, name: str) -> control_sequences.SequenceBrief:
         """A sequence with what it uses."""
-        return await self._call("GET", f"/sequences/{_level(name)}", control_sequences.SequenceBrief)
+        return await self.call("GET", f"/sequences/{_level(name)}", control_sequences.SequenceBrief)
 
     async def message(self, name: str) -> JsonObject:
         """The recorded attributes of a message."""
-        return (await self._call("GET", f"/messages/{_level(name)}", control_sequences.DeclaredMessage)).message
+        return (await self.call("GET", f"/messages/{_level(name)}", control_sequences.DeclaredMessage)).message
 
     async def publish(self, name: str, values: Mapping[str, Value]) -> control_sequences.Published:
         """Publish a message with these fields; gives topic and payload."""
         asked = control_sequences.PublishRequest(set=dict(values))
-        return await self._call("POST", f"/messages/{_level(name)}", control_sequences.Published, body=asked)
+        return await self.call("POST", f"/messages/{_level(name)}", control_sequences.Published, body=asked)
 
     async def start_sequence(
         self, name: str, *, run: str, reason: str = "", values: Mapping[str, Scalar] | None = None, agreed: str = ""
@@ -167,12 +171,12 @@ class ControlClient:
             set=dict(values) if values else msgspec.UNSET,
             agreed=agreed or msgspec.UNSET,
         )
-        return await self._call("POST", f"/sequences/{_level(name)}/runs", control_sequences.SequenceRun, body=asked)
+        return await self.call("POST", f"/sequences/{_level(name)}/runs", control_sequences.SequenceRun, body=asked)
 
     async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> control_sequences.RunProgress:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""
         wait_s = min(wait_s, LONGEST_WAIT_S)
-        return await self._call(
+        return await self.call(
             "GET",
             f"/runs/{_level(run)}",
             control_sequences.RunProgress,
@@ -182,74 +186,78 @@ class ControlClient:
 
     async def abort_sequence(self, run: str) -> control_sequences.RunAborted:
         """End a run before its next step; its abort branch follows."""
-        return await self._call("POST", f"/runs/{_level(run)}/abort", control_sequences.RunAborted, body={})
+        return await self.call("POST", f"/runs/{_level(run)}/abort", control_sequences.RunAborted, body={})
 
     async def login(self, user: str, password: str) -> control_access.Session:
         """Log in with a password; needs no token."""
         asked = control_access.LoginRequest(user=user, password=password)
-        return await self._call("POST", "/login", control_access.Session, body=asked)
+        return await self.call("POST", "/login", control_access.Session, body=asked)
 
     async def login_oidc(self, token: str) -> control_access.Session:
         """Log in with a token of the OpenID provider; needs no other token."""
         asked = control_access.OidcLoginRequest(token=token)
-        return await self._call("POST", "/login/oidc", control_access.Session, body=asked)
+        return await self.call("POST", "/login/oidc", control_access.Session, body=asked)
+
+    async def oidc_provider(self) -> control_access.OidcProvider:
+        """Where people log in with the OpenID provider."""
+        return await self.call("GET", "/login/oidc", control_access.OidcProvider)
 
     async def logout(self) -> bool:
         """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""
-        return (await self._call("POST", "/logout", control_access.Revoked, body={})).revoked
+        return (await self.call("POST", "/logout", control_access.Revoked, body={})).revoked
 
     async def identity(self) -> control_access.Identity:
         """Who we are, and what we may do with this token."""
-        return await self._call("GET", "/identity", control_access.Identity)
+        return await self.call("GET", "/identity", control_access.Identity)
 
     async def access(self) -> control_access.AccessOverview:
         """Every account with its password, tokens and elevation."""
-        return await self._call("GET", "/access", control_access.AccessOverview)
+        return await self.call("GET", "/access", control_access.AccessOverview)
 
     async def make_token(
         self, principal: str = "", *, ttl_s: int, scopes: Sequence[str] = (control_access.ALL,), note: str = ""
     ) -> control_access.NewToken:
         """Make an API token, for ourselves when `principal` is ""; `ttl_s` 60 s to 366 days."""
         asked = control_access.TokenRequest(principal=principal, scopes=list(scopes), ttl_s=ttl_s, note=note)
-        return await self._call("POST", "/access/tokens", control_access.NewToken, body=asked)
+        return await self.call("POST", "/access/tokens", control_access.NewToken, body=asked)
 
     async def tokens(self, principal: str = "") -> list[control_access.TokenInfo]:
         """Tokens and sessions, the newest first: of everybody who may see all, else our own."""
         params = {"principal": principal}
-        return (await self._call("GET", "/access/tokens", control_access.TokenList, params=params)).tokens
+        return (await self.call("GET", "/access/tokens", control_access.TokenList, params=params)).tokens
 
     async def revoke_token(self, token_id: str) -> bool:
         """Revoke a token or session at once; False when it had ended."""
         path = f"/access/tokens/{_level(token_id)}"
-        return (await self._call("DELETE", path, control_access.Revoked)).revoked
+        return (await self.call("DELETE", path, control_access.Revoked)).revoked
 
     async def elevate(self, user: str, *, for_s: int, reason: str) -> control_access.Elevation:
         """Give a user the role `admin` for 60 s to 8 h."""
         asked = control_access.ElevationRequest(user=user, for_s=for_s, reason=reason)
-        return await self._call("POST", "/access/elevations", control_access.Elevation, body=asked)
+        return await self.call("POST", "/access/elevations", control_access.Elevation, body=asked)
 
     async def elevations(self) -> list[control_access.Elevation]:
         """Elevations in force, the newest first."""
-        return (await self._call("GET", "/access/elevations", control_access.Elevations)).elevations
+        return (await self.call("GET", "/access/elevations", control_access.Elevations)).elevations
 
     async def end_elevation(self, elevation_id: str) -> bool:
         """End an elevation now; False when it had ended."""
         path = f"/access/elevations/{_level(elevation_id)}"
-        return (await self._call("DELETE", path, control_access.ElevationEnded)).ended
+        return (await self.call("DELETE", path, control_access.ElevationEnded)).ended
 
     async def rotate(
         self, principals: Sequence[str] = (), *, keep_old_s: int = control_access.KEEP_OLD_S
     ) -> list[control_access.NewPassword]:
         """Make new passwords, of everybody without `principals`; each is shown this once."""
         asked = control_access.RotateRequest(principals=list(principals), keep_old_s=keep_old_s)
-        answer = await self._call("POST", "/access/rotate", control_access.NewPasswords, body=asked, timeout_s=120.0)
+        answer = await self.call("POST", "/access/rotate", control_access.NewPasswords, body=asked, timeout_s=120.0)
         return answer.passwords
 
     async def renew_signing_key(self) -> control_access.KeyRenewed:
         """Sign tokens with a new key; those of the key before it stay valid until they end or the next renewal."""
-        return await self._call("POST", "/access/signing-key", control_access.KeyRenewed, body={})
+        return await self.call("POST", "/access/signing-key", control_access.KeyRenewed, body={})
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
@@ -260,6 +268,7 @@ class ControlClient:
         timeout_s: float | None = None,
         unreadable: str = "NX6404",
     ) -> Answer:
+        """One request below the site. Raises NexusError as every method."""
         url = self._settings.control_url
         if not url:
             raise NexusError(
@@ -304,7 +313,7 @@ class ControlClient:
         """Without a token none is shown: a login has none yet."""
         token = self._settings.control_token
         shown = {"authorization": f"Bearer {token}"} if token else {}
-        return {"content-type": "application/json", **shown}
+        return {"content-type": "application/json", **shown, **relayed(self._relays, token=token)}
 
 
 def _unreachable(url: str, error: BaseException) -> NexusError:

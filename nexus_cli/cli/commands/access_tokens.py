@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -18,12 +17,12 @@ from nexus_cli.cli.options import (
     env_option,
     format_option,
     reads_runtime,
+    seconds,
     utc_option,
     var_option,
 )
 from nexus_cli.cli.views.access_tokens import elevation_text, made_text, rotated_document, rotated_text, tokens_text
 from nexus_cli.exit_codes import Exit
-from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project import access_remote as project
 from nexus_cli.project.access import holder, open_rights
 from nexus_cli.project.access_broker_token import broker_token
@@ -32,22 +31,6 @@ from nexus_cli.settings import load_settings
 from nexus_cli.wire.control import as_object
 
 CODES = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
-
-
-def seconds(lowest: str, highest: str) -> Callable[[click.Context, click.Parameter, str], int]:
-    """`30m`, `8h`, `90d` as seconds, both limits included; the limits are control's."""
-    low_ms, high_ms = parse_duration(lowest), parse_duration(highest)
-
-    def parsed(_context: click.Context, parameter: click.Parameter, value: str) -> int:
-        try:
-            milliseconds = parse_duration(value)
-        except (SpellingError, ValueError):
-            raise click.BadParameter(f"'{value}' is not a duration such as 30m, 8h or 90d", param=parameter) from None
-        if not low_ms <= milliseconds <= high_ms:
-            raise click.BadParameter(f"'{value}' is not from {lowest} to {highest}", param=parameter)
-        return milliseconds // 1000
-
-    return parsed
 
 
 @click.command(

@@ -32,7 +32,7 @@ EPILOG = (
 @click.option(
     "--kind",
     default=None,
-    type=click.Choice(["command", "sequence", "deployment", "alert", "message", "access"]),
+    type=click.Choice(["command", "sequence", "deployment", "alert", "message", "device", "retained", "access"]),
     help="Only entries of this kind.",
 )
 @click.option(

@@ -14,7 +14,7 @@ from nexus_cli.diagnostics.printable import plain
 from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 Style = Callable[[str, str], str]
-GOOD = ("done", "applied", "acknowledge", "publish")
+GOOD = ("done", "applied", "acknowledge", "publish", "out-of-service", "in-service", "clear-retained")
 NOBODY = "(unknown)"
 """Who was refused without a user that has a password here."""
 DOUBTFUL = ("unknown", "partly", "interrupted", "aborted", "aborting")
@@ -43,13 +43,13 @@ def entry_text(entry: AuditEntry, *, style: Style, zone: tzinfo | None = None) -
     at = clock_text(entry.at, zone=zone)
     state = entry.state or entry.outcome or entry.what
     colour = "good" if state in GOOD else "warning" if state in DOUBTFUL else "error"
-    lines = [f"{at}  {style(f'{state:<12}', colour)} {entry.who or NOBODY}  {_what(entry)}".rstrip()]
+    lines = [f"{at}  {style(f'{state:<12}', colour)} {entry.who or NOBODY}  {_what(entry, zone=zone)}".rstrip()]
     code = f"[{entry.code}] " if entry.code else ""
     if code or entry.detail:
         lines.append(f"    {code}{entry.detail or ''}".rstrip())
     if entry.abort_branch:
         lines.append(f"    abort branch: {entry.abort_branch}")
-    facts = []
+    facts = [f"via {entry.via}"] if entry.via else []
     if entry.reason:
         facts.append(f"reason: {entry.reason}")
     if entry.id or entry.run:
@@ -59,7 +59,7 @@ def entry_text(entry: AuditEntry, *, style: Style, zone: tzinfo | None = None) -
     return "\n".join(lines)
 
 
-def _what(entry: AuditEntry) -> str:
+def _what(entry: AuditEntry, *, zone: tzinfo | None) -> str:
     if entry.kind == "command":
         asked, written = known(entry.value), known(entry.written)
         new = asked if written is None else written
@@ -73,6 +73,15 @@ def _what(entry: AuditEntry) -> str:
         return f"acknowledged the alert {entry.subject}"
     if entry.kind == "message":
         return f"published {entry.subject}" + (f" on {entry.topic}" if entry.topic else "")
+    if entry.what == "out-of-service":
+        until = known(entry.until)
+        return f"took {entry.subject} out of service" + (
+            f" until {clock_text(until, zone=zone)}" if isinstance(until, int) else ""
+        )
+    if entry.what == "in-service":
+        return f"took {entry.subject} into service again"
+    if entry.what == "clear-retained":
+        return f"cleared {known(entry.count) or ''} retained topics below {entry.subject or 'the site'}"
     if entry.kind == "access":
         return _access(entry)
     if entry.what == "break-lock":

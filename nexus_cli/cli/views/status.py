@@ -46,6 +46,7 @@ def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = 
             f"               {broker_limits(runtime.broker_kind)}",
             f"  database     {without_passwords(runtime.database_url)} ({runtime.database_kind})",
             f"  control      {runtime.control_url}",
+            f"  page         {runtime.web_url} (nexus access rotate USER makes a password)",
             f"  page         {runtime.web_url}",
             f"  gateways     {gateways}",
             f"  credentials  {credentials}",

@@ -10,8 +10,8 @@ from nexus_cli.database import alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.command_sender import CommandSender
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for

@@ -61,6 +61,7 @@ class Retained:
 
     Attributes:
         cleared: Messages cleared so far.
+        quiet: Held while a deployment runs, and by who clears.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Retained:
             client_id: Makes a new client id for each session.
             clock: Monotonic time.
         """
-        self._settings, self._pool, self._publish, self._quiet = settings, pool, publish, quiet
+        self._settings, self._pool, self._publish, self.quiet = settings, pool, publish, quiet
         self._gateway_heard, self._client_id, self._clock = gateway_heard, client_id, clock
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
@@ -132,20 +133,25 @@ class Retained:
         count = 0
         for start in range(0, len(paths), BATCH):
             count += await self._clear_paths(paths[start : start + BATCH])
-        async with self._quiet:
+        async with self.quiet:
             again = self._gone(found, await self._retired(among=()))
-            count += await self._clear([topic for topic in gone if topic in again])
+            count += await self.clear([topic for topic in gone if topic in again])
         if count:
             event(_log, "cleared what the broker kept of removed things", topics=count)
         self.cleared += count
         return count
 
     async def _clear_paths(self, paths: Sequence[str]) -> int:
-        async with self._quiet:  # what was declared again meanwhile is not cleared
+        async with self.quiet:  # what was declared again meanwhile is not cleared
             still = await self._retired(among=paths)
-            return await self._clear([self._topics.tag(path) for path in still.paths])
+            return await self.clear([self._topics.tag(path) for path in still.paths])
 
-    async def _clear(self, topics: Sequence[str]) -> int:
+    async def kept(self, topics: Sequence[str]) -> set[str]:
+        """Those of the topics on which the broker keeps a message. Raises NexusError NX6010."""
+        return (await self._read(topics, platform=())).retained if topics else set()
+
+    async def clear(self, topics: Sequence[str]) -> int:
+        """Clear topics; gives their number. Hold `quiet` meanwhile. Raises NexusError NX6010."""
         for start in range(0, len(topics), BATCH):
             try:
                 async with Group() as group:

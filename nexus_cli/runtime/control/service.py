@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
-from nexus_cli.database import alert_states
+from nexus_cli.database import alert_states, out_of_service
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
@@ -40,6 +40,7 @@ from nexus_cli.wire.control import (
     Resources,
     State,
 )
+from nexus_cli.wire.control_steering import OutOfService
 
 LONGEST_WAIT_S = 25.0
 
@@ -58,13 +59,25 @@ class LeaderParts(Protocol):
     wanted: asyncio.Event
 
 
+class DeviceFacts(NamedTuple):
+    """The gateway of a device, and what rights ask of its tags."""
+
+    gateway: str
+    tags: tuple[TagFacts, ...]
+
+
 class Service:
-    """The operations of the API for one site."""
+    """The operations of the API for one site.
+
+    Attributes:
+        with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
+    """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
         """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
         self._pool, self._settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
+        self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
         self._stopping = False
         self._stepped = asyncio.Event()
 
@@ -188,8 +201,32 @@ class Service:
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
+            paused = await out_of_service.pauses(conn, self.site, devices)
         frames = decode(resources.get(gateway, {}), GatewayResource).frames
-        return GatewayIndex(deployment=number, digest=gateway_digest(devices), devices=devices, frames=frames)
+        return GatewayIndex(
+            deployment=number,
+            digest=gateway_digest(devices),
+            devices=devices,
+            frames=frames,
+            out_of_service=paused,
+        )
+
+    async def out_of_service(self) -> list[OutOfService]:
+        """The devices that are out of service, by path, with what their gateways say, where this control hears them."""
+        async with self._connection() as conn:
+            found = await out_of_service.current(conn, self.site)
+        return [self.with_force(each) for each in found]
+
+    async def device_facts(self, path: str) -> DeviceFacts | None:
+        """What rights ask of a device's tags; None when it is not recorded."""
+        async with self._connection() as conn:
+            resources = await db.attributes(conn, self.site, ["site", f"device.{path}"])
+        device = resources.get(f"device.{path}")
+        if device is None:
+            return None
+        enterprise, _, site = self.site.partition("/")
+        facts = tag_facts(Snapshot(enterprise, site, resources, {}))
+        return DeviceFacts(str(device.get("gateway", "")), tuple(facts.values()))
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
         """The configurations of a gateway's devices."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from functools import partial
 
 import msgspec
 
@@ -21,14 +22,16 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
-from nexus_cli.runtime.control.command_sender import CommandSender
+from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.loading import Loading
+from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
@@ -37,6 +40,7 @@ from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Progress
@@ -72,8 +76,11 @@ class Term:
         service: Service,
         runs: Runs,
         status: Callable[[], ControlHealth],
+        latency: Latency,
     ) -> None:
-        """Join them; nothing runs yet. `status` gives the details of control's health."""
+        """Join them; nothing runs yet. `status` gives the details of control's health, `latency` gets the time that commands
+        of sequences take."""
+        self._latency = latency
         self._settings, self._clock, self._leadership = settings, clock, leadership
         enterprise, _, name = settings.site.partition("/")
         self._topics = topics = Topics(enterprise, name)
@@ -106,7 +113,9 @@ class Term:
         """Build what evaluates live values, and what loads and subscribes for it."""
         settings, topics, clock = self._settings, self._topics, self._clock
         self._values = LiveValues(topics, clock=clock)
-        self._sender = CommandSender(self.broker, topics, principal=settings.principal, clock=clock)
+        self._sender = CommandSender(
+            self.broker, topics, principal=settings.principal, clock=clock, latency=self._latency
+        )
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(
@@ -176,6 +185,9 @@ class Term:
             client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
+        self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
+        self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
+        self._service.with_force = partial(with_force, self.seen)
 
     def _watch(self, timing: Timing) -> None:
         """Watch the parts for stalls."""
@@ -365,10 +377,14 @@ class Term:
 
     async def _ask_again(self, gateway: str) -> None:
         """Request that a gateway publishes all tags again."""
+        await self._notify(gateway, again=True)
+
+    async def _notify(self, gateway: str, *, again: bool = False) -> None:
+        """Publish the notice of a gateway, which then asks for what it is to run."""
         async with self.pool.acquire() as conn:
             state = await db.recorded(conn, self._settings.site)
         digest = gateway_digest(state.gateway_devices(gateway))
-        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=True))
+        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=again))
 
     async def _on_recorded(self, changing: Collection[str]) -> None:
         """A deployment recorded a new state: load it; gateways are about to change these devices."""

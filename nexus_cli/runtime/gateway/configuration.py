@@ -12,7 +12,7 @@ import msgspec
 
 from nexus_cli.json_value import JsonValue
 from nexus_cli.model.config import DeviceConfig, GatewayConfig, device_from_json, digest
-from nexus_cli.wire.control import GatewayIndex
+from nexus_cli.wire.control import GatewayIndex, ServicePause
 
 BATCH = 200
 """Devices in one request to control."""
@@ -60,6 +60,7 @@ class Configuration:
         digest: Digest over all device digests, as control computes it.
         devices: By path.
         frames: How the record is sent: `columns` or `json`.
+        out_of_service: What control said last of devices that are left alone for a while.
     """
 
     def __init__(self, path: Path, *, enterprise: str, site: str, gateway: str) -> None:
@@ -68,6 +69,7 @@ class Configuration:
         self.digest = ""
         self.devices: dict[str, Wanted] = {}
         self.frames = "columns"
+        self.out_of_service: Mapping[str, ServicePause] = {}
         self._path = path
         self._enterprise, self._site, self._gateway = enterprise, site, gateway
 
@@ -134,7 +136,7 @@ class Configuration:
         self.devices.update(fetched)
         result.changed = list(fetched)
         self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
-        self.frames = index.frames
+        self.frames, self.out_of_service = index.frames, index.out_of_service
         return result
 
 

@@ -21,6 +21,7 @@ from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.observed import VERIFY_S, all_known, answer, verify
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
+from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
@@ -52,6 +53,7 @@ class ConfigurationFollower:
         links: Links,
         commands: Commands,
         outbox: Outbox,
+        pauses: Pauses,
         changed: Callable[[], None],
     ) -> None:
         """Join the parts; `observed` is published on `topic`, and `changed` is called when health has changed."""
@@ -60,7 +62,7 @@ class ConfigurationFollower:
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
         self._duty, self._absence, self._links, self._commands = election, absence, links, commands
-        self._outbox, self._changed = outbox, changed
+        self._outbox, self._pauses, self._changed = outbox, pauses, changed
         self._notice = asyncio.Event()
 
     def notice(self) -> None:
@@ -80,6 +82,9 @@ class ConfigurationFollower:
                 if not at_work:
                     await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
                     continue
+                if self._pauses.end_due():
+                    self._run_devices()
+                    self._changed()
                 try:
                     await self._refresh(verifying, stop, announce_all=first)
                 except NexusError as error:
@@ -87,12 +92,16 @@ class ConfigurationFollower:
                         event(_log, error.message, level=logging.WARNING, cause=error.cause)
                     self.problem = error
                     self._changed()
-                    await first_of(self._notice, stop, timeout_s=backoff.next_s())
+                    await self._wait(stop, backoff.next_s())
                     continue
                 first = False
                 self.problem = None
                 backoff.reset()
-                await first_of(self._notice, stop, timeout_s=ASK_AGAIN_S)
+                await self._wait(stop, ASK_AGAIN_S)
+
+    async def _wait(self, stop: asyncio.Event, timeout_s: float) -> None:
+        """Until a notice, the stop, the time, or the end of a device's time out of service."""
+        await first_of(self._notice, stop, timeout_s=min(timeout_s, self._pauses.next_s()))
 
     async def greet(self) -> None:
         """Publish `observed` again, after a connect. Raises NexusError."""
@@ -115,7 +124,8 @@ class ConfigurationFollower:
 
     def _run_devices(self) -> dict[str, str]:
         self._outbox.json_frames = self._configuration.frames == "json"
-        failed = self._links.apply(self._configuration.devices)
+        self._absence.paused = self._pauses.__contains__
+        failed = self._links.apply(self._pauses.applied(self._configuration.devices))
         self._commands.configured(list(self._configuration.devices))
         GARBAGE.changed()
         return failed
@@ -128,8 +138,11 @@ class ConfigurationFollower:
             return
         self._outbox.json_frames = configuration.frames == "json"
         failed: dict[str, str] = {}
-        if difference.changed or difference.removed or announce_all:
+        paused = self._pauses.take(configuration.out_of_service)
+        if difference.changed or difference.removed or announce_all or paused:
             failed = self._run_devices()
+        if paused:
+            self._changed()
         if (configuration.deployment, configuration.digest) == before and not announce_all:
             return
         if announce_all:
@@ -162,7 +175,7 @@ class ConfigurationFollower:
             await self._clock.sleep(0.1)
         if deployment == self._configuration.deployment and self._duty.active:
             self._changed()  # health names the devices that give no value
-            await self._observe(difference, failed, verification=verify(changed))
+            await self._observe(difference, failed, verification=verify(changed, paused=self._pauses.why))
 
     async def _observe(
         self, difference: Difference, failed: dict[str, str], *, verification: dict[str, Any] | None = None

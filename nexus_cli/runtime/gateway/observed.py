@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -65,16 +65,20 @@ def all_known(devices: Iterable[DeviceRuntime]) -> bool:
     )
 
 
-def verify(devices: Iterable[DeviceRuntime]) -> dict[str, Verification]:
-    """Good and bad tags, reachability, and the reason where no tag is good, by device path."""
+def verify(devices: Iterable[DeviceRuntime], *, paused: Callable[[str], str]) -> dict[str, Verification]:
+    """Good and bad tags, reachability, and the reason where no tag is good, by device path.
+
+    `paused` says why a device is out of service for a while; "" when it is not.
+    """
     found: dict[str, Verification] = {}
     for device in devices:
         good, bad = device.tally()
         trouble = silence(device)
+        why = paused(device.path) or ("" if trouble is None else trouble.detail or trouble.reason)
         found[device.path] = Verification(
             good=good,
             bad=bad,
             reachable=device.reachable,
-            detail=msgspec.UNSET if trouble is None else trouble.detail or trouble.reason,
+            detail=why or msgspec.UNSET,
         )
     return found

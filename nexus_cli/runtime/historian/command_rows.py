@@ -24,6 +24,7 @@ async def record_reports(conn: Any, site: str, reports: Sequence[Report], letter
                     command_id=_text(response.id),
                     path=_text(response.path),
                     principal=_text(report.principal),
+                    asked_by=_text(report.asked_by),
                     value=_plain(report.asked),
                     state=response.state.value,
                     detail=_facts(report),

@@ -39,7 +39,7 @@ class Gate:
         scheme, _, shown = (authorization or "").partition(" ")
         token = shown.strip()
         if len(token) > LONGEST_TOKEN:
-            raise NexusError("Control refused the token.", code="NX6401", cause="too long")
+            raise NexusError("The token was refused.", code="NX6401", cause="too long")
         if looks_signed(token) and scheme.lower() == "bearer":
             return await self._signed(token)
         caller = self._tokens.caller(authorization)
@@ -57,7 +57,7 @@ class Gate:
             async with self._pool.acquire() as conn:
                 standing = await stored.standing(conn, site, claims.token_id)
                 if standing is None or standing.principal != claims.principal or claims.principal.startswith(OFFICE):
-                    raise NexusError("Control refused the token.", code="NX6401", cause="not recorded")
+                    raise NexusError("The token was refused.", code="NX6401", cause="not recorded")
                 if not standing.valid:
                     raise _ended(revoked=standing.revoked)
                 found = await known(

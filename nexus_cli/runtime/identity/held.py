@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nexus_cli.access.encrypted import RESTRICTED
-from nexus_cli.access.globs import names_matching
+from nexus_cli.access.globs import matches_glob, names_matching
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
 from nexus_cli.access.lines import Line, TagFacts, lines_of, means, names_of, reaches
 from nexus_cli.model.access_config import DenyConfig, RoleConfig
@@ -48,7 +48,7 @@ class Held:
         apply: Path globs of what a deployment may change.
         admin: Everything; the access resources, too.
         roles: Names of the roles, for people.
-        lines: Of the roles, those on alerts, and those that deny reading: an alert shows its tag.
+        lines: Of the roles, those on alerts and on writing, and those that deny reading: an alert shows its tag.
     """
 
     kind: str = ""
@@ -76,6 +76,23 @@ class Held:
         shown = tag.classification if tag is not None else RESTRICTED
         given = (line for line in self.lines if not line.deny and line.right in rights)
         return any(names_of(line, (name,)) and reaches(line, shown) for line in given)
+
+    def serves(self, device: str, tags: Iterable[TagFacts]) -> bool:
+        """True when it may take a device out of service: a role writes one of its tags, or `apply` covers the device.
+
+        Args:
+            device: `area/line/device`.
+            tags: Of the device; none of one that is not recorded.
+        """
+        if self.admin or any(matches_glob(glob, device) for glob in self.apply):
+            return True
+        return any(tag.writable and not tag.external and self._writes(tag) for tag in tags)
+
+    def _writes(self, tag: TagFacts) -> bool:
+        mine = [line for line in self.lines if line.right == "write" and means(line, tag)]
+        return any(reaches(line, tag.classification) for line in mine if not line.deny) and not any(
+            line.deny for line in mine
+        )
 
     def names(self, right: Named, among: Iterable[str]) -> set[str]:
         """Those of the names on which a right is held."""
@@ -118,6 +135,8 @@ def held_by_roles(roles: Mapping[str, RoleConfig], *, kind: str) -> Held:
         scopes.add("tokens:own")
     if apply:
         scopes |= _CHANGES
+    if apply or any(role.write for role in given):
+        scopes.add("devices:service")
     if WHOLE in apply:
         scopes.add("lock:break")
     globs: dict[Named, list[str]] = {"run": [], "acknowledge": [], "alerts": [], "publish": []}
@@ -135,12 +154,12 @@ def held_by_roles(roles: Mapping[str, RoleConfig], *, kind: str) -> Held:
         apply=apply,
         admin=admin,
         roles=tuple(roles),
-        lines=tuple(line for name, role in roles.items() for line in lines_of(name, role) if _is_on_alerts(line)),
+        lines=tuple(line for name, role in roles.items() for line in lines_of(name, role) if _is_kept(line)),
     )
 
 
-def _is_on_alerts(line: Line) -> bool:
-    return line.right in _READING if line.deny else line.right in ("alerts", "acknowledge")
+def _is_kept(line: Line) -> bool:
+    return line.right in ("write", *_READING) if line.deny else line.right in ("write", "alerts", "acknowledge")
 
 
 def _add(globs: dict[Named, list[str]], role: RoleConfig) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nexus_cli.access.grants import Action, Grant
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.role_grants import user_grants
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import PLATFORM
@@ -61,6 +62,18 @@ class CallerRights:
 
     def _has(self, action: Action, topic: str) -> bool:
         return any(grant.action == action and matches(grant.filter, topic) for grant in self.grants)
+
+
+def readable_tag(view: SiteView, rights: CallerRights, path: str) -> TagView:
+    """A tag that the caller may read; one that it may not read is as one that is not there.
+
+    Raises:
+        NexusError: NX6802.
+    """
+    tag = view.by_path.get(path)
+    if tag is None or not rights.may_read(tag):
+        raise NexusError(f"There is no tag '{path[:200]}' that you may read.", code="NX6802")
+    return tag
 
 
 def rights_of(view: SiteView, caller: Caller) -> CallerRights:

@@ -12,8 +12,10 @@ import msgspec
 from nexus_cli.database.connect import Pool, open_pool
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -22,16 +24,24 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
+OPERATIONS = ("api", "write")
+"""What its latencies are of."""
 POOL_SIZE = 8
+MOST_CONNECTIONS = 4_000
+"""Open HTTP connections: pages, WebSockets and event streams."""
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
+ANSWER_QOS = 1
+"""Of answers to commands: one that is lost makes a command `unknown`."""
 
 _log = logging.getLogger("nexus.web")
 
@@ -75,6 +85,7 @@ class Web:
         self.name = f"{NAME}-{secrets.token_hex(4)}"
         self.metrics, self._settings, self._clock, self._stopping = Metrics(), settings, clock, False
         topics = Topics(enterprise, site)
+        self._answers = topics.response("", "", "").rstrip("/") + "/"
         client = BrokerClient(
             settings=settings,
             client_id=client_id(settings, NAME),
@@ -82,19 +93,25 @@ class Web:
         )
         cache = LiveCache(now_us=clock.wall_us)
         identity = Identities(settings=settings, pool=pool, clock=clock)
+        latencies = Latencies(OPERATIONS, clock=clock, metrics=self.metrics)
+        sender = CommandSender(client, topics, principal=settings.principal, clock=clock, latency=latencies["write"])
         self.parts = WebParts(
             settings=settings,
             topics=topics,
             clock=clock,
             metrics=self.metrics,
+            latencies=latencies,
             pool=pool,
             client=client,
+            sender=sender,
+            forwarder=Forwarder(settings),
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
+        self.sockets = Sockets(self.parts, instance=self.name)
         self._health = HealthReporter(
             client=client,
             topic=topics.health(NAME, self.name),
@@ -107,27 +124,38 @@ class Web:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until stopped. Downstream opens first and closes last."""
         parts, settings = self.parts, self._settings
-        app = make_api(parts, health=list(health_routes(self)))
+        app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
-        async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
+        http = serve_http(self, host=host, port=port, app=app, settings=settings, connections=MOST_CONNECTIONS)
+        async with http as bound, tasks(NAME) as group:
             event(_log, "web is up", site=settings.site, http_port=bound)
             topics = parts.topics
             filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
+            answers = (parts.sender.filter, ANSWER_QOS)
             broker = parts.client.run(
                 broker_stop,
-                subscriptions=[(each, OBSERVER_QOS) for each in filters],
-                on_message=parts.cache.take,
+                subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
+                on_message=self._hear,
+                on_connected=self.sockets.shared.extra.connected,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
+            group.create_task(self.sockets.run(stop), name="sockets")
+            for name, job in parts.jobs.items():
+                group.create_task(job(stop), name=name)
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
             await reporting
             broker_stop.set()
+        await parts.forwarder.close()
+
+    def _hear(self, message: Message) -> None:
+        if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):
+            self.parts.cache.take(message)
 
     def ready(self) -> tuple[bool, str]:
         """True when values and the record can be served; else what is missing."""
@@ -154,6 +182,8 @@ class Web:
             deployment=parts.keeper.view.number,
             tags=len(parts.keeper.view.tags),
             topics=len(parts.cache),
+            clients=len(self.sockets.clients),
             broker=self._broker_problem() or "connected",
             database=parts.keeper.problem or "connected",
+            latencies=parts.latencies.health(),
         )

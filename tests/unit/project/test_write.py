@@ -6,9 +6,10 @@ import pytest
 
 from nexus_cli.cli.views.write import HINTS, response_text
 from nexus_cli.diagnostics.codes import catalogue
+from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
-from nexus_cli.project.write import not_writable, parse_value
+from nexus_cli.model.write_check import not_writable, parse_value
 from nexus_cli.wire.command import Response, State
 
 SETPOINT = TagConfig(type="int16", scale=0.1, unit="degC", publish_unit="degC", range=(10, 90), writable=True)
@@ -94,8 +95,8 @@ def test_why_a_tag_is_not_writable(device: str, name: str, cause: str, hint: str
         "marker": TagConfig(type="bool", address="%M0.3:BOOL"),
     }
     config = DeviceConfig(path="a/l/d", protocol=device, tags=tags)
-    error = not_writable(f"a/l/d/{name}", config, tags[name])
+    error = not_writable(f"a/l/d/{name}", config, tags[name], kinds())
     assert (error.code, error.cause, error.hint) == ("NX6803", cause, hint)
     config = DeviceConfig(path="a/l/d", protocol=device, tags={**tags, "target": TagConfig(type="bool", writable=True)})
-    error = not_writable(f"a/l/d/{name}", config, tags[name])
+    error = not_writable(f"a/l/d/{name}", config, tags[name], kinds())
     assert (error.cause, error.hint) == (cause, "writable here: target")

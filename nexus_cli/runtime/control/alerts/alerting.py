@@ -33,7 +33,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control as wire
 from nexus_cli.wire.reading import PayloadError, parse_payload
-from nexus_cli.wire.sample import Quality, Value
+from nexus_cli.wire.sample import Quality, Reason, Value
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
@@ -44,11 +44,12 @@ _log = logging.getLogger("nexus.alerts")
 
 
 class LiveValue(NamedTuple):
-    """The newest value of a tag."""
+    """The newest value of a tag; `out`: its device is out of service."""
 
     value: Value
     label: object
     quality: Quality
+    out: bool = False
 
 
 class Alerting:
@@ -163,7 +164,9 @@ class Alerting:
         if topic in self._unreadable:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
-        self._values[topic] = LiveValue(found.value, found.label or None, found.state)
+        self._values[topic] = LiveValue(
+            found.value, found.label or None, found.state, found.reason == Reason.OUT_OF_SERVICE.value
+        )
         self._look(topic)
 
     def load_stored(self, path: str, found: LastValue) -> None:
@@ -237,7 +240,7 @@ class Alerting:
             pending = alert.pending
             by_label = isinstance(alert.config.equals, str) and isinstance(newest.label, str)
             value = newest.label if by_label else newest.value
-            if alert.feed(value, newest.quality, time_us=now_us, at_s=at_s):  # type: ignore[arg-type]
+            if alert.feed(value, newest.quality, time_us=now_us, at_s=at_s, out_of_service=newest.out):  # type: ignore[arg-type]
                 self._note(name)
             elif alert.pending is not pending:
                 self._store(name, changed=False)

@@ -64,8 +64,15 @@ class Alert:
     acknowledged_by: str = ""
     pending: Pending | None = field(default=None)
 
-    def feed(self, value: Value, quality: Quality, *, time_us: int, at_s: float) -> bool:
-        """Evaluate a value; True when the state changed."""
+    def feed(self, value: Value, quality: Quality, *, time_us: int, at_s: float, out_of_service: bool = False) -> bool:
+        """Evaluate a value; True when the state changed.
+
+        While a device is `out_of_service` nothing becomes active: a person knows why it gives no value.
+        """
+        if out_of_service:
+            self.pending = None
+            if self.config.on_bad != "clear":
+                return False
         raised = self._raised(value, quality)
         if raised is None:
             return False

@@ -20,7 +20,7 @@ def add_audit_route(app: FastAPI, *, base: str, service: Service) -> None:
     async def audit(
         path: Text = "",
         who: Text = "",
-        kind: Literal["", "command", "sequence", "deployment", "alert", "message", "access"] = "",
+        kind: Literal["", "command", "sequence", "deployment", "alert", "message", "device", "retained", "access"] = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from nexus_cli.access.grants import WEB
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.inversion import InversionError, raw_of
@@ -67,8 +68,26 @@ class Clocks(NamedTuple):
         return None
 
 
-def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks) -> Accepted | Rejection:
-    """Check a new command, in this order: tag known, writable, enabled, value's type, range, exactness, expiry."""
+def misnamed(principal: str, command: Command) -> Rejection | None:
+    """The rejection of a command whose `asked_by` its sender may not say; None when it may.
+
+    The broker vouches for the sender alone. Web looks at its callers' rights and always says whose command it is; nobody
+    else speaks for others. See docs/decisions/0077.
+    """
+    if command.asked_by and principal != WEB:
+        return Rejection("NX6930", f"asked_by names '{command.asked_by[:100]}', and only {WEB} asks for others")
+    if principal == WEB and not command.asked_by:
+        return Rejection("NX6930", f"{WEB} asks for others alone, and asked_by does not say for whom")
+    return None
+
+
+def admit(
+    device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks, *, paused: str = ""
+) -> Accepted | Rejection:
+    """Check a new command, in this order: tag known, writable, in service, value's type, range, exactness, expiry.
+
+    `paused` says why the device is out of service for a while; "" when it is not.
+    """
     tag = device.config.tags.get(tag_name)
     if tag is None:
         hint = did_you_mean(tag_name, device.config.tags)
@@ -78,6 +97,8 @@ def admit(device: DeviceRuntime, tag_name: str, command: Command, clocks: Clocks
             "`writable: true` in the site file lets commands write it, if the device lets its address be written"
         )
         return Rejection("NX6803", f"the tag is not writable ({why})")
+    if paused:
+        return Rejection("NX6804", paused)
     if not (tag.enabled and device.config.enabled):
         return Rejection("NX6804", "the tag is out of service (enabled: false)")
     try:

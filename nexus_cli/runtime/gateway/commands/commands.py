@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit
+from nexus_cli.runtime.gateway.commands.admission import Accepted, Clocks, Rejection, admit, misnamed
 from nexus_cli.runtime.gateway.commands.execution import CommandResult, Execution, PendingCommand
 from nexus_cli.runtime.gateway.commands.journal import Journal, unknown
 from nexus_cli.runtime.gateway.commands.queue import DeviceQueues, make_report, report_of
@@ -26,6 +28,7 @@ from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Command, CommandError, Report, Response, State, decode_command
@@ -75,13 +78,19 @@ class Commands:
         pipeline: Pipeline,
         clock: Clock,
         clocks: Clocks,
+        latency: Latency,
+        paused: Callable[[str], str],
     ) -> None:
-        """Join the parts; `run` does the work."""
+        """Join the parts; `run` does the work.
+
+        `latency` gets the time from the arrival of each accepted command to its answer; `paused` says why a device is out
+        of service for a while, "" when it is not.
+        """
         self.counts: Counter[str] = Counter()
         self.ignored = 0
         self.unreported = 0
         self._gateway, self._topics, self._client = gateway, topics, client
-        self._links, self._journal, self._clock, self._clocks = links, journal, clock, clocks
+        self._links, self._journal, self._clock, self._clocks, self._paused = links, journal, clock, clocks, paused
         self._replies = Replies(client, topics)
         self._reports = Reports(outbox, journal, topics.audit(gateway))
         self._subscriptions: list[tuple[str, int]] = []
@@ -94,6 +103,7 @@ class Commands:
             ended=self._ended,
             clock=clock,
         )
+        self._latency = latency
         self._wanted = asyncio.Event()
         self._report_rate = RateLimit(clock)
 
@@ -215,7 +225,11 @@ class Commands:
             )
             self._refuse(path, principal, rejection, command=command)
             return
-        verdict = admit(device, tag, command, self._clocks)
+        if forged := misnamed(principal, command):
+            # On record under the sender's name alone: nobody is named for what he did not ask for.
+            self._refuse(path, principal, forged, command=msgspec.structs.replace(command, asked_by=""))
+            return
+        verdict = admit(device, tag, command, self._clocks, paused=self._paused(device_path))
         if isinstance(verdict, Accepted):
             self._take(path, principal, command, fingerprint, verdict)
         else:
@@ -261,13 +275,14 @@ class Commands:
         if rejection is not None:
             self._refuse(path, principal, rejection, command=command)
             return
-        left_s = (command.expires_at - self._clocks.wall_us()) / 1e6
+        left_s, now_s = (command.expires_at - self._clocks.wall_us()) / 1e6, self._clock.monotonic_s()
         pending = PendingCommand(
             path=path,
             principal=principal,
             command=command,
             received_us=self._clock.now_us(),
-            deadline_s=self._clock.monotonic_s() + left_s,
+            received_s=now_s,
+            deadline_s=now_s + left_s,
             accepted=accepted,
             fingerprint=fingerprint,
         )
@@ -303,6 +318,7 @@ class Commands:
             detail=ended.detail,
         )
         self._conclude(pending.key, pending.fingerprint, report_of(pending, response, gateway=self._gateway))
+        self._latency.ended(pending.received_s)
 
     def _conclude(self, key: tuple[str, str], fingerprint: str, report: Report) -> None:
         """Journal, answer, report; in this order, so that an answered id is never executed again."""
@@ -319,7 +335,7 @@ class Commands:
             "command " + state,
             level=level,
             path=report.response.path,
-            who=report.principal,
+            who=report.asked_by or report.principal,
             id=report.response.id,
             code=report.response.code,
             detail=report.response.detail,

@@ -172,4 +172,5 @@ def make_report(
         expect=None if command is None or command.expect is msgspec.UNSET else command.expect,
         expires_at=command.expires_at if command is not None else 0,
         reason=command.reason if command is not None else "",
+        asked_by=command.asked_by if command is not None else "",
     )

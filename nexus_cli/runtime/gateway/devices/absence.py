@@ -20,7 +20,7 @@ See docs/decisions/0029.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -174,6 +174,7 @@ class Absence:
         declared: Gaps by reason.
         since_us: The gateway accounts for every moment of its devices from then on, µs since 1970 UTC; 0 for always.
         ready: True once `configured` was called.
+        paused: Whether a device is out of service for a while: that time is a gap of its own reason.
     """
 
     def __init__(self, *, clock: Clock, add_gap: AddGap) -> None:
@@ -181,6 +182,7 @@ class Absence:
         self.declared: Counter[GapReason] = Counter()
         self.since_us = clock.now_us()
         self.ready = False
+        self.paused: Callable[[str], bool] = lambda _: False
         self._clock, self._add_gap = clock, add_gap
         self._past: Past | None = None
         self._watched: dict[str, _Watched] = {}
@@ -204,7 +206,8 @@ class Absence:
         past, self._past = self._past, None
         before, self._watched = self._watched, {}
         for device in devices:
-            if not device.config.enabled:
+            paused = self.paused(device.path)
+            if not (device.config.enabled or paused):
                 continue
             known = before.get(device.path)
             one = _watched(device)
@@ -214,7 +217,19 @@ class Absence:
             elif past is not None:
                 _remember(one, device.path, past)
             self._watched[device.path] = one
+            if paused:
+                self._pause(device.path, one)
         self.ready = True
+
+    def _pause(self, path: str, one: _Watched) -> None:
+        """A person took the device out of service: nothing is missing before its BAD row, and everything after it."""
+        one.away, one.asked_us = False, 0
+        hole, now_us = one.hole, self._now_us()
+        if hole is not None and hole.reason is GapReason.OUT_OF_SERVICE:
+            return
+        if hole is not None and (hole.certain or now_us - hole.since_us > one.longest_us):
+            self._declare(path, hole.since_us, now_us - 1, hole.reason)
+        one.hole = Hole(now_us, GapReason.OUT_OF_SERVICE, certain=False)
 
     def last_gap_us(self, path: str) -> int:
         """The end of the last declared gap of a device: later values must not be dated into it."""
@@ -291,8 +306,10 @@ class Absence:
         if one.hole is None:
             return
         hole = one.hole
-        self._declare(path, hole.since_us, time_us - 1, hole.reason)
-        one.hole = Hole(max(hole.since_us, time_us + 1), hole.reason, hole.certain)
+        begins = hole.reason is GapReason.OUT_OF_SERVICE and not hole.certain  # its BAD row
+        if not begins:
+            self._declare(path, hole.since_us, time_us - 1, hole.reason)
+        one.hole = Hole(max(hole.since_us, time_us + 1), hole.reason, hole.certain or begins)
 
     def beat(self) -> None:
         """Call every `BEAT_S`: a late beat is a pause of the whole process."""

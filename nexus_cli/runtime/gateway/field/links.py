@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
@@ -46,6 +47,7 @@ class Links:
         home: str,
         clock: Clock,
         pipeline: Pipeline,
+        latencies: Latencies,
         changed: Callable[[], None],
     ) -> None:
         """Start supervisors in a group.
@@ -57,12 +59,13 @@ class Links:
             home: The `.nexus` folder.
             clock: Time.
             pipeline: Takes the cycles.
+            latencies: Of `read` and `poll`.
             changed: Called when the state of a link changes.
         """
         self.supervisors: dict[str, Supervisor] = {}
         self._group = group
         self._drivers, self._kinds, self._home = drivers, kinds, home
-        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._clock, self._pipeline, self._latencies, self._changed = clock, pipeline, latencies, changed
         self._stops: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cuts: dict[str, Cut] = {}
@@ -71,6 +74,10 @@ class Links:
     def devices(self) -> list[DeviceRuntime]:
         """All running devices, in the order of links."""
         return [device for one in self.supervisors.values() for device in one.devices.values()]
+
+    def settled(self, device: str) -> bool:
+        """True once the link of a device is as `apply` said last; a device that does not run has none to wait for."""
+        return all(one.settled for one in self.supervisors.values() if device in one.devices)
 
     def apply(self, wanted: Mapping[str, Wanted]) -> dict[str, str]:
         """Run exactly these devices and return the details of those that failed, by path. Unchanged devices are not
@@ -144,6 +151,7 @@ class Links:
             home=self._home,
             clock=self._clock,
             pipeline=self._pipeline,
+            latencies=self._latencies,
             changed=self._changed,
         )
         self.supervisors[link] = supervisor

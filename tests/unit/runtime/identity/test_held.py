@@ -16,8 +16,8 @@ def of(*roles: RoleConfig, kind: str = "user") -> Held:
 
 def test_without_a_role_only_names_that_nothing_gives() -> None:
     held = of()
-    values = {"values:read", "values:write"}
-    assert held.scopes == {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"} | values
+    names = {"alerts:read", "alerts:ack", "sequences:run", "messages:publish"}
+    assert held.scopes == names | {"values:read", "values:write"}
     assert held.names("run", NAMES) == held.names("alerts", NAMES) == set()
 
 
@@ -51,6 +51,22 @@ def test_an_alert_is_shown_to_whom_its_tag_is() -> None:
     assert cleared.shows("alerts", "fill", secret) and not cleared.shows("alerts", "fill", plain)
     assert of(RoleConfig(admin=True)).shows("alerts", "fill", secret)
     assert held_by_platform("nexus.web").shows("alerts", "fill", secret)
+
+
+def test_who_writes_a_tag_of_a_device_or_applies_it_takes_it_out_of_service() -> None:
+    tags = [TagFacts(path="a/l/d/setpoint", writable=True), TagFacts(path="a/l/d/shown")]
+    one = of(RoleConfig(write=["a/l/d/setpoint"]))
+    assert "devices:service" in one.scopes and one.serves("a/l/d", tags)
+    assert not one.serves("a/l/e", [TagFacts(path="a/l/e/setpoint", writable=True)])
+    assert not of(RoleConfig(write=["a/l/d/shown"])).serves("a/l/d", tags), "nothing of it takes commands"
+    assert not of(RoleConfig(write=["**"], deny=DenyConfig(write=["a/l/**"]))).serves("a/l/d", tags)
+    secret = [TagFacts(path="a/l/d/setpoint", writable=True, classification="restricted")]
+    assert not one.serves("a/l/d", secret), "the role is not cleared"
+    assert of(RoleConfig(apply=["a/l/**"])).serves("a/l/d", ()) and not of(RoleConfig(apply=["a/l/d/x"])).serves(
+        "a/l/d", tags
+    )
+    assert "devices:service" not in of(RoleConfig(read=["**"])).scopes
+    assert of(RoleConfig(admin=True)).serves("a/l/d", ())
 
 
 def test_who_may_change_something_reads_the_state_and_the_trail() -> None:
