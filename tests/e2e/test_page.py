@@ -20,6 +20,9 @@ from tests.integration.web_world import WebWorld
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_browser]
 BASE = "/v1/sites/acme/chicago"
 SETPOINT = "packaging/line-1/filler/setpoint"
+MARKUP = """
+try { document.createElement('p').innerHTML = '<b>x</b>'; return 'parsed'; } catch (error) { return error.name; }
+"""
 SEARCH = "input[type=search]"
 
 
@@ -69,6 +72,8 @@ async def test_a_person_logs_in_and_out(database: Settings, tmp_path: Path) -> N
         await page.call("POST", "/refresh")
         await page.wait_text(".who", "vera")
         assert await page.console() == []
+        assert await page.run(MARKUP) == "TypeError", "no text becomes markup, whoever tries"
+        assert "TrustedHTML" in str(await page.console())
         await page.click(".top button:last-child")
         assert "You are logged out." in await page.wait_text(".note", "logged out")
         ended = await world.http.get(BASE + "/session", headers={"cookie": f"nexus-session={cookie['value']}"})
