@@ -5,6 +5,9 @@ from __future__ import annotations
 from nexus_cli.diagnostics.errors import NexusError
 
 HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
+LIVE, MOCK, REPLAY = "live", "mock", "replay"
+ENVIRONMENTS = (LIVE, MOCK, REPLAY)
+"""The plant; simulators in the place of its devices; something recorded, under a site name of its own."""
 
 
 def wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
@@ -55,3 +58,10 @@ def writers(value: str) -> int:
     if not 1 <= number <= MOST_WRITERS:
         raise wrong(f"NEXUS_HISTORIAN_WRITERS is '{value}', not a number of connections from 1 to {MOST_WRITERS}.")
     return number
+
+
+def environment(given: str, recorded: object) -> str:
+    """What kind of runtime this is: as `runtime.json` records it, else as NEXUS_ENVIRONMENT says. No variable makes a mock
+    look like the plant. Raises NexusError NX6001."""
+    kind = one_of("NEXUS_ENVIRONMENT", given or LIVE, ENVIRONMENTS)
+    return str(recorded) if recorded in (MOCK, REPLAY) else kind

@@ -16,7 +16,7 @@ import orjson
 from nexus_cli.accounts import site_suffix
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
-from nexus_cli.setting_values import HISTORIAN_WRITERS, one_of, port, rate, text, writers, wrong
+from nexus_cli.setting_values import HISTORIAN_WRITERS, LIVE, environment, one_of, port, rate, text, writers, wrong
 
 LOG_FORMATS = ("text", "json")
 ACCOUNTS = ("", "plain", "site")
@@ -35,6 +35,19 @@ class EventLoop(StrEnum):
 
     AUTO = "auto"
     ASYNCIO = "asyncio"
+
+
+class I3xWrites(StrEnum):
+    """What clients of i3X may change, each within its own rights (`NEXUS_I3X_WRITES`).
+
+    OFF: Nothing.
+    ON: Newest values, as commands.
+    HISTORY: Stored values too: one is added or replaced, and the old one is in the audit trail.
+    """
+
+    OFF = "off"
+    ON = "on"
+    HISTORY = "history"
 
 
 class ClockTrust(StrEnum):
@@ -87,6 +100,9 @@ class Settings:
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         clock_synchronised: Who vouches for the machine's clock.
         event_loop: The event loop of a gateway and a historian.
+        environment: `live`, `mock` or `replay`.
+        environment_detail: A sentence about it; "" of the plant.
+        i3x_writes: What clients of i3X may change.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -119,6 +135,9 @@ class Settings:
     historian_writers: int = HISTORIAN_WRITERS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
+    environment: str = LIVE
+    environment_detail: str = ""
+    i3x_writes: I3xWrites = I3xWrites.OFF
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -189,6 +208,9 @@ def load_settings(
             one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),
         event_loop=EventLoop(one_of("NEXUS_EVENT_LOOP", pick("NEXUS_EVENT_LOOP", "auto"), tuple(EventLoop))),
+        environment=environment(pick("NEXUS_ENVIRONMENT", ""), runtime.get("environment")),
+        environment_detail=pick("NEXUS_ENVIRONMENT_DETAIL", runtime.get("environment_detail")),
+        i3x_writes=I3xWrites(one_of("NEXUS_I3X_WRITES", pick("NEXUS_I3X_WRITES", "off"), tuple(I3xWrites))),
         credentials=credentials,
     )
 

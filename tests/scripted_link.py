@@ -11,6 +11,7 @@ from nexus_cli.model.config import DeviceConfig, digest, to_json
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.field import FakeDriver
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 from tests.simulated_time import LoopClock
 
@@ -28,6 +29,7 @@ class ScriptedLink:
         self.clock, self.recorded = LoopClock(), Recorded()
         self.driver: FakeDriver = driver or FakeDriver()
         self.pipeline = pipeline_into(self.recorded, self.clock)
+        self.latencies = latencies(self.clock)
         self.states: list[tuple[float, str, str]] = []
         self.supervisor = Supervisor(
             LINK,
@@ -36,6 +38,7 @@ class ScriptedLink:
             home=".",
             clock=self.clock,
             pipeline=self.pipeline,
+            latencies=self.latencies,
             changed=self._note,
         )
         self.failed = self.apply(*devices)

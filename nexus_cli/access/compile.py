@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nexus_cli.access.globs import widens
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, Grant, gateway_principal, join
 from nexus_cli.access.people import ANY_TIME, Moment
 from nexus_cli.access.role_grants import user_grants
@@ -31,6 +32,9 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True, when: Moment = ANY
     topics = Topics(snapshot.enterprise, snapshot.site)
     tree = Tree.of(snapshot)
     grants = [*_platform(topics), *_gateways(topics, snapshot, tree), *_messages(snapshot)]
+    if snapshot.resources.get("site", {}).get("replay_of"):
+        played = [f"{topics.live}/#", f"{topics.platform}/data/#"]
+        grants += _grants(CLI, "nexus replay", publish=played)
     if users:
         grants += user_grants(topics, snapshot, tree, when)
     return join(grants)
@@ -115,7 +119,10 @@ def _platform(topics: Topics) -> Iterator[Grant]:
 def _messages(snapshot: Snapshot) -> Iterator[Grant]:
     """Declared messages: by control, for sequences and for callers, whose names are in the audit trail."""
     for name, message in every(snapshot, "message", MessageConfig):
-        yield Grant(CONTROL, "publish", filter_of(message.topic), f"message {name}")
+        filter_ = filter_of(message.topic)
+        yield Grant(CONTROL, "publish", filter_, f"message {name}")
+        if not widens(filter_):  # which a broker would read as a wider one
+            yield Grant(WEB, "subscribe", filter_, f"message {name}, for callers who may hear it")
 
 
 def _gateways(topics: Topics, snapshot: Snapshot, tree: Tree) -> Iterator[Grant]:

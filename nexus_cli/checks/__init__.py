@@ -23,6 +23,7 @@ from nexus_cli.checks import (
     tags,
     units,
     values,
+    views,
 )
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.diagnostic import Diagnostic
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
     *procedures.CHECKS,
     *parameters.CHECKS,
+    *views.CHECKS,
     *moved.CHECKS,
 )
 

@@ -43,6 +43,7 @@ def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
         (("alerts",), "alert", site.alerts),
         (("sequences",), "sequence", site.sequences),
         (("messages",), "message", site.messages),
+        (("views",), "view", site.views),
         (("access", "roles"), "role", site.access.roles),
     ):
         for name in names:

@@ -55,6 +55,12 @@ def answer(text: str, *, newline: bool = True) -> None:
     click.echo(_shown(text), nl=newline, color=True)
 
 
+def clear_screen() -> None:
+    """Begin at the top of an empty screen; nothing where stdout is no terminal."""
+    if sys.stdout.isatty():
+        click.clear()
+
+
 def answer_data(text: str) -> None:
     """Write text for programs (CSV) to stdout as it is; on a terminal as `answer` does."""
     click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False, color=True)

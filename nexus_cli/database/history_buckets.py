@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Self
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.history_rows import MixedError, Sample, Sources, stream
@@ -21,14 +21,12 @@ MOST_BUCKETS = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What of a stretch is asked.
+class Stretched:
+    """A span of a stretch.
 
     Attributes:
         stretch: In whose terms.
         start_us, end_us: The span, µs since 1970 UTC, within the stretch.
-        every: Width of the buckets.
-        zone: On whose clocks days begin.
         before: The value that held when the span began, in the stretch's terms.
         lost: Moments from which the value is unknown, ascending.
         rollups: False to read every sample.
@@ -37,8 +35,6 @@ class Question:
     stretch: Stretch
     start_us: int
     end_us: int
-    every: Every
-    zone: tzinfo | None
     before: Any = None
     lost: tuple[int, ...] = ()
     rollups: bool = True
@@ -47,6 +43,23 @@ class Question:
     def numeric(self) -> bool:
         """False for texts and structures."""
         return self.stretch.kind in ("bool", "number")
+
+    def from_samples(self) -> Self:
+        """The same, from every sample."""
+        return replace(self, rollups=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question(Stretched):
+    """What of a stretch is asked.
+
+    Attributes:
+        every: Width of the buckets.
+        zone: On whose clocks days begin.
+    """
+
+    every: Every
+    zone: tzinfo | None
 
 
 async def buckets(conn: Connection, sources: Sources, question: Question) -> list[Rollup]:
@@ -64,12 +77,12 @@ async def buckets(conn: Connection, sources: Sources, question: Question) -> lis
         numeric=question.numeric,
     )
     made: list[Rollup] = []
-    feed = _Feed(builder, question)
+    feed = Feed(builder, question)
     try:
         async for item in stream(conn, sources, parts, kind=question.stretch.kind, exact=exact):
             made.extend(feed.take(item))
     except MixedError:
-        return await buckets(conn, sources, replace(question, rollups=False))
+        return await buckets(conn, sources, question.from_samples())
     made.extend(feed.finish())
     return made
 
@@ -81,16 +94,18 @@ def _borders(question: Question) -> Iterator[int]:
         at = question.every.after(at, question.zone)
 
 
-class _Feed:
+class Feed:
     """Gives a builder the samples in the unit and type of the stretch, and the moments at which values are lost."""
 
-    def __init__(self, builder: RollupBuilder, question: Question) -> None:
+    def __init__(self, builder: RollupBuilder, question: Stretched) -> None:
+        """Begin with the first segment."""
         self._builder = builder
         self._lost = deque(moment for moment in question.lost if question.start_us <= moment < question.end_us)
         self._segments = deque(question.stretch.segments)
         self._segment = self._segments.popleft()
 
     def take(self, item: Sample | Piece) -> Iterable[Rollup]:
+        """Give one on; yields the buckets that it completes."""
         time_us = item.time_us if isinstance(item, Sample) else item.first_us
         while self._lost and self._lost[0] <= time_us:
             yield from self._builder.lose(self._lost.popleft())
@@ -102,6 +117,7 @@ class _Feed:
             yield from self._builder.merge(piece_in(item, self._segment))
 
     def finish(self) -> Iterable[Rollup]:
+        """The rest."""
         while self._lost:
             yield from self._builder.lose(self._lost.popleft())
         yield from self._builder.finish()

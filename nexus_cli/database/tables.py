@@ -11,10 +11,13 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -416,6 +419,76 @@ elevation = Table(
     Index("ix_elevation_ends", "site", "ends"),
 )
 
+i3x_subscription = Table(
+    "i3x_subscription",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("principal", Text, nullable=False, comment="who made it; nobody else finds it"),
+    Column("client_id", Text, nullable=False, comment="as the client calls itself"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, comment="the web that has it"),
+    Column("generation", BigInteger, nullable=False, comment="rises each time that a web takes it"),
+    Column("monitored", JSONB, nullable=False, server_default="[]", comment="[[elementId, maxDepth]]"),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="of monitored, rises with every change"),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}", comment="paths"),
+    Column(
+        "seen",
+        LargeBinary,
+        nullable=False,
+        server_default="",
+        comment="for each of tags: time of its newest value in a batch, µs, int64 little-endian",
+    ),
+    Column("next_sequence", Numeric(20, 0), nullable=False, server_default="1"),
+    Column("acknowledged", Numeric(20, 0), nullable=False, server_default="0"),
+    Column("sent", Numeric(20, 0), nullable=False, server_default="0"),
+    Column(
+        "loss",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default="{}",
+        comment="what was dropped: first and last number, first and last time in µs",
+    ),
+    _now("created"),
+    Column(
+        "touched", DateTime(timezone=True), nullable=False, server_default=func.now(), comment="last sync or stream"
+    ),
+    Column("streaming", DateTime(timezone=True), comment="until when its owner streams it"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_i3x_subscription_principal", "site", "principal"),
+)
+
+i3x_batch = Table(
+    "i3x_batch",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("sequence", Numeric(20, 0), nullable=False),
+    Column("updates", JSONB, nullable=False, comment="[[elementId, path, value, quality, µs]]"),
+    ForeignKeyConstraint(
+        ["site", "subscription"], [i3x_subscription.c.site, i3x_subscription.c.id], ondelete="CASCADE"
+    ),
+    PrimaryKeyConstraint("site", "subscription", "sequence"),
+)
+
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
+    PrimaryKeyConstraint("site", "id"),
+)
+
 __all__ = [
     "alert",
     "alert_change",
@@ -427,8 +500,11 @@ __all__ = [
     "credential",
     "dead_letter",
     "deployment",
+    "discovery",
     "elevation",
     "gap",
+    "i3x_batch",
+    "i3x_subscription",
     "journal",
     "leader",
     "lease",

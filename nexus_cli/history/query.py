@@ -56,12 +56,9 @@ async def stored_history(
         NexusError: NX6210 there is no such series; NX6211 the span or grid can't be used.
     """
     now = now or datetime.now(UTC)
-    start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
-    if end <= start:
-        raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
-    width = None if every is None else _width(every, start, end)
+    start, end, width = read_span(since, until, every=every, zone=zone, now=now)
     span = _Span(path, start, end, zone)
-    series = await _find(conn, site=site, path=path)
+    series = await series_of(conn, site=site, path=path)
     reader = Reader(conn, series, await sources_of(conn, series_id=series.id), site=site)
     # A year's newest samples are sought in every partition, and the plot would not show them: ask the rollups first.
     if width is None and not (drawn and await reader.at_least(start, end) > limit):
@@ -78,6 +75,16 @@ async def stored_history(
     )
     grid = _Grid(width, shown, None if width.fixed_us else _zone_name(days, now))
     return _document(span, series, stretches, gaps, buckets=buckets[-limit:], grid=grid, truncated=len(buckets) > limit)
+
+
+def read_span(
+    since: str, until: str, *, every: str | None, zone: tzinfo | None, now: datetime
+) -> tuple[datetime, datetime, Every | None]:
+    """Start, end and width of the buckets that are asked for. Raises NexusError NX6211."""
+    start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
+    if end <= start:
+        raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
+    return start, end, None if every is None else _width(every, start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +179,8 @@ def _width(every: str, start: datetime, end: datetime) -> Every:
     return width
 
 
-async def _find(conn: Connection, *, site: str, path: str) -> Series:
+async def series_of(conn: Connection, *, site: str, path: str) -> Series:
+    """The series at a path, with or without the site in front; a former path works too. Raises NexusError NX6210."""
     short = path.removeprefix(site + "/").strip("/")
     series = await find_series(conn, site=site, path=short)
     if series is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nexus_cli.database.history_buckets import Question, buckets, lost_moments
+from nexus_cli.database.history_buckets import Question, Stretched, buckets, lost_moments
 from nexus_cli.database.history_rows import last_before, rolled_samples
 from nexus_cli.database.queries import (
     Series,
@@ -20,6 +21,7 @@ from nexus_cli.database.queries import (
     zone_of_site,
 )
 from nexus_cli.database.segments import Segment, Stretch, segments_of, stretches_of
+from nexus_cli.database.statistics import Moments, Tallied, edge, moments, tallied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.history.document import Bucket, Gap, Sample, Seam, Terms
 from nexus_cli.history.rows import name_gaps, shown_bucket, shown_sample, stored_value
@@ -28,6 +30,32 @@ from nexus_cli.model.calendar import LATEST, Every, iso, microseconds, moment_of
 if TYPE_CHECKING:
     from nexus_cli.database.connect import Connection
     from nexus_cli.database.history_rows import Sources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A span of a series: its terms, what is missing in it, and the sample whose value held when it began."""
+
+    since_us: int
+    until_us: int
+    stretches: list[Stretch]
+    gaps: list[StoredGap]
+    lost: tuple[int, ...]
+    before: StoredSample | None
+
+    def held(self, stretch: Stretch) -> Any:
+        """The value that held when the span began, in the terms of its first stretch."""
+        return _held(self.before, stretch)
+
+
+class Summed(NamedTuple):
+    """All samples of a span together; `moments` is None where they were left out, an edge where no sample is."""
+
+    span: Stretched
+    tallied: Tallied
+    moments: Moments | None
+    first: StoredSample | None
+    last: StoredSample | None
 
 
 class Reader:
@@ -78,17 +106,8 @@ class Reader:
             rows.append(shown_sample(sample, segment, shown_in=newest, zone=zone))
         return stretches, rows, await self._gaps(start, end)
 
-    async def rolled(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        every: Every,
-        aggregate: str,
-        days: tzinfo | None,
-        zone: tzinfo | None,
-    ) -> tuple[list[Stretch], list[Bucket], list[StoredGap]]:
-        """Buckets up to `end`, those without a value left out unless a gap lies in them."""
+    async def _look(self, start: datetime, end: datetime) -> _Look:
+        """What must be known before values of a span are put together."""
         since_us, until_us = microseconds(start), microseconds(max(start, end))
         before = await last_before(self._conn, self._sources, time_us=since_us)
         known_us = since_us if before is None else microseconds(before.time)
@@ -103,9 +122,49 @@ class Reader:
             last_us=None if last is None else microseconds(last.time),
             active=self._series.active,
         )
-        held = before is not None and not any(known_us < moment <= since_us for moment in lost)
+        holds = before is not None and not any(known_us < moment <= since_us for moment in lost)
         every_one = stretches_of(segments, since_us=known_us, until_us=until_us)
-        stretches = [each for each in every_one if each.last.until_us > since_us]
+        return _Look(
+            since_us=since_us,
+            until_us=until_us,
+            stretches=[each for each in every_one if each.last.until_us > since_us],
+            gaps=[gap for gap in gaps if gap.end is None or gap.end >= start],
+            lost=tuple(lost),
+            before=before if holds else None,
+        )
+
+    async def summed(self, start: datetime, end: datetime, *, most: int) -> Summed:
+        """All samples of the newest stretch in a span together; no moments where there are more than `most`."""
+        look = await self._look(start, end)
+        stretch = look.stretches[-1]
+        first = len(look.stretches) == 1
+        span = Stretched(
+            stretch=stretch,
+            start_us=look.since_us if first else max(look.since_us, stretch.segments[0].since_us),
+            end_us=look.until_us,
+            before=look.held(stretch) if first else None,
+            lost=look.lost,
+        )
+        found = await tallied(self._conn, self._sources, span)
+        wanted = span.numeric and await self.at_least(moment_of(span.start_us), end) <= most
+        spread = await moments(self._conn, self._sources, span) if wanted else None
+        first_one = await edge(self._conn, self._sources, span, last=False)
+        last_one = await edge(self._conn, self._sources, span, last=True)
+        return Summed(span, found, spread, first_one, last_one)
+
+    async def rolled(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        every: Every,
+        aggregate: str,
+        days: tzinfo | None,
+        zone: tzinfo | None,
+    ) -> tuple[list[Stretch], list[Bucket], list[StoredGap]]:
+        """Buckets up to `end`, those without a value left out unless a gap lies in them."""
+        look = await self._look(start, end)
+        since_us, until_us, stretches = look.since_us, look.until_us, look.stretches
         rows: list[Bucket] = []
         filled: list[bool] = []
         for number, stretch in enumerate(stretches):
@@ -120,18 +179,17 @@ class Reader:
                 end_us=high_us,
                 every=every,
                 zone=days,
-                before=_held(before, stretch) if first and held else None,
-                lost=tuple(lost),
+                before=look.held(stretch) if first else None,
+                lost=look.lost,
             )
             for bucket in await buckets(self._conn, self._sources, question):
                 start_us = bucket.start_us if first else max(bucket.start_us, low_us)
                 shown_in = stretches[-1].last
                 rows.append(shown_bucket(bucket, aggregate, stretch, shown_in=shown_in, zone=zone, start_us=start_us))
                 filled.append(bool(bucket.count or bucket.covered_us))
-        touching = [gap for gap in gaps if gap.end is None or gap.end >= start]
-        named = name_gaps(rows, [shown_gap(gap, zone) for gap in touching])
+        named = name_gaps(rows, [shown_gap(gap, zone) for gap in look.gaps])
         kept = [row for row, full in zip(named, filled, strict=True) if full or row.gap is not None]
-        return stretches, kept, touching
+        return stretches, kept, look.gaps
 
 
 def _segment_at(stretches: Sequence[Stretch], time_us: int) -> Segment:

@@ -6,11 +6,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from nexus_cli.certificates.authority import authority_of
-from nexus_cli.certificates.expiry import Expiry, expiry_of, expiry_of_der, utc_now
+from nexus_cli.certificates.expiry import Expiry, expiry_of_der, utc_now
+from nexus_cli.certificates.files import expiries_of
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
@@ -19,38 +20,20 @@ from nexus_cli.settings import Settings, database_hosts
 from nexus_cli.wire.url import parse_broker_url
 
 HANDSHAKE_S = 2.0
-RENEW_CA = "make a new one in time: move .nexus/certs away, nexus certs init, issue again"
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """Source: PostgreSQL documentation, 55.7 "Message Formats", SSLRequest."""
 
 
 def of_files(home: Path, settings: Settings) -> list[Expiry]:
     """The CA, what it issued, our OPC UA certificate, and the files that the settings name; each file once."""
-    authority = authority_of(home)
-    try:
-        current = authority.index().current()
-    except NexusError:
-        current = {}
-    found = [expiry_of(authority.ca_file, "ca", hint=RENEW_CA)]
-    found += [expiry_of(authority.files(name)[0], name, hint=f"nexus certs renew {name}") for name in current]
-    named = {
-        "http": settings.http_cert,
-        "broker-client": settings.broker_cert,
-        "broker-ca": settings.broker_ca,
-        "database-client": settings.database_cert,
-        "database-ca": settings.database_ca,
-    }
-    found += [expiry_of(file, name) for name, file in named.items() if file]
     ours = security.folder(str(home)) / "own" / "certificate.der"
     facts = certificates.facts_of(ours)
-    if facts is not None:
-        hint = "nexus certs renew"
-        found.append(Expiry(name="opcua-client", file=str(ours), not_after=facts.valid_until, hint=hint))
-    by_file: dict[str, Expiry] = {}
-    for one in found:
-        if one is not None:
-            by_file.setdefault(one.file, one)
-    return list(by_file.values())
+    own = [] if facts is None else [_own(ours, facts.valid_until)]
+    return expiries_of(home, settings, more=own)
+
+
+def _own(file: Path, not_after: datetime) -> Expiry:
+    return Expiry(name="opcua-client", file=str(file), not_after=not_after, hint="nexus certs renew")
 
 
 async def of_servers(settings: Settings) -> list[Expiry]:

@@ -42,6 +42,9 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         http_cert, http_key, http_ca: Files of HTTP: what the roles show, and whom to trust.
         database_tls: True when the embedded database listens there too.
         database_programs: The `bin` folder of another PostgreSQL than the embedded one; "" for that.
+        environment: `mock` or `replay`; "" is the plant. Written when the folder is made, and never changed.
+        environment_detail: A sentence about it.
+        mock_folder: Where the CSV files of simulated signals are looked for: the site's folder.
     """
 
     site: str = ""
@@ -71,6 +74,9 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     http_ca: str = ""
     database_tls: bool = False
     database_programs: str = ""
+    environment: str = ""
+    environment_detail: str = ""
+    mock_folder: str = ""
 
     @property
     def web_url(self) -> str:

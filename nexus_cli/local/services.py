@@ -20,10 +20,13 @@ from nexus_cli.local.listening import client_files, listener_files
 from nexus_cli.local.ports import reached_at
 from nexus_cli.local.postgres import SUPERUSER, EmbeddedPostgres, Launch
 from nexus_cli.local.probe import Door, broker_answers, database_answers, role_lives
+from nexus_cli.local.simulator_probe import simulator_serves
+from nexus_cli.setting_values import MOCK
 from nexus_cli.settings import Settings, load_settings
 
 BROKER = "broker"
 DATABASE = "database"
+SIMULATOR = "simulator"
 
 Probe = Callable[[], Awaitable[str]]
 Signals = tuple[tuple[signal.Signals, float], ...]
@@ -112,6 +115,9 @@ def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | No
     found.append(_role(home, runtime, given, name="historian", tier=2, needs=needs, principal=HISTORIAN))
     found.append(_role(home, runtime, given, name="web", tier=3, needs=needs, principal=WEB))
     needs = tuple(name for name in needs if name != DATABASE)
+    if runtime.environment == MOCK:
+        found.append(_simulator(home, runtime, given))
+        needs = (*needs, SIMULATOR)
     for gateway in runtime.gateways:
         principal = gateway_principal(gateway)
         name = f"gateway-{gateway}"
@@ -151,6 +157,17 @@ def _role(
         prepare=lambda: launch,
         probe=partial(role_lives, runtime.http_ports[principal], door_of(runtime)),
     )
+
+
+def _simulator(home: Home, runtime: Runtime, environ: Mapping[str, str]) -> Service:
+    """The field of a mock: gateways end before it does."""
+    launch = Launch(
+        command=(sys.executable, "-m", "nexus_cli", "run", SIMULATOR),
+        folder=_folder(home, runtime),
+        environment=role_environment(home, runtime, environ, principal=f"nexus.{SIMULATOR}"),
+        identity=None,
+    )
+    return Service(name=SIMULATOR, tier=2, prepare=lambda: launch, probe=partial(simulator_serves, home.path))
 
 
 def _mosquitto(home: Home, runtime: Runtime, settings: Settings) -> Service:

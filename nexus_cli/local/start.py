@@ -20,6 +20,7 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
 from nexus_cli.local.environment import password_references_of, references_of
 from nexus_cli.local.instances import holds, living_parts, marks, parts_of
+from nexus_cli.local.kinds import refuse_other_kind
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime, assign_ports
 from nexus_cli.local.listening import checked_listen, choose_listen
 from nexus_cli.local.lock import announce, holders, lock_folder
@@ -32,6 +33,7 @@ from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
 from nexus_cli.model.secrets import password_in_url, without_passwords
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.setting_values import MOCK
 from nexus_cli.settings import Settings
 from nexus_cli.wire.abilities import require_able
 from nexus_cli.wire.client import BrokerClient
@@ -57,6 +59,9 @@ class StartRequest:
         beside: Run although another runtime of this site runs on this machine.
         listen: Address to listen on, a loopback one for the loopback interface; None for the previous one.
         mutual_tls: Ask clients of broker and database for a certificate; None for what it was.
+        environment: `mock` or `replay`; "" is the plant.
+        detail: A sentence about it.
+        folder: Of the site file, for the CSV files of a mock's signals.
         environ: The environment of the command.
     """
 
@@ -66,6 +71,9 @@ class StartRequest:
     beside: bool = False
     listen: str | None = None
     mutual_tls: bool | None = None
+    environment: str = ""
+    detail: str = ""
+    folder: str = ""
     environ: Mapping[str, str]
 
 
@@ -136,7 +144,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     """Write `runtime.json`, credentials and the first grants. Idempotent; a running supervisor starts what is added.
 
     Raises:
-        NexusError: NX6512, a running process would be changed; NX6032 to NX6034, nothing can listen where it was asked to;
+        NexusError: NX6964, the folder is of another kind; NX6512, a running process would be changed; NX6032 to NX6034, nothing can listen where it was asked to;
             NX6035, restricted data would reach the broker in the clear.
     """
     home.make()
@@ -144,13 +152,18 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     running = supervisor_runs(home) or bool(left_behind(home))
     before = home.read_runtime()
     runtime = home.read_runtime()
+    refuse_other_kind(home, before, request.environment)
+    runtime.environment, runtime.environment_detail = request.environment, request.detail
+    runtime.mock_folder = request.folder if request.environment == MOCK else ""
     runtime.site = f"{request.snapshot.enterprise}/{request.snapshot.site}"
     runtime.gateways = gateways_of(request.snapshot)
     runtime.folder = str(Path.cwd())
-    runtime.references = references_of(request.snapshot)
+    # A mock connects to simulators, which ask for no secret of the plant.
+    runtime.references = {} if request.environment else references_of(request.snapshot)
     runtime.password_references = password_references_of(request.snapshot)
     runtime.instance = _instance(home, before)
-    runtime.beside = request.beside or (running and before.beside)
+    # Beside the plant's own: neither polls its devices.
+    runtime.beside = request.beside or bool(request.environment) or (running and before.beside)
     refuse_second(home, runtime)
     _choose_broker(runtime, request)
     _choose_database(runtime, request)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, gateway_principal
@@ -36,6 +36,7 @@ from nexus_cli.local.probe import (
 from nexus_cli.local.running import read_state
 from nexus_cli.local.service_state import ServiceState, States
 from nexus_cli.local.services import door_of
+from nexus_cli.local.simulator_probe import simulator_serves
 from nexus_cli.local.status_report import (
     DEGRADED,
     DOWN,
@@ -52,6 +53,7 @@ from nexus_cli.local.status_report import (
 )
 from nexus_cli.local.stop import left_behind, supervisors_of
 from nexus_cli.model.secrets import without_passwords
+from nexus_cli.setting_values import MOCK
 from nexus_cli.settings import Settings
 from nexus_cli.wire.health import GatewayHealth, HistorianHealth, decode_status
 
@@ -70,7 +72,8 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     if original is not None:
         return _copy(home, runtime, str(original))
     seen = await asyncio.to_thread(read_state, home)
-    principals = {"control": CONTROL, "historian": HISTORIAN, "web": WEB}
+    principals = {"control": CONTROL, "historian": HISTORIAN}
+    principals |= {"web": WEB} if WEB in runtime.http_ports else {}  # one that an older version started has none
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")
@@ -94,9 +97,15 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         )
         for name, (report, problem) in (("broker", broker.result()), ("database", database.result()))
     }
+    simulator = await _simulator(home, runtime, seen)
     links, devices = said.links(), said.silent()
     supervisor = await asyncio.to_thread(_supervisor, home, processes)
-    states = [supervisor.state, *(part.state for part in servers.values()), *(role.state for role in answers)]
+    states = [
+        supervisor.state,
+        *([simulator.state] if simulator else []),
+        *(part.state for part in servers.values()),
+        *(role.state for role in answers),
+    ]
     well = (
         all(state == UP for state in states)
         and all(link.state in ("", "connected", "idle") for link in links)
@@ -120,6 +129,9 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         tags=said.tags(),
         access=_access(home, runtime),
         certificates=papers.result(),
+        environment=settings.environment,
+        environment_detail=settings.environment_detail,
+        simulator=simulator,
     )
 
 
@@ -203,6 +215,13 @@ async def _database(runtime: Runtime, settings: Settings, seen: States) -> tuple
     problem = await database_problem(settings) if settings.database_url else Problem("no address")
     url = without_passwords(settings.database_url)
     return _server(runtime.database_kind, url, problem, seen.get("database")), problem
+
+
+async def _simulator(home: Home, runtime: Runtime, seen: States) -> ServerReport | UnsetType:
+    if runtime.environment != MOCK:
+        return UNSET
+    problem = Problem(await simulator_serves(home.path))
+    return replace(_server("of every device", "", problem, seen.get("simulator")), log=home.log_of("simulator"))
 
 
 def _server(kind: str, url: str, problem: Problem, seen: ServiceState | None) -> ServerReport:

@@ -138,6 +138,9 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         format_version: Of this document.
         state: `up`, `degraded` (something is not well) or `down` (nothing of it runs).
         site: `enterprise/site`; "" where nothing was started.
+        environment: `live`, `mock` or `replay`.
+        environment_detail: A sentence about it; "" of the plant.
+        simulator: Of a mock: what answers for the devices.
         supervisor, processes: What runs for this folder.
         home: The folder.
         original: Of a copied folder: the folder whose runtime runs.
@@ -170,3 +173,6 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, int]
     access: AccessReport
     certificates: list[CertificateReport] = []
+    environment: str = "live"
+    environment_detail: str = ""
+    simulator: ServerReport | UnsetType = UNSET

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+from nexus_cli.access.grants import WEB
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.processes import last_line
@@ -13,6 +14,7 @@ from nexus_cli.local.running import read_state, supervisor_of
 from nexus_cli.local.service_state import ServiceState, States
 from nexus_cli.local.start import Progress
 from nexus_cli.local.startup_deadline import Delays, StartupDeadline, run_delays
+from nexus_cli.setting_values import MOCK
 
 LOOK_S = 0.05
 COUNT_S = 1.0
@@ -93,7 +95,13 @@ def wait_running(
 
 
 def _expected(runtime: Runtime) -> set[str]:
-    expected = {"control", "historian", "web", *(f"gateway-{name}" for name in runtime.gateways)}
+    expected = {
+        "control",
+        "historian",
+        *(["web"] if WEB in runtime.http_ports else []),
+        *(f"gateway-{name}" for name in runtime.gateways),
+        *(["simulator"] if runtime.environment == MOCK else []),
+    }
     expected |= {"broker"} if runtime.broker_kind != EXTERNAL else set()
     return expected | ({"database"} if runtime.database_kind != EXTERNAL else set())
 

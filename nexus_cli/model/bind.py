@@ -131,6 +131,7 @@ def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
         "sequences": (root.get("sequences"), site.sequences),
         "alerts": (root.get("alerts"), site.alerts),
         "gateways": (root.get("gateways"), site.gateways),
+        "views": (root.get("views"), site.views),
         "access.roles": (inner.get("roles"), site.access.roles),
         "access.users": (inner.get("users"), site.access.users),
         "access.applications": (inner.get("applications"), site.access.applications),

@@ -30,6 +30,7 @@ from nexus_cli.model.resources import (
 )
 from nexus_cli.model.site import Alert, Calculated, Live, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.view_config import view_config
 
 DEFAULT_RETENTION = "default"
 DEFAULT_KEEP_MS = parse_duration("400d")
@@ -83,6 +84,8 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
         resources[f"sequence.{name}"] = encode(sequence_config(sequence))
     for name, message in site.messages.items():
         resources[f"message.{name}"] = encode(message_config(message))
+    for name, view in site.views.items():
+        resources[f"view.{name}"] = encode(view_config(view))
     for path, device in model.devices.items():
         found = known.get(path)
         made = msgspec.json.decode(found.attributes) if found else encode(device_config(device))

@@ -16,6 +16,7 @@ from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, 
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.view_config import ViewConfig
 
 LONGEST_MS = 2**53
 """Durations are below this: JSON numbers are exact up to here in every language."""
@@ -31,6 +32,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         enterprise, site: First and second level of every topic.
         time_zone: IANA name of the zone in which its days begin; "" is none.
         description: For people.
+        replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
     """
 
@@ -38,6 +40,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     site: str
     time_zone: str = ""
     description: str = ""
+    replay_of: str = ""
     labels: dict[str, dict[str, str]] = {}
 
 
@@ -108,6 +111,7 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "alert": AlertConfig,
     "sequence": SequenceConfig,
     "message": MessageConfig,
+    "view": ViewConfig,
     "device": DeviceConfig,
 }
 """The Struct of every kind of resource, by the word before the dot of its address."""

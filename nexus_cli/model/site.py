@@ -24,6 +24,7 @@ from nexus_cli.model.spelling import SpellingError as SpellingError
 from nexus_cli.model.spelling import Strict as Strict
 from nexus_cli.model.spelling import Wait as Wait
 from nexus_cli.model.spelling import parse_duration as parse_duration
+from nexus_cli.model.views import View
 
 Mode = Literal["poll", "subscribe", "cyclic"]
 
@@ -340,4 +341,7 @@ class Site(Strict):
     alerts: dict[str, Alert] = Field(default_factory=dict, description="Conditions on tags, by name.")
     sequences: dict[str, Sequence] = Field(default_factory=dict, description="Ordered writes with waits, by name.")
     messages: dict[str, Message] = Field(default_factory=dict, description="Messages that may be published, by name.")
+    views: dict[str, View] = Field(
+        default_factory=dict, description="Topics that are watched together, in six priorities, by name."
+    )
     moved: list[Moved] = Field(default_factory=list, description="Renames that keep history.")

@@ -1,7 +1,7 @@
 """The snapshot: `{address: attributes}` of everything declared. Desired and recorded state are the same type.
 
 Addresses: `site`, `gateway.NAME`, `device.AREA/LINE/DEVICE`, `retention.NAME`, `role.NAME`, `user.NAME`,
-`alert.NAME`, `sequence.NAME`, `message.NAME`. A device's attributes are a `DeviceConfig` in JSON with its tags inside; a single tag is spoken of
+`alert.NAME`, `sequence.NAME`, `message.NAME`, `view.NAME`. A device's attributes are a `DeviceConfig` in JSON with its tags inside; a single tag is spoken of
 as `tag.AREA/LINE/DEVICE/TAG` in plans and findings.
 
 See docs/decisions/0002.

@@ -282,6 +282,19 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown
 
 
+def _view(change: Change, _: Surroundings) -> Lines:
+    """What is watched first is for people alone: nothing of the plant changes."""
+    before, after = change.before or {}, change.after or {}
+    new = [each for each in after.get("filters", ()) if each not in before.get("filters", ())]
+    gone = [each for each in before.get("filters", ()) if each not in after.get("filters", ())]
+    if new:
+        yield "people", f"view {change.name} shows {_some(new)}"
+    if gone:
+        yield "people", f"view {change.name} no longer shows {_some(gone)}"
+    if before and after and before.get("priority") != after.get("priority"):
+        yield "people", f"watched with priority {after.get('priority')} instead of {before.get('priority')}"
+
+
 def _gateway(change: Change, _: Surroundings) -> Lines:
     before, after = change.before or {}, change.after or {}
     frames = after.get("frames", "columns")
@@ -299,4 +312,5 @@ _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "role": _rights,
     "sequence": _sequence,
     "user": _rights,
+    "view": _view,
 }

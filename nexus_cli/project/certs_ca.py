@@ -10,12 +10,12 @@ from pathlib import Path
 from nexus_cli.certificates.authority import CA_DAYS, LEAF_DAYS, Authority, authority_of
 from nexus_cli.certificates.build import Wanted
 from nexus_cli.certificates.expiry import Expiry, expiry_of, utc_now
+from nexus_cli.certificates.files import RENEW_CA
 from nexus_cli.certificates.index import Issued
 from nexus_cli.certificates.names import CertificateKind
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.opcua import certificates, security
-from nexus_cli.local.expiring import RENEW_CA
 from nexus_cli.settings import load_settings
 
 HERE = ("localhost", "127.0.0.1")

@@ -22,6 +22,7 @@ from nexus_cli.local.running import supervisor_runs
 from nexus_cli.local.start import broker_here
 from nexus_cli.local.stop import stop_runtime, wipe
 from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.project.access_rotate import rotate
 from nexus_cli.project.change import apply_ready, plan_site
 from nexus_cli.project.live import tail
 from nexus_cli.project.live_value import Live
@@ -36,6 +37,8 @@ STEPS = ("devices", "runtime", "plan", "apply", "values", "rows")
 ARRIVE_S = 60.0
 """Longest wait until every tag was seen live, and as long again until each has a row."""
 MEASURE_S = 5.0
+PEOPLE = ("ada", "vic")
+"""An engineer and a viewer of the demo's site."""
 SHOWN = 8
 """Live values that are shown while they arrive."""
 
@@ -64,6 +67,7 @@ class Summary:
         samples_per_s: Rows a second, measured over a few seconds.
         newest_age_s: Age of the newest row when it was read.
         took_s: From start to proof.
+        logins: User and password, for the page; made for this demo.
     """
 
     site: str
@@ -77,6 +81,7 @@ class Summary:
     runtime: Runtime
     home: Path
     took_s: float
+    logins: tuple[tuple[str, str], ...]
 
 
 def demo_site() -> Path:
@@ -119,8 +124,11 @@ async def running_demo(
             site, env = await asyncio.to_thread(_where, simulation, home)
             runtime = await blocking.call(lambda: _start(site, env, broker, report, given_up=blocking.given_up))
             settings = await blocking.call(lambda: _apply(site, env, report))
+            logins = await blocking.call(lambda: _logins(settings))
             links = len(simulation.links)
-            yield await _prove(snapshot, settings, runtime, links=links, report=report, started=started, since=since)
+            yield await _prove(
+                snapshot, settings, runtime, links=links, logins=logins, report=report, started=started, since=since
+            )
             on_end("stopping")
         finally:
             # The runtime ends before the devices do: nothing is BAD only because the demo is over.
@@ -221,6 +229,12 @@ def _apply(site: Path, env: str | None, report: Reporter) -> Settings:
     return settings
 
 
+def _logins(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """New passwords of the people who look at the demo's page."""
+    found = rotate(settings, names=PEOPLE, everybody=False, keep_old_s=0)
+    return tuple((one.principal, one.password) for one in found.passwords)
+
+
 def tags_of(snapshot: Snapshot) -> frozenset[str]:
     """Paths of every tag that must arrive: enabled ones of devices that a gateway reads."""
     return frozenset(
@@ -238,6 +252,7 @@ async def _prove(
     runtime: Runtime,
     *,
     links: int,
+    logins: tuple[tuple[str, str], ...],
     report: Reporter,
     started: float,
     since: datetime,
@@ -265,6 +280,7 @@ async def _prove(
         runtime=runtime,
         home=settings.home.resolve(),
         took_s=time.monotonic() - started,
+        logins=logins,
     )
 
 

@@ -60,6 +60,18 @@ class Ask:
 async def online(
     target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
 ) -> Discovery:
+    """As `_look`; a run through a gateway is recorded where a database is known."""
+    if not ask.via or not settings.database_url:
+        return await _look(target, ask, reading, settings, stop, on_progress)
+    from nexus_cli.project.discover_record import recorded  # noqa: PLC0415 - SQL: only through a gateway
+
+    looking = _look(target, ask, reading, settings, stop, on_progress)
+    return await recorded(looking, gateway=ask.via, target=target.text, settings=settings, stop=stop)
+
+
+async def _look(
+    target: Target, ask: Ask, reading: Reading | None, settings: Settings, stop: asyncio.Event, on_progress: OnProgress
+) -> Discovery:
     """Look at a target: a bus, a broker, or a device with its journal.
 
     Raises:

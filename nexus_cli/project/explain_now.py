@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.explain.present import Health, what_happens
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.project.explain import Chain
 from nexus_cli.settings import Settings, load_settings
@@ -15,38 +16,6 @@ from nexus_cli.wire.topic import Topics
 
 LONGEST_S = 2.0
 """Wait for the broker, in seconds; `explain` works without it."""
-
-
-class _Link(msgspec.Struct, frozen=True):
-    state: str = ""
-    detail: str = ""
-
-
-class _Silent(msgspec.Struct, frozen=True):
-    path: str = ""
-    reason: str = ""
-    detail: str = ""
-
-
-class _Limits(msgspec.Struct, frozen=True):
-    polled: list[str] = []
-    why: str = ""
-
-
-class Health(msgspec.Struct, frozen=True):
-    """The parts of a gateway's health that concern one tag.
-
-    Attributes:
-        state: `running`, `stopping` or `lost`.
-        links: State of each link, by its id.
-        silent: Devices that give no value.
-        limited: By device path: tags that are polled because the device does not report them.
-    """
-
-    state: str = ""
-    links: dict[str, _Link] = {}
-    silent: list[_Silent] = []
-    limited: dict[str, _Limits] = {}
 
 
 def step_now(chain: Chain) -> tuple[str, str] | None:
@@ -81,31 +50,3 @@ async def ask_now(device: DeviceConfig, tag: str, settings: Settings) -> str:
     except (NexusError, TimeoutError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass
     return ""
-
-
-def what_happens(facts: Health, device: DeviceConfig, tag: str) -> str:
-    """The sentence.
-
-    Args:
-        facts: Of the gateway's health.
-        device: Of the tag.
-        tag: Its name.
-    """
-    if facts.state != "running":
-        return f"gateway {device.gateway} is not running ({facts.state})"
-    link = facts.links.get(device.link)
-    if link is None:
-        return f"gateway {device.gateway} does not run this device (yet)"
-    if link.state != "connected":
-        return f"its link is not connected ({link.state}): {link.detail}".rstrip(": ")
-    for one in facts.silent:
-        if one.path == device.path:
-            return f"its device gives no value: {one.reason} {one.detail}".rstrip()
-    limits = facts.limited.get(device.path)
-    reported = device.tags[tag].mode != "poll"
-    if limits is None:
-        return "as declared (reported)" if reported else "as declared (polled)"
-    why = limits.why or "the device does not report it"
-    if tag in limits.polled:
-        return f"polled, not reported, until it is: {why}; it is asked for again, at the longest after a minute"
-    return f"reported, with limits: {why}" if reported else "as declared (polled)"

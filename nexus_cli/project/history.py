@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.queries import sites
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.history.document import History
-from nexus_cli.history.query import stored_history
+from nexus_cli.history.query import read_span, stored_history
+from nexus_cli.history.statistics import Statistics, stored_statistics
 from nexus_cli.settings import Settings, load_settings
 
 
-async def history(path: str, *, settings: Settings | None = None, **question: Any) -> History:
+async def history(
+    path: str,
+    *,
+    since: str = "1h",
+    until: str = "now",
+    every: str | None = None,
+    zone: tzinfo | None = None,
+    now: datetime | None = None,
+    settings: Settings | None = None,
+    **more: Any,
+) -> History:
     """Read a tag's stored values; arguments as of `stored_history`, the site is that of the settings, or the only one.
 
     Raises:
         NexusError: NX6200 to NX6203; NX6210 there is no such series; NX6211 the span or grid can't be used.
     """
-    chosen = settings or load_settings()
+    chosen, now = settings or load_settings(), now or datetime.now(UTC)
+    read_span(since, until, every=every, zone=zone, now=now)  # a mistake is said before anything is connected
+    question = {"since": since, "until": until, "every": every, "zone": zone, "now": now, **more}
     async with (
         connection(chosen, application="nexus-history") as conn,
         conn.transaction(isolation="repeatable_read", readonly=True),
@@ -29,6 +43,16 @@ async def history(path: str, *, settings: Settings | None = None, **question: An
 async def history_to_draw(path: str, **question: Any) -> History:
     """As `history`; more samples than its limit become buckets, as narrow as a plot can show, over the whole span."""
     return await history(path, drawn=True, **question)
+
+
+async def statistics(path: str, *, settings: Settings | None = None, **question: Any) -> Statistics:
+    """Statistics of a tag's stored values; arguments as of `stored_statistics`, site and errors as of `history`."""
+    chosen = settings or load_settings()
+    async with (
+        connection(chosen, application="nexus-history") as conn,
+        conn.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await stored_statistics(conn, path, site=chosen.site or await _only_site(conn), **question)
 
 
 async def _only_site(conn: Connection) -> str:

@@ -149,7 +149,8 @@ def wanted(topics: Topics, text: str) -> Wanted:
     return Wanted(topics.tag("/".join(levels)), text.strip("/"))
 
 
-def _site_topics(settings: Settings) -> Topics:
+def site_topics(settings: Settings) -> Topics:
+    """The topics of the site that the settings name. Raises NexusError NX6510."""
     enterprise, slash, site = settings.site.partition("/")
     if not slash:
         raise NexusError(
@@ -197,7 +198,7 @@ async def tail(
         NexusError: NX6010, NX6011, NX6012: the broker is away or refuses.
     """
     settings = settings or load_settings()
-    topics = _site_topics(settings)
+    topics = site_topics(settings)
     asked = [wanted(topics, text) for text in filters or ("**",)]
     globs = [each.glob for each in asked]
     client, types = BrokerClient(settings=settings, client_id=client_id(settings, "tail")), RecordedTypes(settings)
@@ -270,7 +271,7 @@ async def read(path: str, *, wait_s: float = 0.0, settings: Settings | None = No
         NexusError: NX6520 there is none, with the nearest recorded path; NX6010 and others of the broker.
     """
     settings = settings or load_settings()
-    topics = _site_topics(settings)
+    topics = site_topics(settings)
     path = (topics.path(path) or path).strip("/")
     if not path or "#" in path or "+" in path or "*" in path:
         raise NexusError(

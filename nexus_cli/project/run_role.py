@@ -10,6 +10,7 @@ from nexus_cli.runtime.event_loop import loop_factory
 from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.lifecycle import stop_on_signals
 from nexus_cli.runtime.logging import configure_logging
+from nexus_cli.setting_values import MOCK, REPLAY
 from nexus_cli.settings import Settings, load_settings
 
 
@@ -17,7 +18,7 @@ def run_role(role: str, *, name: str = "") -> None:
     """Run one role in this process until it receives a signal to stop.
 
     Args:
-        role: `control`, `gateway`, `historian`, `web`, `broker` or `supervisor`.
+        role: `control`, `gateway`, `historian`, `web`, `broker`, `simulator` or `supervisor`.
         name: Name of a gateway (required there), or of one historian of several.
     """
     if role == "gateway" and not name:
@@ -25,7 +26,7 @@ def run_role(role: str, *, name: str = "") -> None:
     settings = load_settings(principal=principal_of(role, name))
     title = f"{role} {name}" if name and name != role else role
     configure_logging(log_format=settings.log_format, log_level=settings.log_level, role=title)
-    fast = loop_factory(settings.event_loop) if role in ("gateway", "historian", "web") else None
+    fast = loop_factory(settings.event_loop) if role in ("gateway", "historian", "web", "simulator") else None
     with asyncio.Runner(loop_factory=fast) as runner:
         runner.run(_serve(role, name, settings))
 
@@ -42,15 +43,14 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
         await run_control(settings)
     elif role == "gateway":
         GARBAGE.manage()
-        from nexus_cli.runtime.gateway.gateway import run_gateway  # noqa: PLC0415 - one role's libraries
-
-        await run_gateway(settings, name=name)
+        await _gateway(settings, name)
     elif role == "historian":
         GARBAGE.manage()
         from nexus_cli.runtime.historian.historian import run_historian  # noqa: PLC0415 - one role's libraries
 
         await run_historian(settings, name=name or "historian")
     elif role == "web":
+        GARBAGE.manage()
         from nexus_cli.runtime.web.web import run_web  # noqa: PLC0415 - one role's libraries
 
         await run_web(settings)
@@ -60,7 +60,24 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
                 from nexus_cli.local.broker_amqtt import run_amqtt  # noqa: PLC0415 - one role's libraries
 
                 await run_amqtt(home_of(settings), stop=stop)
+            elif role == "simulator":
+                from nexus_cli.local.simulator import run_simulator  # noqa: PLC0415 - one role's libraries
+
+                await run_simulator(home_of(settings), stop=stop)
             else:
                 from nexus_cli.local.supervisor import run_supervisor  # noqa: PLC0415 - one role's libraries
 
                 await run_supervisor(home_of(settings), stop=stop)
+
+
+async def _gateway(settings: Settings, name: str) -> None:
+    from nexus_cli.runtime.gateway.gateway import run_gateway  # noqa: PLC0415 - one role's libraries
+
+    if settings.environment == REPLAY:
+        raise NexusError("A replay has no gateways: it must reach no device.", code="NX6964")
+    if settings.environment == MOCK:
+        from nexus_cli.runtime.gateway.mocked import mocked_drivers  # noqa: PLC0415 - of a mock alone
+
+        await run_gateway(settings, name=name, drivers=mocked_drivers(settings.home.resolve()))
+        return
+    await run_gateway(settings, name=name)

@@ -16,6 +16,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.local.expiring import findings, of_files
+from nexus_cli.local.kinds import refuse_foreign_servers, without_servers
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime, home_of
 from nexus_cli.local.lock import announce, lock_folder
 from nexus_cli.local.start import (
@@ -30,11 +31,14 @@ from nexus_cli.local.supervisor import holder_for, myself, run_supervisor
 from nexus_cli.local.waiting import wait_running
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.run_role import principal_of
-from nexus_cli.project.text import load
+from nexus_cli.project.text import load, locate
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import configure_logging
+from nexus_cli.setting_values import MOCK
 from nexus_cli.settings import CREDENTIALS_FILE, Settings, home_here, load_settings
 from nexus_cli.source.nodes import SourceFile
+
+MOCK_DETAIL = "a simulator answers for every device; no address of the plant is connected to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,7 @@ def up(
     listen: str | None = None,
     mutual_tls: bool | None = None,
     foreground: bool = False,
+    mock: bool = False,
     timeout_s: float = 60.0,
     progress: Callable[[str, str, str], None],
     found: Callable[[UpResult], None] = lambda _: None,
@@ -83,6 +88,7 @@ def up(
         listen: Address to listen on, with TLS unless it is a loopback one; None is what it was.
         mutual_tls: Ask clients of broker and database for certificates; None is what it was.
         foreground: Stay and be the supervisor until a signal.
+        mock: Simulators in the place of every device, in a folder of its own.
         timeout_s: Longest wait without a step forward (see `local.waiting`).
         progress: Called with service, state and detail on every change.
         found: Called with the findings before anything is started.
@@ -90,7 +96,7 @@ def up(
         given_up: True ends the wait.
 
     Raises:
-        NexusError: NX6512 something else runs here; NX6517 this site runs elsewhere on this machine; NX6513 a part does not work; NX6201 the given database
+        NexusError: NX6964 the folder is of another kind; NX6965 a mock with servers of others; NX6512 something else runs here; NX6517 this site runs elsewhere on this machine; NX6513 a part does not work; NX6201 the given database
             needs `nexus db upgrade`; NX6010 or NX6011 the given broker does not answer or refuses us.
     """
     loaded = load(site, env=env, variables=variables)
@@ -98,6 +104,8 @@ def up(
     found(result)
     if loaded.value is None or has_errors(loaded.findings):
         return result
+    if mock:
+        refuse_foreign_servers(broker, database)
     home = _home_of(loaded.value.snapshot)
     request = StartRequest(
         snapshot=loaded.value.snapshot,
@@ -106,7 +114,10 @@ def up(
         beside=beside,
         listen=listen,
         mutual_tls=mutual_tls,
-        environ=os.environ,
+        environment=MOCK if mock else "",
+        detail=MOCK_DETAIL if mock else "",
+        folder=str(locate(site).unwrap().parent.absolute()) if mock else "",
+        environ=without_servers(os.environ) if mock else os.environ,
     )
     if expiring := findings(of_files(home.path, _known_settings(home))):
         found(UpResult(findings=expiring))
@@ -123,7 +134,7 @@ def up(
         if foreground:
             announce(home, holder_for(home, runtime, myself()), lock_folder())
         else:
-            start_supervisor(home, runtime, os.environ)
+            start_supervisor(home, runtime, request.environ)
     result = replace(result, runtime=runtime, credentials=home.path / CREDENTIALS_FILE)
     if foreground:
         _stay(home, runtime, timeout_s=timeout_s, ready=lambda: ready(result))

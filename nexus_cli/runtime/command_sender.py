@@ -10,6 +10,7 @@ import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import (
     LONGEST_AHEAD_US,
@@ -35,10 +36,11 @@ class CommandSender:
         away: Whether a gateway is known to be lost or stopped, so that no command is sent to it.
     """
 
-    def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock) -> None:
-        """Send as a principal."""
+    def __init__(self, client: BrokerClient, topics: Topics, *, principal: str, clock: Clock, latency: Latency) -> None:
+        """Send as a principal; `latency` gets the time from each command to its response."""
         self._client, self._topics, self._principal, self._clock = client, topics, principal, clock
         self._waiting: dict[str, tuple[str, str, asyncio.Future[Response]]] = {}
+        self._latency = latency
         self.gateways: Mapping[str, str] = {}
         self.away: Callable[[str], bool] = lambda _: False
 
@@ -116,15 +118,18 @@ class CommandSender:
             return Response(id=command_id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[command_id] = gateway, asked_by, answer
+        began_s = self._latency.now_s()
         try:
             sent = self._client.post(self._topics.command(path, self._principal), payload, qos=2)
             try:
                 async with asyncio.timeout(timeout_s + proof_s + ANSWER_LATE_S):
-                    return await answer
+                    response = await answer
             except TimeoutError:
                 sent.cancel()
                 detail = "no gateway answered in time; the command has expired"
                 return Response(id=command_id, state=State.UNKNOWN, path=path, code="NX6819", detail=detail)
+            self._latency.ended(began_s)
+            return response
         finally:
             self._waiting.pop(command_id, None)
 

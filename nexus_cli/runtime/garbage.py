@@ -1,6 +1,6 @@
 """The garbage collector of a role's process: what a configuration built is not looked at again.
 
-A gateway's tags, chains and topics are some hundred thousand objects that live until the next configuration. The
+A gateway's tags, chains and topics, and the tags that web knows, are some hundred thousand objects that live until the next configuration. The
 collector visits all of them in each full collection, for up to a third of a second in which nothing else runs. They
 are set aside once they are built; what is made afterwards is short-lived and collected as always, in longer steps.
 See docs/decisions/0065.

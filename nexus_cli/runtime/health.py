@@ -20,9 +20,10 @@ from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime import http_tls
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.http_guard import BACKLOG, LARGEST_HEAD, GuardedProtocol
+from nexus_cli.runtime.http_guard import BACKLOG, MOST_CONNECTIONS, GuardedProtocol, allow_files, limited
 from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.socket_guard import LARGEST_MESSAGE, PING_S, GuardedSocket
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import Health, LastWill, encode
@@ -79,7 +80,13 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serve_http(
-    state: RoleState, *, host: str, port: int, app: ASGIApp | None = None, settings: Settings | None = None
+    state: RoleState,
+    *,
+    host: str,
+    port: int,
+    app: ASGIApp | None = None,
+    settings: Settings | None = None,
+    connections: int = 0,
 ) -> AsyncIterator[int]:
     """Serve a role's HTTP while the block runs; gives the port that was bound.
 
@@ -89,6 +96,7 @@ async def serve_http(
         port: 0 picks a free one.
         app: Instead of the health routes alone (control's API, which includes them).
         settings: Certificate and key of HTTP; left out, there are none.
+        connections: Limit of open ones; 0 for `http_guard.MOST_CONNECTIONS`.
 
     Raises:
         NexusError: NX6003 the port is taken or not allowed, NX6031 other machines would be served without TLS, NX6040 the
@@ -106,9 +114,13 @@ async def serve_http(
         timeout_graceful_shutdown=2,
         server_header=False,
         proxy_headers=False,  # a client would choose the address that the throttle and the audit trail see
-        http=GuardedProtocol,
+        http=limited(allow_files(connections)) if connections > MOST_CONNECTIONS else GuardedProtocol,
+        ws=GuardedSocket,
+        ws_max_size=LARGEST_MESSAGE,
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
+        ws_per_message_deflate=False,  # a compressor for each client would cost more than what it saves
         backlog=BACKLOG,
-        h11_max_incomplete_event_size=LARGEST_HEAD,
     )
     config.load()
     config.ssl = context

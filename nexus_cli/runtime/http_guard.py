@@ -1,16 +1,25 @@
-"""Limits the HTTP connections of a role: closes half-open and slow ones, and bounds their number.
+"""Limits the HTTP connections of a role: closes half-open and slow ones, and bounds their number and their heads.
 
 uvicorn times only the pause between two requests. A connection that never completes its first request, or reads no
-response, would stay open as long as its client wants; a thousand of them use up the process's file descriptors.
+response, would stay open as long as its client wants; a thousand of them use up the process's file descriptors. The head of a
+request and its trailers are not bounded there either, and trailers are taken for headers.
+
+See docs/decisions/0079.
 """
 
 from __future__ import annotations
 
 import asyncio
+from types import ModuleType
 from typing import Any
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None
 
 HEAD_S = 10.0
 """Time for a request's head, after the connect or its first byte, in seconds."""
@@ -27,16 +36,31 @@ LARGEST_HEAD = 32 * 1024
 """Limit of a request's head, in bytes."""
 
 
-class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol with a deadline for each request head and each response."""
+OTHER_FILES = 100
+"""Files that a role has open beside its connections: broker, database, logs."""
 
+
+class HeadTooLargeError(Exception):
+    """A head beyond the limit; the parser ends with it, and the request is answered with 400."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with a deadline and a limit for each request head, and a deadline for each response.
+
+    Attributes:
+        most: Limit of open connections of the server; 0 for `MOST_CONNECTIONS`.
+    """
+
+    most = 0
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
+    _in_head = False
+    _head_bytes = _raw_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         """Count it, and wait for its first request."""
         super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > self._most():
             self._make_room()
         self._await_head()
 
@@ -50,19 +74,56 @@ class GuardedProtocol(H11Protocol):
         """Handle data; a complete head ends its deadline."""
         if self.transport.is_closing():
             return  # the rest of a body that was refused
-        before = self.scope
         if self._head_timer is None and self._idle():
             self._await_head()  # the next request on a kept-alive connection
+        continued = self._in_head
         super().data_received(data)
-        if self.scope is not before:
-            self._stop_waiting()
+        if continued and self._in_head:  # a line that does not end is with the parser, uncounted
+            self._raw_bytes += len(data)
+            if self._raw_bytes > LARGEST_HEAD and not self.transport.is_closing():
+                self.send_400_response("Invalid HTTP request received.")
 
-    def on_response_complete(self) -> None:
-        """A response is complete: the next request may be in the buffer already."""
-        before = self.scope
-        super().on_response_complete()
-        if self.scope is not before:
-            self._stop_waiting()
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._in_head, self._head_bytes, self._raw_bytes = True, 0, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. A trailer is not one: rights were checked before it arrived."""
+        self._count(len(name) + len(value) + 4)
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: its deadline ends."""
+        self._in_head, self._head_bytes = False, 0
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > LARGEST_HEAD:
+            raise HeadTooLargeError
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is a WebSocket's from here on, and its protocol's (`socket_guard`)."""
+        self._stop_waiting()
+        self._resumed()
+        super().handle_websocket_upgrade()
+
+    def _should_upgrade(self) -> bool:
+        # The WebSocket library fails on a handshake that is not a GET of HTTP/1.1, instead of refusing it.
+        return bool(self.parser.get_method() == b"GET" and self.parser.get_http_version() == "1.1") and bool(
+            super()._should_upgrade()
+        )
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A line in the log for each request that offers HTTP/2 would have no use."""
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the server writes."""
@@ -102,22 +163,22 @@ class GuardedProtocol(H11Protocol):
         if self._idle():
             self.transport.abort()
 
+    def _most(self) -> int:
+        return self.most or MOST_CONNECTIONS
+
     def _make_room(self) -> None:
         """Close the connection that has waited longest for its head, else the slowest reader, else the newest."""
-        others = [
-            each
-            for each in self.connections
-            if isinstance(each, GuardedProtocol) and each is not self and not each.transport.is_closing()
-        ]
-        if len(others) < MOST_CONNECTIONS:
+        open_ = [each for each in self.connections if each is not self and not each.transport.is_closing()]
+        if len(open_) < self._most():
             return  # some were closed in this iteration already
+        others = [each for each in open_ if isinstance(each, GuardedProtocol)]
         waiting = [each for each in others if not each.has_request] or [each for each in others if each.is_slow]
         min(waiting, key=lambda each: each._deadline(), default=self).transport.abort()
 
     @property
     def has_unread(self) -> bool:
         """True while the client still sends a request that was already answered."""
-        return self.conn.their_state is h11.SEND_BODY
+        return self.cycle is not None and bool(self.cycle.more_body)
 
     @property
     def is_slow(self) -> bool:
@@ -127,6 +188,28 @@ class GuardedProtocol(H11Protocol):
     def _deadline(self) -> float:
         timer = self._head_timer or self._answer_timer
         return float("inf") if timer is None else timer.when()
+
+
+def limited(most: int) -> type[GuardedProtocol]:
+    """The protocol of a server with a limit of its own."""
+
+    class Limited(GuardedProtocol):
+        pass
+
+    Limited.most = most
+    return Limited
+
+
+def allow_files(count: int) -> int:
+    """Let this process have so many more connections than other files, as far as it may; gives how many it can have."""
+    if resource is None:
+        return count
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return count if soft == resource.RLIM_INFINITY else min(count, max(1, soft - OTHER_FILES))
 
 
 class _Lingering:
@@ -151,6 +234,8 @@ class _Lingering:
             return
         if not self._protocol.has_unread or not self._inner.can_write_eof():
             self._inner.close()
+            if self._inner.get_write_buffer_size():  # else its client keeps it open for as long as it does not read
+                self._protocol.loop.call_later(ANSWER_S, self._inner.abort)
             return
         self._lingers = True
         self._inner.write_eof()

@@ -25,6 +25,7 @@ NAMED = frozenset(
         "alerts",
         "sequences",
         "messages",
+        "views",
         "vars",
     }
 )
@@ -43,6 +44,7 @@ _SECTIONS: _Sections = {
     "alerts": {},
     "sequences": {},
     "messages": {},
+    "views": {},
     "access": {"roles": {}, "users": {}, "applications": {}, "groups": {}},
     "areas": {"*": {"defaults": {}, "lines": {"*": {"defaults": {}, "devices": {}}}}},
 }

@@ -353,6 +353,21 @@ class BrokerClient:
             raise self._unreachable("not connected")
         await self._subscribe(self._connection, subscriptions)
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """End subscriptions that `subscribe` added.
+
+        Raises:
+            NexusError: NX6010, the broker is gone, and they with it.
+        """
+        if self._connection is None:
+            raise self._unreachable("not connected")
+        for each in filters:
+            self._subscribed.pop(each, None)
+        try:
+            await self._connection.unsubscribe_all(filters)
+        except LostError as error:
+            raise self._unreachable(str(error)) from None
+
     async def _subscribe(self, connection: Connection, subscriptions: Subscriptions) -> None:
         if not subscriptions:
             return

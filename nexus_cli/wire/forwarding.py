@@ -11,11 +11,8 @@ import httpx
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 from nexus_cli.wire.http_tls import client_context, untrusted
+from nexus_cli.wire.relayed import relayed
 
-CLIENT_ADDRESS = "nexus-client-address"
-"""Header with the address of web's client: for the throttle of logins and the audit trail."""
-VOUCHER = "nexus-voucher"
-"""Header with web's own token, without which control does not look at `CLIENT_ADDRESS`."""
 CONNECT_S = 5.0
 ANSWER_S = 45.0
 """Longest silence of control, in seconds: a long-poll takes up to 25."""
@@ -72,8 +69,7 @@ class Forwarder:
             NexusError: NX6400 control does not answer, NX6933 too many requests are with it.
         """
         sent = {name: headers[name] for name in _SENT if name in headers}
-        if address and self._settings.control_token:
-            sent |= {CLIENT_ADDRESS: address, VOUCHER: self._settings.control_token}
+        sent |= relayed(address, token=self._settings.control_token)
         try:
             http = self._client()
             url = httpx.URL(self._settings.control_url).copy_with(raw_path=raw_path)

@@ -13,7 +13,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from nexus_cli.json_value import read_fields
+from nexus_cli.wire.clock_health import ClockHealth
+from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.field_types import Count, Instance, Microseconds, one_of
+from nexus_cli.wire.latency_health import OperationLatency
 from nexus_cli.wire.live_health import LiveHealth
 
 LINK_STATES = ("idle", "connecting", "connected", "backoff")
@@ -111,41 +114,6 @@ class PausedDevice(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool = False
 
 
-class ClockHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A gateway's clock.
-
-    Attributes:
-        synchronised: Whether the machine's clock is synchronised, as `by` says; None when there is no source.
-        by: `system`, `setting`, or "".
-        error_us: The operating system's estimate of the largest error.
-        steps: Steps of the machine's clock over 1 s.
-        last_step_us: The last of them; positive is forward.
-        ahead_us: Gateway time ahead of the machine's clock.
-        turns: How often gateway time was set back.
-        refused_floor_us: A last time on disk that can't be, µs since 1970 UTC; 0: none.
-        doubt: Why samples are UNCERTAIN; "": they are not.
-        doubtful_since: Since when, µs since 1970 UTC; 0: they are not.
-    """
-
-    synchronised: Annotated[bool | None, Meta(description="null: there is no source.")] = None
-    by: Annotated[str, Meta(description="Who says so.", extra_json_schema={"enum": ["system", "setting", ""]})] = ""
-    error_us: Annotated[
-        int,
-        Meta(description="The largest error that the operating system reckons with.", extra_json_schema={"minimum": 0}),
-    ] = 0
-    steps: Annotated[
-        int, Meta(description="Steps of the machine's clock over 1 s.", extra_json_schema={"minimum": 0})
-    ] = 0
-    last_step_us: int = 0
-    ahead_us: Annotated[int, Meta(description="Gateway time ahead of the machine's clock.")] = 0
-    turns: Annotated[
-        int, Meta(description="How often gateway time was set back.", extra_json_schema={"minimum": 0})
-    ] = 0
-    refused_floor_us: Annotated[int, Meta(description="A last time on disk that can't be; 0: none.")] = 0
-    doubt: Annotated[str, Meta(description="Why samples are UNCERTAIN clock_unsynchronised; empty: they are not.")] = ""
-    doubtful_since: Microseconds = 0
-
-
 class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The record's part of a gateway.
 
@@ -157,6 +125,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
         lost: Frames lost, by the loss.
         waiting_topics: Topics whose records the broker does not pass on, 100 at most.
         limit_bytes: Size of messages that the broker does not pass on; 0 when no limit is known.
+        free_bytes: Free on its disk; None when that can't be asked.
     """
 
     epoch: str = ""
@@ -166,6 +135,7 @@ class OutboxHealth(msgspec.Struct, frozen=True, kw_only=True):
     lost: dict[str, int] = {}
     waiting_topics: list[str] = []
     limit_bytes: int = 0
+    free_bytes: int | None = None
 
 
 class CommandsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +181,16 @@ Stalled: TypeAlias = Annotated[
     list[str],
     Meta(description="What has work and does none of it, as sentences; empty while everything moves."),
 ]
+Latencies: TypeAlias = Annotated[
+    dict[str, OperationLatency],
+    Meta(description="How long its operations take, by kind."),
+]
+
+
+class OperatingHealth(Health, frozen=True, kw_only=True):
+    """What the health of every role has, for who reads the latencies of all of them."""
+
+    latencies: Latencies = {}
 
 
 class GatewayHealth(Health, frozen=True, kw_only=True):
@@ -232,10 +212,12 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
         limited: Devices that do not report all that they should, by path.
         out_of_service: Devices that a person took out of service for a while, by path; their sessions are closed.
         links: By link id.
+        reads: How each device is read, by path, at most 1,000.
         canary: State of the publish check (does the broker deliver what it acknowledges?): `waiting`, `echoed` or `silent`.
         stalled: What has work and does none of it.
         gaps: Gaps declared, by reason.
         live: How well the live view keeps up.
+        latencies: Of `read`, `poll`, `publish`, `live` and `write`.
     """
 
     ready: bool | UnsetType = UNSET
@@ -259,6 +241,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     out_of_service: dict[str, PausedDevice] = {}
     limited: dict[str, LimitedDevice] = {}
     links: dict[str, LinkHealth] = {}
+    reads: dict[str, DeviceReads] = {}
     commands: CommandsHealth = CommandsHealth()
     canary: str = ""
     clock: ClockHealth = ClockHealth()
@@ -266,6 +249,7 @@ class GatewayHealth(Health, frozen=True, kw_only=True):
     outbox: OutboxHealth = OutboxHealth()
     gaps: dict[str, int] = {}
     live: LiveHealth = LiveHealth()
+    latencies: Latencies = {}
     counters: GatewayCounters = GatewayCounters()
 
 
@@ -298,6 +282,7 @@ class HistorianHealth(Health, frozen=True, kw_only=True):
         waiting_aside: Samples that wait aside.
         clock_steps: Steps of the machine's clock over 1 s.
         counters: By name, since the start (`runtime/historian/counters.py`).
+        latencies: Of `commit` and `queue`.
         undeclared_topics: Messages by topic that nothing declares; in `/status` alone.
         outboxes: In `/status` alone.
     """
@@ -313,6 +298,7 @@ class HistorianHealth(Health, frozen=True, kw_only=True):
     waiting_aside: int = 0
     clock_steps: int = 0
     counters: dict[str, int] = {}
+    latencies: Latencies = {}
     undeclared_topics: dict[str, int] | UnsetType = UNSET
     outboxes: list[KnownOutbox] | UnsetType = UNSET
 
@@ -335,6 +321,7 @@ class WebHealth(Health, frozen=True, kw_only=True):
         tags, topics: Declared tags; topics that it keeps the newest message of.
         broker, database: `connected`, else why not.
         clients: Open WebSockets and event streams.
+        latencies: Of `api`.
         stalled: What has work and does none of it.
     """
 
@@ -348,6 +335,7 @@ class WebHealth(Health, frozen=True, kw_only=True):
     broker: str = ""
     database: str = ""
     clients: int = 0
+    latencies: Latencies = {}
     stalled: Stalled = []
 
 
@@ -361,6 +349,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
         term: In which it leads.
         instance: Of this process.
         leader: Where the one that leads is; "" when it is this one or none is known.
+        latencies: Of `api`, and of `write` by its sequences.
         stalled: What has work and does none of it.
         broker: Its connection.
         deployment_running: Its number; 0 when none runs.
@@ -379,6 +368,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
     term: int = 0
     instance: str = ""
     leader: str = ""
+    latencies: Latencies = {}
     stalled: list[str] | UnsetType = UNSET
     broker: BrokerLink | UnsetType = UNSET
     deployment_running: int | UnsetType = UNSET

@@ -18,6 +18,7 @@ from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_access, control_sequences
 from nexus_cli.wire.http_tls import client_context, untrusted
+from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.sample import Scalar, Value
 
@@ -35,13 +36,16 @@ class ControlClient:
         site: `enterprise/site` of the requests, when it is not the settings' own (the command line takes it
             from the file).
         timeout_s: Longest wait for one answer, beyond the wait that a long-poll asks for.
+        relays: Of web: address of the client whose request this is; the token of the settings vouches for it.
 
     Every method raises NexusError: NX6400 unreachable (retriable), NX6401 token refused, NX6404 the answer is not
     control's or of another version, or the code that control itself gave (exit code 5 for a lock or a stale plan).
     """
 
-    def __init__(self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, *, site: str | None = None, timeout_s: float = 15.0, relays: str = ""
+    ) -> None:
+        self._settings, self._relays = settings, relays
         self._site = settings.site if site is None else site
         self._timeout_s = timeout_s
         self._http: httpx.AsyncClient | None = None
@@ -194,6 +198,10 @@ class ControlClient:
         asked = control_access.OidcLoginRequest(token=token)
         return await self.call("POST", "/login/oidc", control_access.Session, body=asked)
 
+    async def oidc_provider(self) -> control_access.OidcProvider:
+        """Where people log in with the OpenID provider."""
+        return await self.call("GET", "/login/oidc", control_access.OidcProvider)
+
     async def logout(self) -> bool:
         """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""
         return (await self.call("POST", "/logout", control_access.Revoked, body={})).revoked
@@ -305,7 +313,7 @@ class ControlClient:
         """Without a token none is shown: a login has none yet."""
         token = self._settings.control_token
         shown = {"authorization": f"Bearer {token}"} if token else {}
-        return {"content-type": "application/json", **shown}
+        return {"content-type": "application/json", **shown, **relayed(self._relays, token=token)}
 
 
 def _unreachable(url: str, error: BaseException) -> NexusError:

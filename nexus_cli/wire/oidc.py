@@ -6,6 +6,7 @@ Source: OpenID Connect Discovery 1.0 §4; RFC 7517 (JWK sets).
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import httpx
@@ -51,10 +52,38 @@ async def fetch_json(url: str) -> JsonObject:
         raise unavailable(url, f"{type(error).__name__}: {error}".rstrip(": ")[:300]) from None
 
 
-async def _fetched(url: str) -> JsonObject:
+async def exchange_code(endpoint: str, *, code: str, client_id: str, verifier: str, redirect_uri: str) -> str:
+    """The id token for an authorization code (OpenID Connect Core 1.0 §3.1.3, RFC 7636 §4.5).
+
+    Raises:
+        NexusError: NX6420, it can't be had.
+    """
+    if not is_private_enough(endpoint):
+        raise unavailable(endpoint, "only https:// addresses are asked, except on this machine")
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "client_id": client_id,
+        "code_verifier": verifier,
+        "redirect_uri": redirect_uri,
+    }
+    try:
+        with Door(lambda error: unavailable(endpoint, type(error).__name__)):
+            found = await _fetched(endpoint, form=form)
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+        raise unavailable(endpoint, f"{type(error).__name__}: {error}".rstrip(": ")[:300]) from None
+    token = found.get("id_token")
+    if not isinstance(token, str) or not token:
+        raise unavailable(endpoint, "its answer has no id_token")
+    return token
+
+
+async def _fetched(url: str, *, form: Mapping[str, str] | None = None) -> JsonObject:
     async with (
         httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as http,
-        http.stream("GET", url, headers={"accept": "application/json"}) as answer,
+        http.stream(
+            "GET" if form is None else "POST", url, headers={"accept": "application/json"}, data=form
+        ) as answer,
     ):
         if answer.status_code != httpx.codes.OK:
             raise ValueError(f"HTTP {answer.status_code}")

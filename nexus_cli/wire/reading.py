@@ -177,6 +177,16 @@ def _time_us(raw: object) -> int:
     raise PayloadError("bad_time", f"'{_shown(raw)}' is not a time")
 
 
+def time_of_text(text: str, *, shift_us: int) -> str:
+    """A time as text, later by some µs, in ISO 8601 and UTC.
+
+    Raises:
+        PayloadError: It is not a time.
+    """
+    moment = datetime.fromtimestamp((_time_us(text) + shift_us) / 1_000_000, UTC)
+    return moment.isoformat(timespec="milliseconds")
+
+
 def _scaled(number: int | float) -> int:
     """Seconds, milliseconds, micro- or nanoseconds by size: each covers the years 1973 to 5138 without overlap."""
     if not math.isfinite(number):

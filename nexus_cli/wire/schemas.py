@@ -186,7 +186,7 @@ def _plain(node: JsonValue, parts: dict[str, Schema]) -> JsonValue:
     }
     items = node.get("prefixItems")
     if isinstance(items, list):
-        del found["items"]
+        found.pop("items", None)
         found |= {"items": _plain(items[0], parts)} if all(each == items[0] for each in items) else {}
     if not found.get("required", True):
         del found["required"]

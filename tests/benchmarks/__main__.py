@@ -31,11 +31,14 @@ NAMES = {
     "gateway": "the parts of the gateway, each alone",
     "historian": "frames to committed rows beside bare COPY",
     "history": "a year's plot on plain PostgreSQL beside a SELECT from the samples",
+    "measuring": "a gateway that measures latencies beside one that does not",
     "latency": "notification to PUBLISH, sample to committed row",
+    "web": "the role web: reads, WebSockets, memory, and the live view that it takes in",
     "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",
     "plant": "the 1,000-device plant on two gateways",
     "scale": "one gateway of 100,000 tags; 16 devices x 1,000 tags every 50 ms",
+    "web_rest": "search, tree and devices of web at 41,000 tags, and the bytes of a gateway's health",
     "peers": "our gateway and our historian beside Telegraf, on the same devices and messages",
 }
 

@@ -28,6 +28,7 @@ from tests.benchmarks.bench_core import cycles, gateway_of
 from tests.benchmarks.core_fields import Open
 from tests.benchmarks.field import served
 from tests.benchmarks.figures import Figure, machine
+from tests.measured import latencies
 from tests.servers import new_broker
 
 LINKS, TAGS, POLL_MS = 400, 20, 1000
@@ -138,6 +139,7 @@ def supervisors(port: int, *, links: int = LINKS) -> list[Supervisor]:
             home=".",
             clock=SystemClock(),
             pipeline=HandOver(),  # type: ignore[arg-type]
+            latencies=latencies(SystemClock()),
             changed=lambda: None,
         )
         one.apply([(device(number, port), "1")])

@@ -12,6 +12,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.wire.sample import Quality
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 
 
@@ -28,6 +29,7 @@ async def polled(device: DeviceConfig, home: str) -> AsyncIterator[tuple[Supervi
         home=home,
         clock=clock,
         pipeline=pipeline,
+        latencies=latencies(clock),
         changed=lambda: None,
     )
     assert not link.apply([(device, "1")])

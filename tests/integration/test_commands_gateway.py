@@ -42,6 +42,8 @@ async def test_a_write_is_done_once_and_proved(broker: TestBroker, field: Counti
         report = bench.asker.reports[found["id"]]
         assert (report.principal, report.reason, report.asked, report.expect) == ("desk", "shift change", 20.5, 20.0)
         assert report.seq > 0 and report.epoch == bench.gateway.outbox.epoch
+        write = bench.gateway.latencies["write"].read().minute
+        assert write.count == 1 and 0 < write.max_ms < 60_000
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,10 @@ async def test_what_may_not_be_written_is_refused_and_on_record(
     async with bench.running():
         found = await bench.asker.ask(f"a/l/drive/{tag}", value, **more)
         assert (found["state"], found["code"]) == ("refused", code), found
+        at_the_device = 1 if code == "NX6813" else 0
+        assert bench.gateway.latencies["write"].read().minute.count == at_the_device, (
+            "what is refused at once takes none"
+        )
         await until(lambda: found["id"] in bench.asker.reports)
         assert field.writes == []
 

@@ -236,4 +236,4 @@ def test_another_token_and_another_site(world: World, shell: Shell) -> None:
         assert wrong.returncode == 6 and "NX6401" in wrong.stderr and "wrong" not in wrong.stderr
         shell.edit("site: chicago", "site: berlin")
         other = shell("plan")
-        assert other.returncode == 6 and "This control serves acme/chicago, not acme/berlin." in other.stderr
+        assert other.returncode == 6 and "acme/chicago is served here, not acme/berlin." in other.stderr

@@ -18,6 +18,7 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.event_loop import loop_factory
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.settings import EventLoop
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 from tests.waiting import until
 
@@ -78,6 +79,7 @@ async def _polled_and_lost(protocol: str) -> None:
         home=".",
         clock=clock,
         pipeline=pipeline,
+        latencies=latencies(clock),
         changed=lambda: None,
     )
     link.apply([(device(protocol, port), "1")])

@@ -17,7 +17,7 @@ from nexus_cli.runtime.health import serve_http
 from nexus_cli.runtime.identity.throttle import PAIR
 from nexus_cli.runtime.web.routes.forwarding import FORWARDED
 from nexus_cli.settings import Settings
-from nexus_cli.wire.forwarding import CLIENT_ADDRESS, VOUCHER
+from nexus_cli.wire.relayed import ADDRESS, VOUCHER
 from tests.integration.identity_world import PREFIX
 from tests.integration.web_world import WebWorld, served_web, web_world
 from tests.servers import TestBroker, free_port
@@ -99,7 +99,7 @@ async def test_a_login_through_web_is_paused_by_its_own_address(
     async with both(database, tmp_path, broker) as web:
         password = await web.people.password("otto")
         wrong = {"user": "otto", "password": "wrong"}
-        lying = {CLIENT_ADDRESS: "203.0.113.9", VOUCHER: "web-token", "x-forwarded-for": "203.0.113.9"}
+        lying = {ADDRESS: "203.0.113.9", VOUCHER: "web-token", "x-forwarded-for": "203.0.113.9"}
         for _ in range(PAIR.free + 7):  # the pauses double: however slow a login is, one is longer
             paused = await web.ask("POST", "/login", json=wrong, headers=lying)
             if paused.status_code == 429:
@@ -108,13 +108,13 @@ async def test_a_login_through_web_is_paused_by_its_own_address(
         # The same user from elsewhere is not paused: it is not web's address that was counted, nor the one that was claimed.
         body = {"user": "otto", "password": password}
         elsewhere = await web.people.ask(
-            "POST", "/login", json=body, headers={CLIENT_ADDRESS: "203.0.113.9", VOUCHER: "web-token"}
+            "POST", "/login", json=body, headers={ADDRESS: "203.0.113.9", VOUCHER: "web-token"}
         )
         assert elsewhere.status_code == 200
         (line,) = await web.people.trail("login")
         assert line["subject"] == "203.0.113.9"
         unvouched = await web.people.ask(
-            "POST", "/login", json=body, headers={CLIENT_ADDRESS: "198.51.100.7", VOUCHER: "cli-token"}
+            "POST", "/login", json=body, headers={ADDRESS: "198.51.100.7", VOUCHER: "cli-token"}
         )
         assert unvouched.status_code == 200
         assert [each["subject"] for each in await web.people.trail("login")] == ["203.0.113.9", "192.0.2.1"]

@@ -71,7 +71,7 @@ async def web_world(database: Settings, home: Path, **more: Any) -> AsyncIterato
         settings = dataclasses.replace(world.settings, principal="nexus.web")
         web = Web(settings, pool=world.pool, clock=SystemClock())
         await web.parts.keeper.look()
-        app = make_api(web.parts, health=list(health_routes(web)))
+        app = make_api(web.parts, health=list(health_routes(web)), sockets=web.sockets)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True, client=("192.0.2.1", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://web") as http:
             yield WebWorld(world, web, http)

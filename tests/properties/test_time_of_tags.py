@@ -25,6 +25,7 @@ from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.examples import examples
 from tests.field import FakeDriver, FakeSubscription
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 
 ONE, TWO = "a/l/one", "a/l/two"
@@ -109,7 +110,14 @@ class Plant:
             self.lose(one.normaliser)
         self.pipeline.configure(self.devices.values())
         self.work = WorkQueue()
-        self.poller = Poller(self, driver, clock=self.clock, pipeline=self.pipeline, work=self.work)  # type: ignore[arg-type]
+        self.poller = Poller(
+            self,  # type: ignore[arg-type]
+            driver,
+            clock=self.clock,
+            pipeline=self.pipeline,
+            work=self.work,
+            latencies=latencies(self.clock),
+        )
         self.reporting = Subscriptions(
             self, driver=driver, clock=self.clock, pipeline=self.pipeline, meanwhile=lambda device, points: None
         )  # type: ignore[arg-type]
@@ -121,6 +129,7 @@ class Plant:
             home=".",
             clock=self.clock,
             pipeline=self.pipeline,
+            latencies=latencies(self.clock),
             changed=lambda: None,
         )
 

@@ -10,7 +10,7 @@ from nexus_cli.cli.options import changes_runtime
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.run_role import run_role
 
-ROLES = ("control", "gateway", "historian", "web", "broker", "supervisor")
+ROLES = ("control", "gateway", "historian", "web", "broker", "simulator", "supervisor")
 
 
 @click.command(
@@ -30,8 +30,8 @@ def command(role: str, name: str) -> int:
     """Run one role until SIGTERM or Ctrl-C. `nexus up` starts them all; use this under systemd or Kubernetes.
 
     The addresses of broker, database and control, and the credentials, come from NEXUS_* variables or the .nexus
-    folder. `broker` is the Python broker that `nexus up` uses without mosquitto; `supervisor` restarts the
-    other processes.
+    folder. `broker` is the Python broker that `nexus up` uses without mosquitto; `simulator` serves the
+    devices of a mock (`nexus up --mock`); `supervisor` restarts the other processes.
 
     \b
     Example:

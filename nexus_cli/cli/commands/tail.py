@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import orjson
@@ -15,6 +16,7 @@ from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime
+from nexus_cli.cli.recording import parse_size, run_recording
 from nexus_cli.cli.showing import Showing
 from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text, waiting_text
 from nexus_cli.diagnostics.groups import tasks
@@ -23,6 +25,8 @@ from nexus_cli.model.site import parse_duration
 from nexus_cli.project.live import Backlog, Where, parse_where, tail
 from nexus_cli.project.live_value import Live
 from nexus_cli.project.near import near_filters
+from nexus_cli.project.record import RecordRequest
+from nexus_cli.setting_values import LIVE
 from nexus_cli.settings import load_settings
 
 QUIET_S = 3.0
@@ -40,6 +44,12 @@ STILL_S = 10.0
     "--where", "conditions", multiple=True, metavar="CONDITION", help="Condition, e.g. quality!=GOOD, 'value>=10'."
 )
 @click.option("--no-retained", is_flag=True, help="Skip retained values; show new messages only.")
+@click.option(
+    "--record", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the messages into a new file."
+)
+@click.option("--max-size", default=None, metavar="SIZE", help="End the recording at this size, such as 500MB.")
+@click.option("--compress", is_flag=True, help="Compress the recording (zlib).")
+@click.option("--qos", type=click.IntRange(0, 1), default=0, show_default=True, help="Record with this QoS.")
 @reads_runtime("NEXUS_BROKER_URL")
 def command(
     filters: tuple[str, ...],
@@ -48,19 +58,45 @@ def command(
     duration: str | None,
     conditions: tuple[str, ...],
     no_retained: bool,
+    file: Path | None,
+    max_size: str | None,
+    compress: bool,
+    qos: int,
 ) -> int:
     """Follow tag topics with value, unit, quality and age. Without filters: the whole site.
 
     A filter is a path glob below the site (`packaging/**`, `*/line-1/filler/temp*`), or a whole MQTT filter. An area,
     a line or a device includes everything below it.
     When messages arrive faster than they can be shown, older values are dropped; stderr shows how far behind it is.
+    --record writes every message as it came into a file for `nexus replay`, which a kill leaves readable.
 
     \b
     Example:
       nexus tail 'packaging/**' --where quality!=GOOD
+      nexus tail --record monday.nxr --for 1h --max-size 500MB
       nexus tail --json --count 100 > sample.jsonl
     """
     wheres, limit_s = [parse_where(text) for text in conditions], _seconds(duration)
+    settings = load_settings()
+    if settings.environment != LIVE:
+        note(f"{settings.environment}: {settings.environment_detail}")
+    if file is not None:
+        if as_json or conditions:
+            raise click.UsageError("--record writes messages as they come: leave --json and --where out")
+        return run_recording(
+            RecordRequest(
+                file=file,
+                filters=filters,
+                qos=qos,
+                compression="zlib" if compress else "none",
+                most_bytes=parse_size(max_size) if max_size else 0,
+                most_s=limit_s,
+                count=count,
+                skip_retained=no_retained,
+            )
+        )
+    if max_size or compress or qos:
+        raise click.UsageError("--max-size, --compress and --qos go with --record")
     follower = _Follower(filters, as_json=as_json, count=count, skip_retained=no_retained)
     try:
         asyncio.run(follower.run(wheres, limit_s=limit_s))

@@ -35,6 +35,7 @@ from nexus_cli.project.up import UpResult, up
     "--listen", metavar="ADDRESS", help="Listen there with TLS; 0.0.0.0 for every interface. [default: 127.0.0.1]"
 )
 @click.option("--mutual-tls/--no-mutual-tls", default=None, help="Require client certificates at broker and database.")
+@click.option("--mock", is_flag=True, help="Simulators in the place of every device.")
 @click.option("--foreground", is_flag=True, help="Stay in the foreground, and stop everything at Ctrl-C.")
 @click.option(
     "--wait",
@@ -53,6 +54,7 @@ def command(
     beside: bool,
     listen: str | None,
     mutual_tls: bool | None,
+    mock: bool,
     foreground: bool,
     timeout_s: float,
 ) -> int:
@@ -62,6 +64,9 @@ def command(
     (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) select your own servers, and are remembered. Data, logs and generated
     credentials (mode 0600) are in .nexus/. Everything listens on 127.0.0.1; --listen needs a certificate of `nexus certs`
     and is remembered. Safe to repeat: only gateways that are new in the site are started.
+
+    --mock lets a simulator answer for every device: the site and what is recorded of it stay as they are, and no address of
+    the plant is connected to. Broker and database are its own; a folder is either a plant's or a mock's.
 
     \b
     Example:
@@ -96,6 +101,7 @@ def command(
             beside=beside,
             listen=listen,
             mutual_tls=mutual_tls,
+            mock=mock,
             foreground=foreground,
             timeout_s=timeout_s,
             progress=progress,

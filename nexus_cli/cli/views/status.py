@@ -14,6 +14,7 @@ from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.layout import Runtime
 from nexus_cli.local.status_report import DOWN, UP, DeviceReport, RoleReport, ServerReport, StatusReport
 from nexus_cli.model.secrets import without_passwords
+from nexus_cli.setting_values import LIVE
 
 SHOWN = 20
 """Links that are listed, the rest is counted; of more devices than this, all are counted by reason."""
@@ -39,11 +40,13 @@ def render_up(runtime: Runtime, credentials: Path | None, *, foreground: bool = 
     gateways = ", ".join(runtime.gateways) or "none"
     return "\n".join(
         [
-            f"{site} is up",
+            f"{site} is up" + (f" as a {runtime.environment}" if runtime.environment else ""),
+            *([f"  {runtime.environment:11}  {runtime.environment_detail}"] if runtime.environment else []),
             f"  broker       {runtime.broker_url} ({runtime.broker_kind})",
             f"               {broker_limits(runtime.broker_kind)}",
             f"  database     {without_passwords(runtime.database_url)} ({runtime.database_kind})",
             f"  control      {runtime.control_url}",
+            f"  page         {runtime.web_url} (nexus access rotate USER makes a password)",
             f"  page         {runtime.web_url}",
             f"  gateways     {gateways}",
             f"  credentials  {credentials}",
@@ -73,8 +76,10 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
             f"nexus --home {found.original} status\n  nexus up --beside starts a second one here"
         )
     state = style(found.state, COLOURS.get(found.state, "dim"), enabled=colour)
-    lines = [f"{found.site or 'no site'}: {state}", ""]
+    lines = [f"{found.site or 'no site'}: {state}", *_kind(found, colour), ""]
     rows: list[tuple[str, ServerReport | RoleReport]] = [("broker", found.broker), ("database", found.database)]
+    if found.simulator:
+        rows.append(("simulator", found.simulator))
     rows += [(role.name, role) for role in found.roles]
     width = max(len(name) for name, _ in rows)
     for name, part in rows:
@@ -92,6 +97,14 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
     doubts = [one.doubt for one in found.certificates if one.doubt]
     lines += ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, *_next(found, rows)])
+
+
+def _kind(found: StatusReport, colour: bool) -> list[str]:
+    """What is not the plant says so first."""
+    if found.environment == LIVE:
+        return []
+    name = style(found.environment.upper(), "warning", enabled=colour)
+    return [f"  {name}: {found.environment_detail}"]
 
 
 def _next(found: StatusReport, rows: Sequence[tuple[str, ServerReport | RoleReport]]) -> list[str]:

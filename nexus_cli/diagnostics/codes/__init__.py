@@ -28,6 +28,10 @@ from nexus_cli.diagnostics.codes import (
     steering,
     text,
     transport,
+    views,
+    web_page,
+    web_rest,
+    web_socket,
 )
 from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
@@ -52,7 +56,11 @@ BANDS = (
     importers,
     access,
     access_answers,
+    web_rest,
+    web_page,
+    views,
     steering,
+    web_socket,
 )
 
 

@@ -111,7 +111,7 @@ CONTROL: tuple[Code, ...] = (
         id="NX6401",
         slug="token-refused",
         hint="`nexus access token USER` makes one, for NEXUS_CONTROL_TOKEN or the header Authorization: Bearer TOKEN",
-        summary="Control does not know the bearer token.",
+        summary="The bearer token is not known.",
         why="The API is closed by default; every principal has a token of its own.",
         bad=console("NEXUS_CONTROL_TOKEN=old nexus plan"),
         good=text(
@@ -122,7 +122,7 @@ CONTROL: tuple[Code, ...] = (
         id="NX6402",
         slug="other-site",
         hint="the runtime of this folder (or NEXUS_CONTROL_URL) is of another site; `--home DIR` names another one",
-        summary="This control serves another site.",
+        summary="Another site is served here.",
         why="A runtime belongs to one site; applying another file to it would empty the plant.",
         bad=text("nexus plan sites/berlin, against the runtime of chicago"),
         good=text("nexus up sites/berlin, or NEXUS_CONTROL_URL of that site's runtime"),
@@ -145,7 +145,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6405",
         slug="request-refused",
-        summary="Control could not read the request: it is too large or has the wrong shape.",
+        summary="The request could not be read: it is too large or has the wrong shape.",
         why="A request that is not completely valid records nothing.",
         good=text("use the same version of nexus on both sides"),
     ),
@@ -176,7 +176,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6409",
         slug="control-stopping",
-        summary="Control is about to end.",
+        summary="The process that answers is about to end.",
         why="Work in progress continues when it is up again; nothing new is started.",
         bad=text("nexus apply, during nexus down"),
         good=console("nexus up SITE, then try again"),
@@ -184,7 +184,7 @@ CONTROL: tuple[Code, ...] = (
     Code(
         id="NX6410",
         slug="control-busy",
-        summary="Control is busy with large requests and accepts no other now.",
+        summary="Large requests are being read, and no other is accepted now.",
         why="The memory for requests is limited.",
         good=text("try again in some seconds"),
     ),

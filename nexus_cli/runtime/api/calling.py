@@ -11,7 +11,6 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.identity.auth import Caller
 
 _KEY = "nexus.caller"
-_ADDRESS = "nexus.address"
 
 
 def set_caller(scope: Scope, caller: Caller) -> None:
@@ -25,15 +24,14 @@ def caller_of(scope: Scope) -> Caller | None:
     return found if isinstance(found, Caller) else None
 
 
-def set_address(scope: Scope, address: str) -> None:
-    """Note the client's address as web has seen it; only for requests that web itself vouches for."""
-    scope[_ADDRESS] = address
+def authorization_of(scope: Scope) -> str | None:
+    """The `Authorization` header; None when there is none, or more than one."""
+    shown = [value for name, value in scope["headers"] if name == b"authorization"]
+    return shown[0].decode("latin-1") if len(shown) == 1 else None
 
 
 def address_of(scope: Scope) -> str:
-    """The client's address, as the socket has it: a proxy's own, where one is in between that is not web."""
-    if known := scope.get(_ADDRESS):
-        return str(known)
+    """The client's address, as the socket has it: a proxy's own, where one is in between."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 
@@ -41,7 +39,7 @@ def address_of(scope: Scope) -> str:
 def _calling(request: Request) -> Caller:
     caller = caller_of(request.scope)
     if caller is None:  # a route that asks for a caller is never open
-        raise NexusError("Control wants a token.", code="NX6401")
+        raise NexusError("A token is needed.", code="NX6401")
     return caller
 
 

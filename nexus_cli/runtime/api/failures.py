@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
 
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.runtime.api.bodies import answer, schema_of
@@ -63,6 +64,10 @@ _STATUS = {
     "NX6837": 400,
     "NX6838": 409,
     "NX6839": 409,
+    "NX6921": 404,
+    "NX6911": 409,
+    "NX6950": 403,
+    "NX6951": 400,
     "NX6931": 429,
     "NX6934": 409,
     "NX6935": 422,
@@ -81,6 +86,14 @@ def on_failure(error: NexusError) -> Response:
     if isinstance(error, ThrottledError):
         found.headers["retry-after"] = str(error.retry_after_s)
     return found
+
+
+async def refuse_socket(answer: Response, receive: Receive, send: Send) -> None:
+    """Answer the handshake of a WebSocket with an ordinary refusal, body and all."""
+    await receive()  # the handshake
+    headers = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
+    await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
 def add_handlers(app: FastAPI, refusals: Refusals) -> None:
@@ -104,16 +117,16 @@ async def _on_invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # registered only for this class
     found = error.errors()[0]
     where = ".".join(str(part)[:100] for part in found.get("loc", ()))
-    return failure(422, "NX6405", f"Control could not read the request: {where}: {found.get('msg', '')}")
+    return failure(422, "NX6405", f"The request could not be read: {where}: {found.get('msg', '')}")
 
 
 async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # registered only for this class
     code = "NX6406" if error.status_code in (404, 405) else "NX6405"
-    return failure(error.status_code, code, f"Control refused the request: {error.detail}")
+    return failure(error.status_code, code, f"The request was refused: {error.detail}")
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
     return failure(
-        500, "NX9000", f"This is a bug in nexus ({type(error).__name__}).", hint="control's log has the report"
+        500, "NX9000", f"This is a bug in nexus ({type(error).__name__}).", hint="the log of the process has the report"
     )

@@ -10,6 +10,7 @@ response (RFC 9112 §9.6).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,17 +18,20 @@ from fastapi import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.api.calling import address_of, set_caller
+from nexus_cli.runtime.api.calling import address_of, authorization_of, set_caller
 from nexus_cli.runtime.api.decisions import MIB, SMALL_BODY, Decision, Decisions, site_of
-from nexus_cli.runtime.api.failures import failure, on_failure
+from nexus_cli.runtime.api.failures import failure, on_failure, refuse_socket
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latency
 
 ALL_BODIES = 96 * MIB
 """Limit of all bodies that are being read or answered, in bytes; further requests are asked to retry later."""
 PAUSE_S = 10.0
 """Longest pause within a body, in seconds."""
 START_S = 20.0
+PROBES = frozenset({"/health/live", "/health/ready", "/metrics", "/status"})
+WAITS = re.compile(rb"(^|&)wait=")
 SLOWEST_BYTES_S = 64 * 1024
 """A body must be complete within `START_S` plus its size at this rate."""
 
@@ -64,6 +68,7 @@ class RequestGuard:
         gate: CallerSource,
         refusals: Refusals,
         stopping: Callable[[], bool],
+        latency: Latency,
     ) -> None:
         """Guard an application.
 
@@ -73,32 +78,53 @@ class RequestGuard:
             decisions: What each route needs.
             gate: Authenticates callers.
             refusals: Records what is refused.
-            stopping: True when control is stopping.
+            stopping: True when the process is stopping.
+            latency: Gets the time from each request's head to the beginning of its answer.
         """
         self._app, self._site, self._decisions, self._stopping = app, site, decisions, stopping
         self._gate, self._refusals = gate, refusals
+        self._latency = latency
         self.held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
+        if scope["type"] == "websocket":
+            await self._open_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        started, began_s = False, self._latency.now_s()
 
         async def sending(message: Message) -> None:
             nonlocal started
-            started = True
+            if not started:
+                started = True
+                if _is_measured(scope):
+                    self._latency.ended(began_s)
             await send(message)
 
         try:
             await self._enter(scope, receive, sending)
         except Refused as refused:
-            await refused.answer(scope, receive, send)
+            await refused.answer(scope, receive, sending)
         except asyncio.CancelledError:
             if started or not self._stopping():
                 raise
             await _stopping_answer()(scope, receive, send)  # uvicorn ends running requests at a stop
+
+    async def _open_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A WebSocket's handshake needs what a GET of its path needs; a refusal is an ordinary answer instead of 101."""
+        path = str(scope.get("path", ""))
+        try:
+            if self._stopping():
+                raise Refused(_stopping_answer())
+            needed = self._decisions.of("GET", path)
+            await self._authorise(scope, needed, route=f"GET {path}")
+        except Refused as refused:
+            await refuse_socket(refused.answer, receive, send)
+            return
+        await self._app(scope, receive, send)
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = str(scope.get("path", "")), str(scope.get("method", ""))
@@ -145,16 +171,15 @@ class RequestGuard:
 
         A route without a decision gives nothing to anybody. Raises Refused.
         """
-        shown = [value for name, value in scope["headers"] if name == b"authorization"]
         address = address_of(scope)
         try:
-            caller = await self._gate.caller(shown[0].decode("latin-1") if len(shown) == 1 else None)
+            caller = await self._gate.caller(authorization_of(scope))
         except NexusError as error:
             self._refusals.note(error.code, address=address, route=route)
             raise Refused(on_failure(error)) from None
         self._same_site(str(scope.get("path", "")))
         if needed is None:
-            raise Refused(failure(404, "NX6406", "Control has no such route."))
+            raise Refused(failure(404, "NX6406", "There is no such route."))
         if needed.rights and not caller.may(*needed.rights):
             lacking = _lacking(caller, needed)
             self._refusals.note(lacking.code, who=caller.principal, address=address, route=route)
@@ -164,9 +189,7 @@ class RequestGuard:
     def _same_site(self, path: str) -> None:
         asked = site_of(path)
         if asked and asked != self._site:
-            raise Refused(
-                on_failure(NexusError(f"This control serves {self._site}, not {asked[:200]}.", code="NX6402"))
-            )
+            raise Refused(on_failure(NexusError(f"{self._site} is served here, not {asked[:200]}.", code="NX6402")))
 
     async def _next(self, receive: Receive, deadline: float) -> Message:
         """The next part of a body. Raises Refused when it does not arrive in time."""
@@ -180,10 +203,15 @@ class RequestGuard:
     def _reserve(self, wanted: int, reserved: int) -> int:
         if self.held - reserved + wanted > ALL_BODIES:
             raise Refused(
-                failure(503, "NX6410", "Control reads too many large requests.", hint="try again in some seconds")
+                failure(503, "NX6410", "Too many large requests are being read.", hint="try again in some seconds")
             )
         self.held += wanted - reserved
         return wanted
+
+
+def _is_measured(scope: Scope) -> bool:
+    """Probes come all the time and ask for nothing; a request that wants to wait says nothing about its API."""
+    return scope["path"] not in PROBES and not WAITS.search(scope["query_string"])
 
 
 def _announced(scope: Scope) -> int | None:
@@ -232,4 +260,6 @@ def _too_large(limit: int) -> Response:
 
 
 def _stopping_answer() -> Response:
-    return failure(503, "NX6409", "Control is stopping.", hint="`nexus status` shows when it is up again")
+    return failure(
+        503, "NX6409", "The process that answers is stopping.", hint="`nexus status` shows when it is up again"
+    )

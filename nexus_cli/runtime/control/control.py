@@ -25,6 +25,7 @@ from nexus_cli.runtime.control.term import Term
 from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.identity.refusals import REASONS
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -33,6 +34,8 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.control import Alert
 from nexus_cli.wire.health import ControlHealth
 
+OPERATIONS = ("api", "write")
+"""What its latencies are of."""
 POOL_SIZE = 8
 DATABASE_RETRY_S = 1.0
 
@@ -99,6 +102,7 @@ class Control:
         """Join the parts; nothing runs yet."""
         self._settings, self._pool, self._timing, self._clock = settings, pool, timing, clock
         self.metrics = Metrics()
+        self._latencies = Latencies(OPERATIONS, clock=clock, metrics=self.metrics)
         self.term: Term | None = None
         self._stopping = False
         self._leadership = Leadership(settings=settings, clock=clock, ttl_s=timing.leader_ttl_s)
@@ -118,6 +122,7 @@ class Control:
             alerts=self.alerts,
             identity=self.identity,
             health=list(health_routes(self)),
+            latency=self._latencies["api"],
             stopping=lambda: self._stopping,
         )
 
@@ -162,6 +167,7 @@ class Control:
             service=self._service,
             runs=self._runs,
             status=self.status,
+            latency=self._latencies["write"],
         )
 
     def acting(self) -> Term:
@@ -207,6 +213,7 @@ class Control:
             term=self._leadership.term,
             instance=self._leadership.instance,
             leader="" if self.term is not None or seen is None else seen.place,
+            latencies=self._latencies.health(),
         )
         return health if self.term is None else self.term.status(health)
 

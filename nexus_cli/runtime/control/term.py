@@ -40,6 +40,7 @@ from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.health import HealthReporter, lost_payload
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Progress
@@ -75,8 +76,11 @@ class Term:
         service: Service,
         runs: Runs,
         status: Callable[[], ControlHealth],
+        latency: Latency,
     ) -> None:
-        """Join them; nothing runs yet. `status` gives the details of control's health."""
+        """Join them; nothing runs yet. `status` gives the details of control's health, `latency` gets the time that commands
+        of sequences take."""
+        self._latency = latency
         self._settings, self._clock, self._leadership = settings, clock, leadership
         enterprise, _, name = settings.site.partition("/")
         self._topics = topics = Topics(enterprise, name)
@@ -109,7 +113,9 @@ class Term:
         """Build what evaluates live values, and what loads and subscribes for it."""
         settings, topics, clock = self._settings, self._topics, self._clock
         self._values = LiveValues(topics, clock=clock)
-        self._sender = CommandSender(self.broker, topics, principal=settings.principal, clock=clock)
+        self._sender = CommandSender(
+            self.broker, topics, principal=settings.principal, clock=clock, latency=self._latency
+        )
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(

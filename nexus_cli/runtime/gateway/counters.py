@@ -16,7 +16,7 @@ from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.command import State
-from nexus_cli.wire.live_health import LagHealth
+from nexus_cli.wire.latency_health import LatencyWindow
 
 _STATES = ("idle", "connecting", "connected", "backoff")
 
@@ -89,7 +89,7 @@ def _alone(read: Callable[[], float]) -> Callable[[], dict[tuple[str, ...], floa
 
 
 def _register_lag(metrics: Metrics, live: LiveView) -> None:
-    def stages() -> dict[str, LagHealth]:
+    def stages() -> dict[str, LatencyWindow]:
         one = live.health()
         return {"sent": one.sent, "acknowledged": one.acknowledged}
 

@@ -9,7 +9,7 @@ import msgspec
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import Configuration
 from nexus_cli.runtime.gateway.devices.absence import Absence
-from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named
+from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, limited, named, reads_of
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.following import ConfigurationFollower
 from nexus_cli.runtime.gateway.instance import Identity, InstanceElection
@@ -19,6 +19,7 @@ from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
@@ -37,6 +38,7 @@ class Parts(Protocol):
     publish_check: PublishCheck
     timekeeping: Timekeeping
     progress: Progress
+    latencies: Latencies
     outbox: Outbox
     publisher: Publisher
     live: LiveView
@@ -66,13 +68,15 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         limited=limited(devices),
         out_of_service=gateway.pauses.health(closed=gateway.links.settled),
         links=gateway.links.health(),
+        reads=reads_of(devices),
         commands=msgspec.convert(gateway.commands.facts(), CommandsHealth),
         canary=gateway.publish_check.state,
         clock=gateway.timekeeping.facts(),
         stalled=list(gateway.progress.stalled.values()),
-        outbox=msgspec.convert(gateway.publisher.facts(), OutboxHealth),
+        outbox=msgspec.convert(gateway.publisher.facts() | {"free_bytes": outbox.free_bytes}, OutboxHealth),
         gaps={reason.value: count for reason, count in gateway.absence.declared.items()},
         live=gateway.live.health(),
+        latencies=gateway.latencies.health(),
         counters=GatewayCounters(
             accepted=outbox.accepted,
             published=gateway.publisher.published,

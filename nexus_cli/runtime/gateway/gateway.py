@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 import msgspec
 
@@ -35,8 +34,10 @@ from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.gateway.pauses import Pauses
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.gateway.publish_check import PublishCheck
+from nexus_cli.runtime.gateway.started_parts import PARTS, StartedParts
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
@@ -49,6 +50,8 @@ from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")
 ROLE = "gateway"
+OPERATIONS = ("read", "poll", "publish", "live", "write")
+"""What its latencies are of."""
 DRAIN_S = 3.0
 """How long a stop waits for receipts, in seconds; frames without one stay on disk."""
 
@@ -88,27 +91,12 @@ async def run_gateway(
         await gateway.run(stop)
 
 
-PARTS = ("mark", "outbox", "publisher", "live", "health", "client", "commands")
-"""The parts that are stopped one after another."""
-
-
-class _Started(NamedTuple):
-    """The running parts of a gateway: the events that stop them, and their tasks by name."""
-
-    ends: Mapping[str, asyncio.Event]
-    running: Mapping[str, asyncio.Task[None]]
-
-    async def end(self, part: str) -> None:
-        """Stop a part and wait for its task."""
-        self.ends[part].set()
-        await self.running[part]
-
-
 class Gateway:
     """One gateway process.
 
     Attributes:
         metrics: For Prometheus.
+        latencies: How long its operations take.
         clock, outbox, live, publisher, configuration, pauses, following, absence, commands, publish_check: Its parts.
         links: The supervisors, while it runs.
         identity: This process.
@@ -153,7 +141,10 @@ class Gateway:
         self.outbox = Outbox(
             settings.home / "outbox" / name, clock=self.clock, gap_topic=topics.gap(name), limits=limits
         )
-        self.live = LiveView(self._client, clock=self.clock, rate_per_s=settings.live_rate_per_s)
+        self.latencies = Latencies(OPERATIONS, clock=self.clock, metrics=self.metrics)
+        self.live = LiveView(
+            self._client, clock=self.clock, latencies=self.latencies, rate_per_s=settings.live_rate_per_s
+        )
         self._browsing = Browsing(self._client, topics=topics, gateway=name, clock=self.clock, owner=self)
         self.publish_check = PublishCheck(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
@@ -210,6 +201,7 @@ class Gateway:
             home=str(self._settings.home),
             clock=self.clock,
             pipeline=pipeline,
+            latencies=self.latencies,
             changed=self._changed,
         )
         self.commands = self._commands(journal, pipeline)
@@ -246,7 +238,7 @@ class Gateway:
             commands=self.commands,
         )
 
-    def _start(self, group: asyncio.TaskGroup, marking: Marking, stop: asyncio.Event) -> _Started:
+    def _start(self, group: asyncio.TaskGroup, marking: Marking, stop: asyncio.Event) -> StartedParts:
         """Start the tasks of all parts."""
         ends = {part: asyncio.Event() for part in PARTS}
         running = {
@@ -264,9 +256,9 @@ class Gateway:
             "commands": self.commands.run(ends["commands"]),
             "configuration": self.following.run(stop),
         }
-        return _Started(ends, {name: group.create_task(part, name=name) for name, part in running.items()})
+        return StartedParts(ends, {name: group.create_task(part, name=name) for name, part in running.items()})
 
-    async def _stop(self, started: _Started, marking: Marking) -> None:
+    async def _stop(self, started: StartedParts, marking: Marking) -> None:
         """Stop the parts in the order of the data flow, so that each one's output is still handled by the next."""
         await started.running["configuration"]
         await started.end("commands")
@@ -340,6 +332,7 @@ class Gateway:
             pipeline=pipeline,
             clock=self.clock,
             clocks=Clocks(self.clock.wall_us, doubt=lambda: self.clock.wall_doubt),
+            latency=self.latencies["write"],
             paused=self.pauses.why,
         )
 

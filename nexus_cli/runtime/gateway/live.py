@@ -21,6 +21,7 @@ from nexus_cli.runtime.gateway.live_queue import LiveQueues
 from nexus_cli.runtime.gateway.live_sender import RESERVED, SLOT_BITS, LiveSender
 from nexus_cli.runtime.gateway.live_table import LiveTable, payload
 from nexus_cli.runtime.gateway.outbox.gate import Gate
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.live_health import LiveHealth
 
@@ -46,18 +47,19 @@ class LiveView:
     """
 
     def __init__(
-        self, client: BrokerClient, *, clock: Clock, gate: Gate | None = None, rate_per_s: float | None = None
+        self, client: BrokerClient, *, clock: Clock, latencies: Latencies | None = None, rate_per_s: float | None = None
     ) -> None:
         """Publish through a client; with a rate at most so many messages a second, half of them reported values and half
-        polled ones, while both wait."""
+        polled ones, while both wait. `latencies` are those of `publish` and `live`."""
         self.conflated = 0
-        self.gate = gate or Gate(client, clock=clock)
+        known = latencies or Latencies(("publish", "live"), clock=clock)
+        self.gate = Gate(client, clock=clock, latency=known["publish"])
         self.gate.on_acknowledged(self._has_room)
         self.doubts = LiveDoubts(self.gate, clock=clock)
         self._clock = clock
         self._queues = LiveQueues(rate_per_s)
         self._tables: dict[str, LiveTable] = {}
-        self._sender = LiveSender(self.gate, self.doubts, tables=self._tables, clock=clock)
+        self._sender = LiveSender(self.gate, self.doubts, tables=self._tables, clock=clock, latency=known["live"])
         self._slots = 0
         self._again: dict[LiveTable, None] = {}
         self._held: dict[LiveTable, int] = {}

@@ -10,11 +10,11 @@ import numpy as np
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.live_doubts import LiveDoubts
-from nexus_cli.runtime.gateway.live_lag import Lag
 from nexus_cli.runtime.gateway.live_table import LiveTable
 from nexus_cli.runtime.gateway.outbox.gate import Gate, packet_bytes
 from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
-from nexus_cli.wire.live_health import LagHealth
+from nexus_cli.runtime.latency import Latency
+from nexus_cli.wire.latency_health import LatencyWindow
 from nexus_cli.wire.payload import join_live, live_moment
 
 MOST_IN_FLIGHT = 2_000
@@ -61,17 +61,20 @@ class LiveSender:
         published: Messages passed to the broker.
     """
 
-    def __init__(self, gate: Gate, doubts: LiveDoubts, *, tables: Mapping[str, LiveTable], clock: Clock) -> None:
-        """Publish through a gate; `tables` are the devices by the prefix of their topics, as they are now."""
+    def __init__(
+        self, gate: Gate, doubts: LiveDoubts, *, tables: Mapping[str, LiveTable], clock: Clock, latency: Latency
+    ) -> None:
+        """Publish through a gate; `tables` are the devices by the prefix of their topics, as they are now. `latency` gets
+        the time from each sample to the broker's acknowledgement."""
         self.published = 0
-        self._sent, self._arrived = Lag(clock.monotonic_s), Lag(clock.monotonic_s)
+        self._sent, self._arrived = Latency(clock), latency
         self._gate, self._doubts, self._tables, self._clock = gate, doubts, tables, clock
         self._base_us = clock.now_us()
         gate.live_view(self)
 
-    def lags(self) -> tuple[LagHealth, LagHealth]:
-        """Times from the sample to the hand-over to the socket, and to the broker's acknowledgement."""
-        return self._sent.health(), self._arrived.health()
+    def lags(self) -> tuple[LatencyWindow, LatencyWindow]:
+        """Times from the sample to the hand-over to the socket, and to the broker's acknowledgement: the last minute."""
+        return self._sent.read().minute, self._arrived.read().minute
 
     def room(self) -> int:
         """How many more messages broker and link take now; reported values that find no other one waiting may take `RESERVED`
@@ -86,7 +89,6 @@ class LiveSender:
         """Publish tags of devices, in one call for each way; False when nothing is accepted any more, and some may have
         left."""
         now_us = self._clock.now_us()
-        self._sent.turn()
         outgoing: dict[tuple[int, bool], _Outgoing] = {}
         try:
             for one, every in batch:
@@ -149,7 +151,7 @@ class LiveSender:
         """One token per message; notes how old the samples are, which `same` says is the same for all."""
         if same and one.repeats is None and one.every_us is None:
             first_us = times[0]
-            self._sent.add_same(now_us - first_us, len(places))
+            self._sent.add_same((now_us - first_us) / 1e6, len(places))
             highest = -1 - (self._ticks(first_us) << SLOT_BITS) - one.first
             return [highest - at for at in places]
         several_us = np.array(times, np.int64)
@@ -159,7 +161,7 @@ class LiveSender:
             ticks[repeated] = 0
             several_us = several_us[~repeated]
         if one.every_us is None:
-            self._sent.add(now_us - several_us)
+            self._sent.add_many((now_us - several_us) / 1e6)
         else:  # they wait because the site wants it
             ticks[:] = 0
         one.sent(places, int(self._clock.monotonic_s() * 1e6))
@@ -168,10 +170,9 @@ class LiveSender:
 
     def acknowledged(self, tokens: Sequence[int]) -> None:
         """The broker has these messages."""
-        self._arrived.turn()
         ticks = (-1 - np.array(tokens, np.int64)) >> SLOT_BITS
         ticks = ticks[ticks > 0]
-        self._arrived.add(((self._ticks(self._clock.now_us()) - ticks) % TICKS) * TICK_US)
+        self._arrived.add_many(((self._ticks(self._clock.now_us()) - ticks) % TICKS) * (TICK_US / 1e6))
 
     def topics(self, tokens: Iterable[int]) -> list[str]:
         """The topics of these messages, each once."""

@@ -12,7 +12,7 @@ from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
-from nexus_cli.wire.health import ClockHealth
+from nexus_cli.wire.clock_health import ClockHealth
 
 _log = logging.getLogger("nexus.gateway")
 PERIOD_S = 1.0

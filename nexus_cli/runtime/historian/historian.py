@@ -33,6 +33,7 @@ from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.subscriber import Subscriber
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -44,6 +45,8 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian")
+OPERATIONS = ("commit", "queue")
+"""What its latencies are of."""
 DRAIN_S = 5.0
 """How long a stopping historian tries to store what it has, in seconds; the gateways send the rest again."""
 
@@ -60,6 +63,7 @@ class Historian:
         self.topics = Topics(enterprise, site)
         self.clock = clock or SystemClock()
         self.counters, self.metrics = Counters(), Metrics()
+        self.latencies = Latencies(OPERATIONS, clock=self.clock, metrics=self.metrics)
         will = (self.topics.health("historian", name), lost_payload(role="historian", name=name))
         self.client = BrokerClient(settings=settings, client_id=client_id(settings, name), will=will)
         self.inbound_queue = InboundQueue(topics=self.topics, counters=self.counters, lanes=settings.historian_writers)
@@ -95,6 +99,7 @@ class Historian:
                 application=f"nexus-{name}-write" + (f"-{number + 1}" if number else ""),
                 clock=self.clock,
                 counters=self.counters,
+                latencies=self.latencies,
                 on_committed=self.announcer.note,
                 on_change=changed,
                 on_room=self.inbound_queue.wake,
@@ -236,6 +241,7 @@ class Historian:
             waiting_aside=self.waiting_aside,
             clock_steps=getattr(self.clock, "steps", 0),
             counters=self.counters.as_json(),
+            latencies=self.latencies.health(),
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.placement import Placement
 from nexus_cli.runtime.historian.writer import Receipt, Writer
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 
@@ -46,6 +47,7 @@ class Lane:
         application: str,
         clock: Clock,
         counters: Counters,
+        latencies: Latencies,
         on_committed: Receipt,
         on_change: Callable[[], None],
         on_room: Callable[[], None],
@@ -53,7 +55,9 @@ class Lane:
         """Prepare; nothing is opened yet. `on_room` is called when a batch was taken."""
         self.number = number
         self.batches: asyncio.Queue[Batch | None] = asyncio.Queue(READY_BATCHES)
-        self.writer = Writer(site=settings.site, clock=clock, counters=counters, on_committed=on_committed)
+        self.writer = Writer(
+            site=settings.site, clock=clock, counters=counters, latencies=latencies, on_committed=on_committed
+        )
         self.placement = Placement(site=settings.site, writer=self.writer, clock=clock, counters=counters)
         self.link = DatabaseLink(
             settings,

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
 from nexus_cli.database.committed import Custody, OutboxKey, RangeSet, load_custody, replace_custody
 from nexus_cli.database.errors import DATA_ERRORS, one_line
 from nexus_cli.database.raised import AlreadyStored, NoPartition, TooSlow
@@ -25,6 +27,7 @@ from nexus_cli.runtime.historian.packing import Packed, Packer
 from nexus_cli.runtime.historian.pending import AnyFrame
 from nexus_cli.runtime.historian.recent_samples import RecentSamples
 from nexus_cli.runtime.historian.replays import Replays
+from nexus_cli.runtime.latency import Latencies, Times
 
 REFUSED = "refused_by_database"
 MOST_SLOW_ROWS = 3
@@ -51,10 +54,13 @@ class RaceLostError(Exception):
 class Writer:
     """Stores batches over one connection, each atomically. `placement` handles the errors."""
 
-    def __init__(self, *, site: str, clock: Clock, counters: Counters, on_committed: Receipt) -> None:
+    def __init__(
+        self, *, site: str, clock: Clock, counters: Counters, latencies: Latencies, on_committed: Receipt
+    ) -> None:
         """Write for one site; `on_committed` gets the ranges of an outbox, and the numbers that were stored or
-        recognised."""
+        recognised. `latencies` are those of `commit` and `queue`."""
         self._site, self._clock, self._counters = site, clock, counters
+        self._commits, self._queue = latencies["commit"], latencies["queue"]
         self._on_committed = on_committed
         self._tables = SampleTables(site=site)
         self._stored: dict[OutboxKey, Custody] = {}
@@ -118,6 +124,7 @@ class Writer:
         packed = batch.packed
         if packed is None:
             packed = batch.packed = Packer().pack(batch.frames, batch.samples)
+        began_s = self._commits.now_s()
         ways = await self._ways(conn, batch, packed, doubtful=known.doubtful)
         for number, way in enumerate(ways, 1):
             try:
@@ -129,6 +136,7 @@ class Writer:
                 if isinstance(error, NoPartition):
                     self._tables.forget()  # a partition was dropped since
                 continue
+            self._commits.ended(began_s)
             self._recent.remember(batch.samples, refused=refused)
             return
 
@@ -177,6 +185,7 @@ class Writer:
                 raise RaceLostError
         self._count(batch, rows=rows, letters=letters.count)
         self._counters.duplicate_rows += duplicates
+        self._queue.add_many(_ages_s(batch, now_us=self._clock.now_us()))
         self._taken(batch, new)
         return refused
 
@@ -275,6 +284,11 @@ class Writer:
             await self._letters.store(conn, letters, now_s=self._clock.monotonic_s())
         self._count(alone, rows=rows, letters=letters.count)
         self._taken(alone, new)
+
+
+def _ages_s(batch: Batch, *, now_us: int) -> Times:
+    """How long ago the frames were sampled, by their gateways' time."""
+    return (now_us - np.array([pending.time_us for pending in batch.frames], np.float64)) / 1e6
 
 
 def _log_lost_race(letters: DeadLetters, conflicts: Sequence[Conflict], table: str) -> None:

@@ -119,7 +119,7 @@ class Tokens:
         found = self._owner(token)
         if found is None or scheme.lower() != "bearer":
             raise NexusError(
-                "Control refused the token." if shown else "Control wants a token.",
+                "The token was refused." if shown else "A token is needed.",
                 code="NX6401",
             )
         return Caller(found, held_by_platform(found) if found.startswith(OFFICE) else NOTHING)

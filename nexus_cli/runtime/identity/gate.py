@@ -8,7 +8,6 @@ See docs/decisions/0072.
 
 from __future__ import annotations
 
-from nexus_cli.access.grants import WEB
 from nexus_cli.database import tokens as stored
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
@@ -40,7 +39,7 @@ class Gate:
         scheme, _, shown = (authorization or "").partition(" ")
         token = shown.strip()
         if len(token) > LONGEST_TOKEN:
-            raise NexusError("Control refused the token.", code="NX6401", cause="too long")
+            raise NexusError("The token was refused.", code="NX6401", cause="too long")
         if looks_signed(token) and scheme.lower() == "bearer":
             return await self._signed(token)
         caller = self._tokens.caller(authorization)
@@ -51,13 +50,6 @@ class Gate:
                 found = await known(conn, self._settings.site, caller.principal, at_us=self._clock.wall_us())
         return Caller(caller.principal, found.held)
 
-    def is_web(self, token: str) -> bool:
-        """True for web's own token: it vouches for the address of a client that logs in through it."""
-        try:
-            return bool(token) and self._tokens.caller(f"Bearer {token}").principal == WEB
-        except NexusError:
-            return False
-
     async def _signed(self, token: str) -> Caller:
         now_us, site = self._clock.wall_us(), self._settings.site
         claims = read(self._keys, token, site=site, now_us=now_us)
@@ -65,7 +57,7 @@ class Gate:
             async with self._pool.acquire() as conn:
                 standing = await stored.standing(conn, site, claims.token_id)
                 if standing is None or standing.principal != claims.principal or claims.principal.startswith(OFFICE):
-                    raise NexusError("Control refused the token.", code="NX6401", cause="not recorded")
+                    raise NexusError("The token was refused.", code="NX6401", cause="not recorded")
                 if not standing.valid:
                     raise _ended(revoked=standing.revoked)
                 found = await known(

@@ -17,6 +17,7 @@ class Identities:
     """Who calls, who logs in, what was refused.
 
     Attributes:
+        tokens: Those of `credentials.json`.
         gate: Authenticates callers.
         logins: Makes sessions.
         accounts: Tokens, passwords, elevation.
@@ -26,7 +27,8 @@ class Identities:
     def __init__(self, *, settings: Settings, pool: Pool, clock: Clock) -> None:
         """Join them for the site of the settings."""
         keys = SigningKeys.of(settings)
-        self.gate = Gate(settings=settings, pool=pool, tokens=Tokens.of(settings), keys=keys, clock=clock)
+        self.tokens = Tokens.of(settings)
+        self.gate = Gate(settings=settings, pool=pool, tokens=self.tokens, keys=keys, clock=clock)
         self.logins = Logins(settings=settings, pool=pool, keys=keys, clock=clock)
         self.accounts = Accounts(settings=settings, pool=pool, keys=keys, clock=clock)
         self.refusals = Refusals(settings=settings, pool=pool, clock=clock)

@@ -80,7 +80,7 @@ def read(keys: SigningKeys, token: str, *, site: str, now_us: int) -> Claims:
         NexusError: NX6401, it is not ours, or not for this site; NX6412, it has ended; NX6424 no key can be read.
     """
     if len(token) > LONGEST_TOKEN:
-        raise NexusError("Control refused the token.", code="NX6401", cause=f"longer than {LONGEST_TOKEN} characters")
+        raise NexusError("The token was refused.", code="NX6401", cause=f"longer than {LONGEST_TOKEN} characters")
     try:
         header = jwt.get_unverified_header(token)
         key = keys.find(str(header.get("kid", "")))
@@ -91,7 +91,7 @@ def read(keys: SigningKeys, token: str, *, site: str, now_us: int) -> Claims:
         )
         claims = _claims(body)
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise NexusError("Control refused the token.", code="NX6401", cause=_cause(error)) from None
+        raise NexusError("The token was refused.", code="NX6401", cause=_cause(error)) from None
     if claims.expires + LEEWAY_US <= now_us:
         raise NexusError("The token has ended.", code="NX6412")
     return claims

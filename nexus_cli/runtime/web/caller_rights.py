@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nexus_cli.access.grants import Action, Grant
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.role_grants import user_grants
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import PLATFORM
@@ -21,7 +22,7 @@ from nexus_cli.runtime.web.site_view import SiteView, TagView
 from nexus_cli.wire.topic import matches
 
 Mask = NDArray[np.bool_]
-_SOMEBODY = "somebody"
+_CALLER = "caller"
 """The name under which the grants of a combination of roles are compiled; no role of it is declared for anybody else."""
 _AFTER = "0"
 """The character after `/`: a subtree `a/b/#` ends before `a/b0`."""
@@ -34,7 +35,7 @@ class CallerRights:
     Attributes:
         readable: Tags whose values it may see.
         writable: Tags that take commands from it.
-        grants: What it may do at the broker under the name `somebody`; of the platform's own principals nothing is listed.
+        grants: What it may do at the broker under the name `caller`; of the platform's own principals nothing is listed.
         everything: True of the command line and of control: every tag, every topic of the site.
     """
 
@@ -63,6 +64,18 @@ class CallerRights:
         return any(grant.action == action and matches(grant.filter, topic) for grant in self.grants)
 
 
+def readable_tag(view: SiteView, rights: CallerRights, path: str) -> TagView:
+    """A tag that the caller may read; one that it may not read is as one that is not there.
+
+    Raises:
+        NexusError: NX6802.
+    """
+    tag = view.by_path.get(path)
+    if tag is None or not rights.may_read(tag):
+        raise NexusError(f"There is no tag '{path[:200]}' that you may read.", code="NX6802")
+    return tag
+
+
 def rights_of(view: SiteView, caller: Caller) -> CallerRights:
     """The rights of a caller now. Up to a second for 41,000 tags and roles that name them one by one: not on the loop."""
     count = len(view.tags)
@@ -74,7 +87,7 @@ def rights_of(view: SiteView, caller: Caller) -> CallerRights:
     topics = view.topics
     paths = [tag.path for tag in view.tags]
     reads = _filters(grants, "subscribe", prefix=f"{topics.live}/")
-    writes = _filters(grants, "publish", prefix=f"{topics.platform}/cmd/", suffix=f"/{_SOMEBODY}")
+    writes = _filters(grants, "publish", prefix=f"{topics.platform}/cmd/", suffix=f"/{_CALLER}")
     return CallerRights(readable=_mask(paths, reads), writable=_mask(paths, writes) & takes, grants=grants)
 
 
@@ -82,7 +95,7 @@ def _grants(view: SiteView, roles: Sequence[str]) -> Iterable[Grant]:
     kinds = ("role.", "message.", "alert.")
     resources = {address: value for address, value in view.resources.items() if address.startswith(kinds)}
     resources["site"] = view.resources.get("site", {})
-    resources[f"user.{_SOMEBODY}"] = {"roles": list(roles)}
+    resources[f"user.{_CALLER}"] = {"roles": list(roles)}
     snapshot = Snapshot(view.topics.enterprise, view.topics.site, resources)
     return user_grants(view.topics, snapshot, view.tree, ANY_TIME)
 

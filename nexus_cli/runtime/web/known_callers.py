@@ -1,6 +1,6 @@
 """Callers by token, remembered for a moment: a page asks a hundred times a second, and the database is asked once.
 
-While the database is away nothing can be revoked there: who was known may read live values for some minutes.
+While the database is away no right can be revoked there: who was known stays known for some minutes, and reads live values.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class KnownCallers:
 
     async def caller(self, authorization: str | None) -> Caller:
         """The caller with this header; errors as of `Gate.caller`."""
-        key = hashlib.blake2b((authorization or "").encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        key = _key(authorization)
         known, now_s = self._callers.get(key), self._clock.monotonic_s()
         if known is not None and now_s - known.asked_s < FRESH_S and not self._over(known.caller):
             return known.caller
@@ -74,6 +74,10 @@ class KnownCallers:
                 return await self._gate.caller(known.shown)
         raise NexusError("The login is not known here any more.", code="NX6401", hint="log in again")
 
+    def forget(self, authorization: str) -> None:
+        """Who logs out here is unknown here at once."""
+        self._callers.pop(_key(authorization), None)
+
     def _over(self, caller: Caller) -> bool:
         return caller.expires is not None and caller.expires <= self._clock.wall_us()
 
@@ -90,3 +94,7 @@ class KnownCallers:
                     self._rights.pop(next(iter(self._rights)))
                 self._rights[key] = found
         return found
+
+
+def _key(authorization: str | None) -> bytes:
+    return hashlib.blake2b((authorization or "").encode("utf-8", "surrogateescape"), digest_size=16).digest()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.identity.refusals import Refusals
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
@@ -24,6 +27,7 @@ class WebParts:
     """The parts of one process.
 
     Attributes:
+        latencies: How long requests take (`api`).
         pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
@@ -33,12 +37,14 @@ class WebParts:
         callers: Who calls, and what it may read and write.
         refusals: Counts and records what was refused.
         stopping: True once the process stops: long answers end.
+        jobs: What the routes want to be run, by name, until the event is set; `make_api` adds to it.
     """
 
     settings: Settings
     topics: Topics
     clock: Clock
     metrics: Metrics
+    latencies: Latencies
     pool: Pool
     client: BrokerClient
     sender: CommandSender
@@ -48,3 +54,4 @@ class WebParts:
     callers: KnownCallers
     refusals: Refusals
     stopping: Callable[[], bool]
+    jobs: dict[str, Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.web.live_cache import LiveCache
@@ -66,6 +67,7 @@ class SiteKeeper:
         # On the loop: slots are given here, and messages take theirs on the loop as well.
         self.view = SiteView.of(self._topics, number, resources, self._cache)
         self._answered()
+        GARBAGE.changed()
         event(_log, "read what is deployed", deployment=number, tags=len(self.view.tags))
         for each in self.changed:
             each()

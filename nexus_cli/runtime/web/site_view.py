@@ -4,6 +4,7 @@ deployment makes a new one.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,7 +67,7 @@ class DeviceView:
     Attributes:
         path: `area/line/device`.
         first, last: Its tags are `SiteView.tags[first:last]`.
-        raw: The recorded attributes as JSON.
+        packed: The recorded attributes as compressed JSON: a tenth of it, and few ask for them.
     """
 
     path: str
@@ -77,7 +78,12 @@ class DeviceView:
     description: str
     first: int
     last: int
-    raw: bytes
+    packed: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The recorded attributes as JSON, unpacked now (about 10 µs)."""
+        return zlib.decompress(self.packed)
 
 
 @dataclass(frozen=True)
@@ -106,23 +112,24 @@ class SiteView:
         tags: list[TagView] = []
         devices: dict[str, DeviceView] = {}
         snapshot = Snapshot(topics.enterprise, topics.site, resources)
+        shared = _Shared()
         tree = Tree.of(snapshot)
         # In the order of the tags' whole paths: `c-1/x` comes before `c/x`.
         for path, attributes in sorted(snapshot.of_kind("device"), key=lambda each: f"{each[0]}/"):
             first = len(tags)
             enabled = bool(attributes.get("enabled", True))
             for name, tag in sorted(attributes.get("tags", {}).items()):
-                tags.append(_tag(len(tags), f"{path}/{name}", tag, attributes, topics, cache, tree, enabled))
+                tags.append(_tag(len(tags), f"{path}/{name}", tag, attributes, topics, cache, tree, enabled, shared))
             devices[path] = DeviceView(
                 path=path,
-                protocol=str(attributes.get("protocol", "")),
-                gateway=str(attributes.get("gateway", "")),
-                link=str(attributes.get("link", "")),
+                protocol=shared[attributes.get("protocol", "")],
+                gateway=shared[attributes.get("gateway", "")],
+                link=shared[attributes.get("link", "")],
                 enabled=enabled,
                 description=str(attributes.get("description", "")),
                 first=first,
                 last=len(tags),
-                raw=orjson.dumps(attributes),
+                packed=zlib.compress(orjson.dumps(attributes), 1),
             )
         others = {address: value for address, value in resources.items() if not address.startswith("device.")}
         return cls(topics, number, tuple(tags), devices, others, tree)
@@ -131,6 +138,11 @@ class SiteView:
     def by_path(self) -> Mapping[str, TagView]:
         """Tags by path."""
         return {tag.path: tag for tag in self.tags}
+
+    @cached_property
+    def paths(self) -> Sequence[str]:
+        """Paths of the tags, sorted."""
+        return [tag.path for tag in self.tags]
 
     @cached_property
     def slots(self) -> Slots:
@@ -150,6 +162,14 @@ class SiteView:
                 yield address[len(prefix) :], self.resources[address]
 
 
+class _Shared(dict[object, str]):
+    """One text for equal ones: JSON makes another `float32` for each tag."""
+
+    def __missing__(self, key: object) -> str:
+        found = self[key] = str(key)
+        return found
+
+
 def _tag(
     index: int,
     path: str,
@@ -159,16 +179,17 @@ def _tag(
     cache: LiveCache,
     tree: Tree,
     enabled: bool,
+    shared: _Shared,
 ) -> TagView:
     external = device.get("protocol") == EXTERNAL
     return TagView(
         index=index,
         slot=cache.slot(topics.tag(path)),
         path=path,
-        type=str(tag.get("published_type") or tag.get("type", "")),
-        unit=str(tag.get("publish_unit") or tag.get("unit") or ""),
-        description=str(tag.get("description") or ""),
-        address=str(tag.get("address") or ""),
+        type=shared[tag.get("published_type") or tag.get("type", "")],
+        unit=shared[tag.get("publish_unit") or tag.get("unit") or ""],
+        description=shared[tag.get("description") or ""],
+        address=shared[tag.get("address") or ""],
         classification=CLASSES[tree.rank(path)],
         writable=bool(tag.get("writable")) and not external,
         enabled=enabled and bool(tag.get("enabled", True)),

@@ -15,6 +15,7 @@ from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.health import HealthReporter, health_routes, lost_payload, serve_http
 from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
@@ -23,6 +24,7 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
+from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.forwarding import Forwarder
@@ -31,7 +33,11 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
+OPERATIONS = ("api", "write")
+"""What its latencies are of."""
 POOL_SIZE = 8
+MOST_CONNECTIONS = 4_000
+"""Open HTTP connections: pages, WebSockets and event streams."""
 OBSERVER_QOS = 0
 """A broker queues QoS 1 for a slow subscriber; a client that only watches uses QoS 0."""
 ANSWER_QOS = 1
@@ -87,14 +93,17 @@ class Web:
         )
         cache = LiveCache(now_us=clock.wall_us)
         identity = Identities(settings=settings, pool=pool, clock=clock)
+        latencies = Latencies(OPERATIONS, clock=clock, metrics=self.metrics)
+        sender = CommandSender(client, topics, principal=settings.principal, clock=clock, latency=latencies["write"])
         self.parts = WebParts(
             settings=settings,
             topics=topics,
             clock=clock,
             metrics=self.metrics,
+            latencies=latencies,
             pool=pool,
             client=client,
-            sender=CommandSender(client, topics, principal=settings.principal, clock=clock),
+            sender=sender,
             forwarder=Forwarder(settings),
             cache=cache,
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
@@ -102,6 +111,7 @@ class Web:
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
+        self.sockets = Sockets(self.parts, instance=self.name)
         self._health = HealthReporter(
             client=client,
             topic=topics.health(NAME, self.name),
@@ -114,10 +124,11 @@ class Web:
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until stopped. Downstream opens first and closes last."""
         parts, settings = self.parts, self._settings
-        app = make_api(parts, health=list(health_routes(self)))
+        app = make_api(parts, health=list(health_routes(self)), sockets=self.sockets)
         host, port = settings.http_host, settings.http_port
         broker_stop = asyncio.Event()
-        async with serve_http(self, host=host, port=port, app=app, settings=settings) as bound, tasks(NAME) as group:
+        http = serve_http(self, host=host, port=port, app=app, settings=settings, connections=MOST_CONNECTIONS)
+        async with http as bound, tasks(NAME) as group:
             event(_log, "web is up", site=settings.site, http_port=bound)
             topics = parts.topics
             filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
@@ -126,11 +137,15 @@ class Web:
                 broker_stop,
                 subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
                 on_message=self._hear,
+                on_connected=self.sockets.shared.extra.connected,
                 on_lost=self._health.changed,
             )
             group.create_task(broker, name="broker")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
+            group.create_task(self.sockets.run(stop), name="sockets")
+            for name, job in parts.jobs.items():
+                group.create_task(job(stop), name=name)
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             self._stopping = True
@@ -167,6 +182,8 @@ class Web:
             deployment=parts.keeper.view.number,
             tags=len(parts.keeper.view.tags),
             topics=len(parts.cache),
+            clients=len(self.sockets.clients),
             broker=self._broker_problem() or "connected",
             database=parts.keeper.problem or "connected",
+            latencies=parts.latencies.health(),
         )

@@ -155,7 +155,8 @@ PLATFORM_ASKS = [
     (WEB, "subscribe", f"{PLATFORM}/data/#", False),
     (WEB, "publish", f"{PLATFORM}/canary/{WEB}", True),
     (WEB, "publish", f"{LIVE}/hall/one/meter/a", False),
-    (WEB, "publish", f"{PLATFORM}/cmd/hall/one/meter/a/{WEB}", False),
+    (WEB, "publish", f"{PLATFORM}/cmd/hall/one/meter/a/{WEB}", True),
+    (WEB, "publish", f"{PLATFORM}/cmd/hall/one/meter/a/{CLI}", False),
     (WEB, "publish", f"{PLATFORM}/alert/hot", False),
     (gateway_principal("gw"), "publish", f"{PLATFORM}/cmd/hall/one/meter/a/u", True),
     (gateway_principal("gw"), "publish", f"{PLATFORM}/cmd/hall/two/robot/t/u", False),
@@ -171,7 +172,7 @@ def test_the_platform_has_what_it_uses(principal: str, wish: Any, topic: str, al
 def test_no_one_may_publish_a_retained_command_but_the_gateway_that_clears_it() -> None:
     found = compile_grants(Snapshot.of("acme", "chicago", {"site": {}, **DEVICES}))
     commands = [grant for grant in found if grant.action == "publish" and "/cmd/" in grant.filter]
-    assert {grant.principal for grant in commands} == {CONTROL, CLI, gateway_principal("gw")}
+    assert {grant.principal for grant in commands} == {CONTROL, CLI, WEB, gateway_principal("gw")}
     assert {grant.retain for grant in commands if not grant.principal.startswith("nexus.gateway.")} == {False}
 
 

@@ -102,7 +102,15 @@ def test_what_is_written(home: Home) -> None:
     assert one.database_ca == "", "without TLS it stays on the loopback interface"
     assert one.broker_cert == str(issued / "nexus.cli.pem")
     current = set(authority.index().current())
-    assert current == {"server", "nexus", "nexus.cli", "nexus.control", "nexus.historian", "nexus.gateway.gw"}
+    assert current == {
+        "server",
+        "nexus",
+        "nexus.cli",
+        "nexus.control",
+        "nexus.historian",
+        "nexus.web",
+        "nexus.gateway.gw",
+    }
     home.write_runtime(one)
     settings = load_settings(environ={}, home=home.path, principal="nexus.historian")
     assert (settings.http_host, settings.listen) == (EVERYWHERE, EVERYWHERE)

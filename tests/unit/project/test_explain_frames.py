@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from nexus_cli.explain.chain import live_text
 from nexus_cli.model.config import TagConfig
-from nexus_cli.project.explain import explain_path, live_text
+from nexus_cli.project.explain import explain_path
 
 SITE = """
 nexus: 1

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from nexus_cli.explain.present import Health, what_happens
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project import explain_now
 from nexus_cli.project.explain import Chain
-from nexus_cli.project.explain_now import Health, step_now, what_happens
+from nexus_cli.project.explain_now import step_now
 from nexus_cli.settings import Settings
 
 PATH, LINK = "hall/line-1/plc", "opc.tcp://10.0.0.9:4840"

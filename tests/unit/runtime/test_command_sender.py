@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.runtime.command_sender import CommandSender
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.command import Response, State, encode
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
@@ -28,7 +29,7 @@ class _Posted:
 
 async def test_an_answer_of_another_gateway_is_no_answer() -> None:
     client = _Posted()
-    hands = CommandSender(client, TOPICS, principal="nexus.control", clock=FakeClock())  # type: ignore[arg-type]
+    hands = CommandSender(client, TOPICS, principal="nexus.control", clock=FakeClock(), latency=Latency(FakeClock()))  # type: ignore[arg-type]
     hands.gateways = {"a/l/drive": "gw-1"}
     forged = encode(Response(id="one", state=State.DONE, path="a/l/drive/speed"))
     true = encode(Response(id="one", state=State.REFUSED, path="a/l/drive/speed", code="NX6806"))
@@ -55,5 +56,5 @@ async def test_an_answer_of_another_gateway_is_no_answer() -> None:
     ],
 )
 def test_what_is_no_answer_to_us_is_left_to_others(topic: str) -> None:
-    hands = CommandSender(_Posted(), TOPICS, principal="nexus.control", clock=FakeClock())  # type: ignore[arg-type]
+    hands = CommandSender(_Posted(), TOPICS, principal="nexus.control", clock=FakeClock(), latency=Latency(FakeClock()))  # type: ignore[arg-type]
     assert not hands.receive(topic, b"{}")

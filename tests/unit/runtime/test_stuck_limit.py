@@ -11,6 +11,7 @@ from nexus_cli.drivers.registry import driver
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.field.supervisor import STUCK_S, Supervisor
+from tests.measured import latencies
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ def test_a_time_out_that_is_not_written_is_the_default(connections: list[dict[st
         home=".",
         clock=SystemClock(),
         pipeline=cast("Any", None),
+        latencies=latencies(SystemClock()),
         changed=lambda: None,
     )
     for number, connection in enumerate(connections):

@@ -36,7 +36,7 @@ def test_what_belongs_to_status_alone_is_not_in_the_message() -> None:
     assert not {"ready", "detail", "tags"} & json.loads(health.encode(GatewayHealth())).keys()
     assert not {"site", "outboxes", "undeclared_topics"} & json.loads(health.encode(HistorianHealth())).keys()
     assert list(json.loads(health.encode(ControlHealth()))) == [
-        "site", "ready", "detail", "leads", "term", "instance", "leader",
+        "site", "ready", "detail", "leads", "term", "instance", "leader", "latencies",
     ], "a standby says nothing of a term"  # fmt: skip
 
 

@@ -85,13 +85,13 @@ async def test_a_token_that_http_can_t_carry_is_told_without_it(token: str) -> N
 @pytest.mark.parametrize(
     ("status", "body", "code", "retriable"),
     [
-        (503, orjson.dumps({"code": "NX6409", "message": "Control is stopping."}), "NX6409", True),
+        (503, orjson.dumps({"code": "NX6409", "message": "The process that answers is stopping."}), "NX6409", True),
         (503, orjson.dumps({"code": "NX6408", "message": "a standby"}), "NX6408", True),
         (500, b"Internal Server Error", "NX6400", True),
         (502, b"<html>Bad Gateway</html>", "NX6400", True),
         (200, b"<html>hello</html>", "NX6404", False),
         (404, b"not found", "NX6404", False),
-        (401, orjson.dumps({"code": "NX6401", "message": "Control wants a token."}), "NX6401", False),
+        (401, orjson.dumps({"code": "NX6401", "message": "A token is needed."}), "NX6401", False),
     ],
 )
 def test_answers(status: int, body: bytes, code: str, retriable: bool) -> None:

@@ -21,6 +21,7 @@ from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
+from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
@@ -34,6 +35,7 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import Named
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.identity.principals import named, refuse, require
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
@@ -46,6 +48,7 @@ def make_api(
     alerts: Callable[[], Awaitable[list[Alert]]],
     identity: Identities,
     health: list[BaseRoute],
+    latency: Latency,
     stopping: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """The API behind its guard, with the health routes.
@@ -57,6 +60,7 @@ def make_api(
         alerts: The alerts with their state.
         identity: Who calls, and what was refused.
         health: Routes without a token.
+        latency: Of requests.
         stopping: True when control is stopping.
     """
     app = FastAPI(
@@ -75,14 +79,16 @@ def make_api(
     add_steering_routes(app, base=BASE, service=service, acting=acting)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
-    return RequestGuard(
+    guard = RequestGuard(
         app,
         site=service.site,
         decisions=DECISIONS,
         gate=identity.gate,
         refusals=identity.refusals,
         stopping=stopping,
+        latency=latency,
     )
+    return BehindWeb(guard, tokens=identity.tokens)
 
 
 class Acting(LeaderParts, Steering, Protocol):

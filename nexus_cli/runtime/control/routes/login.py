@@ -8,13 +8,10 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from nexus_cli.database.connect import Pool
 from nexus_cli.runtime.api.bodies import answer, documented, reader
-from nexus_cli.runtime.api.calling import CALLING, address_of, set_address
+from nexus_cli.runtime.api.calling import CALLING, address_of
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.wire.control_access import Identity, LoginRequest, OidcLoginRequest, Revoked
-from nexus_cli.wire.forwarding import CLIENT_ADDRESS, VOUCHER
-
-LONGEST_ADDRESS = 100
 
 
 def add_login_routes(app: FastAPI, *, base: str, identity: Identities, leader: Callable[[], Pool]) -> None:
@@ -24,7 +21,7 @@ def add_login_routes(app: FastAPI, *, base: str, identity: Identities, leader: C
 
     @app.post(base + "/login", openapi_extra=documented(LoginRequest))
     async def login(request: Request, body: LoginRequest = login_request) -> Response:
-        address = _address(request, identity)
+        address = address_of(request.scope)
         return answer(await logins.password(body.user, body.password, address=address, leader=leader()))
 
     @app.get(base + "/login/oidc")
@@ -33,7 +30,7 @@ def add_login_routes(app: FastAPI, *, base: str, identity: Identities, leader: C
 
     @app.post(base + "/login/oidc", openapi_extra=documented(OidcLoginRequest))
     async def oidc(request: Request, body: OidcLoginRequest = oidc_request) -> Response:
-        return answer(await logins.oidc(body.token, address=_address(request, identity), leader=leader()))
+        return answer(await logins.oidc(body.token, address=address_of(request.scope), leader=leader()))
 
     @app.post(base + "/logout")
     async def logout(caller: Caller = CALLING) -> Response:
@@ -51,14 +48,3 @@ def add_login_routes(app: FastAPI, *, base: str, identity: Identities, leader: C
                 expires=caller.expires,
             )
         )
-
-
-def _address(request: Request, identity: Identities) -> str:
-    """The client's address: of a login through web the one that web saw, so that the pauses after failures are its own.
-
-    No other sender is believed: a client would choose the address that the throttle and the audit trail see.
-    """
-    told = request.headers.get(CLIENT_ADDRESS, "")
-    if told and identity.gate.is_web(request.headers.get(VOUCHER, "")):
-        set_address(request.scope, told[:LONGEST_ADDRESS])
-    return address_of(request.scope)

@@ -28,6 +28,7 @@ from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.command import Command, CommandError, Report, Response, State, decode_command
@@ -77,9 +78,14 @@ class Commands:
         pipeline: Pipeline,
         clock: Clock,
         clocks: Clocks,
+        latency: Latency,
         paused: Callable[[str], str],
     ) -> None:
-        """Join the parts; `run` does the work. `paused` says why a device is out of service for a while; "" when not."""
+        """Join the parts; `run` does the work.
+
+        `latency` gets the time from the arrival of each accepted command to its answer; `paused` says why a device is out
+        of service for a while, "" when it is not.
+        """
         self.counts: Counter[str] = Counter()
         self.ignored = 0
         self.unreported = 0
@@ -97,6 +103,7 @@ class Commands:
             ended=self._ended,
             clock=clock,
         )
+        self._latency = latency
         self._wanted = asyncio.Event()
         self._report_rate = RateLimit(clock)
 
@@ -268,13 +275,14 @@ class Commands:
         if rejection is not None:
             self._refuse(path, principal, rejection, command=command)
             return
-        left_s = (command.expires_at - self._clocks.wall_us()) / 1e6
+        left_s, now_s = (command.expires_at - self._clocks.wall_us()) / 1e6, self._clock.monotonic_s()
         pending = PendingCommand(
             path=path,
             principal=principal,
             command=command,
             received_us=self._clock.now_us(),
-            deadline_s=self._clock.monotonic_s() + left_s,
+            received_s=now_s,
+            deadline_s=now_s + left_s,
             accepted=accepted,
             fingerprint=fingerprint,
         )
@@ -310,6 +318,7 @@ class Commands:
             detail=ended.detail,
         )
         self._conclude(pending.key, pending.fingerprint, report_of(pending, response, gateway=self._gateway))
+        self._latency.ended(pending.received_s)
 
     def _conclude(self, key: tuple[str, str], fingerprint: str, report: Report) -> None:
         """Journal, answer, report; in this order, so that an answered id is never executed again."""

@@ -53,6 +53,7 @@ class PendingCommand:
 
     Attributes:
         path: `area/line/device/tag`.
+        received_us, received_s: When it arrived, µs since 1970 UTC and monotonic seconds.
         deadline_s: The write does not begin after this, monotonic seconds; `expires_at` is checked as well.
         accepted: The configuration under which it was accepted; under a different meaning it is refused.
         withdrawn: Set when its queue no longer waits for it: it does not begin.
@@ -63,6 +64,7 @@ class PendingCommand:
     principal: str
     command: Command
     received_us: int
+    received_s: float = 0.0
     deadline_s: float
     accepted: Accepted
     fingerprint: str

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 
-from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
+from nexus_cli.runtime.gateway.devices.device import Counters, DeviceRuntime
 from nexus_cli.runtime.gateway.devices.tag_columns import REASON_OF
+from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.health import LimitedDevice, SilentDevice
 from nexus_cli.wire.sample import Quality
 
@@ -71,6 +73,24 @@ def limited(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dic
                 polled=polled[:MOST_TAGS], count=len(polled), why="; ".join(device.limits)
             )
     return found
+
+
+def reads_of(devices: Iterable[DeviceRuntime], *, limit: int = MOST_NAMED) -> dict[str, DeviceReads]:
+    """How `limit` devices are read, by path; those that are switched off are left out."""
+    on = (device for device in devices if device.config.enabled)
+    return {device.path: _reads(device.counters) for device in islice(on, limit)}
+
+
+def _reads(counters: Counters) -> DeviceReads:
+    return DeviceReads(
+        polls=counters.cycles,
+        missed=counters.missed,
+        skipped=counters.skipped,
+        errors=counters.errors,
+        answered_s=counters.answered_us // 1_000_000,
+        read_ms=round(counters.read_ms, 1),
+        kinds=dict(counters.kinds),
+    )
 
 
 def tags_by_quality(devices: Iterable[DeviceRuntime]) -> dict[str, int]:

@@ -30,6 +30,8 @@ ALONE_FIRST_S, ALONE_LONGEST_S = 2.0, 60.0
 seconds."""
 WHOLE_FIRST_S, WHOLE_LONGEST_S = 15.0, 3600.0
 """Back-off between tries of a split read as a whole, in seconds."""
+SMOOTHING = 1 / 8
+"""Weight of the newest read in `Counters.read_ms`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -89,13 +91,39 @@ class Split:
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of a device since it was configured; metrics sum them per link."""
+    """Counts of a device since it was configured; metrics sum them per link.
+
+    Attributes:
+        cycles, missed, skipped: Poll cycles begun; skipped because the one before was late; not begun during a back-off.
+        errors, timeouts: Reads that failed; those of them without an answer in time.
+        kinds: Failures by reason, those of the whole link among them.
+        answered_us: Gateway time of the last answer or report, µs since 1970 UTC; 0 for never.
+        read_ms: How long a read takes, smoothed over about eight of them.
+    """
 
     cycles: int = 0
     missed: int = 0
     skipped: int = 0
     errors: int = 0
     timeouts: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    answered_us: int = 0
+    read_ms: float = 0.0
+
+    def failed(self, reason: Reason | None) -> None:
+        """Count a read that failed."""
+        self.errors += 1
+        self.timeouts += reason is Reason.DEVICE_TIMEOUT
+        self.note(reason)
+
+    def note(self, reason: Reason | None) -> None:
+        """Count a failure by its reason: of a read, or of the whole link."""
+        kind = reason.value if reason is not None else "other"
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def took(self, seconds: float) -> None:
+        """A read was answered after so long."""
+        self.read_ms += (seconds * 1000 - self.read_ms) * (SMOOTHING if self.read_ms else 1.0)
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from nexus_cli.runtime.gateway.devices.device import (
 )
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.sample import Quality, Reason
+from nexus_cli.wire.sample import Quality
 
 _log = logging.getLogger("nexus.link")
 BUSY_S = 0.05
@@ -191,8 +191,10 @@ class DeviceReads:
             if self._begun:
                 await self._before()
             self._begun = True
+            asked_s = self._clock.monotonic_s()
             try:
                 result = await self._read(job.request)
+                self._device.counters.took(self._clock.monotonic_s() - asked_s)
             except (DriverError, SessionReplaced) as failed:
                 error = failed.error if isinstance(failed, SessionReplaced) else failed
                 job.answered = False
@@ -224,9 +226,7 @@ class DeviceReads:
             job.lost = error
             self._tries = 2  # the connection is a new one
             return job.losses == 1
-        self._device.counters.errors += 1
-        if error.reason is Reason.DEVICE_TIMEOUT:
-            self._device.counters.timeouts += 1
+        self._device.counters.failed(error.reason)
         if error.scope is not Scope.DEVICE:
             self.answered = True
             return error.transient and not tries
@@ -360,10 +360,12 @@ def record(device: DeviceRuntime, job: ReadJob, result: ReadResult, pipeline: Pi
             if job in known.parts:  # the missing part answers again
                 known.retry_s = 0.0
     job.losses, job.lost = 0, None
+    cycle = pipeline.ongoing(device)
+    device.counters.answered_us = cycle.time_us
     device.normaliser.take(
         job.states,
         result.values,
-        pipeline.ongoing(device),
+        cycle,
         faults=result.faults,
         source_time_us=result.source_time_us,
         numbers=result.numbers,

@@ -83,6 +83,7 @@ class LinkDevices:
             device.trouble = (reason, code, detail)
             if not device.config.enabled:
                 continue
+            device.counters.note(reason)
             cycle = self._pipeline.cycle(device.path)
             device.normaliser.bad(device.field_states(), reason, cycle, code=code)
             self._pipeline.emit(device, cycle)

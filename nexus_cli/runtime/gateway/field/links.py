@@ -16,6 +16,7 @@ from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
@@ -46,6 +47,7 @@ class Links:
         home: str,
         clock: Clock,
         pipeline: Pipeline,
+        latencies: Latencies,
         changed: Callable[[], None],
     ) -> None:
         """Start supervisors in a group.
@@ -57,12 +59,13 @@ class Links:
             home: The `.nexus` folder.
             clock: Time.
             pipeline: Takes the cycles.
+            latencies: Of `read` and `poll`.
             changed: Called when the state of a link changes.
         """
         self.supervisors: dict[str, Supervisor] = {}
         self._group = group
         self._drivers, self._kinds, self._home = drivers, kinds, home
-        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._clock, self._pipeline, self._latencies, self._changed = clock, pipeline, latencies, changed
         self._stops: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cuts: dict[str, Cut] = {}
@@ -148,6 +151,7 @@ class Links:
             home=self._home,
             clock=self._clock,
             pipeline=self._pipeline,
+            latencies=self._latencies,
             changed=self._changed,
         )
         self.supervisors[link] = supervisor

@@ -14,6 +14,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, ReadJob, answered, fail
 from nexus_cli.runtime.gateway.field.device_reads import DeviceReads, SessionReplaced
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.logging import event
 
 _log = logging.getLogger("nexus.link")
@@ -70,6 +71,7 @@ class Unfinished:
         jobs: Its reads from the one that was interrupted on.
         outcome: What the first of them gave; None when it was not sent.
         answered: The device answered reads before it.
+        began_s: When the device's cycle began, monotonic seconds.
         others: Devices before it answered.
     """
 
@@ -78,11 +80,17 @@ class Unfinished:
     jobs: Sequence[ReadJob] = ()
     outcome: ReadResult | DriverError | None = None
     answered: bool = False
+    began_s: float = 0.0
     others: bool = False
 
 
 class Poller:
-    """Does the due reads on one session."""
+    """Does the due reads on one session.
+
+    Attributes:
+        read_latency: Of requests that the device answered, with values or an error of its own.
+        poll_latency: Of devices' cycles, from their first request until their values are handed on.
+    """
 
     def __init__(
         self,
@@ -92,6 +100,7 @@ class Poller:
         clock: Clock,
         pipeline: Pipeline,
         work: WorkQueue,
+        latencies: Latencies,
         reopen: Reopen | None = None,
         reopens: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -103,12 +112,14 @@ class Poller:
             clock: Time.
             pipeline: Takes the cycles.
             work: Done before each read.
+            latencies: Of `read` and `poll`.
             reopen: Reopens a session that ends during or between reads.
             reopens: Whether that may be tried now.
         """
         self._session, self._driver = session, driver
         self._clock, self._pipeline = clock, pipeline
         self._work = work
+        self.read_latency, self.poll_latency = latencies["read"], latencies["poll"]
         self._reopen, self._reopens = reopen, reopens
         self._limit = asyncio.Semaphore(max(1, driver.concurrency))
         self._reopening = asyncio.Lock()
@@ -161,16 +172,21 @@ class Poller:
     async def _read(self, request: Request) -> ReadResult:
         turn = self._turn
         known, self._outcome = self._outcome, None
+        began_s = self._clock.monotonic_s()
         try:
             result = await self._session.read(request) if known is None else _given(known)
         except DriverError as error:
             if error.scope is not Scope.SESSION:
                 if error.scope is not Scope.DEVICE:
                     self._chances, self._fresh = CHANCES, False
+                    if known is None:
+                        self.read_latency.ended(began_s)
                 raise
             if not await self.again(error, turn):
                 raise
             raise SessionReplaced(error) from None
+        if known is None:
+            self.read_latency.ended(began_s)
         self.heard()
         return result
 
@@ -195,7 +211,7 @@ class Poller:
         answered = unfinished.others
         if unfinished.device is not None:
             self._outcome = unfinished.outcome
-            answered |= await self._ask(unfinished.device, unfinished.jobs, unfinished)
+            answered |= await self._ask(unfinished.device, unfinished.jobs, unfinished.began_s, unfinished)
         return await self._poll(unfinished.left) or answered
 
     async def _poll(self, wanted: Sequence[Wanted]) -> bool:
@@ -223,11 +239,12 @@ class Poller:
         return any(outcomes)
 
     async def _device(self, device: DeviceRuntime, intervals: Sequence[int]) -> bool:
-        if device.blocked_s > self._clock.monotonic_s():
+        now_s = self._clock.monotonic_s()
+        if device.blocked_s > now_s:
             device.counters.skipped += len(intervals)
             return False
         self.begin(device, intervals)
-        return await self._ask(device, jobs_due(device, intervals))
+        return await self._ask(device, jobs_due(device, intervals), now_s)
 
     def begin(self, device: DeviceRuntime, intervals: Sequence[int]) -> None:
         """A device's reads begin."""
@@ -237,7 +254,9 @@ class Poller:
                 device.path
             )  # else these are polls in place of missing reports, at their own intervals
 
-    async def _ask(self, device: DeviceRuntime, jobs: Sequence[ReadJob], unfinished: Unfinished | None = None) -> bool:
+    async def _ask(
+        self, device: DeviceRuntime, jobs: Sequence[ReadJob], began_s: float, unfinished: Unfinished | None = None
+    ) -> bool:
         reads = DeviceReads(
             device,
             driver=self._driver,
@@ -269,6 +288,8 @@ class Poller:
         finally:
             # Also after a session error: what was read before it is kept.
             self._pipeline.finish(device, over=over)
+            if over:
+                self.poll_latency.ended(began_s)
         return reads.answered and reads.dead is None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from nexus_cli.drivers.base import DriverError, ReadResult, Sent
+from nexus_cli.drivers.base import DriverError, ReadResult, Scope, Sent
 from nexus_cli.drivers.door import GuardedSession
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, ReadJob, answered
@@ -22,6 +22,9 @@ from nexus_cli.runtime.gateway.field.schedule import CheckTimer, Schedule
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.wheel import POLL_SLACK, Wait, slack_of, wheel_of
+
+_ANSWERS = (Scope.ITEM, Scope.REQUEST)
+"""Errors that the device itself reported."""
 
 
 class PromptPolls:
@@ -58,6 +61,8 @@ class PromptPolls:
         self._session, self._poller, self._devices = session, poller, devices
         self._schedule, self._check, self._clock, self._pipeline = schedule, check, clock, pipeline
         self._work, self._wake, self._turn = work, wake, turn
+        self._read_latency, self._poll_latency = poller.read_latency, poller.poll_latency
+        self._read_s = self._device_s = 0.0
         self._loop = asyncio.get_running_loop()
         self._wheel = wheel_of(self._loop)
         self._timer: Wait | asyncio.TimerHandle | None = None
@@ -156,22 +161,26 @@ class PromptPolls:
             self._begun += 1
             self._poller.begin(device, intervals)
             self._device, self._jobs, self._at = device, jobs, 0
-            self._next_read()
+            self._device_s = now_s
+            self._next_read(now_s)
             return
         self._over(now_s)
 
-    def _next_read(self) -> None:
+    def _next_read(self, now_s: float) -> None:
         device = self._device
         assert device is not None
         if self._at == len(self._jobs):
             answered(device)
             self._answered, self._device = True, None
             self._pipeline.finish(device)
-            self._next_device(self._clock.monotonic_s())
+            over_s = self._clock.monotonic_s()
+            self._poll_latency.add(self._device_s, over_s)
+            self._next_device(over_s)
             return
         if self._at and self._work:
             self._hand_over()
             return
+        self._read_s = now_s
         self._sent = self._session.send(self._jobs[self._at].request, self._taken)
         if self._sent is None:
             self._hand_over()
@@ -186,6 +195,9 @@ class PromptPolls:
     def _take(self, result: ReadResult | Exception | None) -> None:
         device, job = self._device, self._jobs[self._at]
         assert device is not None
+        now_s = self._clock.monotonic_s()
+        if isinstance(result, ReadResult) or (isinstance(result, DriverError) and result.scope in _ANSWERS):
+            self._read_latency.add(self._read_s, now_s)
         if (
             result is None
             or isinstance(result, DriverError)
@@ -196,9 +208,10 @@ class PromptPolls:
         if isinstance(result, Exception):
             raise result
         self._poller.heard()
+        device.counters.took(now_s - self._read_s)
         record(device, job, result, self._pipeline)
         self._at += 1
-        self._next_read()
+        self._next_read(self._clock.monotonic_s())
 
     def _over(self, now_s: float) -> None:
         self._turn(False)
@@ -219,6 +232,7 @@ class PromptPolls:
             jobs=self._jobs[self._at :] if device is not None else (),
             outcome=outcome,
             answered=device is not None and self._at > 0,
+            began_s=self._device_s,
             others=self._answered,
         )
         self._wake.release()

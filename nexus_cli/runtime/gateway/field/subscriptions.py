@@ -307,6 +307,7 @@ class Subscriptions:
         cycle = self._pipeline.cycle(device.path, at_us=at_us)
         faults: dict[int, Fault] = {at: one.fault for at, one in enumerate(batch) if one.fault is not None}
         device.reachable = True
+        device.counters.answered_us = cycle.time_us
         device.normaliser.take(
             device.normaliser.of(one.point.name for one in batch),
             [one.value for one in batch],

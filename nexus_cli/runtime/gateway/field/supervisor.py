@@ -18,12 +18,14 @@ from nexus_cli.drivers.timeouts import slowest_s
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.field.link_devices import LinkDevices
+from nexus_cli.runtime.gateway.field.link_state import LinkState
 from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
 from nexus_cli.runtime.gateway.field.prompt import PromptPolls
 from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer
 from nexus_cli.runtime.gateway.field.subscriptions import Subscriptions
 from nexus_cli.runtime.gateway.field.wakeup import Wakeup
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
 from nexus_cli.wire.sample import Reason
@@ -37,25 +39,6 @@ COSTLY_TRIES = 2
 """Costly attempts (`DriverError.rest_s`) before the link rests."""
 WORK_QUEUE = 64
 """Work that waits for a link (policy: refuse the newest)."""
-
-
-class LinkState:
-    """The state of a link in the health document: `idle`, `connecting`, `connected` or `backoff`."""
-
-    def __init__(self, clock: Clock) -> None:
-        """Start idle."""
-        self._clock = clock
-        self.state = "idle"
-        self.detail = ""
-        self.since_us = clock.now_us()
-
-    def to(self, state: str, detail: str = "") -> bool:
-        """Set state and detail; True when the state changed."""
-        changed = state != self.state
-        if changed:
-            self.since_us = self._clock.now_us()
-        self.state, self.detail = state, detail
-        return changed
 
 
 class Supervisor:
@@ -78,6 +61,7 @@ class Supervisor:
         home: str,
         clock: Clock,
         pipeline: Pipeline,
+        latencies: Latencies,
         changed: Callable[[], None],
     ) -> None:
         """Prepare a link without devices.
@@ -89,6 +73,7 @@ class Supervisor:
             home: The `.nexus` folder, for certificates.
             clock: Time.
             pipeline: Takes the cycles.
+            latencies: Of `read` and `poll`.
             changed: Called when the state of the link changes.
         """
         self.link = link
@@ -97,7 +82,7 @@ class Supervisor:
         self.driver, self._home = guarded(driver), home
         self._devices = LinkDevices(self.driver, link_keys=link_keys, clock=clock, pipeline=pipeline)
         self.devices = self._devices.by_path
-        self._clock, self._pipeline, self._changed = clock, pipeline, changed
+        self._clock, self._pipeline, self._latencies, self._changed = clock, pipeline, latencies, changed
         self._schedule = self._devices.schedule
         self._backoff = Backoff(first_s=LINK_FIRST_S, cap_s=LINK_LONGEST_S)
         self._wake = Wakeup()
@@ -275,6 +260,7 @@ class Supervisor:
             clock=self._clock,
             pipeline=self._pipeline,
             work=self._work,
+            latencies=self._latencies,
             reopen=reopen,
             reopens=reopens,
         )
@@ -403,4 +389,4 @@ def _broke_off(error: BaseException) -> RuntimeError:
     return RuntimeError(f"a foreign {name_of(error)} came out of it")
 
 
-__all__ = ["LinkState", "Supervisor", "Work"]
+__all__ = ["Supervisor", "Work"]

@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
+from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 
@@ -66,6 +67,7 @@ class _Nobody:
 class _Posted(NamedTuple):
     key: Key
     size_bytes: int
+    posted_s: float
 
 
 def packet_bytes(topic: str, payload: bytes) -> int:
@@ -85,19 +87,27 @@ class Gate:
         records, record_bytes: Records that the broker has not acknowledged; live values are not counted.
     """
 
-    def __init__(self, client: BrokerClient, *, clock: Clock) -> None:
-        """Publish through a client."""
+    def __init__(self, client: BrokerClient, *, clock: Clock, latency: Latency | None = None) -> None:
+        """Publish through a client.
+
+        `latency` gets the time until the broker's acknowledgement: of each message that `post` sends, of one live value of
+        QoS 1 at a time, and of each fence.
+        """
         self.acknowledged_bytes = 0
         self.delivered_bytes = 0
         self.limit_bytes = 0
         self._client, self._clock = client, clock
+        self._latency = latency or Latency(clock)
         self.records = self.record_bytes = 0
         self._open: dict[int, _Posted] = {}
         self._token = 0
         self._view: LiveTokens = _Nobody()
         self._live: set[int] = set()
+        self._watched: int | None = None
+        self._watched_s = 0.0
         self._unproven: list[int] = []
         self._fenced = 0
+        self._fenced_s = 0.0
         self._next_fence_s = 0.0
         self._on_acknowledged: list[Callable[[], None]] = []
         self._since_s = clock.monotonic_s()
@@ -141,7 +151,7 @@ class Gate:
         token = self._token = self._token + 1
         self._client.send(topic, payload, token, qos=1, retain=retain)
         size_bytes = packet_bytes(topic, payload)
-        self._open[token] = _Posted(key, size_bytes)
+        self._open[token] = _Posted(key, size_bytes, self._latency.now_s())
         if isinstance(key, int):
             self.records += 1
             self.record_bytes += size_bytes
@@ -165,6 +175,8 @@ class Gate:
         self._client.send_many(heads, payloads, tokens, qos=qos, retain=retain)
         if qos:
             self._live.update(tokens)
+            if self._watched is None and tokens:
+                self._watched, self._watched_s = tokens[-1], self._latency.now_s()
         else:
             self._unproven += tokens
             self.tidy()
@@ -176,12 +188,16 @@ class Gate:
         if live:
             self._live.difference_update(live)
             self._view.acknowledged(live)
+            if self._watched is not None and self._watched not in self._live:
+                self._latency.ended(self._watched_s)
+                self._watched = None
         for token in tokens if len(live) < len(tokens) else ():
             done = self._open.pop(token, None)
             if done is None:
                 if token == FENCE:
                     self._proven()
                 continue
+            self._latency.ended(done.posted_s)
             if done.size_bytes > self.acknowledged_bytes:
                 self.acknowledged_bytes = done.size_bytes
             if isinstance(done.key, int):
@@ -200,10 +216,12 @@ class Gate:
         self._next_fence_s = now_s + FENCE_S
         with contextlib.suppress(NexusError):  # then the connection is over, or full: nothing is proven
             self._client.fence(FENCE)
-            self._fenced = len(self._unproven)
+            self._fenced, self._fenced_s = len(self._unproven), now_s
 
     def _proven(self) -> None:
         """The broker has taken the values before the fence."""
+        if self._fenced:
+            self._latency.ended(self._fenced_s)
         proven = self._unproven[: self._fenced]
         del self._unproven[: self._fenced]
         self._fenced = 0
@@ -250,6 +268,7 @@ class Gate:
         unacknowledged += self._view.topics([*sorted(self._live, reverse=True), *self._unproven])
         self._open.clear()
         self._live.clear()
+        self._watched = None
         self._unproven.clear()
         self._fenced = 0
         self.records = self.record_bytes = 0
@@ -276,6 +295,7 @@ class Gate:
 
     async def post_alone(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Publish a suspect alone; False when the connection ended before the acknowledgement."""
+        began_s = self._latency.now_s()
         try:
             future = self._client.post(topic, payload, qos=1, retain=retain)
         except NexusError:
@@ -287,6 +307,7 @@ class Gate:
         except NexusError:
             self._strikes[key] = self._strikes.get(key, 0) + 1
             return False
+        self._latency.ended(began_s)
         self.acknowledged_bytes = max(self.acknowledged_bytes, packet_bytes(topic, payload))
         self.cleared(key)
         return True

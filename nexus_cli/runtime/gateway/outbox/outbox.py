@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -108,6 +109,14 @@ class Outbox:
     def size_bytes(self) -> int:
         """Bytes on disk."""
         return self._disk.size_bytes
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Free on its disk; None when that can't be asked."""
+        try:
+            return shutil.disk_usage(self._disk.folder).free
+        except OSError:
+            return None
 
     @property
     def uncommitted(self) -> int:

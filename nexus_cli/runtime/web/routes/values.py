@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 from fastapi import Depends, FastAPI, Response
 
-from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.api.bodies import answer, documented, reader
+from nexus_cli.runtime.api.bodies import documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.web.caller_rights import CallerRights
+from nexus_cli.runtime.web.caller_rights import readable_tag
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.site_view import SiteView, TagView
+from nexus_cli.runtime.web.site_view import TagView
 from nexus_cli.wire.web import TagPaths, TagValue, TagValues
+
+encode = msgspec.json.Encoder().encode
+"""Several times as fast as `bodies.answer`, which asks Python for each Struct."""
 
 
 def add_value_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
@@ -22,25 +25,14 @@ def add_value_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     async def value(path: str, caller: Caller = CALLING) -> Response:
         view = parts.keeper.view
         tag = readable_tag(view, await parts.callers.rights(view, caller), path)
-        return answer(shown(parts, tag))
+        return Response(encode(shown(parts, tag)), media_type="application/json")
 
     @app.post(base + "/values", openapi_extra=documented(TagPaths))
     async def values(body: TagPaths = paths, caller: Caller = CALLING) -> Response:
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        return answer(TagValues(values=[shown(parts, readable_tag(view, rights, path)) for path in body.paths]))
-
-
-def readable_tag(view: SiteView, rights: CallerRights, path: str) -> TagView:
-    """A tag that the caller may read; one that it may not read is as one that is not there.
-
-    Raises:
-        NexusError: NX6802.
-    """
-    tag = view.by_path.get(path)
-    if tag is None or not rights.may_read(tag):
-        raise NexusError(f"There is no tag '{path[:200]}' that you may read.", code="NX6802")
-    return tag
+        found = TagValues(values=[shown(parts, readable_tag(view, rights, path)) for path in body.paths])
+        return Response(encode(found), media_type="application/json")
 
 
 def shown(parts: WebParts, tag: TagView) -> TagValue:

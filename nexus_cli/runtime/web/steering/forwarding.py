@@ -17,9 +17,6 @@ from nexus_cli.runtime.api.failures import failure, on_failure
 from nexus_cli.runtime.web.steering.leaving import until_left
 from nexus_cli.wire.forwarding import Forwarder
 
-LOGINS = ("/login", "/login/oidc")
-"""Routes at which control needs the client's address: the pauses after failed logins go by it."""
-
 
 class Handover(Response):
     """The answer of a route that control serves."""
@@ -38,7 +35,7 @@ class Handover(Response):
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application: ask control, and pass its answer on."""
+        """An ASGI application: ask control, and pass on what comes."""
         answer: Response | None = None
         async with Cut() as cut, tasks("forwarding") as group:
             watching = group.create_task(until_left(receive, self._stopping, cut), name="client")
@@ -63,7 +60,7 @@ class Handover(Response):
             path.partition(b"?")[0] + (b"?" + query if query else b""),
             headers=dict(self._request.headers),
             content=self._content,
-            address=address_of(scope) if self._request.url.path.endswith(LOGINS) else "",
+            address=address_of(scope),
         ) as found:
             head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in found.headers.items()]
             self._begun = True

@@ -18,6 +18,7 @@ from nexus_cli.runtime.gateway.field import device_reads
 from nexus_cli.runtime.gateway.field.polling import Poller, WorkQueue
 from nexus_cli.wire.sample import Quality, Reason
 from tests.clock import FakeClock
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 
 PATH = "a/l/d"
@@ -66,6 +67,7 @@ class Field:
             DRIVER,
             clock=self.clock,
             pipeline=pipeline,
+            latencies=latencies(self.clock),
             work=WorkQueue(),
             reopen=self.reopen,
             reopens=lambda: True,

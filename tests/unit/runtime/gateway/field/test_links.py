@@ -17,6 +17,7 @@ from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.gateway.field.links import CLOSE_S, STUCK_LIMITS, Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from tests.field import FakeDriver, device
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 from tests.simulated_time import LoopClock
 
@@ -42,6 +43,7 @@ class Gateway:
             home=".",
             clock=self.clock,
             pipeline=pipeline_into(self.recorded, self.clock),
+            latencies=latencies(self.clock),
             changed=lambda: self.changes.append("changed"),
         )
 

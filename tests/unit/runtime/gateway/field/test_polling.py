@@ -13,6 +13,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runti
 from nexus_cli.runtime.gateway.field.polling import CHANCES, Poller, WorkQueue
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, FakeSession, device
+from tests.measured import latencies
 from tests.recorded import Recorded, pipeline_into
 from tests.simulated_time import LoopClock
 
@@ -47,6 +48,7 @@ class Polled:
             self.driver,
             clock=self.clock,
             pipeline=self.pipeline,
+            latencies=latencies(self.clock),
             work=self.working,
             reopen=self.reopen,
             reopens=lambda: self.reopens,

@@ -66,6 +66,7 @@ async def test_the_intervals_are_exact(way: str) -> None:
     assert len(waits) >= 18 and all(wait == pytest.approx(1.0) for wait in waits)
     assert link.device(ONE).counters.missed == link.device(ONE).counters.skipped == 0
     assert link.device(ONE).counters.cycles == len(link.driver.reads)
+    assert link.device(ONE).counters.answered_us > 0
 
 
 async def test_a_slow_answer_costs_whole_cycles_which_are_counted(way: str) -> None:
@@ -246,3 +247,40 @@ async def test_a_session_that_can_not_send_now_is_read_by_the_task(monkeypatch: 
         before, sent = len(link.driver.reads), link.driver.sent
         await asyncio.sleep(1.0)
         assert (len(link.driver.reads) - before, link.driver.sent - sent) == (10, 0)
+
+
+async def test_each_read_and_each_cycle_is_measured(way: str) -> None:
+    link = ScriptedLink(device(ONE, tags=3), device(TWO, tags=1), driver=HalvesDriver())
+    link.driver.delay_s = 0.01
+    await link.run_for(10.5)
+    read, poll = (link.latencies[name].read().minute for name in ("read", "poll"))
+    assert read.count in (len(link.driver.reads), len(link.driver.reads) - 1), "the stop cuts one off"
+    assert read.p50_ms == read.max_ms == pytest.approx(10.0)
+    assert poll.count in (cycles := sum(one.counters.cycles for one in link.supervisor.devices.values()), cycles - 1)
+    assert (poll.p50_ms, poll.max_ms) == (pytest.approx(10.0, rel=1 / 32), pytest.approx(30.0)), "three reads, or one"
+
+
+async def test_a_request_without_an_answer_is_no_read_and_its_cycle_is_a_poll(way: str) -> None:
+    link = ScriptedLink(device(ONE), device(TWO))
+    link.driver.delay_s = 0.01
+    async with link.running():
+        await asyncio.sleep(1.0)
+        link.driver.dead.add(ONE)
+        died_s = asyncio.get_running_loop().time()
+        await asyncio.sleep(3.0)
+    unanswered = sum(path == ONE and at >= died_s for at, path, _ in link.driver.reads)
+    answered = len(link.driver.reads) - unanswered
+    cycles = sum(one.counters.cycles for one in link.supervisor.devices.values())
+    read, poll = (link.latencies[name].read().minute for name in ("read", "poll"))
+    assert unanswered >= 2 and read.count in (answered, answered - 1)
+    assert read.max_ms == pytest.approx(10.0)
+    assert poll.count in (cycles, cycles - 1)
+    assert poll.max_ms >= link.driver.timeout_s * 1000
+
+
+async def test_a_refusal_of_the_device_is_an_answer(way: str) -> None:
+    link = ScriptedLink(device(ONE))
+    link.driver.illegal_gaps.add(ONE)
+    link.driver.refuses = lambda request: DriverError("no", scope=Scope.REQUEST, retriable=False)
+    await link.run_for(2.0)
+    assert link.driver.reads and link.latencies["read"].read().minute.count == len(link.driver.reads)

@@ -1,0 +1,25 @@
+"""The result of `nexus tail --record` as text."""
+
+from __future__ import annotations
+
+from nexus_cli.project.record import RecordResult
+
+
+def recorded_text(found: RecordResult, file: str) -> str:
+    """One line for a recording, with what is not in it."""
+    parts = [f"{found.messages:,} messages, {size_text(found.size_bytes)} in {found.took_s:.1f} s: {file}"]
+    if found.dropped:
+        parts.append(f"{found.dropped:,} dropped: the disk did not keep up, or larger than 32 MiB")
+    if found.lost:
+        parts.append(f"the connection was lost {found.lost} times; the file says when")
+    return "\n".join(parts)
+
+
+def size_text(size_bytes: int) -> str:
+    """A size for people: `812 B`, `4.2 kB`, `1.5 MB`."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -1,0 +1,68 @@
+"""One stream of a subscription as Server-Sent Events.
+
+What is given is acknowledged at once. After a crash of this web the next one repeats what was given since it was saved last,
+at most some seconds: nothing is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.web.i3x.spaces import Spaces
+from nexus_cli.runtime.web.i3x.subscriptions.keeper import SubscriptionKeeper
+from nexus_cli.runtime.web.i3x.subscriptions.queue import Update
+from nexus_cli.runtime.web.i3x.subscriptions.subscription import Subscription
+from nexus_cli.runtime.web.i3x.visible import shown_updates
+from nexus_cli.runtime.web.parts import WebParts
+
+TOGETHER_S = 0.1
+"""Changes of so long are one event."""
+LOOK_S = 1.0
+"""How soon the stop of this web, another stream or a revoked token is noticed."""
+ALIVE_S = 15.0
+"""A stream without changes says that it is alive: what lies between may close a silent connection."""
+MOST_IN_EVENT = 1_000
+
+
+async def events(
+    parts: WebParts, spaces: Spaces, keeper: SubscriptionKeeper, found: Subscription, *, authorization: str | None
+) -> AsyncIterator[bytes]:
+    """The events, until the client goes, another stream begins, the token ends or this web stops."""
+    stream, quiet_s = found.stream, 0.0
+    assert stream is not None  # it was just opened
+    try:
+        yield b": open\n\n"
+        while found.stream is stream and not found.gone and not parts.stopping():
+            # Who may no longer ask gets nothing more; a token is looked up once in two seconds.
+            try:
+                found.caller = await parts.callers.caller(authorization)
+            except NexusError:
+                return
+            space = await spaces.of(found.caller)
+            found.wake.clear()
+            updates = shown_updates(space, keeper.given(found))
+            for at in range(0, len(updates), MOST_IN_EVENT):
+                yield _event(updates[at : at + MOST_IN_EVENT])
+            if updates:
+                quiet_s = 0.0
+                await asyncio.sleep(TOGETHER_S)
+                continue
+            woken = await wait_for(found.wake, timeout_s=LOOK_S)
+            quiet_s = 0.0 if woken else quiet_s + LOOK_S
+            if quiet_s >= ALIVE_S:
+                quiet_s = 0.0
+                yield b": alive\n\n"
+            if woken:
+                await asyncio.sleep(TOGETHER_S)
+    finally:
+        await keeper.close_stream(found, stream)
+
+
+def _event(updates: list[Update]) -> bytes:
+    body = [{"elementId": update.element, **update.vqt.json()} for update in updates]
+    return b"data: " + orjson.dumps(body) + b"\n\n"

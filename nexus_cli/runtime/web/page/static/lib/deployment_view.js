@@ -1,0 +1,102 @@
+// One deployment: who, when and why, its journal while it runs, and its table once it has ended.
+
+import { foldedTable, endText, progressLine } from './deployment_text.js';
+import { fill, h } from './elements.js';
+import { duration, plain, time } from './format.js';
+import { clock } from './figures.js';
+import { Notice } from './notices.js';
+
+const WAIT_S = 10;
+const LEFT_MS = 5000;
+const RETRY_MS = 2000;
+export const OUTCOMES = { applied: 'good', running: '', partly: 'warn', failed: 'bad', nothing: '' };
+const STATES = { applied: 'good', failed: 'bad', skipped: '', unknown: 'warn' };
+const VERIFIED = { verified: 'good', unverified: 'warn', failed: 'bad' };
+
+/** Follows a deployment to its end; `close()` stops that. */
+export class DeploymentView {
+  constructor(ctx, number, { onEnd = () => {} } = {}) {
+    Object.assign(this, { ctx, number, onEnd });
+    this.after = 0;
+    this.notice = new Notice();
+    this.head = h('div', {});
+    this.said = h('p', { role: 'status', class: 'run-said' });
+    this.table = h('div', {});
+    this.journal = h('ol', { class: 'journal', 'aria-label': 'Journal' });
+    this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.notice.element, this.table,
+      h('h3', {}, 'Journal'), this.journal);
+    this.stopping = new AbortController();
+    this.follow();
+  }
+
+  close() {
+    this.stopping.abort();
+  }
+
+  async follow() {
+    const { signal } = this.stopping;
+    while (!signal.aborted && this.found?.state !== 'ended') {
+      try {
+        const query = { after: this.after, wait: this.found ? WAIT_S : 0 };
+        const found = await this.ctx.api(`/deployments/${this.number}`, { signal, query, timeoutMs: WAIT_S * 1000 + LEFT_MS });
+        if (signal.aborted) return;
+        this.notice.show(null);
+        this.take(found);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.notice.show(error, this.found ? 'What is below is from before:' : '');
+        if (error.status === 404 || error.status === 403) return;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  take(found) {
+    const wasRunning = this.found?.state === 'running';
+    this.found = found;
+    for (const line of found.journal ?? []) {
+      this.after = Math.max(this.after, line.id);
+      this.journal.append(journalLine(line));
+    }
+    const ended = found.state === 'ended';
+    const { number, who, reason, outcome, started, ended: at } = found;
+    fill(this.head, h('div', { class: 'head' }, h('h2', {}, `Deployment ${number}`), h('span', { class: `badge ${OUTCOMES[outcome] ?? ''}` }, outcome)),
+      h('p', { class: 'quiet' }, `by ${plain(who)} · ${time(started, true)}${at ? ` · took ${duration((at - started) / 1e6)}` : ''}${reason ? ` · ${plain(reason)}` : ''}`));
+    this.said.textContent = ended ? endText(found) : this.progress();
+    if (ended) this.showTable(found);
+    if (ended && wasRunning) this.onEnd();
+  }
+
+  progress() {
+    const lines = (this.found.journal ?? []).map(progressLine).filter(Boolean);
+    this.last = lines.at(-1) ?? this.last ?? 'running …';
+    return this.last;
+  }
+
+  showTable({ table = [], left_out: leftOut = 0 }) {
+    const { shown, more } = foldedTable(table, leftOut);
+    const heads = ['Resource', 'State', 'Change', 'Verified', 'Detail'].map((each) => h('th', { scope: 'col' }, each));
+    const body = shown.map((row) => h('tr', {}, ...rowCells(row)));
+    fill(this.table, shown.length ? h('div', { class: 'table-frame' }, h('table', { class: 'stacked' }, h('caption', { class: 'unseen' }, 'Changed resources'),
+      h('thead', {}, h('tr', {}, ...heads)), h('tbody', {}, ...body))) : null, more ? h('p', { class: 'quiet' }, more) : null);
+  }
+}
+
+function rowCells(row) {
+  const cell = (title, ...children) => h('td', { dataset: { title } }, ...children);
+  const verified = row.verification === 'failed' ? 'unreachable' : row.verification;
+  const address = row.alike ? h('details', {}, h('summary', {}, row.address), row.alike.map((each) => h('div', { class: 'quiet' }, plain(each)))) : h('code', {}, plain(row.address));
+  return [
+    cell('Resource', address),
+    cell('State', h('span', { class: `badge ${STATES[row.state] ?? ''}` }, row.state)),
+    cell('Change', row.action ?? ''),
+    cell('Verified', verified ? h('span', { class: `badge ${VERIFIED[row.verification] ?? ''}` }, verified) : ''),
+    cell('Detail', plain(row.detail ?? '')),
+  ];
+}
+
+function journalLine(line) {
+  const words = progressLine(line);
+  const text = words ?? `${line.step}${line.subject ? ` ${line.subject}` : ''}: ${line.state}`;
+  return h('li', { class: words ? '' : 'quiet', dataset: { step: line.step, state: line.state } }, h('span', { class: 'cell-time' }, clock(line.at)), h('span', {}, plain(text)));
+}

@@ -1,0 +1,105 @@
+"""The tree of a site: areas, lines, devices and tags as spans of the sorted tags. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nexus_cli.runtime.web.caller_rights import Mask
+from nexus_cli.runtime.web.site_view import SiteView, TagView
+from nexus_cli.wire.sample import Quality
+from nexus_cli.wire.web_find import Branch, QualityCounts
+
+KINDS = ("area", "line", "device")
+"""By the number of levels in the path, less one."""
+
+
+@dataclass(slots=True)
+class Span:
+    """A place above tags: its tags are `SiteView.tags[first:last]`, its children are places by path."""
+
+    path: str
+    kind: str
+    first: int
+    last: int
+    children: list[str]
+
+
+class Places:
+    """Every place above the tags of one view, by path; "" is the site."""
+
+    def __init__(self, view: SiteView) -> None:
+        """Devices are in path order, so each place is one span."""
+        self.view = view
+        self.spans: dict[str, Span] = {"": Span("", "site", 0, len(view.tags), [])}
+        for path, device in view.devices.items():
+            levels = path.split("/")
+            above = ""
+            for depth in range(1, len(levels) + 1):
+                here = "/".join(levels[:depth])
+                span = self.spans.get(here)
+                if span is None:
+                    span = self.spans[here] = Span(here, KINDS[min(depth, 3) - 1], device.first, device.last, [])
+                    self.spans[above].children.append(here)
+                span.last = max(span.last, device.last)
+                above = here
+
+    def children(self, path: str, readable: Mask, qualities: NDArray[np.uint8]) -> list[Branch] | None:
+        """The children of a place that the caller may read something of; None when it may read nothing of the place."""
+        span = self.spans.get(path)
+        if span is None or (path and not readable[span.first : span.last].any()):
+            return None
+        if span.kind == "device":
+            return list(self._tags(span, readable, qualities))
+        found = (self._place(self.spans[child], readable, qualities) for child in span.children)
+        return [branch for branch in found if branch is not None]
+
+    def _place(self, span: Span, readable: Mask, qualities: NDArray[np.uint8]) -> Branch | None:
+        seen = qualities[span.first : span.last][readable[span.first : span.last]]
+        if not len(seen):
+            return None
+        device = self.view.devices.get(span.path) if span.kind == "device" else None
+        return Branch(
+            name=span.path.rpartition("/")[2],
+            path=span.path,
+            kind=span.kind,
+            tags=len(seen),
+            counts=counted(seen),
+            description=device.description if device is not None else "",
+            protocol=device.protocol if device is not None else "",
+            enabled=device is None or device.enabled,
+        )
+
+    def _tags(self, span: Span, readable: Mask, qualities: NDArray[np.uint8]) -> Iterator[Branch]:
+        for tag in self.view.tags[span.first : span.last]:
+            if readable[tag.index]:
+                yield _leaf(tag, int(qualities[tag.index]))
+
+
+def counted(qualities: NDArray[np.uint8]) -> QualityCounts:
+    """How many there are of each."""
+    by_value = np.bincount(qualities, minlength=int(Quality.GOOD) + 1)
+    return QualityCounts(
+        GOOD=int(by_value[Quality.GOOD]),
+        UNCERTAIN=int(by_value[Quality.UNCERTAIN]),
+        BAD=int(by_value[Quality.BAD]),
+    )
+
+
+def _leaf(tag: TagView, quality: int) -> Branch:
+    return Branch(
+        name=tag.name,
+        path=tag.path,
+        kind="tag",
+        tags=1,
+        counts=QualityCounts(**{Quality(quality).name: 1}),
+        type=tag.type,
+        unit=tag.unit,
+        description=tag.description,
+        writable=tag.writable,
+        classification=tag.classification,
+        enabled=tag.enabled,
+    )

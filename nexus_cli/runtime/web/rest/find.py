@@ -1,0 +1,54 @@
+"""The tree as it is opened, and the search over everything."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Response
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.api.bodies import answer
+from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.api.decisions import route
+from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.rest.asking import NO_NUL, described
+from nexus_cli.runtime.web.rest.declared import Declared
+from nexus_cli.runtime.web.rest.qualities import Qualities
+from nexus_cli.wire.web_find import Branches, Hits
+
+ROUTES = (route("GET", "/tree", "values:read"), route("GET", "/search", "values:read"))
+MOST_HITS = 1000
+
+
+def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qualities) -> None:
+    """Add them."""
+    declared = Declared()
+
+    @app.get(base + "/tree", responses=described(Branches))
+    async def tree(
+        path: Annotated[str, Query(max_length=500, description="`area`, `area/line` or `area/line/device`.")] = "",
+        caller: Caller = CALLING,
+    ) -> Response:
+        """Children of a place, with their tags counted by quality; the areas without a path. As `nexus show`."""
+        view = parts.keeper.view
+        rights = await parts.callers.rights(view, caller)
+        places, known = declared.places(view), await qualities.of(view)
+        found = await asyncio.to_thread(places.children, path.strip("/"), rights.readable, known)
+        if found is None:
+            raise NexusError(f"There is no place '{path[:200]}' that you may read.", code="NX6802")
+        return answer(Branches(children=found))
+
+    @app.get(base + "/search", responses=described(Hits))
+    async def search(
+        q: Annotated[str, Query(max_length=200, pattern=NO_NUL, description="Words, all of which must be found.")] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_HITS)] = 50,
+        caller: Caller = CALLING,
+    ) -> Response:
+        """Search path, description, unit, PLC address, labels and names of codes; the best finds first."""
+        view = parts.keeper.view
+        rights = await parts.callers.rights(view, caller)
+        index = await declared.index(view)
+        hits, total = await asyncio.to_thread(index.find, q, rights.readable, limit=limit)
+        return answer(Hits(hits=hits, total=total))

@@ -1,0 +1,102 @@
+"""The way of a tag from the device to the row, and what depends on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import msgspec
+import orjson
+from fastapi import FastAPI, Response
+
+from nexus_cli.access.globs import matches_glob
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.explain.chain import Steps, others_steps, tag_steps
+from nexus_cli.model.resources import GatewayResource, decode
+from nexus_cli.runtime.api.bodies import answer
+from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.api.decisions import route
+from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.web.caller_rights import CallerRights
+from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.rest.asking import PlantPath, described
+from nexus_cli.runtime.web.site_view import SiteView
+from nexus_cli.wire.web_plant import Lineage, Step
+
+ROUTES = (route("GET", "/lineage/{path:path}", "values:read"),)
+
+
+def add_lineage_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
+    """Add them."""
+
+    @app.get(base + "/lineage/{path:path}", responses=described(Lineage))
+    async def lineage(path: PlantPath, caller: Caller = CALLING) -> Response:
+        """The chain of a tag from bytes to row, its inputs, and what uses it. As `nexus explain PATH`."""
+        view = parts.keeper.view
+        rights = await parts.callers.rights(view, caller)
+        return answer(await asyncio.to_thread(_lineage, view, rights, path))
+
+
+def _lineage(view: SiteView, rights: CallerRights, path: str) -> Lineage:
+    tag = view.by_path.get(path)
+    if tag is None and rights.may_hear(view.topics.tag(path)):
+        outside = _outside(view, path)
+        if outside is not None:
+            steps = others_steps(view.topics, path, device=outside[0], glob=outside[1])
+            return Lineage(path=path, kind="external", steps=_shown(steps))
+    if tag is None or not rights.may_read(tag):
+        raise NexusError(f"There is no tag '{path[:200]}' that you may read.", code="NX6802")
+    device = view.device(tag.device)
+    assert device is not None  # each tag is of a device of its view
+    config = device.tags[tag.name]
+    kind = "calculated" if config.expr else "device" if device.gateway else "external"
+    return Lineage(
+        path=path,
+        kind=kind,
+        steps=_shown(tag_steps(view.topics, device, tag.name, frames=_frames(view, device.gateway))),
+        inputs=config.inputs,
+        used_by=[each for each in _users(view, path) if rights.may_read(view.by_path[each])],
+        alerts=[name for name in _alerts(view, path) if rights.may_hear(view.topics.alert(name))],
+    )
+
+
+def _shown(steps: Steps) -> list[Step]:
+    return [Step(step=name, text=text) for name, text in steps]
+
+
+def _frames(view: SiteView, gateway: str) -> str:
+    return decode(view.resources.get(f"gateway.{gateway}", {}), GatewayResource).frames
+
+
+def _outside(view: SiteView, path: str) -> tuple[str, str] | None:
+    """The external device whose glob means a path, and the glob."""
+    for place in view.tree.places.values():
+        for glob in place.globs if place.external else ():
+            if matches_glob(glob, path):
+                return place.path, glob
+    return None
+
+
+class _Inputs(msgspec.Struct):
+    inputs: dict[str, str] = {}
+
+
+class _Tags(msgspec.Struct):
+    tags: dict[str, _Inputs] = {}
+
+
+_tags = msgspec.json.Decoder(_Tags)
+
+
+def _users(view: SiteView, path: str) -> Iterator[str]:
+    """Calculated tags that have this one among their inputs, in path order."""
+    quoted = orjson.dumps(path)
+    for device in view.devices.values():
+        if quoted in device.raw:
+            for name, tag in sorted(_tags.decode(device.raw).tags.items()):
+                if path in tag.inputs.values():
+                    yield f"{device.path}/{name}"
+
+
+def _alerts(view: SiteView, path: str) -> Iterator[str]:
+    return (name for name, alert in view.of_kind("alert") if alert.get("tag") == path)

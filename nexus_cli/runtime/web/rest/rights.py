@@ -1,0 +1,33 @@
+"""What the routes for reading need."""
+
+from __future__ import annotations
+
+from nexus_cli.runtime.web.rest import (
+    cards,
+    devices,
+    discoveries,
+    find,
+    histories,
+    latencies,
+    lineages,
+    orphans,
+    plants,
+    records,
+    statistics,
+    whys,
+)
+
+ROUTES = (
+    *find.ROUTES,
+    *cards.ROUTES,
+    *histories.ROUTES,
+    *statistics.ROUTES,
+    *lineages.ROUTES,
+    *whys.ROUTES,
+    *devices.ROUTES,
+    *plants.ROUTES,
+    *records.ROUTES,
+    *discoveries.ROUTES,
+    *orphans.ROUTES,
+    *latencies.ROUTES,
+)
