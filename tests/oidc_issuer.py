@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
+import hashlib
 import json
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -53,6 +56,7 @@ class Issuer:
         keys: What it publishes.
         mode: `well`, or how it fails: `down` (HTTP 500), `huge`, `nonsense`, `other` (names another issuer), `redirect`.
         asked: How often its keys were fetched.
+        codes: What each code was given for (`allow`); each can be exchanged once.
     """
 
     def __init__(self, url: str) -> None:
@@ -60,6 +64,7 @@ class Issuer:
         self.keys: list[dict[str, Any]] = [jwk(rsa_key(1), "k1")]
         self.mode = "well"
         self.asked = 0
+        self.codes: dict[str, dict[str, str]] = {}
 
     def claims(self, **more: Any) -> dict[str, Any]:
         """Right ones; None leaves a claim out."""
@@ -80,6 +85,26 @@ class Issuer:
         """A token, signed with the first key unless another is given."""
         head = {} if kid is None else {"kid": kid}
         return jwt.encode(self.claims(**claims), rsa_key(1) if key is None else key, algorithm=algorithm, headers=head)
+
+    def allow(self, asked: dict[str, str], **claims: Any) -> str:
+        """The code for a person who was sent here with these parameters and agreed; `claims` are of the id token."""
+        code = f"code-{len(self.codes) + 1}"
+        self.codes[code] = {**asked, "token": self.token(**{"nonce": asked["nonce"], **claims})}
+        return code
+
+    def exchange(self, form: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        """The answer of the token endpoint (RFC 6749 §4.1.3, RFC 7636 §4.6)."""
+        given = self.codes.pop(form.get("code", ""), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        if (
+            given is None
+            or form.get("grant_type") != "authorization_code"
+            or any(form.get(name) != given[name] for name in ("client_id", "redirect_uri"))
+            or challenge != given["code_challenge"]
+        ):
+            return 400, b'{"error": "invalid_grant"}', {}
+        return 200, json.dumps({"id_token": given["token"], "token_type": "Bearer"}).encode(), {}
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers."""
@@ -107,7 +132,13 @@ def issuer() -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body, headers = found.answer(self.path)
+            self._send(*found.answer(self.path))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
+            self._send(*found.exchange(dict(parse_qsl(body))))
+
+        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

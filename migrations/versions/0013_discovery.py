@@ -1,7 +1,7 @@
 """Runs of `nexus discover --via`, with what they found.
 
 Revision ID: 0013
-Revises: 0010
+Revises: 0012
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ ROLE = (
     *("NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
     "NEXUS_HISTORIAN_WRITERS",
     "NEXUS_EVENT_LOOP",
+    "NEXUS_I3X_WRITES",
 )
 """Settings of every role (`settings.load_settings`). Its token for control is that of `credentials.json`; one in a shell is
 a person's."""

@@ -108,7 +108,7 @@ class LinkServers:
         self._servers.clear()
 
 
-def _load() -> None:
+def load_simulators() -> None:
     """Load every protocol's library before a gateway waits for one."""
     for name in protocols():
         with contextlib.suppress(ImportError):
@@ -121,8 +121,8 @@ async def run_simulator(home: Home, *, stop: asyncio.Event) -> None:
     servers = LinkServers(folder, signals=Path(home.read_runtime().mock_folder or home.path.parent))
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        await asyncio.to_thread(_load)
-        await servers.look()  # what was served before is served again before anybody is told
+        await asyncio.to_thread(load_simulators)
+        await servers.look()  # what was served before is served again before it counts as up
         folder.ready_file.write_text(str(os.getpid()), encoding="ascii")
         while not stop.is_set():
             await servers.look()

@@ -55,7 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
     _answer_timer: asyncio.TimerHandle | None = None
     _in_head = False
-    _head_bytes = 0
+    _head_bytes = _raw_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         """Count it, and wait for its first request."""
@@ -78,14 +78,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_head()  # the next request on a kept-alive connection
         continued = self._in_head
         super().data_received(data)
-        if continued and self._in_head:  # nothing of what came was a complete line
-            self._head_bytes += len(data)
-            if self._head_bytes > LARGEST_HEAD and not self.transport.is_closing():
+        if continued and self._in_head:  # a line that does not end is with the parser, uncounted
+            self._raw_bytes += len(data)
+            if self._raw_bytes > LARGEST_HEAD and not self.transport.is_closing():
                 self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._raw_bytes = True, 0, 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -94,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. What comes behind the body is none: a right was looked at before it came."""
+        """A header. A trailer is not one: rights were checked before it arrived."""
         self._count(len(name) + len(value) + 4)
         if self._in_head:
             super().on_header(name, value)
@@ -123,7 +123,7 @@ class GuardedProtocol(HttpToolsProtocol):
         )
 
     def _unsupported_upgrade_warning(self) -> None:
-        """A line in the log for each request that offers HTTP/2 would help nobody."""
+        """A line in the log for each request that offers HTTP/2 would have no use."""
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the server writes."""

@@ -109,9 +109,11 @@ class Permissions(Body, frozen=True, kw_only=True):
 
     Attributes:
         apply: Path globs of what it may deploy.
+        serves: Whether it may take the device of the question out of service; absent without one.
     """
 
     run: list[str]
     publish: list[str]
     acknowledge: list[str]
     apply: list[str]
+    serves: bool | Absent = msgspec.UNSET

@@ -35,7 +35,7 @@ new PerformanceObserver((list) => {
   for (const each of list.getEntries()) window.bench.long.push(each.duration);
 }).observe({type: 'longtask', buffered: true});
 new MutationObserver((_, observer) => {
-  if (document.querySelector('.tree .row')) {
+  if (document.querySelector('.tree .place')) {
     window.bench.shown = performance.now();
     observer.disconnect();
   }
@@ -120,7 +120,7 @@ async def _open(world: WebWorld, page: Browser, password: str) -> None:
     await page.type("input[name=user]", "vera")
     await page.type("input[name=password]", password)
     await page.press("Enter")
-    await page.find(".tree .row")
+    await page.find(".tree .place")
 
 
 async def _first_paint(world: WebWorld, page: Browser) -> tuple[float, float]:
@@ -128,7 +128,7 @@ async def _first_paint(world: WebWorld, page: Browser) -> tuple[float, float]:
     await page.cdp("Network.enable")
     await page.cdp("Network.clearBrowserCache")
     await page.open(world.url)
-    await page.find(".tree .row")
+    await page.find(".tree .place")
     found = await page.run(
         "return [performance.getEntriesByName('first-contentful-paint')[0].startTime, window.bench.shown]"
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.browser import Browser
@@ -28,11 +28,13 @@ access:
       publish: ["*"]
       subscribe: ["*"]
     engineer: {read: ["**"], apply: ["**"]}
+    admin: {read: ["**"], admin: true}
     viewer: {read: ["**"], alerts: ["*"]}
   users:
     otto: {role: operator}
     erik: {role: engineer}
     vera: {role: viewer}
+    ada: {role: admin}
 """
 
 
@@ -64,9 +66,11 @@ class Paged(Commanded):
     def start(self) -> None:
         """Start every part, apply the site, and make passwords."""
         super().start()
-        (self.folder / "site.yaml").write_text(SITE.format(port=self.drive.port).replace("\nmessages:\n", MESSAGES) + PEOPLE)
+        (self.folder / "site.yaml").write_text(
+            SITE.format(port=self.drive.port).replace("\nmessages:\n", MESSAGES) + PEOPLE
+        )
         self.apply("--allow", "acl-widen=**")
-        made = json.loads(self.nexus("access", "rotate", "otto", "erik", "vera", "--format", "json"))
+        made = json.loads(self.nexus("access", "rotate", "otto", "erik", "vera", "ada", "--format", "json"))
         self.passwords = {each["principal"]: each["password"] for each in made["passwords"]}
         self.wait_ready("web")
 
@@ -105,7 +109,8 @@ async def press_button(page: Browser, label: str) -> None:
     await page.wait(lambda: page.run(_BUTTON, label), f"a button {label!r}")
 
 
-async def quiet(page: Browser) -> None:
-    """Nothing stands in the console."""
-    await asyncio.sleep(0)
-    assert await page.console() == []
+async def quiet(page: Browser, *, refused: Sequence[str] = ()) -> None:
+    """Nothing stands in the console but the browser's own line about each request that was refused on purpose."""
+    lines = await page.console()
+    assert [each for each in lines if "Failed to load resource" not in each] == []
+    assert len(lines) == len(refused) and all(path in line for path, line in zip(refused, lines, strict=True)), lines

@@ -20,6 +20,9 @@ from tests.integration.web_world import WebWorld
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_browser]
 BASE = "/v1/sites/acme/chicago"
 SETPOINT = "packaging/line-1/filler/setpoint"
+MARKUP = """
+try { document.createElement('p').innerHTML = '<b>x</b>'; return 'parsed'; } catch (error) { return error.name; }
+"""
 SEARCH = "input[type=search]"
 
 
@@ -69,6 +72,8 @@ async def test_a_person_logs_in_and_out(database: Settings, tmp_path: Path) -> N
         await page.call("POST", "/refresh")
         await page.wait_text(".who", "vera")
         assert await page.console() == []
+        assert await page.run(MARKUP) == "TypeError", "no text becomes markup, whoever tries"
+        assert "TrustedHTML" in str(await page.console())
         await page.click(".top button:last-child")
         assert "You are logged out." in await page.wait_text(".note", "logged out")
         ended = await world.http.get(BASE + "/session", headers={"cookie": f"nexus-session={cookie['value']}"})
@@ -134,14 +139,14 @@ async def test_only_rows_in_view_are_in_the_document(database: Settings, tmp_pat
     async with shown(database, tmp_path, "vera") as (world, page), moving(world):
         await go(page, "namespace/utilities/energy/meters/sensor-1000")
         await page.wait_text(".now-value", "kW")
-        rows = await page.count(".tree .row")
+        rows = await page.count(".tree .place")
         assert 10 < rows < 60
         await page.run("document.querySelector('.tree').scrollTop = 1e9")
-        await page.wait_text('.tree .row[data-path$="sensor-1996"]', "kW")
-        assert await page.count(".tree .row") < 60
-        assert await page.count('.tree .row[data-path$="sensor-1000"]') == 0
+        await page.wait_text('.tree .place[data-path$="sensor-1996"]', "kW")
+        assert await page.count(".tree .place") < 60
+        assert await page.count('.tree .place[data-path$="sensor-1000"]') == 0
         await page.run("document.querySelector('.tree').scrollTop = 0")
-        await page.wait_script("return !!document.querySelector('.row[data-path=packaging]')", "the first row")
+        await page.wait_script("return !!document.querySelector('.place[data-path=packaging]')", "the first row")
         assert await page.console() == []
 
 
@@ -153,7 +158,7 @@ async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
         await page.open(world.url)
         await page.find("input[name=user]")
         await page.press("otto", "Tab", password, "Enter")
-        await page.find(".tree .row")
+        await page.find(".tree .place")
         await page.wait_script("return document.activeElement.tagName !== 'INPUT'", "the form is gone")
         await page.press("Tab")
         assert await page.run("return document.activeElement.className") == "skip"
@@ -162,13 +167,13 @@ async def test_by_keyboard_alone(database: Settings, tmp_path: Path) -> None:
         await page.press("Tab", "Tab")
         assert await page.run("return document.activeElement.getAttribute('role')") == "tree"
         await page.press("p", "Right")
-        await page.wait_script("return !!document.querySelector('.row[data-path=\"packaging/line-1\"]')", "line-1")
+        await page.wait_script("return !!document.querySelector('.place[data-path=\"packaging/line-1\"]')", "line-1")
         await page.press("Down", "Right")
         await page.wait_script(
-            "return !!document.querySelector('.row[data-path=\"packaging/line-1/filler\"]')", "filler"
+            "return !!document.querySelector('.place[data-path=\"packaging/line-1/filler\"]')", "filler"
         )
         await page.press("f", "Right")
-        await page.wait_script(f"return !!document.querySelector('.row[data-path=\"{SETPOINT}\"]')", "the setpoint")
+        await page.wait_script(f"return !!document.querySelector('.place[data-path=\"{SETPOINT}\"]')", "the setpoint")
         await page.press("s", "Enter")
         assert await page.wait_text(".now-value", "72.5") == "72.5 °C"
         active = await page.run(

@@ -103,7 +103,7 @@ async def test_sparkplug_values_have_the_sign_and_type_of_their_metric(page: Bro
         "small": -5,
         "byte": -1,
         "large": -7,
-        "unsigned": "18446744073709551609",
+        "unsigned": 18446744073709551609,
         "float": 0.5,
         "double": -2.25,
         "on": True,
@@ -195,14 +195,14 @@ async def test_messagepack_says_what_was_packed(page: Browser) -> None:
     }
     assert orjson.loads((await read(page, msgspec.msgpack.encode(given)))["text"]) == given
     exact = await read(page, msgspec.msgpack.encode({"n": 2**64 - 1, "b": b"\x01\xff"}))
-    assert orjson.loads(exact["text"]) == {"n": "18446744073709551615", "b": "01 ff"}
+    assert orjson.loads(exact["text"]) == {"n": 18446744073709551615, "b": "01 ff"}
     damaged = await read(page, msgspec.msgpack.encode({"a": [1, 2, 3]})[:-1])
     assert damaged["problems"]["msgpack"] == "it ends too early"
 
 
 async def test_numbers_beyond_53_bits_are_shown_as_they_were_sent(page: Browser) -> None:
     text = b'{"count":12345678901234567890,"list":[9007199254740993]}'
-    assert (await read(page, text))["text"] == '{"count":"12345678901234567890","list":["9007199254740993"]}'
+    assert (await read(page, text))["text"] == text.decode()
 
 
 async def test_damaged_payloads_are_shown_and_break_nothing(page: Browser) -> None:

@@ -231,7 +231,9 @@ async def test_without_the_database_live_values_go_on(i3x: I3xWorld) -> None:
     made = await i3x.subscribed(SPEED)
     await i3x.get("/objects")  # who asks is known now
     i3x.web.people.pool.terminate()
-    assert (await i3x.value(SPEED))["value"] == 45.0
+    found = await i3x.post("/objects/value", elementIds=[SPEED])
+    assert found["results"][0]["result"]["value"] == 45.0
+    assert "broker is away" in found["responseDetail"]["detail"]  # no broker in this test
     for path, body in (
         ("/subscriptions/sync", {"clientId": i3x.client, "subscriptionId": made}),
         (

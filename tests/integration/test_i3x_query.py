@@ -173,6 +173,10 @@ async def test_qry_10_history_wants_both_ends_as_rfc_3339(i3x: I3xWorld) -> None
     )
     assert item["success"]
     assert (await i3x.post("/objects/history", **SPAN))["results"] == []
+    (item,) = await i3x.results(
+        "/objects/history", [SPEED], startTime="1970-01-01T00:00:00Z", endTime="9999-12-31T23:59:59.999999Z"
+    )
+    assert item["success"]
 
 
 async def test_qry_11_history_of_components(i3x: I3xWorld) -> None:

@@ -61,6 +61,10 @@ def test_the_wheel_carries_what_it_needs(wheel: Path) -> None:
     assert any(name.startswith("nexus_cli/_migrations/versions/") and name.endswith(".py") for name in names)
     assert "nexus_cli/_schemas/site.schema.json" in names
     assert "nexus_cli/_sites/demo/site.yaml" in names
+    page = ROOT / "nexus_cli/runtime/web/page/static"
+    files = {each.relative_to(ROOT).as_posix() for each in page.rglob("*") if each.is_file()}
+    assert "nexus_cli/runtime/web/page/static/app.js" in files
+    assert not files - set(names), "every file of the page"
     assert not [name for name in names if name.startswith(("tests/", "docs/")) or "/.nexus/" in name]
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

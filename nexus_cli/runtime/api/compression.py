@@ -6,6 +6,7 @@ Large bodies are compressed in a thread. Streams of events, and what is compress
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ QUICK = 1
 SMALL = 16 * 1024
 THREADED = 64 * 1024
 """Larger bodies are compressed in a thread: that takes more than a millisecond."""
+
+
+_NEVER = re.compile(r"q=0(\.0*)?\Z")
 
 
 def compressed(body: bytes, *, level: int = LEVEL) -> bytes:
@@ -37,7 +41,7 @@ def wants_gzip(scope: Scope) -> bool:
     for part in shown.split(","):
         coding, _, weight = part.partition(";")
         if coding.strip() in ("gzip", "x-gzip", "*"):
-            return weight.replace(" ", "").rstrip("0").rstrip(".") != "q="
+            return not _NEVER.match(weight.replace(" ", ""))
     return False
 
 

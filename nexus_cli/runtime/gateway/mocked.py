@@ -21,7 +21,7 @@ from nexus_cli.drivers.simulation.mock_links import MockFolder, ServedLink, Want
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason
 
-ANSWER_S = 15.0
+ANSWER_S = 25.0
 """How long a connect waits for the simulator's answer, in seconds: the first server of a protocol loads its library. The
 supervisor of the link tries again."""
 LOOK_S = 0.05

@@ -66,11 +66,19 @@ def json_answer(body: Any, *, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status_code=status, media_type="application/json")
 
 
-def bulk(items: Sequence[Item], *, partial: str = "") -> Response:
-    """Results in the order and number of the request; `success` is false when one failed. `partial` says why it was cut."""
+def bulk(items: Sequence[Item], *, partial: str = "", note: str = "") -> Response:
+    """Results in the order and number of the request; `success` is false when one failed.
+
+    Args:
+        items: The results.
+        partial: Why it was cut; then the answer is 206.
+        note: What a reader of a whole answer should know.
+    """
     body: Item = {"success": all(item["success"] for item in items), "results": items}
     if partial:
         body["responseDetail"] = detail_of(206, partial)
+    elif note:
+        body["responseDetail"] = detail_of(200, note, title="OK")
     return json_answer(body, status=206 if partial else 200)
 
 

@@ -21,7 +21,7 @@ QUALITIES: Mapping[str, Quality] = {GOOD: Quality.GOOD, UNCERTAIN: Quality.UNCER
 """Those that a client may give."""
 _NAMES = {Quality.GOOD: GOOD, Quality.UNCERTAIN: UNCERTAIN, Quality.BAD: BAD}
 _EPOCH = datetime(1970, 1, 1)
-_LAST_US = 253_402_300_799_999_999
+LAST_US = 253_402_300_799_999_999
 """The end of the year 9999."""
 
 
@@ -58,15 +58,15 @@ def time_of(text: str) -> int:
     offset = found.utcoffset()
     if offset is None or "T" not in text.upper():
         raise ValueError("an RFC 3339 time has a T and ends with Z, such as 2026-01-08T10:30:00Z")
-    time_us = (found.replace(tzinfo=None) - offset - _EPOCH) // timedelta(microseconds=1)
-    if not 0 <= time_us <= _LAST_US:
-        raise ValueError("the time lies before 1970")
+    time_us = (found.replace(tzinfo=None) - _EPOCH - offset) // timedelta(microseconds=1)
+    if not 0 <= time_us <= LAST_US:
+        raise ValueError("the time lies before 1970, or after 9999")
     return time_us
 
 
 def of_newest(newest: Newest, type_name: str, *, now_us: int) -> Vqt:
     """The newest value of a tag; one that its declared type does not have is Bad."""
-    time_us = newest.time_us if newest.time_us is not None and 0 <= newest.time_us <= _LAST_US else newest.received_us
+    time_us = newest.time_us if newest.time_us is not None and 0 <= newest.time_us <= LAST_US else newest.received_us
     if newest.reason == NOT_YET and newest.time_us is None:
         return Vqt(None, NO_DATA, time_us or now_us)
     return of_value(newest.value, newest.quality, type_name, time_us=time_us)

@@ -22,6 +22,8 @@ QUICK = 50
 """Answers of so many elements are made on the loop: a thread would cost more."""
 _CUT = f"One answer has {MOST_COMPONENTS:,} component values; ask for the others by their elementId."
 
+_AWAY = "The broker is away: these are the last values that came, with their times."
+
 
 def add_query_routes(app: FastAPI, spaces: Spaces, parts: WebParts) -> None:
     """Add them."""
@@ -31,6 +33,7 @@ def add_query_routes(app: FastAPI, spaces: Spaces, parts: WebParts) -> None:
     async def values(body: ValueQuery = asked, caller: Caller = CALLING) -> Response:
         space = await spaces.of(caller)
         now = await spaces.current(space, body.element_ids)
+        note = "" if parts.client.connected else _AWAY
         reader = Reader(parts.cache, space, depth=_depth(body.max_depth), now_us=parts.clock.wall_us())
 
         def value(element: str) -> Any:
@@ -40,7 +43,7 @@ def add_query_routes(app: FastAPI, spaces: Spaces, parts: WebParts) -> None:
 
         def answer() -> Response:
             items = each(body.element_ids, value)
-            return bulk(items, partial=_CUT if reader.cut else "")
+            return bulk(items, partial=_CUT if reader.cut else "", note=note)
 
         await reader.load(dict.fromkeys(now.values()))
         return answer() if len(body.element_ids) <= QUICK else await asyncio.to_thread(answer)

@@ -13,7 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.history.query import stored_history
 from nexus_cli.runtime.web.i3x.address_space import AddressSpace
 from nexus_cli.runtime.web.i3x.current_values import composed
-from nexus_cli.runtime.web.i3x.leaf_values import NO_DATA, Vqt, moment, of_value, time_of
+from nexus_cli.runtime.web.i3x.leaf_values import LAST_US, NO_DATA, Vqt, moment, of_value, time_of
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.site_view import TagView
 from nexus_cli.wire.sample import Quality
@@ -76,7 +76,7 @@ class HistoryReader:
             raise NexusError("The database did not give this history in time.", code="NX6208") from None
 
     async def _stored(self, conn: Connection, tag: TagView, limit: int) -> list[Vqt]:
-        since, until = moment(self._span.start_us), moment(self._span.end_us + 1)
+        since, until = moment(self._span.start_us), moment(min(self._span.end_us + 1, LAST_US))
         try:
             found = await stored_history(
                 conn, tag.path, site=self._parts.settings.site, since=since, until=until, limit=limit, zone=UTC

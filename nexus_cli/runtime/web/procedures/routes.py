@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Query, Response
 
 from nexus_cli.runtime.api.bodies import Name, answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
@@ -37,5 +38,7 @@ def add_procedure_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         return answer(await asyncio.to_thread(preview, parts.keeper.view, caller, name, body))
 
     @app.get(base + "/permissions")
-    async def permissions_of(caller: Caller = CALLING) -> Response:
-        return answer(await asyncio.to_thread(permissions, parts.keeper.view, caller))
+    async def permissions_of(
+        device: Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$")] = "", caller: Caller = CALLING
+    ) -> Response:
+        return answer(await asyncio.to_thread(permissions, parts.keeper.view, caller, device=device))

@@ -32,7 +32,7 @@ def selected(view: SiteView, paths: Sequence[str], readable: Mask) -> Indices:
             if tag is not None:
                 mask[tag.index] = True
             continue
-        _mark(mask, each, view.paths)
+        _mark(mask, each, view)
     return np.flatnonzero(mask & readable)
 
 
@@ -48,11 +48,14 @@ def range_of(paths: Sequence[str], prefix: str) -> tuple[int, int]:
     return bisect_left(paths, prefix), bisect_left(paths, prefix[:-1] + _AFTER)
 
 
-def _mark(mask: Mask, glob: str, paths: Sequence[str]) -> None:
-    plain = _subtree(glob)
+def _mark(mask: Mask, glob: str, view: SiteView) -> None:
+    plain, paths = _subtree(glob), view.paths
     low, high = range_of(paths, plain)
     if glob == plain + "**":
         mask[low:high] = True
+        itself = view.by_path.get(plain[:-1])
+        if itself is not None:  # `**` is no level, too
+            mask[itself.index] = True
         return
     fits = _pattern(glob).fullmatch
     for at in range(low, high):
@@ -71,7 +74,7 @@ def _first_wild(glob: str) -> int:
 
 @lru_cache(maxsize=512)
 def _pattern(glob: str) -> re.Pattern[str]:
-    """For a path with a `/` in front. Atomic groups: whoever wrote the glob, a level is read once for each part of it."""
+    """For a path with a `/` in front. With atomic groups, a level is read once for each part of the glob, whatever its text is."""
     found: list[str] = []
     for level in glob.split("/"):
         if level == "**":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nexus_cli.runtime.web.live_cache import LARGEST_KEPT, NOTHING, LiveCache
 from nexus_cli.wire.message import Message
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality
 
 
@@ -64,3 +66,71 @@ def test_watchers_hear_every_message_until_they_leave() -> None:
     cache.unwatch([slot], heard.append)
     cache.take(message("e/s/a", b"3"))
     assert heard == [slot, slot]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"value":20.5,"timestamp":1767225600000,"quality":"GOOD","unit":"bar"}',
+        b'{"value":null,"timestamp":1767225600000,"quality":"BAD","reason":"link_lost"}',
+        b'{"value":null,"timestamp":1767225600000,"quality":"BAD"}',
+        b'{"value":1,"timestamp":1767225600000,"quality":"BAD"}',
+        b'{"value":null,"timestamp":1767225600000,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":1767225600000,"quality":"UNCERTAIN"}',
+        b'{"value":3,"timestamp":1767225600000,"quality":"UNCERTAIN","reason":"own words","label":"on"}',
+        b'{"value":3,"timestamp":1767225600,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":1767225600000000,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":-1,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":0,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":100000000000,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":99999999999999,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":100000000000000,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":1767225600000.5,"quality":"GOOD"}',
+        b'{"value":3,"timestamp":"2026-01-01T00:00:00Z","quality":"GOOD"}',
+        b'{"value":3,"timestamp":1767225600000,"quality":192}',
+        b'{"value":3,"timestamp":1767225600000,"quality":"good"}',
+        b'{"value":3,"timestamp":1767225600000}',
+        b'{"value":3,"time":1767225600000,"quality":"GOOD"}',
+        b'{"value":123456789012345678901234567890,"timestamp":1767225600000,"quality":"GOOD"}',
+        b'{"value":{"a":[1,true,null]},"timestamp":1767225600000,"quality":"GOOD","more":1}',
+        b'{"value":"9007199254740993","timestamp":1767225600000,"quality":"GOOD","source_timestamp":1}',
+        b'{"value":1e400,"timestamp":1767225600000,"quality":"GOOD"}',
+        b'{"value":1,"timestamp":1767225600000,"quality":"GOOD","unit":7}',
+        b"7",
+        b"text",
+        b"[1",
+        b"\xff",
+    ],
+)
+def test_the_quick_way_reads_what_the_slow_one_reads(payload: bytes) -> None:
+    cache = LiveCache(now_us=lambda: 42)
+    cache.take(message("e/s/a", payload))
+    found = cache.read(0)
+    try:
+        wanted = parse_payload(payload, now_us=None)
+    except PayloadError as error:
+        assert (found.value, found.quality, found.reason) == (None, Quality.BAD, error.reason)
+        return
+    assert found == (wanted.value, wanted.state, wanted.reason, wanted.time_us, 42, wanted.label, wanted.unit)
+    assert type(found.value) is type(wanted.value)
+
+
+def test_own_topics_are_kept_whole_and_a_new_one_is_told_before_its_message() -> None:
+    cache, new = LiveCache(now_us=lambda: 42), []
+    cache.take(message("e/s/a", b"1"))
+    cache.when_new(lambda slot: new.append((cache.topic(slot), cache.payload(slot))))
+    large = b"1" * (LARGEST_KEPT + 1)
+    cache.take(message("_nexus/e/s/health/gateway/gw-1", large))
+    cache.take(message("e/s/b", large))
+    assert new == [("e/s/a", b"1"), ("_nexus/e/s/health/gateway/gw-1", None), ("e/s/b", None)]
+    assert cache.payload(1) == large and cache.payload(2) == large[:LARGEST_KEPT]
+
+
+def test_a_tap_hears_every_slot_until_it_ends() -> None:
+    cache, heard = LiveCache(now_us=lambda: 42), []
+    cache.tap(heard.append)
+    cache.take(message("e/s/a", b"1"))
+    cache.take(message("e/s/b", b"1"))
+    cache.untap(heard.append)
+    cache.take(message("e/s/a", b"1"))
+    assert heard == [0, 1]

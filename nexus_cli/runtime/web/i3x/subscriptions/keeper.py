@@ -170,8 +170,8 @@ class SubscriptionKeeper:
         """End a stream, unless another one took its place."""
         if subscription.stream is not stream or subscription.gone:
             return
-        subscription.stream = None
-        try:
+        subscription.stream, subscription.unsaved = None, True
+        try:  # where the client went away this task is cancelled, and the next round saves it
             async with subscription.busy:
                 await self._save(subscription, touch=True)
         except NexusError as error:
@@ -245,7 +245,7 @@ class SubscriptionKeeper:
         if not done:
             self._drop(subscription)
             return False
-        subscription.tags_changed = False
+        subscription.tags_changed = subscription.unsaved = False
         for batch in new:
             batch.stored = True
         return True
@@ -269,6 +269,7 @@ class SubscriptionKeeper:
     async def look(self, *, last: bool = False) -> None:
         """One round: what others took is let go, what changed is followed, what streams is saved."""
         self._rounds += 1
+        self._bound()
         site = self._parts.settings.site
         generations = {each.id: each.generation for each in self._ours.values()}
         async with self._database() as conn:
@@ -282,7 +283,6 @@ class SubscriptionKeeper:
                 self._drop(subscription)
                 continue
             await self._follow(subscription, revisions[subscription.id], last=last)
-        self._bound()
 
     async def _follow(self, subscription: Subscription, revision: int, *, last: bool) -> None:
         async with subscription.busy:
@@ -295,7 +295,7 @@ class SubscriptionKeeper:
                     subscription.monitored, subscription.revision = found[subscription.id][1], revision
             await self._bring_up(subscription, again=changed)
             streams = subscription.stream is not None
-            if last or (streams and self._rounds % SAVED_EVERY == 0):
+            if last or subscription.unsaved or (streams and self._rounds % SAVED_EVERY == 0):
                 await self._save(subscription, touch=streams)
 
     def _bound(self) -> None:

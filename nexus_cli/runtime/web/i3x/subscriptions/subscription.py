@@ -24,12 +24,12 @@ MS_US = 1000
 
 @dataclass(slots=True)
 class CatchUp:
-    """What was published while nobody listened, and is looked for in the history.
+    """What was published while no web listened, and is looked for in the history.
 
     Attributes:
         since_us: Newest value that the client has or that waits, by path.
         until_us: From here on it is listened to.
-        live: `(path, ms)` of what was heard meanwhile.
+        live: `(path, ms)` of what was received meanwhile.
         done: `(path, µs)` of what was found already.
         asked_us: When the history was asked last; 0 never.
     """
@@ -62,6 +62,7 @@ class Subscription:
         stream: The one stream; None when there is none.
         catching: See `CatchUp`; None when nothing is missing.
         gone: True once this web has it no more.
+        unsaved: True from the end of a stream until that is stored.
     """
 
     identity: Identity
@@ -83,6 +84,7 @@ class Subscription:
     stream: object | None = None
     catching: CatchUp | None = None
     gone: bool = False
+    unsaved: bool = False
     tags_changed: bool = True
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     wake: asyncio.Event = field(default_factory=asyncio.Event)

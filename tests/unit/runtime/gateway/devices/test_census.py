@@ -9,11 +9,20 @@ import msgspec
 from nexus_cli.apply.observation import Observations
 from nexus_cli.drivers.base import DriverError, Scope
 from nexus_cli.runtime.gateway.counters import _register_devices
-from nexus_cli.runtime.gateway.devices.census import all_silent, by_reason, named, silence, tags_by_quality
+from nexus_cli.runtime.gateway.devices.census import (
+    all_silent,
+    by_reason,
+    named,
+    reads_of,
+    silence,
+    tags_by_quality,
+)
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, answered, device_runtime, fail
 from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.observed import verify
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.wire.device_reads import DeviceReads
+from nexus_cli.wire.health import GatewayHealth, decode_gateway, encode
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
 
@@ -114,3 +123,30 @@ def test_control_judges_a_device_by_itself_and_not_by_its_link() -> None:
     seen.hear_health("gw", b'{"state":"running",' + links + b',"silent_left_out":3}')
     assert not seen.answers("gw", "tcp:x:502", "a/l/well"), "it may be one of those that were left out"
     assert not Observations().answers("gw", "tcp:x:502", "a/l/well")
+
+
+def test_how_devices_are_read_is_a_short_block_of_the_health() -> None:
+    one, off = _made(), _made("a/l/off", enabled=False)
+    counters = one.counters
+    counters.cycles, counters.missed, counters.answered_us = 12, 1, 1_767_225_600_900_000
+    counters.failed(Reason.DEVICE_TIMEOUT)
+    counters.failed(None)
+    counters.note(Reason.LINK_LOST)
+    counters.took(0.010)
+    counters.took(0.018)
+    found = reads_of([one, off])
+    assert found == {
+        "a/l/one": DeviceReads(
+            polls=12,
+            missed=1,
+            errors=2,
+            answered_s=1_767_225_600,
+            read_ms=11.0,
+            kinds={"device_timeout": 1, "other": 1, "link_lost": 1},
+        )
+    }
+    assert counters.timeouts == 1
+    assert msgspec.json.encode(found["a/l/one"]).startswith(b"[12,1,0,2,1767225600,11.0,{")
+    assert len(reads_of([_made(f"a/l/d{number}") for number in range(5)], limit=3)) == 3
+    health = decode_gateway(encode(GatewayHealth(reads=found)))
+    assert health.reads == found

@@ -2,7 +2,7 @@
 
 import { LOOK, errorKinds, stateOf, whyOf, words } from './device_facts.js';
 import { fill, h, uniqueId } from './elements.js';
-import { age, count, plain, time } from './format.js';
+import { age, count, plain, shell, time } from './format.js';
 import { milliseconds } from './figures.js';
 import { Notice, button, closer, lacking } from './notices.js';
 import { facts } from './widgets.js';
@@ -28,13 +28,27 @@ export class DevicePanel {
       this.path = '';
       return;
     }
-    const key = `${device.path} ${Boolean(device.out_of_service)} ${device.may_steer}`;
+    if (this.path !== device.path) {
+      this.path = device.path;
+      this.notice.show(null);
+      this.ask(device.path);
+    }
+    const key = `${device.path} ${Boolean(device.out_of_service)} ${this.serves}`;
     this.title.textContent = plain(device.path);
     fill(this.facts, this.head(device), figures(device));
+    this.device = device;
     if (this.shown !== key) this.form(device);
-    if (this.path !== device.path) this.notice.show(null);
+    else if (device.out_of_service) fill(this.outFacts, outFacts(device.out_of_service));
     this.shown = key;
-    this.path = device.path;
+  }
+
+  /** Whether the caller may take it out of service: asked once for each device. */
+  async ask(path) {
+    this.serves = undefined;
+    const found = await this.ctx.api('/permissions', { query: { device: path } }).catch(() => null);
+    if (this.path !== path) return;
+    this.serves = found?.serves ?? true; // while that is not known control says it
+    this.show(this.device);
   }
 
   head(device) {
@@ -50,18 +64,20 @@ export class DevicePanel {
 
   form(device) {
     const out = device.out_of_service;
-    if (device.may_steer === false) {
-      fill(this.service, outFacts(out), lacking('No button to take it out of service: no role of yours may.'));
+    this.outFacts = h('div', {}, outFacts(out));
+    if (!this.serves) {
+      const why = "No button to take it out of service: no role of yours writes one of its tags, or has it in 'apply'.";
+      fill(this.service, this.outFacts, this.serves === false ? lacking(why) : null);
       return;
     }
     if (out) {
-      fill(this.service, outFacts(out), h('div', { class: 'actions' }, button('Back in service', () => this.back(device.path), { class: 'primary' })));
+      fill(this.service, this.outFacts, h('div', { class: 'actions' }, button('Back in service', () => this.back(device.path), { class: 'primary' })));
       return;
     }
     const reason = h('input', { id: uniqueId('why'), type: 'text', name: 'reason', maxlength: '500', autocomplete: 'off' });
     const span = h('select', { id: uniqueId('span'), name: 'span' }, ...SPANS.map(([title, seconds]) => h('option', { value: String(seconds) }, title)));
     span.value = '3600';
-    fill(this.service, h('h3', {}, 'Out of service'), h('p', { class: 'quiet' }, 'Its gateway disconnects from it and reads nothing; it ends by itself.'),
+    fill(this.service, h('h3', {}, 'Out of service'), h('p', { class: 'quiet' }, h('code', {}, `nexus device out-of-service ${shell(device.path)} --for 1h --reason WHY`)), h('p', { class: 'quiet' }, 'Its gateway disconnects from it and reads nothing; it ends by itself.'),
       h('div', { class: 'field' }, h('label', { for: reason.id }, 'Reason'), reason),
       h('div', { class: 'field' }, h('label', { for: span.id }, 'For'), span),
       h('div', { class: 'actions' }, button('Take out of service', () => this.out(device.path, reason, Number(span.value)), { class: 'danger' })));

@@ -1,6 +1,6 @@
 // MessagePack, decoded into plain values. Source: the MessagePack specification (github.com/msgpack/msgpack, spec.md).
 
-import { exact, hex } from './sparkplug_types.js';
+import { exact, hex, stringify } from './sparkplug_types.js';
 
 /** The bytes are no MessagePack. */
 export class PackError extends Error {}
@@ -60,7 +60,7 @@ class Unpacker {
     const found = Object.create(null);
     for (let count = 0; count < size; count += 1) {
       const key = this.value(depth + 1);
-      found[typeof key === 'string' ? key : JSON.stringify(key)] = this.value(depth + 1);
+      found[typeof key === 'string' ? key : stringify(key)] = this.value(depth + 1);
     }
     return found;
   }

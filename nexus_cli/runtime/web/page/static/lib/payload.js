@@ -2,7 +2,9 @@
 
 import { decodeMessagePack } from './msgpack.js';
 import { decodeSparkplug, placeOf } from './sparkplug.js';
-import { hex } from './sparkplug_types.js';
+import { hex, stringify } from './sparkplug_types.js';
+
+export { stringify };
 
 /** Views in the order in which they are offered. */
 export const KINDS = { json: 'JSON', sparkplug: 'Sparkplug B', msgpack: 'MessagePack', text: 'Text', hex: 'Hex' };
@@ -126,9 +128,3 @@ function sparkplugBrief(payload) {
 
 /** How a metric is called: by its name, or by the alias while no birth has named it. */
 export const nameOf = (metric) => metric.name || (metric.alias === null ? '(no name)' : `alias ${metric.alias}`);
-
-/** JSON of a value; whole numbers beyond 2^53 by their digits. */
-export function stringify(value) {
-  if (typeof value === 'bigint') return value.toString();
-  return JSON.stringify(value, (key, each) => (typeof each === 'bigint' ? each.toString() : each)) ?? 'null';
-}

@@ -15,10 +15,17 @@ const SIGNED = { Int8: 8, Int16: 16, Int32: 32, Int64: 64 };
 
 export const typeName = (number) => TYPES[number] ?? `type ${number}`;
 
-/** A whole number where JavaScript holds it exactly, else its digits as text. */
+/** A whole number as Number where that holds it exactly, else as BigInt. */
 export function exact(value) {
   const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value.toString();
+  return Number.isSafeInteger(number) ? number : BigInt(value);
+}
+
+const digits = (value) => (JSON.rawJSON ? JSON.rawJSON(value.toString()) : value.toString());
+
+/** JSON of a value; whole numbers beyond 2^53 with all their digits. */
+export function stringify(value) {
+  return JSON.stringify(value, (key, each) => (typeof each === 'bigint' ? digits(each) : each)) ?? 'null';
 }
 
 /** An integer of a field, with the sign of its type: negative numbers travel as two's complement. */

@@ -13,6 +13,11 @@ class DeploymentsPage {
   constructor(root, ctx) {
     Object.assign(this, { root, ctx });
     this.notice = new Notice();
+    this.ends = [];
+    if (!ctx.may('deployments:read')) {
+      fill(root, h('div', { class: 'page' }, h('p', { class: 'note' }, "Deployments are not shown: no role of yours has 'apply' or 'admin'.")));
+      return;
+    }
     this.list = h('ul', { class: 'choose', 'aria-label': 'Deployments, the newest first' });
     this.place = h('div', { class: 'place' });
     fill(root, h('div', { class: 'page' }, this.notice.element, h('div', { class: 'sides' },

@@ -35,7 +35,7 @@ class NamespaceView {
       onActive: (active) => (this.view.box.hidden = active),
       onRange: () => this.watch(),
     });
-    this.card = ctx.h('section', { class: 'detail', 'aria-label': 'Details' });
+    this.card = ctx.h('section', { class: 'place-card', 'aria-label': 'Details' });
     this.said = ctx.h('div', {});
     ctx.fill(
       root,

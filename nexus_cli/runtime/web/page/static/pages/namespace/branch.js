@@ -34,7 +34,7 @@ export function mountBranch(root, ctx, place, { onBack }) {
     const parts = [['GOOD', 'good'], ['UNCERTAIN', 'uncertain'], ['BAD', 'bad']];
     fill(
       numbers,
-      parts.map(([name, kind]) => h('div', { class: `number ${kind}` }, h('div', { class: 'number-value' }, format.count(counts[name] || 0)), widgets.quality(name))),
+      parts.map(([name, kind]) => h('div', { class: `number ${kind}${counts[name] ? '' : ' zero'}` }, h('div', { class: 'number-value' }, format.count(counts[name] || 0)), widgets.quality(name))),
       h('div', { class: 'number' }, h('div', { class: 'number-value' }, format.count(place.tags)), h('span', { class: 'quiet' }, 'tags')),
     );
   }

@@ -98,6 +98,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
       const chosen = each.id === `tab-${id}`;
       each.setAttribute('aria-selected', String(chosen));
       each.tabIndex = chosen ? 0 : -1;
+      if (chosen) each.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     }
     body.setAttribute('aria-labelledby', `tab-${id}`);
     fill(body);
@@ -221,8 +222,12 @@ export function whyOf({ h, format }, found) {
       each.since ? h('span', { class: 'quiet' }, ` since ${format.time(each.since, true)}`) : null,
     );
   return [
-    h('p', { class: 'verdict' }, format.plain(found.verdict)),
+    h('p', { class: 'verdict' }, sentence(format.plain(found.verdict))),
     h('ul', { class: 'checks' }, found.checks.map(line)),
     found.stored ? h('p', { class: 'quiet' }, `Newest stored sample: ${format.time(found.stored)}`) : null,
   ];
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

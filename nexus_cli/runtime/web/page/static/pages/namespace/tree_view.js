@@ -4,7 +4,8 @@ import { fill, h, setText } from '../../lib/elements.js';
 import * as format from '../../lib/format.js';
 import { VirtualList } from '../../lib/virtual_list.js';
 
-const ROW_PX = 32;
+/** A finger needs more room than a pointer. */
+const ROW_PX = matchMedia('(pointer: coarse)').matches ? 42 : 32;
 const SIGNS = { GOOD: '●', UNCERTAIN: '▲', BAD: '■' };
 const TYPED_MS = 700;
 
@@ -20,6 +21,7 @@ export class TreeView {
       class: 'tree',
       role: 'tree',
       tabIndex: 0,
+      style: { '--row': `${ROW_PX}px` },
       'aria-label': 'Namespace',
       onkeydown: (event) => this._key(event),
       onclick: (event) => this._click(event),
@@ -95,7 +97,7 @@ export class TreeView {
     const element = h(
       'div',
       {
-        class: `row ${place.kind}`,
+        class: `place ${place.kind}`,
         role: 'treeitem',
         id: `tree-${place.path}`,
         dataset: { path: place.path },
@@ -159,7 +161,7 @@ export class TreeView {
   }
 
   _click(event) {
-    const element = event.target.closest('.row');
+    const element = event.target.closest('.place');
     if (!element) return;
     const place = this.tree.known.get(element.dataset.path);
     if (!place) return;
