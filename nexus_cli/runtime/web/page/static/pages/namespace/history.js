@@ -148,7 +148,7 @@ export function mountHistory(root, ctx, card) {
     const good = found.every
       ? found.samples.reduce((sum, each) => sum + each.count, 0)
       : found.samples.length;
-    const kind = found.every ? `${found.samples.length} spans of ${found.every} (${format.count(good)} samples; mean, lowest to highest)` : `${found.samples.length} samples`;
+    const kind = found.every ? `${found.samples.length} spans of ${found.every} (${format.count(good)} samples; mean, lowest to highest)` : `${found.samples.length} ${found.samples.length === 1 ? 'sample' : 'samples'}`;
     const gaps = (found.gaps || []).length;
     const words = [kind];
     if (gaps) words.push(`${gaps} ${gaps === 1 ? 'gap' : 'gaps'}: ${[...new Set(found.gaps.map((each) => format.reason(each.reason)))].join(', ')}`);
