@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from nexus_cli.settings import Settings
+from nexus_cli.wire.message import Message
 from tests.browser import Browser, browser, needs_browser
 from tests.e2e.page_history import STORED, fill_history, know_series
 from tests.e2e.page_plant import moving, say, small_plant
 from tests.e2e.page_world import page_world
-from tests.integration.web_world import WebWorld
+from tests.integration.web_world import TOPICS, WebWorld
 from tests.servers import new_broker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_browser]
@@ -233,6 +236,15 @@ async def test_everything_that_takes_the_focus_has_a_name(database: Settings, tm
             await page.wait_text(".plot-said", "gap")
             await page.wait_text(".numbers", "Covered")
             await _named(page)
+            runs = {
+                "role": "control",
+                "name": "control",
+                "state": "running",
+                "time": time.time_ns() // 1000,
+                "version": "1",
+            }
+            topic = TOPICS.health("control", "control")
+            world.web.parts.cache.take(Message(topic, orjson.dumps(runs), 0, True))
             await page.wait_script("return document.querySelector('.banner').hidden", "nothing is missing")
             await _pictures(page, PICTURES if SNAPSHOT else tmp_path)
     finally:

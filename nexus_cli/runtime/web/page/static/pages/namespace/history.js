@@ -194,7 +194,8 @@ export function mountHistory(root, ctx, card) {
 
   function statisticsOf(found) {
     const unit = found.unit ? ` ${format.unit(found.unit)}` : '';
-    const shown = (given) => (given === null || given === undefined ? null : format.value(given) + (typeof given === 'number' ? unit : ''));
+    const short = (given) => (typeof given === 'number' && !Number.isInteger(given) ? Number(given.toPrecision(6)) : given);
+    const shown = (given) => (given === null || given === undefined ? null : format.value(short(given)) + (typeof given === 'number' ? unit : ''));
     const percent = (given) => (given === null || given === undefined ? null : `${format.number(Math.round(given * 1000) / 10)} %`);
     return [
       numbers([
