@@ -190,7 +190,7 @@ def test_every_gap_reason_has_one_name() -> None:
     assert set(schema["properties"]["reason"]["enum"]) == reasons
     lost = {str(reason) for reason in LOSSES}  # nexus_gateway_lost_frames_total{loss}
     not_read = {
-        str(reason) for reason in GapReason if reason.value.startswith("gateway_")
+        str(reason) for reason in GapReason if reason.value.startswith("gateway_") or reason is GapReason.OUT_OF_SERVICE
     }  # …_device_gaps_total{reason}; `gateway_lost` is control's
     refused = {verdict.value for verdict in (Verdict.AHEAD, Verdict.OUTSIDE)}  # also the reason of the dead letter
     assert lost | not_read | refused == reasons

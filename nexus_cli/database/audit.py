@@ -50,7 +50,7 @@ async def trail(
         site: `enterprise/site`.
         since_us: Not older, µs since 1970 UTC.
         path: A path or glob of tags (or the name of a sequence); "" is all. A path covers what lies below it.
-        who: A principal, also one through which somebody else asked (`via`); "" is everybody.
+        who: A principal, also one that sent a command for another (`via`); "" is everybody.
         kind: A key of `KINDS`; "" is all.
         limit: At most so many, up to `MOST`.
     """

@@ -18,7 +18,7 @@ async def add_command(
     command_id: str,
     path: str,
     principal: str,
-    asked_by: str,
+    asked_by: str = "",
     value: object,
     state: str,
     detail: Mapping[str, Any],

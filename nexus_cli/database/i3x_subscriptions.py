@@ -1,7 +1,7 @@
 """Subscriptions of i3X clients: they outlive the process that serves them.
 
 One web at a time has a subscription: who takes it raises `generation`, and what another one saves after that is refused. A
-row has, for each tag, the time of the newest value that is in a stored batch or acknowledged: what came later is read from the
+row has, for each tag, the time of the newest value that is in a stored batch or acknowledged: later values are read from the
 history by the next one.
 
 See docs/decisions/0078.
@@ -246,7 +246,7 @@ async def held(conn: Connection, site: str, generations: Mapping[str, int], *, t
 
 
 async def expire(conn: Connection, site: str, *, ttl_s: float) -> int:
-    """Delete those that nobody asked for since; how many."""
+    """Delete those without a sync or a stream since; how many."""
     done: str = await conn.execute(
         f"DELETE FROM {SCHEMA}.i3x_subscription WHERE site = $1 AND NOT ({_ALIVE})", site, ttl_s
     )

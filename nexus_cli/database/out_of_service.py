@@ -105,7 +105,7 @@ async def follow_renames(
 
 
 def renamed_devices(moved: Sequence[tuple[str, str]], changed: Mapping[str, Attributes | None]) -> dict[str, str]:
-    """Devices that go on under another name: all of their moved tags went to one device, and the old name is gone, or has
+    """Devices that have another name now: all of their moved tags went to one device, and the old name is gone, or has
     become another device's."""
     pairs: dict[str, set[str]] = {}
     for old, new in moved:

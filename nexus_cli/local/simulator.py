@@ -122,7 +122,7 @@ async def run_simulator(home: Home, *, stop: asyncio.Event) -> None:
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         await asyncio.to_thread(load_simulators)
-        await servers.look()  # what was served before is served again before anybody is told
+        await servers.look()  # what was served before is served again before it counts as up
         folder.ready_file.write_text(str(os.getpid()), encoding="ascii")
         while not stop.is_set():
             await servers.look()

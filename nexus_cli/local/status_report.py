@@ -140,7 +140,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         site: `enterprise/site`; "" where nothing was started.
         environment: `live`, `mock` or `replay`.
         environment_detail: A sentence about it; "" of the plant.
-        simulator: Of a mock: what answers for the devices.
+        simulator: Of a mock: the process with the simulators.
         supervisor, processes: What runs for this folder.
         home: The folder.
         original: Of a copied folder: the folder whose runtime runs.

@@ -1,4 +1,4 @@
-"""Retained topics that nobody owns: below the site, and of no declared tag, message or other system. Pure."""
+"""Retained topics without an owner: below the site, and of no declared tag, message or other system. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def why_owned(
     external: Callable[[str], bool],
     messages: Sequence[str],
 ) -> str:
-    """Why what a broker keeps on a topic is not to be cleared, as the end of a sentence; "" when nobody owns it.
+    """Why what a broker keeps on a topic is not to be cleared, as the end of a sentence; "" when it has no owner.
 
     Args:
         topic: A whole topic.
@@ -46,7 +46,7 @@ def unowned(
     external: Callable[[str], bool],
     messages: Sequence[str],
 ) -> list[str]:
-    """Those of the topics that nobody owns, sorted; arguments as of `why_owned`."""
+    """Those of the topics without an owner, sorted; arguments as of `why_owned`."""
     return sorted(
         topic for topic in kept if not why_owned(topic, topics, declared=declared, external=external, messages=messages)
     )

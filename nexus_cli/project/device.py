@@ -9,7 +9,7 @@ from nexus_cli.wire.http_steering import SteeringClient
 
 
 async def take_out(device: str, *, for_s: int, reason: str, settings: Settings | None = None) -> OutOfService:
-    """Take a device out of service, or begin its time anew.
+    """Take a device out of service, or replace the end of its time.
 
     Args:
         device: `area/line/device`, or its topic.

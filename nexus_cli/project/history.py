@@ -37,7 +37,7 @@ async def history(
         connection(chosen, application="nexus-history") as conn,
         conn.transaction(isolation="repeatable_read", readonly=True),
     ):
-        return await stored_history(conn, path, site=chosen.site or await _only_site(conn), **question)
+        return await stored_history(conn, path, site=await site_of(conn, chosen), **question)
 
 
 async def history_to_draw(path: str, **question: Any) -> History:
@@ -52,10 +52,13 @@ async def statistics(path: str, *, settings: Settings | None = None, **question:
         connection(chosen, application="nexus-history") as conn,
         conn.transaction(isolation="repeatable_read", readonly=True),
     ):
-        return await stored_statistics(conn, path, site=chosen.site or await _only_site(conn), **question)
+        return await stored_statistics(conn, path, site=await site_of(conn, chosen), **question)
 
 
-async def _only_site(conn: Connection) -> str:
+async def site_of(conn: Connection, settings: Settings) -> str:
+    """The site of the settings, or the only one that is stored. Raises NexusError NX6210."""
+    if settings.site:
+        return settings.site
     found = await sites(conn)
     if len(found) != 1:
         raise NexusError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.latencies import ask_latencies
 from nexus_cli.local.layout import home_of
 from nexus_cli.settings import load_settings
@@ -11,5 +12,14 @@ from nexus_cli.wire.latency_health import LatencyTable
 
 
 def latency(*, role: str = "") -> LatencyTable:
-    """Count, percentiles and maximum of every operation, of all roles or of one kind."""
-    return asyncio.run(ask_latencies(home_of(load_settings()), role=role))
+    """Count, percentiles and maximum of every operation, of all roles or of one kind.
+
+    Raises:
+        NexusError: NX6400, nothing was started for this folder.
+    """
+    home = home_of(load_settings())
+    if not home.read_runtime().site:
+        raise NexusError(
+            "No runtime is configured here.", code="NX6400", hint="`nexus up SITE` starts one on this machine"
+        )
+    return asyncio.run(ask_latencies(home, role=role))

@@ -19,7 +19,7 @@ from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.recording import VERSION, Compression, Header, Record
 
 WRITE_S = 0.25
-"""A kill costs at most what came in this time, in seconds."""
+"""A kill costs at most the messages of this time, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ async def record(
 
 
 async def _refuse_refused(settings: Settings, subscriptions: Sequence[tuple[str, int]]) -> None:
-    """See that the broker answers and lets us hear this, before a file is begun."""
+    """See that the broker answers and lets us subscribe, before a file is begun."""
     client = BrokerClient(settings=settings, client_id=client_id(settings, "record-check"))
     async with client.session():
         await client.subscribe(subscriptions)

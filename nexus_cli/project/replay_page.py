@@ -1,7 +1,7 @@
 """The runtime of a replay: a broker, a database, control, a historian and a page of its own, beside the plant's.
 
-The plant's broker gives nobody the right to publish what is replayed, and needs not to: a replay has servers of its own
-in `.nexus/replay/`, which know its site by another name.
+The plant's broker gives no right to publish what is replayed: a replay has servers of its own in `.nexus/replay/`,
+which know its site by another name.
 
 See docs/decisions/0086.
 """
@@ -161,7 +161,7 @@ async def _base(settings: Settings) -> Base:
 
 
 async def _same_people(plant: Settings, replay: Settings) -> None:
-    """Whoever logs in at the plant logs in here, with the same password and the same rights."""
+    """People log in here as at the plant, with the same passwords and the same rights."""
     async with connection(plant, application="nexus-replay") as conn:
         rows = await credentials_of(conn, site=plant.site)
     if rows:

@@ -1,4 +1,4 @@
-"""The site of a replay: the plant's, under another name, with devices that nobody connects to. Pure."""
+"""The site of a replay: the plant's, under another name, with devices that no process connects to. Pure."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def _moved(text: bytes, shift_us: int) -> bytes | None:
 
 
 def _unit_us(size: float) -> float:
-    """As `wire.reading` tells seconds, milli-, micro- and nanoseconds apart: by size."""
+    """Seconds, milli-, micro- and nanoseconds by size, as in `wire.reading`."""
     for limit, unit_us in ((1e11, 1_000_000.0), (1e14, 1000.0), (1e17, 1.0)):
         if size < limit:
             return unit_us

@@ -1,4 +1,4 @@
-"""`nexus retained`: what a broker keeps on topics that nobody owns; looked at over MQTT, cleared through control."""
+"""`nexus retained`: what a broker keeps on topics without an owner; looked at over MQTT, cleared through control."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """A retained message that nobody owns.
+    """A retained message without an owner.
 
     Attributes:
         topic: Where.
@@ -42,7 +42,7 @@ class Kept:
 
 
 async def listing(*, settings: Settings | None = None) -> list[Kept]:
-    """The retained messages below the site that nobody owns, by topic.
+    """The retained messages below the site without an owner, by topic.
 
     Raises:
         NexusError: NX6010 to NX6012 the broker, NX6400, NX6401 control is away or refuses.

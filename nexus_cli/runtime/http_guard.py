@@ -94,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. What comes behind the body is none: a right was looked at before it came."""
+        """A header. A trailer is not one: rights were checked before it arrived."""
         self._count(len(name) + len(value) + 4)
         if self._in_head:
             super().on_header(name, value)
@@ -123,7 +123,7 @@ class GuardedProtocol(HttpToolsProtocol):
         )
 
     def _unsupported_upgrade_warning(self) -> None:
-        """A line in the log for each request that offers HTTP/2 would help nobody."""
+        """A line in the log for each request that offers HTTP/2 would have no use."""
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the server writes."""

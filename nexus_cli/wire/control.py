@@ -238,7 +238,7 @@ class ServicePause(Body, frozen=True, kw_only=True):
     """A device of a gateway that is out of service for a while.
 
     Attributes:
-        until: When it ends, by the database's clock: what people are told.
+        until: When it ends, by the database's clock: what people see.
         left_us: How long from this answer on: the gateway counts it on its own clock, which may be another one.
         who, reason: Who asked for it, and why.
     """

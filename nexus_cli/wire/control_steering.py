@@ -9,7 +9,7 @@ import msgspec
 from nexus_cli.wire.control import MOST_NAMES, NO_NUL, Body, Question
 
 SHORTEST_S, LONGEST_S = 60, 8 * 3600
-"""A device is out of service for 1 min to 8 h; asking again begins the time anew."""
+"""A device is out of service for 1 min to 8 h; asking again replaces the end."""
 SHOWN = 100
 """Topics that are named one by one in the audit trail."""
 

@@ -61,7 +61,7 @@ class Forwarder:
         Args:
             method: Of HTTP.
             raw_path: Path and query as the client sent them, still escaped.
-            headers: Of the client; only the token, the type of the body and what is accepted go on.
+            headers: Of the client; only the token, the type of the body and what is accepted are passed on.
             content: The body.
             address: Of the client, "" when it is not known.
 

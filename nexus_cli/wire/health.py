@@ -101,7 +101,7 @@ class PausedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device that a person took out of service for a while.
 
     Attributes:
-        since: When the gateway heard of it, µs since 1970 UTC.
+        since: When the gateway learned of it, µs since 1970 UTC.
         until: When it ends, by the database's clock, µs since 1970 UTC; the gateway counts the time itself.
         who, reason: Who asked for it, and why.
         closed: Whether the device's session is closed, or on a shared link its part of it.

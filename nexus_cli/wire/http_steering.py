@@ -17,7 +17,7 @@ class SteeringClient(ControlClient):
         return (await self.call("GET", "/out-of-service", wire.OutOfServiceList)).devices
 
     async def take_out(self, device: str, *, for_s: int, reason: str) -> wire.OutOfService:
-        """Take a device out of service, or begin its time anew."""
+        """Take a device out of service, or replace the end of its time."""
         asked = wire.OutOfServiceRequest(for_s=for_s, reason=reason)
         return await self.call("POST", _service(device), wire.OutOfService, body=asked)
 

@@ -38,7 +38,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         site: `enterprise/site`.
         started: µs since 1970 UTC.
         filters: MQTT filters that were subscribed.
-        by: User of the broker: it heard what its rights let it hear.
+        by: User of the broker, whose rights bound what was recorded.
         compression: Of the bodies.
     """
 

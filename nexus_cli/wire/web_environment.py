@@ -24,7 +24,7 @@ class ShownView(msgspec.Struct, frozen=True, kw_only=True):
         name: Of the view.
         priority: 1 (first) to 6.
         description: For people; "".
-        filters: MQTT filters of which the caller may hear something, in the order of the site file.
+        filters: MQTT filters of which the caller may receive something, in the order of the site file.
         left_out: How many more the view has.
     """
 
@@ -36,6 +36,6 @@ class ShownView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownViews(msgspec.Struct, frozen=True, kw_only=True):
-    """Views by priority, then by name; one of which the caller may hear nothing is not among them."""
+    """Views by priority, then by name; one of which the caller may receive nothing is not among them."""
 
     views: list[ShownView]

@@ -144,7 +144,7 @@ class DiscoveryResult(DiscoveryRun, frozen=True, kw_only=True):
 
 
 class RetainedTopic(Body, frozen=True, kw_only=True):
-    """A retained message that nobody owns.
+    """A retained message without an owner.
 
     Attributes:
         topic: Below `enterprise/site`.

@@ -160,7 +160,7 @@ class Counted(Told, frozen=True, kw_only=True, tag="counted"):
 
 
 class Listening(Told, frozen=True, kw_only=True, tag="listening"):
-    """The answer to `events` and `topics`; `topics` is how many are known that the caller may hear."""
+    """The answer to `events` and `topics`; `topics` is how many are known that the caller may subscribe to."""
 
     id: int
     topics: int | msgspec.UnsetType = msgspec.UNSET

@@ -155,3 +155,28 @@ async def test_on_the_command_line(world: World, shell: Shell) -> None:
         assert shell("audit", "--since", "the other day").returncode == 1
         refused = shell("audit", NEXUS_CONTROL_TOKEN="wrong")
         assert refused.returncode == 6 and "NX6401" in refused.stderr
+
+
+async def test_a_command_for_another_is_found_under_both_names(world: World) -> None:
+    async with connection(world.settings) as conn, conn.transaction():
+        for name, principal, asked_by in (("w1", "nexus.web", "anna"), ("w2", "desk", "")):
+            assert await add_command(
+                conn,
+                SITE,
+                command_id=name,
+                path=TAG,
+                principal=principal,
+                asked_by=asked_by,
+                value=42.5,
+                state="done",
+                detail={"gateway": "gw-1"},
+                at_us=NOW_US,
+            )
+        stored = await conn.fetch("SELECT principal, asked_by FROM nexus.command ORDER BY id")
+    assert [tuple(row) for row in stored] == [("nexus.web", "anna"), ("desk", "")]
+    async with world.control() as control:
+        for who, found in (("anna", ["w1"]), ("nexus.web", ["w1"]), ("desk", ["w2"]), ("", ["w1", "w2"])):
+            entries = (await control.audit(who=who, kind="command")).entries
+            assert sorted(str(one.id) for one in entries) == found, who
+        (line,) = (await control.audit(who="anna")).entries
+        assert (line.who, line.via) == ("anna", "nexus.web")

@@ -279,8 +279,11 @@ async def test_a_device_whose_words_are_no_text_is_told_in_health(
     plant = plant_of(broker, tmp_path, driver)
     async with plant.running():
         await until(lambda: len(driver.connects) > 3 and len(driver.polls("a/l/well")) > 3)
-        detail = json.loads(health.encode(plant.gateway.facts()))["links"][ILL]["detail"]
-        assert "said \\udc80\\x1b[2J" in detail
+        told = json.loads(health.encode(plant.gateway.facts()))
+        assert "said \\udc80\\x1b[2J" in told["links"][ILL]["detail"]
+        reads = plant.gateway.facts().reads["a/l/well"]
+        assert (reads.polls > 3, reads.answered_s > 0, reads.read_ms >= 0, reads.kinds) == (True, True, True, {})
+        assert plant.gateway.facts().outbox.free_bytes
 
 
 def test_the_fakes_are_sessions() -> None:

@@ -38,9 +38,9 @@ def command() -> None:
     required=True,
     metavar="TIME",
     callback=seconds("1m", "8h"),
-    help="How long, 1m to 8h; the same command again begins the time anew.",
+    help="How long, 1m to 8h; the same command again replaces the end.",
 )
-@click.option("--reason", required=True, help="Why: shown to whoever wants to write to it, and in the audit trail.")
+@click.option("--reason", required=True, help="Why: shown to who wants to write to it, and in the audit trail.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @utc_option
 @format_option("text", "json")

@@ -78,8 +78,8 @@ def command(
 ) -> int:
     """Play a recorded file, stored history or dead letters back as MQTT messages, in their order and spacing.
 
-    They go into another site name, so that nobody takes them for the plant. --page starts a broker, a database, alerts and a
-    page of their own for it, which say that it is a replay; --broker URL publishes at a broker of yours instead.
+    They go into another site name, so that they are not taken for the plant. --page starts a broker, a database, alerts and a
+    page of their own for it, which say that it is a replay; --broker URL publishes at another broker instead.
     Ctrl-C ends it and says how far it came.
 
     \b

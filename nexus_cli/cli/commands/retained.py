@@ -1,4 +1,4 @@
-"""`nexus retained`: what the broker keeps on topics that nobody owns."""
+"""`nexus retained`: what the broker keeps on topics without an owner."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nexus_cli.wire.control import as_object
 CODES = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("retained", short_help="Show and clear retained topics that nobody owns.")
+@click.group("retained", short_help="Show and clear retained topics without an owner.")
 def command() -> None:
     """Retained messages below the site whose topics no declared tag, message or other system has."""
 

@@ -1,4 +1,4 @@
-"""Retained topics that nobody owns as text. Pure."""
+"""Retained topics without an owner as text. Pure."""
 
 from __future__ import annotations
 

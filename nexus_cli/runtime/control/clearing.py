@@ -1,4 +1,4 @@
-"""Clears retained topics that nobody owns, for a person who looked at them.
+"""Clears retained topics without an owner, for a person who looked at them.
 
 See docs/decisions/0081.
 """

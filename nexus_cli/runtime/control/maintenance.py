@@ -1,4 +1,4 @@
-"""Devices out of service: recorded, audited, and told to their gateways.
+"""Devices out of service: recorded, audited, and announced to their gateways.
 
 See docs/decisions/0081.
 """
@@ -40,7 +40,7 @@ class Maintenance:
         self._settings, self._pool, self._notice, self._seen = settings, pool, notice, seen
 
     async def take_out(self, device: str, *, for_s: int, reason: str, who: str) -> OutOfService:
-        """Take a device out of service, or begin its time anew; waits some seconds for its gateway.
+        """Take a device out of service, or replace the end of its time; waits some seconds for its gateway.
 
         Raises:
             NexusError: NX62xx the database is away; NX6934 no gateway reads it.

@@ -212,7 +212,7 @@ class Service:
         )
 
     async def out_of_service(self) -> list[OutOfService]:
-        """The devices that are out of service, by path, with what their gateways say, where this control hears them."""
+        """The devices that are out of service, by path, with what their gateways say, where this control leads."""
         async with self._connection() as conn:
             found = await out_of_service.current(conn, self.site)
         return [self.with_force(each) for each in found]

@@ -36,7 +36,7 @@ class Pause(msgspec.Struct, kw_only=True):
         until: As control says it, for people; names the request: another one has another end.
         ends_us: The same by this machine's clock, µs since 1970 UTC; what counts after a restart.
         since_us: When this gateway closed the session, µs since 1970 UTC.
-        who, reason: For whoever wants to write to it.
+        who, reason: For who wants to write to it.
     """
 
     until: int

@@ -63,6 +63,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "retained": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "history": {"asyncpg"},
+    "dead-letters": {"asyncpg"},
     "access": HTTP | {"nexus_cli.wire.mqtt"},
     "certs": set(),
     "db": {"asyncpg"},

@@ -71,8 +71,8 @@ class Clocks(NamedTuple):
 def misnamed(principal: str, command: Command) -> Rejection | None:
     """The rejection of a command whose `asked_by` its sender may not say; None when it may.
 
-    The broker vouches for the sender alone. Web looks at its callers' rights and always says whose command it is; nobody
-    else speaks for others. See docs/decisions/0077.
+    The broker vouches for the sender alone. Web looks at its callers' rights and always says whose command it is; no
+    other sender names a third. See docs/decisions/0077.
     """
     if command.asked_by and principal != WEB:
         return Rejection("NX6930", f"asked_by names '{command.asked_by[:100]}', and only {WEB} asks for others")

@@ -226,7 +226,7 @@ class Commands:
             self._refuse(path, principal, rejection, command=command)
             return
         if forged := misnamed(principal, command):
-            # On record under the sender's name alone: nobody is named for what he did not ask for.
+            # On record under the sender's name alone: no person is named for what another one asked for.
             self._refuse(path, principal, forged, command=msgspec.structs.replace(command, asked_by=""))
             return
         verdict = admit(device, tag, command, self._clocks, paused=self._paused(device_path))

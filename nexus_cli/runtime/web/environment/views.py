@@ -1,4 +1,4 @@
-"""The declared views, as far as a caller may hear them."""
+"""The declared views, as far as a caller may subscribe to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nexus_cli.wire.web_environment import ShownView
 
 
 def views_for(view: SiteView, rights: CallerRights) -> list[ShownView]:
-    """By priority, then name. A filter stays when the caller may hear some topic of it; a view without any is left out."""
+    """By priority, then name. A filter stays when the caller may subscribe to some topic of it; a view without any is left out."""
     return sorted(_shown(view, rights), key=lambda each: (each.priority, each.name))
 
 

@@ -46,7 +46,7 @@ def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qual
         limit: Annotated[int, Query(ge=1, le=MOST_HITS)] = 50,
         caller: Caller = CALLING,
     ) -> Response:
-        """Search path, description, unit, PLC address, labels and names of codes. As `nexus show --find WORDS`."""
+        """Search path, description, unit, PLC address, labels and names of codes; the best finds first."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
         index = await declared.index(view)

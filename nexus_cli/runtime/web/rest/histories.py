@@ -91,7 +91,7 @@ def zone_of(name: str) -> tzinfo:
 
 
 def refuse_unreadable(view: SiteView, rights: CallerRights, path: str) -> None:
-    """Refuse a path whose values the caller may not see; a series of a tag that is not declared is seen by who may hear its topic.
+    """Refuse a path whose values the caller may not see; of a tag that is not declared the right to its topic counts.
 
     Raises:
         NexusError: NX6802.

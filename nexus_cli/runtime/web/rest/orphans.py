@@ -1,4 +1,4 @@
-"""Retained messages below the site's live topics that nobody owns: no declared tag, no external device, no message."""
+"""Retained messages below the site's live topics without an owner: no declared tag, no external device, no message."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Query, Response
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
 from nexus_cli.model.resources import decode
+from nexus_cli.model.unowned import why_owned
 from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
@@ -19,7 +20,6 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import described
 from nexus_cli.runtime.web.site_view import SiteView
-from nexus_cli.wire.topic import matches
 from nexus_cli.wire.web_record import RetainedTopic, RetainedTopics
 
 ROUTES = (route("GET", "/retained", "values:read"),)
@@ -32,7 +32,7 @@ def add_orphan_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
 
     @app.get(base + "/retained", responses=described(RetainedTopics))
     async def retained(limit: Annotated[int, Query(ge=1, le=5_000)] = 500, caller: Caller = CALLING) -> Response:
-        """Retained topics that nobody owns, as far as the caller may hear them. As `nexus tail --retained`."""
+        """Retained topics without an owner, as far as the caller may subscribe to them. As `nexus retained list`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
         slots = orphans(view, parts.cache, rights)
@@ -41,21 +41,25 @@ def add_orphan_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
 
 
 def orphans(view: SiteView, cache: LiveCache, rights: CallerRights) -> list[int]:
-    """The slots of retained messages that nobody owns and the caller may hear, by topic."""
+    """The slots of retained messages without an owner that the caller may subscribe to, by topic."""
     others = np.ones(len(cache), np.bool_)
     others[view.slots] = False
     messages = [filter_of(decode(one, MessageConfig).topic) for _, one in view.of_kind("message")]
+    globs = view.tree.outside
     found: list[tuple[str, int]] = []
     for slot in np.nonzero(others)[0].tolist():
         if not cache.retained(slot) or not cache.payload(slot):
             continue
         topic = cache.topic(slot)
-        path = view.topics.path(topic)
-        if path is None or any(matches_glob(glob, path) for glob in view.tree.outside):
-            continue
-        if any(matches(each, topic) for each in messages) or not rights.may_hear(topic):
-            continue
-        found.append((topic, slot))
+        owned = why_owned(
+            topic,
+            view.topics,
+            declared=lambda path: path in view.by_path,
+            external=lambda path: any(matches_glob(glob, path) for glob in globs),
+            messages=messages,
+        )
+        if not owned and rights.may_hear(topic):
+            found.append((topic, slot))
     return [slot for _, slot in sorted(found)]
 
 

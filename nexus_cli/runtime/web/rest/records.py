@@ -111,7 +111,7 @@ def add_record_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Store
         before: Before = None,
         caller: Caller = CALLING,
     ) -> Response:
-        """Messages that could not be stored, with the reason. As `nexus dead-letters list`."""
+        """Messages that could not be stored, with the reason; the newest first."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
         found: list[StoredLetter] = []

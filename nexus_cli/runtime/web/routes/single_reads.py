@@ -19,7 +19,7 @@ class SingleReads:
     """An ASGI application that answers reads of one value, and gives everything else to the one behind it."""
 
     def __init__(self, app: ASGIApp, *, parts: WebParts) -> None:
-        """Stand in front of an application, behind the guard."""
+        """Answer before an application does, behind the guard."""
         self._app, self._parts = app, parts
         enterprise, site = parts.topics.enterprise, parts.topics.site
         self._prefix = f"/v1/sites/{enterprise}/{site}/values/"

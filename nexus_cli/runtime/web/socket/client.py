@@ -81,7 +81,7 @@ class SocketClient:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until the client leaves, or is told why it has to."""
+        """Until the client leaves, or the connection is closed with a reason."""
         view = self._parts.keeper.view
         self._looks = Seen(view, await self._parts.callers.rights(view, self.caller), self.caller)
         self._renewed = True  # the site may have changed meanwhile
@@ -193,7 +193,7 @@ class SocketClient:
             await self._websocket.send({"type": "websocket.send", "text": message.decode()})
 
     async def _look_again(self, now_s: float) -> None:
-        """Ask who it is, what it may, and what is deployed, and choose the tags anew where that has changed."""
+        """Ask who it is, what it may, and what is deployed, and choose the tags again where that has changed."""
         self._renewed, self._check_s = False, now_s + CHECK_S
         try:
             self.caller = await self._parts.callers.caller(self._authorization)

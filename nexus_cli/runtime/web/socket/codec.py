@@ -53,7 +53,7 @@ _BY_NAME = {each.name: each for each in (JSON, MSGPACK)}
 
 
 def chosen(offered: Sequence[str]) -> tuple[Codec, str | None]:
-    """The codec of the first subprotocol that is known, and what to answer; JSON for a client that names none of ours."""
+    """The codec of the first subprotocol that is known, and what to answer; JSON for a client that names neither."""
     for name in offered:
         if name in _BY_NAME:
             return _BY_NAME[name], name

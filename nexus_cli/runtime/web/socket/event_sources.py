@@ -1,4 +1,4 @@
-"""Where events come from, running while somebody listens."""
+"""Where events come from, running while there are listeners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Hear = Callable[[Event], None]
 
 
 class EventSources:
-    """Tells each event to everybody who listens.
+    """Gives each event to every listener.
 
     Attributes:
         record: What has to run for events from the database.
@@ -27,7 +27,7 @@ class EventSources:
         self.broker = ToldByBroker(parts.topics, parts.cache, now_us=parts.clock.wall_us, tell=self._tell)
 
     def add(self, hear: Hear, kinds: Collection[str]) -> None:
-        """Begin to tell."""
+        """Begin to give events."""
         self._listeners.append(hear)
         if not RECORDED.isdisjoint(kinds):
             self.record.use(1)

@@ -59,7 +59,7 @@ class EventWatch:
     def _said(self, event: Event, shown: JsonObject) -> bytes | None:
         try:
             return self._codec.encode(Happened(id=self._asked.id, kind=event.kind, time=event.time, event=shown))
-        except (OverflowError, RecursionError, ValueError):  # an integer beyond 64 bits in somebody's alert, say
+        except (OverflowError, RecursionError, ValueError):  # an integer beyond 64 bits in an alert, say
             self.dropped += 1
             return None
 

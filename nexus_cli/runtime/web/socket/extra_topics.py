@@ -1,4 +1,4 @@
-"""Subscriptions beside the site's own view: topics of declared messages, while somebody listens to them."""
+"""Subscriptions beside the site's own view: topics of declared messages, while they have listeners."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class ExtraTopics:
     """Counts who needs a filter; the first need subscribes, and the last one that ends unsubscribes."""
 
     def __init__(self, client: BrokerClient) -> None:
-        """Nobody needs anything."""
+        """Nothing is needed yet."""
         self._client = client
         self._needs: Counter[str] = Counter()
         self._unneeded: set[str] = set()
         self._soon = asyncio.Event()
 
     def needed(self, view: SiteView, rights: CallerRights, filter_: str) -> tuple[str, ...]:
-        """The filters of declared messages that a filter meets, that the caller may hear, and that the live view lacks."""
+        """The filters of declared messages that a filter meets, that the caller may subscribe to, and that the live view lacks."""
         live = f"{view.topics.live}/#"
         found = {filter_of(str(message.get("topic", ""))) for _, message in view.of_kind("message")}
         heard = [grant.filter for grant in rights.grants if grant.action == "subscribe"]
@@ -50,7 +50,7 @@ class ExtraTopics:
         )
 
     async def need(self, filters: Collection[str]) -> None:
-        """Somebody needs these. While the broker is away they are subscribed when it is back.
+        """One more listener needs these. While the broker is away they are subscribed when it is back.
 
         Raises:
             NexusError: NX6012, the broker refuses one; then none of them is needed.
@@ -84,7 +84,7 @@ class ExtraTopics:
             event(_log, error.message, level=logging.WARNING)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """End subscriptions that nobody needs, until stopped."""
+        """End subscriptions that are not needed any more, until stopped."""
         while not stop.is_set():
             await first_of(stop, self._soon, timeout_s=IDLE_S)
             self._soon.clear()

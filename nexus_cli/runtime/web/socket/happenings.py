@@ -1,6 +1,6 @@
 """What happens on the site, from where it is said: alerts and health from the broker, the rest from what is recorded.
 
-An event is told once, to those who listen and may know of it; whoever comes later reads the state over HTTP.
+An event is sent once, to the listeners that may know of it; whoever comes later reads the state over HTTP.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Event(NamedTuple):
         kind: Of `KINDS`.
         time: µs since 1970 UTC.
         facts: For who may know everything of it.
-        shown: What somebody may know of it; None for nothing.
+        shown: The part that a caller may know; None for nothing.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ def to_everybody(facts: JsonObject, _: Seen) -> JsonObject | None:
 
 
 def on_topic(topic: str) -> Callable[[JsonObject, Seen], JsonObject | None]:
-    """What is published on a topic: to who may hear it."""
+    """What is published on a topic: to callers that may subscribe to it."""
 
     def shown(facts: JsonObject, seen: Seen) -> JsonObject | None:
         return facts if seen.rights.may_hear(topic) else None

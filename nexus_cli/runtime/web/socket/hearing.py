@@ -1,4 +1,4 @@
-"""Which topics of the cache a caller may hear; looked up once for each topic, for everybody with the same rights."""
+"""Which topics of the cache a caller may subscribe to; looked up once for each topic, for everybody with the same rights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Hearing:
         self._known = bytearray()
 
     def may(self, slot: int) -> bool:
-        """Whether messages on the topic of a slot may be heard."""
+        """Whether messages on the topic of a slot may be shown."""
         known = self._known
         if slot >= len(known):
             known.extend(bytes(slot + 1024 - len(known)))

@@ -1,4 +1,4 @@
-"""The newest messages on topics under one filter, and how often each topic speaks."""
+"""The newest messages on topics under one filter, and how often each topic has one."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class MessageRing:
         return bool(self._kept) or bool(self._counts)
 
     def rows(self, room: int) -> list[Row]:
-        """What came since the last call, as many of the newest as hold `room` bytes; the oldest first."""
+        """Messages since the last call, as many of the newest as hold `room` bytes; the oldest first."""
         found: list[Row] = []
         while self._kept and room > 0:
             number, slot, payload, received_us, retained, size = self._kept.pop()

@@ -14,7 +14,7 @@ TOPICS_TURNS = 10.0
 
 
 class Pace:
-    """A bucket of turns that fills with time. What comes too fast waits, and so does its sender."""
+    """A bucket of turns that fills with time. A message that is too early waits, and so does its sender."""
 
     def __init__(self, *, now_s: float) -> None:
         """Begin with a full bucket."""

@@ -1,4 +1,4 @@
-"""The quality of every tag, kept up to date while somebody counts: each change is looked at once for everybody."""
+"""The quality of every tag, kept up to date while counts are watched: each change is looked at once for everybody."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Qualities:
     """
 
     def __init__(self, cache: LiveCache, keeper: SiteKeeper) -> None:
-        """Look at nothing until somebody counts."""
+        """Look at nothing until counts are watched."""
         self._cache, self._keeper = cache, keeper
         self._view: SiteView | None = None
         self._whole: SiteView | None = None
@@ -47,7 +47,7 @@ class Qualities:
         self.version = 0
 
     def use(self, more: int) -> None:
-        """Somebody begins (1) or ends (-1) to count."""
+        """A watcher of counts begins (1) or ends (-1)."""
         self._users += more
         if self._users:
             self._wanted.set()
@@ -55,7 +55,7 @@ class Qualities:
             self._wanted.clear()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Follow what changes while somebody counts, until stopped."""
+        """Follow what changes while counts are watched, until stopped."""
         while not stop.is_set():
             if not self._users:
                 await first_of(stop, self._wanted, timeout_s=IDLE_S)

@@ -74,7 +74,7 @@ def _first_wild(glob: str) -> int:
 
 @lru_cache(maxsize=512)
 def _pattern(glob: str) -> re.Pattern[str]:
-    """For a path with a `/` in front. Atomic groups: whoever wrote the glob, a level is read once for each part of it."""
+    """For a path with a `/` in front. With atomic groups, a level is read once for each part of the glob, whatever its text is."""
     found: list[str] = []
     for level in glob.split("/"):
         if level == "**":

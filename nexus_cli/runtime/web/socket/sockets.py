@@ -43,7 +43,7 @@ class Sockets:
     async def endpoint(self, websocket: WebSocket) -> None:
         """One client from its handshake to its end."""
         caller = caller_of(websocket.scope)
-        assert caller is not None  # the guard lets nobody else in
+        assert caller is not None  # the guard refuses the others
         codec, answered = chosen(websocket.scope.get("subprotocols", ()))
         await websocket.accept(subprotocol=answered)
         mine = sum(each.caller.principal == caller.principal for each in self.clients)
@@ -63,7 +63,7 @@ class Sockets:
             self.clients.discard(client)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Say what is missing whenever that changes, until stopped; then every client is told to go."""
+        """Say what is missing whenever that changes, until stopped; then every connection is closed."""
         async with tasks("web sockets") as group:
             group.create_task(self.shared.run(stop), name="sockets")
             while not stop.is_set():

@@ -16,7 +16,7 @@ from nexus_cli.wire.health import LinkHealth, SilentDevice
 from nexus_cli.wire.topic import Topics
 
 MOST_KNOWN = 20_000
-"""Topics whose last message is remembered; of others nothing is told."""
+"""Topics whose last message is remembered; the others give no events."""
 GATEWAY = "gateway"
 
 
@@ -66,7 +66,7 @@ class ToldByBroker:
             for event in self._events(slot, topic, payload, first=first):
                 self._tell(event)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return  # somebody else's: what can't be read is no event
+            return  # not one of our messages, so not an event
 
     def _events(self, slot: int, topic: str, payload: bytes, *, first: bool) -> Iterator[Event]:
         if topic.startswith(self._alerts):

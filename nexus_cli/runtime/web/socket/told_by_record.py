@@ -1,7 +1,6 @@
 """Events from the database: deployments, runs of sequences with their steps, and how commands ended.
 
-It is asked while somebody listens for them. What was recorded while it did not answer is told when it does, except the
-ends of deployments and runs that lie more than a minute back.
+It is asked while there are listeners. What was recorded while it did not answer is sent when it does, except the ends of deployments and runs that lie more than a minute back.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class ToldByRecord:
         self._runs, self._deployments = _States([], "run"), _States([], "number")
 
     def use(self, more: int) -> None:
-        """Somebody begins (1) or ends (-1) to listen."""
+        """A listener begins (1) or ends (-1)."""
         self._users += more
         if self._users:
             self._wanted.set()
@@ -82,10 +81,10 @@ class ToldByRecord:
             self._wanted.clear()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look while somebody listens, until stopped."""
+        """Look while there are listeners, until stopped."""
         while not stop.is_set():
             if not self._users:
-                self._commands = self._steps = None  # who comes next begins anew
+                self._commands = self._steps = None  # the next listener begins with a first look
                 await first_of(stop, self._wanted, timeout_s=IDLE_S)
                 continue
             await self.look()

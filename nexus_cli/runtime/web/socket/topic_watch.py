@@ -55,7 +55,7 @@ class TopicWatch:
         return self._codec.encode(Listening(id=self._asked.id, topics=len(known)))
 
     async def renew(self, view: SiteView, rights: CallerRights) -> bytes | None:
-        """Hear what may be heard now."""
+        """Listen to what the caller may subscribe to now."""
         if self._ring is not None:
             self._ring.renew(self._hearings.of(view, rights))
         needed = self._extra.needed(view, rights, self._asked.filter)
@@ -65,7 +65,7 @@ class TopicWatch:
         return None
 
     def take(self, now_s: float) -> bytes | None:
-        """What came since the last answer."""
+        """Messages since the last answer."""
         self.due_s = now_s + self._every_s
         ring = self._ring
         if ring is None or not ring.waits:

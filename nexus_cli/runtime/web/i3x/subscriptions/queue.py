@@ -137,7 +137,7 @@ class UpdateQueue:
             self.loss = Loss(old.first, sequence, min(old.since_us, since_us), max(old.until_us, until_us))
 
     def close(self) -> None:
-        """What comes from now on is another batch."""
+        """Later updates are another batch."""
         self._open = False
 
     def acknowledge(self, last: int | None) -> None:
@@ -154,7 +154,7 @@ class UpdateQueue:
             self.loss = None
 
     def give(self) -> list[Batch]:
-        """Everything that waits; what comes later is in another batch."""
+        """Everything that waits; later updates are another batch."""
         self.close()
         if self._batches:
             self.sent = max(self.sent, self._batches[-1].sequence)

@@ -24,12 +24,12 @@ MS_US = 1000
 
 @dataclass(slots=True)
 class CatchUp:
-    """What was published while nobody listened, and is looked for in the history.
+    """What was published while no web listened, and is looked for in the history.
 
     Attributes:
         since_us: Newest value that the client has or that waits, by path.
         until_us: From here on it is listened to.
-        live: `(path, ms)` of what was heard meanwhile.
+        live: `(path, ms)` of what was received meanwhile.
         done: `(path, µs)` of what was found already.
         asked_us: When the history was asked last; 0 never.
     """

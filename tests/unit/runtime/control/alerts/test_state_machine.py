@@ -22,8 +22,8 @@ class Fed:
     def __getattr__(self, name):
         return getattr(self.inner, name)
 
-    def feed(self, value, quality, *, time_us: int) -> bool:
-        return self.inner.feed(value, quality, time_us=time_us, at_s=time_us / SECOND)
+    def feed(self, value, quality, *, time_us: int, **more) -> bool:
+        return self.inner.feed(value, quality, time_us=time_us, at_s=time_us / SECOND, **more)
 
     def tick(self, *, time_us: int) -> bool:
         return self.inner.tick(time_us=time_us, at_s=time_us / SECOND)
@@ -210,3 +210,15 @@ def test_a_datetime_is_compared_as_the_moment_that_it_is(value, raised: bool) ->
     assert found.feed(value, GOOD, time_us=0) is raised
     text = alert(equals=SIX)
     assert text.feed(value, GOOD, time_us=0) is (value == SIX), "in a text each character counts"
+
+
+@pytest.mark.parametrize("on_bad", ["hold", "raise", "clear"])
+def test_while_a_device_is_out_of_service_nothing_becomes_active(on_bad: str) -> None:
+    found = alert(above=1.0, on_bad=on_bad, for_ms=5_000)
+    assert not found.feed(2.0, GOOD, time_us=0) and found.pending is not None
+    assert not found.feed(None, BAD, time_us=SECOND, out_of_service=True) and found.pending is None
+    assert not found.tick(time_us=60 * SECOND) and found.state is State.CLEARED
+    assert not found.feed(2.0, GOOD, time_us=61 * SECOND), "what was pending begins again"
+    assert found.tick(time_us=67 * SECOND) and found.state is State.ACTIVE
+    changed = found.feed(None, BAD, time_us=68 * SECOND, out_of_service=True)
+    assert (changed, found.state) == ((True, State.CLEARED) if on_bad == "clear" else (False, State.ACTIVE))

@@ -2,7 +2,7 @@
 
 import { askEvery } from '../lib/asking.js';
 import { fill, h } from '../lib/elements.js';
-import { age, count, plain, plainBlock, time as moment } from '../lib/format.js';
+import { age, count, plain, plainBlock, shell, time as moment } from '../lib/format.js';
 import { jsonView } from '../lib/json_view.js';
 import { Notice, button, closer } from '../lib/notices.js';
 import { jsonOf } from '../lib/payload.js';
@@ -59,6 +59,7 @@ class DeadLetters {
 
   again() {
     this.older = [];
+    this.ctx.asked = { topic: this.topic, reason: this.reason };
     this.ctx.twinChanged();
     this.asking.now();
   }
@@ -125,7 +126,7 @@ function shown(text) {
 export const page = {
   id: 'dead-letters',
   title: 'Dead letters',
-  twin: () => 'nexus logs historian',
+  twin: (ctx) => `nexus dead-letters${ctx.asked?.topic ? ` ${shell(ctx.asked.topic)}` : ''}${ctx.asked?.reason ? ` --reason ${shell(ctx.asked.reason)}` : ''}`,
   mount(root, ctx) {
     const made = new DeadLetters(root, ctx);
     return () => made.close();
