@@ -35,7 +35,7 @@ class Handover(Response):
         self._begun = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application: ask control, and pass on what comes."""
+        """An ASGI application: ask control, and pass its answer on."""
         answer: Response | None = None
         async with Cut() as cut, tasks("forwarding") as group:
             watching = group.create_task(until_left(receive, self._stopping, cut), name="client")
