@@ -19,7 +19,7 @@ def run_role(role: str, *, name: str = "") -> None:
 
     Args:
         role: `control`, `gateway`, `historian`, `web`, `broker`, `simulator` or `supervisor`.
-        name: Name of a gateway (required there), or of one historian of several.
+        name: Name of a gateway (required there), or of one historian or web of several.
     """
     if role == "gateway" and not name:
         raise NexusError("Which gateway?", code="NX6511")
@@ -53,7 +53,7 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
         GARBAGE.manage()
         from nexus_cli.runtime.web.web import run_web  # noqa: PLC0415 - one role's libraries
 
-        await run_web(settings)
+        await run_web(settings, name=name or "web")
     else:
         async with stop_on_signals() as stop:
             if role == "broker":

@@ -62,7 +62,7 @@ class GuardedSocket(WebSocketsSansIOProtocol):
             raise ClientDisconnected
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
-            self.handshake_complete = True  # it was refused: else uvicorn logs each refusal as an error of ours
+            self.handshake_complete = True  # it was refused: else uvicorn logs each refusal as an error of this process
 
     def keepalive_timeout(self) -> None:
         """The client answered no ping."""

@@ -44,7 +44,7 @@ async def test_newest_values_come_and_then_what_changes(web: WebWorld) -> None:
     web.say(ENERGY, 1)
     async with socket_client(web.url, token=await web.people.token("vera")) as client:
         hello = await client.next()
-        assert hello["op"] == "hello" and hello["web"] == web.web.name
+        assert hello["op"] == "hello" and hello["web"] == web.web.instance
         assert hello["turn"] == web.web.parts.cache.turn
         await client.ask("watch", id=7, paths=["a/l/**"], every_ms=100)
         watching = await client.until("watching")

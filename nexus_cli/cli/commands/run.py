@@ -23,7 +23,7 @@ ROLES = ("control", "gateway", "historian", "web", "broker", "simulator", "super
     "--name",
     default="",
     shell_complete=gateways,
-    help="Name of the gateway (as in `gateways:`), or of one historian of several.",
+    help="Name of the gateway (as in `gateways:`), or of one historian or web of several.",
 )
 @changes_runtime("NEXUS_BROKER_URL")
 def command(role: str, name: str) -> int:

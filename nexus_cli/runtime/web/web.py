@@ -46,11 +46,14 @@ ANSWER_QOS = 1
 _log = logging.getLogger("nexus.web")
 
 
-async def run_web(settings: Settings, *, clock: Clock | None = None, stop: asyncio.Event | None = None) -> None:
+async def run_web(
+    settings: Settings, *, name: str = NAME, clock: Clock | None = None, stop: asyncio.Event | None = None
+) -> None:
     """Run web until SIGTERM, SIGINT or `stop`.
 
     Args:
         settings: `site`, broker, database, `control_url`, and `http_host`, `http_port` to listen on.
+        name: Of this web, of several; its health is published under it.
         clock: Instead of the system's clock.
         stop: Instead of signals.
 
@@ -61,7 +64,7 @@ async def run_web(settings: Settings, *, clock: Clock | None = None, stop: async
         raise NexusError("Web does not know its site.", code="NX6001", hint="set NEXUS_SITE to enterprise/site")
     pool = await open_pool(settings, application="nexus-web", size=POOL_SIZE, later=True)
     try:
-        web = Web(settings, pool=pool, clock=clock or SystemClock())
+        web = Web(settings, name=name, pool=pool, clock=clock or SystemClock())
         if stop is not None:
             await web.run(stop)
             return
@@ -75,14 +78,15 @@ class Web:
     """One web process.
 
     Attributes:
-        name: `web-` and a random part: any number of them may run.
+        name: Any number of them may run, each under a name of its own.
+        instance: This process: its name and a random part.
         parts: What the routes are built from.
     """
 
-    def __init__(self, settings: Settings, *, pool: Pool, clock: Clock) -> None:
+    def __init__(self, settings: Settings, *, name: str = NAME, pool: Pool, clock: Clock) -> None:
         """Join the parts; nothing runs yet."""
         enterprise, _, site = settings.site.partition("/")
-        self.name = f"{NAME}-{secrets.token_hex(4)}"
+        self.name, self.instance = name, f"{name}-{secrets.token_hex(4)}"
         self.metrics, self._settings, self._clock, self._stopping = Metrics(), settings, clock, False
         topics = Topics(enterprise, site)
         self._answers = topics.response("", "", "").rstrip("/") + "/"
@@ -111,7 +115,7 @@ class Web:
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
-        self.sockets = Sockets(self.parts, instance=self.name)
+        self.sockets = Sockets(self.parts, instance=self.instance)
         self._health = HealthReporter(
             client=client,
             topic=topics.health(NAME, self.name),
@@ -178,7 +182,7 @@ class Web:
     def _details(self) -> WebHealth:
         parts = self.parts
         return WebHealth(
-            instance=f"{self.name}.{os.getpid()}",
+            instance=f"{self.instance}.{os.getpid()}",
             deployment=parts.keeper.view.number,
             tags=len(parts.keeper.view.tags),
             topics=len(parts.cache),

@@ -18,7 +18,7 @@ class BehindWeb:
     """An ASGI middleware: what is behind it sees the address that web vouches for, and neither of the headers."""
 
     def __init__(self, app: ASGIApp, *, tokens: Tokens) -> None:
-        """Stand before an application; `tokens` knows web's own."""
+        """Guard an application; `tokens` knows web's own."""
         self._app, self._tokens = app, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 """Sessions of people in a browser: a cookie holds control's session token, and no script of any page can read it.
 
-A browser sends the cookie by itself, whoever made it ask. So a request that shows only the cookie has to come from our own
+A browser sends the cookie by itself, whichever page made it ask. So a request that shows only the cookie has to come from our own
 page: `Origin` is this address, and each request but GET and HEAD carries a header that no form and no foreign page can set.
 Everything about that is here, for HTTP and for the WebSocket.
 """
@@ -88,7 +88,7 @@ def require_own_page(scope: Scope, *, header: bool = True) -> None:
 
 
 def _same(origin: str, host: str, scheme: str) -> bool:
-    """Whether an origin is the address that was asked. In front of plain HTTP a proxy may speak TLS."""
+    """Whether an origin is the address that was asked. In front of plain HTTP a proxy may add TLS."""
     try:
         asked = urlsplit(origin)
         own = urlsplit(f"{asked.scheme}://{host}")
@@ -131,7 +131,7 @@ class SessionDoor:
     """An ASGI middleware: what is behind it sees the session as a bearer token."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before an application."""
+        """Guard an application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

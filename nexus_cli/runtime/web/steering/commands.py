@@ -174,7 +174,7 @@ async def _looked_up(parts: WebParts, caller: Caller) -> Caller:
 
 
 def _command_id(caller: Caller, wish_id: str) -> str:
-    """Ids are one caller's own: nobody meets the command of another by its id."""
+    """Ids are one caller's own: no caller meets the command of another by its id."""
     if not wish_id:
         return f"web-{secrets.token_hex(12)}"
     own = f"{caller.principal}\0{wish_id}".encode()
