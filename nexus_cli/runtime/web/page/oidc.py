@@ -70,7 +70,7 @@ def add_oidc_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
 
     @app.get(base + "/session/oidc", include_in_schema=False)
     async def begin(request: Request, scheme: str = "") -> Response:
-        """Send the person to the provider. `scheme`: what the page's own address begins with; a proxy may speak TLS."""
+        """Send the person to the provider. `scheme`: what the page's own address begins with; a proxy may have TLS."""
         try:
             provider = await control_provider(parts, request)
         except NexusError as error:

@@ -88,7 +88,7 @@ def require_own_page(scope: Scope, *, header: bool = True) -> None:
 
 
 def _same(origin: str, host: str, scheme: str) -> bool:
-    """Whether an origin is the address that was asked. In front of plain HTTP a proxy may speak TLS."""
+    """Whether an origin is the address that was asked. In front of plain HTTP a proxy may have TLS."""
     try:
         asked = urlsplit(origin)
         own = urlsplit(f"{asked.scheme}://{host}")
@@ -131,7 +131,7 @@ class SessionDoor:
     """An ASGI middleware: what is behind it sees the session as a bearer token."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before an application."""
+        """Guard an application."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
