@@ -1,6 +1,6 @@
 """Sessions of people in a browser: a cookie holds control's session token, and no script of any page can read it.
 
-A browser sends the cookie by itself, whoever made it ask. So a request that shows only the cookie has to come from our own
+A browser sends the cookie by itself, no matter who made it ask. So a request that shows only the cookie has to come from our own
 page: `Origin` is this address, and each request but GET and HEAD carries a header that no form and no foreign page can set.
 Everything about that is here, for HTTP and for the WebSocket.
 """
