@@ -58,7 +58,7 @@ export function mountBranch(root, ctx, place, { onBack }) {
       if (own) show({ GOOD: own[0], UNCERTAIN: own[1], BAD: own[2] });
     },
     values() {},
-    twin: () => `nexus show ${format.shell(`${place.path}/**`)}`,
+    twin: () => (place.kind === 'device' ? `nexus show ${format.shell(place.path)}` : 'nexus show'),
   };
 }
 

@@ -153,7 +153,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
     if (!quality_ || quality_ === 'GOOD') return;
     const found = await ctx.api(`/why/${ctx.pathOf(path)}`).catch(() => null);
     if (!found || state.stopped || key !== state.whyKey) return;
-    fill(why, h('details', { open: true }, h('summary', {}, 'Why'), whyOf(ctx, found), h('p', { class: 'quiet twin-note' }, 'Command line: ', h('code', {}, `nexus explain ${format.shell(path)} --now`))));
+    fill(why, h('details', { open: true }, h('summary', {}, 'Why'), whyOf(ctx, found), h('p', { class: 'quiet twin-note' }, 'Command line: ', h('code', {}, `nexus explain ${format.shell(path)}`))));
   }
 
   function drawSpark() {

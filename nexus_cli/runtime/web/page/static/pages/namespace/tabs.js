@@ -52,7 +52,7 @@ export function alarmsTab(root, ctx, path) {
       ),
     );
   });
-  return { twin: () => `nexus audit --path ${format.shell(path)} --kind alert` };
+  return { twin: () => `nexus audit ${format.shell(path)} --kind alert` };
 }
 
 /** What was written to the tag last. */
@@ -75,7 +75,7 @@ export function commandsTab(root, ctx, card) {
       ),
     );
   });
-  return { twin: () => `nexus audit --path ${format.shell(card.path)} --kind command` };
+  return { twin: () => `nexus audit ${format.shell(card.path)} --kind command` };
 }
 
 /** Who may write it. */

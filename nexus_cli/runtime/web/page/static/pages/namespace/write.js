@@ -50,7 +50,11 @@ export function openWrite(ctx, card, { newest, onDone = () => {} }) {
     checked = null;
     go.textContent = 'Check';
     fill(result);
-    twin.textContent = `nexus write ${format.shell(card.path)} ${format.shell(input.text())}${reason.value ? ` --reason ${format.shell(reason.value)}` : ''}`;
+    const row = newest();
+    const words = ['nexus write', format.shell(card.path), format.shell(input.text())];
+    if (same.checked && row) words.push('--expect', format.shell(String(row[1])));
+    if (reason.value) words.push('--reason', format.shell(reason.value));
+    twin.textContent = words.join(' ');
   }
 
   function asked() {
