@@ -14,11 +14,12 @@ from nexus_cli.model.calendar import microseconds, moment_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCommand:
-    """How a command ended; `time_us` is when, µs since 1970 UTC."""
+    """How a command ended; `time_us` is when, µs since 1970 UTC; `via` sent it for `principal`, "" for itself."""
 
     id: str
     path: str
     principal: str
+    via: str
     value: Any
     state: str
     detail: dict[str, Any]
@@ -52,7 +53,7 @@ async def commands_before(
         skip: So many of them are left out first.
     """
     rows = await conn.fetch(
-        f"""SELECT id, path, principal, value, state, detail, at FROM {SCHEMA}.command
+        f"""SELECT id, path, principal, asked_by, value, state, detail, at FROM {SCHEMA}.command
             WHERE site = $1 AND ($2 = '' OR path = $2 OR starts_with(path, $2 || '/'))
               AND ($3::timestamptz IS NULL OR at < $3)
             ORDER BY at DESC, principal, id, path LIMIT $4 OFFSET $5""",
@@ -62,7 +63,8 @@ async def commands_before(
         StoredCommand(
             id=row["id"],
             path=row["path"],
-            principal=row["principal"],
+            principal=row["asked_by"] or row["principal"],
+            via=row["principal"] if row["asked_by"] else "",
             value=orjson.loads(row["value"]),
             state=row["state"],
             detail=orjson.loads(row["detail"]),

@@ -54,6 +54,10 @@ class CommandSender:
         """Commands that wait for their answers."""
         return len(self._waiting)
 
+    def awaits(self, command_id: str) -> bool:
+        """Whether a command of this id waits for its answer."""
+        return command_id in self._waiting
+
     def waiting_for(self, asked_by: str) -> int:
         """Those of one caller."""
         return sum(1 for _, who, _ in self._waiting.values() if who == asked_by)

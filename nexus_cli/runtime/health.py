@@ -28,6 +28,8 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import Health, LastWill, encode
 
+KEPT_S = 30
+"""How long a connection stays open between two requests, in seconds. Where connections are scarce, room is made before."""
 PERIOD_S = 10.0
 """How often health is published when nothing changed, in seconds."""
 
@@ -112,6 +114,7 @@ async def serve_http(
         access_log=False,
         lifespan="off" if app is None else "auto",
         timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEPT_S,
         server_header=False,
         proxy_headers=False,  # a client would choose the address that the throttle and the audit trail see
         http=limited(allow_files(connections)) if connections > MOST_CONNECTIONS else GuardedProtocol,

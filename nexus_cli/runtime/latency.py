@@ -87,7 +87,7 @@ class Latency:
 
     Attributes:
         now_s: The monotonic clock that the times are of.
-        counts: Operations since the start by `EDGES_S`, the last one above all of them; those of `read`'s moment.
+        counts: Operations since the start by `EDGES_S`, the last one above all of them; as of the last `read`.
         sum_s: The sum of their times.
     """
 

@@ -61,6 +61,8 @@ class GuardedSocket(WebSocketsSansIOProtocol):
         if self.close_sent and self.handshake_complete and self.initial_response is None:
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # it was refused: else uvicorn logs each refusal as an error of ours
 
     def keepalive_timeout(self) -> None:
         """The client answered no ping."""

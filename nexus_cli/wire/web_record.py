@@ -39,7 +39,7 @@ class CommandRow(Body, frozen=True, kw_only=True):
     Attributes:
         id: Its idempotency key.
         path: Of the tag.
-        principal: Who asked.
+        principal: Who asked; `via` is who sent it for them, "" for themselves.
         value: As it was asked, in the published unit.
         state: `done`, `refused`, `failed` or `unknown`.
         time: When it ended.
@@ -52,6 +52,7 @@ class CommandRow(Body, frozen=True, kw_only=True):
     value: PlainValue
     state: str
     time: int
+    via: str = ""
     detail: JsonObject = {}
 
 

@@ -17,6 +17,7 @@ LONGEST_S = 60.0
 USUAL_S = 10.0
 
 Reason = Annotated[str, Meta(max_length=LONGEST_REASON, pattern=NO_NUL)]
+CommandId = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._:-]{0,63})?$")]
 Lifetime = Annotated[float, Meta(gt=0, le=LONGEST_S)]
 
 
@@ -25,6 +26,7 @@ class CommandRequest(Question, frozen=True, kw_only=True):
 
     Attributes:
         path: `area/line/device/tag`.
+        id: Of the caller's choice: the same wish under the same id is carried out once, and answered again; "" makes one.
         value: In the published unit; a text is read as a person types it: `42`, `on`, the name of an enumeration's code.
         expect: What the tag must hold right before; left out: nothing is asked.
         reason: For the audit trail.
@@ -33,6 +35,7 @@ class CommandRequest(Question, frozen=True, kw_only=True):
     """
 
     path: TagPath
+    id: CommandId = ""
     value: PlainValue
     expect: PlainValue | msgspec.UnsetType = msgspec.UNSET
     reason: Reason = ""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from nexus_cli.settings import Settings
+from nexus_cli.wire.message import Message
 from tests.browser import Browser, browser, needs_browser
 from tests.e2e.page_history import STORED, fill_history, know_series
 from tests.e2e.page_plant import moving, say, small_plant
 from tests.e2e.page_world import page_world
-from tests.integration.web_world import WebWorld
+from tests.integration.web_world import TOPICS, WebWorld
+from tests.servers import new_broker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_browser]
 BASE = "/v1/sites/acme/chicago"
+SNAPSHOT = os.environ.get("NEXUS_SNAPSHOT") == "1"
+PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 SETPOINT = "packaging/line-1/filler/setpoint"
 MARKUP = """
 try { document.createElement('p').innerHTML = '<b>x</b>'; return 'parsed'; } catch (error) { return error.name; }
@@ -27,10 +34,12 @@ SEARCH = "input[type=search]"
 
 
 @contextlib.asynccontextmanager
-async def shown(database: Settings, folder: Path, user: str, **more: Any) -> AsyncIterator[tuple[WebWorld, Browser]]:
+async def shown(
+    database: Settings, folder: Path, user: str, *, broker_url: str = "mqtt://127.0.0.1:1", **more: Any
+) -> AsyncIterator[tuple[WebWorld, Browser]]:
     """The page of somebody who is logged in."""
     plant = small_plant() | more
-    async with page_world(database, folder, **plant) as world, browser(folder) as page:
+    async with page_world(database, folder, broker_url=broker_url, **plant) as world, browser(folder) as page:
         await know_series(world, plant)
         password = await world.people.password(user)
         await page.resize(1280, 800)
@@ -216,24 +225,63 @@ async def test_foreign_text_is_only_text(database: Settings, tmp_path: Path) -> 
         assert await page.console() == []
 
 
+@pytest.mark.needs_broker
 async def test_everything_that_takes_the_focus_has_a_name(database: Settings, tmp_path: Path) -> None:
-    async with shown(database, tmp_path, "otto") as (world, page), moving(world):
-        await fill_history(world)
-        await go(page, f"namespace/{STORED}")
-        await page.wait_text(".plot-said", "gap")
-        await page.cdp("Accessibility.enable")
-        nodes = (await page.cdp("Accessibility.getFullAXTree"))["nodes"]
-        nameless = [
-            node
-            for node in nodes
-            if any(each["name"] == "focusable" and each["value"].get("value") for each in node.get("properties", ()))
-            and not (node.get("name") or {}).get("value")
-            and node["role"]["value"] not in ("RootWebArea", "main")
-        ]
-        assert nameless == []
-        assert {"tree", "treeitem", "tablist", "tab", "tabpanel", "searchbox", "combobox", "navigation"} & {
-            node["role"]["value"] for node in nodes
-        } >= {"tree", "treeitem", "tablist", "tab", "tabpanel", "navigation"}
+    (folder := tmp_path / "broker").mkdir()
+    broker = new_broker(folder).start()
+    try:
+        async with shown(database, tmp_path, "otto", broker_url=broker.url) as (world, page), moving(world):
+            await fill_history(world)
+            await go(page, f"namespace/{STORED}")
+            await page.wait_text(".plot-said", "gap")
+            await page.wait_text(".numbers", "Covered")
+            await _named(page)
+            runs = {
+                "role": "control",
+                "name": "control",
+                "state": "running",
+                "time": time.time_ns() // 1000,
+                "version": "1",
+            }
+            topic = TOPICS.health("control", "control")
+            world.web.parts.cache.take(Message(topic, orjson.dumps(runs), 0, True))
+            await page.wait_script("return document.querySelector('.banner').hidden", "nothing is missing")
+            await _pictures(page, PICTURES if SNAPSHOT else tmp_path)
+    finally:
+        broker.stop()
+
+
+async def _pictures(page: Browser, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    await page.screenshot(folder / "namespace.png")
+    await page.resize(1280, 800, dark=True)
+    await page.run("return new Promise((done) => setTimeout(done, 500))")
+    await page.screenshot(folder / "namespace-dark.png")
+    await page.resize(360, 740)
+    await page.run("return new Promise((done) => setTimeout(done, 500))")
+    assert await page.run("return document.documentElement.scrollWidth") == 360
+    await page.screenshot(folder / "namespace-phone.png")
+    await go(page, "namespace")
+    await page.wait_script(
+        "return getComputedStyle(document.querySelector('.place-card')).display === 'none'", "the tree"
+    )
+    await page.screenshot(folder / "tree-phone.png")
+
+
+async def _named(page: Browser) -> None:
+    await page.cdp("Accessibility.enable")
+    nodes = (await page.cdp("Accessibility.getFullAXTree"))["nodes"]
+    nameless = [
+        node
+        for node in nodes
+        if any(each["name"] == "focusable" and each["value"].get("value") for each in node.get("properties", ()))
+        and not (node.get("name") or {}).get("value")
+        and node["role"]["value"] not in ("RootWebArea", "main")
+    ]
+    assert nameless == []
+    assert {"tree", "treeitem", "tablist", "tab", "tabpanel", "searchbox", "combobox", "navigation"} & {
+        node["role"]["value"] for node in nodes
+    } >= {"tree", "treeitem", "tablist", "tab", "tabpanel", "navigation"}
 
 
 async def test_it_says_what_is_missing_and_heals(database: Settings, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ async def test_every_route_has_a_decision_and_every_decision_a_route(database: S
     async with people(database, tmp_path) as world:
         routes = set(await routes_of(world))
         # The health routes are of Starlette: they are in no description.
-        decided = {(each.method, each.path) for each in DECISIONS.table if each.path.startswith("/v1/")}
+        table = [each for each in DECISIONS.table if each.path.startswith("/v1/")]
+        decided = {(each.method, each.path.replace(":path}", "}")) for each in table}
         assert routes - decided == set(), "no decision"
         assert decided - routes == set(), "no route"
         app = world.control.app()._app._app  # type: ignore[attr-defined]

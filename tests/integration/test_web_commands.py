@@ -46,6 +46,19 @@ async def test_a_command_is_done_under_the_callers_name(database: Settings, tmp_
         assert len(world.field.writes) == 2
 
 
+async def test_the_same_wish_under_the_same_id_is_carried_out_once(database: Settings, tmp_path: Path) -> None:
+    async with steering_world(database, tmp_path) as world:
+        first = await world.command("otto", 20.5, id="order-17")
+        again = await world.command("otto", 20.5, id="order-17")
+        assert (first[0], first[1]["state"]) == (200, "done") and again == first
+        other = await world.command("otto", 21.5, id="order-17")
+        assert (other[1]["state"], other[1]["code"]) == ("refused", "NX6817"), "another wish under the same id"
+        assert len(world.field.writes) == 1
+        mes = await world.command("mes", 21.5, id="order-17")
+        assert mes[1]["state"] == "done", "ids are each caller's own"
+        assert [int.from_bytes(data[:2], "big") for _, _, data in world.field.writes] == [205, 215]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "status", "code"),
     [

@@ -51,11 +51,12 @@ async def test_gaps_of_a_tag_and_of_a_device(database: Settings, tmp_path: Path)
             assert (refused.status_code, refused.json().get("code", "")) == ((404, code) if code else (200, ""))
 
 
-async def command(web: WebWorld, number: int, path: str, **more: Any) -> None:
-    facts: dict[str, Any] = {"value": number, "state": "done", "detail": {"old": 1, "read_back": number}, **more}
+async def command(web: WebWorld, number: int, path: str) -> None:
+    facts: dict[str, Any] = {"value": number, "state": "done", "detail": {"old": 1, "read_back": number}}
+    sent = {"principal": "nexus.web", "asked_by": "otto"} if number == 6 else {"principal": "otto", "asked_by": ""}
     async with web.people.pool.acquire() as conn, conn.transaction():
         at_us = 1_767_225_600_000_000 + number
-        await add_command(conn, SITE, command_id=f"c{number}", path=path, principal="otto", at_us=at_us, **facts)
+        await add_command(conn, SITE, command_id=f"c{number}", path=path, at_us=at_us, **sent, **facts)
 
 
 async def test_the_last_commands_to_what_the_caller_may_read(database: Settings, tmp_path: Path) -> None:
@@ -71,8 +72,10 @@ async def test_the_last_commands_to_what_the_caller_may_read(database: Settings,
             "value": 6,
             "state": "done",
             "time": 1_767_225_600_000_006,
+            "via": "nexus.web",
             "detail": {"old": 1, "read_back": 6},
         }
+        assert (found["commands"][1]["principal"], found["commands"][1]["via"]) == ("otto", "")
         found = await get(web, "/commands", limit=10, before=found["before"])
         assert ([one["id"] for one in found["commands"]], found["before"]) == (["c4", "c3", "c2", "c1"], None)
         assert [one["id"] for one in (await get(web, "/commands", path=ENERGY))["commands"]] == ["c5", "c3", "c1"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LEVEL = 6
-"""Of a list of 41,000 objects level 6 makes a third of what level 1 makes, in less than twice the time (decision 0078)."""
+"""A list of 41,000 objects becomes three fifths of what level 1 makes of it, for 30 ms more (decision 0078)."""
 QUICK = 1
 """For bodies below `SMALL`: they are asked for often, and a packet is a packet."""
 SMALL = 16 * 1024

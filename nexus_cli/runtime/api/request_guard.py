@@ -143,6 +143,9 @@ class RequestGuard:
 
     async def _with_body(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         announced = _announced(scope)
+        if announced == 0:
+            await self._app(scope, _replay(b"", receive), send)
+            return
         if announced is not None and announced > limit:
             raise Refused(_too_large(limit))
         reserved = 0
@@ -151,7 +154,7 @@ class RequestGuard:
                 reserved = self._reserve(announced, 0)
             body = bytearray()
             deadline = asyncio.get_running_loop().time() + START_S + (announced or limit) / SLOWEST_BYTES_S
-            more = announced != 0
+            more = True
             while more:
                 message = await self._next(receive, deadline)
                 if message["type"] != "http.request":

@@ -97,6 +97,7 @@ def add_record_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Store
                 value=one.value,
                 state=one.state,
                 time=one.time_us,
+                via=one.via,
                 detail=one.detail,
             )
             for one in found[:limit]

@@ -32,6 +32,7 @@ def add_steering_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
                 parts,
                 caller,
                 path=body.path,
+                wish_id=body.id,
                 value=body.value,
                 expect=body.expect,
                 reason=body.reason,

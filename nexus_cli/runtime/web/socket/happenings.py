@@ -1,6 +1,6 @@
 """What happens on the site, from where it is said: alerts and health from the broker, the rest from what is recorded.
 
-An event is sent once, to the listeners that may know of it; whoever comes later reads the state over HTTP.
+An event is sent once, to the listeners that may know of it; a later one reads the state over HTTP.
 """
 
 from __future__ import annotations

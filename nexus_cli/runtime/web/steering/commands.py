@@ -7,6 +7,7 @@ whole bound. See docs/decisions/0077.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from typing import Any, NamedTuple
 
@@ -72,6 +73,7 @@ async def send_command(
     expect: Any = msgspec.UNSET,
     reason: str = "",
     timeout_s: float = USUAL_S,
+    wish_id: str = "",
 ) -> Response:
     """Write one value to one tag for a caller, and wait for the answer of the device's gateway. It is never sent twice.
 
@@ -84,6 +86,8 @@ async def send_command(
         reason: For the audit trail, at most 500 characters.
         timeout_s: The command expires after this, above 0 and at most 60 s; the answer may come some seconds later, and
             later by the tag's `read_back_timeout`.
+        wish_id: Of the caller's choice: the gateway carries out the same wish under the same id once, and answers it again;
+            "" makes one.
 
     Returns:
         The gateway's answer; `refused` NX6812 when the gateway is known to be away, `unknown` NX6819 when none came.
@@ -104,9 +108,14 @@ async def send_command(
     away = _gateway_away(parts, found.device.gateway)
     if away:
         return Response(id="", state=State.REFUSED, path=found.path, code="NX6812", detail=away)
+    command_id = _command_id(caller, wish_id)
+    if parts.sender.awaits(command_id):
+        raise NexusError(
+            "This command waits for its answer already.", code="NX6931", hint="ask again under its id later"
+        )
     answer = await parts.sender.write(
         found.path,
-        command_id=f"web-{secrets.token_hex(12)}",
+        command_id=command_id,
         value=found.judged.value,
         expect=None if found.expect is msgspec.UNSET else found.expect,
         expects=found.expect is not msgspec.UNSET,
@@ -162,6 +171,14 @@ async def _looked_up(parts: WebParts, caller: Caller) -> Caller:
         whose = "This token of " if code == "NX6421" else ""
         raise NexusError(f"{whose}{caller.principal} may not write.", code=code, cause=f"needs the scope {SCOPE}")
     return caller
+
+
+def _command_id(caller: Caller, wish_id: str) -> str:
+    """Ids are one caller's own: nobody meets the command of another by its id."""
+    if not wish_id:
+        return f"web-{secrets.token_hex(12)}"
+    own = f"{caller.principal}\0{wish_id}".encode()
+    return f"web-{hashlib.blake2b(own, digest_size=16).hexdigest()}"
 
 
 def _not_looked_up(why: str) -> NexusError:

@@ -1,6 +1,7 @@
 // The view of who is not logged in.
 
 import { fill, h } from './elements.js';
+import { showEnvironment } from './environment.js';
 import { failure, field } from './widgets.js';
 import { plain } from './format.js';
 
@@ -12,6 +13,7 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
   const said = h('div', { 'aria-live': 'polite' }, note ? h('p', { class: 'note' }, note) : null);
   const button = h('button', { class: 'primary', type: 'submit' }, 'Log in');
   const others = h('div', {});
+  const environment = h('span', { class: 'environment' });
 
   async function submit(event) {
     event.preventDefault();
@@ -35,13 +37,13 @@ export async function showLogin(root, { api, base, site, note = '', onSession })
       { class: 'login' },
       h('div', { class: 'login-mark', 'aria-hidden': 'true' }, 'N'),
       h('h1', {}, 'NEXUS'),
-      h('p', { class: 'quiet' }, plain(site)),
+      h('p', { class: 'quiet login-site' }, plain(site), ' ', environment),
       h('form', { onsubmit: submit }, field('User', user), field('Password', password), said, button),
       others,
-      h('p', { class: 'quiet twin-note' }, 'On the command line: ', h('code', {}, 'nexus status')),
     ),
   );
   user.focus();
+  api('/environment').then((found) => showEnvironment(environment, found), () => showEnvironment(environment, null));
   const ways = await api('/session/ways').catch(() => null);
   if (ways && ways.oidc) {
     let host = ways.oidc;

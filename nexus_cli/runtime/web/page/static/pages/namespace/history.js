@@ -148,7 +148,7 @@ export function mountHistory(root, ctx, card) {
     const good = found.every
       ? found.samples.reduce((sum, each) => sum + each.count, 0)
       : found.samples.length;
-    const kind = found.every ? `${found.samples.length} spans of ${found.every} (${format.count(good)} samples; mean, lowest to highest)` : `${found.samples.length} samples`;
+    const kind = found.every ? `${found.samples.length} spans of ${found.every} (${format.count(good)} samples; mean, lowest to highest)` : `${found.samples.length} ${found.samples.length === 1 ? 'sample' : 'samples'}`;
     const gaps = (found.gaps || []).length;
     const words = [kind];
     if (gaps) words.push(`${gaps} ${gaps === 1 ? 'gap' : 'gaps'}: ${[...new Set(found.gaps.map((each) => format.reason(each.reason)))].join(', ')}`);
@@ -194,7 +194,8 @@ export function mountHistory(root, ctx, card) {
 
   function statisticsOf(found) {
     const unit = found.unit ? ` ${format.unit(found.unit)}` : '';
-    const shown = (given) => (given === null || given === undefined ? null : format.value(given) + (typeof given === 'number' ? unit : ''));
+    const short = (given) => (typeof given === 'number' && !Number.isInteger(given) ? Number(given.toPrecision(6)) : given);
+    const shown = (given) => (given === null || given === undefined ? null : format.value(short(given)) + (typeof given === 'number' ? unit : ''));
     const percent = (given) => (given === null || given === undefined ? null : `${format.number(Math.round(given * 1000) / 10)} %`);
     return [
       numbers([
