@@ -275,7 +275,7 @@ async def test_a_viewer_sees_why_buttons_are_not_there(plant: Paged, page: Brows
 
 async def test_an_engineer_sees_sequences_and_messages_and_may_start_none(plant: Paged, page: Browser) -> None:
     await logged_in(page, plant, "erik", "sequences/of/patient")
-    assert "'run: [patient]'" in await page.wait_text(".place", "There is no button to start it")
+    assert "'run: [patient]'" in await page.wait_text(".chosen", "There is no button to start it")
     await go(page, "messages/publish/start-order")
     assert "'publish: [start-order]'" in await page.wait_text(".panel", "There is no button to publish")
     await quiet(page)
@@ -283,7 +283,7 @@ async def test_an_engineer_sees_sequences_and_messages_and_may_start_none(plant:
 
 async def test_a_deployment_is_followed_and_shown_as_the_command_line_shows_it(plant: Paged, page: Browser) -> None:
     await logged_in(page, plant, "erik", "deployments")
-    first = await page.wait_text(".place .card", "Applied as deployment")
+    first = await page.wait_text(".chosen .card", "Applied as deployment")
     assert "device.hall/line-1/drive" in first or "user.otto" in first
     site = plant.folder / "site.yaml"
     site.write_text(site.read_text().replace("description: The drive is too warm.", "description: Cool the drive."))
@@ -291,7 +291,7 @@ async def test_a_deployment_is_followed_and_shown_as_the_command_line_shows_it(p
     number = int(text.rpartition("as deployment ")[2].split(":")[0])
     await page.wait_text(".choose", f"{number}")
     await go(page, f"deployments/{number}")
-    shown = await page.wait_text(".place .card", f"as deployment {number}")
+    shown = await page.wait_text(".chosen .card", f"as deployment {number}")
     assert "Applied as deployment" in shown and "alert.too-warm" in shown and "clearer words" in shown
     assert text.strip().splitlines()[-1].startswith(await page.text(".run-said"))
     assert "recording …" in await page.text(".journal")

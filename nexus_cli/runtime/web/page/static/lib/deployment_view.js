@@ -83,7 +83,7 @@ export class DeploymentView {
 }
 
 function rowCells(row) {
-  const cell = (title, ...children) => h('td', { dataset: { title } }, ...children);
+  const cell = (title, ...children) => h('td', { dataset: { title } }, children.some(Boolean) ? h('div', {}, children) : null);
   const verified = row.verification === 'failed' ? 'unreachable' : row.verification;
   const address = row.alike ? h('details', {}, h('summary', {}, row.address), row.alike.map((each) => h('div', { class: 'quiet' }, plain(each)))) : h('code', {}, plain(row.address));
   return [

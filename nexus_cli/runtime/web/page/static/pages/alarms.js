@@ -59,7 +59,7 @@ class Alarms {
   row(alert) {
     const { name, state, severity, tag } = alert;
     const look = state === 'cleared' ? '' : LOOK[severity] ?? '';
-    const cell = (title, ...children) => h('td', { dataset: { title } }, ...children);
+    const cell = (title, ...children) => h('td', { dataset: { title } }, children.some(Boolean) ? h('div', {}, children) : null);
     return h('tr', { dataset: { state } },
       cell('State', h('span', { class: `badge ${state === 'active' ? look : ''}` }, state)),
       cell('Severity', severity),

@@ -19,7 +19,7 @@ class DeploymentsPage {
       return;
     }
     this.list = h('ul', { class: 'choose', 'aria-label': 'Deployments, the newest first' });
-    this.place = h('div', { class: 'place' });
+    this.place = h('div', { class: 'chosen' });
     fill(root, h('div', { class: 'page' }, this.notice.element, h('div', { class: 'sides' },
       h('aside', { 'aria-label': 'Deployments' }, h('h2', {}, 'Deployments'), this.list), this.place)));
     this.asking = askEvery({

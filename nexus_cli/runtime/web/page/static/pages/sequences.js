@@ -17,7 +17,7 @@ class SequencesPage {
     this.notice = new Notice();
     this.declared = h('ul', { class: 'choose', 'aria-label': 'Declared sequences' });
     this.runs = h('ul', { class: 'runs', 'aria-label': 'Newest runs' });
-    this.place = h('div', { class: 'place' });
+    this.place = h('div', { class: 'chosen' });
     fill(root, h('div', { class: 'page' }, this.notice.element, h('div', { class: 'sides' },
       h('aside', { 'aria-label': 'Sequences and runs' }, h('h2', {}, 'Sequences'), this.declared, h('h2', {}, 'Runs'), this.runs), this.place)));
     this.asking = askEvery({
