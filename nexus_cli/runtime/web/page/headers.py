@@ -18,7 +18,7 @@ POLICY = "; ".join(
         "trusted-types 'none'",
     )
 )
-"""Of the page. Nothing inline, nothing from elsewhere, in no frame; no text ever becomes markup."""
+"""Of the page. Nothing inline, nothing from elsewhere, in no frame of another page; no text ever becomes markup."""
 CLOSED_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 """Of everything else: an answer that a browser shows as a document does nothing."""
 FEATURES = ", ".join(

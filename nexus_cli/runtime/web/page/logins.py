@@ -71,7 +71,7 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
 
 
 async def _session_of(parts: WebParts, shown: str) -> PageSession | None:
-    """Who shows this; None without a login, or for one whose session has ended. Raises NexusError NX62xx: it can't be looked up."""
+    """Who shows this; None without a token, or with one that has ended. Raises NexusError NX62xx: it can't be looked up."""
     if not shown:
         return None
     try:
