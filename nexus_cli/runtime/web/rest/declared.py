@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.web.rest.branches import Places
 from nexus_cli.runtime.web.rest.index import SearchIndex
+from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.site_view import SiteView
+
+LOOK_S = 3600.0
+"""Longest wait for a deployment, in seconds; then the wait begins again."""
 
 
 class Declared:
-    """Places and search index of the newest view that was asked about."""
+    """Places and search index of the newest view."""
 
     def __init__(self) -> None:
         """Nothing was asked yet."""
@@ -24,6 +29,16 @@ class Declared:
         if self._view is not view or self._places is None:
             self._view, self._places, self._index = view, Places(view), None
         return self._places
+
+    async def keep_ready(self, keeper: SiteKeeper, stop: asyncio.Event) -> None:
+        """Make the search index after each deployment, before a person waits for it."""
+        changed = asyncio.Event()
+        keeper.changed.append(changed.set)
+        while not stop.is_set():
+            changed.clear()
+            if keeper.view.tags:
+                await self.index(keeper.view)
+            await first_of(stop, changed, timeout_s=LOOK_S)
 
     async def index(self, view: SiteView) -> SearchIndex:
         """The search index of a view."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Response
@@ -25,6 +26,7 @@ MOST_HITS = 1000
 def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qualities) -> None:
     """Add them."""
     declared = Declared()
+    parts.jobs["search index"] = partial(declared.keep_ready, parts.keeper)
 
     @app.get(base + "/tree", responses=described(Branches))
     async def tree(
