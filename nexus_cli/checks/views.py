@@ -9,7 +9,6 @@ from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.model.external import ExternalDevice
 from nexus_cli.model.view_config import is_topic_filter, topic_filter
 from nexus_cli.wire.topic import Topics
 
@@ -57,7 +56,7 @@ def _wrong(text: str) -> tuple[str, str] | None:
 
 def view_matches_nothing(view: View) -> Iterator[Diagnostic]:
     """NX2623."""
-    open_devices = [path for path, one in view.model.devices.items() if isinstance(one.device, ExternalDevice)]
+    open_devices = [path for path, one in view.model.devices.items() if one.external]
     for _, text, where in _filters(view):
         if is_topic_filter(text) or _wrong(text):
             continue

@@ -88,5 +88,6 @@ def test_a_message_with_another_topic_is_a_gain_of_that_topic() -> None:
     assert said(gains(one, other)) == [
         ("ann", "publish", "topic", ("erp/orders/+",), ()),
         (*control, ("erp/orders/+",), ()),
+        ("nexus.web", "subscribe", "topic", ("erp/orders/+",), ()),
     ]
     assert said(gains(other, one))[0] == ("ann", "publish", "topic", (), ("erp/orders/+",))
