@@ -132,7 +132,12 @@ async def test_commands_sequences_and_deployments_come_from_the_record(plant: Pl
         async def command(path: str, number: int) -> None:
             async with pool.acquire() as conn, conn.transaction():
                 keys: dict[str, Any] = {"value": 1, "state": "done", "detail": {"gateway": "gw-1"}, "at_us": AT_US}
-                sent: dict[str, Any] = {"command_id": f"c-{number}", "path": path, "principal": "nexus.web", "asked_by": "otto"}
+                sent: dict[str, Any] = {
+                    "command_id": f"c-{number}",
+                    "path": path,
+                    "principal": "nexus.web",
+                    "asked_by": "otto",
+                }
                 await commands.add_command(conn, SITE, **sent, **keys)
 
         await command(ENERGY, 1)

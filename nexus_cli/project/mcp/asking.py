@@ -67,13 +67,21 @@ class Asking:
     views: Views
     over_http: bool = False
 
-    def caller(self, context: Calling) -> Caller:
-        """Whose request this is. Raises NexusError NX6948: it shows no token."""
+    def caller(self, context: Calling, *, for_files: bool = False) -> Caller:
+        """Whose request this is.
+
+        Args:
+            context: Of the request.
+            for_files: Over stdio no token is needed: it is about the files alone.
+
+        Raises:
+            NexusError: NX6948, there is no token.
+        """
         settings = self.settings
         if self.over_http:
             token = bearer(context.headers or {})
             settings = replace(settings, principal="", control_token=token)
-        if not settings.control_token:
+        if not settings.control_token and (self.over_http or not for_files):
             raise NexusError("Nobody knows who asks: there is no token.", code="NX6948")
         return Caller(settings=settings, web=WebClient(self.door, settings), at_home=not self.over_http)
 

@@ -17,6 +17,13 @@ from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.project.mcp.answers import failed
 from nexus_cli.project.mcp.asking import Asking
 from nexus_cli.project.mcp.find import add_find_tools
+from nexus_cli.project.mcp.plant import add_plant_tools
+from nexus_cli.project.mcp.reasons import add_reason_tools
+from nexus_cli.project.mcp.simulating import add_simulation_tool
+from nexus_cli.project.mcp.site_files import add_file_tools
+from nexus_cli.project.mcp.stored import add_stored_tools
+from nexus_cli.project.mcp.turns import Turns
+from nexus_cli.project.mcp.writing import add_write_tool
 
 ARGUMENT = "NX6942"
 INSTRUCTIONS = (
@@ -103,7 +110,15 @@ def make_server(asking: Asking, *, writable: Sequence[str] = ()) -> ToolServer:
         log_level="WARNING",
         subscriptions=False,
     )
+    turns = Turns()
     add_find_tools(server, asking)
+    add_stored_tools(server, asking)
+    add_reason_tools(server, asking)
+    add_plant_tools(server, asking)
+    add_file_tools(server, asking, turns)
+    add_simulation_tool(server, asking, turns)
+    if writable:
+        add_write_tool(server, asking, writable)
     for tool in server._tool_manager.list_tools():
         tool.parameters["additionalProperties"] = False
     return server
