@@ -16,6 +16,7 @@ from nexus_cli.cli.views.plan import plan_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
 from nexus_cli.local.layout import home_of
+from nexus_cli.runtime.logging import configure_logging
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.web_client import WebDoor
 
@@ -60,6 +61,7 @@ def command(
 
     serving = import_module("nexus_cli.project.mcp.serving")
     settings = load_settings()
+    configure_logging(log_format=settings.log_format, log_level=settings.log_level, role="mcp")
     asking = Asking(
         settings=settings,
         door=WebDoor(web or _web_of(settings), settings),

@@ -46,7 +46,7 @@ class _State:
         return True, ""
 
     def status(self) -> Health:
-        raise NotImplementedError  # the routes of a role's health are not served here
+        return Health(state="running")
 
 
 class TokenGuard:
@@ -120,10 +120,10 @@ def address_of(text: str) -> Address:
 
 def names_of(host: str, hosts: Sequence[str]) -> list[str]:
     """The names under which requests are taken, as they stand in a URL. Raises NexusError NX6949."""
-    own = ["127.0.0.1", "localhost", "[::1]"] if is_loopback(host) else []
-    if host not in EVERYWHERE and not own:
-        own = [f"[{host}]" if ":" in host else host]
-    names = [*hosts, *own]
+    own = [] if host in EVERYWHERE else [f"[{host}]" if ":" in host else host]
+    if is_loopback(host):
+        own += ["127.0.0.1", "localhost", "[::1]"]
+    names = list(dict.fromkeys([*own, *hosts]))
     if not names:
         raise NexusError(f"It is not known under which name clients reach {host}.", code="NX6949")
     return names

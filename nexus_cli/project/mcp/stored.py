@@ -221,9 +221,8 @@ def _statistics(found: JsonObject, range_: list[float | None] | None) -> CallToo
     lines = [
         f"{stats.path} from {stats.since} to {stats.until}{range_text(range_, stats.unit)}: {stats.count:,} samples, {good}"
     ]
-    for name in ("minimum", "maximum", "mean", "time_weighted_mean", "stddev"):
-        if (value := getattr(stats, name)) is not None:
-            lines.append(f"{name.replace('_', ' ')}: {value}{unit}")
+    numbers = {name: getattr(stats, name) for name in ("minimum", "maximum", "mean", "time_weighted_mean", "stddev")}
+    lines += [f"{name.replace('_', ' ')}: {value}{unit}" for name, value in numbers.items() if value is not None]
     if stats.left_out:
         lines.append(f"mean and deviation are left out: {stats.left_out}")
     return reply(stats, lines)
