@@ -84,7 +84,7 @@ async def serving(
 ) -> AsyncIterator[Simulation]:
     """Serve every link until the block ends: at the site's address when that is this machine, else on a free port.
 
-    With `free_ports` always on a free one, so that nobody who knows the site's address finds the simulator there.
+    With `free_ports` always on a free one, so that no gateway takes the simulator for the device.
 
     Raises:
         NexusError: A signal's CSV file can't be read, or no port can be had.

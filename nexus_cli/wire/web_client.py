@@ -38,7 +38,7 @@ class WebDoor:
     """The connections to one web, for any number of callers. Use as `async with WebDoor(url, settings) as door:`.
 
     Args:
-        url: Where web is; "" when nobody knows.
+        url: Where web is; "" when it is not known.
         settings: The CA of https is used.
         timeout_s: Longest wait for one answer.
     """
@@ -153,7 +153,7 @@ class WebClient:
 
 
 def in_path(text: str) -> str:
-    """`area/line/device/tag` as it stands behind a route."""
+    """`area/line/device/tag` as a part of a URL, behind a route."""
     return "/" + quote(text.strip("/"), safe="/")
 
 

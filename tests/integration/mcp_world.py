@@ -87,12 +87,12 @@ async def over_stdio(
 
 
 @contextlib.asynccontextmanager
-async def serving_http(web_url: str, home: Path, *more: str, control: str = "") -> AsyncIterator[str]:
+async def serving_http(web_url: str, home: Path, *more: str, control: str = "", **variables: str) -> AsyncIterator[str]:
     """The server on a port; gives the address of its endpoint."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "nexus_cli", "mcp", "--web", web_url, "--http", f"127.0.0.1:{port}", *more),
-        env=environment(home, control=control),
+        env=environment(home, control=control) | variables,
         cwd=home,
         stderr=asyncio.subprocess.PIPE,
     )

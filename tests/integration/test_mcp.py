@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nexus_cli.database.class_table import table_name
 from nexus_cli.settings import Settings
 from tests.integration.control_world import device, tag
+from tests.integration.identity_world import SITE
 from tests.integration.mcp_world import READING, control_of, names, over_stdio, plant, refusal, structure
-from tests.integration.test_web_rest_stored import fill
+from tests.integration.test_web_rest_stored import NOW, fill
+from tests.integration.web_world import WebWorld
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 ENERGY = "a/l/one/energy"
@@ -52,6 +56,9 @@ async def test_an_agent_reads_the_plant(database: Settings, tmp_path: Path) -> N
             await _reasons(client)
             await _plant(client)
             assert (await refusal(client, "audit")).startswith("NX6403: vera may not")
+        async with over_stdio(web.url, "cli-token", tmp_path / "own", control=control_of(web)) as client:
+            assert (await structure(client, "read", paths=[ENERGY]))["values"][0]["value"] == 4.5, "of this folder"
+            assert (await structure(client, "audit"))["lines"] == []
 
 
 async def _values(client: Any) -> None:
@@ -130,11 +137,23 @@ async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Pat
             second = await structure(client, "devices", limit=100, offset=300)
             assert len(second["devices"]) == 3 and not second["cut"]
             await fill(web)
-            points = await structure(client, "history", path=ENERGY, limit=500)
-            assert len(points["points"]) == 10
+            await _many_samples(web)
+            points = await structure(client, "history", path=ENERGY, limit=500, since="2h")
+            assert len(points["points"]) == 500 and points["cut"].startswith("older points")
+            assert points["points"][-1]["value"] == pytest.approx(599 / 7)
             drift = await structure(client, "drift")
             assert len(drift["not_running"]) == 100 and "left out" in drift["cut"]
             assert (await structure(client, "audit", limit=200))["lines"] == []
+
+
+async def _many_samples(web: WebWorld) -> None:
+    """Six hundred samples of numbers with many digits, the newest now."""
+    async with web.people.pool.acquire() as conn:
+        ident = await conn.fetchval("SELECT id FROM nexus.series WHERE path = $1", ENERGY)
+        await conn.executemany(
+            f"INSERT INTO nexus.{table_name('default', site=SITE)} (time, series_id, value, quality) VALUES ($1, $2, $3, 192)",
+            [(NOW - timedelta(seconds=599.123457 - number), ident, number / 7) for number in range(600)],
+        )
 
 
 async def test_garbage_is_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -186,7 +205,7 @@ async def test_the_files_of_the_site(database: Settings, tmp_path: Path) -> None
             valid = await structure(client, "validate")
             assert (valid["valid"], valid["devices"], valid["tags"]) == (True, 1, 2), valid
             planned = await structure(client, "plan")
-            assert planned["counts"]["add"] >= 1 and not planned["empty"]
+            assert planned["counts"]["create"] >= 1 and not planned["empty"]
             assert "device.a/l/press" in [each["address"] for each in planned["changes"]]
             assert planned["text"].startswith("Plan for acme/chicago")
             drift = await structure(client, "drift")

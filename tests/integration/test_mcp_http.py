@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+import sys
 from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from nexus_cli.settings import Settings
-from tests.integration.mcp_world import READING, control_of, names, over_http, plant, refusal, serving_http, structure
+from tests.integration.mcp_world import (
+    READING,
+    control_of,
+    environment,
+    names,
+    over_http,
+    plant,
+    refusal,
+    serving_http,
+    structure,
+)
 from tests.integration.test_mcp import SITE_FILE
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
@@ -65,3 +79,39 @@ async def _strangers(url: str, token: str) -> None:
         assert (
             await http.post(url, content=b"{", headers=head | {"content-type": "application/json"})
         ).status_code == 400
+
+
+async def test_other_machines_need_tls(tmp_path: Path) -> None:
+    for more, code in (
+        (("--http", "0.0.0.0:0", "--allow-host", "plant.example"), b"NX6031"),
+        (("--http", "0.0.0.0:0"), b"NX6949"),
+        (("--http", "8765"), b"NX6949"),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "nexus_cli", "mcp", *more),
+            env=environment(tmp_path / "mcp"),
+            cwd=tmp_path,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+        assert code in said and b"Traceback" not in said, said
+        assert process.returncode == (6 if code == b"NX6031" else 64)
+
+
+async def test_with_a_certificate_it_serves_https(tmp_path: Path) -> None:
+    authority, folder = trustme.CA(), tmp_path / "mcp"
+    shown = authority.issue_cert("127.0.0.1", "plant.example")
+    shown.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "shown.pem"))
+    secured = {"NEXUS_HTTP_CERT": str(tmp_path / "shown.pem"), "NEXUS_HTTP_KEY": str(tmp_path / "shown.pem")}
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    async with serving_http("http://127.0.0.1:1", folder, "--allow-host", "plant.example", **secured) as url:
+        secure = url.replace("http:", "https:")
+        head = {"accept": "application/json, text/event-stream", "authorization": "Bearer any"}
+        async with httpx.AsyncClient(verify=context) as http:
+            for host, status in (("plant.example", 200), ("plant.example:443", 200), ("other.example", 421)):
+                found = await http.post(secure, json=HELLO, headers=head | {"host": host})
+                assert found.status_code == status, found.text
+        async with httpx.AsyncClient() as http:
+            with pytest.raises(httpx.HTTPError):
+                await http.post(url, json=HELLO, headers=head)

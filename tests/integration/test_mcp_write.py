@@ -25,6 +25,7 @@ async def test_a_write_needs_its_dry_run(database: Settings, tmp_path: Path) -> 
             assert list(tools) == [*READING, "write"]
             hints = tools["write"].annotations
             assert hints is not None and (hints.read_only_hint, hints.destructive_hint) == (False, True)
+            assert (await refusal(client, "alarms")).startswith("NX6400"), "control is away, and it is said"
             wish = {"path": SETPOINT, "value": 20.5}
             assert (await refusal(client, "write", **wish, confirmation="guessed")).startswith("NX6945")
             dry = await structure(client, "write", **wish)

@@ -11,10 +11,10 @@ from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
 
-MOST_CHARACTERS = 40_000
+MOST_CHARACTERS = 48_000
 """Of the structured part of an answer."""
-ROWS_CHARACTERS = 32_000
-"""Of its rows together."""
+ROWS_CHARACTERS = 40_000
+"""Of its rows together: 500 points of a history."""
 TEXT_CHARACTERS = 6_000
 """Of the text."""
 LONGEST_VALUE = 500
@@ -33,7 +33,9 @@ class Answer(BaseModel):
     cut: str = Field(default="", description="What was left out, and how to ask more narrowly; empty: nothing was.")
 
 
-def capped(rows: Sequence[Row], *, total: int, narrower: str, what: str = "rows") -> tuple[list[Row], str]:
+def capped(
+    rows: Sequence[Row], *, total: int, narrower: str, what: str = "rows", room: int = ROWS_CHARACTERS
+) -> tuple[list[Row], str]:
     """The rows that fit, and what to say about those that don't.
 
     Args:
@@ -41,12 +43,13 @@ def capped(rows: Sequence[Row], *, total: int, narrower: str, what: str = "rows"
         total: How many there are altogether, those included that are not in `rows`.
         narrower: How to ask for fewer.
         what: What a row is.
+        room: Characters that they may have together.
     """
     kept: list[Row] = []
     size = 0
     for row in rows:
         size += len(row.model_dump_json()) + 1
-        if size > ROWS_CHARACTERS:
+        if size > room:
             break
         kept.append(row)
     left = total - len(kept)
@@ -73,7 +76,7 @@ def reply(answer: Answer, lines: Iterable[str]) -> CallToolResult:
         NexusError: NX6943, the structure is too large all the same.
     """
     structure = answer.model_dump(mode="json")
-    size = len(orjson.dumps(structure))
+    size = len(orjson.dumps(structure).decode())
     if size > MOST_CHARACTERS:
         raise NexusError(f"The answer has {size:,} characters; at most {MOST_CHARACTERS:,} are given.", code="NX6943")
     return CallToolResult(

@@ -1,4 +1,4 @@
-"""Who asks: over stdio the person who started the server, over HTTP whoever shows a token, each under their own rights."""
+"""Who asks: over stdio the person who started the server, over HTTP the owner of the token that is shown, each under their own rights."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Asking:
             token = bearer(context.headers or {})
             settings = replace(settings, principal="", control_token=token)
         if not settings.control_token and (self.over_http or not for_files):
-            raise NexusError("Nobody knows who asks: there is no token.", code="NX6948")
+            raise NexusError("It is not known who asks: there is no token.", code="NX6948")
         return Caller(settings=settings, web=WebClient(self.door, settings), at_home=not self.over_http)
 
 

@@ -56,7 +56,6 @@ async def newest(web: WebClient, paths: Sequence[str]) -> list[Value]:
                 return Value(path=path, problem=f"{error.code}: {error.message}")
             return value_of(found, card)
 
-    tasks = []
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(path), name=f"read {path}") for path in paths]
     return [task.result() for task in tasks]

@@ -54,7 +54,9 @@ class Why(Answer):
     reason_text: str
     verdict: str = Field(description="The first cause, in one sentence.")
     checks: list[Part]
-    stored: str = Field(description="When its newest stored sample was; empty: there is none, or nobody can say.")
+    stored: str = Field(
+        description="When its newest stored sample was; empty: there is none, or the database can't be asked."
+    )
 
 
 def add_reason_tools(server: MCPServer[Any], asking: Asking) -> None:
@@ -65,7 +67,9 @@ def add_reason_tools(server: MCPServer[Any], asking: Asking) -> None:
         found = await web.get(f"/lineage{in_path(where)}")
         (value,) = await newest(web, [where])
         steps = [Step(step=each["step"], text=short(each["text"])) for each in found["steps"]]
-        kept, cut = capped(steps, total=len(steps), narrower="`nexus explain PATH` shows all", what="steps")
+        kept, cut = capped(
+            steps, total=len(steps), narrower="`nexus explain PATH` shows all", what="steps", room=20_000
+        )
         answer = Explained(
             path=found["path"],
             kind=found["kind"],

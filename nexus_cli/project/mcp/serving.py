@@ -85,7 +85,7 @@ async def serve_http(asking: Asking, *, address: str, hosts: Sequence[str], writ
         writable: Globs of paths that may be written.
 
     Raises:
-        NexusError: NX6949 the address is none, or nobody knows its names; NX6031 other machines would be served without
+        NexusError: NX6949 the address is none, or its names are not known; NX6031 other machines would be served without
             TLS; NX6003 the port is taken.
     """
     where = address_of(address)
@@ -119,7 +119,7 @@ def address_of(text: str) -> Address:
 
 
 def names_of(host: str, hosts: Sequence[str]) -> list[str]:
-    """The names under which requests are taken, as they stand in a URL. Raises NexusError NX6949."""
+    """The names under which requests are taken, as a URL has them. Raises NexusError NX6949."""
     own = [] if host in EVERYWHERE else [f"[{host}]" if ":" in host else host]
     if is_loopback(host):
         own += ["127.0.0.1", "localhost", "[::1]"]

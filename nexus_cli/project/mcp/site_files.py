@@ -19,7 +19,8 @@ from nexus_cli.project.text import Sourced, facts, read
 from nexus_cli.wire.web_client import WebClient
 
 MOST_FINDINGS, MOST_CHANGES, MOST_ROWS = 100, 200, 100
-LONGEST_PLAN = 16_000
+DRIFT_CHARACTERS = 30_000
+LONGEST_PLAN = CHANGES_CHARACTERS = 16_000
 
 
 class Finding(BaseModel):
@@ -124,11 +125,14 @@ def add_file_tools(server: MCPServer[Any], asking: Asking, turns: Turns) -> None
         caller = asking.caller(ctx)
         await refuse_stranger(caller)
         health = await caller.web.get("/health")
-        rows = await _not_running(caller.web, health)
+        rows, total = await _not_running(caller.web, health)
         retained = await caller.web.get("/retained", limit=1)
         files, counts = await _files(asking, caller, turns)
         kept, cut = capped(
-            rows[:MOST_ROWS], total=len(rows), narrower="`devices` with state `gateway` pages through them"
+            rows[:MOST_ROWS],
+            total=total,
+            narrower="`devices` with state `gateway` pages through them",
+            room=DRIFT_CHARACTERS,
         )
         answer = Drift(
             site=health["site"],
@@ -142,7 +146,7 @@ def add_file_tools(server: MCPServer[Any], asking: Asking, turns: Turns) -> None
         )
         lines = [
             f"{answer.site}, deployment {answer.deployment}. Files against the record: {files}.",
-            f"{len(rows)} roles and devices do not run as recorded; {answer.topics_without_owner} retained topics have no owner.",
+            f"{total:,} roles and devices do not run as recorded; {answer.topics_without_owner} retained topics have no owner.",
             *(f"{each.kind} {each.name}: {each.state}, {each.detail}" for each in kept),
             *answer.problems,
         ]
@@ -193,8 +197,9 @@ def _plan_reply(asking: Asking, ready: Ready, errors: int) -> CallToolResult:
         for each in document["resource_changes"]
     ]
     # The text has the same changes: together they stay below the cap of an answer.
-    room = [each for each in changes[:MOST_CHANGES] if len(each.address) <= 200]
-    kept, cut = capped(room[: MOST_CHANGES // 2], total=len(changes), narrower=_WHOLE, what="changes")
+    kept, cut = capped(
+        changes[:MOST_CHANGES], total=len(changes), narrower=_WHOLE, what="changes", room=CHANGES_CHARACTERS
+    )
     if len(text) > LONGEST_PLAN:
         cut = "; ".join(filter(None, (cut, f"the text is cut at {LONGEST_PLAN:,} characters, {_WHOLE}")))
     answer = Planned(
@@ -228,7 +233,8 @@ def _finding(each: JsonObject) -> Finding:
     )
 
 
-async def _not_running(web: WebClient, health: JsonObject) -> list[NotRunning]:
+async def _not_running(web: WebClient, health: JsonObject) -> tuple[list[NotRunning], int]:
+    """What does not run as recorded: the first rows, roles first, and how many there are."""
     roles = [
         NotRunning(
             kind="role", name=f"{each['role']} {each['name']}", state=each["state"], detail=short(each["detail"])
@@ -236,15 +242,16 @@ async def _not_running(web: WebClient, health: JsonObject) -> list[NotRunning]:
         for each in health["roles"]
         if each["state"] != "running" or each["detail"]
     ]
-    found = await web.get("/devices", state="gateway", limit=1000)
-    return roles + [
+    found = await web.get("/devices", state="gateway", limit=MOST_ROWS)
+    devices = [
         NotRunning(kind="device", name=each["path"], state=each["state"], detail=short(each["detail"], most=300))
         for each in found["devices"]
     ]
+    return roles + devices, len(roles) + found["total"]
 
 
 async def _files(asking: Asking, caller: Caller, turns: Turns) -> tuple[str, dict[str, int]]:
-    """Whether the files are as recorded; where nobody can say, why not."""
+    """Whether the files are as recorded; where that can't be seen, why not."""
     try:
         async with turns.one():
             ready, errors, code = await asyncio.to_thread(_planned, asking, caller)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
@@ -33,6 +33,12 @@ class Point(BaseModel):
     reason: str = Field(default="", description="Why it is not GOOD.")
     count: int | None = Field(default=None, description="Samples in a bucket; `good` of them are GOOD.")
     good: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that do not apply are left out: there are five hundred points."""
+        found: dict[str, Any] = write(self)
+        return {name: each for name, each in found.items() if name == "value" or each not in (None, "")}
 
 
 class Gap(BaseModel):
@@ -202,7 +208,7 @@ _NARROWER = "give a shorter span, or buckets with `every`"
 def point_of(each: JsonObject) -> Point:
     """A sample or bucket of `/history`."""
     return Point(
-        time=each["time"],
+        time=each["time"].replace("+00:00", "Z"),
         value=shown(each["value"]),
         quality=each.get("quality", ""),
         reason=each.get("reason") or each.get("gap") or "",

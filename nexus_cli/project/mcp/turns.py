@@ -17,7 +17,7 @@ class Turns:
     """Of all callers of a server."""
 
     def __init__(self) -> None:
-        """Nobody works."""
+        """Nothing runs."""
         self._turn = asyncio.Semaphore(1)
 
     @asynccontextmanager
@@ -40,7 +40,7 @@ async def refuse_stranger(caller: Caller) -> None:
     """The site's files hold everything that is declared: over HTTP they are for those who may read the recorded state.
 
     Raises:
-        NexusError: NX6403, the caller may not; NX6941 and others, nobody can say.
+        NexusError: NX6403, the caller may not; NX6941 and others, it can't be looked up.
     """
     if caller.at_home:
         return

@@ -45,6 +45,12 @@ def test_no_structure_is_larger_than_its_cap() -> None:
     assert raised.value.code == "NX6943" and f"{MOST_CHARACTERS:,}" in raised.value.message
 
 
+def test_the_caps_count_characters() -> None:
+    found = [Found(path=f"a/l/d/t{number}", kind="tag", description="温" * 150) for number in range(1_000)]
+    kept, _ = capped(found, total=1_000, narrower="ask for less")
+    assert reply(Finds(found=kept, total=1_000), []).structured_content is not None
+
+
 def test_a_long_value_is_cut() -> None:
     assert shown({"a": 1}) == {"a": 1}
     assert [shown(each) for each in (None, True, 4, 2.5, "text")] == [None, True, 4, 2.5, "text"]
