@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "certs": ("nexus_cli.cli.commands.certs:command", "Manage the site's CA, TLS and OPC UA certificates."),
     "db": ("nexus_cli.cli.commands.db:command", "Manage the database schema."),
     "demo": ("nexus_cli.cli.commands.demo:command", "Start a small simulated plant."),
+    "mcp": ("nexus_cli.cli.commands.mcp:command", "Serve the plant to an agent."),
     "sim": ("nexus_cli.cli.commands.sim:command", "Simulate a site's devices as protocol servers."),
 }
 

@@ -79,8 +79,12 @@ def devices_of(snapshot: Snapshot, *, folder: Path) -> list[DeviceConfig]:
 
 
 @asynccontextmanager
-async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIterator[Simulation]:
+async def serving(
+    devices: Sequence[DeviceConfig], *, seed: int = 0, free_ports: bool = False
+) -> AsyncIterator[Simulation]:
     """Serve every link until the block ends: at the site's address when that is this machine, else on a free port.
+
+    With `free_ports` always on a free one, so that no gateway takes the simulator for the device.
 
     Raises:
         NexusError: A signal's CSV file can't be read, or no port can be had.
@@ -96,7 +100,7 @@ async def serving(devices: Sequence[DeviceConfig], *, seed: int = 0) -> AsyncIte
     served: list[Served] = []
     try:
         for link in sorted(links):
-            served.append(await _serve(link, links[link], seed))  # noqa: PERF401 - the started ones are closed when the next fails
+            served.append(await _serve(link, links[link], seed, free_port=free_ports))  # noqa: PERF401 - the started ones are closed when the next fails
         yield Simulation(links=tuple(served), skipped={reason: tuple(paths) for reason, paths in skipped.items()})
     finally:
         async with Group() as closing:  # one after the other, a plant would take a minute
@@ -112,12 +116,12 @@ def _reason_to_skip(device: DeviceConfig) -> str:
     return "" if simulator(device.protocol) is not None else f"no simulator for {device.protocol}"
 
 
-async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int) -> Served:
+async def _serve(link: str, devices: Sequence[DeviceConfig], seed: int, *, free_port: bool) -> Served:
     """Start one server."""
     serve = simulator(devices[0].protocol)
     assert serve is not None
     host, port = _declared(devices[0])
-    here = _loopback(host)
+    here = _loopback(host) and not free_port
     try:
         server = None
         if here and port:

@@ -12,9 +12,12 @@ from nexus_cli.settings import Settings, load_settings
 def with_kept_secrets(settings: Settings) -> Settings | None:
     """The settings with the password and the token that are kept now; None when they are the same, or can't be read.
 
-    Those of another user, or of another broker, are not ours to try.
+    Those of another user, or of another broker, are not ours to try; nor any where the token is a caller's own
+    (settings without a principal).
     """
     begun = settings
+    if not settings.principal:
+        return None
     try:
         kept = load_settings(principal=settings.principal, home=settings.home)
     except NexusError:

@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.codes import (
     commands,
     discover,
     importers,
+    mcp,
     meaning,
     modbus,
     opcua,
@@ -61,6 +62,7 @@ BANDS = (
     views,
     steering,
     web_socket,
+    mcp,
 )
 
 

@@ -73,3 +73,8 @@ def test_a_second_account_that_is_refused_is_left_for_the_first(begun: Settings)
     there = replace(begun, broker_user="nexus.cli.b", broker_password="two")
     _keep(begun.home, password="three", token="first")
     assert with_kept_secrets(there) == replace(begun, broker_password="three")
+
+
+def test_a_callers_token_is_not_replaced(begun: Settings) -> None:
+    _keep(begun.home, password="two", token="second")
+    assert with_kept_secrets(replace(begun, principal="", control_token="of-a-caller")) is None
