@@ -58,7 +58,8 @@ async def test_an_agent_reads_the_plant(database: Settings, tmp_path: Path) -> N
             assert (await refusal(client, "audit")).startswith("NX6403: vera may not")
         async with over_stdio(web.url, "cli-token", tmp_path / "own", control=control_of(web)) as client:
             assert (await structure(client, "read", paths=[ENERGY]))["values"][0]["value"] == 4.5, "of this folder"
-            assert (await structure(client, "audit"))["lines"] == []
+            lines = (await structure(client, "audit", kind="access", since="1h"))["lines"]
+            assert [(each["what"], each["who"]) for each in lines] == [("refused", "vera")]
 
 
 async def _values(client: Any) -> None:
