@@ -110,8 +110,7 @@ async def _plant(client: Any) -> None:
     one = await structure(client, "devices", path="a/m/two")
     assert [each["path"] for each in one["devices"]] == ["a/m/two"]
     assert (await refusal(client, "devices", path="a/m/none")).startswith("NX6921")
-    alarms = await structure(client, "alarms", state="all")
-    assert {each["name"] for each in alarms["alarms"]} <= {"hot", "cold"}
+    assert (await structure(client, "alarms", state="all"))["alarms"] == [], "control has no broker to watch tags on"
 
 
 async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Path) -> None:
