@@ -58,7 +58,8 @@ async def test_an_agent_reads_the_plant(database: Settings, tmp_path: Path) -> N
             assert (await refusal(client, "audit")).startswith("NX6403: vera may not")
         async with over_stdio(web.url, "cli-token", tmp_path / "own", control=control_of(web)) as client:
             assert (await structure(client, "read", paths=[ENERGY]))["values"][0]["value"] == 4.5, "of this folder"
-            assert (await structure(client, "audit"))["lines"] == []
+            lines = (await structure(client, "audit", kind="access", since="1h"))["lines"]
+            assert [(each["what"], each["who"]) for each in lines] == [("refused", "vera")]
 
 
 async def _values(client: Any) -> None:
@@ -109,8 +110,7 @@ async def _plant(client: Any) -> None:
     one = await structure(client, "devices", path="a/m/two")
     assert [each["path"] for each in one["devices"]] == ["a/m/two"]
     assert (await refusal(client, "devices", path="a/m/none")).startswith("NX6921")
-    alarms = await structure(client, "alarms", state="all")
-    assert {each["name"] for each in alarms["alarms"]} <= {"hot", "cold"}
+    assert (await structure(client, "alarms", state="all"))["alarms"] == [], "control has no broker to watch tags on"
 
 
 async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
 
-MOST_CHARACTERS = 48_000
+MOST_CHARACTERS = 52_000
 """Of the structured part of an answer."""
-ROWS_CHARACTERS = 40_000
+ROWS_CHARACTERS = 45_000
 """Of its rows together: 500 points of a history."""
 TEXT_CHARACTERS = 6_000
 """Of the text."""

@@ -68,6 +68,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "certs": set(),
     "db": {"asyncpg"},
     "demo": HTTP | {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},
+    "mcp": HTTP,
     "sim": set(),
 }
 """Command → what of `WATCHED` its module and everything below may load. Imports inside functions come on top of it."""
