@@ -11,13 +11,9 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
-    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
-    LargeBinary,
-    MetaData,
-    Numeric,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -27,22 +23,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
-from nexus_cli.database.names import SCHEMA
-
-metadata = MetaData(
-    schema=SCHEMA,
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    },
+from nexus_cli.database.service_tables import (
+    api_token,
+    credential,
+    discovery,
+    elevation,
+    i3x_batch,
+    i3x_subscription,
+    out_of_service,
 )
-
-
-def _now(name: str) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
-
+from nexus_cli.database.table_metadata import metadata, now
 
 deployment = Table(
     "deployment",
@@ -57,7 +47,7 @@ deployment = Table(
     Column("desired_digest", Text, nullable=False),
     Column("plan", JSON, nullable=False),
     Column("summary", JSONB, nullable=False, server_default="{}"),
-    _now("started"),
+    now("started"),
     Column("ended", DateTime(timezone=True)),
     UniqueConstraint("site", "number"),
 )
@@ -71,7 +61,7 @@ journal = Table(
     Column("subject", Text, nullable=False, server_default="", comment="address it is about"),
     Column("state", Text, nullable=False, comment="begun | done | failed | skipped"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
-    _now("at"),
+    now("at"),
 )
 
 resource = Table(
@@ -95,7 +85,7 @@ lease = Table(
     Column("owner", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
     Column("token", Text, nullable=False),
-    _now("acquired"),
+    now("acquired"),
     Column("heartbeat", DateTime(timezone=True), nullable=False),
     Column("expires", DateTime(timezone=True), nullable=False),
     Column("term", BigInteger, nullable=False, server_default="0", comment="of the leader that took it"),
@@ -111,15 +101,15 @@ leader = Table(
     Column("holder", Text, nullable=False, comment="instance of the control that leads, a ULID"),
     Column("facts", JSONB, nullable=False, server_default="{}", comment="where it runs"),
     Column("resigned", Boolean, nullable=False, server_default="false"),
-    _now("acquired"),
-    _now("renewed"),
+    now("acquired"),
+    now("renewed"),
 )
 
 audit = Table(
     "audit",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    _now("at"),
+    now("at"),
     Column("site", Text, nullable=False),
     Column("who", Text, nullable=False),
     Column("what", Text, nullable=False),
@@ -154,7 +144,7 @@ series = Table(
         server_default="{}",
         comment="gateway, device, protocol, address, transformations",
     ),
-    _now("created"),
+    now("created"),
     UniqueConstraint("site", "path"),
 )
 
@@ -168,7 +158,7 @@ retention_class = Table(
     Column("compress_after_ms", BigInteger),
     Column("rollups", ARRAY(Text), nullable=False, server_default="{}"),
     Column("hypertable", Boolean, nullable=False, server_default="false"),
-    _now("created"),
+    now("created"),
     PrimaryKeyConstraint("site", "name"),
 )
 
@@ -214,7 +204,7 @@ committed = Table(
         server_default="false",
         comment="the epoch belongs to another gateway: what comes under it is set aside",
     ),
-    _now("updated"),
+    now("updated"),
     PrimaryKeyConstraint("site", "gateway", "epoch"),
 )
 
@@ -253,7 +243,7 @@ gap = Table(
     Column("reason", Text, nullable=False),
     Column("epoch", Text, nullable=False, server_default=""),
     Column("seq", BigInteger, nullable=False, server_default="0"),
-    _now("recorded"),
+    now("recorded"),
     Index("ix_gap_site_start", "site", "start"),
     Index("ix_gap_device", "site", "gateway", "device", "start"),
     # Two controls that see the same gateway go open one gap.
@@ -264,7 +254,7 @@ dead_letter = Table(
     "dead_letter",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    _now("at"),
+    now("at"),
     Column("site", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -289,7 +279,7 @@ command = Table(
     Column("value", JSONB, nullable=False),
     Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
-    _now("at"),
+    now("at"),
     Column(
         "asked_by",
         Text,
@@ -299,18 +289,6 @@ command = Table(
     ),
     PrimaryKeyConstraint("site", "principal", "id", "path"),
     Index("ix_command_site_at", "site", "at"),
-)
-
-out_of_service = Table(
-    "out_of_service",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("device", Text, nullable=False, comment="area/line/device"),
-    _now("since"),
-    Column("until", DateTime(timezone=True), nullable=False, comment="it ends by itself"),
-    Column("who", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    PrimaryKeyConstraint("site", "device"),
 )
 
 sequence_run = Table(
@@ -324,7 +302,7 @@ sequence_run = Table(
     Column("state", Text, nullable=False, comment="running | done | refused | aborted | failed | interrupted"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
     Column("definition", JSONB, nullable=False, comment="the sequence as it was when it began"),
-    _now("started"),
+    now("started"),
     Column("ended", DateTime(timezone=True)),
     PrimaryKeyConstraint("site", "id"),
 )
@@ -340,7 +318,7 @@ sequence_step = Table(
     Column("text", Text, nullable=False),
     Column("state", Text, nullable=False, comment="begun | done | refused | failed | unknown"),
     Column("detail", JSONB, nullable=False, server_default="{}"),
-    _now("at"),
+    now("at"),
     Index("ix_sequence_step_run", "site", "run", "number"),
 )
 
@@ -355,7 +333,7 @@ alert = Table(
     Column("severity", Text, nullable=False),
     Column("acknowledged_by", Text, nullable=False, server_default=""),
     Column("pending", JSONB, comment="since when its condition holds before `for`"),
-    _now("stored"),
+    now("stored"),
     PrimaryKeyConstraint("site", "name"),
 )
 
@@ -372,121 +350,6 @@ alert_change = Table(
     Column("acknowledged_by", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("site", "name", "at", "state"),
     comment="every change of state of an alert, the newest of each alert are kept",
-)
-
-credential = Table(
-    "credential",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("principal", Text, nullable=False, comment="a declared user or application"),
-    Column("slot", Text, nullable=False, comment="a | b: two are valid while one replaces the other"),
-    Column("hashes", JSONB, nullable=False, comment="access.passwords.Hashes; no clear text"),
-    Column("active", Boolean, nullable=False, server_default="true", comment="false: the other slot took its place"),
-    Column("expires", DateTime(timezone=True), comment="when the slot ends; NULL: never"),
-    Column("made_by", Text, nullable=False),
-    _now("made"),
-    PrimaryKeyConstraint("site", "principal", "slot"),
-)
-
-api_token = Table(
-    "api_token",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("id", Text, nullable=False, comment="ULID; the claim jti"),
-    Column("principal", Text, nullable=False, comment="whose rights it has at most"),
-    Column("kind", Text, nullable=False, comment="token | session"),
-    Column("scopes", ARRAY(Text), nullable=False, comment="what it may do at most; * is all that the principal may"),
-    Column("expires", DateTime(timezone=True), nullable=False),
-    Column("revoked", DateTime(timezone=True), comment="NULL: not revoked"),
-    Column("made_by", Text, nullable=False),
-    Column("note", Text, nullable=False, server_default=""),
-    _now("made"),
-    PrimaryKeyConstraint("site", "id"),
-    Index("ix_api_token_principal", "site", "principal"),
-)
-
-elevation = Table(
-    "elevation",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("id", Text, nullable=False, comment="ULID"),
-    Column("principal", Text, nullable=False, comment="who has the role admin, too"),
-    Column("reason", Text, nullable=False),
-    Column("given_by", Text, nullable=False),
-    _now("begins"),
-    Column("ends", DateTime(timezone=True), nullable=False),
-    PrimaryKeyConstraint("site", "id"),
-    Index("ix_elevation_ends", "site", "ends"),
-)
-
-i3x_subscription = Table(
-    "i3x_subscription",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("principal", Text, nullable=False, comment="who made it; nobody else finds it"),
-    Column("client_id", Text, nullable=False, comment="as the client calls itself"),
-    Column("name", Text, nullable=False, server_default=""),
-    Column("owner", Text, nullable=False, comment="the web that has it"),
-    Column("generation", BigInteger, nullable=False, comment="rises each time that a web takes it"),
-    Column("monitored", JSONB, nullable=False, server_default="[]", comment="[[elementId, maxDepth]]"),
-    Column("revision", BigInteger, nullable=False, server_default="0", comment="of monitored, rises with every change"),
-    Column("tags", ARRAY(Text), nullable=False, server_default="{}", comment="paths"),
-    Column(
-        "seen",
-        LargeBinary,
-        nullable=False,
-        server_default="",
-        comment="for each of tags: time of its newest value in a batch, µs, int64 little-endian",
-    ),
-    Column("next_sequence", Numeric(20, 0), nullable=False, server_default="1"),
-    Column("acknowledged", Numeric(20, 0), nullable=False, server_default="0"),
-    Column("sent", Numeric(20, 0), nullable=False, server_default="0"),
-    Column(
-        "loss",
-        ARRAY(BigInteger),
-        nullable=False,
-        server_default="{}",
-        comment="what was dropped: first and last number, first and last time in µs",
-    ),
-    _now("created"),
-    Column(
-        "touched", DateTime(timezone=True), nullable=False, server_default=func.now(), comment="last sync or stream"
-    ),
-    Column("streaming", DateTime(timezone=True), comment="until when its owner streams it"),
-    PrimaryKeyConstraint("site", "id"),
-    Index("ix_i3x_subscription_principal", "site", "principal"),
-)
-
-i3x_batch = Table(
-    "i3x_batch",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("subscription", Text, nullable=False),
-    Column("sequence", Numeric(20, 0), nullable=False),
-    Column("updates", JSONB, nullable=False, comment="[[elementId, path, value, quality, µs]]"),
-    ForeignKeyConstraint(
-        ["site", "subscription"], [i3x_subscription.c.site, i3x_subscription.c.id], ondelete="CASCADE"
-    ),
-    PrimaryKeyConstraint("site", "subscription", "sequence"),
-)
-
-discovery = Table(
-    "discovery",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("id", Text, nullable=False, comment="ULID"),
-    Column("who", Text, nullable=False),
-    Column("gateway", Text, nullable=False),
-    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
-    Column("started", DateTime(timezone=True), nullable=False),
-    Column("ended", DateTime(timezone=True), nullable=False),
-    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
-    Column("detail", Text, nullable=False, server_default=""),
-    Column("found", Integer, nullable=False, server_default="0"),
-    Column("skipped", Integer, nullable=False, server_default="0"),
-    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
-    PrimaryKeyConstraint("site", "id"),
 )
 
 __all__ = [

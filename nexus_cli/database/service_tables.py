@@ -1,0 +1,149 @@
+"""Tables for people and programs: passwords, tokens, elevation, devices out of service, subscriptions, discoveries."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from nexus_cli.database.table_metadata import metadata, now
+
+out_of_service = Table(
+    "out_of_service",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    now("since"),
+    Column("until", DateTime(timezone=True), nullable=False, comment="it ends by itself"),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("site", "device"),
+)
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("principal", Text, nullable=False, comment="a declared user or application"),
+    Column("slot", Text, nullable=False, comment="a | b: two are valid while one replaces the other"),
+    Column("hashes", JSONB, nullable=False, comment="access.passwords.Hashes; no clear text"),
+    Column("active", Boolean, nullable=False, server_default="true", comment="false: the other slot took its place"),
+    Column("expires", DateTime(timezone=True), comment="when the slot ends; NULL: never"),
+    Column("made_by", Text, nullable=False),
+    now("made"),
+    PrimaryKeyConstraint("site", "principal", "slot"),
+)
+
+api_token = Table(
+    "api_token",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID; the claim jti"),
+    Column("principal", Text, nullable=False, comment="whose rights it has at most"),
+    Column("kind", Text, nullable=False, comment="token | session"),
+    Column("scopes", ARRAY(Text), nullable=False, comment="what it may do at most; * is all that the principal may"),
+    Column("expires", DateTime(timezone=True), nullable=False),
+    Column("revoked", DateTime(timezone=True), comment="NULL: not revoked"),
+    Column("made_by", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    now("made"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_api_token_principal", "site", "principal"),
+)
+
+elevation = Table(
+    "elevation",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("principal", Text, nullable=False, comment="who has the role admin, too"),
+    Column("reason", Text, nullable=False),
+    Column("given_by", Text, nullable=False),
+    now("begins"),
+    Column("ends", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_elevation_ends", "site", "ends"),
+)
+
+i3x_subscription = Table(
+    "i3x_subscription",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("principal", Text, nullable=False, comment="who made it; nobody else finds it"),
+    Column("client_id", Text, nullable=False, comment="as the client calls itself"),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, comment="the web that has it"),
+    Column("generation", BigInteger, nullable=False, comment="rises each time that a web takes it"),
+    Column("monitored", JSONB, nullable=False, server_default="[]", comment="[[elementId, maxDepth]]"),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="of monitored, rises with every change"),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}", comment="paths"),
+    Column(
+        "seen",
+        LargeBinary,
+        nullable=False,
+        server_default="",
+        comment="for each of tags: time of its newest value in a batch, µs, int64 little-endian",
+    ),
+    Column("next_sequence", Numeric(20, 0), nullable=False, server_default="1"),
+    Column("acknowledged", Numeric(20, 0), nullable=False, server_default="0"),
+    Column("sent", Numeric(20, 0), nullable=False, server_default="0"),
+    Column(
+        "loss",
+        ARRAY(BigInteger),
+        nullable=False,
+        server_default="{}",
+        comment="what was dropped: first and last number, first and last time in µs",
+    ),
+    now("created"),
+    Column(
+        "touched", DateTime(timezone=True), nullable=False, server_default=func.now(), comment="last sync or stream"
+    ),
+    Column("streaming", DateTime(timezone=True), comment="until when its owner streams it"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_i3x_subscription_principal", "site", "principal"),
+)
+
+i3x_batch = Table(
+    "i3x_batch",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("subscription", Text, nullable=False),
+    Column("sequence", Numeric(20, 0), nullable=False),
+    Column("updates", JSONB, nullable=False, comment="[[elementId, path, value, quality, µs]]"),
+    ForeignKeyConstraint(
+        ["site", "subscription"], [i3x_subscription.c.site, i3x_subscription.c.id], ondelete="CASCADE"
+    ),
+    PrimaryKeyConstraint("site", "subscription", "sequence"),
+)
+
+discovery = Table(
+    "discovery",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("gateway", Text, nullable=False),
+    Column("target", Text, nullable=False, comment="what was browsed, without passwords"),
+    Column("started", DateTime(timezone=True), nullable=False),
+    Column("ended", DateTime(timezone=True), nullable=False),
+    Column("outcome", Text, nullable=False, comment="done | stopped | failed"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
+    PrimaryKeyConstraint("site", "id"),
+)
