@@ -127,11 +127,13 @@ def test_everything_runs_and_says_so(plant: Plant) -> None:
     assert {role["name"]: role["state"] for role in status["roles"]}.keys() == {
         "control",
         "historian",
+        "web",
         "gateway-gw-all",
     }
     assert all(role["state"] != "down" for role in status["roles"])
     assert status["access"]["in_force"]
-    assert set(plant.pids()) == {"broker", "database", "control", "historian", "gateway-gw-all", "supervisor"}
+    parts = {"broker", "database", "control", "historian", "web", "gateway-gw-all", "supervisor"}
+    assert set(plant.pids()) == parts
 
 
 def test_twice_is_once(plant: Plant) -> None:
@@ -151,7 +153,7 @@ def test_no_secret_stands_in_an_argument_or_a_log(plant: Plant) -> None:
     assert not [secret for secret in secrets if any(secret in text for text in told)]
 
 
-@pytest.mark.parametrize("name", ["broker", "database", "control", "historian", "gateway-gw-all"])
+@pytest.mark.parametrize("name", ["broker", "database", "control", "historian", "web", "gateway-gw-all"])
 def test_what_is_killed_comes_back(plant: Plant, name: str) -> None:
     before = plant.pid(name)
     assert before

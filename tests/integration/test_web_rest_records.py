@@ -19,11 +19,10 @@ from tests.integration.web_world import TOPICS, WebWorld, web_world
 
 pytestmark = [pytest.mark.needs_database]
 VOLTAGE = "a/l/one/voltage"
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 async def gap(web: WebWorld, device: str, minutes_ago: int, *, minutes: int | None, reason: str) -> None:
-    start = NOW - timedelta(minutes=minutes_ago)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=minutes_ago)
     await web.people.pool.execute(
         'INSERT INTO nexus.gap (site, gateway, device, start, "end", frames, reason) VALUES ($1,$2,$3,$4,$5,$6,$7)',
         *(SITE, "gw-1", device, start, None if minutes is None else start + timedelta(minutes=minutes), 60, reason),
