@@ -18,11 +18,11 @@ from tests.integration.web_world import WebWorld, web_world
 pytestmark = [pytest.mark.needs_database]
 ENERGY = "a/l/one/energy"
 HALF = {"role__half": {"read": ["a/l/one/voltage"]}, "user__hal": {"roles": ["half"]}}
-NOW = datetime.now(UTC).replace(microsecond=0)
 
 
-async def fill(web: WebWorld) -> None:
-    """Ten samples of one a minute, the newest 10 minutes old, and a gap."""
+async def fill(web: WebWorld) -> datetime:
+    """Ten samples of one a minute, the newest 11 minutes before the moment that is given, and a gap."""
+    now = datetime.now(UTC).replace(microsecond=0)
     found = device_from_json(device("a/l/one", tags={"energy": tag(unit="kWh"), "voltage": tag(address="holding:2")}))
     async with web.people.pool.acquire() as conn:
         await sync_series(conn, site=SITE, devices={found.path: found})
@@ -30,12 +30,13 @@ async def fill(web: WebWorld) -> None:
         table = table_name("default", site=SITE)
         await conn.executemany(
             f"INSERT INTO nexus.{table} (time, series_id, value, quality) VALUES ($1, $2, $3, 192)",
-            [(NOW - timedelta(minutes=20 - minute), ident, float(minute)) for minute in range(10)],
+            [(now - timedelta(minutes=20 - minute), ident, float(minute)) for minute in range(10)],
         )
         await conn.execute(
             'INSERT INTO nexus.gap (site, gateway, device, start, "end", frames, reason) VALUES ($1,$2,$3,$4,$5,$6,$7)',
-            *(SITE, "gw-1", "a/l/one", NOW - timedelta(minutes=9), NOW - timedelta(minutes=8), 60, "overflow"),
+            *(SITE, "gw-1", "a/l/one", now - timedelta(minutes=9), now - timedelta(minutes=8), 60, "overflow"),
         )
+    return now
 
 
 async def test_history_is_what_the_command_shows(database: Settings, tmp_path: Path) -> None:
@@ -63,14 +64,14 @@ async def test_history_is_what_the_command_shows(database: Settings, tmp_path: P
 
 async def test_statistics_over_a_window(database: Settings, tmp_path: Path) -> None:
     async with web_world(database, tmp_path, **HALF) as web:
-        await fill(web)
+        now = await fill(web)
         found = (await web.ask("GET", f"/statistics/{ENERGY}", user="vera")).json()
         assert (found["count"], found["good_share"], found["minimum"], found["maximum"]) == (10, 1.0, 0.0, 9.0)
         assert (found["mean"], found["unit"]) == (4.5, "kWh")
         assert found["stddev"] == pytest.approx(8.25**0.5)
         assert (found["first"]["value"], found["last"]["value"]) == (0.0, 9.0)
-        since = (NOW - timedelta(minutes=15)).isoformat()
-        until = (NOW - timedelta(minutes=13)).isoformat()
+        since = (now - timedelta(minutes=15)).isoformat()
+        until = (now - timedelta(minutes=13)).isoformat()
         params = {"since": since, "until": until}
         found = (await web.ask("GET", f"/statistics/{ENERGY}", user="vera", params=params)).json()
         assert (found["count"], found["time_weighted_mean"], found["covered_share"]) == (2, 5.5, 1.0)
