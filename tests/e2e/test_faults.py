@@ -10,11 +10,13 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.plant import PARTS, Plant
+from tests.waiting import wait_until
 
 AWAY_S = float(os.environ.get("NEXUS_FAULT_SECONDS", "3"))
 DEVICES = int(os.environ.get("NEXUS_FAULT_DEVICES", "5"))
@@ -35,10 +37,21 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         running.stop()
 
 
+NEWEST = """
+select max(x.time) as newest from nexus.sample x join nexus.series s on s.id = x.series_id
+where x.quality = 192 group by s.path
+"""
+
+
 def settle(plant: Plant) -> None:
-    """Wait until rows flow again: every series grows well beyond what it has now."""
+    """Wait until rows flow again: every series grows well beyond what it has now, with rows of after this moment.
+
+    A historian that lags on a busy machine may still store what was polled before the fault.
+    """
+    began = datetime.now(UTC)
     now = {count.path: count.last for count in plant.counts()}
     plant.wait_rows_beyond({path: value + 10 for path, value in now.items()}, deadline_s=90)
+    wait_until(lambda: all(row["newest"] > began for row in plant.query(NEWEST)), "rows of after the fault")
 
 
 def check_ledger(plant: Plant, *, gateway_killed: bool) -> None:
