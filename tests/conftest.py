@@ -52,7 +52,9 @@ def pytest_asyncio_loop_factories(
 
 LONG = (
     "e2e/test_faults.py",
+    "e2e/test_pages_plant.py",
     "e2e/test_clock.py",
+    "e2e/test_page_plant.py",
     "e2e/test_gaps.py",
     "integration/test_historian_locks.py",
     "integration/test_demo.py",
