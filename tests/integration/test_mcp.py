@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nexus_cli.settings import Settings
 from tests.integration.control_world import device, tag
 from tests.integration.identity_world import SITE
 from tests.integration.mcp_world import READING, control_of, names, over_stdio, plant, refusal, structure
-from tests.integration.test_web_rest_stored import NOW, fill
+from tests.integration.test_web_rest_stored import fill
 from tests.integration.web_world import WebWorld
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
@@ -136,8 +136,7 @@ async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Pat
             assert listed["total"] == 303 and "offset" in listed["cut"]
             second = await structure(client, "devices", limit=100, offset=300)
             assert len(second["devices"]) == 3 and not second["cut"]
-            await fill(web)
-            await _many_samples(web)
+            await _many_samples(web, now=await fill(web))
             points = await structure(client, "history", path=ENERGY, limit=500, since="2h")
             assert len(points["points"]) == 500 and points["cut"].startswith("older points")
             assert points["points"][-1]["value"] == pytest.approx(599 / 7)
@@ -146,13 +145,13 @@ async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Pat
             assert (await structure(client, "audit", limit=200))["lines"] == []
 
 
-async def _many_samples(web: WebWorld) -> None:
+async def _many_samples(web: WebWorld, *, now: datetime) -> None:
     """Six hundred samples of numbers with many digits, the newest now."""
     async with web.people.pool.acquire() as conn:
         ident = await conn.fetchval("SELECT id FROM nexus.series WHERE path = $1", ENERGY)
         await conn.executemany(
             f"INSERT INTO nexus.{table_name('default', site=SITE)} (time, series_id, value, quality) VALUES ($1, $2, $3, 192)",
-            [(NOW - timedelta(seconds=599.123457 - number), ident, number / 7) for number in range(600)],
+            [(now - timedelta(seconds=599.123457 - number), ident, number / 7) for number in range(600)],
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.json_value import JsonObject
 from nexus_cli.project.mcp.answers import shown
 from nexus_cli.project.mcp.words import age_words, reason_words, time_text
@@ -56,7 +57,7 @@ async def newest(web: WebClient, paths: Sequence[str]) -> list[Value]:
                 return Value(path=path, problem=f"{error.code}: {error.message}")
             return value_of(found, card)
 
-    async with asyncio.TaskGroup() as group:
+    async with Group() as group:
         tasks = [group.create_task(one(path), name=f"read {path}") for path in paths]
     return [task.result() for task in tasks]
 
