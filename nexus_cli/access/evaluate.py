@@ -32,7 +32,7 @@ class GrantRules:
         """Take over a list; of the grants that allow a request the widest is named, by the levels before its wildcard."""
         found: dict[tuple[str, Action, str], list[Grant]] = {}
         for grant in grants:
-            found.setdefault((grant.principal, grant.action, _plain_part(grant.filter)), []).append(grant)
+            found.setdefault((grant.principal, grant.action, plain_part(grant.filter)), []).append(grant)
         self._grants: Mapping[tuple[str, Action, str], Sequence[Grant]] = found
         self._known = {principal for principal, _, _ in found}
 
@@ -51,7 +51,7 @@ class GrantRules:
         elif "+" in topic or "#" in topic or not topic:
             return Decision(False, None, "a topic to publish on has no wildcards")
         action: Action = "publish" if request.wish == "publish" else "subscribe"
-        for part in _beginnings(_plain_part(topic)):
+        for part in _beginnings(plain_part(topic)):
             for grant in self._grants.get((user, action, part), ()):
                 if covers(grant.filter, topic) and (action == "subscribe" or _bounds(grant, request)):
                     return Decision(True, grant, grant.why)
@@ -78,7 +78,7 @@ def evaluate(
     return GrantRules(grants).decision(request)
 
 
-def _plain_part(filter_: str) -> str:
+def plain_part(filter_: str) -> str:
     """The levels of a filter, or of a topic, before the first wildcard, each with a `/` behind it."""
     plain = []
     for level in filter_.split("/"):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nexus_cli.access.evaluate import plain_part
 from nexus_cli.access.grants import Action, Grant
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.role_grants import user_grants
@@ -113,7 +114,7 @@ def _mask(paths: Sequence[str], filters: Iterable[str]) -> Mask:
     """Which of the sorted paths the filters cover."""
     mask = np.zeros(len(paths), np.bool_)
     for each in filters:
-        plain = _plain_part(each)
+        plain = plain_part(each)
         low = bisect_left(paths, plain)
         high = bisect_left(paths, plain[:-1] + _AFTER) if plain else len(paths)
         if each == f"{plain}#":
@@ -127,13 +128,3 @@ def _mask(paths: Sequence[str], filters: Iterable[str]) -> Mask:
                 if not mask[at] and matches(each, paths[at]):
                     mask[at] = True
     return mask
-
-
-def _plain_part(filter_: str) -> str:
-    """The levels before the first wildcard, with a `/` behind them; "" when it begins with one."""
-    plain = []
-    for level in filter_.split("/"):
-        if level in ("+", "#"):
-            break
-        plain.append(level)
-    return "".join(f"{level}/" for level in plain)

@@ -20,6 +20,8 @@ from nexus_cli.wire.topic import Topics
 PERIOD_S = 1.0
 """How often the number of the newest deployment is asked for."""
 ANSWER_S = 20.0
+NOT_READ = "not read yet"
+"""`SiteKeeper.problem` before the first answer."""
 
 _log = logging.getLogger("nexus.web")
 
@@ -29,7 +31,7 @@ class SiteKeeper:
 
     Attributes:
         view: What was recorded at the last look.
-        problem: Why the database can't be asked; "" while it can, "not read yet" before the first answer.
+        problem: Why the database can't be asked; "" while it can, `NOT_READ` before the first answer.
         changed: Called on the loop after each new view.
     """
 
@@ -37,7 +39,7 @@ class SiteKeeper:
         """Begin with an empty site."""
         self._settings, self._pool, self._topics, self._cache = settings, pool, topics, cache
         self.view = SiteView.of(topics, 0, {}, cache)
-        self.problem = "not read yet"
+        self.problem = NOT_READ
         self.changed: list[Callable[[], None]] = []
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -52,7 +54,7 @@ class SiteKeeper:
             with plain_errors(self._settings):
                 async with asyncio.timeout(ANSWER_S), self._pool.acquire() as conn:
                     number = await db.recorded_number(conn, self._settings.site)
-                    if number == self.view.number and self.problem != "not read yet":
+                    if number == self.view.number and self.problem != NOT_READ:
                         self._answered()
                         return
                     async with conn.transaction(isolation="repeatable_read", readonly=True):
@@ -60,7 +62,7 @@ class SiteKeeper:
                         resources = await db.full_state(conn, self._settings.site)
         except (NexusError, TimeoutError) as error:
             why = error.message if isinstance(error, NexusError) else "the database does not answer in time"
-            if self.problem in ("", "not read yet"):
+            if self.problem in ("", NOT_READ):
                 event(_log, why, level=logging.WARNING)
             self.problem = why
             return
@@ -73,6 +75,6 @@ class SiteKeeper:
             each()
 
     def _answered(self) -> None:
-        if self.problem not in ("", "not read yet"):
+        if self.problem not in ("", NOT_READ):
             event(_log, "the database is back")
         self.problem = ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 
+from nexus_cli.runtime.api.compression import wants_gzip
 from nexus_cli.runtime.api.decisions import Decision, open_route
 from nexus_cli.runtime.web.page.assets import PREFIX, Asset, load_assets
 
@@ -42,7 +43,7 @@ def assert_types(assets: Mapping[str, Asset]) -> None:
 def _sent(request: Request, asset: Asset | None) -> Response:
     if asset is None:
         return Response("This version of the page is no longer served; load it again.", 404, media_type="text/plain")
-    packed = asset.packed is not None and _takes_gzip(request.headers.get("accept-encoding", ""))
+    packed = asset.packed is not None and wants_gzip(request.scope)
     etag = f'"{asset.etag}{"-gz" if packed else ""}"'
     headers = {"etag": etag, "cache-control": asset.cache, "vary": "accept-encoding"}
     if _matches(request.headers.get("if-none-match", ""), etag):
@@ -50,15 +51,6 @@ def _sent(request: Request, asset: Asset | None) -> Response:
     if packed:
         headers["content-encoding"] = "gzip"
     return Response(asset.packed if packed else asset.body, headers=headers, media_type=asset.type)
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """RFC 9110 §12.5.3, as far as it concerns gzip."""
-    for each in accepted.lower().split(","):
-        name, _, rest = each.strip().partition(";")
-        if name.strip() in ("gzip", "*"):
-            return rest.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
 
 
 def _matches(asked: str, etag: str) -> bool:

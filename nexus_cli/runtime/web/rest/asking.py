@@ -8,9 +8,8 @@ import msgspec
 from fastapi import Path, Query
 
 from nexus_cli.runtime.api.bodies import schema_of
+from nexus_cli.wire.control import NO_NUL
 
-NO_NUL = r"^[^\x00]*$"
-"""A NUL can't be stored as text."""
 PlantPath = Annotated[str, Path(min_length=1, max_length=500, pattern=NO_NUL, description="`area/line/device/tag`.")]
 DevicePath = Annotated[str, Path(min_length=1, max_length=500, pattern=NO_NUL, description="`area/line/device`.")]
 MOMENT = "How long ago (1h, 7d), today, 06:00, or ISO 8601."

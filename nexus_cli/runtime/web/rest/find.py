@@ -14,9 +14,10 @@ from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.rest.asking import NO_NUL, described
+from nexus_cli.runtime.web.rest.asking import described
 from nexus_cli.runtime.web.rest.declared import Declared
 from nexus_cli.runtime.web.rest.qualities import Qualities
+from nexus_cli.wire.control import NO_NUL
 from nexus_cli.wire.web_find import Branches, Hits
 
 ROUTES = (route("GET", "/tree", "values:read"), route("GET", "/search", "values:read"))

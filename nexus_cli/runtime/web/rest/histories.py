@@ -19,9 +19,10 @@ from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import CallerRights
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.rest.asking import NO_NUL, PlantPath, Since, Until, described_by
+from nexus_cli.runtime.web.rest.asking import PlantPath, Since, Until, described_by
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.runtime.web.site_view import SiteView
+from nexus_cli.wire.control import NO_NUL
 
 ROUTES = (route("GET", "/history/{path:path}", "values:read"),)
 MOST_ROWS = 10_000

@@ -11,7 +11,8 @@ from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
-from nexus_cli.runtime.web.rest.asking import NO_NUL, described
+from nexus_cli.runtime.web.rest.asking import described
+from nexus_cli.wire.control import NO_NUL
 from nexus_cli.wire.health import OperatingHealth, decode_status
 from nexus_cli.wire.latency_health import HOUR, MINUTE, LatencyRow, LatencyTable, rows_of
 

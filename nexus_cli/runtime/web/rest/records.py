@@ -40,7 +40,12 @@ Before = Annotated[int | None, Query(ge=0, lt=2**53, description="`before` of th
 
 def add_record_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -> None:
     """Add them."""
+    _add_gaps(app, base=base, parts=parts, stored=stored)
+    _add_commands(app, base=base, parts=parts, stored=stored)
+    _add_dead_letters(app, base=base, parts=parts, stored=stored)
 
+
+def _add_gaps(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -> None:
     @app.get(base + "/gaps/{path:path}", responses=described(Gaps))
     async def gaps(
         path: PlantPath, since: Since = "1d", until: Until = "now", zone: Zone = "", caller: Caller = CALLING
@@ -72,6 +77,8 @@ def add_record_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Store
         ]
         return answer(Gaps(gaps=shown, truncated=len(found) > MOST_GAPS))
 
+
+def _add_commands(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -> None:
     @app.get(base + "/commands", responses=described(CommandRows))
     async def commands(
         path: Annotated[Text, Query(description="Of a tag, or of what is above tags.")] = "",
@@ -104,6 +111,8 @@ def add_record_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Store
         ]
         return answer(CommandRows(commands=shown, before=shown[-1].time if len(found) > limit else None))
 
+
+def _add_dead_letters(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -> None:
     @app.get(base + "/dead-letters", responses=described(DeadLetterRows))
     async def dead_letters(
         limit: Limit = 50,
