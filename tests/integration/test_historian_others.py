@@ -138,21 +138,30 @@ async def test_a_burst_waits_at_the_broker_until_there_is_room(database: Setting
         async with historian(database, broker) as role:
             role.inbound_queue._most_messages = 10_000  # of each lane; one read of the socket is some 2,500 messages
             sender = BrokerClient(settings=outbox_settings(broker), client_id="others")
-            async with connection(database) as conn, conn.transaction(), sender.session():
-                await conn.execute("LOCK TABLE nexus.sample IN ACCESS EXCLUSIVE MODE")  # nothing is written meanwhile
-                for at in range(0, count, 1000):
-                    some = [
-                        sender.post(TOPICS.tag(f"{SCALE}/weight"), b'{"value":%d,"timestamp":%d}' % (n, NOW_MS - n))
-                        for n in range(at, at + 1000)
-                    ]
-                    await asyncio.gather(*some)
-                await until(lambda: role.counters.holds == 1)
+            async with sender.session(), asyncio.TaskGroup() as group:
+                async with connection(database) as conn, conn.transaction():
+                    await conn.execute(
+                        "LOCK TABLE nexus.sample IN ACCESS EXCLUSIVE MODE"
+                    )  # nothing is written meanwhile
+                    group.create_task(_burst(sender, count))
+                    await until(
+                        lambda: role.counters.holds > 0
+                    )  # more than once, when the next batch takes what waited
             await until(lambda: role.counters.external_rows + role.counters.dropped_external >= count)
             assert (role.counters.external_rows, role.counters.dropped_external) == (count, 0)
     finally:
         broker.stop()
     (row,) = await query(database, "SELECT count(*), count(DISTINCT value) AS values FROM nexus.sample")
     assert (row["count"], row["values"]) == (count, count)
+
+
+async def _burst(sender: BrokerClient, count: int) -> None:
+    for at in range(0, count, 1000):
+        some = [
+            sender.post(TOPICS.tag(f"{SCALE}/weight"), b'{"value":%d,"timestamp":%d}' % (n, NOW_MS - n))
+            for n in range(at, at + 1000)
+        ]
+        await asyncio.gather(*some)
 
 
 async def test_a_glob_makes_series_up_to_its_bound(database: Settings, broker: TestBroker) -> None:
