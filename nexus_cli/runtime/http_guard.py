@@ -34,8 +34,8 @@ BACKLOG = 100
 """Connections accepted per iteration of the event loop; the rest wait in the kernel."""
 LARGEST_HEAD = 32 * 1024
 """Limit of a request's head, in bytes."""
-
-
+LARGEST_JOINED = 64 * 1024
+"""What is larger is written by itself, in bytes: joining would copy it."""
 OTHER_FILES = 100
 """Files that a role has open beside its connections: broker, database, logs."""
 
@@ -59,7 +59,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Count it, and wait for its first request."""
-        super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]
+        self._guarded = _Lingering(transport, self)
+        super().connection_made(self._guarded)  # type: ignore[arg-type]
         if len(self.connections) > self._most():
             self._make_room()
         self._await_head()
@@ -114,6 +115,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The connection is a WebSocket's from here on, and its protocol's (`socket_guard`)."""
         self._stop_waiting()
         self._resumed()
+        self._guarded.write_at_once()
         super().handle_websocket_upgrade()
 
     def _should_upgrade(self) -> bool:
@@ -216,13 +218,41 @@ class _Lingering:
     """A transport that delays its close while a request is still being sent, so that the response can arrive.
 
     Closing a socket with unread data resets the connection, and the client may lose the response (RFC 9112 §9.6).
+
+    It also writes the head of an answer and its body together: each write is a call of the kernel, which costs a small answer
+    more than all else.
     """
 
     def __init__(self, inner: asyncio.Transport, protocol: GuardedProtocol) -> None:
         self._inner, self._protocol, self._lingers = inner, protocol, False
+        self._held = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+    def write(self, data: bytes) -> None:
+        """Write it; what is small waits for what the same turn of the loop writes next."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._inner.write(held + data if len(data) <= LARGEST_JOINED else held)
+            if len(data) <= LARGEST_JOINED:
+                return
+        elif data and len(data) <= LARGEST_JOINED:
+            self._held = bytes(data)
+            self._protocol.loop.call_soon(self.flush)
+            return
+        self._inner.write(data)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._inner.write(held)
+
+    def write_at_once(self) -> None:
+        """From here on nothing waits: a WebSocket's messages are whole."""
+        self.flush()
+        self.write = self._inner.write  # type: ignore[method-assign]
 
     def is_closing(self) -> bool:
         """True once it is closed on this side."""
@@ -232,6 +262,7 @@ class _Lingering:
         """Close it; while the client still sends, only half-close it and discard the rest."""
         if self.is_closing():
             return
+        self.flush()
         if not self._protocol.has_unread or not self._inner.can_write_eof():
             self._inner.close()
             if self._inner.get_write_buffer_size():  # else its client keeps it open for as long as it does not read

@@ -37,7 +37,7 @@ class WebProcess:
         """Run clients of `web_clients`; gives what they counted, and the CPU seconds of the server meanwhile."""
         arguments = [str(self.port), kind, str(count), str(seconds), str(self.paths)]
         command = [sys.executable, "-m", "tests.benchmarks.web_clients", *arguments]
-        self.ask("clear")
+        self.ask(f"time {int(kind == 'read' and count == 1)}")
         before = self.ask("stats")["cpu_s"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
             assert other.stdout is not None  # as above

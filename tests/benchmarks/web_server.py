@@ -50,16 +50,21 @@ class _Anybody:
 
 
 class _Timed(GuardedProtocol):
-    """Notes what a request costs: processor time of the loop from its last byte to its answer, on one connection."""
+    """Notes what a request costs: processor time of the loop from its last byte to its answer, on one connection.
+
+    Asking for the time is a call of the kernel: it is asked only when wanted.
+    """
 
     times: list[float] = []
+    wanted = False
 
     def data_received(self, data: bytes) -> None:
-        self._began = time.thread_time()
+        self._began = time.thread_time() if self.wanted else 0.0
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        self.times.append(time.thread_time() - self._began)
+        if self.wanted:
+            self.times.append(time.thread_time() - self._began)
         super().on_response_complete()
 
 
@@ -126,8 +131,9 @@ class Server:
             began = time.process_time()
             self.feed(int(number))
             return {"us": (time.process_time() - began) / int(number) * 1e6}
-        elif word == "clear":
+        elif word == "time":
             _Timed.times.clear()
+            _Timed.wanted = bool(int(number))
         times, cpu = sorted(_Timed.times), self.process.cpu_times()
         return {
             "cpu_s": cpu.user + cpu.system,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -138,21 +140,23 @@ async def test_a_burst_waits_at_the_broker_until_there_is_room(database: Setting
         async with historian(database, broker) as role:
             role.inbound_queue._most_messages = 10_000  # of each lane; one read of the socket is some 2,500 messages
             sender = BrokerClient(settings=outbox_settings(broker), client_id="others")
-            async with sender.session(), asyncio.TaskGroup() as group:
-                async with connection(database) as conn, conn.transaction():
-                    await conn.execute(
-                        "LOCK TABLE nexus.sample IN ACCESS EXCLUSIVE MODE"
-                    )  # nothing is written meanwhile
-                    group.create_task(_burst(sender, count))
-                    await until(
-                        lambda: role.counters.holds > 0
-                    )  # more than once, when the next batch takes what waited
+            async with sender.session(), asyncio.TaskGroup() as group, nothing_written(database):
+                group.create_task(_burst(sender, count))
+                await until(lambda: role.counters.holds > 0)  # often twice: the next batch makes room once
             await until(lambda: role.counters.external_rows + role.counters.dropped_external >= count)
             assert (role.counters.external_rows, role.counters.dropped_external) == (count, 0)
     finally:
         broker.stop()
     (row,) = await query(database, "SELECT count(*), count(DISTINCT value) AS values FROM nexus.sample")
     assert (row["count"], row["values"]) == (count, count)
+
+
+@contextlib.asynccontextmanager
+async def nothing_written(database: Settings) -> AsyncIterator[None]:
+    """The table of samples is locked while the block runs."""
+    async with connection(database) as conn, conn.transaction():
+        await conn.execute("LOCK TABLE nexus.sample IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 async def _burst(sender: BrokerClient, count: int) -> None:

@@ -137,7 +137,8 @@ class RequestGuard:
             return
         if needed is None or not needed.open:
             await self._authorise(scope, needed, route=f"{method} {path}")
-        self._same_site(path)
+        else:
+            self._same_site(path)
         limit = needed.limit if needed is not None and method not in ("GET", "HEAD") else SMALL_BODY
         await self._with_body(scope, receive, send, limit)
 
@@ -219,11 +220,14 @@ def _is_measured(scope: Scope) -> bool:
 
 def _announced(scope: Scope) -> int | None:
     """Content-Length; 0 without a body, None when the size is unknown (chunked)."""
-    headers = dict(scope["headers"])
-    if b"transfer-encoding" in headers:
-        return None
+    length = b"0"
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding":
+            return None
+        if name == b"content-length":
+            length = value
     try:
-        return max(0, int(headers.get(b"content-length", b"0")))
+        return max(0, int(length))
     except ValueError:
         raise Refused(failure(400, "NX6405", "The length of the request can't be read.")) from None
 
