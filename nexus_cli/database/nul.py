@@ -13,6 +13,6 @@ def storable(text: str, *, instead: str = "\\ufffd") -> str:
 
     Args:
         text: JSON.
-        instead: Of each NUL, as it stands in JSON; "" leaves it out, as the historian does.
+        instead: Of each NUL, as it is written in JSON; "" leaves it out, as the historian does.
     """
     return _NUL.sub(lambda found: found[1] + instead, text) if "\\u0000" in text else text

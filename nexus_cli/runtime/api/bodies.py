@@ -72,7 +72,7 @@ def _inlined(schema: JsonObject, named: JsonObject) -> JsonObject:
 def words(error: Exception) -> str:
     """The parser's words, short: they repeat a name that the caller sent, however long."""
     text = str(error)
-    if "matching regex" in text:  # people are told what it means
+    if "matching regex" in text:  # it would be shown as a pattern
         _, _, where = text.rpartition(" - at ")
         said = "must not contain NUL" if repr(NO_NUL) in text else "has a character that has no place there"
         text = f"text {said} - at {where}"

@@ -61,7 +61,7 @@ def preview(view: SiteView, caller: Caller, name: str, asked: PreviewRequest) ->
     values, problems = _typed(message, asked.texts)
     for field, value in asked.set.items():
         try:
-            orjson.dumps([[[[value]]]])  # at least as deep as it will stand in the answer
+            orjson.dumps([[[[value]]]])  # at least as deep as in the answer
         except TypeError as error:  # a whole number beyond 64 bits, or a nesting beyond all bounds
             problems.append(FieldProblem(field=field, message=f"{field[:100]}: it can't be JSON: {error}"))
         else:

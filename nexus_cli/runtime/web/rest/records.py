@@ -36,7 +36,7 @@ MOST_ROWS = 1_000
 PAGE = 200
 """Rows that are read at a time, at least."""
 PAGES = 20
-"""Pages that one request looks through for rows that the caller may see; the next request goes on behind them."""
+"""Pages that one request looks through for rows that the caller may see; the next one begins behind them."""
 Row = TypeVar("Row")
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 Before = Annotated[int | None, Query(ge=0, lt=2**53, description="`before` of the answer with the rows ahead of it.")]
@@ -179,7 +179,7 @@ async def _seen(
     """The first rows that a caller may see, and `before` of the rows behind them; None when there are none.
 
     Rows at the same place come together, also beyond the limit: the next page begins behind it. When the rows that one request
-    looks through end first, there are fewer than the limit, or none, and the next request goes on.
+    looks through end first, there are fewer than the limit, or none, and the next request begins behind them.
     """
     found: list[Row] = []
     async with aclosing(rows):
