@@ -11,6 +11,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.database.nul import storable
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.control import Alert, AlertChange
 from nexus_cli.wire.sample import Value
@@ -80,7 +81,7 @@ async def write(conn: Connection, site: str, alert: Alert, *, pending: JsonObjec
     time may come late (another control may have led since).
     """
     since = EPOCH + timedelta(microseconds=alert.since)
-    value = orjson.dumps(alert.value).decode().replace("\\u0000", "\\ufffd")
+    value = storable(orjson.dumps(alert.value).decode())
     await conn.execute(
         "INSERT INTO nexus.alert AS a (site, name, state, since, value, severity, acknowledged_by, pending, stored) "
         "VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8::text::jsonb, clock_timestamp()) "
@@ -88,7 +89,7 @@ async def write(conn: Connection, site: str, alert: Alert, *, pending: JsonObjec
         "value = excluded.value, severity = excluded.severity, acknowledged_by = excluded.acknowledged_by, "
         "pending = excluded.pending, stored = excluded.stored WHERE a.since <= excluded.since",
         *(site, alert.name, alert.state, since, value, alert.severity, alert.acknowledged_by),
-        None if pending is None else orjson.dumps(pending).decode(),
+        None if pending is None else storable(orjson.dumps(pending).decode()),
     )
     if not changed:
         return

@@ -9,6 +9,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.loss import moment
+from nexus_cli.database.nul import storable
 
 
 async def add_command(
@@ -70,4 +71,4 @@ async def is_on_record(conn: Connection, site: str, *, command_id: str, path: st
 
 def _json(value: object) -> str:
     """JSON that PostgreSQL takes: a NUL has no place in its texts."""
-    return orjson.dumps(value).decode().replace("\\u0000", "\\ufffd")
+    return storable(orjson.dumps(value).decode())

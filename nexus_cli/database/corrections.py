@@ -16,6 +16,7 @@ import orjson
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import write_audit
 from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
+from nexus_cli.database.nul import storable
 from nexus_cli.database.queries import Series, StoredSample, find_series, sample_of, samples_of, stored_segments
 from nexus_cli.database.rollup_tables import mark_changed
 from nexus_cli.database.samples import SampleTables
@@ -126,7 +127,7 @@ def _columns(type_name: str, value: Any, *, quality: int) -> tuple[float | None,
     if kind == "text" and isinstance(value, str):
         return None, None, value.replace("\x00", ""), None
     if kind == "json":
-        return None, None, None, orjson.dumps(value).decode().replace("\\u0000", "")
+        return None, None, None, storable(orjson.dumps(value).decode(), instead="")
     raise NotCorrected(f"the value is no {type_name}")
 
 

@@ -14,6 +14,7 @@ import msgspec
 import orjson
 
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.nul import storable
 from nexus_cli.database.ordered import PLAN, RESOURCE, from_jsonb, to_jsonb
 from nexus_cli.json_value import JsonObject, read_fields
 from nexus_cli.model.snapshot import Attributes, site_digest
@@ -284,7 +285,7 @@ async def write_journal(
         step,
         subject,
         state,
-        orjson.dumps(detail or {}).decode(),
+        storable(orjson.dumps(detail or {}).decode()),
     )
 
 
@@ -322,7 +323,7 @@ async def write_audit(
         who,
         what,
         subject,
-        orjson.dumps(detail or {}).decode(),
+        storable(orjson.dumps(detail or {}).decode()),
     )
 
 

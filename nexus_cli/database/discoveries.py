@@ -9,6 +9,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.nul import storable
 from nexus_cli.model.calendar import microseconds, moment_of
 
 KEPT = 200
@@ -96,4 +97,4 @@ def _run(row: Any, result: dict[str, Any]) -> StoredDiscovery:
 
 def _plain(text: str) -> str:
     """Text that PostgreSQL takes: a NUL has no place in it, and a device may have named something so."""
-    return text.replace("\\u0000", "\\ufffd").replace("\x00", "\ufffd")
+    return storable(text).replace("\x00", "\ufffd")

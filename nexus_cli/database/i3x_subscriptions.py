@@ -17,6 +17,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
+from nexus_cli.database.nul import storable
 
 _NONE: Mapping[str, int] = {}
 _ALIVE = "touched > now() - $2::float8 * interval '1 second'"
@@ -180,7 +181,7 @@ async def register(
         await conn.execute(
             f"""UPDATE {SCHEMA}.i3x_subscription SET monitored = $3::text::jsonb, revision = revision + 1
                 WHERE site = $1 AND id = $2""",
-            *(identity.site, id, orjson.dumps(list(new.items())).decode()),
+            *(identity.site, id, storable(orjson.dumps(list(new.items())).decode())),
         )
     return new, row["revision"] + 1
 
@@ -255,7 +256,7 @@ async def expire(conn: Connection, site: str, *, ttl_s: float) -> int:
 
 def _text(updates: list[Any]) -> str:
     """JSON for a column of JSONB, which takes no NUL."""
-    return orjson.dumps(updates).decode().replace("\\u0000", "")
+    return storable(orjson.dumps(updates).decode(), instead="")
 
 
 def _depths(stored: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ import msgspec
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
+from nexus_cli.database.nul import storable
 from nexus_cli.database.ordered import RUN, TRAIL, Places, from_jsonb, to_jsonb
 from nexus_cli.json_value import JsonObject, read_fields
 from nexus_cli.wire.control import as_object
@@ -160,4 +161,4 @@ def _run(row: Mapping[str, Any]) -> SequenceRun:
 
 
 def _json(value: Mapping[str, Any], places: Places = ()) -> str:
-    return to_jsonb(value, places, default=str).replace("\\u0000", "\\ufffd")
+    return storable(to_jsonb(value, places, default=str))

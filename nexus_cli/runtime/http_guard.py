@@ -10,9 +10,13 @@ See docs/decisions/0079.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 resource: ModuleType | None
@@ -56,6 +60,8 @@ class GuardedProtocol(HttpToolsProtocol):
     _answer_timer: asyncio.TimerHandle | None = None
     _in_head = False
     _head_bytes = _raw_bytes = 0
+    _fed = b""
+    _declined = False
 
     def connection_made(self, transport: Any) -> None:
         """Count it, and wait for its first request."""
@@ -78,6 +84,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_timer is None and self._idle():
             self._await_head()  # the next request on a kept-alive connection
         continued = self._in_head
+        self._fed = data
         super().data_received(data)
         if continued and self._in_head:  # a line that does not end is with the parser, uncounted
             self._raw_bytes += len(data)
@@ -104,7 +111,19 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is complete: its deadline ends."""
         self._in_head, self._head_bytes = False, 0
         self._stop_waiting()
-        super().on_headers_complete()
+        self._declined = self._offers_other()
+        if not self._declined:
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is complete."""
+        if not self._declined:
+            super().on_message_complete()
+
+    def _offers_other(self) -> bool:
+        """Whether the request offers a protocol that is not spoken here, as Java's client offers HTTP/2."""
+        parser = self.parser
+        return bool(parser.should_upgrade() and parser.get_method() != b"CONNECT") and not self._should_upgrade()
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -125,7 +144,22 @@ class GuardedProtocol(HttpToolsProtocol):
         )
 
     def _unsupported_upgrade_warning(self) -> None:
-        """A line in the log for each request that offers HTTP/2 would have no use."""
+        """The parser stops at the head of a request that offers another protocol, and would leave out its body.
+
+        Such an offer is not taken (RFC 9110 §7.8): the request is read once more, without the offer.
+        """
+        stopped = sys.exc_info()[1]
+        if not self._declined or not isinstance(stopped, httptools.HttpParserUpgrade):
+            return
+        self._declined = False
+        rest = self._fed[stopped.args[0] :]
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        head = [method + b" " + self.url + b" HTTP/" + version]
+        head += [name + b": " + value for name, value in _without_offer(self.headers)]
+        self.parser = httptools.HttpRequestParser(self)
+        with contextlib.suppress(AttributeError):  # as uvicorn sets it; httptools 0.6.4 has none
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join([*head, b"", rest]))
 
     def pause_writing(self) -> None:
         """The client reads more slowly than the server writes."""
@@ -190,6 +224,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _deadline(self) -> float:
         timer = self._head_timer or self._answer_timer
         return float("inf") if timer is None else timer.when()
+
+
+def _without_offer(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in headers:
+        if name == b"connection":
+            kept = [each.strip() for each in value.split(b",") if each.strip().lower() != b"upgrade"]
+            if kept:
+                yield name, b", ".join(kept)
+        elif name != b"upgrade":
+            yield name, value
 
 
 def limited(most: int) -> type[GuardedProtocol]:

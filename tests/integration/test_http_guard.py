@@ -141,3 +141,36 @@ async def test_a_client_that_reads_no_small_answer_is_closed_all_the_same(monkey
             for _ in range(2_000):
                 writer.write(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n")
         await until(ended.is_set, "the connection ends")
+
+
+JAVA = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAA\r\nupgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "body later"])
+async def test_an_offer_of_another_protocol_is_not_taken_and_loses_no_body(apart: bool) -> None:
+    """As Java's HttpClient offers HTTP/2 with each first request."""
+    async with connected() as (reader, writer):
+        for body, length in (
+            (b"abc", b"content-length: 3\r\n"),
+            (b"3\r\nabc\r\n0\r\n\r\n", b"transfer-encoding: chunked\r\n"),
+        ):
+            writer.write(b"POST / HTTP/1.1\r\nhost: x\r\n" + JAVA + length + b"\r\n")
+            if apart:
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            writer.write(body)
+            name = length.partition(b":")[0]
+            names = b",".join(sorted((b"connection", name, b"host", b"http2-settings")))
+            assert await answer(reader) == (200, b"3 " + names + b" ")
+        writer.write((b"GET / HTTP/1.1\r\nhost: x\r\n" + JAVA + b"\r\n") * 2 + b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        for names in (b"connection,host,http2-settings", b"connection,host,http2-settings", b"host"):
+            assert await answer(reader) == (200, b"0 " + names + b" "), (
+                "requests behind one with an offer are read, too"
+            )
+
+
+async def test_a_tunnel_is_refused() -> None:
+    async with connected() as (reader, writer):
+        writer.write(b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        status, _ = await answer(reader)
+        assert status in (200, 400, 404), "one answer, and no end of it"

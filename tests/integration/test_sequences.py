@@ -162,6 +162,16 @@ async def test_what_a_person_types_is_one_level_of_a_path(world: World) -> None:
             assert error.code in ("NX6830", "NX6405", "NX6406")
 
 
+async def test_a_message_with_a_nul_is_published_and_on_record(world: World) -> None:
+    """jsonb takes no NUL: a message that could not be recorded would have been published without a trace."""
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, snapshot(device("a/l/one"), message__order={"topic": "erp/{line}"}))
+        found = await control.publish("order", {"line": "one", "note": "a\0b"})
+        assert found.payload == {"note": "a\0b"}
+        (line,) = [one for one in (await control.audit()).entries if one.kind == "message"]
+        assert line.subject == "order"
+
+
 async def test_people_run_abort_acknowledge_and_publish_what_their_roles_name_and_stand_in_the_trail(
     world: World,
 ) -> None:

@@ -16,7 +16,7 @@ from nexus_cli.project.write import prepare
 from nexus_cli.runtime.web.steering import commands
 from nexus_cli.settings import Settings
 from nexus_cli.wire import http as door
-from nexus_cli.wire.command import State
+from nexus_cli.wire.command import Response, State
 from nexus_cli.wire.message import Message
 from tests.commanding import Asker, drive
 from tests.integration.steering_world import SETPOINT, steering_world
@@ -44,6 +44,23 @@ async def test_a_command_is_done_under_the_callers_name(database: Settings, tmp_
             refused = await world.command(user, 21.0)
             assert (refused[0], refused[1]["code"]) == (status, {403: "NX6403", 404: "NX6802"}[status]), (user, refused)
         assert len(world.field.writes) == 2
+
+
+async def test_who_may_write_and_not_read_learns_nothing_of_what_the_tag_holds(
+    database: Settings, tmp_path: Path
+) -> None:
+    blind = {"role.blind": {"write": ["a/l/drive/setpoint"]}, "user.blind": {"roles": ["blind"]}}
+    async with steering_world(database, tmp_path, more=blind) as world:
+        status, found = await world.command("blind", 21.5, expect=33)
+        assert (status, found["state"], found["code"]) == (200, "refused", "NX6813")
+        assert found["detail"] == "the tag does not hold what was expected"
+        assert "20" not in f"{found['old']} {found['read_back']} {found['detail']} {found['value']}"
+        status, found = await world.command("otto", 21.5, expect=33)
+        assert found["detail"] == "the tag holds 20.0, not 33 as expected" and found["old"] == 20.0
+        held = Response(
+            id="x", state=State.FAILED, path=SETPOINT, code="NX6815", old=20.0, read_back=19.0, detail="holds 19.0"
+        )
+        assert commands._without_held(held).detail == "the device took the write, and then held another value"
 
 
 async def test_the_same_wish_under_the_same_id_is_carried_out_once(database: Settings, tmp_path: Path) -> None:

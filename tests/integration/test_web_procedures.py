@@ -86,6 +86,12 @@ async def test_a_preview_reads_what_was_typed_and_names_the_field_that_is_wrong(
     assert (missing["field"], missing["message"]) == ("order", "'order' is a required property")
     (fixed,) = (await preview(web, set={"source": "me"}, texts=texts))["problems"]
     assert "'source' is fixed" in fixed["message"]
+    deep: Any = 1
+    for _ in range(600):
+        deep = [deep]
+    for value in (2**64, -(2**70), [2**64], deep):
+        (wrong,) = (await preview(web, set={"amount": value}, texts={"order": "17", "line": "one"}))["problems"]
+        assert wrong["field"] == "amount" and "can't be JSON" in wrong["message"]
     both = await preview(web, texts={"amount": "many"}, set={"order": "1"})
     assert [each["field"] for each in both["problems"]] == ["amount"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from nexus_cli.runtime.web.rest.shown_tags import HIDDEN
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.message import Message
@@ -82,6 +83,18 @@ async def test_lineage_of_calculated_and_external_tags(database: Settings, tmp_p
         steps = {one["step"]: one["text"] for one in found["steps"]}
         assert (found["kind"], steps["declared"]) == ("external", "by the glob b/l/scada/** of b/l/scada")
         assert (await web.ask("GET", "/lineage/b/l/other/x", user="vera")).status_code == 404
+
+
+async def test_inputs_that_may_not_be_read_are_named_nowhere(database: Settings, tmp_path: Path) -> None:
+    only = {"role.only": {"read": ["b/l/sum/both", ENERGY]}, "user.only": {"roles": ["only"]}}
+    async with web_world(database, tmp_path, **MORE, **only) as web:
+        lineage = await get(web, "/lineage/b/l/sum/both", user="only")
+        card = await get(web, "/tags/b/l/sum/both", user="only")
+        for found in (lineage, card):
+            assert found["inputs"] == {"one": ENERGY}
+            assert "two" not in str(found)
+        assert card["expr"] == lineage["steps"][0]["text"] == HIDDEN
+        assert (await get(web, "/tags/b/l/sum/both"))["expr"] == "one + two"
 
 
 async def test_why_there_is_no_data(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from nexus_cli.database.commands import add_command
 from nexus_cli.database.discoveries import KEPT, StoredDiscovery, add_discovery
 from nexus_cli.database.loss import add_dead_letter
+from nexus_cli.runtime.web.rest import records
 from nexus_cli.settings import Settings
 from nexus_cli.wire.message import Message
 from tests.integration.identity_world import SITE
@@ -50,11 +51,11 @@ async def test_gaps_of_a_tag_and_of_a_device(database: Settings, tmp_path: Path)
             assert (refused.status_code, refused.json().get("code", "")) == ((404, code) if code else (200, ""))
 
 
-async def command(web: WebWorld, number: int, path: str) -> None:
+async def command(web: WebWorld, number: int, path: str, *, at: int | None = None) -> None:
     facts: dict[str, Any] = {"value": number, "state": "done", "detail": {"old": 1, "read_back": number}}
     sent = {"principal": "nexus.web", "asked_by": "otto"} if number == 6 else {"principal": "otto", "asked_by": ""}
     async with web.people.pool.acquire() as conn, conn.transaction():
-        at_us = 1_767_225_600_000_000 + number
+        at_us = 1_767_225_600_000_000 + (number if at is None else at)
         await add_command(conn, SITE, command_id=f"c{number}", path=path, at_us=at_us, **sent, **facts)
 
 
@@ -83,6 +84,44 @@ async def test_the_last_commands_to_what_the_caller_may_read(database: Settings,
         found = await get(web, "/commands", user="hal", limit=2)
         assert [one["id"] for one in found["commands"]] == ["c6", "c4"]
         assert (await get(web, "/commands", user="nina"))["commands"] == []
+
+
+async def test_what_lies_behind_rows_of_others_is_found_by_going_on(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "PAGE", 2)
+    monkeypatch.setattr(records, "PAGES", 2)
+    async with web_world(database, tmp_path, **MORE) as web:
+        await command(web, 1, VOLTAGE)
+        for number in range(2, 9):
+            await command(web, number, ENERGY)
+        seen: list[list[str]] = []
+        before: dict[str, int] = {}
+        while len(seen) < 5:
+            found = await get(web, "/commands", user="hal", limit=1, **before)
+            seen.append([one["id"] for one in found["commands"]])
+            if found["before"] is None:
+                break
+            before = {"before": found["before"]}
+        assert seen == [[], ["c1"]]
+        async with web.people.pool.acquire() as conn:
+            for number in range(8):
+                topic = TOPICS.tag(ENERGY if number else VOLTAGE)
+                await add_dead_letter(conn, site=SITE, topic=topic, reason="no_value", detail="", payload="", count=1)
+        found = await get(web, "/dead-letters", user="hal", limit=1)
+        assert found["dead_letters"] == [] and found["before"] is not None
+        found = await get(web, "/dead-letters", user="hal", limit=1, before=found["before"])
+        assert (len(found["dead_letters"]), found["before"]) == (1, None)
+
+
+async def test_commands_of_one_moment_are_on_one_page(database: Settings, tmp_path: Path) -> None:
+    async with web_world(database, tmp_path, **MORE) as web:
+        for number in (1, 2, 3, 4):
+            await command(web, number, ENERGY, at=5 if number in (2, 3) else number * 2)
+        found = await get(web, "/commands", limit=2)
+        assert [one["id"] for one in found["commands"]] == ["c4", "c2", "c3"]
+        found = await get(web, "/commands", limit=2, before=found["before"])
+        assert ([one["id"] for one in found["commands"]], found["before"]) == (["c1"], None)
 
 
 async def test_dead_letters_are_shown_to_who_may_hear_their_topic(database: Settings, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nexus_cli.json_value import JsonObject, JsonValue
 from nexus_cli.wire import control
-from nexus_cli.wire.control import Question
+from nexus_cli.wire.control import NO_NUL, Question
 
 LONGEST_WORDS = 300
 """Characters of a refusal."""
@@ -72,9 +72,10 @@ def _inlined(schema: JsonObject, named: JsonObject) -> JsonObject:
 def words(error: Exception) -> str:
     """The parser's words, short: they repeat a name that the caller sent, however long."""
     text = str(error)
-    if "matching regex" in text:  # the one pattern that a body has: `NO_NUL`
+    if "matching regex" in text:  # it would be shown as a pattern
         _, _, where = text.rpartition(" - at ")
-        text = f"text must not contain NUL - at {where}"
+        said = "must not contain NUL" if repr(NO_NUL) in text else "has a character that has no place there"
+        text = f"text {said} - at {where}"
     return text if len(text) <= LONGEST_WORDS else f"{text[:LONGEST_WORDS]}…"
 
 

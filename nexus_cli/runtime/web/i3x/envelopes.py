@@ -24,6 +24,9 @@ TITLES = {
     503: "Service Unavailable",
 }
 LONGEST_DETAIL = 500
+MOST_REPEATED = 4 * 1024 * 1024
+"""Bytes of results in one answer that are there already, because their ids were asked for more than once."""
+_REPEATED = "It was asked for more than once, and the answer is too large to repeat it: ask for each id once."
 
 Item = dict[str, Any]
 
@@ -83,11 +86,27 @@ def bulk(items: Sequence[Item], *, partial: str = "", note: str = "") -> Respons
 
 
 def each(ids: Iterable[str], result_of: Callable[[str], Any], *, key: str = "elementId") -> list[Item]:
-    """One item for each id; a `Problem` fails that one alone."""
+    """One item for each id; a `Problem` fails that one alone.
+
+    An id that comes again has the result of before: it is looked up once. Repeated results take at most `MOST_REPEATED`
+    bytes of an answer; what would be beyond fails, so that a small request makes no answer of gigabytes.
+    """
+    made: dict[str, Any] = {}
+    repeated: dict[str, bytes] = {}
+    left = MOST_REPEATED
     items = []
     for found in ids:
         try:
-            items.append({"success": True, key: found, "result": result_of(found)})
+            if found not in made:
+                made[found] = result_of(found)
+                items.append({"success": True, key: found, "result": made[found]})
+                continue
+            if found not in repeated:
+                repeated[found] = orjson.dumps(made[found])
+            left -= len(repeated[found])
+            if left < 0:
+                raise Problem(400, _REPEATED)
+            items.append({"success": True, key: found, "result": orjson.Fragment(repeated[found])})
         except Problem as problem:
             items.append(failed_item(found, problem, key=key))
     return items

@@ -122,18 +122,22 @@ def _add_related(app: FastAPI, spaces: Spaces) -> None:
 
 def _related(space: AddressSpace, body: Related, now: dict[str, str]) -> Response:
     left, cut = MOST_RELATED, False
+    metadata = bool(body.include_metadata)
 
     def edges(element: str) -> Any:
         nonlocal left, cut
         if element not in now:
             raise no_element(element)
-        wanted = body.relationship_type
-        found = [edge for edge in space.edges(now[element]) if wanted in (None, edge[0])]
-        cut = cut or len(found) > left
-        found = found[:left]
-        left -= len(found)
-        metadata = bool(body.include_metadata)
-        return [{"sourceRelationship": name, "object": space.record(other, metadata=metadata)} for name, other in found]
+        found = []
+        for name, other in space.edges(now[element]):
+            if body.relationship_type not in (None, name):
+                continue
+            left -= 1 + (len(space.edges(other)) if metadata else 0)
+            if left < 0:
+                cut = True
+                break
+            found.append({"sourceRelationship": name, "object": space.record(other, metadata=metadata)})
+        return found
 
     items = each(body.element_ids, edges)
     partial = f"One answer has {MOST_RELATED:,} related objects; ask for fewer elementIds." if cut else ""

@@ -59,7 +59,13 @@ def preview(view: SiteView, caller: Caller, name: str, asked: PreviewRequest) ->
         raise NexusError(f"There is no message '{name[:100]}'.", code="NX6840")
     message = decode(attributes, MessageConfig)
     values, problems = _typed(message, asked.texts)
-    values.update(asked.set)
+    for field, value in asked.set.items():
+        try:
+            orjson.dumps([[[[value]]]])  # at least as deep as in the answer
+        except TypeError as error:  # a whole number beyond 64 bits, or a nesting beyond all bounds
+            problems.append(FieldProblem(field=field, message=f"{field[:100]}: it can't be JSON: {error}"))
+        else:
+            values[field] = value
     if problems:
         return Preview(set=values, problems=problems)
     try:

@@ -20,9 +20,10 @@ from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.web.caller_rights import readable_tag
+from nexus_cli.runtime.web.caller_rights import CallerRights, readable_tag
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import PlantPath, described
+from nexus_cli.runtime.web.rest.shown_tags import shown_tag
 from nexus_cli.runtime.web.site_view import SiteView, TagView
 from nexus_cli.wire.web_find import TagCard, Writer
 
@@ -39,17 +40,15 @@ def add_card_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
         found = readable_tag(view, rights, path)
-        made = await asyncio.to_thread(
-            card, view, found, may_write=rights.may_write(found), now_us=parts.clock.wall_us()
-        )
+        made = await asyncio.to_thread(card, view, found, rights, now_us=parts.clock.wall_us())
         return answer(made)
 
 
-def card(view: SiteView, tag: TagView, *, may_write: bool, now_us: int) -> TagCard:
-    """The card of a tag of the view."""
+def card(view: SiteView, tag: TagView, rights: CallerRights, *, now_us: int) -> TagCard:
+    """The card of a tag of the view, for a caller that may read it."""
     device = view.device(tag.device)
     assert device is not None  # each tag is of a device of its view
-    config = device.tags[tag.name]
+    config = shown_tag(view, rights, device.tags[tag.name], device=device.path)
     labels = {**view.tree.places[device.path].labels, **config.labels}
     facts = TagFacts(
         path=tag.path,
@@ -88,7 +87,7 @@ def card(view: SiteView, tag: TagView, *, may_write: bool, now_us: int) -> TagCa
         classification=tag.classification,
         labels=labels,
         writable=tag.writable,
-        may_write=may_write,
+        may_write=rights.may_write(tag),
         read_back=config.read_back,
         enabled=tag.enabled,
         expr=config.expr,

@@ -20,6 +20,7 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import CallerRights
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import PlantPath, described
+from nexus_cli.runtime.web.rest.shown_tags import shown_device
 from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.wire.web_plant import Lineage, Step
 
@@ -48,6 +49,7 @@ def _lineage(view: SiteView, rights: CallerRights, path: str) -> Lineage:
         raise NexusError(f"There is no tag '{path[:200]}' that you may read.", code="NX6802")
     device = view.device(tag.device)
     assert device is not None  # each tag is of a device of its view
+    device = shown_device(view, rights, device, tag.name)
     config = device.tags[tag.name]
     kind = "calculated" if config.expr else "device" if device.gateway else "external"
     return Lineage(

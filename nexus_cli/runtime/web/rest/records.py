@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Annotated, TypeVar
 
 from fastapi import FastAPI, Query, Response
 
@@ -32,8 +33,11 @@ ROUTES = (
 )
 MOST_GAPS = 5_000
 MOST_ROWS = 1_000
+PAGE = 200
+"""Rows that are read at a time, at least."""
 PAGES = 20
-"""Pages that are looked through for rows that the caller may see, each of as many rows as asked for."""
+"""Pages that one request looks through for rows that the caller may see; the next one begins behind them."""
+Row = TypeVar("Row")
 Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
 Before = Annotated[int | None, Query(ge=0, lt=2**53, description="`before` of the answer with the rows ahead of it.")]
 
@@ -89,13 +93,11 @@ def _add_commands(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -
         """The last commands to tags that the caller may read. As `nexus audit --kind command`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        found: list[StoredCommand] = []
         async with stored.reading() as conn:
-            async for one in _commands(conn, parts.settings.site, path.strip("/"), before=before, page=limit):
-                if _may_see(view, rights, one.path):
-                    found.append(one)
-                    if len(found) > limit:
-                        break
+            rows = _commands(conn, parts.settings.site, path.strip("/"), before=before, page=max(PAGE, limit))
+            found, more = await _seen(
+                rows, lambda one: _may_see(view, rights, one.path), place=lambda one: one.time_us, limit=limit
+            )
         shown = [
             CommandRow(
                 id=one.id,
@@ -107,9 +109,9 @@ def _add_commands(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -
                 via=one.via,
                 detail=one.detail,
             )
-            for one in found[:limit]
+            for one in found
         ]
-        return answer(CommandRows(commands=shown, before=shown[-1].time if len(found) > limit else None))
+        return answer(CommandRows(commands=shown, before=more))
 
 
 def _add_dead_letters(app: FastAPI, *, base: str, parts: WebParts, stored: Stored) -> None:
@@ -124,14 +126,12 @@ def _add_dead_letters(app: FastAPI, *, base: str, parts: WebParts, stored: Store
         """Messages that could not be stored, with the reason; the newest first."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        found: list[StoredLetter] = []
         async with stored.reading() as conn:
-            site = parts.settings.site
-            async for one in _letters(conn, site, before=before, reason=reason, topic=topic.strip("/"), page=limit):
-                if may_see_topic(view, rights, caller, one.topic):
-                    found.append(one)
-                    if len(found) > limit:
-                        break
+            site, page = parts.settings.site, max(PAGE, limit)
+            rows = _letters(conn, site, before=before, reason=reason, topic=topic.strip("/"), page=page)
+            found, more = await _seen(
+                rows, lambda one: may_see_topic(view, rights, caller, one.topic), place=lambda one: one.id, limit=limit
+            )
         shown = [
             DeadLetterRow(
                 id=one.id,
@@ -142,9 +142,9 @@ def _add_dead_letters(app: FastAPI, *, base: str, parts: WebParts, stored: Store
                 payload=one.payload,
                 count=one.count,
             )
-            for one in found[:limit]
+            for one in found
         ]
-        return answer(DeadLetterRows(dead_letters=shown, before=shown[-1].id if len(found) > limit else None))
+        return answer(DeadLetterRows(dead_letters=shown, before=more))
 
 
 def _about(view: SiteView, rights: CallerRights, path: str) -> tuple[set[str], str, bool]:
@@ -173,27 +173,46 @@ def may_see_topic(view: SiteView, rights: CallerRights, caller: Caller, topic: s
     return caller.held.admin or rights.may_hear(topic)
 
 
+async def _seen(
+    rows: AsyncGenerator[tuple[Row, bool]], may_see: Callable[[Row], bool], *, place: Callable[[Row], int], limit: int
+) -> tuple[list[Row], int | None]:
+    """The first rows that a caller may see, and `before` of the rows behind them; None when there are none.
+
+    Rows at the same place come together, also beyond the limit: the next page begins behind it. When the rows that one request
+    looks through end first, there are fewer than the limit, or none, and the next request begins behind them.
+    """
+    found: list[Row] = []
+    async with aclosing(rows):
+        async for one, last in rows:
+            if may_see(one):
+                if len(found) >= limit and place(one) != place(found[-1]):
+                    return found, place(found[-1])
+                found.append(one)
+            if last:
+                return found, place(one)
+    return found, None
+
+
 async def _commands(
     conn: Connection, site: str, path: str, *, before: int | None, page: int
-) -> AsyncIterator[StoredCommand]:
-    """Commands in pages, a bounded number of them."""
+) -> AsyncGenerator[tuple[StoredCommand, bool]]:
+    """Commands, and whether it is the last that this request looks at while there are more."""
     for number in range(PAGES):
-        rows = await commands_before(
-            conn, site=site, path=path, before_us=before, limit=page + 1, skip=number * (page + 1)
-        )
-        for row in rows:
-            yield row
+        rows = await commands_before(conn, site=site, path=path, before_us=before, limit=page + 1, skip=number * page)
+        for at, row in enumerate(rows[:page], 1):
+            yield row, number + 1 == PAGES and at == page < len(rows)
         if len(rows) <= page:
             return
 
 
 async def _letters(
     conn: Connection, site: str, *, before: int | None, reason: str, topic: str, page: int
-) -> AsyncIterator[StoredLetter]:
-    for _ in range(PAGES):
+) -> AsyncGenerator[tuple[StoredLetter, bool]]:
+    """Dead letters, as `_commands`."""
+    for number in range(PAGES):
         rows = await dead_letters_before(conn, site=site, before=before, reason=reason, topic=topic, limit=page + 1)
-        for row in rows:
-            yield row
+        for at, row in enumerate(rows[:page], 1):
+            yield row, number + 1 == PAGES and at == page < len(rows)
         if len(rows) <= page:
             return
-        before = rows[-1].id
+        before = rows[page - 1].id

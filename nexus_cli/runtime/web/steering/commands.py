@@ -125,7 +125,20 @@ async def send_command(
         gateway=found.device.gateway,
         proof_s=proof_s(found.tag),
     )
-    return answer if found.may_read else msgspec.structs.replace(answer, old=None, read_back=None)
+    return answer if found.may_read else _without_held(answer)
+
+
+_SAYS_VALUE = {
+    "NX6813": "the tag does not hold what was expected",
+    "NX6815": "the device took the write, and then held another value",
+}
+"""Codes whose detail has what the tag holds, and what a caller reads that may not see it."""
+
+
+def _without_held(answer: Response) -> Response:
+    """The answer for a caller that may write the tag and not read it: nothing of what the tag holds, also not in words."""
+    detail = _SAYS_VALUE.get(answer.code, answer.detail)
+    return msgspec.structs.replace(answer, old=None, read_back=None, detail=detail)
 
 
 async def dry_run(parts: WebParts, caller: Caller, *, path: str, value: Any, expect: Any = msgspec.UNSET) -> DryRun:

@@ -14,6 +14,7 @@ from nexus_cli.runtime.api.bodies import documented, reader, schema_of
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.wire.control import Addresses, DeploymentRequest, DevicePaths, Failure, PlanSummary
 from nexus_cli.wire.control_sequences import PublishRequest, RunRequest
+from nexus_cli.wire.control_steering import ClearRequest
 
 BODY = {"base_digest": "a", "desired_digest": "b", "changed": {"site": None}}
 
@@ -29,6 +30,15 @@ def request(body: bytes, kind: str = "application/json; charset=utf-8") -> Reque
 
 async def test_a_body_is_read_by_its_shape() -> None:
     assert await reader(Addresses)(request(b'{"addresses": ["site"]}')) == Addresses(addresses=["site"])
+
+
+async def test_a_text_with_a_wrong_character_is_said_so() -> None:
+    with pytest.raises(RequestValidationError) as refused:
+        await reader(ClearRequest)(request(b'{"topics": ["a/#"]}'))
+    assert refused.value.errors()[0]["msg"] == "text has a character that has no place there - at `$.topics[0]`"
+    with pytest.raises(RequestValidationError) as refused:
+        await reader(DevicePaths)(request(b'{"paths": ["\\u0000"]}'))
+    assert refused.value.errors()[0]["msg"] == "text must not contain NUL - at `$.paths[0]`"
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"{", b"\xff", b'{"addresses": [1]}', b'{"moon": 1}', b"[" * 5000])
