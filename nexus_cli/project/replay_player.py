@@ -22,6 +22,10 @@ BREATH = 64
 PROGRESS_S = 5.0
 AWAY_S = 0.05
 DRAIN_S = 5.0
+END_US = 2**53
+"""Times up to the year 2255 are played, in µs since 1970 UTC."""
+UNSENDABLE = "messages that MQTT can't carry, or this broker does not take"
+TIMELESS = "messages with a time before 1970 or after 2255"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +78,10 @@ class _Sent:
     retain: bool
 
 
+class _Unsendable(Exception):
+    """The message itself is refused, by MQTT or by the limits that the broker named, whenever it is sent."""
+
+
 class Player:
     """Plays one source through one connection."""
 
@@ -104,6 +112,9 @@ class Player:
         async for record in self._source.messages():
             if stop.is_set():
                 break
+            if not 0 <= record.time_us < END_US:
+                self._leave_out(TIMELESS)
+                continue
             topic = self._retarget.topic(record.topic)
             if topic is None:
                 self._leave_out("topics outside of the site")
@@ -114,7 +125,11 @@ class Player:
             late_s = loop.time() - due_s
             payload = shifted(record.payload, self._now_us() - record.time_us) if request.now else record.payload
             retain = record.retain or (request.retain and self._retarget.is_value(topic))
-            away_s = await self._send(topic, payload, retain, stop)
+            try:
+                away_s = await self._send(topic, payload, retain, stop)
+            except _Unsendable:
+                self._leave_out(UNSENDABLE)
+                continue
             if away_s is None:
                 break
             pace.rest(away_s)
@@ -141,7 +156,11 @@ class Player:
         self.played.left_out[reason] = self.played.left_out.get(reason, 0) + 1
 
     async def _send(self, topic: str, payload: bytes, retain: bool, stop: asyncio.Event) -> float | None:
-        """Hand a message over once there is room. Gives how long the broker was away, in seconds; None when stopped first."""
+        """Hand a message over once there is room. Gives how long the broker was away, in seconds; None when stopped first.
+
+        Raises:
+            _Unsendable: It is refused although nothing else waits and the broker is there.
+        """
         away_s = await self._room(stop)
         while not stop.is_set():
             try:
@@ -151,8 +170,15 @@ class Player:
                     raise
                 away_s += await self._back(stop)
                 continue
-            self._waiting.append(_Sent(done, topic, payload, self._request.qos, retain))
-            return away_s
+            if not done.done() or done.exception() is None:
+                self._waiting.append(_Sent(done, topic, payload, self._request.qos, retain))
+                return away_s
+            if not self._client.connected or self._failed():
+                away_s += await self._back(stop)
+            elif self._waiting or self._client.unsent_bytes:  # there may be no room; by itself it is the message
+                await _until(asyncio.get_running_loop().time() + AWAY_S, stop)
+            else:
+                raise _Unsendable
         return None
 
     async def _room(self, stop: asyncio.Event) -> float:

@@ -23,6 +23,8 @@ BLOCK_BYTES = 256 * 1024
 """A block is written when it holds so much, or after a moment."""
 MOST_BLOCK_BYTES = 64 * 2**20
 """No block is longer, compressed or not: what a reader holds at once."""
+MOST_TRIES = 8
+"""Marks may be damage that claims what is not there: so many times the file's size is read in search of whole blocks."""
 MOST_PAYLOAD_BYTES = 32 * 2**20
 """A larger message is noted and left out."""
 LONGEST_HEADER = 64 * 1024
@@ -136,13 +138,15 @@ def encode_block(records: Sequence[Record], compression: Compression) -> bytes:
 def read_blocks(data: Source, start: int, compression: Compression, damage: Damage) -> Iterator[list[Record]]:
     """The records of each whole block, in order. What can't be read is counted in `damage` and passed over."""
     at, size = start, len(data)
+    left = MOST_TRIES * size + BLOCK_BYTES
     while at < size:
         found = _block(data, at, compression)
         if found is not None:
             records, at = found
             yield records
             continue
-        following = data.find(MARK, at + 1)
+        left -= _claimed(data, at)
+        following = data.find(MARK, at + 1) if left > 0 else -1
         if following < 0:
             damage.skipped_bytes += size - at
             damage.cut = True
@@ -151,6 +155,13 @@ def read_blocks(data: Source, start: int, compression: Compression, damage: Dama
             damage.blocks += 1
         damage.skipped_bytes += following - at
         at = following
+
+
+def _claimed(data: Source, at: int) -> int:
+    """Bytes that were read for a block that is not whole."""
+    head = data[at : at + _HEAD.size]
+    length = _HEAD.unpack(head)[1] if len(head) == _HEAD.size else 0
+    return _HEAD.size + (length if length <= min(MOST_BLOCK_BYTES, len(data) - at - _HEAD.size) else 0)
 
 
 def _block(data: Source, at: int, compression: Compression) -> tuple[list[Record], int] | None:

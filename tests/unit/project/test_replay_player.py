@@ -10,7 +10,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.replay_pace import Drift, Pace
-from nexus_cli.project.replay_player import WINDOW, Player, PlayRequest
+from nexus_cli.project.replay_player import TIMELESS, UNSENDABLE, WINDOW, Player, PlayRequest
 from nexus_cli.project.replay_topics import Retarget
 from nexus_cli.wire.recording import Record
 from nexus_cli.wire.topic import Topics
@@ -48,6 +48,9 @@ class Broker:
             raise NexusError("The broker is away.", code="NX6010", retriable=True)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
+        if "#" in topic:  # what MQTT forbids fails at once, and again whenever it is tried
+            future.set_exception(NexusError("The broker was lost.", code="NX6010", retriable=True))
+            return future
         self._open = [each for each in self._open if not each.done()]
         self._open.append(future)
         self.most_open = max(self.most_open, len(self._open))
@@ -137,6 +140,25 @@ async def test_what_was_not_acknowledged_is_sent_again_in_order() -> None:
     # The time that the broker was away is not caught up in a burst.
     assert broker.heard[-1][0] - began_s > 69.0
     assert played.drift.most_s < 0.2
+
+
+@pytest.mark.simulated_time
+@pytest.mark.parametrize("after_s", [0.001, 2.0])
+async def test_what_can_never_be_sent_is_left_out_and_the_rest_is_played(after_s: float) -> None:
+    broker = Broker(after_s=after_s)
+    source = Listed(records(*[0.0] * 6, topic=lambda at: f"acme/x/a/l/d/t{'#' if at in (0, 3, 5) else at}"))
+    played = await player(source, broker, PlayRequest()).play(asyncio.Event())
+    assert [topic for _, topic, *_ in broker.heard] == [f"acme/x-replay/a/l/d/t{at}" for at in (1, 2, 4)]
+    assert (played.messages, played.again, played.whole) == (3, 0, True)
+    assert played.left_out == {UNSENDABLE: 3}
+
+
+@pytest.mark.simulated_time
+async def test_times_that_no_clock_shows_are_left_out() -> None:
+    broker = Broker()
+    listed = [Record(time_us, "acme/x/a/l/d/t", b"1") for time_us in (2**62, -1, BEGAN_US, 2**53, BEGAN_US + 1_000_000)]
+    played = await player(Listed(listed), broker, PlayRequest()).play(asyncio.Event())
+    assert (played.messages, played.left_out, played.whole) == (2, {TIMELESS: 3}, True)
 
 
 @pytest.mark.simulated_time

@@ -120,3 +120,23 @@ def test_a_bomb_is_not_unpacked() -> None:
     found, damage = read(encode_header(header("zlib")) + bomb + encode_block(sound, "zlib"))
     assert found == sound
     assert damage.blocks == 1
+
+
+class _Counted(bytes):
+    """Bytes that count how much is read of them."""
+
+    read = 0
+
+    def __getitem__(self, part: slice) -> bytes:  # type: ignore[override]
+        found = bytes.__getitem__(self, part)
+        type(self).read += len(found)
+        return found
+
+
+def test_marks_that_claim_too_much_do_not_make_reading_quadratic() -> None:
+    claim = MARK + (2**20).to_bytes(4, "big") + b"\0\0\0\0"
+    data = _Counted(claim * 200_000)
+    damage = Damage()
+    assert list(read_blocks(data, 0, "none", damage)) == []
+    assert (damage.cut, damage.skipped_bytes) == (True, len(data))
+    assert _Counted.read < 20 * len(data)
