@@ -1,5 +1,6 @@
 // The history of a tag: a plot that zooms over single samples and rolled-up spans, and statistics of the same span.
 
+import { everySecond } from '../../lib/beat.js';
 import { Plot } from '../../lib/plot.js';
 
 const MOST_POINTS = 1200;
@@ -45,7 +46,7 @@ export function mountHistory(root, ctx, card) {
     statistics,
   );
   const refresh = setInterval(() => following() && visible() && load({ quiet: true }), REFRESH_MS);
-  const ticking = setInterval(() => following() && visible() && drawable && moved() && redraw(), 1000);
+  const stopTicking = everySecond(() => following() && drawable && moved() && redraw());
   choose(3600);
 
   function button(text, label, onclick) {
@@ -223,7 +224,7 @@ export function mountHistory(root, ctx, card) {
     unmount() {
       state.stopped = true;
       clearInterval(refresh);
-      clearInterval(ticking);
+      stopTicking();
       clearTimeout(state.timer);
       if (state.asking) state.asking.abort();
       plot.destroy();
