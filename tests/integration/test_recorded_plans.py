@@ -54,7 +54,10 @@ def _text(shown: PlanDocument) -> str:
 async def test_each_plan_is_the_one_that_was_shown(world: World) -> None:
     async with world.control() as control, FakeGateway(world.settings).up():
         one, two = device("a/l/one"), device("a/l/two")
-        warm = device("a/l/one", tags={"energy": tag(unit="kWh", writable=True), "voltage": tag(address="holding:4")})
+        warm = device(
+            "a/l/one",
+            tags={"energy": tag(unit="kWh", writable=True), "voltage": tag(address="holding:4", writable=True)},
+        )
         wide = {**PEOPLE, "role__desk": {"read": ["a/**"], "write": ["a/**"]}}
         steps = [
             (snapshot(one, two, **PEOPLE), (), ()),

@@ -4,7 +4,8 @@ import { everySecond } from '../../lib/beat.js';
 import { Plot } from '../../lib/plot.js';
 
 const MOST_POINTS = 1200;
-const WINDOWS = [['15 min', 900], ['1 h', 3600], ['8 h', 28800], ['24 h', 86400], ['7 d', 604800], ['30 d', 2592000], ['1 y', 31536000]];
+/** As a button says it, in seconds, and as `--since` takes it. */
+const WINDOWS = [['15 min', 900, '15m'], ['1 h', 3600, '1h'], ['8 h', 28800, '8h'], ['24 h', 86400, '24h'], ['7 d', 604800, '7d'], ['30 d', 2592000, '30d'], ['1 y', 31536000, '365d']];
 const REFRESH_MS = 15_000;
 const ZOOM_WAIT_MS = 180;
 const NUMERIC = /^(u?int|float)/;
@@ -103,6 +104,7 @@ export function mountHistory(root, ctx, card) {
     state.asking = asking;
     const [from, to] = span();
     const query = { since: iso(from), until: iso(to) };
+    ctx.twinChanged();
     follow.setAttribute('aria-pressed', String(following()));
     if (!quiet) said.textContent = 'Reading…';
     try {
@@ -239,7 +241,7 @@ export function mountHistory(root, ctx, card) {
     },
     twin() {
       const [from, to] = span();
-      const since = following() ? WINDOWS.find(([, each]) => each === state.seconds)[0].replace(' min', 'm').replace(' ', '') : iso(from);
+      const since = following() ? WINDOWS.find(([, each]) => each === state.seconds)[2] : iso(from);
       return `nexus history ${format.shell(card.path)} --since ${since}${following() ? '' : ` --until ${iso(to)}`}`;
     },
   };
