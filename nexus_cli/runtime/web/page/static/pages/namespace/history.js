@@ -6,6 +6,7 @@ import { Plot } from '../../lib/plot.js';
 const MOST_POINTS = 1200;
 /** As a button says it, in seconds, and as `--since` takes it. */
 const WINDOWS = [['15 min', 900, '15m'], ['1 h', 3600, '1h'], ['8 h', 28800, '8h'], ['24 h', 86400, '24h'], ['7 d', 604800, '7d'], ['30 d', 2592000, '30d'], ['1 y', 31536000, '365d']];
+const LEGEND = [['gap', 'gap: samples are known to be missing'], ['bad', 'BAD'], ['uncertain', 'UNCERTAIN']];
 const REFRESH_MS = 15_000;
 const ZOOM_WAIT_MS = 180;
 const NUMERIC = /^(u?int|float)/;
@@ -23,6 +24,7 @@ export function mountHistory(root, ctx, card) {
   );
   const follow = h('button', { type: 'button', onclick: () => choose(state.seconds) }, 'Now');
   const said = h('p', { class: 'quiet plot-said', role: 'status' });
+  const legend = h('p', { class: 'legend quiet', hidden: true });
   const problem = h('div', {});
   const statistics = h('div', { class: 'statistics' });
   const samples = h('details', { class: 'samples' }, h('summary', {}, 'The same as a table'), h('div', {}));
@@ -41,6 +43,7 @@ export function mountHistory(root, ctx, card) {
     h('div', { class: 'plot-bar' }, windows, moves),
     problem,
     drawable ? plot.element : null,
+    legend,
     said,
     samples,
     h('h3', {}, 'Statistics of this span'),
@@ -172,7 +175,19 @@ export function mountHistory(root, ctx, card) {
     if (!drawable) return;
     const [from, to] = span();
     const unit = card.type === 'bool' || Object.keys(card.names || {}).length ? '' : state.document?.unit || card.unit;
+    showLegend(from, to);
     plot.set({ from, to, points: state.points, spans: state.spans || [], marks: state.marks, unit, step: !state.bucketed, names: state.names });
+  }
+
+  /** What the marks of the spans in view mean. */
+  function showLegend(from, to) {
+    const seen = new Set((state.spans || []).filter(([begin, end]) => begin < to && (end === null || end > from)).map(([, , kind]) => kind));
+    const shown = LEGEND.filter(([kind]) => seen.has(kind));
+    const key = shown.map(([kind]) => kind).join();
+    if (key === state.legend) return;
+    state.legend = key;
+    legend.hidden = !shown.length;
+    fill(legend, shown.map(([kind, words]) => h('span', { class: `legend-part ${kind}` }, words)));
   }
 
   function showTable() {
