@@ -12,11 +12,11 @@ import click
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
 from nexus_cli.cli.views.deployment import deployment_text
 from nexus_cli.cli.views.findings import block, document, summary
-from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.hazards import NAMES, unknown_names
+from nexus_cli.plan.text import consent, plan_text
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.wire.control import DeploymentProgress, as_object
 

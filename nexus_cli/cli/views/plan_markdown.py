@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nexus_cli.cli.views.plan import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
-from nexus_cli.cli.views.plan_groups import hazard_groups
 from nexus_cli.plan.document import HazardEntry, PlanDocument, RangeEntry
+from nexus_cli.plan.text import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
+from nexus_cli.plan.text_groups import hazard_groups
 
 MOST_CHARACTERS = 65_000
 """GitHub refuses longer comments (65,536 characters)."""

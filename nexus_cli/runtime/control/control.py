@@ -18,6 +18,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
+from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
@@ -109,6 +110,7 @@ class Control:
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
+        self._plans = RecordedPlans(pool=pool, settings=settings)
         self.identity = Identities(settings=settings, pool=pool, clock=clock)
         self.identity.accounts.changed = self._access_changed
         self._watch_metrics()
@@ -118,6 +120,7 @@ class Control:
         return make_api(
             service=self._service,
             runs=self._runs,
+            plans=self._plans,
             acting=self.acting,
             alerts=self.alerts,
             identity=self.identity,

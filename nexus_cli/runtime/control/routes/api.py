@@ -19,10 +19,12 @@ from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
 from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
+from nexus_cli.runtime.control.routes.deployment_plan import add_plan_route
 from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
@@ -44,6 +46,7 @@ def make_api(
     *,
     service: Service,
     runs: Runs,
+    plans: RecordedPlans,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
     identity: Identities,
@@ -56,6 +59,7 @@ def make_api(
     Args:
         service: Operations that each control can do.
         runs: The same for sequences.
+        plans: Plans of deployments on record.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
         identity: Who calls, and what was refused.
@@ -74,6 +78,7 @@ def make_api(
     )
     add_handlers(app, identity.refusals)
     _Routes(app, service=service, acting=acting, alerts=alerts)
+    add_plan_route(app, base=BASE, plans=plans)
     add_audit_route(app, base=BASE, service=service)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)

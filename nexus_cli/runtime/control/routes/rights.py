@@ -26,6 +26,7 @@ DECISIONS = Decisions(
         route("POST", "/deployments", "apply", limit=LARGE_BODY),
         route("GET", "/deployments", "deployments:read"),
         route("GET", "/deployments/{number}", "deployments:read"),
+        route("GET", "/deployments/{number}/plan", "state:read"),
         route("GET", "/gateways/{gateway}/index", "gateway:read", "state:read"),
         route("POST", "/gateways/{gateway}/devices", "gateway:read", "state:read", limit=NAMES_BODY),
         route("GET", "/alerts", "alerts:read"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -77,13 +77,21 @@ class SearchIndex:
         if not wanted:
             return [], 0
         wanted.sort(key=len, reverse=True)
-        lines = self._lines
-        found = [at for at, line in enumerate(lines) if wanted[0] in line]
+        lines, seen = self._lines, self._readable(readable)
+        found = [at for at, line in enumerate(lines) if wanted[0] in line and seen[at]]
         for word in wanted[1:]:
             found = [at for at in found if word in lines[at]]
-        seen = self._readable(readable)
-        ranked = [(self._rank(at, wanted), at) for at in found if seen[at]]
-        return [self._hit(at, wanted) for _, at in nsmallest(limit, ranked)], len(ranked)
+        return [self._hit(at, wanted) for at in islice(self._best_first(found, wanted), limit)], len(found)
+
+    def _best_first(self, found: list[int], wanted: list[str]) -> Iterator[int]:
+        """Finds, the best first; looked at only as far as they are taken: of a word that is everywhere only some are shown."""
+        names, paths, begins = self._names, self._paths, tuple(wanted)
+        well = [at for at in found if names[at].startswith(begins) or paths[at] == wanted[0]]
+        yield from (at for at in well if names[at] in wanted or paths[at] == wanted[0])
+        yield from (at for at in well if not (names[at] in wanted or paths[at] == wanted[0]))
+        first = set(well)
+        yield from (at for at in found if at not in first and all(word in paths[at] for word in wanted))
+        yield from (at for at in found if at not in first and not all(word in paths[at] for word in wanted))
 
     def _readable(self, readable: Mask) -> list[bool]:
         """Which lines the caller may see: those of tags that it reads, and of what is above them."""
@@ -95,16 +103,6 @@ class SearchIndex:
             seen[at] = readable[span.first : span.last].any()
         found: list[bool] = seen.tolist()
         return found
-
-    def _rank(self, at: int, wanted: list[str]) -> int:
-        """0 is best."""
-        name = self._names[at]
-        if name in wanted or self._paths[at] == wanted[0]:
-            return 0
-        if name.startswith(tuple(wanted)):
-            return 1
-        path = self._paths[at]
-        return 2 if all(word in path for word in wanted) else 3
 
     def _hit(self, at: int, wanted: list[str]) -> Hit:
         entry, parts = self._entries[at], self._lines[at].split(FIELD)

@@ -25,6 +25,7 @@ FORWARDED: tuple[Decision, ...] = (
     route("DELETE", "/lock", "lock:break"),
     route("GET", "/deployments", "deployments:read"),
     route("GET", "/deployments/{number}", "deployments:read"),
+    route("GET", "/deployments/{number}/plan", "state:read"),
     route("GET", "/alerts", "alerts:read"),
     route("GET", "/alerts/{name}/changes", "alerts:read"),
     route("POST", "/alerts/{name}/acknowledge", "alerts:ack"),

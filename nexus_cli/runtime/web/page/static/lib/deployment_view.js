@@ -1,10 +1,12 @@
-// One deployment: who, when and why, its journal while it runs, and its table once it has ended.
+// One deployment: who, when and why, its plan, its journal while it runs, and its table once it has ended.
 
 import { foldedTable, endText, progressLine } from './deployment_text.js';
 import { fill, h } from './elements.js';
 import { duration, plain, time } from './format.js';
 import { clock } from './figures.js';
 import { Notice } from './notices.js';
+import { failure } from './widgets.js';
+import { planLines } from './plan_text.js';
 
 const WAIT_S = 10;
 const LEFT_MS = 5000;
@@ -22,11 +24,35 @@ export class DeploymentView {
     this.head = h('div', {});
     this.said = h('p', { role: 'status', class: 'run-said' });
     this.table = h('div', {});
+    this.tableHead = h('h3', { hidden: true }, 'Resources');
+    this.plan = h('div', { class: 'plan-place' }, h('p', { class: 'quiet' }, 'Reading…'));
     this.journal = h('ol', { class: 'journal', 'aria-label': 'Journal' });
-    this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.notice.element, this.table,
-      h('h3', {}, 'Journal'), this.journal);
+    this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.notice.element,
+      h('h3', {}, 'Plan'), this.plan, this.tableHead, this.table, h('h3', {}, 'Journal'), this.journal);
     this.stopping = new AbortController();
     this.follow();
+    this.showPlan();
+  }
+
+  /** The plan does not change any more: it is asked for once, again after a failure. */
+  async showPlan() {
+    const { signal } = this.stopping;
+    if (!this.ctx.may('state:read')) {
+      fill(this.plan, h('p', { class: 'quiet' }, "The plan is not shown: it holds recorded state, and your session has no 'state:read'."));
+      return;
+    }
+    while (!signal.aborted) {
+      try {
+        const { text, note } = await this.ctx.api(`/deployments/${this.number}/plan`, { signal });
+        if (!signal.aborted) fill(this.plan, planLines(text), note ? h('p', { class: 'quiet' }, plain(note)) : null);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        fill(this.plan, failure(error));
+        if (error.status === 404 || error.status === 403) return;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
   }
 
   close() {
@@ -74,6 +100,7 @@ export class DeploymentView {
   }
 
   showTable({ table = [], left_out: leftOut = 0 }) {
+    this.tableHead.hidden = table.length === 0;
     const { shown, more } = foldedTable(table, leftOut);
     const heads = ['Resource', 'State', 'Change', 'Verified', 'Detail'].map((each) => h('th', { scope: 'col' }, each));
     const body = shown.map((row) => h('tr', {}, ...rowCells(row)));

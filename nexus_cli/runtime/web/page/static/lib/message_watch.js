@@ -60,7 +60,7 @@ export class MessageWatch {
 
   adder() {
     const input = h('input', {
-      type: 'text', name: 'filter', placeholder: 'acme/+/x/#', 'aria-label': 'MQTT filter', autocomplete: 'off', spellcheck: 'false',
+      type: 'text', name: 'filter', placeholder: `${this.ctx.site}/#`, 'aria-label': 'MQTT filter', autocomplete: 'off', spellcheck: 'false',
     });
     const add = (event) => {
       event.preventDefault();
@@ -104,10 +104,15 @@ export class MessageWatch {
       if (mine.length) groups.push(this.group(priority, mine));
     }
     fill(this.views, h('h2', {}, 'Views'),
-      groups.length ? groups : h('p', { class: 'quiet' }, 'The site declares none (', h('code', {}, 'views:'), ').'));
+      groups.length ? groups : [h('p', { class: 'quiet' }, 'The site declares none (', h('code', {}, 'views:'), ').'), this.everything()]);
     const first = views.length ? Math.min(...views.map((each) => each.priority)) : 0;
     const begin = views.filter((each) => each.priority === first);
     if (begin.length && !this.shown.size) for (const each of begin) this.open(each, begin);
+  }
+
+  everything() {
+    const all = `${this.ctx.site}/#`;
+    return h('button', { type: 'button', onclick: () => this.watch(all) && this.choose([all]) }, 'Watch the whole site');
   }
 
   group(priority, views) {

@@ -58,6 +58,8 @@ class DeploymentsPage {
     const number = Number.isSafeInteger(asked) ? asked : this.deployments?.[0]?.number;
     if (number === undefined || number === this.number) return;
     this.number = number;
+    this.ctx.shownDeployment = number;
+    this.ctx.twinChanged();
     this.view?.close();
     this.view = new DeploymentView(this.ctx, number, { onEnd: () => this.asking.now() });
     fill(this.place, this.view.element);
@@ -69,7 +71,7 @@ class DeploymentsPage {
 export const page = {
   id: 'deployments',
   title: 'Deployments',
-  twin: () => 'nexus show',
+  twin: (ctx) => (ctx.shownDeployment ? `nexus show --deployment ${ctx.shownDeployment}` : 'nexus show'),
   mount(root, ctx) {
     const made = new DeploymentsPage(root, ctx);
     return () => made.close();

@@ -97,13 +97,13 @@ function fieldCard({ links, silent_devices: silent, counts }) {
 }
 
 function outboxCard({ outboxes }) {
-  const lost = (each) => Object.entries(each.lost).map(([name, many]) => `${count(many)} ${name}`).join(', ');
+  const lost = (each) => Object.entries(each.lost).filter(([, many]) => many).map(([name, many]) => `${count(many)} ${plain(name).replaceAll('_', ' ')}`).join(', ');
   const columns = [
     { title: 'Gateway', cell: (each) => [plain(each.gateway), each.failing ? h('div', { class: 'problem' }, plain(each.failing)) : null] },
     { title: 'Size', class: 'num', cell: (each) => bytes(each.size_bytes) },
     { title: 'Free', class: 'num', cell: (each) => (each.free_bytes === null ? '–' : bytes(each.free_bytes)) },
     { title: 'Not committed', class: 'num', cell: (each) => count(each.uncommitted) },
-    { title: 'Lost', cell: (each) => lost(each) || '0' },
+    { title: 'Lost', cell: (each) => (lost(each) ? h('span', { class: 'problem' }, lost(each)) : 'nothing') },
   ];
   return card('Outboxes', table(columns, outboxes, { caption: 'Outboxes', empty: 'No gateway has reported.' }));
 }

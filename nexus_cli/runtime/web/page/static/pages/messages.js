@@ -80,7 +80,7 @@ class MessageCentre {
   }
 
   publish(name) {
-    this.twin('nexus publish NAME --set FIELD=VALUE --preview');
+    this.twin('nexus publish --help');
     if (!this.declared) {
       fill(this.body, h('p', { class: 'quiet' }, 'Asking for the declared messages …'));
       this.ends.push(insist(() => this.ctx.api('/messages'), {

@@ -1,5 +1,6 @@
 // The card of a tag: what it holds now and why, and in tabs what is known about it.
 
+import { everySecond } from '../../lib/beat.js';
 import { setText } from '../../lib/elements.js';
 import { sparkline } from '../../lib/sparkline.js';
 import { mountHistory } from './history.js';
@@ -40,7 +41,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
     ),
     h('div', { class: 'card' }, tabs, body),
   );
-  const ticking = setInterval(() => document.visibilityState !== 'hidden' && tick(), 1000);
+  const stopTicking = everySecond(tick);
   show();
   load();
 
@@ -169,7 +170,7 @@ export function mountCard(root, ctx, path, { live, onBack }) {
   return {
     unmount() {
       state.stopped = true;
-      clearInterval(ticking);
+      stopTicking();
       if (state.part) state.part.unmount();
     },
     values(rows) {

@@ -1,9 +1,12 @@
 // The history of a tag: a plot that zooms over single samples and rolled-up spans, and statistics of the same span.
 
+import { everySecond } from '../../lib/beat.js';
 import { Plot } from '../../lib/plot.js';
 
 const MOST_POINTS = 1200;
-const WINDOWS = [['15 min', 900], ['1 h', 3600], ['8 h', 28800], ['24 h', 86400], ['7 d', 604800], ['30 d', 2592000], ['1 y', 31536000]];
+/** As a button says it, in seconds, and as `--since` takes it. */
+const WINDOWS = [['15 min', 900, '15m'], ['1 h', 3600, '1h'], ['8 h', 28800, '8h'], ['24 h', 86400, '24h'], ['7 d', 604800, '7d'], ['30 d', 2592000, '30d'], ['1 y', 31536000, '365d']];
+const LEGEND = [['gap', 'gap: samples are known to be missing'], ['bad', 'BAD'], ['uncertain', 'UNCERTAIN']];
 const REFRESH_MS = 15_000;
 const ZOOM_WAIT_MS = 180;
 const NUMERIC = /^(u?int|float)/;
@@ -21,6 +24,7 @@ export function mountHistory(root, ctx, card) {
   );
   const follow = h('button', { type: 'button', onclick: () => choose(state.seconds) }, 'Now');
   const said = h('p', { class: 'quiet plot-said', role: 'status' });
+  const legend = h('p', { class: 'legend quiet', hidden: true });
   const problem = h('div', {});
   const statistics = h('div', { class: 'statistics' });
   const samples = h('details', { class: 'samples' }, h('summary', {}, 'The same as a table'), h('div', {}));
@@ -39,13 +43,14 @@ export function mountHistory(root, ctx, card) {
     h('div', { class: 'plot-bar' }, windows, moves),
     problem,
     drawable ? plot.element : null,
+    legend,
     said,
     samples,
     h('h3', {}, 'Statistics of this span'),
     statistics,
   );
   const refresh = setInterval(() => following() && visible() && load({ quiet: true }), REFRESH_MS);
-  const ticking = setInterval(() => following() && visible() && drawable && moved() && redraw(), 1000);
+  const stopTicking = everySecond(() => following() && drawable && moved() && redraw());
   choose(3600);
 
   function button(text, label, onclick) {
@@ -102,6 +107,7 @@ export function mountHistory(root, ctx, card) {
     state.asking = asking;
     const [from, to] = span();
     const query = { since: iso(from), until: iso(to) };
+    ctx.twinChanged();
     follow.setAttribute('aria-pressed', String(following()));
     if (!quiet) said.textContent = 'Reading…';
     try {
@@ -169,7 +175,19 @@ export function mountHistory(root, ctx, card) {
     if (!drawable) return;
     const [from, to] = span();
     const unit = card.type === 'bool' || Object.keys(card.names || {}).length ? '' : state.document?.unit || card.unit;
+    showLegend(from, to);
     plot.set({ from, to, points: state.points, spans: state.spans || [], marks: state.marks, unit, step: !state.bucketed, names: state.names });
+  }
+
+  /** What the marks of the spans in view mean. */
+  function showLegend(from, to) {
+    const seen = new Set((state.spans || []).filter(([begin, end]) => begin < to && (end === null || end > from)).map(([, , kind]) => kind));
+    const shown = LEGEND.filter(([kind]) => seen.has(kind));
+    const key = shown.map(([kind]) => kind).join();
+    if (key === state.legend) return;
+    state.legend = key;
+    legend.hidden = !shown.length;
+    fill(legend, shown.map(([kind, words]) => h('span', { class: `legend-part ${kind}` }, words)));
   }
 
   function showTable() {
@@ -223,7 +241,7 @@ export function mountHistory(root, ctx, card) {
     unmount() {
       state.stopped = true;
       clearInterval(refresh);
-      clearInterval(ticking);
+      stopTicking();
       clearTimeout(state.timer);
       if (state.asking) state.asking.abort();
       plot.destroy();
@@ -238,7 +256,7 @@ export function mountHistory(root, ctx, card) {
     },
     twin() {
       const [from, to] = span();
-      const since = following() ? WINDOWS.find(([, each]) => each === state.seconds)[0].replace(' min', 'm').replace(' ', '') : iso(from);
+      const since = following() ? WINDOWS.find(([, each]) => each === state.seconds)[2] : iso(from);
       return `nexus history ${format.shell(card.path)} --since ${since}${following() ? '' : ` --until ${iso(to)}`}`;
     },
   };

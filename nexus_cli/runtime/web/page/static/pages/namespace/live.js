@@ -1,5 +1,7 @@
 // What is in view is watched, and nothing else: values of tags, counts of branches. A hidden page watches nothing.
 
+import { beat, everySecond } from '../../lib/beat.js';
+
 const MOST_KEPT = 3000;
 const WAIT_MS = 120;
 
@@ -12,7 +14,12 @@ export class Live {
     this.watched = socket.watch([], (rows) => this._take(rows, onValues), { everyMs });
     this.counted = socket.counts([], (counts) => {
       for (const [path, each] of Object.entries(counts)) this.counts.set(path, each);
-      onCounts(counts);
+      this.uncounted = { ...this.uncounted, ...counts };
+    }, { everyMs: 1000 });
+    this.uncounted = null;
+    this.unbeat = everySecond(() => {
+      if (this.uncounted) onCounts(this.uncounted);
+      this.uncounted = null;
     });
     this.seen = () => this._ask();
     document.addEventListener('visibilitychange', this.seen);
@@ -20,6 +27,7 @@ export class Live {
 
   stop() {
     clearTimeout(this.timer);
+    this.unbeat();
     document.removeEventListener('visibilitychange', this.seen);
     this.watched.stop();
     this.counted.stop();
@@ -47,5 +55,6 @@ export class Live {
     if (this.values.size > MOST_KEPT) this.values.clear();
     for (const row of rows) this.values.set(row[0], row);
     onValues(rows);
+    beat();
   }
 }

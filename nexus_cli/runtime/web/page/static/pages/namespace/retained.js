@@ -1,5 +1,7 @@
 // Retained messages on topics that nobody owns: listed, and cleared after a look at what goes.
 
+import { lacking } from '../../lib/notices.js';
+
 /** Opens the dialog. */
 export async function openRetained(ctx) {
   const { h, fill, format, widgets } = ctx;
@@ -20,6 +22,7 @@ export async function openRetained(ctx) {
   }
 
   function show() {
+    const may = ctx.may('apply');
     const all = h('input', { type: 'checkbox', 'aria-label': 'All', onchange: () => {
       chosen.clear();
       if (all.checked) for (const each of topics) chosen.add(each.topic);
@@ -35,10 +38,11 @@ export async function openRetained(ctx) {
     fill(
       body,
       h('p', { class: 'quiet' }, 'A broker keeps these messages although no tag, alert or role of the site publishes there: left by a device or site that is gone, or by another program.'),
-      topics.length ? h('div', { class: 'toolbar' }, h('label', {}, all, ' all'), clear, said) : null,
+      topics.length && may ? h('div', { class: 'toolbar' }, h('label', {}, all, ' all'), clear, said) : null,
+      topics.length && !may ? lacking("No button to clear them: no role of yours has 'apply' for their paths.") : null,
       widgets.table(
         [
-          { title: '', cell: (each) => h('input', { type: 'checkbox', dataset: { topic: each.topic }, 'aria-label': `Choose ${format.plain(each.topic)}`, onchange: (event) => {
+          may && { title: '', cell: (each) => h('input', { type: 'checkbox', dataset: { topic: each.topic }, 'aria-label': `Choose ${format.plain(each.topic)}`, onchange: (event) => {
             if (event.target.checked) chosen.add(each.topic);
             else chosen.delete(each.topic);
             changed();
@@ -47,11 +51,16 @@ export async function openRetained(ctx) {
           { title: 'Size', class: 'num', cell: (each) => (each.size === undefined ? '' : format.bytes(each.size)) },
           { title: 'Payload', cell: (each) => h('span', { class: 'mono cut' }, format.plain(String(each.payload ?? '').slice(0, 200))) },
           { title: 'Seen', cell: (each) => format.time(each.received || null, true) },
-        ],
+        ].filter(Boolean),
         topics,
         { caption: 'Retained topics without an owner', empty: 'None: every retained topic below the site belongs to something that is declared.' },
       ),
+      twinNote('nexus retained list'),
     );
+  }
+
+  function twinNote(text) {
+    return h('p', { class: 'quiet twin-note' }, 'Command line: ', h('code', {}, text));
   }
 
   async function preview() {
@@ -76,6 +85,7 @@ export async function openRetained(ctx) {
       body: [
         h('p', {}, 'The broker forgets these messages. Who subscribes later does not get them.'),
         h('pre', { class: 'list-box' }, cleared.map(format.plain).join('\n')),
+        twinNote(`nexus retained clear ${cleared.map(format.shell).join(' ')}`),
       ],
       yes: 'Clear them',
       kind: 'danger',

@@ -35,8 +35,10 @@ export function lineageTab(root, ctx, path) {
 /** Alerts of the tag. */
 export function alarmsTab(root, ctx, path) {
   const { h, fill, format, widgets } = ctx;
+  let own = [];
   loading(root, ctx, () => ctx.api('/alerts'), (found) => {
-    const own = (found.alerts || []).filter((each) => each.tag === path);
+    own = (found.alerts || []).filter((each) => each.tag === path);
+    ctx.twinChanged();
     fill(
       root,
       widgets.table(
@@ -52,7 +54,8 @@ export function alarmsTab(root, ctx, path) {
       ),
     );
   });
-  return { twin: () => `nexus audit ${format.shell(path)} --kind alert` };
+  // The trail names an alert, not its tag.
+  return { twin: () => `nexus audit${own.length === 1 ? ` ${format.shell(own[0].name)}` : ''} --kind alert` };
 }
 
 /** What was written to the tag last. */

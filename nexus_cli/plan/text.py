@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import orjson
 
-from nexus_cli.cli.views.plan_groups import (
+from nexus_cli.diagnostics.wording import counted
+from nexus_cli.plan.change import Attributes
+from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
+from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
     SINGLE_HAZARDS,
     alike,
@@ -17,10 +20,7 @@ from nexus_cli.cli.views.plan_groups import (
     narrowest,
     places,
 )
-from nexus_cli.cli.views.plan_rights import rights_lines
-from nexus_cli.diagnostics.wording import counted
-from nexus_cli.plan.change import Attributes
-from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
+from nexus_cli.plan.text_rights import rights_lines
 
 Style = Callable[[str, str], str]
 

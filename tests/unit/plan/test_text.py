@@ -8,10 +8,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from nexus_cli.cli.views.deployment import deployment_text, progress_line
-from nexus_cli.cli.views.plan import consent, plan_text
 from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.text import consent, plan_text
 from nexus_cli.project.live import NotGood
 from nexus_cli.wire.control import DeploymentProgress, JournalLine, TableRow
 from tests.unit.plan.test_plan import device, outcome, snapshot, tag
