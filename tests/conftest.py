@@ -18,7 +18,7 @@ import pytest
 from tests import servers
 from tests.examples import examples
 from tests.order import LONG, ordered
-from tests.own_time import OwnTimeLoop, own_time
+from tests.own_time import OwnTimeLoop, own_time, set_aside
 from tests.simulated_time import SimulatedLoop
 
 # A test run knows of no runtime but those that it starts.
@@ -62,6 +62,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = Counter(names[item.path] for item in items if item.get_closest_marker("slow"))
         place = {file: at for at, file in enumerate(ordered((file, count[file], slow[file]) for file in count))}
         items.sort(key=lambda item: place[names[item.path]])
+
+
+def pytest_collection_finish() -> None:
+    """Once all tests are there, before the first one."""
+    set_aside()
 
 
 @pytest.fixture(autouse=True)
