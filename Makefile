@@ -18,13 +18,10 @@ STAMP  := $(VENV)/.installed
 # The project itself is built from this folder, which the option does not touch.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt
 
-# Two at once where tests compute, three where whole plants start, four where tests mostly wait. What starts servers
-# keeps a file together: its tests share them, and have ports and folders of their own.
-COMPUTING := tests/unit tests/properties $(wildcard tests/test_*.py)
-WAITING   := tests/contract tests/integration
-PLANTS    := tests/e2e
-# In the order of tests/conftest.py, long files first; xdist's own begins with those of many tests, however short.
-BY_FILE   := --dist loadfile --no-loadscope-reorder
+# One run of all of them: where one waits, another computes (tests/order.py). A worker takes a file at a time: its tests
+# share servers, and have ports and folders of their own. More workers than processors, because most tests wait.
+TESTS   := tests/unit tests/properties $(wildcard tests/test_*.py) tests/contract tests/integration tests/e2e
+WORKERS := -n 5 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check bench chaos peers clean install
 
@@ -32,9 +29,7 @@ demo: $(STAMP)
 	$(BIN)/nexus demo $(ARGS)
 
 test: check
-	$(BIN)/python -m pytest -q -n 2 $(COMPUTING) $(ARGS)
-	$(BIN)/python -m pytest -q -n 4 $(BY_FILE) $(WAITING) $(ARGS)
-	$(BIN)/python -m pytest -q -n 3 $(BY_FILE) $(PLANTS) $(ARGS)
+	$(BIN)/python -m pytest -q $(WORKERS) $(TESTS) $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -17,7 +17,8 @@ import pytest
 
 from tests import servers
 from tests.examples import examples
-from tests.own_time import OwnTimeLoop, own_time
+from tests.order import LONG, ordered
+from tests.own_time import OwnTimeLoop, own_time, set_aside
 from tests.simulated_time import SimulatedLoop
 
 # A test run knows of no runtime but those that it starts.
@@ -50,36 +51,22 @@ def pytest_asyncio_loop_factories(
     return {"loop": OwnTimeLoop if item.get_closest_marker("own_time") else asyncio.new_event_loop}
 
 
-LONG = (
-    "e2e/test_faults.py",
-    "e2e/test_pages_plant.py",
-    "e2e/test_clock.py",
-    "e2e/test_page_plant.py",
-    "e2e/test_gaps.py",
-    "integration/test_historian_locks.py",
-    "integration/test_demo.py",
-    "e2e/test_chaos.py",
-    "integration/test_retained.py",
-    "integration/test_discover_via.py",
-    "e2e/test_commands.py",
-    "integration/test_door.py",
-)
-"""Files that take longest, longest first."""
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put long files first: where a worker takes a whole file at a time, one that begins last runs alone at the end.
-
-    Then come files with tests marked `slow`, and of the others those with most tests first.
-    """
+    """Where a worker takes a whole file at a time, files stand in the order of `tests/order.py`."""
     here = Path(__file__).parent
     if missing := [name for name in LONG if not (here / name).is_file()]:
-        raise pytest.UsageError(f"tests/conftest.py names files that are not there: {missing}")
-    rank = {here / name: place for place, name in enumerate(LONG)}
-    count = Counter(item.path for item in items)
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
+        raise pytest.UsageError(f"tests/order.py names files that are not there: {missing}")
     if config.getoption("loadscopereorder", default=True) is False:
-        items.sort(key=lambda item: (rank.get(item.path, len(LONG)), item.path not in slow, -count[item.path]))
+        names = {item.path: item.path.relative_to(here).as_posix() for item in items}
+        count = Counter(names[item.path] for item in items)
+        slow = Counter(names[item.path] for item in items if item.get_closest_marker("slow"))
+        place = {file: at for at, file in enumerate(ordered((file, count[file], slow[file]) for file in count))}
+        items.sort(key=lambda item: place[names[item.path]])
+
+
+def pytest_collection_finish() -> None:
+    """Once all tests are there, before the first one."""
+    set_aside()
 
 
 @pytest.fixture(autouse=True)

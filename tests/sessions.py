@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from click.testing import CliRunner
+
+from tests.forks import nexus
 
 REGENERATE = bool(os.environ.get("NEXUS_SNAPSHOT"))
 _EXIT = re.compile(r"\[exit (\d+)\]\Z")
@@ -69,23 +70,20 @@ def agrees(expected: str, actual: str) -> bool:
 
 
 def run_process(command: str, *, cwd: Path) -> Step:
-    """Run `nexus …` (or `cat FILE`) in a process of its own; stderr is part of the output."""
+    """Run `nexus …` (or `cat FILE`) in a process of its own, a fork (`tests/forks.py`); stderr is part of the output."""
     words = shlex.split(command)
     if words[0] == "cat":
         return Step(command, (cwd / words[1]).read_text(encoding="utf-8").strip("\n"), 0)
     assert words[0] == "nexus", f"a session runs nexus, not {words[0]}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS_") and key != "FORCE_COLOR"}
-    python_path = str(Path(__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-m", "nexus_cli", *words[1:]],
-        cwd=cwd,
-        env={**environ, "NO_COLOR": "1", "COLUMNS": "100", "PYTHONPATH": python_path, "PYTHONUTF8": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=120,
-        check=False,
-    )
-    return Step(command, _trim(done.stdout.decode("utf-8")), done.returncode)
+    with tempfile.TemporaryDirectory(prefix="nexus-said-") as kept:
+        said = Path(kept, "all")
+        child = nexus(words[1:], folder=cwd, environment={**environ, "NO_COLOR": "1", "COLUMNS": "100"}, log=said)
+        try:
+            code = child.wait(120)
+        finally:
+            child.kill()
+        return Step(command, _trim(said.read_text(encoding="utf-8")), code)
 
 
 def run_inside(command: str, *, cwd: Path) -> Step:

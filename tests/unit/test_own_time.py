@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import time
 from typing import Any
 
 from tests.own_clock import OwnTime
-from tests.own_time import OwnTimeLoop, own_clock
+from tests.own_time import OwnTimeLoop, own_clock, own_time
 
 
 class Machine:
@@ -89,3 +90,13 @@ def test_the_loop_lives_on_it() -> None:
     assert blocked_s < 0.2, f"processor time only ({os.cpu_count()} processors)"
     assert heard == b"whole"
     assert abs(now_us - time.time() * 1e6) < 3600e6
+
+
+def test_each_of_many_tests_does_not_scan_what_the_others_brought() -> None:
+    kept = [[number] for number in range(100)]
+    gc.unfreeze()
+    with own_time():
+        assert not any(each is kept[0] for each in gc.get_objects()), "set aside"
+        later = [[number] for number in range(100)]
+    with own_time():
+        assert any(each is later[0] for each in gc.get_objects()), "once: what a test leaves can be collected"
