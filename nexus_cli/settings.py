@@ -165,7 +165,7 @@ def load_settings(
         if name in env:
             return text(name, env[name])
         if f"{name}_FILE" in env:
-            return _read_text(Path(env[f"{name}_FILE"]))
+            return _read_secret(f"{name}_FILE", env[f"{name}_FILE"])
         return str(fallback or "")
 
     database_url, database_password = _password_apart(
@@ -389,9 +389,9 @@ def _broken(path: Path, cause: str) -> NexusError:
     )
 
 
-def _read_text(path: Path) -> str:
+def _read_secret(variable: str, path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         cause = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise wrong(f"The secret file {path} can't be read.", cause=cause) from None
+        raise wrong(f"The secret file {path} can't be read.", cause=cause, hint=f"{variable} names it") from None

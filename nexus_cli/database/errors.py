@@ -264,7 +264,7 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
     if (texts := _alert(error)) is not None:
         message, hint, cause = texts
         return NexusError(message.format(place_of(settings.database_url)), code=REFUSED, cause=cause, hint=hint)
-    cause = one_line(system_words(error)) if isinstance(error, OSError) else one_line(error) or type(error).__name__
+    cause = one_line(system_words(error)) if isinstance(error, OSError) else one_line(error) or system_words(error)
     place = place_of(settings.database_url)
     message = "The database at {} can't be reached."
     hint = "is it running? see `nexus status`; `nexus up SITE` starts one on this machine"

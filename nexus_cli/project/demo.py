@@ -37,8 +37,8 @@ STEPS = ("devices", "runtime", "plan", "apply", "values", "rows")
 ARRIVE_S = 60.0
 """Longest wait until every tag was seen live, and as long again until each has a row."""
 MEASURE_S = 5.0
-PEOPLE = ("ada", "vic")
-"""An engineer and a viewer of the demo's site."""
+PEOPLE = {"ada": "an engineer", "vic": "a viewer"}
+"""Users of the demo's site, and what each may do."""
 SHOWN = 8
 """Live values that are shown while they arrive."""
 
@@ -67,7 +67,7 @@ class Summary:
         samples_per_s: Rows a second, measured over a few seconds.
         newest_age_s: Age of the newest row when it was read.
         took_s: From start to proof.
-        logins: User and password, for the page; made for this demo.
+        logins: User with his role, and password, for the page; made for this demo.
     """
 
     site: str
@@ -231,8 +231,8 @@ def _apply(site: Path, env: str | None, report: Reporter) -> Settings:
 
 def _logins(settings: Settings) -> tuple[tuple[str, str], ...]:
     """New passwords of the people who look at the demo's page."""
-    found = rotate(settings, names=PEOPLE, everybody=False, keep_old_s=0)
-    return tuple((one.principal, one.password) for one in found.passwords)
+    found = rotate(settings, names=list(PEOPLE), everybody=False, keep_old_s=0)
+    return tuple((f"{one.principal}, {PEOPLE[one.principal]}", one.password) for one in found.passwords)
 
 
 def tags_of(snapshot: Snapshot) -> frozenset[str]:

@@ -53,7 +53,8 @@ class RecordingWriter:
         except FileExistsError:
             raise NexusError(f"The file {path} exists.", code="NX6960", hint="name another one") from None
         except OSError as error:
-            raise _unwritten(path, error) from None
+            hint = "name a file in a folder that is there and that you may write to"
+            raise _unwritten(path, error, hint=hint) from None
         self._put(encode_header(header))
 
     def add(self, record: Record) -> None:
@@ -135,12 +136,19 @@ class Recording:
                 self.header, self._start = decode_header(file.read(LONGEST_HEADER))
         except OSError as error:
             raise NexusError(
-                f"The recording {path} can't be read.", code="NX6960", cause=error.strerror or str(error)
+                f"The recording {path} can't be read.",
+                code="NX6960",
+                cause=error.strerror or str(error),
+                hint="`nexus tail --record FILE` makes one",
             ) from None
         except VersionError as error:
             raise NexusError(f"The recording {path} can't be read: {error}.", code="NX6961") from None
         except ValueError as error:
-            raise NexusError(f"The file {path} is not a recording: {error}.", code="NX6960") from None
+            raise NexusError(
+                f"The file {path} is not a recording: {error}.",
+                code="NX6960",
+                hint="`nexus tail --record FILE` makes one",
+            ) from None
 
     def messages(self) -> Iterator[Record]:
         """Every message that can be read, in the order of its arrival."""
@@ -158,10 +166,10 @@ class Recording:
                             self.notes.append((record.time_us, record.payload.decode(errors="replace")))
 
 
-def _unwritten(path: Path, error: OSError) -> NexusError:
+def _unwritten(path: Path, error: OSError, *, hint: str = "what was written before can be replayed") -> NexusError:
     return NexusError(
         f"The recording {path} can't be written.",
         code="NX6960",
         cause=error.strerror or str(error),
-        hint="what was written before can be replayed",
+        hint=hint,
     )

@@ -173,9 +173,7 @@ class EmqxRequests:
             if trust
             else f"EMQX at {self.url} {'did not answer in time' if slow else 'does not answer'}.",
             code="NX7025",
-            cause=system_words(error)
-            if isinstance(error, httpx.ConnectError)
-            else f"{type(error).__name__}: {one_line(str(error))}".rstrip(": "),
+            cause=one_line(system_words(error)),
             hint="name the PEM file of its CA in NEXUS_EMQX_CA"
             if trust
             else "NEXUS_EMQX_URL is the address of its REST API",

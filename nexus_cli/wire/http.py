@@ -329,9 +329,7 @@ def _unreachable(url: str, error: BaseException) -> NexusError:
     return NexusError(
         f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
         code="NX6400",
-        cause=system_words(error)
-        if isinstance(error, httpx.ConnectError)
-        else f"{type(error).__name__}: {error}".rstrip(": "),
+        cause=system_words(error),
         hint="is the runtime up? `nexus status` shows it, `nexus up SITE` starts it",
         retriable=True,
     )

@@ -168,11 +168,10 @@ def unreachable(url: str, error: BaseException) -> NexusError:
             retriable=True,
         )
     slow = isinstance(error, httpx.TimeoutException)
-    connecting = isinstance(error, httpx.ConnectError)
     return NexusError(
         f"Web at {url} {'did not answer in time' if slow else 'does not answer'}.",
         code=AWAY,
-        cause=system_words(error) if connecting else f"{type(error).__name__}: {error}".rstrip(": "),
+        cause=system_words(error),
         retriable=True,
     )
 

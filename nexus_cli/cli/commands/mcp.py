@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 import click
 
+from nexus_cli.cli.console import note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import env_option, reads_runtime, site_argument, var_option
 from nexus_cli.cli.views.findings import document, text
@@ -72,6 +74,10 @@ def command(
         over_http=address is not None,
     )
     if address is None:
+        if sys.stdin.isatty():
+            note(
+                "an MCP client starts this command and speaks with it here: `nexus mcp --help` has its configuration; Ctrl-C ends"
+            )
         asyncio.run(serving.serve_stdio(asking, writable=writable))
     else:
         asyncio.run(serving.serve_http(asking, address=address, hosts=hosts, writable=writable))

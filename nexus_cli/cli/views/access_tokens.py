@@ -22,7 +22,7 @@ def made_text(made: NewToken) -> str:
 
 
 def _scopes(scopes: Sequence[str]) -> str:
-    return "all rights" if "*" in scopes else ", ".join(scopes)
+    return "all rights of its owner" if "*" in scopes else ", ".join(scopes)
 
 
 def tokens_text(found: Sequence[TokenInfo], *, style: Style, zone: tzinfo | None = None) -> str:

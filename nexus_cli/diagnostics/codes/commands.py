@@ -371,6 +371,7 @@ _RUNTIME: tuple[Code, ...] = (
     Code(
         id="NX6840",
         slug="message-unknown",
+        exit=Exit.FINDINGS,
         summary="A message that is not declared.",
         why="Only messages of the applied site can be published by name.",
         good=yaml("messages: in the site file, then apply"),

@@ -6,7 +6,7 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from ulid import ULID
 
@@ -84,7 +84,7 @@ class Accounts:
         with plain_errors(self._settings):
             async with leader.acquire() as conn:
                 if principal.startswith(OFFICE) or not await db.attributes(conn, site, [f"user.{principal}"]):
-                    raise _not_declared(principal)
+                    raise _not_declared(principal, await db.attributes_of_kind(conn, site, "user"), code="NX6422")
                 info = await tokens.add(
                     conn,
                     site,
@@ -273,7 +273,7 @@ class Accounts:
         users = {name: value for name, value in users.items() if not name.startswith(OFFICE)}
         unknown = [name for name in names if name not in users]
         if unknown:
-            raise _not_declared(unknown[0], code="NX6425", hint=did_you_mean(unknown[0], users))
+            raise _not_declared(unknown[0], users, code="NX6425")
         return {name: decode(users[name], UserConfig) for name in sorted(set(names) or users)}
 
     async def _audit(self, conn: Connection, who: str, what: str, subject: str, **detail: str) -> None:
@@ -293,5 +293,7 @@ async def _hashed(password: str, *, login: bool) -> Hashes:
     return await asyncio.to_thread(hash_password, password, argon2id=login)
 
 
-def _not_declared(name: str, *, code: str = "NX6422", hint: str = "") -> NexusError:
+def _not_declared(name: str, declared: Iterable[str], *, code: str) -> NexusError:
+    hint = did_you_mean(name, (one for one in declared if not one.startswith(OFFICE)))
+    hint = hint or "declare it under `access: users:` of the site, and `nexus apply`"
     return NexusError(f"'{name[:100]}' is not a user or application of this site.", code=code, hint=hint)

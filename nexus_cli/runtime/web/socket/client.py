@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from typing import get_args
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -20,6 +21,10 @@ from nexus_cli.runtime.web.socket.shared import Shared
 from nexus_cli.runtime.web.socket.subscriptions import Subscriptions
 from nexus_cli.wire.web_socket import AskedAny, Failed, Ping, Pong, Told, Unwatch, Unwatched, Write, Written
 
+ASKED_HINT = (
+    f"a message is an object with `op` ({', '.join(str(one.__struct_config__.tag) for one in get_args(AskedAny))}), `id` "
+    "and the fields of docs/websocket.md"
+)
 MOST_UNSENT = 64
 """Answers that wait for the client to read; then nothing more is read of it."""
 MOST_WRITES = 8
@@ -118,7 +123,8 @@ class SocketClient:
         try:
             asked = self._codec.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            self.tell(Failed(id=_id_in(self._codec, data), code="NX6910", message=f"It can't be read: {words(error)}"))
+            message = f"It can't be read: {words(error)}"
+            self.tell(Failed(id=_id_in(self._codec, data), code="NX6910", message=message, hint=ASKED_HINT))
             return
         try:
             await self._do(asked, group)
