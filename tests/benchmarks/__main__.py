@@ -37,6 +37,8 @@ NAMES = {
     "write": "a write while its link is polled without a pause",
     "observed": "one changed device of a thousand, and what the others notice",
     "plant": "the 1,000-device plant on two gateways",
+    "crowd": "twenty pages and 1,000 WebSocket clients on the 1,000-device plant, and the polls that they cost",
+    "i3x": "i3X: every object of 41,000 tags, 1,000 values at once",
     "scale": "one gateway of 100,000 tags; 16 devices x 1,000 tags every 50 ms",
     "web_rest": "search, tree and devices of web at 41,000 tags, and the bytes of a gateway's health",
     "page": "the page in a browser over 41,000 tags at 2,000 changes a second",

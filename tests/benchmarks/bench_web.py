@@ -28,7 +28,7 @@ MOVING = 41_000
 BULK = 1_000
 
 
-def _site(folder: Path) -> tuple[Path, Path]:
+def site_files(folder: Path) -> tuple[Path, Path]:
     """Files with the recorded resources of the plant, and with the paths of its tags."""
     loaded = load(SITE).value
     if loaded is None:
@@ -187,7 +187,7 @@ def feed(port: int, paths: Path, seconds: float) -> None:
 def run() -> list[Figure]:
     """For `python -m tests.benchmarks`."""
     with tempfile.TemporaryDirectory() as folder:
-        resources, paths = _site(Path(folder))
+        resources, paths = site_files(Path(folder))
         with web_process("web", resources, paths) as web, web_process("bare", resources, paths) as bare:
             figures = _memory(web) + _reads(web, bare)
         with web_process("web", resources, paths) as web:

@@ -1,6 +1,7 @@
 """Clients of web for its benchmark, in a process of its own: python -m tests.benchmarks.web_clients PORT KIND COUNT SECONDS PATHS.
 
-KIND `read` asks for one value after the other on COUNT connections, `bulk` for 1,000 at once, `watch` opens COUNT WebSockets, each
+KIND `read` asks for one value after the other on COUNT connections, `bulk` for 1,000 at once, `i3x`
+the same of i3X, `watch` opens COUNT WebSockets, each
 with a watch of 20 tags at 1 s. PATHS is a file with one path a line. Prints what it counted as JSON.
 """
 
@@ -62,7 +63,8 @@ class Watcher(asyncio.Protocol):
     """Counts messages and rows; the text is not parsed, or this side would be the bottleneck."""
 
     def __init__(self, paths: list[str]) -> None:
-        self.paths, self.messages, self.rows, self.bytes = paths, 0, 0, 0
+        self.asks: list[dict[str, Any]] = [{"op": "watch", "id": 1, "paths": paths, "every_ms": 1000}]
+        self.messages = self.rows = self.bytes = 0
         self.open = False
 
     def connection_made(self, transport: Any) -> None:
@@ -74,9 +76,10 @@ class Watcher(asyncio.Protocol):
             if not data.startswith(b"HTTP/1.1 101"):
                 raise RuntimeError(data[:400])
             self.open = True
-            ask = orjson.dumps({"op": "watch", "id": 1, "paths": self.paths, "every_ms": 1000})
-            # A client's frame is masked; the mask may be zeros.
-            self.transport.write(b"\x81\xfe" + len(ask).to_bytes(2, "big") + bytes(4) + ask)
+            for ask in map(orjson.dumps, self.asks):
+                # A client's frame is masked; the mask may be zeros.
+                size = bytes((0x80 | len(ask),)) if len(ask) < 126 else b"\xfe" + len(ask).to_bytes(2, "big")
+                self.transport.write(b"\x81" + size + bytes(4) + ask)
         if b"\x89\x04" in data:  # a ping of uvicorn has four bytes, which the pong repeats
             at = data.index(b"\x89\x04") + 2
             self.transport.write(b"\x8a\x84" + bytes(4) + data[at : at + 4])
@@ -132,10 +135,11 @@ def main() -> None:
         ]
         work = read(int(port), asks, int(count), float(seconds))
     else:
+        target, key = (b"/i3x/v1/objects/value", "elementIds") if kind == "i3x" else (BASE + b"/values", "paths")
         asks = []
         for first in range(0, len(paths) - BULK, BULK):
-            body = orjson.dumps({"paths": paths[first : first + BULK]})
-            head = b"POST " + BASE + b"/values HTTP/1.1\r\n" + HEAD + b"content-type: application/json\r\n"
+            body = orjson.dumps({key: paths[first : first + BULK]})
+            head = b"POST " + target + b" HTTP/1.1\r\n" + HEAD + b"content-type: application/json\r\n"
             asks.append(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         work = read(int(port), asks, int(count), float(seconds))
     with asyncio.Runner(loop_factory=loop_factory(EventLoop.AUTO)) as runner:

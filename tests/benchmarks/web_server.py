@@ -72,7 +72,7 @@ class Server:
     """The process, and what it is asked."""
 
     def __init__(self, kind: str, resources: Path, broker: str) -> None:
-        self.kind, self.rate = kind, 0
+        self.kind, self.rate, self.size = kind, 0, 0
         self.process = psutil.Process()
         empty_mb = self._rss_mb()
         settings = Settings(site="acme/chicago", broker_url=broker or "mqtt://127.0.0.1:1")
@@ -98,7 +98,16 @@ class Server:
             async def read(_: Request) -> Response:
                 return Response(BODY, media_type="application/json")
 
-            return Starlette(routes=[Route("/v1/sites/{enterprise}/{site}/values/{path:path}", read)])
+            async def many(request: Request) -> Response:
+                await request.body()
+                return Response(bytes(self.size), media_type="application/json")
+
+            return Starlette(
+                routes=[
+                    Route("/v1/sites/{enterprise}/{site}/values/{path:path}", read),
+                    Route("/i3x/v1/objects/value", many, methods=["POST"]),
+                ]
+            )
         return make_api(self.web.parts, health=[], sockets=self.web.sockets)
 
     def feed(self, count: int, first: int = 0) -> None:
@@ -127,6 +136,8 @@ class Server:
         word, _, number = line.partition(" ")
         if word == "feed":
             self.rate = int(number)
+        elif word == "size":
+            self.size = int(number)
         elif word == "cost":
             began = time.process_time()
             self.feed(int(number))

@@ -244,3 +244,46 @@ async def test_without_the_database_live_values_go_on(i3x: I3xWorld) -> None:
         found = await i3x.post(path, 503, **body)
         assert found["responseDetail"]["title"] == "Service Unavailable"
         assert found["responseDetail"]["detail"]
+
+
+async def test_what_the_web_that_has_it_did_not_hear_is_taken_from_the_history(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker was away: of what was published meanwhile only the newest value comes."""
+    monkeypatch.setattr("nexus_cli.runtime.web.i3x.subscriptions.closing.AGAIN_US", 0)
+    made, start = await i3x.subscribed(SPEED), now_ms()
+    i3x.say(SPEED, 10.0, at_ms=start)
+    last = (await i3x.sync(made))[-1]["sequenceNumber"]
+    i3x.web.web.parts.interruptions.happened()
+    # The history is faster here than the broker: the live value of 12 comes after its row.
+    await i3x.store(SPEED, *((start * 1000 + n * 1000 + 123, 10.0 + n, 192) for n in range(3)))
+    time.sleep(0.01)
+    batches = await i3x.sync(made, last)
+    assert numbers(batches) == [11.0, 12.0]
+    i3x.say(SPEED, 12.0, at_ms=start + 2)
+    i3x.say(SPEED, 14.0, at_ms=start + 4)
+    await i3x.store(SPEED, (start * 1000 + 3123, 13.0, 192), (start * 1000 + 4123, 14.0, 192))
+    time.sleep(0.01)
+    assert numbers(await i3x.sync(made, batches[-1]["sequenceNumber"])) == [14.0, 13.0]
+    assert numbers(await i3x.sync(made, -1)) == []
+
+
+async def test_more_rows_than_the_queue_holds_are_no_loss_while_they_were_heard(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_cli.runtime.web.i3x.subscriptions.closing.AGAIN_US", 0)
+    monkeypatch.setattr(subscriptions, "QUEUED", 5)
+    made, start = await i3x.subscribed(SPEED), now_ms()
+    last = (await i3x.sync(made))[-1]["sequenceNumber"]
+    await i3x.sync(made, last)
+    i3x.web.web.parts.interruptions.happened()
+    got: list[Any] = []
+    for n in range(1, 24):
+        if n not in (3, 4):
+            i3x.say(SPEED, float(n), at_ms=start + n)
+        batches = await i3x.sync(made, last)
+        got, last = got + numbers(batches), batches[-1]["sequenceNumber"] if batches else last
+    await i3x.store(SPEED, *((start * 1000 + n * 1000, float(n), 192) for n in range(1, 24)))
+    time.sleep(0.03)
+    got += numbers(await i3x.sync(made, last))
+    assert got == [*(float(n) for n in range(1, 24) if n not in (3, 4)), 3.0, 4.0]

@@ -146,7 +146,7 @@ class LiveCache:
         return self._topics
 
     def take(self, message: Message) -> None:
-        """Keep a message. An empty one clears its topic."""
+        """Keep a message. An empty one clears its topic; one that the broker had kept and that is here already is no news."""
         slot = self._slots.get(message.topic)
         if slot is None:
             if len(self._topics) >= MOST_TOPICS:
@@ -156,6 +156,8 @@ class LiveCache:
         payload = message.payload
         if len(payload) > LARGEST_KEPT and not message.topic.startswith(OWN):
             payload = payload[:LARGEST_KEPT]
+        if message.retain and payload == self._payloads[slot]:
+            return
         self._payloads[slot] = payload
         self._parsed[slot] = None
         self.turn += 1

@@ -13,6 +13,7 @@ from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.identity.refusals import Refusals
 from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.web.interruptions import Interruptions
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
@@ -33,6 +34,7 @@ class WebParts:
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
         forwarder: The door to control, for requests of callers.
         cache: Newest messages.
+        interruptions: When it may not have heard every message.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
         refusals: Counts and records what was refused.
@@ -50,6 +52,7 @@ class WebParts:
     sender: CommandSender
     forwarder: Forwarder
     cache: LiveCache
+    interruptions: Interruptions
     keeper: SiteKeeper
     callers: KnownCallers
     refusals: Refusals

@@ -19,6 +19,7 @@ from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.web.interruptions import Interruptions
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
@@ -110,6 +111,7 @@ class Web:
             sender=sender,
             forwarder=Forwarder(settings),
             cache=cache,
+            interruptions=Interruptions(client, cache, topics, clock=clock),
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
             refusals=identity.refusals,
@@ -135,16 +137,17 @@ class Web:
         async with http as bound, tasks(NAME) as group:
             event(_log, "web is up", site=settings.site, http_port=bound)
             topics = parts.topics
-            filters = [f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#"]
-            answers = (parts.sender.filter, ANSWER_QOS)
+            filters = (f"{topics.live}/#", topics.alert("+"), f"{topics.platform}/health/#")
+            view = [(each, OBSERVER_QOS) for each in filters]
             broker = parts.client.run(
                 broker_stop,
-                subscriptions=[*((each, OBSERVER_QOS) for each in filters), answers],
+                subscriptions=[*view, (parts.sender.filter, ANSWER_QOS)],
                 on_message=self._hear,
-                on_connected=self.sockets.shared.extra.connected,
-                on_lost=self._health.changed,
+                on_connected=self._connected,
+                on_lost=self._lost,
             )
             group.create_task(broker, name="broker")
+            group.create_task(parts.interruptions.run(stop, subscriptions=view), name="interruptions")
             group.create_task(parts.keeper.run(stop), name="site")
             group.create_task(parts.refusals.run(stop), name="refusals")
             group.create_task(self.sockets.run(stop), name="sockets")
@@ -156,6 +159,14 @@ class Web:
             await reporting
             broker_stop.set()
         await parts.forwarder.close()
+
+    async def _connected(self) -> None:
+        self.parts.interruptions.happened()
+        await self.sockets.shared.extra.connected()
+
+    def _lost(self) -> None:
+        self.parts.interruptions.happened()
+        self._health.changed()
 
     def _hear(self, message: Message) -> None:
         if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):

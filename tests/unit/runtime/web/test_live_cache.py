@@ -134,3 +134,17 @@ def test_a_tap_hears_every_slot_until_it_ends() -> None:
     cache.untap(heard.append)
     cache.take(message("e/s/a", b"1"))
     assert heard == [0, 1]
+
+
+def test_what_a_broker_sends_again_is_no_news() -> None:
+    """It sends what it has kept after each subscription; nobody who watches gets it twice."""
+    cache, heard = LiveCache(now_us=lambda: 5), []
+    slot = cache.slot("a/b")
+    cache.watch((slot,), heard.append)
+    cache.take(Message("a/b", b'{"value":1}', 0, True))
+    turn = cache.turn
+    cache.take(Message("a/b", b'{"value":1}', 0, True))
+    assert cache.turn == turn and heard == [slot]
+    cache.take(Message("a/b", b'{"value":2}', 0, True))
+    cache.take(Message("a/b", b'{"value":2}', 0, False))
+    assert cache.turn == turn + 2 and heard == [slot] * 3

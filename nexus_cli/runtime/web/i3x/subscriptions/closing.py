@@ -1,10 +1,12 @@
-"""What was published while no web listened for a subscription, from the history. A historian stores some time after a value
-was read: the history is asked again for a while.
+"""What a web may not have heard, from the history: while no web had a subscription, while the broker or a gateway was away from
+it, and while it did not read and the broker dropped what was for it.
+
+A historian stores some time after a value was read: the history is asked again for a while.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.samples_after import TagSample, samples_after
@@ -17,34 +19,74 @@ from nexus_cli.wire.sample import Quality
 
 AGAIN_US = 1_000_000
 """The history is asked at most so often."""
+ALLOWED_US = 100_000
+SPARED = 10
+"""What takes longer than `ALLOWED_US` is asked for less often, by this factor."""
 LATE_US = 30_000_000
-"""So long after a web began to listen, what is stored is still looked for."""
+"""So long after a web hears everything, what is stored is still looked for."""
+SETTLING_US = 15_000_000
+"""So long after an interruption values may still be missing: a gateway that lost the broker is back after at most ten seconds."""
 
 
 def begin(subscription: Subscription, *, now_us: int) -> None:
-    """Note that values after those that were seen may be missing up to now."""
+    """A web that has just taken it: values after those that were seen may be missing up to now."""
     if subscription.seen:
         subscription.catching = CatchUp(dict(subscription.seen), now_us)
 
 
-async def close(conn: Connection, subscription: Subscription, *, site: str, now_us: int) -> None:
-    """Put what the history has by now."""
-    catching = subscription.catching
-    if catching is None or (catching.asked_us and now_us - catching.asked_us < AGAIN_US):
+def interrupted(subscription: Subscription, *, now_us: int) -> None:
+    """The web that has it may not have heard everything, and for a moment longer may not."""
+    if subscription.catching is not None:
+        subscription.catching.until_us = max(subscription.catching.until_us, now_us + SETTLING_US)
+    elif subscription.seen:
+        subscription.catching = CatchUp(dict(subscription.seen), now_us + SETTLING_US)
+
+
+async def close(
+    conn: Connection, subscription: Subscription, *, site: str, clock: Callable[[], int], lasts: bool = False
+) -> None:
+    """Put what the history has by now.
+
+    Args:
+        conn: An open connection.
+        subscription: Whose.
+        site: `enterprise/site`.
+        clock: The machine's, µs since 1970 UTC.
+        lasts: The interruption is not over.
+    """
+    catching, now_us = subscription.catching, clock()
+    if catching is None or (catching.asked_us and now_us - catching.asked_us < catching.pause_us):
         return
     elements = {tag.path: element for element, tag in subscription.leaves.values()}
     since = {path: time_us for path, time_us in catching.since_us.items() if path in elements}
-    limit = subscription.queue.limit
-    rows = await samples_after(conn, site=site, since_us=since, until_us=catching.until_us, limit=limit + 1)
-    catching.asked_us = now_us
-    found = [(row, _value(row)) for row in _new(catching, rows)]
-    if len(rows) > limit and found:
+    found, whole = await _missing(conn, catching, since, site=site, now_us=now_us, limit=subscription.queue.limit)
+    if not whole:
         oldest = found.pop(0)[1].time_us
         subscription.queue.skip(since_us=min(min(since.values()), oldest), until_us=oldest)
     for row, vqt in found:
         subscription.put_stored(elements[row.path], row.path, vqt)
-    if now_us > catching.until_us + LATE_US:
+    catching.asked_us = clock()
+    catching.pause_us = max(AGAIN_US, SPARED * (catching.asked_us - now_us - ALLOWED_US))
+    if now_us > catching.until_us + LATE_US and not lasts:
         subscription.catching = None
+
+
+async def _missing(
+    conn: Connection, catching: CatchUp, since: Mapping[str, int], *, site: str, now_us: int, limit: int
+) -> tuple[list[tuple[TagSample, Vqt]], bool]:
+    """What was not heard, by time; and whether that is all of it, or the newest `limit` and one more. Newest pages come first."""
+    found: list[tuple[TagSample, Vqt]] = []
+    until_us = min(now_us, catching.until_us)
+    while True:
+        rows = await samples_after(conn, site=site, since_us=since, until_us=until_us, limit=limit + 1)
+        found = [*((row, _value(row)) for row in _new(catching, rows)), *found]
+        if len(rows) <= limit:
+            return found, True
+        if len(found) > limit:
+            return found[-limit - 1 :], False
+        # Rows of the same moment may be on the next page as well.
+        oldest_us = microseconds(rows[0].sample.time)
+        until_us = oldest_us if oldest_us < until_us else until_us - 1
 
 
 def _new(catching: CatchUp, rows: Sequence[TagSample]) -> list[TagSample]:
@@ -57,6 +99,7 @@ def _new(catching: CatchUp, rows: Sequence[TagSample]) -> list[TagSample]:
         if heard or (row.path, time_us) in catching.done or time_us // MS_US <= catching.since_us[row.path] // MS_US:
             continue
         catching.done.add((row.path, time_us))
+        catching.stored.add((row.path, time_us // MS_US))
         found.append(row)
     return found
 

@@ -58,11 +58,16 @@ class SubscriptionKeeper:
         self._ours: dict[str, Subscription] = {}
         self._listeners = Listeners(parts.cache, now_us=parts.clock.wall_us)
         self._rounds = 0
+        parts.interruptions.told.append(self._interrupted)
 
     @property
     def ours(self) -> Mapping[str, Subscription]:
         """Those that this web has."""
         return self._ours
+
+    def _interrupted(self) -> None:
+        for subscription in self._ours.values():
+            closing.interrupted(subscription, now_us=self._parts.clock.wall_us())
 
     def identity(self, caller: Caller, client: str) -> Identity:
         """Whose a subscription is."""
@@ -223,8 +228,9 @@ class SubscriptionKeeper:
             subscription.begin(new, parts.cache, now_us=parts.clock.wall_us())
         if subscription.catching is not None:
             first = not subscription.catching.asked_us
+            away = not parts.client.connected
             async with self._database() as conn:
-                await closing.close(conn, subscription, site=parts.settings.site, now_us=parts.clock.wall_us())
+                await closing.close(conn, subscription, site=parts.settings.site, clock=parts.clock.wall_us, lasts=away)
             if first:
                 subscription.take_newest(parts.cache, now_us=parts.clock.wall_us())
 

@@ -24,21 +24,25 @@ MS_US = 1000
 
 @dataclass(slots=True)
 class CatchUp:
-    """What was published while no web listened, and is looked for in the history.
+    """What this web may not have heard, and is looked for in the history.
 
     Attributes:
         since_us: Newest value that the client has or that waits, by path.
-        until_us: From here on it is listened to.
+        until_us: From here on everything is heard.
         live: `(path, ms)` of what was received meanwhile.
         done: `(path, µs)` of what was found already.
+        stored: The same in ms: where the history was faster than the broker, the live value is a repetition.
         asked_us: When the history was asked last; 0 never.
+        pause_us: How long to wait before it is asked again.
     """
 
     since_us: dict[str, int]
     until_us: int
     live: set[tuple[str, int]] = field(default_factory=set)
     done: set[tuple[str, int]] = field(default_factory=set)
+    stored: set[tuple[str, int]] = field(default_factory=set)
     asked_us: int = 0
+    pause_us: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -203,11 +207,18 @@ class Subscription:
             element, tag = leaf
             vqt = of_tag(cache, tag, now_us=now_us)
             if not self._repeated(tag.path, vqt):
-                if self.catching is not None:
-                    self.catching.live.add((tag.path, vqt.time_us // MS_US))
-                self._put(element, tag.path, vqt)
+                self._heard(element, tag.path, vqt)
         self.dirty.update(self.devices.get(slot, ()))
         self.wake.set()
+
+    def _heard(self, element: str, path: str, vqt: Vqt) -> None:
+        if self.catching is not None:
+            key = (path, vqt.time_us // MS_US)
+            if key in self.catching.stored:
+                self.newest[path] = vqt
+                return
+            self.catching.live.add(key)
+        self._put(element, path, vqt)
 
     def _repeated(self, path: str, vqt: Vqt) -> bool:
         """Whether it was put already: the broker sends what it kept again after each connect."""
@@ -240,6 +251,8 @@ class Subscription:
     def _note(self, path: str, time_us: int) -> None:
         if path not in self.seen:
             self.tags_changed = True
+            if self.catching is not None:
+                self.catching.since_us[path] = time_us
         self.seen[path] = time_us
 
     def compose(self, cache: LiveCache, *, now_us: int) -> None:

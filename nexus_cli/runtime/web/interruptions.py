@@ -1,0 +1,104 @@
+"""When this web may not have heard every message, and what it does about it.
+
+A live message comes once (QoS 0). It does not come while the broker is away, and of what a gateway took while it had no
+connection itself only the newest value does. A broker also drops messages for a client that does not read, and says so to nobody:
+after its loop stood still, web subscribes again, and the broker sends what it has kept.
+
+See docs/decisions/0078.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.topic import Topics
+
+LOOK_S = 0.5
+STOOD_STILL_S = 1.0
+"""A loop that is so late has read nothing for so long: more than sockets hold of a large site."""
+AGAIN_S = 10.0
+"""Subscriptions are renewed at most so often."""
+GATEWAY = "gateway"
+
+_log = logging.getLogger("nexus.web")
+
+
+class _State(msgspec.Struct, frozen=True):
+    state: str = ""
+    instance: str = ""
+
+
+_state = msgspec.json.Decoder(_State)
+
+
+class Interruptions:
+    """Notices them, and says so.
+
+    Attributes:
+        told: Called on the loop at the beginning and at the end of each.
+    """
+
+    def __init__(self, client: BrokerClient, cache: LiveCache, topics: Topics, *, clock: Clock) -> None:
+        """Follow the health of every gateway."""
+        self.told: list[Callable[[], None]] = []
+        self._client, self._cache, self._clock = client, cache, clock
+        self._prefix = topics.health(GATEWAY, "")
+        self._states: dict[int, _State] = {}
+        self._renewed_s, self._wanted = -AGAIN_S, False
+        cache.when_new(self._new_topic)
+
+    def happened(self) -> None:
+        """Say that something may not have been heard, up to now and for a moment longer."""
+        for each in self.told:
+            each()
+
+    def _new_topic(self, slot: int) -> None:
+        if self._cache.topic(slot).startswith(self._prefix):
+            self._cache.watch((slot,), self._health)
+
+    def _health(self, slot: int) -> None:
+        try:
+            now = _state.decode(self._cache.payload(slot) or b"{}")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return
+        before, self._states[slot] = self._states.get(slot), now
+        if before is not None and before != now:
+            self.happened()
+
+    async def run(self, stop: asyncio.Event, *, subscriptions: Sequence[tuple[str, int]]) -> None:
+        """Notice when the loop stood still, until stopped.
+
+        Args:
+            stop: Ends it.
+            subscriptions: Those of the live view, renewed afterwards.
+        """
+        while not stop.is_set():
+            before_s = self._clock.monotonic_s()
+            await wait_for(stop, timeout_s=LOOK_S)
+            now_s = self._clock.monotonic_s()
+            still_s = now_s - before_s - LOOK_S
+            if still_s > STOOD_STILL_S:
+                self._wanted = True
+                event(
+                    _log, "stood still; asks for the live view again", level=logging.WARNING, seconds=round(still_s, 1)
+                )
+                self.happened()
+            if self._wanted and now_s >= self._renewed_s + AGAIN_S:
+                await self._renew(subscriptions)
+                self._wanted, self._renewed_s = False, now_s
+
+    async def _renew(self, subscriptions: Sequence[tuple[str, int]]) -> None:
+        try:
+            await self._client.subscribe(subscriptions)
+        except NexusError:  # the broker is gone: after the next connect it sends everything
+            return
