@@ -13,10 +13,10 @@ import orjson
 
 from nexus_cli.project.text import load
 from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.rest.branches import Places
 from nexus_cli.runtime.web.rest.devices import Reported, state_of
 from nexus_cli.runtime.web.rest.index import SearchIndex
-from nexus_cli.runtime.web.rest.qualities import Qualities
 from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.health import GatewayHealth, LinkHealth, encode

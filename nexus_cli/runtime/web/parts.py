@@ -15,6 +15,7 @@ from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
@@ -33,6 +34,7 @@ class WebParts:
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
         forwarder: The door to control, for requests of callers.
         cache: Newest messages.
+        qualities: Of the newest values, for counts.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
         refusals: Counts and records what was refused.
@@ -50,6 +52,7 @@ class WebParts:
     sender: CommandSender
     forwarder: Forwarder
     cache: LiveCache
+    qualities: Qualities
     keeper: SiteKeeper
     callers: KnownCallers
     refusals: Refusals

@@ -22,6 +22,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
@@ -110,6 +111,7 @@ class Web:
             sender=sender,
             forwarder=Forwarder(settings),
             cache=cache,
+            qualities=Qualities(cache),
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
             refusals=identity.refusals,

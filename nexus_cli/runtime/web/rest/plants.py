@@ -19,8 +19,7 @@ from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import described
-from nexus_cli.runtime.web.rest.branches import counted
-from nexus_cli.runtime.web.rest.qualities import Qualities
+from nexus_cli.runtime.web.rest.branches import counts_of
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.settings import Settings
@@ -46,9 +45,7 @@ REQUIRED = ("control", "historian")
 """Roles of which one must run."""
 
 
-def add_plant_routes(
-    app: FastAPI, *, base: str, parts: WebParts, stored: Stored, reports: Reports, qualities: Qualities
-) -> None:
+def add_plant_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Stored, reports: Reports) -> None:
     """Add them."""
 
     @app.get(base + "/health", responses=described(PlantHealth))
@@ -56,7 +53,7 @@ def add_plant_routes(
         """Roles, broker, database, outboxes, disk and certificates. As `nexus status`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        counts = counted((await qualities.of(view))[rights.readable])
+        counts = counts_of((await parts.qualities.of(view))[rights.readable])
         said, gateways = list(reports.all()), reports.gateways()
         roles = sorted(
             (_role(*one, now_us=parts.clock.wall_us()) for one in said), key=lambda one: (one.role, one.name)
