@@ -10,11 +10,14 @@ import pytest
 
 from nexus_cli.database.class_table import table_name
 from nexus_cli.settings import Settings
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import encode
+from nexus_cli.wire.message import Message
 from tests.integration.control_world import device, tag
 from tests.integration.identity_world import SITE
 from tests.integration.mcp_world import READING, control_of, names, over_stdio, plant, refusal, structure
 from tests.integration.test_web_rest_stored import fill
-from tests.integration.web_world import WebWorld
+from tests.integration.web_world import TOPICS, WebWorld
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 ENERGY = "a/l/one/energy"
@@ -210,6 +213,10 @@ async def test_the_files_of_the_site(database: Settings, tmp_path: Path) -> None
             drift = await structure(client, "drift")
             assert (drift["files"], drift["counts"]) == ("differ", planned["counts"])
             assert {each["name"] for each in drift["not_running"]} >= {"a/l/one", "a/m/two"}
+            _runs(web, {"a/l/one": "00000000"})
+            drift = await structure(client, "drift")
+            devices = {each["name"]: each["state"] for each in drift["not_running"] if each["kind"] == "device"}
+            assert (devices["a/l/one"], devices["a/m/two"]) == ("another", "absent")
             await _simulated(client)
             (tmp_path / "site.yaml").write_text(SITE_FILE.replace("holding:2", "holding:no"))
             wrong = await structure(client, "validate")
@@ -217,6 +224,12 @@ async def test_the_files_of_the_site(database: Settings, tmp_path: Path) -> None
             assert "site.yaml:" in wrong["findings"][0]["place"]
             assert "`validate` lists them" in await refusal(client, "plan")
             assert (await structure(client, "drift"))["files"].startswith("unknown")
+
+
+def _runs(web: WebWorld, marks: dict[str, str]) -> None:
+    """A gateway that runs these documents, as if the broker had sent its health."""
+    said = GatewayHealth(state="running", role="gateway", name="gw-1", runs=marks)
+    web.web.parts.cache.take(Message(TOPICS.health("gateway", "gw-1"), encode(said), 0, True))
 
 
 async def _simulated(client: Any) -> None:

@@ -69,11 +69,11 @@ class Planned(Answer):
 
 
 class NotRunning(BaseModel):
-    """A process or device that does not run as recorded."""
+    """A process that does not run, a device whose gateway does not run it, or one that runs something else than is recorded."""
 
     kind: str = Field(description="`role` or `device`.")
     name: str
-    state: str
+    state: str = Field(description="Of a role: how it is; of a device: `gateway`, `another` document or `absent`.")
     detail: str = ""
 
 
@@ -239,12 +239,23 @@ async def _not_running(web: WebClient, health: JsonObject) -> tuple[list[NotRunn
         for each in health["roles"]
         if each["state"] != "running" or each["detail"]
     ]
-    found = await web.get("/devices", state="gateway", limit=MOST_ROWS)
-    devices = [
-        NotRunning(kind="device", name=each["path"], state=each["state"], detail=short(each["detail"], most=300))
-        for each in found["devices"]
-    ]
-    return roles + devices, len(roles) + found["total"]
+    rows, total = roles, len(roles)
+    for document, state in (("another", None), ("absent", None), ("unknown", "gateway")):
+        found = await web.get("/devices", document=document, state=state, limit=MOST_ROWS)
+        rows += [
+            NotRunning(
+                kind="device",
+                name=each["path"],
+                state=state or document,
+                detail=_WHY.get(document) or short(each["detail"], most=300),
+            )
+            for each in found["devices"]
+        ]
+        total += found["total"]
+    return rows, total
+
+
+_WHY = {"another": "it runs another document than is recorded", "absent": "its gateway runs, but not this device"}
 
 
 async def _files(asking: Asking, caller: Caller, turns: Turns) -> tuple[str, dict[str, int]]:

@@ -20,9 +20,10 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.qualities import QualityOfTags
 from nexus_cli.runtime.web.rest.asking import DevicePath, Text, described
 from nexus_cli.runtime.web.rest.branches import counts_of
+from nexus_cli.runtime.web.rest.documents import Document, document_of
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.site_view import DeviceView
-from nexus_cli.wire.health import GatewayHealth, SilentDevice
+from nexus_cli.wire.gateway_health import GatewayHealth, SilentDevice
 from nexus_cli.wire.web_plant import Devices, DeviceState
 
 ROUTES = (route("GET", "/devices", "values:read"), route("GET", "/devices/{path:path}", "values:read"))
@@ -39,6 +40,7 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         path: Annotated[Text, Query(description="Only those at or below `area` or `area/line`.")] = "",
         gateway: Text = "",
         state: State = "",
+        document: Annotated[Document | None, Query(description="Those that run this.")] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_DEVICES)] = 1000,
         offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
         caller: Caller = CALLING,
@@ -57,6 +59,8 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         states = Counter(each.state for each in found)
         if state:
             found = [each for each in found if each.state == state]
+        if document is not None:
+            found = [each for each in found if each.document == document]
         return answer(Devices(devices=found[offset : offset + limit], total=len(found), states=dict(states)))
 
     @app.get(base + "/devices/{path:path}", responses=described(DeviceState))
@@ -112,6 +116,7 @@ def state_of(device: DeviceView, reported: Reported | None, readable: Mask, qual
         state=state,
         detail=detail,
         since=since,
+        document=document_of(device, reported.health if reported is not None else None),
         link_state=link.state if link is not None else "",
         link_detail=link.detail if link is not None else "",
         link_since=link.since if link is not None else 0,

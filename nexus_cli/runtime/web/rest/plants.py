@@ -20,10 +20,12 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import described
 from nexus_cli.runtime.web.rest.branches import counts_of
+from nexus_cli.runtime.web.rest.documents import differing
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.settings import Settings
-from nexus_cli.wire.health import ControlHealth, GatewayHealth, Health, HistorianHealth, WebHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth
 from nexus_cli.wire.web_plant import (
     CertificateState,
     DatabaseHealth,
@@ -66,6 +68,7 @@ def add_plant_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Stored
             *_of_parts(broker, database),
             *_of_roles(roles, declared - {""}),
             *(f"gateway {one.gateway}: {one.failing}" for one in outboxes if one.failing),
+            *differing(view, gateways),
             *_of_disks(disks, outboxes),
             *(one.doubt for one in certificates if one.doubt),
         ]
