@@ -16,8 +16,8 @@ from nexus_cli.project.text import load
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.rest.branches import Places
+from nexus_cli.runtime.web.rest.declared import search_index
 from nexus_cli.runtime.web.rest.devices import Reported, state_of
-from nexus_cli.runtime.web.rest.index import SearchIndex
 from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.gateway_health import GatewayHealth, LinkHealth
@@ -70,7 +70,7 @@ def run() -> list[Figure]:
     view = SiteView.of(Topics(snapshot.enterprise, snapshot.site), 1, snapshot.resources, cache)
     readable, places, qualities = np.ones(len(view.tags), np.bool_), Places(view), Qualities(cache)
     began = time.process_time()
-    index = SearchIndex(view, places)
+    index = search_index(view, places)
     made_ms = (time.process_time() - began) * 1000
     _say(cache, view, len(view.tags))
     began = time.process_time()

@@ -19,6 +19,7 @@ from nexus_cli.model.config import DeviceConfig, device_from_json
 from nexus_cli.model.external import EXTERNAL
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.runtime.web.live_cache import LiveCache, Slots
+from nexus_cli.search.declared import by_path, facts_of
 from nexus_cli.wire.gateway_health import mark_of
 from nexus_cli.wire.topic import Topics
 
@@ -127,8 +128,7 @@ class SiteView:
         snapshot = Snapshot(topics.enterprise, topics.site, resources)
         shared = _Shared()
         tree = Tree.of(snapshot)
-        # In the order of the tags' whole paths: `c-1/x` comes before `c/x`.
-        for path, attributes in sorted(snapshot.of_kind("device"), key=lambda each: f"{each[0]}/"):
+        for path, attributes in by_path(snapshot):
             first = len(tags)
             enabled = bool(attributes.get("enabled", True))
             for name, tag in sorted(attributes.get("tags", {}).items()):
@@ -196,14 +196,15 @@ def _tag(
     shared: _Shared,
 ) -> TagView:
     external = device.get("protocol") == EXTERNAL
+    facts = facts_of(path, tag)
     return TagView(
         index=index,
         slot=cache.slot(topics.tag(path)),
         path=path,
-        type=shared[tag.get("published_type") or tag.get("type", "")],
-        unit=shared[tag.get("publish_unit") or tag.get("unit") or ""],
-        description=shared[tag.get("description") or ""],
-        address=shared[tag.get("address") or ""],
+        type=shared[facts.type],
+        unit=shared[facts.unit],
+        description=shared[facts.description],
+        address=shared[facts.address],
         classification=CLASSES[tree.rank(path)],
         writable=bool(tag.get("writable")) and not external,
         enabled=enabled and bool(tag.get("enabled", True)),

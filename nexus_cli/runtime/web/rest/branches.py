@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nexus_cli.runtime.web.caller_rights import Mask
 from nexus_cli.runtime.web.qualities import QualityOfTags, counted
 from nexus_cli.runtime.web.site_view import SiteView, TagView
+from nexus_cli.search.places import Span, spans_of
 from nexus_cli.wire.sample import Quality
 from nexus_cli.wire.web_find import Branch, QualityCounts
-
-KINDS = ("area", "line", "device")
-"""By the number of levels in the path, less one."""
-
-
-@dataclass(slots=True)
-class Span:
-    """A place above tags: its tags are `SiteView.tags[first:last]`, its children are places by path."""
-
-    path: str
-    kind: str
-    first: int
-    last: int
-    children: list[str]
 
 
 class Places:
@@ -32,18 +18,7 @@ class Places:
     def __init__(self, view: SiteView) -> None:
         """Devices are in path order, so each place is one span."""
         self.view = view
-        self.spans: dict[str, Span] = {"": Span("", "site", 0, len(view.tags), [])}
-        for path, device in view.devices.items():
-            levels = path.split("/")
-            above = ""
-            for depth in range(1, len(levels) + 1):
-                here = "/".join(levels[:depth])
-                span = self.spans.get(here)
-                if span is None:
-                    span = self.spans[here] = Span(here, KINDS[min(depth, 3) - 1], device.first, device.last, [])
-                    self.spans[above].children.append(here)
-                span.last = max(span.last, device.last)
-                above = here
+        self.spans = spans_of(view.devices.values(), tags=len(view.tags))
 
     def children(self, path: str, readable: Mask, qualities: QualityOfTags) -> list[Branch] | None:
         """The children of a place that the caller may read something of; None when it may read nothing of the place."""
