@@ -6,26 +6,20 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import home_of
 from nexus_cli.project.text import Sourced, load
+from nexus_cli.project.web_values import readable_values
 from nexus_cli.search.declared import declared_in
 from nexus_cli.search.index import SearchIndex
 from nexus_cli.search.places import spans_of
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.web_find import Hit
 
-if TYPE_CHECKING:
-    from nexus_cli.wire.web_client import WebClient
-
 ASK_S = 3.0
 """How long web is waited for, in seconds; the finds are there without it."""
-NOT_READABLE = "NX6802"
-AT_ONCE = 100
-"""Paths in one question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,22 +93,5 @@ def _values(site: str, paths: Sequence[str]) -> tuple[Mapping[str, JsonObject], 
 async def _ask(url: str, settings: Settings, paths: Sequence[str]) -> Mapping[str, JsonObject]:
     from nexus_cli.wire.web_client import WebClient, WebDoor  # noqa: PLC0415 - HTTP client: only beside a runtime
 
-    found: dict[str, JsonObject] = {}
     async with asyncio.timeout(ASK_S), WebDoor(url, settings, timeout_s=ASK_S) as door:
-        web = WebClient(door, settings)
-        for start in range(0, len(paths), AT_ONCE):
-            found.update(await _some(web, paths[start : start + AT_ONCE]))
-    return found
-
-
-async def _some(web: WebClient, paths: Sequence[str]) -> Mapping[str, JsonObject]:
-    """The values of some paths. Web refuses them all for one that may not be read: then halves are asked for."""
-    try:
-        return {each["path"]: each for each in (await web.post("/values", {"paths": list(paths)}))["values"]}
-    except NexusError as error:
-        if error.code != NOT_READABLE:
-            raise
-    if len(paths) == 1:
-        return {}
-    middle = len(paths) // 2
-    return {**await _some(web, paths[:middle]), **await _some(web, paths[middle:])}
+        return await readable_values(WebClient(door, settings), paths)

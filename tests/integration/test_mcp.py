@@ -148,6 +148,46 @@ async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Pat
             assert (await structure(client, "audit", limit=200))["lines"] == []
 
 
+WARM_UP = {
+    "parameters": {"pressure": {"type": "float64", "default": 2.5, "range": [0, 6]}},
+    "requires": ["{a/l/one/energy} > 1"],
+    "steps": [
+        {"do": "write", "subject": "a/l/one/setpoint", "value": 4},
+        {"do": "until", "subject": "{a/m/two/energy} > 5", "timeout_ms": 60_000},
+        {"do": "write", "subject": "a/l/one/voltage", "value": 1},
+    ],
+    "timeout_ms": 90_000,
+}
+
+
+async def test_a_rehearsal_shows_every_step_and_sends_nothing(database: Settings, tmp_path: Path) -> None:
+    setpoint = tag(writable=True, unit="bar", publish_unit="bar", range=[0, 6])
+    async with plant(database, tmp_path) as web:
+        tags = {"energy": tag(), "voltage": tag(address="holding:2"), "setpoint": setpoint}
+        await web.record({"device.a/l/one": device("a/l/one", tags=tags), "sequence.warm-up": WARM_UP})
+        token = await web.people.token("ada")
+        async with over_stdio(web.url, token, tmp_path / "mcp", control=control_of(web)) as client:
+            web.say("a/l/one/setpoint", 3.5, unit="bar")
+            found = await structure(client, "rehearse", sequence="warm-up")
+            steps = [(each["step"], each["branch"], each["now"], each["problem"]) for each in found["steps"]]
+            assert steps == [
+                (1, "requires", "", "a/l/one/energy has no value"),
+                (2, "steps", "holds 3.5 bar", ""),
+                (3, "steps", "", ""),
+                (4, "steps", "", "the tag is not writable"),
+            ]
+            assert (found["ready"], found["values"]) == (False, {"pressure": 2.5})
+            web.say(ENERGY, 4.5)
+            web.say("a/m/two/energy", 3)
+            found = await structure(client, "rehearse", sequence="warm-up", values={"pressure": 1.5})
+            assert [each["now"] for each in found["steps"]] == ["true", "holds 3.5 bar", "false", ""]
+            assert found["values"] == {"pressure": 1.5}
+            assert "NX6837" in await refusal(client, "rehearse", sequence="warm-up", values={"pressure": 9})
+            assert "NX6830" in await refusal(client, "rehearse", sequence="cool-down")
+        assert await web.people.pool.fetchval("SELECT count(*) FROM nexus.command") == 0
+        assert await web.people.pool.fetchval("SELECT count(*) FROM nexus.sequence_run") == 0
+
+
 async def _many_samples(web: WebWorld, *, now: datetime) -> None:
     """Six hundred samples of numbers with many digits, the newest now."""
     async with web.people.pool.acquire() as conn:

@@ -19,6 +19,7 @@ from nexus_cli.project.mcp.asking import Asking
 from nexus_cli.project.mcp.find import FindTools
 from nexus_cli.project.mcp.plant import PlantTools
 from nexus_cli.project.mcp.reasons import ReasonTools
+from nexus_cli.project.mcp.rehearsing import RehearsalTools
 from nexus_cli.project.mcp.simulating import SimulationTools
 from nexus_cli.project.mcp.site_files import FileTools
 from nexus_cli.project.mcp.stored import StoredTools
@@ -119,6 +120,7 @@ def make_server(asking: Asking, *, writable: Sequence[str] = ()) -> ToolServer:
         PlantTools(asking),
         FileTools(asking, turns),
         SimulationTools(asking, turns),
+        RehearsalTools(asking),
     ):
         add_tools(server, each)
     if writable:

@@ -12,8 +12,9 @@ from nexus_cli.cli.views.find import found_document, found_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.project import find as project
 from nexus_cli.project.find import Found, find
+from nexus_cli.project.text import load
+from nexus_cli.project.web_values import readable_values
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.rest.branches import Places
 from nexus_cli.runtime.web.rest.declared import search_index
@@ -92,8 +93,6 @@ def test_labels_come_down_and_the_best_is_first(site: str) -> None:
 
 
 def test_the_files_and_web_give_the_same(site: str) -> None:
-    from nexus_cli.project.text import load
-
     loaded = load(site).value
     assert loaded is not None
     snapshot: Snapshot = loaded.snapshot
@@ -129,10 +128,10 @@ class FakeWeb:
 
 def test_one_tag_that_may_not_be_read_hides_no_other() -> None:
     web, paths = FakeWeb("p3"), [f"p{number}" for number in range(8)]
-    values = asyncio.run(project._some(cast(Any, web), paths))
+    values = asyncio.run(readable_values(cast(Any, web), paths))
     assert sorted(values) == [path for path in paths if path != "p3"]
     assert web.asked == 7
-    assert asyncio.run(project._some(cast(Any, FakeWeb("p0")), ["p0"])) == {}
+    assert asyncio.run(readable_values(cast(Any, FakeWeb("p0")), ["p0"])) == {}
 
 
 def test_without_a_runtime_there_are_finds_without_values(
