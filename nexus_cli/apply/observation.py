@@ -9,7 +9,7 @@ import msgspec
 
 from nexus_cli.apply.timing import Timing
 from nexus_cli.wire.configuration import Observed, decode_observed
-from nexus_cli.wire.health import GatewayHealth, decode_gateway
+from nexus_cli.wire.gateway_health import GatewayHealth, decode_gateway
 
 
 class Observations:

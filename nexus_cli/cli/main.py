@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "discover": ("nexus_cli.cli.commands.discover:command", "Turn what a device offers into site YAML."),
     "probe": ("nexus_cli.cli.commands.probe:command", "Find the register that holds a known value."),
+    "find": ("nexus_cli.cli.commands.find:command", "Search areas, lines, devices and tags by words."),
     "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),
     "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
     "show": ("nexus_cli.cli.commands.show:command", "Show the recorded state, or a saved plan."),

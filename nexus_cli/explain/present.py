@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.wire.health import LimitedDevice
+from nexus_cli.wire.gateway_health import LimitedDevice
 
 
 class _Link(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from typing import Literal
 
 from nexus_cli.explain.present import how_it_is_read
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.wire.health import GatewayHealth, HistorianHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import HistorianHealth
 
 State = Literal["ok", "bad", "unknown"]
 RUNNING = "running"

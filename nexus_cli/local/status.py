@@ -55,7 +55,8 @@ from nexus_cli.local.stop import left_behind, supervisors_of
 from nexus_cli.model.secrets import without_passwords
 from nexus_cli.setting_values import MOCK
 from nexus_cli.settings import Settings
-from nexus_cli.wire.health import GatewayHealth, HistorianHealth, decode_status
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import HistorianHealth, decode_status
 
 RENEWED_S, LOOK_S = 2.0, 0.1
 """How long, in seconds, the broker of `nexus up` may refuse a password: it takes a new one (`nexus access rotate`) a moment after the

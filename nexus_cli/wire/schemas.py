@@ -19,7 +19,7 @@ from nexus_cli.wire.command import Command, Report, Response
 from nexus_cli.wire.configuration import Notice, Observed
 from nexus_cli.wire.frame import Committed, Frame, Gap
 from nexus_cli.wire.frame_batch import FrameBatch
-from nexus_cli.wire.health import GatewayHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.payload import LiveValue
 
 Schema: TypeAlias = JsonObject
@@ -62,6 +62,7 @@ _PROMISED_HEALTH = (
     "role",
     "name",
     "links",
+    "runs",
     "limited",
     "counters",
     "clock",

@@ -82,6 +82,8 @@ class DeviceState(Body, frozen=True, kw_only=True):
             reported), `unread` (nothing was read yet), `disabled` or `external`.
         detail: Why it does not answer; "".
         since: Of the state; 0 when it is not known.
+        document: What it runs: `recorded` (the document that is recorded), `another`, `absent` (none); `unknown` when
+            its gateway does not say.
         link_state: `idle`, `connecting`, `connected`, `backoff`; "" when it is not known.
         link_detail, link_since: Why, and since when.
         reason, code: Why it is silent, the protocol's own code.
@@ -103,6 +105,7 @@ class DeviceState(Body, frozen=True, kw_only=True):
     state: str
     detail: str = ""
     since: int = 0
+    document: str = "unknown"
     link_state: str = ""
     link_detail: str = ""
     link_since: int = 0

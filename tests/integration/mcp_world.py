@@ -40,6 +40,7 @@ READING = [
     "plan",
     "drift",
     "simulate",
+    "rehearse",
 ]
 
 

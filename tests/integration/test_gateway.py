@@ -15,6 +15,7 @@ from nexus_cli.model.config import DeviceConfig, TagConfig, digest
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.gateway_health import mark_of
 from tests.field import FakeDriver, FakeHistorian, FakeSource, device
 from tests.servers import TestBroker, new_broker
 from tests.waiting import until
@@ -80,6 +81,9 @@ async def test_polls_become_frames_and_live_values(plant: Plant) -> None:
         await until(lambda: len(plant.historian.live) == 8)
         facts = plant.gateway.facts()
         assert facts.deployment == 1
+        assert facts.runs == {
+            path: mark_of(value) for path, value in (await plant.source.gateway_index(GW)).devices.items()
+        }
         assert {one.state for one in facts.links.values()} == {"connected"}
         await until(lambda: plant.gateway.facts().canary == "echoed")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{plant.gateway.http_port}") as http:

@@ -10,11 +10,14 @@ import pytest
 
 from nexus_cli.database.class_table import table_name
 from nexus_cli.settings import Settings
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import encode
+from nexus_cli.wire.message import Message
 from tests.integration.control_world import device, tag
 from tests.integration.identity_world import SITE
 from tests.integration.mcp_world import READING, control_of, names, over_stdio, plant, refusal, structure
 from tests.integration.test_web_rest_stored import fill
-from tests.integration.web_world import WebWorld
+from tests.integration.web_world import TOPICS, WebWorld
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
 ENERGY = "a/l/one/energy"
@@ -145,6 +148,46 @@ async def test_every_answer_is_within_its_caps(database: Settings, tmp_path: Pat
             assert (await structure(client, "audit", limit=200))["lines"] == []
 
 
+WARM_UP = {
+    "parameters": {"pressure": {"type": "float64", "default": 2.5, "range": [0, 6]}},
+    "requires": ["{a/l/one/energy} > 1"],
+    "steps": [
+        {"do": "write", "subject": "a/l/one/setpoint", "value": 4},
+        {"do": "until", "subject": "{a/m/two/energy} > 5", "timeout_ms": 60_000},
+        {"do": "write", "subject": "a/l/one/voltage", "value": 1},
+    ],
+    "timeout_ms": 90_000,
+}
+
+
+async def test_a_rehearsal_shows_every_step_and_sends_nothing(database: Settings, tmp_path: Path) -> None:
+    setpoint = tag(writable=True, unit="bar", publish_unit="bar", range=[0, 6])
+    async with plant(database, tmp_path) as web:
+        tags = {"energy": tag(), "voltage": tag(address="holding:2"), "setpoint": setpoint}
+        await web.record({"device.a/l/one": device("a/l/one", tags=tags), "sequence.warm-up": WARM_UP})
+        token = await web.people.token("ada")
+        async with over_stdio(web.url, token, tmp_path / "mcp", control=control_of(web)) as client:
+            web.say("a/l/one/setpoint", 3.5, unit="bar")
+            found = await structure(client, "rehearse", sequence="warm-up")
+            steps = [(each["step"], each["branch"], each["now"], each["problem"]) for each in found["steps"]]
+            assert steps == [
+                (1, "requires", "", "a/l/one/energy has no value"),
+                (2, "steps", "holds 3.5 bar", ""),
+                (3, "steps", "", ""),
+                (4, "steps", "", "the tag is not writable"),
+            ]
+            assert (found["ready"], found["values"]) == (False, {"pressure": 2.5})
+            web.say(ENERGY, 4.5)
+            web.say("a/m/two/energy", 3)
+            found = await structure(client, "rehearse", sequence="warm-up", values={"pressure": 1.5})
+            assert [each["now"] for each in found["steps"]] == ["true", "holds 3.5 bar", "false", ""]
+            assert found["values"] == {"pressure": 1.5}
+            assert "NX6837" in await refusal(client, "rehearse", sequence="warm-up", values={"pressure": 9})
+            assert "NX6830" in await refusal(client, "rehearse", sequence="cool-down")
+        assert await web.people.pool.fetchval("SELECT count(*) FROM nexus.command") == 0
+        assert await web.people.pool.fetchval("SELECT count(*) FROM nexus.sequence_run") == 0
+
+
 async def _many_samples(web: WebWorld, *, now: datetime) -> None:
     """Six hundred samples of numbers with many digits, the newest now."""
     async with web.people.pool.acquire() as conn:
@@ -210,6 +253,10 @@ async def test_the_files_of_the_site(database: Settings, tmp_path: Path) -> None
             drift = await structure(client, "drift")
             assert (drift["files"], drift["counts"]) == ("differ", planned["counts"])
             assert {each["name"] for each in drift["not_running"]} >= {"a/l/one", "a/m/two"}
+            _runs(web, {"a/l/one": "00000000"})
+            drift = await structure(client, "drift")
+            devices = {each["name"]: each["state"] for each in drift["not_running"] if each["kind"] == "device"}
+            assert (devices["a/l/one"], devices["a/m/two"]) == ("another", "absent")
             await _simulated(client)
             (tmp_path / "site.yaml").write_text(SITE_FILE.replace("holding:2", "holding:no"))
             wrong = await structure(client, "validate")
@@ -217,6 +264,12 @@ async def test_the_files_of_the_site(database: Settings, tmp_path: Path) -> None
             assert "site.yaml:" in wrong["findings"][0]["place"]
             assert "`validate` lists them" in await refusal(client, "plan")
             assert (await structure(client, "drift"))["files"].startswith("unknown")
+
+
+def _runs(web: WebWorld, marks: dict[str, str]) -> None:
+    """A gateway that runs these documents, as if the broker had sent its health."""
+    said = GatewayHealth(state="running", role="gateway", name="gw-1", runs=marks)
+    web.web.parts.cache.take(Message(TOPICS.health("gateway", "gw-1"), encode(said), 0, True))
 
 
 async def _simulated(client: Any) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.settings import Settings
-from nexus_cli.wire.health import ControlHealth, GatewayHealth, Health, HistorianHealth, LastWill, encode
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, LastWill, encode
 from nexus_cli.wire.latency_health import LatencyWindow, OperationLatency
 from nexus_cli.wire.message import Message
 from tests.integration.web_world import TOPICS, WebWorld, served_web, web_world

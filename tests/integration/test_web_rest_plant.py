@@ -12,6 +12,7 @@ import pytest
 from nexus_cli.runtime.web.rest.shown_tags import HIDDEN
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.gateway_health import mark_of
 from nexus_cli.wire.message import Message
 from tests.integration.control_world import device
 from tests.integration.web_world import TOPICS, WebWorld, web_world
@@ -158,6 +159,35 @@ async def test_devices_are_as_their_gateway_says(database: Settings, tmp_path: P
         assert [one["path"] for one in (await get(web, "/devices", user="hal"))["devices"]] == ["a/l/one"]
         refused = await web.ask("GET", "/devices/a/m/two", user="hal")
         assert (refused.status_code, refused.json()["code"]) == (404, "NX6921")
+
+
+async def test_devices_that_do_not_run_as_recorded_are_found(database: Settings, tmp_path: Path) -> None:
+    async with web_world(database, tmp_path, **MORE) as web:
+        recorded = await web.people.pool.fetch("SELECT address, digest FROM nexus.resource WHERE gateway = 'gw-1'")
+        marks = {row["address"].removeprefix("device."): mark_of(row["digest"]) for row in recorded}
+        number = web.web.parts.keeper.view.number
+
+        async def documents() -> dict[str, str]:
+            return {one["path"]: one["document"] for one in (await get(web, "/devices"))["devices"]}
+
+        async def differing() -> list[str]:
+            return [one for one in (await get(web, "/health"))["problems"] if "recorded" in one]
+
+        assert set(marks) == {"a/l/one", "a/m/two", "b/l/sum"}
+        gateway(web)
+        assert set((await documents()).values()) == {"unknown"}
+        gateway(web, runs=marks, deployment=number)
+        assert await documents() == {**dict.fromkeys(marks, "recorded"), "b/l/scada": "unknown"}
+        assert await differing() == []
+        gateway(web, runs={"a/l/one": "00000000", "b/l/sum": marks["b/l/sum"]}, deployment=number)
+        assert await documents() == {
+            "a/l/one": "another", "a/m/two": "absent", "b/l/scada": "unknown", "b/l/sum": "recorded",
+        }  # fmt: skip
+        assert await differing() == ["gateway gw-1: 2 devices do not run as recorded"]
+        for document, path in (("another", "a/l/one"), ("absent", "a/m/two"), ("recorded", "b/l/sum")):
+            found = await get(web, "/devices", document=document)
+            assert ([one["path"] for one in found["devices"]], found["total"]) == ([path], 1)
+        assert (await web.ask("GET", "/devices", user="vera", params={"document": "x"})).status_code == 422
 
 
 async def test_health_says_what_is_wrong(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

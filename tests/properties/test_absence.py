@@ -12,8 +12,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.runtime.gateway.devices.absence import ALWAYS_LATE, BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.devices.absence import ALWAYS_LATE, BEAT_S, Absence
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
+from nexus_cli.runtime.gateway.devices.handover import Mark, Past
 from nexus_cli.wire.frame import GapReason
 from tests.clock import FakeClock
 from tests.field import FakeDriver, device

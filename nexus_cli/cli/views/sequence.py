@@ -16,7 +16,7 @@ from nexus_cli.wire.control_sequences import Parameter, RunLine, RunProgress, Se
 from nexus_cli.wire.sample import Value
 
 if TYPE_CHECKING:
-    from nexus_cli.project.sequence import Rehearsal
+    from nexus_cli.project.rehearsal import Rehearsal
 
 Style = Callable[[str, str], str]
 COLOURS = {"done": "good", "running": "info", "begun": "dim"}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.project.mcp.answers import READS, Answer, capped, reply, short
+from nexus_cli.project.mcp.answers import Answer, capped, reply, short
 from nexus_cli.project.mcp.asking import Asking, Calling, clean
 from nexus_cli.project.mcp.newest import Value, line_of, newest
+from nexus_cli.project.mcp.tools import tool
 
 MOST_HITS, MOST_READ = 200, 100
 Words = Annotated[str, Field(max_length=200, description="Words, all of which must be found.")]
@@ -50,16 +50,27 @@ class Values(Answer):
     values: list[Value]
 
 
-def add_find_tools(server: MCPServer[Any], asking: Asking) -> None:
-    """Add `find` and `read`."""
+class FindTools:
+    """Search and newest values, from web."""
 
+    def __init__(self, asking: Asking) -> None:
+        """For one server."""
+        self._asking = asking
+
+    @tool(
+        "Find tags",
+        "Find areas, lines, devices and tags of the plant: by words in path, description, unit, PLC address, "
+        "labels and names of codes (`text`), or the children of a place (`below` without `text`). Begin here: the other "
+        "tools need exact paths.",
+    )
     async def find(
+        self,
         ctx: Calling,
         text: Words = "",
         below: Place = "",
         limit: Annotated[int, Field(ge=1, le=MOST_HITS)] = 50,
     ) -> Annotated[CallToolResult, Finds]:
-        web = asking.caller(ctx).web
+        web = self._asking.caller(ctx).web
         if text.strip():
             return _finds(await web.get("/search", q=text, limit=MOST_HITS), below, limit)
         found = (await web.get("/tree", path=clean(below) if below.strip() else ""))["children"]
@@ -67,27 +78,16 @@ def add_find_tools(server: MCPServer[Any], asking: Asking) -> None:
         kept, cut = capped(rows[:limit], total=len(rows), narrower=_NARROWER, what="children")
         return reply(Finds(found=kept, total=len(rows), cut=cut), map(_line, kept))
 
-    async def read(ctx: Calling, paths: Paths) -> Annotated[CallToolResult, Values]:
-        web = asking.caller(ctx).web
+    @tool(
+        "Read newest values",
+        f"Newest values of up to {MOST_READ} tags with unit, declared range, quality, the reason when it is not "
+        "GOOD, and age. A BAD value is null: `why_no_data` says why.",
+    )
+    async def read(self, ctx: Calling, paths: Paths) -> Annotated[CallToolResult, Values]:
+        web = self._asking.caller(ctx).web
         values = await newest(web, [clean(path) for path in paths])
         kept, cut = capped(values, total=len(values), narrower="read fewer paths at once", what="values")
         return reply(Values(values=kept, cut=cut), map(line_of, kept))
-
-    server.add_tool(
-        find,
-        title="Find tags",
-        description="Find areas, lines, devices and tags of the plant: by words in path, description, unit, PLC address, "
-        "labels and names of codes (`text`), or the children of a place (`below` without `text`). Begin here: the other "
-        "tools need exact paths.",
-        annotations=READS,
-    )
-    server.add_tool(
-        read,
-        title="Read newest values",
-        description=f"Newest values of up to {MOST_READ} tags with unit, declared range, quality, the reason when it is not "
-        "GOOD, and age. A BAD value is null: `why_no_data` says why.",
-        annotations=READS,
-    )
 
 
 _NARROWER = "give more words, or a longer place in `below`"

@@ -6,16 +6,16 @@ import re
 import time
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
-from nexus_cli.project.mcp.answers import READS, Answer, capped, reply, short, shown
+from nexus_cli.project.mcp.answers import Answer, capped, reply, short, shown
 from nexus_cli.project.mcp.asking import Asking, Calling, clean
 from nexus_cli.project.mcp.newest import Value as NewestValue
 from nexus_cli.project.mcp.newest import line_of, newest
+from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.words import reason_words, time_text
 from nexus_cli.wire.web_client import in_path
 
@@ -96,17 +96,27 @@ class Audit(Answer):
     lines: list[AuditLine]
 
 
-def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
-    """Add `devices`, `alarms` and `audit`."""
+class PlantTools:
+    """Devices, alarms and the audit trail, from web."""
 
+    def __init__(self, asking: Asking) -> None:
+        """For one server."""
+        self._asking = asking
+
+    @tool(
+        "Devices and links",
+        "Devices with link state, last answer, polls, missed polls, errors by kind and latency; one device, or "
+        "those below a place, or of one state.",
+    )
     async def devices(
+        self,
         ctx: Calling,
         path: Annotated[str, Field(max_length=500, description="`area`, `area/line`, or one device.")] = "",
         state: Literal["", "answers", "silent", "link", "gateway", "unread", "disabled", "external"] = "",
         limit: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 50,
         offset: Annotated[int, Field(ge=0, le=1_000_000)] = 0,
     ) -> Annotated[CallToolResult, Devices]:
-        web = asking.caller(ctx).web
+        web = self._asking.caller(ctx).web
         where = clean(path) if path.strip() else ""
         if where.count("/") == DEVICE_LEVELS - 1:
             one = await web.get(f"/devices{in_path(where)}")
@@ -120,7 +130,12 @@ def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
         lines = [f"{found['total']:,} devices: {states}", *map(_device_line, kept)]
         return reply(Devices(devices=kept, total=found["total"], states=found["states"], cut=cut), lines)
 
+    @tool(
+        "Alarms",
+        "Alerts that are active or acknowledged (or all), with the tag's newest value.",
+    )
     async def alarms(
+        self,
         ctx: Calling,
         state: Annotated[
             Literal["open", "active", "acknowledged", "cleared", "all"],
@@ -128,7 +143,7 @@ def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
         ] = "open",
         limit: Annotated[int, Field(ge=1, le=MOST_ALARMS)] = 50,
     ) -> Annotated[CallToolResult, Alarms]:
-        web = asking.caller(ctx).web
+        web = self._asking.caller(ctx).web
         wanted = {"open": ("active", "acknowledged"), "all": ("active", "acknowledged", "cleared")}.get(state, (state,))
         found = [each for each in (await web.get("/alerts"))["alerts"] if each["state"] in wanted]
         found.sort(key=lambda each: (-_SEVERITIES.get(each["severity"], 0), each["state"] != "active", each["name"]))
@@ -140,7 +155,13 @@ def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
         lines = map(_alarm_line, kept) if kept else [f"No alarm is {state}, of those that you may see."]
         return reply(Alarms(alarms=kept, total=len(found), cut=cut), lines)
 
+    @tool(
+        "Audit trail",
+        "Who did what and how it ended: commands, sequences, deployments, alerts, messages, access. Needs the "
+        "right to read the audit trail.",
+    )
     async def audit(
+        self,
         ctx: Calling,
         path: Annotated[Text, Field(description="Of a tag or device.")] = "",
         who: Annotated[Text, Field(description="Principal.")] = "",
@@ -150,7 +171,7 @@ def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
         ] = "",
         limit: Annotated[int, Field(ge=1, le=MOST_LINES)] = 50,
     ) -> Annotated[CallToolResult, Audit]:
-        found = await asking.caller(ctx).web.get(
+        found = await self._asking.caller(ctx).web.get(
             "/audit", path=path.strip("/"), who=who, kind=kind, since=_since_us(since), limit=limit
         )
         rows = [_audit(each) for each in reversed(found["entries"])]
@@ -161,27 +182,6 @@ def add_plant_tools(server: MCPServer[Any], asking: Asking) -> None:
         kept.reverse()
         lines = map(_audit_line, kept) if kept else ["Nothing of this is in the audit trail."]
         return reply(Audit(lines=kept, cut=cut), lines)
-
-    server.add_tool(
-        devices,
-        title="Devices and links",
-        description="Devices with link state, last answer, polls, missed polls, errors by kind and latency; one device, or "
-        "those below a place, or of one state.",
-        annotations=READS,
-    )
-    server.add_tool(
-        alarms,
-        title="Alarms",
-        description="Alerts that are active or acknowledged (or all), with the tag's newest value.",
-        annotations=READS,
-    )
-    server.add_tool(
-        audit,
-        title="Audit trail",
-        description="Who did what and how it ended: commands, sequences, deployments, alerts, messages, access. Needs the "
-        "right to read the audit trail.",
-        annotations=READS,
-    )
 
 
 _SEVERITIES = {"critical": 3, "warning": 2, "info": 1}

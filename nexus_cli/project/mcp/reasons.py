@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
-from nexus_cli.project.mcp.answers import READS, Answer, capped, reply, short
+from nexus_cli.project.mcp.answers import Answer, capped, reply, short
 from nexus_cli.project.mcp.asking import Asking, Calling, clean
 from nexus_cli.project.mcp.newest import Value, line_of, newest
 from nexus_cli.project.mcp.stored import TagPath
+from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.words import reason_words, time_text
 from nexus_cli.wire.web_client import in_path
 
@@ -59,11 +59,20 @@ class Why(Answer):
     )
 
 
-def add_reason_tools(server: MCPServer[Any], asking: Asking) -> None:
-    """Add `explain` and `why_no_data`."""
+class ReasonTools:
+    """How a tag comes to be, and why it has no value."""
 
-    async def explain(ctx: Calling, path: TagPath) -> Annotated[CallToolResult, Explained]:
-        web, where = asking.caller(ctx).web, clean(path)
+    def __init__(self, asking: Asking) -> None:
+        """For one server."""
+        self._asking = asking
+
+    @tool(
+        "Explain a tag",
+        "How a tag comes to be, step by step: address, bytes, type, scale, unit, topic, row; its newest value, "
+        "inputs, and the calculated tags and alerts that use it.",
+    )
+    async def explain(self, ctx: Calling, path: TagPath) -> Annotated[CallToolResult, Explained]:
+        web, where = self._asking.caller(ctx).web, clean(path)
         found = await web.get(f"/lineage{in_path(where)}")
         (value,) = await newest(web, [where])
         steps = [Step(step=each["step"], text=short(each["text"])) for each in found["steps"]]
@@ -84,8 +93,13 @@ def add_reason_tools(server: MCPServer[Any], asking: Asking) -> None:
         lines += [f"{name}: {', '.join(found[name][:50])}" for name in ("used_by", "alerts") if found[name]]
         return reply(answer, lines)
 
-    async def why_no_data(ctx: Calling, path: TagPath) -> Annotated[CallToolResult, Why]:
-        found = await asking.caller(ctx).web.get(f"/why{in_path(clean(path))}")
+    @tool(
+        "Why there is no data",
+        "Why a tag has no value, or one that is not GOOD: every part between the device and the row (link, "
+        "device, gateway, broker, disk log, historian, database), and the first cause.",
+    )
+    async def why_no_data(self, ctx: Calling, path: TagPath) -> Annotated[CallToolResult, Why]:
+        found = await self._asking.caller(ctx).web.get(f"/why{in_path(clean(path))}")
         parts = [
             Part(
                 part=each["part"],
@@ -111,21 +125,6 @@ def add_reason_tools(server: MCPServer[Any], asking: Asking) -> None:
         lines = [f"{answer.path} is {answer.quality}: {answer.verdict}"]
         lines += [f"{each.part} {each.name}: {each.state}, {each.text}".replace(" :", ":") for each in kept]
         return reply(answer, lines)
-
-    server.add_tool(
-        explain,
-        title="Explain a tag",
-        description="How a tag comes to be, step by step: address, bytes, type, scale, unit, topic, row; its newest value, "
-        "inputs, and the calculated tags and alerts that use it.",
-        annotations=READS,
-    )
-    server.add_tool(
-        why_no_data,
-        title="Why there is no data",
-        description="Why a tag has no value, or one that is not GOOD: every part between the device and the row (link, "
-        "device, gateway, broker, disk log, historian, database), and the first cause.",
-        annotations=READS,
-    )
 
 
 def _many(found: dict[str, Any]) -> str:

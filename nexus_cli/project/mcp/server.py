@@ -16,12 +16,14 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.project.mcp.answers import failed
 from nexus_cli.project.mcp.asking import Asking
-from nexus_cli.project.mcp.find import add_find_tools
-from nexus_cli.project.mcp.plant import add_plant_tools
-from nexus_cli.project.mcp.reasons import add_reason_tools
-from nexus_cli.project.mcp.simulating import add_simulation_tool
-from nexus_cli.project.mcp.site_files import add_file_tools
-from nexus_cli.project.mcp.stored import add_stored_tools
+from nexus_cli.project.mcp.find import FindTools
+from nexus_cli.project.mcp.plant import PlantTools
+from nexus_cli.project.mcp.reasons import ReasonTools
+from nexus_cli.project.mcp.rehearsing import RehearsalTools
+from nexus_cli.project.mcp.simulating import SimulationTools
+from nexus_cli.project.mcp.site_files import FileTools
+from nexus_cli.project.mcp.stored import StoredTools
+from nexus_cli.project.mcp.tools import add_tools
 from nexus_cli.project.mcp.turns import Turns
 from nexus_cli.project.mcp.writing import add_write_tool
 
@@ -111,12 +113,16 @@ def make_server(asking: Asking, *, writable: Sequence[str] = ()) -> ToolServer:
         subscriptions=False,
     )
     turns = Turns()
-    add_find_tools(server, asking)
-    add_stored_tools(server, asking)
-    add_reason_tools(server, asking)
-    add_plant_tools(server, asking)
-    add_file_tools(server, asking, turns)
-    add_simulation_tool(server, asking, turns)
+    for each in (
+        FindTools(asking),
+        StoredTools(asking),
+        ReasonTools(asking),
+        PlantTools(asking),
+        FileTools(asking, turns),
+        SimulationTools(asking, turns),
+        RehearsalTools(asking),
+    ):
+        add_tools(server, each)
     if writable:
         add_write_tool(server, asking, writable)
     for tool in server._tool_manager.list_tools():

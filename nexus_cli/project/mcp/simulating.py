@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
@@ -23,6 +22,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.project.mcp.answers import READS, Answer, capped, reply, shown
 from nexus_cli.project.mcp.asking import Asking, Calling, clean
 from nexus_cli.project.mcp.newest import range_text
+from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.turns import Turns, refuse_stranger
 from nexus_cli.project.mcp.words import reason_words
 from nexus_cli.project.simulate import devices_of, serving
@@ -65,10 +65,22 @@ class Simulated(Answer):
     tags: list[SimulatedTag]
 
 
-def add_simulation_tool(server: MCPServer[Any], asking: Asking, turns: Turns) -> None:
-    """Add `simulate`."""
+class SimulationTools:
+    """The simulator of one device."""
 
+    def __init__(self, asking: Asking, turns: Turns) -> None:
+        """For one server."""
+        self._asking, self._turns = asking, turns
+
+    @tool(
+        "Simulate a device",
+        f"What the site's simulator of one device gives for some seconds (at most {LONGEST_S:g}), through the "
+        "driver and the chain of the gateway: unit, range, quality. Runs on this machine alone and ends by itself; it "
+        "reaches no device of the plant.",
+        annotations=READS.model_copy(update={"idempotent_hint": False}),
+    )
     async def simulate(
+        self,
         ctx: Calling,
         device: Annotated[str, Field(min_length=1, max_length=500, description="`area/line/device`.")],
         seconds: Annotated[float, Field(gt=0, le=LONGEST_S)] = 5.0,
@@ -77,27 +89,18 @@ def add_simulation_tool(server: MCPServer[Any], asking: Asking, turns: Turns) ->
             Field(max_length=MOST_TAGS, description="Names of its tags; empty: the first ones."),
         ] = [],  # noqa: B006 - the package copies defaults
     ) -> Annotated[CallToolResult, Simulated]:
-        await refuse_stranger(asking.caller(ctx, for_files=True))
-        async with turns.one():
-            config = await asyncio.to_thread(_device, asking, clean(device))
+        await refuse_stranger(self._asking.caller(ctx, for_files=True))
+        async with self._turns.one():
+            config = await asyncio.to_thread(_device, self._asking, clean(device))
             names = _names(config, tags)
             try:
                 async with asyncio.timeout(seconds + STARTS_S):
-                    found = await _served(config, names[:MOST_TAGS], seconds, home=str(asking.settings.home))
+                    found = await _served(config, names[:MOST_TAGS], seconds, home=str(self._asking.settings.home))
             except TimeoutError:
                 raise NexusError(f"The simulator of {config.path} did not end in time.", code=NOTHING) from None
         kept, cut = capped(found, total=len(names), narrower="name the tags in `tags`", what="tags")
         answer = Simulated(device=config.path, protocol=config.protocol, seconds=seconds, tags=kept, cut=cut)
         return reply(answer, [f"Simulated, not from the plant: {config.path} for {seconds:g} s", *map(_line, kept)])
-
-    server.add_tool(
-        simulate,
-        title="Simulate a device",
-        description=f"What the site's simulator of one device gives for some seconds (at most {LONGEST_S:g}), through the "
-        "driver and the chain of the gateway: unit, range, quality. Runs on this machine alone and ends by itself; it "
-        "reaches no device of the plant.",
-        annotations=READS.model_copy(update={"idempotent_hint": False}),
-    )
 
 
 def _device(asking: Asking, path: str) -> DeviceConfig:

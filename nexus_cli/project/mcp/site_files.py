@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.project.change import Ready, plan_site
-from nexus_cli.project.mcp.answers import READS, TEXT_CHARACTERS, Answer, capped, reply, short
+from nexus_cli.project.mcp.answers import TEXT_CHARACTERS, Answer, capped, reply, short
 from nexus_cli.project.mcp.asking import Asking, Caller, Calling
+from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.turns import Turns, refuse_stranger
 from nexus_cli.project.text import Sourced, facts, read
 from nexus_cli.wire.web_client import WebClient
@@ -69,11 +69,11 @@ class Planned(Answer):
 
 
 class NotRunning(BaseModel):
-    """A process or device that does not run as recorded."""
+    """A process that does not run, a device whose gateway does not run it, or one that runs something else than is recorded."""
 
     kind: str = Field(description="`role` or `device`.")
     name: str
-    state: str
+    state: str = Field(description="Of a role: how it is; of a device: `gateway`, `another` document or `absent`.")
     detail: str = ""
 
 
@@ -89,13 +89,22 @@ class Drift(Answer):
     problems: list[str]
 
 
-def add_file_tools(server: MCPServer[Any], asking: Asking, turns: Turns) -> None:
-    """Add `validate`, `plan` and `drift`."""
+class FileTools:
+    """Validate, plan and drift."""
 
-    async def validate(ctx: Calling) -> Annotated[CallToolResult, Validation]:
-        await refuse_stranger(asking.caller(ctx, for_files=True))
-        async with turns.one():
-            found = await asyncio.to_thread(_validated, asking)
+    def __init__(self, asking: Asking, turns: Turns) -> None:
+        """For one server."""
+        self._asking, self._turns = asking, turns
+
+    @tool(
+        "Validate the site's files",
+        "Every error and warning in the site's files, with place, excerpt and hint. Reads the files that the "
+        "server was started for.",
+    )
+    async def validate(self, ctx: Calling) -> Annotated[CallToolResult, Validation]:
+        await refuse_stranger(self._asking.caller(ctx, for_files=True))
+        async with self._turns.one():
+            found = await asyncio.to_thread(_validated, self._asking)
         rows = [_finding(each) for each in found["diagnostics"]]
         narrower = "mend these, and validate again"
         kept, cut = capped(rows[:MOST_FINDINGS], total=len(rows), narrower=narrower, what="findings")
@@ -110,24 +119,34 @@ def add_file_tools(server: MCPServer[Any], asking: Asking, turns: Turns) -> None
             findings=kept,
             cut=cut,
         )
-        return reply(answer, asking.views.findings_text(found).splitlines())
+        return reply(answer, self._asking.views.findings_text(found).splitlines())
 
-    async def plan(ctx: Calling) -> Annotated[CallToolResult, Planned]:
-        caller = asking.caller(ctx)
+    @tool(
+        "Plan",
+        "What `nexus apply` would change, with counts, impact and hazards, as the command line shows it. Nothing "
+        "is applied: a person does that.",
+    )
+    async def plan(self, ctx: Calling) -> Annotated[CallToolResult, Planned]:
+        caller = self._asking.caller(ctx)
         await refuse_stranger(caller)
-        async with turns.one():
-            ready, errors, why = await asyncio.to_thread(_planned, asking, caller)
+        async with self._turns.one():
+            ready, errors, why = await asyncio.to_thread(_planned, self._asking, caller)
         if ready is None:
             raise NexusError(f"The site's files have {errors} errors.", code=why, hint="`validate` lists them")
-        return _plan_reply(asking, ready, errors)
+        return _plan_reply(self._asking, ready, errors)
 
-    async def drift(ctx: Calling) -> Annotated[CallToolResult, Drift]:
-        caller = asking.caller(ctx)
+    @tool(
+        "Drift",
+        "Where the site's files, the recorded state and what runs differ: planned changes, roles and devices "
+        "that do not run as recorded, retained topics that nothing owns.",
+    )
+    async def drift(self, ctx: Calling) -> Annotated[CallToolResult, Drift]:
+        caller = self._asking.caller(ctx)
         await refuse_stranger(caller)
         health = await caller.web.get("/health")
         rows, total = await _not_running(caller.web, health)
         retained = await caller.web.get("/retained", limit=1)
-        files, counts = await _files(asking, caller, turns)
+        files, counts = await _files(self._asking, caller, self._turns)
         kept, cut = capped(
             rows[:MOST_ROWS],
             total=total,
@@ -151,28 +170,6 @@ def add_file_tools(server: MCPServer[Any], asking: Asking, turns: Turns) -> None
             *answer.problems,
         ]
         return reply(answer, lines)
-
-    server.add_tool(
-        validate,
-        title="Validate the site's files",
-        description="Every error and warning in the site's files, with place, excerpt and hint. Reads the files that the "
-        "server was started for.",
-        annotations=READS,
-    )
-    server.add_tool(
-        plan,
-        title="Plan",
-        description="What `nexus apply` would change, with counts, impact and hazards, as the command line shows it. Nothing "
-        "is applied: a person does that.",
-        annotations=READS,
-    )
-    server.add_tool(
-        drift,
-        title="Drift",
-        description="Where the site's files, the recorded state and what runs differ: planned changes, roles and devices "
-        "that do not run as recorded, retained topics that nothing owns.",
-        annotations=READS,
-    )
 
 
 def _validated(asking: Asking) -> JsonObject:
@@ -242,12 +239,23 @@ async def _not_running(web: WebClient, health: JsonObject) -> tuple[list[NotRunn
         for each in health["roles"]
         if each["state"] != "running" or each["detail"]
     ]
-    found = await web.get("/devices", state="gateway", limit=MOST_ROWS)
-    devices = [
-        NotRunning(kind="device", name=each["path"], state=each["state"], detail=short(each["detail"], most=300))
-        for each in found["devices"]
-    ]
-    return roles + devices, len(roles) + found["total"]
+    rows, total = roles, len(roles)
+    for document, state in (("another", None), ("absent", None), ("unknown", "gateway")):
+        found = await web.get("/devices", document=document, state=state, limit=MOST_ROWS)
+        rows += [
+            NotRunning(
+                kind="device",
+                name=each["path"],
+                state=state or document,
+                detail=_WHY.get(document) or short(each["detail"], most=300),
+            )
+            for each in found["devices"]
+        ]
+        total += found["total"]
+    return rows, total
+
+
+_WHY = {"another": "it runs another document than is recorded", "absent": "its gateway runs, but not this device"}
 
 
 async def _files(asking: Asking, caller: Caller, turns: Turns) -> tuple[str, dict[str, int]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
-from nexus_cli.project.mcp.answers import READS, Answer, capped, reply, short, shown
+from nexus_cli.project.mcp.answers import Answer, capped, reply, short, shown
 from nexus_cli.project.mcp.asking import Asking, Calling, clean
 from nexus_cli.project.mcp.newest import NOT_THERE, range_text
+from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.words import reason_words, time_text
 from nexus_cli.wire.web_client import WebClient, in_path
 
@@ -99,10 +99,20 @@ class Gaps(Answer):
     gaps: list[Gap]
 
 
-def add_stored_tools(server: MCPServer[Any], asking: Asking) -> None:
-    """Add `history`, `statistics` and `gaps`."""
+class StoredTools:
+    """History, statistics and gaps, from web."""
 
+    def __init__(self, asking: Asking) -> None:
+        """For one server."""
+        self._asking = asking
+
+    @tool(
+        "Stored values",
+        f"Stored samples of one tag in a span, at most {MOST_POINTS} points, with quality, gaps and changes of "
+        "unit. For long spans give `every` (buckets with `aggregate`): samples beyond `limit` are left out from the oldest on.",
+    )
     async def history(
+        self,
         ctx: Calling,
         path: TagPath,
         since: Since = "1h",
@@ -111,7 +121,7 @@ def add_stored_tools(server: MCPServer[Any], asking: Asking) -> None:
         aggregate: Aggregate | None = None,
         limit: Annotated[int, Field(ge=1, le=MOST_POINTS, description="The newest are given.")] = 100,
     ) -> Annotated[CallToolResult, Stored]:
-        web, where = asking.caller(ctx).web, clean(path)
+        web, where = self._asking.caller(ctx).web, clean(path)
         found = await web.get(
             f"/history{in_path(where)}",
             since=since,
@@ -122,43 +132,31 @@ def add_stored_tools(server: MCPServer[Any], asking: Asking) -> None:
         )
         return _history(found, await range_of(web, where))
 
+    @tool(
+        "Statistics of a tag",
+        "Count, least, greatest, means, deviation, first, last and share of GOOD of one tag over any span.",
+    )
     async def statistics(
-        ctx: Calling, path: TagPath, since: Since = "1h", until: Until = "now"
+        self, ctx: Calling, path: TagPath, since: Since = "1h", until: Until = "now"
     ) -> Annotated[CallToolResult, Statistics]:
-        web, where = asking.caller(ctx).web, clean(path)
+        web, where = self._asking.caller(ctx).web, clean(path)
         found = await web.get(f"/statistics{in_path(where)}", since=since, until=until)
         return _statistics(found, await range_of(web, where))
 
+    @tool(
+        "Known gaps",
+        "Spans in which samples of a tag or device are known to be missing, with the reason.",
+    )
     async def gaps(
-        ctx: Calling, path: TagPath, since: Since = "1d", until: Until = "now"
+        self, ctx: Calling, path: TagPath, since: Since = "1d", until: Until = "now"
     ) -> Annotated[CallToolResult, Gaps]:
         where = clean(path)
-        found = await asking.caller(ctx).web.get(f"/gaps{in_path(where)}", since=since, until=until)
+        found = await self._asking.caller(ctx).web.get(f"/gaps{in_path(where)}", since=since, until=until)
         rows = [_span(each) for each in reversed(found["gaps"])]
         kept, cut = capped(rows[:MOST_GAPS], total=len(rows), narrower="ask for a shorter span", what="gaps")
         kept.reverse()
         lines = map(_gap_line, kept) if kept else ["No gap is known in this span."]
         return reply(Gaps(path=where, gaps=kept, cut=cut), lines)
-
-    server.add_tool(
-        history,
-        title="Stored values",
-        description=f"Stored samples of one tag in a span, at most {MOST_POINTS} points, with quality, gaps and changes of "
-        "unit. For long spans give `every` (buckets with `aggregate`): samples beyond `limit` are left out from the oldest on.",
-        annotations=READS,
-    )
-    server.add_tool(
-        statistics,
-        title="Statistics of a tag",
-        description="Count, least, greatest, means, deviation, first, last and share of GOOD of one tag over any span.",
-        annotations=READS,
-    )
-    server.add_tool(
-        gaps,
-        title="Known gaps",
-        description="Spans in which samples of a tag or device are known to be missing, with the reason.",
-        annotations=READS,
-    )
 
 
 async def card_of(web: WebClient, path: str) -> JsonObject:

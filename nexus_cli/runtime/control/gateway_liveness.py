@@ -28,7 +28,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.frame import GapReason
-from nexus_cli.wire.health import GatewayHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics

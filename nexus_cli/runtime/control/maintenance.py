@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_steering import InService, OutOfService
-from nexus_cli.wire.health import PausedDevice
+from nexus_cli.wire.gateway_health import PausedDevice
 
 IN_FORCE_S = 5.0
 """How long an answer waits for the gateway to say that the device's session is closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ import msgspec
 from nexus_cli.json_value import JsonValue
 from nexus_cli.model.config import DeviceConfig, GatewayConfig, device_from_json, digest
 from nexus_cli.wire.control import GatewayIndex, ServicePause
+from nexus_cli.wire.gateway_health import MOST_NAMED, mark_of
 
 BATCH = 200
 """Devices in one request to control."""
@@ -87,6 +88,11 @@ class Configuration:
         self.deployment, self.frames = copy.deployment, copy.frames
         self.digest = _digest_of(self.devices)
         return True
+
+    def marks(self, *, without: Collection[str] = ()) -> dict[str, str]:
+        """For health: which recorded document each device runs, of the first `MOST_NAMED` paths that are not in `without`."""
+        paths = sorted(path for path in self.devices if path not in without)
+        return {path: mark_of(self.devices[path].digest) for path in paths[:MOST_NAMED]}
 
     def save(self) -> None:
         """Write the local copy, whole or not at all. Raises OSError."""

@@ -21,7 +21,7 @@ from nexus_cli.runtime.gateway.publish_check import PublishCheck
 from nexus_cli.runtime.gateway.timekeeping import Timekeeping
 from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.progress import Progress
-from nexus_cli.wire.health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
+from nexus_cli.wire.gateway_health import CommandsHealth, GatewayCounters, GatewayHealth, OutboxHealth
 
 
 class Parts(Protocol):
@@ -60,6 +60,7 @@ def facts_of(gateway: Parts) -> GatewayHealth:
         accounted_since=gateway.absence.since_us,
         deployment=gateway.configuration.deployment,
         digest=gateway.configuration.digest,
+        runs=gateway.following.runs,
         configuration=problem.message if problem is not None else "",
         devices=len(devices),
         silent=shown,

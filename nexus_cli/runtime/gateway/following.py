@@ -37,6 +37,8 @@ class ConfigurationFollower:
     Attributes:
         problem: Why control can't be reached; None when it can.
         observed: The last published payload, b"" before the first.
+        runs: By path, which recorded document a device runs (`Configuration.marks`), as of the last time that devices were
+            taken up.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ConfigurationFollower:
         """Join the parts; `observed` is published on `topic`, and `changed` is called when health has changed."""
         self.problem: NexusError | None = None
         self.observed = b""
+        self.runs: dict[str, str] = {}
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
         self._duty, self._absence, self._links, self._commands = election, absence, links, commands
@@ -121,12 +124,14 @@ class ConfigurationFollower:
         """Another instance is active: stop all reads, writes and live values."""
         self._links.apply({})
         self._commands.configured([])
+        self.runs = {}
 
     def _run_devices(self) -> dict[str, str]:
         self._outbox.json_frames = self._configuration.frames == "json"
         self._absence.paused = self._pauses.__contains__
         failed = self._links.apply(self._pauses.applied(self._configuration.devices))
         self._commands.configured(list(self._configuration.devices))
+        self.runs = self._configuration.marks(without=failed)
         GARBAGE.changed()
         return failed
 

@@ -43,7 +43,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
-from nexus_cli.wire.health import GatewayHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics

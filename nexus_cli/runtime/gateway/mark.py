@@ -17,7 +17,8 @@ import msgspec
 
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence
+from nexus_cli.runtime.gateway.devices.handover import Mark, Past
 from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.records import edges

@@ -21,7 +21,7 @@ from nexus_cli.runtime.gateway.configuration import Wanted
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.control import ServicePause
 from nexus_cli.wire.control_steering import LONGEST_S
-from nexus_cli.wire.health import PausedDevice
+from nexus_cli.wire.gateway_health import PausedDevice
 
 MARKER = "+out-of-service"
 """Behind the digest of a device that is out of service: it does not run what was deployed."""

@@ -80,6 +80,19 @@ _REASONS = {Quality.UNCERTAIN: "source_uncertain", Quality.BAD: "source_bad"}
 NOTHING = Newest(None, Quality.BAD, NOT_YET, None, 0)
 
 
+def _own(payload: bytes) -> _Own | None:
+    """A message in NEXUS's own form whose parts fit together; None of every other."""
+    try:
+        own = _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if type(own.value) is int and not -(2**63) <= own.value < 2**64:
+        return None
+    quality = _QUALITIES.get(own.quality)
+    fits = quality is not None and (own.value is None) is (quality is Quality.BAD)
+    return own if fits and _FIRST_MS < own.timestamp < _LAST_MS else None
+
+
 class LiveCache:
     """Newest messages by slot; the slot of a topic stays the same as long as the process lives.
 
@@ -186,6 +199,15 @@ class LiveCache:
             found = self._parsed[slot] = self._parse(slot)
         return found
 
+    def quality(self, slot: int) -> Quality:
+        """The quality of the newest value, as `read` gives it; nothing is kept for who reads the value."""
+        found = self._parsed[slot]
+        if found is not None:
+            return found.quality
+        payload = self._payloads[slot]
+        own = _own(payload) if payload and len(payload) < LARGEST_KEPT else None
+        return _QUALITIES[own.quality] if own is not None else self.read(slot).quality
+
     def _parse(self, slot: int) -> Newest:
         payload = self._payloads[slot]
         received_us = self._received[slot]
@@ -193,19 +215,10 @@ class LiveCache:
             return NOTHING if not received_us else NOTHING._replace(received_us=received_us)
         if len(payload) >= LARGEST_KEPT:
             return Newest(None, Quality.BAD, "too_large", None, received_us)
-        try:
-            own = _decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        own = _own(payload)
+        if own is None:
             return self._parse_any(payload, received_us)
-        if type(own.value) is int and not -(2**63) <= own.value < 2**64:
-            return self._parse_any(payload, received_us)
-        quality = _QUALITIES.get(own.quality)
-        if (
-            quality is None
-            or (own.value is None) is not (quality is Quality.BAD)
-            or not _FIRST_MS < own.timestamp < _LAST_MS
-        ):
-            return self._parse_any(payload, received_us)
+        quality = _QUALITIES[own.quality]
         reason = "" if quality is Quality.GOOD else own.reason or _REASONS[quality]
         unit = self._units.setdefault(own.unit, own.unit) if len(self._units) < MOST_UNITS else own.unit
         return Newest(own.value, quality, reason, own.timestamp * 1000, received_us, own.label, unit)

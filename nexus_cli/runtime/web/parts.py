@@ -16,6 +16,7 @@ from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.web.interruptions import Interruptions
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
+from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
@@ -35,6 +36,7 @@ class WebParts:
         forwarder: The door to control, for requests of callers.
         cache: Newest messages.
         interruptions: When it may not have heard every message.
+        qualities: Of the newest values, for counts.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.
         refusals: Counts and records what was refused.
@@ -53,6 +55,7 @@ class WebParts:
     forwarder: Forwarder
     cache: LiveCache
     interruptions: Interruptions
+    qualities: Qualities
     keeper: SiteKeeper
     callers: KnownCallers
     refusals: Refusals

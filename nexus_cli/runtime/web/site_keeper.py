@@ -58,7 +58,7 @@ class SiteKeeper:
                         self._answered()
                         return
                     async with conn.transaction(isolation="repeatable_read", readonly=True):
-                        number = await db.recorded_number(conn, self._settings.site)
+                        recorded = await db.recorded(conn, self._settings.site)
                         resources = await db.full_state(conn, self._settings.site)
         except (NexusError, TimeoutError) as error:
             why = error.message if isinstance(error, NexusError) else "the database does not answer in time"
@@ -67,10 +67,10 @@ class SiteKeeper:
             self.problem = why
             return
         # On the loop: slots are given here, and messages take theirs on the loop as well.
-        self.view = SiteView.of(self._topics, number, resources, self._cache)
+        self.view = SiteView.of(self._topics, recorded.number, resources, self._cache, recorded.digests)
         self._answered()
         GARBAGE.changed()
-        event(_log, "read what is deployed", deployment=number, tags=len(self.view.tags))
+        event(_log, "read what is deployed", deployment=recorded.number, tags=len(self.view.tags))
         for each in self.changed:
             each()
 

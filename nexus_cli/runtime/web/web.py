@@ -23,6 +23,7 @@ from nexus_cli.runtime.web.interruptions import Interruptions
 from nexus_cli.runtime.web.known_callers import KnownCallers
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.routes.api import make_api
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
@@ -112,6 +113,7 @@ class Web:
             forwarder=Forwarder(settings),
             cache=cache,
             interruptions=Interruptions(client, cache, topics, clock=clock),
+            qualities=Qualities(cache),
             keeper=SiteKeeper(settings=settings, pool=pool, topics=topics, cache=cache),
             callers=KnownCallers(identity.gate, clock=clock),
             refusals=identity.refusals,

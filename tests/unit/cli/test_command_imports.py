@@ -44,6 +44,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "explain": set(),
     "discover": set(),
     "probe": set(),
+    "find": set(),
     "plan": HTTP,
     "apply": HTTP | {"nexus_cli.wire.mqtt"},
     "show": HTTP,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from nexus_cli.local.latencies import ask_latencies
 from nexus_cli.local.layout import Home, Runtime
-from nexus_cli.wire.health import GatewayHealth, WebHealth, encode
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import WebHealth, encode
 from nexus_cli.wire.latency_health import LatencyWindow, OperationLatency
 
 READ = OperationLatency(minute=LatencyWindow(count=3, p50_ms=1.0, p95_ms=2.0, p99_ms=2.0, max_ms=2.0))

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from nexus_cli.runtime.latency import EDGES_S, Latencies
 from nexus_cli.runtime.metrics import Metrics
-from nexus_cli.wire.health import GatewayHealth, OperatingHealth, decode_gateway, decode_status, encode
+from nexus_cli.wire.gateway_health import GatewayHealth, decode_gateway
+from nexus_cli.wire.health import OperatingHealth, decode_status, encode
 from nexus_cli.wire.latency_health import LatencyWindow, OperationLatency, rows_of
 from tests.clock import FakeClock
 

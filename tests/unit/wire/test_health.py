@@ -10,15 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from nexus_cli.wire import health
-from nexus_cli.wire.health import (
-    ControlHealth,
-    GatewayHealth,
-    HistorianHealth,
-    LastWill,
-    SilentDevice,
-    decode_gateway,
-    decode_status,
-)
+from nexus_cli.wire.gateway_health import GatewayHealth, SilentDevice, decode_gateway
+from nexus_cli.wire.health import ControlHealth, HistorianHealth, LastWill, decode_status
 
 HEAD = ["state", "time", "version", "role", "name"]
 

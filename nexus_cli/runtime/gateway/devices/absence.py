@@ -20,20 +20,17 @@ See docs/decisions/0029.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
-
-import msgspec
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
+from nexus_cli.runtime.gateway.devices.handover import Hole, Mark, Past
+from nexus_cli.runtime.gateway.devices.watched import STALL_US, Watched, watched
 from nexus_cli.wire.frame import GapReason
 
 BEAT_S = 0.25
 """How often `Absence.beat` is called, in seconds."""
-STALL_US = 1_000_000
-"""A beat that is more than this late, in µs, is a pause of the process."""
 PACE_SHARE = 4
 """While each wait is too long, the usual wait moves towards the last one by 1/`PACE_SHARE` of the difference."""
 LONGEST_PACE = 3
@@ -51,120 +48,6 @@ class AddGap(Protocol):
     def __call__(self, *, device: str, start_us: int, end_us: int, frames: int, reason: GapReason) -> None:
         """Record samples that are known to be missing."""
         ...
-
-
-class Hole(msgspec.Struct, frozen=True, array_like=True):
-    """An open period without reads.
-
-    Attributes:
-        since_us: Its first moment, µs since 1970 UTC.
-        reason: The reason of the gap.
-        certain: False when nothing is missing if it ends within the longest wait that its device is allowed.
-    """
-
-    since_us: int
-    reason: GapReason
-    certain: bool = True
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """For the next process of this gateway: up to which moment the record of this one is complete.
-
-    Attributes:
-        time_us: Every read up to this moment is durable, µs since 1970 UTC; 0 before it knew its devices.
-        seq: The last number of the disk log at that moment.
-        since_us: The gateway accounts for every moment from then on, by row or gap; 0 for always.
-        instances: The last processes that used this disk log, this one at the end.
-        term: Its term, see `InstanceElection`.
-        asked_us: Start of the requests whose answer is not durable, by device path.
-        read_us: Time of the last read by path; only in the last mark of a stopped process.
-        holes: Open holes by path.
-        away: Devices that do not answer: their last rows are BAD.
-        unread: Devices that have never been read.
-        turned_us: Where the time was last set back to, µs since 1970 UTC; 0 when it never was.
-        past: What was on record before the time was set back, by device path, until a read follows it (`_Watched.past`).
-    """
-
-    time_us: int
-    seq: int
-    since_us: int = 0
-    instances: list[str] = []
-    term: int = 0
-    asked_us: dict[str, int] = {}
-    read_us: dict[str, int] = {}
-    holes: dict[str, Hole] = {}
-    away: list[str] = []
-    unread: list[str] = []
-    turned_us: int = 0
-    past: dict[str, list[tuple[int, int]]] = {}
-
-
-class Past(NamedTuple):
-    """The known state of the previous process.
-
-    Attributes:
-        mark: Its last mark.
-        rows_us: Time of the last row (or end of a gap) after the mark, by device.
-        reason: How it ended.
-        paths: The devices that it was configured to read.
-    """
-
-    mark: Mark
-    rows_us: Mapping[str, int]
-    reason: GapReason
-    paths: frozenset[str]
-
-
-@dataclass(slots=True)
-class _Watched:
-    """One device.
-
-    Attributes:
-        interval_us: Its shortest interval.
-        polled: False when it only reports.
-        last_us: Gateway time of its last read; 0 before the first.
-        busy_us: Time of the last request or answer; a wait is counted from it.
-        asked_us: Start of the outstanding request; 0 when there is none.
-        waited_us: The wait before that request.
-        longest_us: The longest wait that is not a hole: the interval plus two cycles, or plus a second if that is more.
-        pace_us: Its usual wait between an answer and the next request.
-        late: Consecutive waits that were too long.
-        away: It does not answer, and its rows are BAD.
-        hole: Its open hole.
-        row_us: Time of its last row of any kind: calculated tags make rows between reads.
-        gap_us: End of its last gap.
-        past: First and last moment on record before each time that the time was set back.
-    """
-
-    interval_us: int
-    polled: bool
-    last_us: int = 0
-    busy_us: int = 0
-    asked_us: int = 0
-    waited_us: int = 0
-    longest_us: int = 0
-    pace_us: int = 0
-    late: int = 0
-    away: bool = False
-    hole: Hole | None = None
-    row_us: int = 0
-    gap_us: int = 0
-    past: list[tuple[int, int]] = field(default_factory=list)
-
-    @property
-    def shown_us(self) -> int:
-        """A gap begins after this moment."""
-        return max(self.last_us, self.row_us)
-
-    @property
-    def past_until_us(self) -> int:
-        """The last moment of its `past`."""
-        return max(last_us for _, last_us in self.past)
-
-    def shows(self, time_us: int) -> None:
-        """Take the time of a row; it may be a little ahead of the clock, and far behind if the clock was set back."""
-        if time_us > self.row_us or self.row_us - time_us > STALL_US:
-            self.row_us = time_us
 
 
 class Absence:
@@ -185,7 +68,7 @@ class Absence:
         self.paused: Callable[[str], bool] = lambda _: False
         self._clock, self._add_gap = clock, add_gap
         self._past: Past | None = None
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._beat_us = clock.now_us()
         self._resumed_us = 0
         self._turns, self._turned_us = clock.turns, 0
@@ -210,18 +93,18 @@ class Absence:
             if not (device.config.enabled or paused):
                 continue
             known = before.get(device.path)
-            one = _watched(device)
+            one = watched(device)
             if known is not None:
                 one.last_us, one.busy_us, one.away, one.hole = known.last_us, known.busy_us, known.away, known.hole
                 one.row_us, one.gap_us, one.past = known.row_us, known.gap_us, known.past
             elif past is not None:
-                _remember(one, device.path, past)
+                one.remember(device.path, past)
             self._watched[device.path] = one
             if paused:
                 self._pause(device.path, one)
         self.ready = True
 
-    def _pause(self, path: str, one: _Watched) -> None:
+    def _pause(self, path: str, one: Watched) -> None:
         """A person took the device out of service: nothing is missing before its BAD row, and everything after it."""
         one.away, one.asked_us = False, 0
         hole, now_us = one.hole, self._now_us()
@@ -397,37 +280,3 @@ class Absence:
         if start_us <= end_us:
             self.declared[reason] += 1
             self._add_gap(device=path, start_us=start_us, end_us=end_us, frames=0, reason=reason)
-
-
-def _watched(device: DeviceRuntime) -> _Watched:
-    intervals = list(device.jobs) or [device.config.tags[point.name].poll_ms for point in device.reported]
-    interval_us = 1000 * min(intervals, default=1000)
-    longest_us = interval_us + max(STALL_US, 2 * interval_us)
-    return _Watched(interval_us, polled=bool(device.jobs), longest_us=longest_us, pace_us=interval_us)
-
-
-def _remember(one: _Watched, path: str, past: Past) -> None:
-    """Open the hole that the previous process left, if it read this device."""
-    mark, row_us = past.mark, past.rows_us.get(path, 0)
-    one.past = list(mark.past.get(path, ()))
-    if not row_us:
-        if path not in past.paths or path in mark.unread:
-            return
-        if path in mark.away and past.reason is GapReason.GATEWAY_STOPPED:
-            one.away = True
-            return
-        if path in mark.holes:
-            one.hole = mark.holes[path]
-            return
-    if path in mark.read_us and not row_us and path not in mark.asked_us:
-        # A stop finishes and records each running read: nothing is missing yet. (A process that was killed soon
-        # after it may have read something.)
-        one.hole = Hole(mark.read_us[path] + 1, past.reason, past.reason is not GapReason.GATEWAY_STOPPED)
-        return
-    # A device that did not answer may have answered since, which a restored older log does not contain.
-    # An outstanding answer is missing from its request on, unless its row came after the mark.
-    since_us = max(mark.time_us, row_us) if row_us else mark.asked_us.get(path, mark.time_us)
-    one.hole = Hole(since_us + 1, past.reason)
-
-
-__all__ = ["ALWAYS_LATE", "BEAT_S", "Absence", "Hole", "Mark", "Past"]

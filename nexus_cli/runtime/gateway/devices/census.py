@@ -11,11 +11,9 @@ import numpy as np
 from nexus_cli.runtime.gateway.devices.device import Counters, DeviceRuntime
 from nexus_cli.runtime.gateway.devices.tag_columns import REASON_OF
 from nexus_cli.wire.device_reads import DeviceReads
-from nexus_cli.wire.health import LimitedDevice, SilentDevice
+from nexus_cli.wire.gateway_health import MOST_NAMED, LimitedDevice, SilentDevice
 from nexus_cli.wire.sample import Quality
 
-MOST_NAMED = 1_000
-"""Devices that are named; the rest is counted. So a site whose network is down fits in one message."""
 MOST_TAGS = 200
 """Tags of one device that are named."""
 UNKNOWN = "UNKNOWN"

@@ -20,7 +20,7 @@ from nexus_cli.runtime.latency import Latencies
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Activity
-from nexus_cli.wire.health import LinkHealth
+from nexus_cli.wire.gateway_health import LinkHealth
 
 _log = logging.getLogger("nexus.link")
 RESTART_FIRST_S, RESTART_LONGEST_S = 1.0, 60.0

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from nexus_cli.runtime.web.caller_rights import Mask
+from nexus_cli.runtime.web.qualities import QualityOfTags, counted
 from nexus_cli.runtime.web.site_view import SiteView, TagView
+from nexus_cli.search.places import Span, spans_of
 from nexus_cli.wire.sample import Quality
 from nexus_cli.wire.web_find import Branch, QualityCounts
-
-KINDS = ("area", "line", "device")
-"""By the number of levels in the path, less one."""
-
-
-@dataclass(slots=True)
-class Span:
-    """A place above tags: its tags are `SiteView.tags[first:last]`, its children are places by path."""
-
-    path: str
-    kind: str
-    first: int
-    last: int
-    children: list[str]
 
 
 class Places:
@@ -34,20 +18,9 @@ class Places:
     def __init__(self, view: SiteView) -> None:
         """Devices are in path order, so each place is one span."""
         self.view = view
-        self.spans: dict[str, Span] = {"": Span("", "site", 0, len(view.tags), [])}
-        for path, device in view.devices.items():
-            levels = path.split("/")
-            above = ""
-            for depth in range(1, len(levels) + 1):
-                here = "/".join(levels[:depth])
-                span = self.spans.get(here)
-                if span is None:
-                    span = self.spans[here] = Span(here, KINDS[min(depth, 3) - 1], device.first, device.last, [])
-                    self.spans[above].children.append(here)
-                span.last = max(span.last, device.last)
-                above = here
+        self.spans = spans_of(view.devices.values(), tags=len(view.tags))
 
-    def children(self, path: str, readable: Mask, qualities: NDArray[np.uint8]) -> list[Branch] | None:
+    def children(self, path: str, readable: Mask, qualities: QualityOfTags) -> list[Branch] | None:
         """The children of a place that the caller may read something of; None when it may read nothing of the place."""
         span = self.spans.get(path)
         if span is None or (path and not readable[span.first : span.last].any()):
@@ -57,7 +30,7 @@ class Places:
         found = (self._place(self.spans[child], readable, qualities) for child in span.children)
         return [branch for branch in found if branch is not None]
 
-    def _place(self, span: Span, readable: Mask, qualities: NDArray[np.uint8]) -> Branch | None:
+    def _place(self, span: Span, readable: Mask, qualities: QualityOfTags) -> Branch | None:
         seen = qualities[span.first : span.last][readable[span.first : span.last]]
         if not len(seen):
             return None
@@ -67,26 +40,22 @@ class Places:
             path=span.path,
             kind=span.kind,
             tags=len(seen),
-            counts=counted(seen),
+            counts=counts_of(seen),
             description=device.description if device is not None else "",
             protocol=device.protocol if device is not None else "",
             enabled=device is None or device.enabled,
         )
 
-    def _tags(self, span: Span, readable: Mask, qualities: NDArray[np.uint8]) -> Iterator[Branch]:
+    def _tags(self, span: Span, readable: Mask, qualities: QualityOfTags) -> Iterator[Branch]:
         for tag in self.view.tags[span.first : span.last]:
             if readable[tag.index]:
                 yield _leaf(tag, int(qualities[tag.index]))
 
 
-def counted(qualities: NDArray[np.uint8]) -> QualityCounts:
+def counts_of(qualities: QualityOfTags) -> QualityCounts:
     """How many there are of each."""
-    by_value = np.bincount(qualities, minlength=int(Quality.GOOD) + 1)
-    return QualityCounts(
-        GOOD=int(by_value[Quality.GOOD]),
-        UNCERTAIN=int(by_value[Quality.UNCERTAIN]),
-        BAD=int(by_value[Quality.BAD]),
-    )
+    good, uncertain, bad = counted(qualities)
+    return QualityCounts(GOOD=good, UNCERTAIN=uncertain, BAD=bad)
 
 
 def _leaf(tag: TagView, quality: int) -> Branch:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
+
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.web.rest.branches import Places
-from nexus_cli.runtime.web.rest.index import SearchIndex
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.site_view import SiteView
+from nexus_cli.search.declared import Declared as Searched
+from nexus_cli.search.declared import labels_of
+from nexus_cli.search.index import SearchIndex
 
 LOOK_S = 3600.0
 """Longest wait for a deployment, in seconds; then the wait begins again."""
@@ -45,8 +49,19 @@ class Declared:
         async with self._making:
             places = self.places(view)
             if self._index is None:
-                made = await asyncio.to_thread(SearchIndex, view, places)
+                made = await asyncio.to_thread(search_index, view, places)
                 if self._places is not places:
                     return made
                 self._index = made
             return self._index
+
+
+def search_index(view: SiteView, places: Places) -> SearchIndex:
+    """The search index of a view, made now."""
+    searched = Searched(
+        tags=view.tags,
+        devices=tuple(view.devices.values()),
+        labels=labels_of(view.resources.get("site", {})),
+        attributes=lambda path: orjson.loads(view.devices[path].raw),
+    )
+    return SearchIndex(searched, places.spans)

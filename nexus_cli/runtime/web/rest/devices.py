@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-import numpy as np
 from fastapi import FastAPI, Query, Response
-from numpy.typing import NDArray
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.external import EXTERNAL
@@ -19,12 +17,13 @@ from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import Mask
 from nexus_cli.runtime.web.parts import WebParts
+from nexus_cli.runtime.web.qualities import QualityOfTags
 from nexus_cli.runtime.web.rest.asking import DevicePath, Text, described
-from nexus_cli.runtime.web.rest.branches import counted
-from nexus_cli.runtime.web.rest.qualities import Qualities
+from nexus_cli.runtime.web.rest.branches import counts_of
+from nexus_cli.runtime.web.rest.documents import Document, document_of
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.site_view import DeviceView
-from nexus_cli.wire.health import GatewayHealth, SilentDevice
+from nexus_cli.wire.gateway_health import GatewayHealth, SilentDevice
 from nexus_cli.wire.web_plant import Devices, DeviceState
 
 ROUTES = (route("GET", "/devices", "values:read"), route("GET", "/devices/{path:path}", "values:read"))
@@ -33,7 +32,7 @@ State = Literal["", "answers", "silent", "link", "gateway", "unread", "disabled"
 S_US = 1_000_000
 
 
-def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Reports, qualities: Qualities) -> None:
+def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Reports) -> None:
     """Add them."""
 
     @app.get(base + "/devices", responses=described(Devices))
@@ -41,6 +40,7 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         path: Annotated[Text, Query(description="Only those at or below `area` or `area/line`.")] = "",
         gateway: Text = "",
         state: State = "",
+        document: Annotated[Document | None, Query(description="Those that run this.")] = None,
         limit: Annotated[int, Query(ge=1, le=MOST_DEVICES)] = 1000,
         offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
         caller: Caller = CALLING,
@@ -48,7 +48,7 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         """Devices of which the caller may read a tag, with how they are. As `nexus status`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        known, health = await qualities.of(view), _by_gateway(reports)
+        known, health = await parts.qualities.of(view), _by_gateway(reports)
         below = path.strip("/")
         wanted = [
             one
@@ -59,6 +59,8 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         states = Counter(each.state for each in found)
         if state:
             found = [each for each in found if each.state == state]
+        if document is not None:
+            found = [each for each in found if each.document == document]
         return answer(Devices(devices=found[offset : offset + limit], total=len(found), states=dict(states)))
 
     @app.get(base + "/devices/{path:path}", responses=described(DeviceState))
@@ -70,11 +72,11 @@ def add_device_routes(app: FastAPI, *, base: str, parts: WebParts, reports: Repo
         if one is None or not rights.readable[one.first : one.last].any():
             raise NexusError(f"There is no device '{path[:200]}' that you may read.", code="NX6921")
         health = _by_gateway(reports).get(one.gateway)
-        return answer(state_of(one, health, rights.readable, await qualities.of(view)))
+        return answer(state_of(one, health, rights.readable, await parts.qualities.of(view)))
 
 
 def _states(
-    wanted: Sequence[DeviceView], health: Mapping[str, Reported], readable: Mask, known: NDArray[np.uint8]
+    wanted: Sequence[DeviceView], health: Mapping[str, Reported], readable: Mask, known: QualityOfTags
 ) -> list[DeviceState]:
     return [
         state_of(one, health.get(one.gateway), readable, known)
@@ -96,9 +98,7 @@ def _by_gateway(reports: Reports) -> dict[str, Reported]:
     return {name: Reported(health) for name, health in reports.gateways().items()}
 
 
-def state_of(
-    device: DeviceView, reported: Reported | None, readable: Mask, qualities: NDArray[np.uint8]
-) -> DeviceState:
+def state_of(device: DeviceView, reported: Reported | None, readable: Mask, qualities: QualityOfTags) -> DeviceState:
     """A device as its gateway says."""
     seen = qualities[device.first : device.last][readable[device.first : device.last]]
     state, detail, since = _state(device, reported)
@@ -116,13 +116,14 @@ def state_of(
         state=state,
         detail=detail,
         since=since,
+        document=document_of(device, reported.health if reported is not None else None),
         link_state=link.state if link is not None else "",
         link_detail=link.detail if link is not None else "",
         link_since=link.since if link is not None else 0,
         reason=silent.reason if silent is not None else "",
         code=silent.code if silent is not None else 0,
         tags=len(seen),
-        counts=counted(seen),
+        counts=counts_of(seen),
         polls=reads.polls if reads is not None else None,
         missed=reads.missed if reads is not None else None,
         skipped=reads.skipped if reads is not None else None,

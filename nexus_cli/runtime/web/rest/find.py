@@ -16,7 +16,6 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import described
 from nexus_cli.runtime.web.rest.declared import Declared
-from nexus_cli.runtime.web.rest.qualities import Qualities
 from nexus_cli.wire.control import NO_NUL
 from nexus_cli.wire.web_find import Branches, Hits
 
@@ -24,7 +23,7 @@ ROUTES = (route("GET", "/tree", "values:read"), route("GET", "/search", "values:
 MOST_HITS = 1000
 
 
-def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qualities) -> None:
+def add_find_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
     declared = Declared()
     parts.jobs["search index"] = partial(declared.keep_ready, parts.keeper)
@@ -37,7 +36,7 @@ def add_find_routes(app: FastAPI, *, base: str, parts: WebParts, qualities: Qual
         """Children of a place, with their tags counted by quality; the areas without a path. As `nexus show`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        places, known = declared.places(view), await qualities.of(view)
+        places, known = declared.places(view), await parts.qualities.of(view)
         found = await asyncio.to_thread(places.children, path.strip("/"), rights.readable, known)
         if found is None:
             raise NexusError(f"There is no place '{path[:200]}' that you may read.", code="NX6802")

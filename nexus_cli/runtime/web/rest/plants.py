@@ -19,12 +19,13 @@ from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import described
-from nexus_cli.runtime.web.rest.branches import counted
-from nexus_cli.runtime.web.rest.qualities import Qualities
+from nexus_cli.runtime.web.rest.branches import counts_of
+from nexus_cli.runtime.web.rest.documents import differing
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.settings import Settings
-from nexus_cli.wire.health import ControlHealth, GatewayHealth, Health, HistorianHealth, WebHealth
+from nexus_cli.wire.gateway_health import GatewayHealth
+from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth
 from nexus_cli.wire.web_plant import (
     CertificateState,
     DatabaseHealth,
@@ -46,9 +47,7 @@ REQUIRED = ("control", "historian")
 """Roles of which one must run."""
 
 
-def add_plant_routes(
-    app: FastAPI, *, base: str, parts: WebParts, stored: Stored, reports: Reports, qualities: Qualities
-) -> None:
+def add_plant_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Stored, reports: Reports) -> None:
     """Add them."""
 
     @app.get(base + "/health", responses=described(PlantHealth))
@@ -56,7 +55,7 @@ def add_plant_routes(
         """Roles, broker, database, outboxes, disk and certificates. As `nexus status`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
-        counts = counted((await qualities.of(view))[rights.readable])
+        counts = counts_of((await parts.qualities.of(view))[rights.readable])
         said, gateways = list(reports.all()), reports.gateways()
         roles = sorted(
             (_role(*one, now_us=parts.clock.wall_us()) for one in said), key=lambda one: (one.role, one.name)
@@ -69,6 +68,7 @@ def add_plant_routes(
             *_of_parts(broker, database),
             *_of_roles(roles, declared - {""}),
             *(f"gateway {one.gateway}: {one.failing}" for one in outboxes if one.failing),
+            *differing(view, gateways),
             *_of_disks(disks, outboxes),
             *(one.doubt for one in certificates if one.doubt),
         ]

@@ -14,7 +14,6 @@ from nexus_cli.runtime.web.rest.latencies import add_latency_routes
 from nexus_cli.runtime.web.rest.lineages import add_lineage_routes
 from nexus_cli.runtime.web.rest.orphans import add_orphan_routes
 from nexus_cli.runtime.web.rest.plants import add_plant_routes
-from nexus_cli.runtime.web.rest.qualities import Qualities
 from nexus_cli.runtime.web.rest.records import add_record_routes
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.statistics import add_statistics_routes
@@ -24,16 +23,16 @@ from nexus_cli.runtime.web.rest.whys import add_why_routes
 
 def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
-    stored, qualities, reports = Stored(parts), Qualities(parts.cache), Reports(parts.cache, parts.topics)
-    add_find_routes(app, base=base, parts=parts, qualities=qualities)
+    stored, reports = Stored(parts), Reports(parts.cache, parts.topics)
+    add_find_routes(app, base=base, parts=parts)
     add_latency_routes(app, base=base, parts=parts)
     add_card_routes(app, base=base, parts=parts)
     add_history_routes(app, base=base, parts=parts, stored=stored)
     add_statistics_routes(app, base=base, parts=parts, stored=stored)
     add_lineage_routes(app, base=base, parts=parts)
     add_why_routes(app, base=base, parts=parts, stored=stored, reports=reports)
-    add_device_routes(app, base=base, parts=parts, reports=reports, qualities=qualities)
-    add_plant_routes(app, base=base, parts=parts, stored=stored, reports=reports, qualities=qualities)
+    add_device_routes(app, base=base, parts=parts, reports=reports)
+    add_plant_routes(app, base=base, parts=parts, stored=stored, reports=reports)
     add_record_routes(app, base=base, parts=parts, stored=stored)
     add_discovery_routes(app, base=base, parts=parts, stored=stored)
     add_orphan_routes(app, base=base, parts=parts)

@@ -8,12 +8,12 @@ from functools import partial
 from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.socket.codec import JSON, MSGPACK
+from nexus_cli.runtime.web.socket.counting import Counting
 from nexus_cli.runtime.web.socket.encoded_values import EncodedValues
 from nexus_cli.runtime.web.socket.event_sources import EventSources
 from nexus_cli.runtime.web.socket.extra_topics import ExtraTopics
 from nexus_cli.runtime.web.socket.hearing import Hearings
 from nexus_cli.runtime.web.socket.missing_parts import MissingParts
-from nexus_cli.runtime.web.socket.qualities import Qualities
 from nexus_cli.runtime.web.socket.selections import Selections
 from nexus_cli.runtime.web.socket.writing import Writer
 from nexus_cli.runtime.web.steering.commands import send_command
@@ -37,7 +37,7 @@ class Shared:
         prefix = f"{parts.topics.live}/"
         self.encoded = tuple(EncodedValues(parts.cache, codec, prefix=prefix) for codec in (JSON, MSGPACK))
         self.selections = Selections()
-        self.qualities = Qualities(parts.cache, parts.keeper)
+        self.counting = Counting(parts.qualities, parts.keeper)
         self.events = EventSources(parts)
         self.hearings = Hearings(parts.cache)
         self.extra = ExtraTopics(parts.client)
@@ -56,6 +56,6 @@ class Shared:
     async def run(self, stop: asyncio.Event) -> None:
         """Until stopped."""
         async with tasks("sockets") as group:
-            group.create_task(self.qualities.run(stop), name="qualities")
+            group.create_task(self.counting.run(stop), name="counts")
             group.create_task(self.events.record.run(stop), name="events")
             group.create_task(self.extra.run(stop), name="extra topics")

@@ -75,7 +75,7 @@ class Subscriptions:
         if counted + len(asked.paths) > MOST_COUNTED:
             raise _too_many(f"This connection would count more than {MOST_COUNTED} subtrees.")
         view, rights, _ = self._seen()
-        counts = CountWatch(asked, view=view, rights=rights, codec=self._codec, of=shared.qualities)
+        counts = CountWatch(asked, view=view, rights=rights, codec=self._codec, of=shared.counting)
         return counts, encode(Listening(id=asked.id))
 
     async def _watch(self, asked: Watch) -> tuple[Feed, bytes]:

@@ -12,7 +12,7 @@ import msgspec
 from nexus_cli.json_value import JsonObject
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.socket.happenings import Event, of_device, of_link, on_topic, to_everybody
-from nexus_cli.wire.health import LinkHealth, SilentDevice
+from nexus_cli.wire.gateway_health import LinkHealth, SilentDevice
 from nexus_cli.wire.topic import Topics
 
 MOST_KNOWN = 20_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nexus_cli.runtime.gateway.devices.absence import Mark
+from nexus_cli.runtime.gateway.devices.handover import Mark
 from nexus_cli.runtime.gateway.mark import load_mark, past_of, save_mark, sign
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.frame import GapReason

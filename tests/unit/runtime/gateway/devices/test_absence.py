@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from nexus_cli.model.config import DeviceConfig
-from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence, Mark, Past
+from nexus_cli.runtime.gateway.devices.absence import BEAT_S, Absence
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime
+from nexus_cli.runtime.gateway.devices.handover import Mark, Past
 from nexus_cli.wire.frame import GapReason
 from tests.clock import FakeClock
 from tests.field import FakeDriver, device

@@ -22,7 +22,8 @@ from nexus_cli.runtime.gateway.devices.normaliser import Cycle
 from nexus_cli.runtime.gateway.observed import verify
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.device_reads import DeviceReads
-from nexus_cli.wire.health import GatewayHealth, decode_gateway, encode
+from nexus_cli.wire.gateway_health import GatewayHealth, decode_gateway
+from nexus_cli.wire.health import encode
 from nexus_cli.wire.sample import Reason
 from tests.field import FakeDriver, device
 

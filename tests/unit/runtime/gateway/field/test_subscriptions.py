@@ -15,7 +15,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.runtime.gateway.devices.census import limited
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile
 from nexus_cli.runtime.gateway.field.subscriptions import RETRY_LONGEST_S, Subscriptions
-from nexus_cli.wire.health import LimitedDevice
+from nexus_cli.wire.gateway_health import LimitedDevice
 from nexus_cli.wire.sample import Reason
 from tests.clock import FakeClock
 from tests.field import FakeDriver, FakeSession, FakeSubscription, device

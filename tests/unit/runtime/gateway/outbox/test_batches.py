@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nexus_cli.runtime.gateway.devices.absence import Mark
+from nexus_cli.runtime.gateway.devices.handover import Mark
 from nexus_cli.runtime.gateway.mark import past_of
 from nexus_cli.runtime.gateway.outbox.contents import Framed
 from nexus_cli.runtime.gateway.outbox.outbox import Limits, Outbox

@@ -7,6 +7,10 @@ import { milliseconds } from './figures.js';
 import { Notice, button, closer, lacking } from './notices.js';
 import { facts } from './widgets.js';
 
+const DOCUMENTS = {
+  another: 'It runs another configuration than is recorded.',
+  absent: 'Its gateway runs, but not this device.',
+};
 const SPANS = [['15 minutes', 900], ['1 hour', 3600], ['4 hours', 14_400], ['8 hours', 28_800]];
 
 /** `onChanged()` is called after a device was taken out of service, or back; `onClose()` by the cross. */
@@ -58,6 +62,7 @@ export class DevicePanel {
       h('p', {}, h('span', { class: `badge ${LOOK[state] ?? ''}`, dataset: { state } }, words(state)), ' ',
         h('a', { href: `#/namespace/${this.ctx.pathOf(device.path)}` }, 'its tags')),
       device.description ? h('p', { class: 'quiet' }, plain(device.description)) : null,
+      DOCUMENTS[device.document] ? h('p', { class: 'failure' }, DOCUMENTS[device.document]) : null,
       why && !device.out_of_service ? h('p', { class: 'failure' }, plain(why)) : null,
     ];
   }

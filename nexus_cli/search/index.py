@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import orjson
+from numpy.typing import NDArray
 
-from nexus_cli.model.resources import SiteConfig, decode
-from nexus_cli.runtime.web.caller_rights import Mask
-from nexus_cli.runtime.web.rest.branches import Places
-from nexus_cli.runtime.web.site_view import SiteView, TagView
+from nexus_cli.search.declared import Declared, DeclaredTag
+from nexus_cli.search.places import Span
 from nexus_cli.wire.web_find import Hit
+
+Mask = NDArray[np.bool_]
 
 MOST_WORDS = 8
 FIELD = "\t"
@@ -36,14 +36,20 @@ class _Entry:
 
 
 class SearchIndex:
-    """Everything of one view. Making it takes about half a second for 41,000 tags: not on the loop."""
+    """Everything that is declared. Making it takes about half a second for 41,000 tags: not on the loop."""
 
-    def __init__(self, view: SiteView, places: Places) -> None:
-        """Read the view once."""
-        self._view, self._places = view, places
+    def __init__(self, declared: Declared, places: Mapping[str, Span]) -> None:
+        """Read it once.
+
+        Args:
+            declared: What is searched.
+            places: Its areas, lines and devices (`spans_of`).
+        """
+        self._tag_at, self._places = declared.tags, places
+        self._words = {device.path: device.description for device in declared.devices}
         self._entries: list[_Entry] = []
         self._lines: list[str] = []
-        for entry, fields in self._all():
+        for entry, fields in self._all(declared):
             self._entries.append(entry)
             self._lines.append(FIELD.join(map(_plain, fields)))
         self._paths = [line.partition(FIELD)[0] for line in self._lines]
@@ -51,34 +57,38 @@ class SearchIndex:
         self._tags = np.array([entry.tag for entry in self._entries], np.int64)
         self._above = [at for at, entry in enumerate(self._entries) if entry.tag < 0]
 
-    def _all(self) -> Iterator[tuple[_Entry, tuple[str, ...]]]:
-        site = decode({"enterprise": "", "site": "", **self._view.resources.get("site", {})}, SiteConfig)
-        for span in self._places.spans.values():
+    def _all(self, declared: Declared) -> Iterator[tuple[_Entry, tuple[str, ...]]]:
+        for span in self._places.values():
             if span.kind in ("area", "line"):
-                above = _above(site, span.path)
+                above = declared.labels_above(span.path)
                 yield _Entry(-1, span.path, above), (span.path, "", "", "", _said(above), "")
-        for path, device in self._view.devices.items():
-            declared: dict[str, Any] = orjson.loads(device.raw)
-            labels = self._view.tree.places[path].labels
+        for device in declared.devices:
+            path, attributes = device.path, declared.attributes(device.path)
+            labels = {**declared.labels_above(path), **attributes.get("labels", {})}
             yield _Entry(-1, path, labels), (path, "", device.description, device.protocol, _said(labels), "")
-            for tag in self._view.tags[device.first : device.last]:
-                own: dict[str, Any] = declared.get("tags", {}).get(tag.name, {})
+            for at in range(device.first, device.last):
+                tag = declared.tags[at]
+                own: Mapping[str, Any] = attributes.get("tags", {}).get(tag.path.rpartition("/")[2], {})
                 mine = {**labels, **own.get("labels", {})}
                 names = " ".join(map(str, own.get("values", {}).values()))
                 fields = (tag.path, tag.unit, tag.description, tag.address, _said(mine), names)
-                yield _Entry(tag.index, tag.path, mine), fields
+                yield _Entry(at, tag.path, mine), fields
 
-    def find(self, words: str, readable: Mask, *, limit: int) -> tuple[list[Hit], int]:
+    def find(self, words: str, readable: Mask | None = None, *, limit: int) -> tuple[list[Hit], int]:
         """The best `limit` finds that have every word, and how many there are.
 
-        Best is what is called so, then what begins so, then what has it in its path; by path among equals.
+        Best is what is called so, then what begins so, then what has it in its path; in the order of the lines among equals.
+        `readable` says of each tag whether the caller may see it; None: all of them.
         """
         wanted = [_plain(word) for word in words.split()][:MOST_WORDS]
         if not wanted:
             return [], 0
         wanted.sort(key=len, reverse=True)
-        lines, seen = self._lines, self._readable(readable)
-        found = [at for at, line in enumerate(lines) if wanted[0] in line and seen[at]]
+        lines = self._lines
+        found = [at for at, line in enumerate(lines) if wanted[0] in line]
+        if readable is not None:
+            seen = self._readable(readable)
+            found = [at for at in found if seen[at]]
         for word in wanted[1:]:
             found = [at for at in found if word in lines[at]]
         return [self._hit(at, wanted) for at in islice(self._best_first(found, wanted), limit)], len(found)
@@ -99,7 +109,7 @@ class SearchIndex:
         tags = self._tags >= 0
         seen[tags] = readable[self._tags[tags]]
         for at in self._above:
-            span = self._places.spans[self._entries[at].place]
+            span = self._places[self._entries[at].place]
             seen[at] = readable[span.first : span.last].any()
         found: list[bool] = seen.tolist()
         return found
@@ -108,14 +118,13 @@ class SearchIndex:
         entry, parts = self._entries[at], self._lines[at].split(FIELD)
         where = [name for name, part in zip(FIELDS, parts, strict=True) if any(word in part for word in wanted)]
         if entry.tag < 0:
-            span = self._places.spans[entry.place]
-            device = self._view.devices.get(span.path)
-            words = device.description if device is not None else ""
+            span = self._places[entry.place]
+            words = self._words.get(span.path, "")
             return Hit(path=span.path, kind=span.kind, description=words, labels=dict(entry.labels), where=where)
-        return _tag_hit(self._view.tags[entry.tag], entry.labels, where)
+        return _tag_hit(self._tag_at[entry.tag], entry.labels, where)
 
 
-def _tag_hit(tag: TagView, labels: Mapping[str, str], where: list[str]) -> Hit:
+def _tag_hit(tag: DeclaredTag, labels: Mapping[str, str], where: list[str]) -> Hit:
     return Hit(
         path=tag.path,
         kind="tag",
@@ -126,11 +135,6 @@ def _tag_hit(tag: TagView, labels: Mapping[str, str], where: list[str]) -> Hit:
         labels=dict(labels),
         where=where,
     )
-
-
-def _above(site: SiteConfig, path: str) -> dict[str, str]:
-    levels = path.split("/")
-    return {**site.labels.get(levels[0], {}), **site.labels.get("/".join(levels[:2]), {})}
 
 
 def _plain(text: str) -> str:
