@@ -82,7 +82,9 @@ class RehearsalTools:
             for path, said in (await readable_values(caller.web, paths)).items():
                 if not said.get("received"):
                     continue  # nothing was published yet
-                body = {name: said[name] for name in ("value", "quality", "reason", "unit") if name in said}
+                body: dict[str, Any] = {
+                    name: said[name] for name in ("value", "quality", "reason", "unit") if name in said
+                }
                 if said.get("time") is not None:
                     body["timestamp"] = said["time"] // 1000
                 live.receive(topics.tag(path), orjson.dumps(body))
