@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from nexus_cli.history.moment import parse_moment
 from nexus_cli.settings import Settings
 from tests.browser import Browser, needs_browser
 from tests.e2e.page_history import STORED, fill_history
-from tests.e2e.test_page import go, shown
+from tests.e2e.page_plant import say
+from tests.e2e.test_page import SETPOINT, go, shown
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_browser]
 COLOUR_AT = """
@@ -75,7 +78,9 @@ async def test_zoom_over_samples_and_rolled_up_history(database: Settings, tmp_p
         await page.click('.windows [data-seconds="28800"]')
         rolled = await page.wait_text(".plot-said", "spans of")
         assert "mean, lowest to highest" in rolled and "1 gap: overflow" in rolled
-        assert await _colour(page, seconds_ago=1650, span=28_800) == "--bad", "a rolled-up span without a value is BAD"
+        marked = await _colour(page, seconds_ago=1650, span=28_800)
+        assert marked in ("--bad", "--warn"), "a rolled-up span with BAD samples is marked; BAD where it has no other"
+        assert "BAD" in await page.text(".legend") and "gap" in await page.text(".legend")
         await page.click(".samples summary")
         assert "overflow" in await page.wait_text(".samples table", "From")
 
@@ -107,4 +112,18 @@ async def test_zoom_over_samples_and_rolled_up_history(database: Settings, tmp_p
             assert now - parse_moment(since, now=now) == timedelta(seconds=seconds), (
                 "the command line says the same span"
             )
+        assert await page.console() == []
+
+
+async def test_a_clock_that_is_ahead_breaks_no_line(database: Settings, tmp_path: Path) -> None:
+    async with shown(database, tmp_path, "vera") as (world, page):
+        await go(page, f"namespace/{SETPOINT}")
+        await page.wait_text(".plot-said", "Nothing is stored")
+        for number in range(3):
+            ahead = time.time_ns() // 1_000_000 + 3_600_000 + number * 1000
+            say(world, SETPOINT, 70.5 + number, timestamp=ahead)
+            await page.wait_text(".now-value", f"{70.5 + number}")
+        path = await page.wait_script("return document.querySelector('.sparkline path')?.getAttribute('d')", "a line")
+        assert "NaN" not in path
+        assert max(float(each) for each in re.findall(r"[MH]([0-9.]+)", path)) <= 160, "it stays in its box"
         assert await page.console() == []

@@ -5,9 +5,10 @@ const HEIGHT = 36;
 
 /** points: [[ms, number or null]…] by time. Gives an <svg> to be replaced by the next one. */
 export function sparkline(h, points, { from, to }) {
+  to = Math.max(to, points.length ? points[points.length - 1][0] : to); // a device's clock may be ahead
   const first = points.find(([, value]) => typeof value === 'number');
   from = first ? Math.max(from, Math.min(first[0], to - 1000)) : from;
-  const numbers = points.filter(([ms, value]) => typeof value === 'number' && ms <= to);
+  const numbers = points.filter(([, value]) => typeof value === 'number');
   const least = Math.min(...numbers.map(([, value]) => value));
   const most = Math.max(...numbers.map(([, value]) => value));
   const span = most - least || 1;
