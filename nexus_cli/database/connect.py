@@ -102,7 +102,7 @@ def _arguments(
             "No database is configured.",
             code=NOT_CONFIGURED,
             exit_code=6,
-            hint="run it beside the .nexus folder of `nexus up`; or `nexus up SITE` starts one, or set NEXUS_DATABASE_URL (and NEXUS_DATABASE_PASSWORD)",
+            hint="run this beside the folder .nexus of `nexus up`, or set NEXUS_DATABASE_URL (and NEXUS_DATABASE_PASSWORD)",
         )
     if not settings.database_url.startswith(("postgresql://", "postgres://")):
         raise NexusError(

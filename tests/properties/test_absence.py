@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nexus_cli.runtime.gateway.devices.absence import ALWAYS_LATE, BEAT_S, Absence
@@ -179,6 +179,9 @@ TURNS = st.lists(
 
 @settings(max_examples=120, deadline=None)
 @given(seed=st.integers(0, 2**16), actions=TURNS)
+@example(  # what the first process had on record lies before the turn that the second one knows of
+    seed=0, actions=[("forth", 1.0), ("back", 1.0), ("forth", 1.0), ("kill", 1.0), ("back", 2.0), ("forth", 1.0)]
+)
 def test_no_gap_holds_a_row_however_the_time_is_set(seed: int, actions: list[tuple[str, float]]) -> None:
     world = World(seed)
     world.run(3.0)

@@ -1,8 +1,8 @@
-"""When this web may not have heard every message, and what it does about it.
+"""When this web may not have received every message, and what it does about it.
 
 A live message comes once (QoS 0). It does not come while the broker is away, and of what a gateway took while it had no
-connection itself only the newest value does. A broker also drops messages for a client that does not read, and says so to nobody:
-after its loop stood still, web subscribes again, and the broker sends what it has kept.
+connection itself only the newest value does. A broker also drops messages for a client that does not read, without a word:
+after its loop did not run for a while, web subscribes again, and the broker sends what it has kept.
 
 See docs/decisions/0078.
 """
@@ -45,12 +45,12 @@ class Interruptions:
     """Notices them, and says so.
 
     Attributes:
-        told: Called on the loop at the beginning and at the end of each.
+        callbacks: Called on the loop at the beginning and at the end of each.
     """
 
     def __init__(self, client: BrokerClient, cache: LiveCache, topics: Topics, *, clock: Clock) -> None:
         """Follow the health of every gateway."""
-        self.told: list[Callable[[], None]] = []
+        self.callbacks: list[Callable[[], None]] = []
         self._client, self._cache, self._clock = client, cache, clock
         self._prefix = topics.health(GATEWAY, "")
         self._states: dict[int, _State] = {}
@@ -58,8 +58,8 @@ class Interruptions:
         cache.when_new(self._new_topic)
 
     def happened(self) -> None:
-        """Say that something may not have been heard, up to now and for a moment longer."""
-        for each in self.told:
+        """Say that something may not have been received, up to now and for a moment longer."""
+        for each in self.callbacks:
             each()
 
     def _new_topic(self, slot: int) -> None:
@@ -76,7 +76,7 @@ class Interruptions:
             self.happened()
 
     async def run(self, stop: asyncio.Event, *, subscriptions: Sequence[tuple[str, int]]) -> None:
-        """Notice when the loop stood still, until stopped.
+        """Notice when the loop did not run, until stopped.
 
         Args:
             stop: Ends it.
@@ -90,7 +90,7 @@ class Interruptions:
             if still_s > STOOD_STILL_S:
                 self._wanted = True
                 event(
-                    _log, "stood still; asks for the live view again", level=logging.WARNING, seconds=round(still_s, 1)
+                    _log, "did not run; asks for the live view again", level=logging.WARNING, seconds=round(still_s, 1)
                 )
                 self.happened()
             if self._wanted and now_s >= self._renewed_s + AGAIN_S:

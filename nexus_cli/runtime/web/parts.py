@@ -35,7 +35,7 @@ class WebParts:
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
         forwarder: The door to control, for requests of callers.
         cache: Newest messages.
-        interruptions: When it may not have heard every message.
+        interruptions: When it may not have received every message.
         qualities: Of the newest values, for counts.
         keeper: What is deployed (`keeper.view`).
         callers: Who calls, and what it may read and write.

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from nexus_cli.explain.why import CAUSES, Facts, checks, verdict
 from nexus_cli.model.config import DeviceConfig, TagConfig
+from nexus_cli.wire.clock_health import ClockHealth
 from nexus_cli.wire.device_reads import DeviceReads
 from nexus_cli.wire.gateway_health import GatewayHealth, LimitedDevice, LinkHealth, OutboxHealth, SilentDevice
-from nexus_cli.wire.health import ClockHealth, HistorianHealth
+from nexus_cli.wire.health import HistorianHealth
 
 PATH, LINK = "a/l/one", "tcp:10.0.0.9:502"
 DEVICE = DeviceConfig(

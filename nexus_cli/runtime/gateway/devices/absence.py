@@ -238,7 +238,10 @@ class Absence:
                     self._declare(path, hole.since_us, self._beat_us, hole.reason)
                 one.hole = Hole(now_us, hole.reason, hole.certain)
             if (until_us := max(one.shown_us, one.gap_us)) > 0:
-                one.past = [*one.past, (self._turned_us or self.since_us, until_us)][-MOST_PAST:]
+                since_us = self._turned_us or self.since_us
+                if not one.past:  # a former process left none: it read the device beyond what was on record before
+                    since_us = min(since_us, self.since_us)
+                one.past = [*one.past, (since_us, until_us)][-MOST_PAST:]
             one.row_us = one.gap_us = 0
             one.last_us, one.busy_us, one.asked_us = (
                 min(us, now_us) for us in (one.last_us, one.busy_us, one.asked_us)

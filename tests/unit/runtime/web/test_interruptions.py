@@ -52,7 +52,7 @@ def following(clock: LoopClock, broker: Broker) -> tuple[Interruptions, LiveCach
     cache = LiveCache(now_us=clock.wall_us)
     told: list[float] = []
     found = Interruptions(cast(Any, broker), cache, TOPICS, clock=clock)
-    found.told.append(lambda: told.append(asyncio.get_running_loop().time()))
+    found.callbacks.append(lambda: told.append(asyncio.get_running_loop().time()))
     return found, cache, told
 
 
@@ -93,4 +93,4 @@ async def test_a_gateway_that_was_away_is_an_interruption() -> None:
     cache.take(Message(TOPICS.health("control", "c"), b'{"state":"running"}', 0, False))
     cache.take(Message(TOPICS.health("control", "c"), b'{"state":"lost"}', 0, False))
     assert len(told) == 3
-    assert found.told
+    assert found.callbacks

@@ -1,4 +1,4 @@
-"""What a web may not have heard, from the history: while no web had a subscription, while the broker or a gateway was away from
+"""What a web may not have received, from the history: while no web had a subscription, while the broker or a gateway was away from
 it, and while it did not read and the broker dropped what was for it.
 
 A historian stores some time after a value was read: the history is asked again for a while.
@@ -23,7 +23,7 @@ ALLOWED_US = 100_000
 SPARED = 10
 """What takes longer than `ALLOWED_US` is asked for less often, by this factor."""
 LATE_US = 30_000_000
-"""So long after a web hears everything, what is stored is still looked for."""
+"""So long after a web receives everything again, what is stored is still looked for."""
 SETTLING_US = 15_000_000
 """So long after an interruption values may still be missing: a gateway that lost the broker is back after at most ten seconds."""
 
@@ -35,7 +35,7 @@ def begin(subscription: Subscription, *, now_us: int) -> None:
 
 
 def interrupted(subscription: Subscription, *, now_us: int) -> None:
-    """The web that has it may not have heard everything, and for a moment longer may not."""
+    """The web that has it may not have received everything, and for a moment longer may not."""
     if subscription.catching is not None:
         subscription.catching.until_us = max(subscription.catching.until_us, now_us + SETTLING_US)
     elif subscription.seen:
@@ -74,7 +74,7 @@ async def close(
 async def _missing(
     conn: Connection, catching: CatchUp, since: Mapping[str, int], *, site: str, now_us: int, limit: int
 ) -> tuple[list[tuple[TagSample, Vqt]], bool]:
-    """What was not heard, by time; and whether that is all of it, or the newest `limit` and one more. Newest pages come first."""
+    """What was not received, by time; and whether that is all of it, or the newest `limit` and one more. Newest pages come first."""
     found: list[tuple[TagSample, Vqt]] = []
     until_us = min(now_us, catching.until_us)
     while True:

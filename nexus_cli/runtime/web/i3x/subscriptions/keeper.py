@@ -58,7 +58,7 @@ class SubscriptionKeeper:
         self._ours: dict[str, Subscription] = {}
         self._listeners = Listeners(parts.cache, now_us=parts.clock.wall_us)
         self._rounds = 0
-        parts.interruptions.told.append(self._interrupted)
+        parts.interruptions.callbacks.append(self._interrupted)
 
     @property
     def ours(self) -> Mapping[str, Subscription]:

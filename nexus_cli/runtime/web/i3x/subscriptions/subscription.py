@@ -24,11 +24,11 @@ MS_US = 1000
 
 @dataclass(slots=True)
 class CatchUp:
-    """What this web may not have heard, and is looked for in the history.
+    """What this web may not have received, and is looked for in the history.
 
     Attributes:
         since_us: Newest value that the client has or that waits, by path.
-        until_us: From here on everything is heard.
+        until_us: From here on everything is received.
         live: `(path, ms)` of what was received meanwhile.
         done: `(path, µs)` of what was found already.
         stored: The same in ms: where the history was faster than the broker, the live value is a repetition.
