@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.web_followers import I3xFollower, Key, now_ms
 from tests.e2e.web_plant import STEADY, WEBS, WebPlant
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 AWAY_S = float(os.environ.get("NEXUS_FAULT_SECONDS", "3"))
 DEVICES = int(os.environ.get("NEXUS_FAULT_DEVICES", "5"))
@@ -140,7 +140,7 @@ def test_two_webs_behind_one_name(plant: WebPlant) -> None:
     base = f"{plant.url}/v1/sites/{plant.site}"
     own = {"origin": plant.url, "x-nexus-csrf": "1"}
     first, second = (plant.ports[web] for web in WEBS)
-    with httpx.Client(timeout=20) as page:
+    with httpx.Client(timeout=PATIENCE_S) as page:
         assert page.post(f"{base}/session", json=user, headers=own).status_code == 200
         for turn, (there, killed) in enumerate([(second, True), (first, False), (second, False), (first, False)]):
             window, steady, webs = Window(plant), plant.drive.held("fixed") + 1, len(plant.socket.webs)
@@ -150,7 +150,7 @@ def test_two_webs_behind_one_name(plant: WebPlant) -> None:
             plant.followers.do(plant.name.switch(there))
             wait_until(lambda webs=webs: len(plant.socket.webs) > webs, "the client is at the other web")
             assert plant.socket.webs[-1].startswith(WEBS[1] if there == second else WEBS[0])
-            with httpx.Client(timeout=20, cookies=page.cookies) as again:
+            with httpx.Client(timeout=PATIENCE_S, cookies=page.cookies) as again:
                 found = again.get(f"{base}/session")
                 assert found.status_code == 200 and found.json()["user"] == "vera", f"turn {turn}: {found.text}"
             if killed:
