@@ -24,7 +24,7 @@ def system_words(error: BaseException) -> str:
 
 
 def _without_words(error: BaseException) -> str:
-    """Of an error that says nothing: the name of a Python class helps nobody at a machine."""
+    """Of an error that says nothing: the name of a Python class does not help at a machine."""
     if number := system_number(error):
         words = os.strerror(number)
         return words[:1].lower() + words[1:]
