@@ -152,6 +152,7 @@ async def test_what_can_not_be_done_is_answered_and_the_connection_stays(web: We
         await client.raw.send(sent)
         found = await client.until("error")
         assert found["code"] == code
+        assert ("watch" in found["hint"]) == (code == "NX6910"), "what could be asked instead"
         assert found["id"] == (3 if '"id":3' in sent else -1 if '"id":-1' in sent else None)
         await client.ask("ping", id=9)
         assert await client.until("pong") == {"op": "pong", "id": 9}

@@ -210,3 +210,9 @@ def test_certificates_of_ours(tmp_path: Path) -> None:
     names = ("BROKER_CA", "BROKER_CERT", "BROKER_KEY", "DATABASE_CA", "DATABASE_CERT", "DATABASE_KEY")
     settings = load_settings(environ={f"NEXUS_{name}": f"/{name}" for name in names}, home=tmp_path)
     assert all(getattr(settings, name.lower()) == f"/{name}" for name in names)
+
+
+def test_a_secret_file_that_is_not_there_names_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(NexusError) as caught:
+        load_settings(environ={"NEXUS_CONTROL_TOKEN_FILE": str(tmp_path / "none")}, home=tmp_path)
+    assert (caught.value.code, caught.value.hint) == ("NX6001", "NEXUS_CONTROL_TOKEN_FILE names it")

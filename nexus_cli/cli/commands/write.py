@@ -89,9 +89,9 @@ def command(
         raise click.BadParameter("a command lives more than 0 and at most 60 s", param_hint="--timeout")
     settings = project.as_user(user) if user else load_settings()
     if not user and {"NEXUS_CONTROL_TOKEN", "NEXUS_CONTROL_TOKEN_FILE"} & os.environ.keys():
-        # The token is for control alone: whose it is says nothing about who writes.
+        # The token is for control alone: its owner must not be taken for the author of the write.
         note(
-            f"sent and recorded as {settings.principal}, whoever the control token belongs to; --as USER writes as USER"
+            f"sent and recorded as {settings.principal}, not as the owner of the control token; --as USER writes as USER"
         )
     wish = asyncio.run(project.prepare(path, value, settings=settings))
     expected = msgspec.UNSET if expect is None else project.read_expectation(wish, expect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
+import httpx
 import pytest
 
 from nexus_cli.diagnostics.system import system_words
@@ -26,10 +27,15 @@ REFUSED = OSError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 28021)"
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (OSError("pump"), "pump"),
         (OSError(), "OSError"),
+        (TimeoutError(), "no answer in time"),
+        (ConnectionResetError(), "the connection was closed without an answer"),
+        (EOFError(), "the connection was closed without an answer"),
+        (httpx.ReadError(""), "the connection was closed without an answer"),
+        (httpx.ReadTimeout(""), "no answer in time"),
         (OSError("All connection attempts failed"), "no connection"),
     ],
 )
-def test_the_system_is_quoted(error: OSError, words: str) -> None:
+def test_the_system_is_quoted(error: Exception, words: str) -> None:
     assert system_words(error) == words
 
 
