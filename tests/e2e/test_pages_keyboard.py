@@ -34,6 +34,7 @@ async def tab_to(page: Browser, wanted: str, *, back: bool = False) -> None:
 
 
 async def test_by_keyboard_alone_a_tag_is_written_and_a_sequence_run(plant: Paged, page: Browser) -> None:
+    await page.resize(1280, 800)  # below it the views are behind a button
     await logged_in(page, plant, "otto", "namespace")
     await page.find(".tree .place")
     await page.press("/", "setpoint")
@@ -111,22 +112,25 @@ async def test_who_may_not_clear_is_told_why(plant: Paged, page: Browser) -> Non
 
 def _kept(plant: Paged) -> set[str]:
     found = json.loads(plant.nexus("retained", "list", "--format", "json"))
-    return {each["topic"] for each in found["topics"]}
+    return {each["topic"] for each in found}
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 async def test_a_deployment_shows_its_plan(plant: Paged, page: Browser) -> None:
     site = plant.folder / "site.yaml"
-    site.write_text(site.read_text().replace("range: [10, 90], writable: true", "range: [10, 89], writable: true", 1))
+    site.write_text(site.read_text().replace("range: [10, 90], writable: true", "range: [5, 90], writable: true", 1))
     number = int(plant.apply("--reason", "less").rpartition("as deployment ")[2].split(":")[0])
     await logged_in(page, plant, "erik", f"deployments/{number}")
     shown = await page.wait_text(".plan-text", "to update")
     assert await page.text(".twin-text") == f"nexus show --deployment {number}"
-    assert "range: [10.0,90.0] -> [10.0,89.0]" in shown and "~ device.hall/line-1/drive" in shown
-    printed = plant.nexus("show", "--deployment", str(number))
-    assert [line.strip() for line in shown.splitlines() if line.strip()] == [
-        line.strip() for line in printed.splitlines() if line.strip()
-    ]
+    assert "range: [10.0,90.0] -> [5.0,90.0]" in shown and "~ device.hall/line-1/drive" in shown
+    assert _lines(shown) == _lines(plant.nexus("show", "--deployment", str(number)))
     await page.run("document.querySelector('.plan-text').focus()")
     await go(page, "deployments/1")
-    assert "user.otto" in await page.wait_text(".plan-text", "to create")
+    first = await page.wait_text(".plan-text", "to create")
+    assert "against an empty runtime" in first
+    assert _lines(first) == _lines(plant.nexus("show", "--deployment", "1"))
     await quiet(page)

@@ -139,6 +139,7 @@ class I3xFollower:
         gaps: Numbers that were missing, with what the answer said of them.
         broken: Numbers that were missing though the answer was whole.
         refused: Status of answers that were neither 200 nor 206.
+        cuts: When its stream ended, ms since 1970 UTC.
     """
 
     def __init__(self, url: str, head: dict[str, str], tags: list[str]) -> None:
@@ -149,6 +150,7 @@ class I3xFollower:
         self.gaps: list[tuple[list[int], str]] = []
         self.broken: list[tuple[int, int]] = []
         self.refused: set[int] = set()
+        self.cuts: list[int] = []
         self.last = 0
 
     async def subscribe(self) -> None:
@@ -208,6 +210,7 @@ class I3xFollower:
                         async for line in answer.aiter_lines():
                             if line.startswith("data: "):
                                 self._take(orjson.loads(line[6:]))
+            self.cuts.append(now_ms())
             await asyncio.sleep(AGAIN_S)
 
 

@@ -28,6 +28,11 @@ STOOD_STILL_S = 1.0
 """A loop that is so late has read nothing for so long: more than sockets hold of a large site."""
 AGAIN_S = 10.0
 """Subscriptions are renewed at most so often."""
+KEPT_AGAIN_S = 3.0
+"""All that a broker keeps of a large site takes it, and us, a quarter of a second: it is asked for at most so often."""
+QUIET_S = 0.2
+"""After so long without another message that the broker kept, all of them are here."""
+LONGEST_KEPT_S = 5.0
 GATEWAY = "gateway"
 
 _log = logging.getLogger("nexus.web")
@@ -55,6 +60,8 @@ class Interruptions:
         self._prefix = topics.health(GATEWAY, "")
         self._states: dict[int, _State] = {}
         self._renewed_s, self._wanted = -AGAIN_S, False
+        self._subscriptions: Sequence[tuple[str, int]] = ()
+        self._asking = asyncio.Lock()
         cache.when_new(self._new_topic)
 
     def happened(self) -> None:
@@ -82,6 +89,7 @@ class Interruptions:
             stop: Ends it.
             subscriptions: Those of the live view, renewed afterwards.
         """
+        self._subscriptions = subscriptions
         while not stop.is_set():
             before_s = self._clock.monotonic_s()
             await wait_for(stop, timeout_s=LOOK_S)
@@ -94,11 +102,27 @@ class Interruptions:
                 )
                 self.happened()
             if self._wanted and now_s >= self._renewed_s + AGAIN_S:
-                await self._renew(subscriptions)
-                self._wanted, self._renewed_s = False, now_s
+                await self._renew()
+                self._wanted = False
 
-    async def _renew(self, subscriptions: Sequence[tuple[str, int]]) -> None:
+    async def ask_for_kept(self) -> None:
+        """Let the broker send again what it keeps, and wait until it came: a message that was published while we listened does
+        not say whether it was kept (MQTT 5, 3.3.1.3). Who asks at the same time waits for the same."""
+        asked_s = self._clock.monotonic_s()
+        async with self._asking:
+            rest_s = self._renewed_s + KEPT_AGAIN_S - self._clock.monotonic_s()
+            if self._renewed_s >= asked_s or not self._client.connected:
+                return
+            await asyncio.sleep(max(0.0, rest_s))
+            await self._renew()
+            end_s, seen = self._clock.monotonic_s() + LONGEST_KEPT_S, -1
+            while self._cache.kept != seen and self._clock.monotonic_s() < end_s:
+                seen = self._cache.kept
+                await asyncio.sleep(QUIET_S)
+
+    async def _renew(self) -> None:
+        self._renewed_s = self._clock.monotonic_s()
         try:
-            await self._client.subscribe(subscriptions)
+            await self._client.subscribe(self._subscriptions)
         except NexusError:  # the broker is gone: after the next connect it sends everything
             return

@@ -99,6 +99,7 @@ class LiveCache:
     Attributes:
         turn: Rises with every message.
         dropped: Messages on topics beyond `MOST_TOPICS`.
+        kept: Messages so far that the broker had kept.
     """
 
     def __init__(self, *, now_us: Callable[[], int]) -> None:
@@ -119,7 +120,7 @@ class LiveCache:
         self._when_new: tuple[OnChange, ...] = ()
         self._units: dict[str, str] = {}
         self.turn = 0
-        self.dropped = 0
+        self.dropped = self.kept = 0
 
     def __len__(self) -> int:
         """Topics that have a slot."""
@@ -166,10 +167,12 @@ class LiveCache:
                 self.dropped += 1
                 return
             slot = self.slot(message.topic)
+        self.kept += message.retain
         payload = message.payload
         if len(payload) > LARGEST_KEPT and not message.topic.startswith(OWN):
             payload = payload[:LARGEST_KEPT]
         if message.retain and payload == self._payloads[slot]:
+            self._retained[slot] = True
             return
         self._payloads[slot] = payload
         self._parsed[slot] = None

@@ -35,6 +35,7 @@ def add_orphan_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         """Retained topics without an owner, as far as the caller may subscribe to them. As `nexus retained list`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
+        await parts.interruptions.ask_for_kept()
         slots = orphans(view, parts.cache, rights)
         shown = [_shown(parts.cache, slot) for slot in slots[:limit]]
         return answer(RetainedTopics(topics=shown, total=len(slots)))

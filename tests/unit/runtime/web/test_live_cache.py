@@ -148,3 +148,12 @@ def test_what_a_broker_sends_again_is_no_news() -> None:
     cache.take(Message("a/b", b'{"value":2}', 0, True))
     cache.take(Message("a/b", b'{"value":2}', 0, False))
     assert cache.turn == turn + 2 and heard == [slot] * 3
+
+
+def test_whether_the_broker_kept_a_message_is_known_once_it_sends_it_again() -> None:
+    cache = LiveCache(now_us=lambda: 5)
+    slot = cache.slot("a/b")
+    cache.take(Message("a/b", b'{"value":9}', 0, False))
+    assert (cache.retained(slot), cache.kept) == (False, 0), "what comes live does not say it"
+    cache.take(Message("a/b", b'{"value":9}', 0, True))
+    assert (cache.retained(slot), cache.kept) == (True, 1)
