@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import msgspec
+
 from nexus_cli.apply.run import Work
 from nexus_cli.database import deployments as db
 from nexus_cli.database import past_state
@@ -55,7 +57,13 @@ class RecordedPlans:
                 text = await past_state.plan_of(conn, self._site, number)
                 if row is None or text is None:
                     raise NexusError(f"There is no deployment {number}.", code="NX5006")
-                work = await asyncio.to_thread(Work.stored, text)
+                try:
+                    work = await asyncio.to_thread(Work.stored, text)
+                except msgspec.ValidationError as error:
+                    cause = f"it was recorded in another form: {error}"
+                    raise NexusError(
+                        f"The plan of deployment {number} is not known.", code="NX5006", cause=cause
+                    ) from None
                 since = await past_state.since(conn, self._site, number)
                 kept: dict[str, Attributes] | None = None
                 if since.size_bytes <= MOST_BYTES:
