@@ -10,7 +10,7 @@ import base64
 import contextlib
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,19 @@ _ARGUMENTS = (
     "--enable-precise-memory-info",
     "--js-flags=--expose-gc",
 )
+
+
+def pressing(keys: Iterable[str]) -> dict[str, Any]:
+    """Keys as an input source of WebDriver's actions; names as of `Browser.press`."""
+    actions: list[dict[str, str]] = []
+    for key in keys:
+        *held, last = key.split("+") if "+" in key and len(key) > 1 else [key]
+        signs = [KEYS[last]] if last in KEYS else list(last)
+        actions += [{"type": "keyDown", "value": KEYS[each]} for each in held]
+        for sign in signs:
+            actions += [{"type": "keyDown", "value": sign}, {"type": "keyUp", "value": sign}]
+        actions += [{"type": "keyUp", "value": KEYS[each]} for each in held]
+    return {"type": "key", "id": "keyboard", "actions": actions}
 
 
 class BrowserError(AssertionError):
@@ -131,15 +144,7 @@ class Browser:
 
     async def press(self, *keys: str) -> None:
         """Press keys one after another, where the focus is: names of `KEYS`, `Shift+Tab`, or signs to type."""
-        actions: list[dict[str, str]] = []
-        for key in keys:
-            *held, last = key.split("+") if "+" in key and len(key) > 1 else [key]
-            signs = [KEYS[last]] if last in KEYS else list(last)
-            actions += [{"type": "keyDown", "value": KEYS[each]} for each in held]
-            for sign in signs:
-                actions += [{"type": "keyDown", "value": sign}, {"type": "keyUp", "value": sign}]
-            actions += [{"type": "keyUp", "value": KEYS[each]} for each in held]
-        await self.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
+        await self.call("POST", "/actions", {"actions": [pressing(keys)]})
 
     async def wait(self, look: Callable[[], Any], what: str, *, deadline_s: float = 0.0) -> Any:
         """Look until there is something, and give it."""

@@ -21,7 +21,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake
 
-from tests.browser import KEYS, Browser, BrowserError
+from tests.browser import Browser, BrowserError, pressing
 from tests.servers import free_port
 from tests.waiting import patient
 
@@ -146,15 +146,7 @@ class Firefox(Browser):
         await self.press("Backspace", *text)
 
     async def press(self, *keys: str) -> None:
-        actions: list[dict[str, str]] = []
-        for key in keys:
-            *held, last = key.split("+") if "+" in key and len(key) > 1 else [key]
-            signs = [KEYS[last]] if last in KEYS else list(last)
-            actions += [{"type": "keyDown", "value": KEYS[each]} for each in held]
-            for sign in signs:
-                actions += [{"type": "keyDown", "value": sign}, {"type": "keyUp", "value": sign}]
-            actions += [{"type": "keyUp", "value": KEYS[each]} for each in held]
-        await self._perform({"type": "key", "id": "keyboard", "actions": actions})
+        await self._perform(pressing(keys))
 
     async def _perform(self, source: dict[str, Any]) -> None:
         await self.bidi("input.performActions", context=self._context, actions=[source])

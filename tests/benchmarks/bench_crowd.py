@@ -38,17 +38,12 @@ _LINE = re.compile(r"^      line-\d+:$", re.MULTILINE)
 class Plant(bench_plant.Plant):
     """The plant with the role web."""
 
+    more_principals = ("nexus.web",)
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.roles = (*self.roles, "web")
         self.ports["web"] = free_port()
-
-    def _write_credentials(self) -> None:
-        super()._write_credentials()
-        path = self.home / "credentials.json"
-        found = json.loads(path.read_text())
-        found["api"]["nexus.web"] = "the-token-of-web-0123456789"
-        path.write_text(json.dumps(found))
 
     @property
     def token(self) -> str:

@@ -52,6 +52,8 @@ class Paged(Commanded):
         passwords: By user.
     """
 
+    more_principals = ("nexus.web",)
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.roles = (*self.roles, "web")
@@ -73,13 +75,6 @@ class Paged(Commanded):
         made = json.loads(self.nexus("access", "rotate", "otto", "erik", "vera", "ada", "--format", "json"))
         self.passwords = {each["principal"]: each["password"] for each in made["passwords"]}
         self.wait_ready("web")
-
-    def _write_credentials(self) -> None:
-        super()._write_credentials()
-        path = self.home / "credentials.json"
-        found = json.loads(path.read_text())
-        found["api"]["nexus.web"] = "the-token-of-web"
-        path.write_text(json.dumps(found))
 
 
 async def logged_in(page: Browser, runtime: Paged, user: str, view: str) -> None:

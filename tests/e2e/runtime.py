@@ -35,11 +35,13 @@ class Runtime:
         folder: Everything of this runtime; `site.yaml` in it is what gets applied.
         site: `enterprise/site`.
         gateways: Names of the gateways to run.
+        more_principals: Principals with a token of control's API, beside those of the roles here.
         processes: Running processes by name.
         forked: True: commands and roles are forks (`tests/forks.py`), where they need no other modules than ours.
     """
 
     forked = False
+    more_principals: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -192,6 +194,7 @@ class Runtime:
     def _write_credentials(self) -> None:
         self.home.mkdir(mode=0o700, exist_ok=True)
         names = ["nexus.control", "nexus.historian", "nexus.cli", *(f"nexus.gateway.{name}" for name in self.gateways)]
+        names += self.more_principals
         tokens: Mapping[str, str] = {name: secrets.token_urlsafe(16) for name in names}
         path = self.home / "credentials.json"
         path.write_text(json.dumps({"api": tokens, "broker": {}, "database": {"nexus": self.database.password}}))

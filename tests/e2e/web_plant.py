@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,8 @@ class WebPlant(Plant):
         head: Of a program that may read.
         syncing, streaming: i3X subscriptions of every tag.
     """
+
+    more_principals = ("nexus.web",)
 
     def __init__(self, folder: Path, *, devices: int) -> None:
         super().__init__(folder, devices=devices)
@@ -103,13 +104,6 @@ class WebPlant(Plant):
         else:
             super().start_part(part)
 
-    def _write_credentials(self) -> None:
-        super()._write_credentials()
-        path = self.home / "credentials.json"
-        found = json.loads(path.read_text())
-        found["api"]["nexus.web"] = "the-token-of-web-0123456789"
-        path.write_text(json.dumps(found))
-
     # --- looking --------------------------------------------------------------------------------------------------
 
     @property
@@ -137,6 +131,11 @@ class WebPlant(Plant):
             return {}
         found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
         return found
+
+    def replaced_values(self) -> int:
+        """Live values that a newer one replaced before the gateway published them, so far."""
+        status = httpx.get(f"http://127.0.0.1:{self.ports['gateway']}/status", timeout=30).json()
+        return int(status["counters"]["live_conflated"])
 
     def stored(self, since_ms: int, until_ms: int) -> dict[Key, Any]:
         """Rows of a window."""

@@ -110,10 +110,9 @@ class Interruptions:
         not say whether it was kept (MQTT 5, 3.3.1.3). Who asks at the same time waits for the same."""
         asked_s = self._clock.monotonic_s()
         async with self._asking:
-            rest_s = self._renewed_s + KEPT_AGAIN_S - self._clock.monotonic_s()
             if self._renewed_s >= asked_s or not self._client.connected:
                 return
-            await asyncio.sleep(max(0.0, rest_s))
+            await asyncio.sleep(max(0.0, self._renewed_s + KEPT_AGAIN_S - self._clock.monotonic_s()))
             await self._renew()
             end_s, seen = self._clock.monotonic_s() + LONGEST_KEPT_S, -1
             while self._cache.kept != seen and self._clock.monotonic_s() < end_s:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 
-from nexus_cli.runtime.lifecycle import first_of, wait_for
 from nexus_cli.runtime.web.caller_rights import CallerRights
 from nexus_cli.runtime.web.qualities import Count, Qualities, QualityOfTags, counted
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.site_view import SiteView
+from nexus_cli.runtime.web.socket.looking import Looking
 from nexus_cli.runtime.web.socket.selection import range_of
 
 LOOK_S = 0.25
 """Pause between two looks, in seconds."""
-IDLE_S = 60.0
 
 
-class Counting:
+class Counting(Looking):
     """Counts by subtree, for every watcher.
 
     Attributes:
@@ -27,32 +24,14 @@ class Counting:
 
     def __init__(self, qualities: Qualities, keeper: SiteKeeper) -> None:
         """Look at nothing until counts are watched."""
+        super().__init__(pause_s=LOOK_S)
         self._qualities, self._keeper = qualities, keeper
         self._view: SiteView | None = None
         self._known: QualityOfTags = np.zeros(0, np.uint8)
         self._seen = 0
-        self._users = 0
-        self._wanted = asyncio.Event()
         self._counts: dict[tuple[int, str], Count] = {}
         self._kept: dict[int, CallerRights] = {}
         self.version = 0
-
-    def use(self, more: int) -> None:
-        """A watcher of counts begins (1) or ends (-1)."""
-        self._users += more
-        if self._users:
-            self._wanted.set()
-        else:
-            self._wanted.clear()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Follow what changes while counts are watched, until stopped."""
-        while not stop.is_set():
-            if not self._users:
-                await first_of(stop, self._wanted, timeout_s=IDLE_S)
-                continue
-            await self.look()
-            await wait_for(stop, timeout_s=LOOK_S)
 
     async def look(self) -> None:
         """Take over what changed since the last look."""

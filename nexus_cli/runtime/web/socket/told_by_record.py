@@ -12,15 +12,14 @@ from nexus_cli.database import happenings as db
 from nexus_cli.database.connect import Connection, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
-from nexus_cli.runtime.lifecycle import first_of, wait_for
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.socket.happenings import Event, Seen, of_deployment, of_sequence, of_tag
+from nexus_cli.runtime.web.socket.looking import Looking
 from nexus_cli.wire.web_socket import Kind
 
 LOOK_S = 1.0
 """Pause between two looks, in seconds."""
 ANSWER_S = 10.0
-IDLE_S = 60.0
 BACK = 200
 """Lines before the last that are asked for again: transactions do not end in the order in which they began."""
 RECORDED: frozenset[Kind] = frozenset({"deployment", "sequence", "command"})
@@ -60,35 +59,20 @@ class _States:
         return found
 
 
-class ToldByRecord:
+class ToldByRecord(Looking):
     """Asks the database."""
 
     def __init__(self, parts: WebParts, *, tell: Callable[[Event], None]) -> None:
         """`tell` takes each event, on the loop."""
+        super().__init__(pause_s=LOOK_S)
         self._parts, self._tell = parts, tell
-        self._users = 0
-        self._wanted = asyncio.Event()
         self._commands: _Lines | None = None
         self._steps: _Lines | None = None
         self._runs, self._deployments = _States([], "run"), _States([], "number")
 
-    def use(self, more: int) -> None:
-        """A listener begins (1) or ends (-1)."""
-        self._users += more
-        if self._users:
-            self._wanted.set()
-        else:
-            self._wanted.clear()
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look while there are listeners, until stopped."""
-        while not stop.is_set():
-            if not self._users:
-                self._commands = self._steps = None  # the next listener begins with a first look
-                await first_of(stop, self._wanted, timeout_s=IDLE_S)
-                continue
-            await self.look()
-            await wait_for(stop, timeout_s=LOOK_S)
+    def rest(self) -> None:
+        """The next listener begins with a first look."""
+        self._commands = self._steps = None
 
     async def look(self) -> None:
         """Look once; the first look of a listener only learns what is there."""
