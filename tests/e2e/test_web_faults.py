@@ -66,7 +66,7 @@ def check_clients(plant: WebPlant, window: Window, steady: int, *, whole: bool =
     assert {path for path, _ in rows} >= {*plant.tags}
 
     def in_flight(follower: I3xFollower, ms: int) -> bool:
-        """A stream is acknowledged as it is given (decision 0078): what its client had not read when it was cut may be gone."""
+        """A stream is acknowledged a moment after it is given (decision 0078): what its client had not read when it was cut may be gone."""
         return any(0 <= cut - ms < UNREAD_MS for cut in follower.cuts)
 
     def lacks(follower: I3xFollower) -> list[Key]:

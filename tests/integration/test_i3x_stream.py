@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from nexus_cli.runtime.web.i3x.subscriptions import stream as stream_module
 from nexus_cli.settings import Settings
 from tests.integration.i3x_world import DRIVE, ENERGY, NOBODY, SPEED, I3xWorld, i3x_world, served
 from tests.waiting import until
@@ -71,6 +73,49 @@ async def listening(url: str, world: I3xWorld, subscription: str) -> AsyncIterat
             await task
 
 
+def given_up(url: str, world: I3xWorld, subscription: str) -> None:
+    """Open a stream and close the connection, all of it before the server's loop runs again."""
+    body = orjson.dumps({"clientId": world.client, "subscriptionId": subscription})
+    there = httpx.URL(url)
+    with socket.create_connection((there.host, there.port or 80)) as client:
+        client.sendall(
+            f"POST {there.path}/subscriptions/stream HTTP/1.1\r\nhost: {there.netloc.decode()}\r\n"
+            f"authorization: Bearer {world.token}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+
+
+async def test_a_stream_that_its_client_gave_up_takes_nothing(i3x: I3xWorld) -> None:
+    """A web that did not run for a while wakes up with such connections, and with the values of that time."""
+    async with served(i3x) as url:
+        made = await i3x.subscribed(SPEED)
+        for _ in range(5):
+            given_up(url, i3x, made)
+        i3x.say(SPEED, 46.0)
+        await asyncio.sleep(0.5)
+        for value in (47.0, 48.0):
+            i3x.say(SPEED, value)
+        async with listening(url, i3x, made) as stream:
+            await until(lambda: len(stream.updates) >= 4, "all of it")
+            assert [each["value"] for each in stream.updates] == [45.0, 46.0, 47.0, 48.0]
+
+
+async def test_a_stream_that_ends_between_two_events_gives_the_same_again(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a client may not have read is given twice rather than never."""
+    monkeypatch.setattr(stream_module, "TOGETHER_S", 3600.0)
+    async with served(i3x) as url:
+        made = await i3x.subscribed(SPEED)
+        async with listening(url, i3x, made) as first:
+            await until(lambda: first.updates, "the present value")
+        i3x.say(SPEED, 46.0)
+        async with listening(url, i3x, made) as stream:
+            await until(lambda: len(stream.updates) == 2, "both")
+            assert [each["value"] for each in stream.updates] == [45.0, 46.0]
+
+
 async def test_sub_09_a_stream_gives_what_waits_and_what_comes(i3x: I3xWorld) -> None:
     async with served(i3x) as url:
         made = await i3x.subscribed(SPEED, DRIVE)
@@ -98,6 +143,7 @@ async def test_after_a_stream_a_sync_goes_on_with_the_next_number(i3x: I3xWorld)
         made = await i3x.subscribed(SPEED)
         async with listening(url, i3x, made) as stream:
             await until(lambda: len(stream.updates) == 1, "what waited")
+            await until(lambda: not i3x.keeper.ours[made].queue.batches, "a client that stays has it")
         await until(lambda: i3x.keeper.ours[made].stream is None, "the end of the stream is noticed")
         i3x.say(SPEED, 1.0)
         (batch,) = await i3x.sync(made)

@@ -121,7 +121,8 @@ def _add_updates(app: FastAPI, spaces: Spaces, parts: WebParts, keeper: Subscrip
     async def stream(request: Request, body: OneSubscription = which, caller: Caller = CALLING) -> Response:
         identity = keeper.identity(caller, body.client_id)
         found = await keeper.open_stream(identity, caller, body.subscription_id)
-        source = events(parts, spaces, keeper, found, authorization=request.headers.get("authorization"))
+        shown = request.headers.get("authorization")
+        source = events(parts, spaces, keeper, found, authorization=shown, gone=request.is_disconnected)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(source, media_type="text/event-stream", headers=headers)
 

@@ -25,7 +25,7 @@ from nexus_cli.runtime.web.i3x.envelopes import Problem
 from nexus_cli.runtime.web.i3x.spaces import Spaces
 from nexus_cli.runtime.web.i3x.subscriptions import closing
 from nexus_cli.runtime.web.i3x.subscriptions.listeners import Listeners
-from nexus_cli.runtime.web.i3x.subscriptions.queue import Batch, Update
+from nexus_cli.runtime.web.i3x.subscriptions.queue import Batch
 from nexus_cli.runtime.web.i3x.subscriptions.subscription import Subscription
 from nexus_cli.runtime.web.parts import WebParts
 
@@ -182,13 +182,10 @@ class SubscriptionKeeper:
         except NexusError as error:
             event(_log, "the end of a stream is not stored", level=logging.WARNING, why=error.message)
 
-    def given(self, subscription: Subscription) -> list[Update]:
-        """What waits, for a stream: it is acknowledged as it is given."""
+    def given(self, subscription: Subscription) -> list[Batch]:
+        """What waits, for a stream."""
         subscription.compose(self._parts.cache, now_us=self._parts.clock.wall_us())
-        batches = subscription.queue.give()
-        if batches:
-            subscription.queue.acknowledge(batches[-1].sequence)
-        return [update for batch in batches for update in batch.updates]
+        return subscription.queue.give()
 
     async def _get(self, identity: Identity, caller: Caller, id_: str, *, from_stream: bool) -> Subscription:
         """The subscription, taken over where another web has it."""

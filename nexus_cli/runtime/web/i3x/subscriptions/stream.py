@@ -1,13 +1,14 @@
 """One stream of a subscription as Server-Sent Events.
 
-What is given is acknowledged at once. After a crash of this web the next one repeats what was given since it was saved last,
-at most some seconds: nothing is left out.
+What is given is acknowledged a moment later, if the client is still there: a web that stood still wakes up with connections
+that their clients have given up, and must not spend values on them. After a crash of this web the next one repeats what was
+given since it was saved last, at most some seconds: nothing is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import orjson
 
@@ -30,9 +31,22 @@ MOST_IN_EVENT = 1_000
 
 
 async def events(
-    parts: WebParts, spaces: Spaces, keeper: SubscriptionKeeper, found: Subscription, *, authorization: str | None
+    parts: WebParts,
+    spaces: Spaces,
+    keeper: SubscriptionKeeper,
+    found: Subscription,
+    *,
+    authorization: str | None,
+    gone: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[bytes]:
-    """The events, until the client goes, another stream begins, the token ends or this web stops."""
+    """The events, until the client goes, another stream begins, the token ends or this web stops.
+
+    Args:
+        parts, spaces, keeper: Of this web.
+        found: The subscription, with the stream that was just opened.
+        authorization: Header of the request.
+        gone: Says whether the client has closed the connection.
+    """
     stream, quiet_s = found.stream, 0.0
     assert stream is not None  # it was just opened
     try:
@@ -45,20 +59,25 @@ async def events(
                 return
             space = await spaces.of(found.caller)
             found.wake.clear()
-            updates = shown_updates(space, keeper.given(found))
+            batches = keeper.given(found)
+            updates = shown_updates(space, [update for batch in batches for update in batch.updates])
             for at in range(0, len(updates), MOST_IN_EVENT):
                 yield _event(updates[at : at + MOST_IN_EVENT])
-            if updates:
-                quiet_s = 0.0
+            if batches:
                 await asyncio.sleep(TOGETHER_S)
-                continue
-            woken = await wait_for(found.wake, timeout_s=LOOK_S)
-            quiet_s = 0.0 if woken else quiet_s + LOOK_S
+                if await gone():
+                    return
+                if found.stream is stream:  # another one was given the same again
+                    found.queue.acknowledge(batches[-1].sequence)
+                waited_s = TOGETHER_S
+            else:
+                waited_s = LOOK_S
+                if await wait_for(found.wake, timeout_s=LOOK_S):
+                    await asyncio.sleep(TOGETHER_S)
+            quiet_s = 0.0 if updates else quiet_s + waited_s
             if quiet_s >= ALIVE_S:
                 quiet_s = 0.0
                 yield b": alive\n\n"
-            if woken:
-                await asyncio.sleep(TOGETHER_S)
     finally:
         await keeper.close_stream(found, stream)
 
