@@ -202,7 +202,9 @@ def test_a_replay_of_it_has_a_page_that_says_so(mock: Plant) -> None:
             lambda: (
                 {
                     each["value"]
-                    for each in httpx.post(values, json={"paths": sorted(TAGS)}, headers=headers).json().get("values", ())
+                    for each in httpx.post(values, json={"paths": sorted(TAGS)}, headers=headers)
+                    .json()
+                    .get("values", ())
                 }
                 >= {1.5, 2, 180.5}
             ),
