@@ -22,7 +22,7 @@ from nexus_cli.model.site import Alert, Tag
 def alert_tag(view: View) -> Iterator[Diagnostic]:
     """NX2701."""
     for name, alert in view.model.site.alerts.items():
-        if alert.tag not in view.model.declared:
+        if alert.tag is not None and alert.tag not in view.model.declared:
             hint = _moved_hint(view, alert.tag) or did_you_mean(alert.tag, _candidates(view, alert.tag))
             yield finding("NX2701", f"there is no tag '{alert.tag}'", where=("alerts", name, "tag"), hint=hint)
 
@@ -75,7 +75,7 @@ def alert_hysteresis(view: View) -> Iterator[Diagnostic]:
 
 def _with_tag(view: View) -> Iterator[tuple[str, Alert, TagView]]:
     for name, alert in view.model.site.alerts.items():
-        tag = view.by_path.get(alert.tag)
+        tag = view.by_path.get(alert.tag or "")
         if tag is not None:
             yield name, alert, tag
 

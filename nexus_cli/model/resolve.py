@@ -103,11 +103,11 @@ def _labels(site: Site) -> dict[str, dict[str, str]]:
 
 
 def _alert(alert: Alert, model: Model) -> AlertConfig:
-    watched = model.tag(alert.tag)
+    watched = model.tag(alert.tag or "")
     return AlertConfig(
         on_bad=alert.on_bad,
-        severity=alert.severity,
-        tag=alert.tag,
+        severity=alert.severity or "warning",
+        tag=alert.tag or "",
         above=alert.above,
         below=alert.below,
         equals=alert.equals,

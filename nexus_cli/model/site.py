@@ -14,10 +14,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import Access, Classification
+from nexus_cli.model.alarms import Alert as Alert
+from nexus_cli.model.archiving import Archive
 from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
+from nexus_cli.model.governance import QualityRules
+from nexus_cli.model.notifications import Notifications
 from nexus_cli.model.procedures import Message, Sequence
+from nexus_cli.model.signatures import Signatures
 from nexus_cli.model.spelling import Age as Age
 from nexus_cli.model.spelling import Duration as Duration
 from nexus_cli.model.spelling import SpellingError as SpellingError
@@ -164,6 +169,9 @@ class Inherited(Strict):
     classification: Classification | None = Field(
         default=None, description="Class of its data; only roles with this clearance see it (default internal)."
     )
+    owner: str | None = Field(default=None, description="Who answers for the data: a person, a team, a mail address.")
+    pii: bool | None = Field(default=None, description="true: it says something about persons.")
+    quality: QualityRules | None = Field(default=None, description="How good a value has to be.")
 
 
 class Simulate(Strict):
@@ -256,6 +264,8 @@ class Line(Strict):
     classification: Classification | None = Field(
         default=None, description="Class of the data below (default internal)."
     )
+    owner: str | None = Field(default=None, description="Who answers for the data below.")
+    pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")
 
@@ -268,6 +278,8 @@ class Area(Strict):
     classification: Classification | None = Field(
         default=None, description="Class of the data below (default internal)."
     )
+    owner: str | None = Field(default=None, description="Who answers for the data below.")
+    pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 
@@ -296,23 +308,6 @@ class Retention(Strict):
     )
 
 
-class Alert(Strict):
-    """A condition on one tag, in its published unit."""
-
-    tag: str = Field(description="area/line/device/tag")
-    above: float | None = Field(default=None, description="Active above this value.")
-    below: float | None = Field(default=None, description="Active below this value.")
-    equals: bool | Code | float | str | None = Field(
-        default=None, description="Active at this value, or at this name of an enumeration."
-    )
-    clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
-    clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
-    for_: Wait | None = Field(default=None, alias="for", description="How long the condition must hold.")
-    on_bad: Literal["hold", "clear", "raise"] = Field(default="hold", description="What a BAD value does.")
-    severity: Literal["info", "warning", "critical"] = Field(default="warning", description="How much it matters.")
-    description: str | None = Field(default=None, description="For people.")
-
-
 class Moved(Strict):
     """A rename that keeps history."""
 
@@ -339,6 +334,9 @@ class Site(Strict):
     retention: dict[str, Retention] = Field(default_factory=dict, description="Retention classes by name.")
     access: Access = Field(default_factory=Access, description="Who may see and write what.")
     alerts: dict[str, Alert] = Field(default_factory=dict, description="Conditions on tags, by name.")
+    notifications: Notifications = Field(default_factory=Notifications, description="Whom alarms reach.")
+    signatures: Signatures = Field(default_factory=Signatures, description="Which messages must be signed.")
+    archive: Archive | None = Field(default=None, description="Where old history goes before it is dropped.")
     sequences: dict[str, Sequence] = Field(default_factory=dict, description="Ordered writes with waits, by name.")
     messages: dict[str, Message] = Field(default_factory=dict, description="Messages that may be published, by name.")
     views: dict[str, View] = Field(
