@@ -157,18 +157,18 @@ class SubscriptionKeeper:
                     return batches, "" if loss is None else loss.words(found.queue.limit)
         raise _unknown(id_)
 
-    async def open_stream(self, identity: Identity, caller: Caller, id_: str) -> Subscription:
-        """Begin a stream; one that is open ends. Raises Problem 404."""
+    async def open_stream(self, identity: Identity, caller: Caller, id_: str) -> tuple[Subscription, object]:
+        """Begin a stream, and say which it is; one that is open ends. Raises Problem 404."""
         for _ in range(TRIES):
             found = await self._get(identity, caller, id_, from_stream=True)
             async with found.busy:
                 if found.gone:
                     continue
-                found.caller, found.stream = caller, object()
+                found.caller, found.stream = caller, (stream := object())
                 found.wake.set()
                 await self._bring_up(found)
                 if await self._save(found, touch=True):
-                    return found
+                    return found, stream
         raise _unknown(id_)
 
     async def close_stream(self, subscription: Subscription, stream: object) -> None:
