@@ -222,6 +222,7 @@ class SubscriptionKeeper:
             new = subscription.listen(space, now)
             if not subscription.gone:
                 self._listeners.add(subscription)
+                closing.listening(subscription, now_us=parts.clock.wall_us())
             subscription.begin(new, parts.cache, now_us=parts.clock.wall_us())
         if subscription.catching is not None:
             first = not subscription.catching.asked_us
