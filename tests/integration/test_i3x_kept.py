@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from nexus_cli.database import i3x_subscriptions as db
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import device_from_json
 from nexus_cli.runtime.web.i3x.spaces import Spaces
@@ -82,6 +83,33 @@ async def test_what_the_historian_stores_late_comes_late_and_once(
     await i3x.store(SPEED, (start * 1000 + 10_123, 11.0, 192), (start * 1000 + 20_123, 12.0, 192))
     assert numbers(await other.sync(made, 2)) == [11.0]
     assert numbers(await other.sync(made, 3)) == []
+
+
+async def test_what_comes_while_a_subscription_is_stored_is_there_after_a_change_of_web(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tag that it knows, and the first value of another one."""
+    silent = "a/l/drive/total"
+    made = await i3x.subscribed(SPEED, silent)
+    first = await i3x.sync(made)
+    i3x.say(SPEED, 10.0)
+    save, start = db.save, now_ms() + 1
+
+    async def slow(*asked: Any, **named: Any) -> bool:
+        i3x.say(SPEED, 11.0, at_ms=start)
+        i3x.say(silent, 5, at_ms=start)
+        return await save(*asked, **named)
+
+    monkeypatch.setattr(db, "save", slow)
+    second = await i3x.sync(made, first[-1]["sequenceNumber"])
+    assert numbers(second) == [10.0]
+    monkeypatch.setattr(db, "save", save)
+    await i3x.store(SPEED, (start * 1000 + 7, 11.0, 192))
+    await i3x.store(silent, (start * 1000 + 7, 5, 192))
+    other = await another(i3x)
+    assert sorted(numbers(await other.sync(made, second[-1]["sequenceNumber"]))) == [5, 11.0]
+    i3x.say(SPEED, 12.0, at_ms=start + 1)
+    assert sorted(numbers(await i3x.sync(made, 0)))[-3:] == [5, 11.0, 12.0]  # taken back, and whole
 
 
 async def test_what_came_between_taking_a_subscription_and_listening_is_there(

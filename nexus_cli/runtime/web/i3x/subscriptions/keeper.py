@@ -236,20 +236,24 @@ class SubscriptionKeeper:
         """Store what waits; False, and it is dropped, when this web has it no more."""
         state, new = subscription.state()
         with_tags = subscription.tags_changed
-        async with self._database() as conn:
-            done = await db.save(
-                conn,
-                self._parts.settings.site,
-                state,
-                ttl_s=self._ttl_s,
-                touch=touch,
-                streaming_s=0.0 if subscription.stream is None else STREAMING_S,
-                with_tags=with_tags,
-            )
+        subscription.tags_changed = subscription.unsaved = False
+        try:
+            async with self._database() as conn:
+                done = await db.save(
+                    conn,
+                    self._parts.settings.site,
+                    state,
+                    ttl_s=self._ttl_s,
+                    touch=touch,
+                    streaming_s=0.0 if subscription.stream is None else STREAMING_S,
+                    with_tags=with_tags,
+                )
+        except BaseException:
+            subscription.tags_changed, subscription.unsaved = with_tags or subscription.tags_changed, True
+            raise
         if not done:
             self._drop(subscription)
             return False
-        subscription.tags_changed = subscription.unsaved = False
         for batch in new:
             batch.stored = True
         return True
