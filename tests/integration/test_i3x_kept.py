@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from nexus_cli.database import i3x_subscriptions as db
 from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import device_from_json
+from nexus_cli.runtime.web.i3x.spaces import Spaces
 from nexus_cli.runtime.web.i3x.subscriptions import subscription as subscriptions
 from nexus_cli.settings import Settings
 from tests.integration.i3x_world import DRIVE, ENERGY, SPEED, I3xWorld, another, device, i3x_world, served, tag
@@ -80,6 +83,59 @@ async def test_what_the_historian_stores_late_comes_late_and_once(
     await i3x.store(SPEED, (start * 1000 + 10_123, 11.0, 192), (start * 1000 + 20_123, 12.0, 192))
     assert numbers(await other.sync(made, 2)) == [11.0]
     assert numbers(await other.sync(made, 3)) == []
+
+
+async def test_what_comes_while_a_subscription_is_stored_is_there_after_a_change_of_web(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tag that it knows, and the first value of another one."""
+    silent = "a/l/drive/total"
+    made = await i3x.subscribed(SPEED, silent)
+    first = await i3x.sync(made)
+    i3x.say(SPEED, 10.0)
+    save, start = db.save, now_ms() + 1
+
+    async def slow(*asked: Any, **named: Any) -> bool:
+        i3x.say(SPEED, 11.0, at_ms=start)
+        i3x.say(silent, 5, at_ms=start)
+        return await save(*asked, **named)
+
+    monkeypatch.setattr(db, "save", slow)
+    second = await i3x.sync(made, first[-1]["sequenceNumber"])
+    assert numbers(second) == [10.0]
+    monkeypatch.setattr(db, "save", save)
+    await i3x.store(SPEED, (start * 1000 + 7, 11.0, 192))
+    await i3x.store(silent, (start * 1000 + 7, 5, 192))
+    other = await another(i3x)
+    assert sorted(numbers(await other.sync(made, second[-1]["sequenceNumber"]))) == [5, 11.0]
+    i3x.say(SPEED, 12.0, at_ms=start + 1)
+    assert sorted(numbers(await i3x.sync(made, 0)))[-3:] == [5, 11.0, 12.0]  # taken back, and whole
+
+
+async def test_what_came_between_taking_a_subscription_and_listening_is_there(
+    i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy web needs a while until it knows what a caller may see."""
+    monkeypatch.setattr("nexus_cli.runtime.web.i3x.subscriptions.closing.AGAIN_US", 0)
+    made = await i3x.subscribed(SPEED)
+    last = (await i3x.sync(made))[-1]["sequenceNumber"]
+    other, meanwhile = await another(i3x), 0
+    current = Spaces.current
+
+    async def slow(*asked: Any) -> Any:
+        nonlocal meanwhile
+        if not meanwhile:
+            await asyncio.sleep(0.01)
+            meanwhile = now_ms()
+            for n in range(2):
+                other.say(SPEED, 11.0 + n, at_ms=meanwhile + n)
+        return await current(*asked)
+
+    monkeypatch.setattr(Spaces, "current", slow)
+    first = await other.sync(made, last)
+    await i3x.store(SPEED, *((meanwhile * 1000 + n * 1000 + 7, 11.0 + n, 192) for n in range(2)))
+    second = await other.sync(made, first[-1]["sequenceNumber"])
+    assert sorted(numbers(first) + numbers(second)) == [11.0, 12.0]
 
 
 async def test_two_webs_behind_one_name_lose_nothing(i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from nexus_cli.runtime.web.i3x.subscriptions import stream as stream_module
+from nexus_cli.runtime.web.i3x.subscriptions.keeper import SubscriptionKeeper
 from nexus_cli.settings import Settings
 from tests.integration.i3x_world import DRIVE, ENERGY, NOBODY, SPEED, I3xWorld, i3x_world, served
 from tests.waiting import until
@@ -99,6 +100,26 @@ async def test_a_stream_that_its_client_gave_up_takes_nothing(i3x: I3xWorld) -> 
         async with listening(url, i3x, made) as stream:
             await until(lambda: len(stream.updates) >= 4, "all of it")
             assert [each["value"] for each in stream.updates] == [45.0, 46.0, 47.0, 48.0]
+
+
+async def test_a_stream_that_never_began_ends(i3x: I3xWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client went away before the first event: the subscription is free for a sync."""
+    opened: list[object] = []
+
+    async def noted(*asked: Any) -> Any:
+        found = await SubscriptionKeeper.open_stream(i3x.keeper, *asked)
+        opened.append(found)
+        await asyncio.sleep(0.1)  # the connection ends meanwhile
+        return found
+
+    monkeypatch.setattr(i3x.keeper, "open_stream", noted)
+    async with served(i3x) as url:
+        made = await i3x.subscribed(SPEED)
+        given_up(url, i3x, made)
+        await until(lambda: opened, "the request is there")
+        await until(lambda: i3x.keeper.ours[made].stream is None, "its stream has ended")
+        (batch,) = await i3x.sync(made)
+        assert [each["value"] for each in batch["updates"]] == [45.0]
 
 
 async def test_a_stream_that_ends_between_two_events_gives_the_same_again(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from nexus_cli.runtime.api.bodies import documented
 from nexus_cli.runtime.api.calling import CALLING
@@ -120,11 +122,31 @@ def _add_updates(app: FastAPI, spaces: Spaces, parts: WebParts, keeper: Subscrip
     @app.post(SUB + "/stream", openapi_extra=documented(OneSubscription))
     async def stream(request: Request, body: OneSubscription = which, caller: Caller = CALLING) -> Response:
         identity = keeper.identity(caller, body.client_id)
-        found = await keeper.open_stream(identity, caller, body.subscription_id)
+        found, mine = await keeper.open_stream(identity, caller, body.subscription_id)
         shown = request.headers.get("authorization")
-        source = events(parts, spaces, keeper, found, authorization=shown, gone=request.is_disconnected)
+        source = events(parts, spaces, keeper, found, mine, authorization=shown, gone=request.is_disconnected)
+
+        async def close() -> None:
+            await keeper.close_stream(found, mine)
+
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(source, media_type="text/event-stream", headers=headers)
+        return _Stream(source, close, headers=headers)
+
+
+class _Stream(StreamingResponse):
+    """Ends its stream also where the client went away before the first event: then the events never begin."""
+
+    def __init__(
+        self, source: AsyncIterator[bytes], close: Callable[[], Awaitable[None]], *, headers: dict[str, str]
+    ) -> None:
+        super().__init__(source, media_type="text/event-stream", headers=headers)
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._close()
 
 
 def _not_found(asked: str) -> Problem:

@@ -24,14 +24,22 @@ SPARED = 10
 """What takes longer than `ALLOWED_US` is asked for less often, by this factor."""
 LATE_US = 30_000_000
 """So long after a web receives everything again, what is stored is still looked for."""
+AHEAD_US = 1_000_000
+"""Clocks of gateways may be so far ahead of ours."""
 SETTLING_US = 15_000_000
 """So long after an interruption values may still be missing: a gateway that lost the broker is back after at most ten seconds."""
 
 
 def begin(subscription: Subscription, *, now_us: int) -> None:
-    """A web that has just taken it: values after those that were seen may be missing up to now."""
+    """A web that has just taken it: values after those that were seen may be missing, up to now and until it listens."""
     if subscription.seen:
         subscription.catching = CatchUp(dict(subscription.seen), now_us)
+
+
+def listening(subscription: Subscription, *, now_us: int) -> None:
+    """It receives values from now on; those of before, also by a gateway's clock that is a little ahead, may be missing."""
+    if subscription.catching is not None:
+        subscription.catching.until_us = max(subscription.catching.until_us, now_us + AHEAD_US)
 
 
 def interrupted(subscription: Subscription, *, now_us: int) -> None:

@@ -157,18 +157,18 @@ class SubscriptionKeeper:
                     return batches, "" if loss is None else loss.words(found.queue.limit)
         raise _unknown(id_)
 
-    async def open_stream(self, identity: Identity, caller: Caller, id_: str) -> Subscription:
-        """Begin a stream; one that is open ends. Raises Problem 404."""
+    async def open_stream(self, identity: Identity, caller: Caller, id_: str) -> tuple[Subscription, object]:
+        """Begin a stream, and say which it is; one that is open ends. Raises Problem 404."""
         for _ in range(TRIES):
             found = await self._get(identity, caller, id_, from_stream=True)
             async with found.busy:
                 if found.gone:
                     continue
-                found.caller, found.stream = caller, object()
+                found.caller, found.stream = caller, (stream := object())
                 found.wake.set()
                 await self._bring_up(found)
                 if await self._save(found, touch=True):
-                    return found
+                    return found, stream
         raise _unknown(id_)
 
     async def close_stream(self, subscription: Subscription, stream: object) -> None:
@@ -222,6 +222,7 @@ class SubscriptionKeeper:
             new = subscription.listen(space, now)
             if not subscription.gone:
                 self._listeners.add(subscription)
+                closing.listening(subscription, now_us=parts.clock.wall_us())
             subscription.begin(new, parts.cache, now_us=parts.clock.wall_us())
         if subscription.catching is not None:
             first = not subscription.catching.asked_us
@@ -235,20 +236,24 @@ class SubscriptionKeeper:
         """Store what waits; False, and it is dropped, when this web has it no more."""
         state, new = subscription.state()
         with_tags = subscription.tags_changed
-        async with self._database() as conn:
-            done = await db.save(
-                conn,
-                self._parts.settings.site,
-                state,
-                ttl_s=self._ttl_s,
-                touch=touch,
-                streaming_s=0.0 if subscription.stream is None else STREAMING_S,
-                with_tags=with_tags,
-            )
+        subscription.tags_changed = subscription.unsaved = False
+        try:
+            async with self._database() as conn:
+                done = await db.save(
+                    conn,
+                    self._parts.settings.site,
+                    state,
+                    ttl_s=self._ttl_s,
+                    touch=touch,
+                    streaming_s=0.0 if subscription.stream is None else STREAMING_S,
+                    with_tags=with_tags,
+                )
+        except BaseException:
+            subscription.tags_changed, subscription.unsaved = with_tags or subscription.tags_changed, True
+            raise
         if not done:
             self._drop(subscription)
             return False
-        subscription.tags_changed = subscription.unsaved = False
         for batch in new:
             batch.stored = True
         return True

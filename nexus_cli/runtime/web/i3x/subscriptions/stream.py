@@ -1,6 +1,6 @@
 """One stream of a subscription as Server-Sent Events.
 
-What is given is acknowledged a moment later, if the client is still there: a web that stood still wakes up with connections
+What is given is acknowledged a moment later, if the client is still there: a web that did not run wakes up with connections
 that their clients have given up, and must not spend values on them. After a crash of this web the next one repeats what was
 given since it was saved last, at most some seconds: nothing is left out.
 """
@@ -35,6 +35,7 @@ async def events(
     spaces: Spaces,
     keeper: SubscriptionKeeper,
     found: Subscription,
+    stream: object,
     *,
     authorization: str | None,
     gone: Callable[[], Awaitable[bool]],
@@ -43,43 +44,40 @@ async def events(
 
     Args:
         parts, spaces, keeper: Of this web.
-        found: The subscription, with the stream that was just opened.
+        found: The subscription.
+        stream: The one of its streams that this is; another one may have been opened already.
         authorization: Header of the request.
         gone: Says whether the client has closed the connection.
     """
-    stream, quiet_s = found.stream, 0.0
-    assert stream is not None  # it was just opened
-    try:
-        yield b": open\n\n"
-        while found.stream is stream and not found.gone and not parts.stopping():
-            # Who may no longer ask gets nothing more; a token is looked up once in two seconds.
-            try:
-                found.caller = await parts.callers.caller(authorization)
-            except NexusError:
+    quiet_s = 0.0
+    yield b": open\n\n"
+    while found.stream is stream and not found.gone and not parts.stopping():
+        # Who may no longer ask gets nothing more; a token is looked up once in two seconds.
+        try:
+            found.caller = await parts.callers.caller(authorization)
+        except NexusError:
+            return
+        space = await spaces.of(found.caller)
+        found.wake.clear()
+        batches = keeper.given(found)
+        updates = shown_updates(space, [update for batch in batches for update in batch.updates])
+        for at in range(0, len(updates), MOST_IN_EVENT):
+            yield _event(updates[at : at + MOST_IN_EVENT])
+        if batches:
+            await asyncio.sleep(TOGETHER_S)
+            if await gone():
                 return
-            space = await spaces.of(found.caller)
-            found.wake.clear()
-            batches = keeper.given(found)
-            updates = shown_updates(space, [update for batch in batches for update in batch.updates])
-            for at in range(0, len(updates), MOST_IN_EVENT):
-                yield _event(updates[at : at + MOST_IN_EVENT])
-            if batches:
+            if found.stream is stream:  # another one was given the same again
+                found.queue.acknowledge(batches[-1].sequence)
+            waited_s = TOGETHER_S
+        else:
+            waited_s = LOOK_S
+            if await wait_for(found.wake, timeout_s=LOOK_S):
                 await asyncio.sleep(TOGETHER_S)
-                if await gone():
-                    return
-                if found.stream is stream:  # another one was given the same again
-                    found.queue.acknowledge(batches[-1].sequence)
-                waited_s = TOGETHER_S
-            else:
-                waited_s = LOOK_S
-                if await wait_for(found.wake, timeout_s=LOOK_S):
-                    await asyncio.sleep(TOGETHER_S)
-            quiet_s = 0.0 if updates else quiet_s + waited_s
-            if quiet_s >= ALIVE_S:
-                quiet_s = 0.0
-                yield b": alive\n\n"
-    finally:
-        await keeper.close_stream(found, stream)
+        quiet_s = 0.0 if updates else quiet_s + waited_s
+        if quiet_s >= ALIVE_S:
+            quiet_s = 0.0
+            yield b": alive\n\n"
 
 
 def _event(updates: list[Update]) -> bytes:

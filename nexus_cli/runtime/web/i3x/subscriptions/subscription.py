@@ -122,14 +122,15 @@ class Subscription:
         )
 
     def state(self) -> tuple[Stored, list[Batch]]:
-        """What is to be stored, and the batches of it that are new."""
+        """What is to be stored, and the batches of it that are new; what comes while they are stored is in neither."""
         queue, loss = self.queue, self.queue.loss
+        queue.close()
         new = [batch for batch in queue.batches if not batch.stored]
         return Stored(
             id=self.id,
             name=self.name,
             generation=self.generation,
-            seen=self.seen,
+            seen=dict(self.seen),
             next_sequence=queue.next_sequence,
             acknowledged=queue.acknowledged,
             sent=queue.sent,
