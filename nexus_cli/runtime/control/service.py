@@ -15,7 +15,7 @@ from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
-from nexus_cli.database import alert_states, out_of_service
+from nexus_cli.database import alert_journal, alert_states, out_of_service
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.audit import trail
@@ -250,22 +250,11 @@ class Service:
             configs = await db.attributes_of_kind(conn, self.site, "alert")
             stored = await alert_states.load(conn, self.site)
         cleared = alert_states.StoredAlert("cleared", 0, None, "")
-        found: list[Alert] = []
-        for name, config in sorted(configs.items()):
-            state = stored.get(name, cleared)
-            found.append(
-                Alert(
-                    name=name,
-                    state=state.state,
-                    since=state.since,
-                    value=state.value,
-                    severity=config.get("severity") or "",
-                    tag=config.get("tag") or "",
-                    description=config.get("description") or "",
-                    acknowledged_by=state.acknowledged_by,
-                )
-            )
-        return found
+        keys = ("severity", "tag", "description", "priority", "group", "response", "consequence")
+        return [
+            stored.get(name, cleared).facts(name, **{key: config.get(key) or "" for key in keys})
+            for name, config in sorted(configs.items())
+        ]
 
     async def alert_tags(self, names: Collection[str]) -> dict[str, TagFacts]:
         """What rights ask of the tags of alerts, by name of the alert; those that are recorded."""
@@ -281,7 +270,7 @@ class Service:
     async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
         """The newest changes of state of an alert, oldest first."""
         async with self._connection() as conn:
-            return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
+            return AlertChanges(changes=await alert_journal.changes(conn, self.site, name, limit=limit))
 
     async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
         """Break the lock; its deployment stops before the next step."""
