@@ -134,6 +134,14 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         return tuple(dict.fromkeys(path for path in (self.tag, *named) if path))
 
 
+def paths_of(alert: Attributes) -> tuple[str, ...]:
+    """The tags that a recorded alert watches; () of one that can't be read."""
+    try:
+        return decode(alert, AlertConfig).paths()
+    except msgspec.ValidationError:
+        return ()
+
+
 CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "site": SiteConfig,
     "gateway": GatewayResource,

@@ -124,3 +124,86 @@ class AlertWhy(Body, frozen=True, kw_only=True):
     running: list[Running] = []
     suppressors: dict[str, str] = {}
     journal: list[JournalLine] = []
+
+
+class Figure(Body, frozen=True, kw_only=True):
+    """One figure beside its public target.
+
+    Attributes:
+        name: `per-day`, `per-hour`, `per-10-minutes` (average of one operator), `flood-share` (of the 10-minute windows), or
+            `share-low`, `share-medium`, `share-high`, `share-critical` (of all alarms).
+        value, target: Alarms, or shares from 0 to 1.
+        ok: Whether it is within the target.
+        worst: The most in one window of this width, of one operator; 0 where there is none.
+    """
+
+    name: str
+    value: float
+    target: float
+    ok: bool
+    worst: float = 0.0
+
+
+class FloodSpan(Body, frozen=True, kw_only=True):
+    """A flood: `begin` and `end` (0: it lasts), the most alarms in 10 minutes, and all of them."""
+
+    begin: int
+    end: int
+    peak: int
+    alarms: int
+
+
+class Actor(Body, frozen=True, kw_only=True):
+    """An alert that came often: how often, its share of all, and how many `times` it chattered."""
+
+    name: str
+    alarms: int
+    share: float = 0.0
+    times: int = 0
+
+
+class Stale(Body, frozen=True, kw_only=True):
+    """An alarm that was active for more than a day: since when, and until when (0: it still is)."""
+
+    name: str
+    since: int
+    until: int = 0
+
+
+class Cascade(Body, frozen=True, kw_only=True):
+    """An alarm that was the first of cascades: of how many, and how many alarms followed."""
+
+    name: str
+    group: str
+    times: int
+    followers: int
+
+
+class KeyFigures(Body, frozen=True, kw_only=True):
+    """Key figures of a span.
+
+    Attributes:
+        since, until: The span.
+        operators: Among how many people the alarms are shared.
+        alarms: That asked for somebody.
+        figures: Beside their targets.
+        priorities: Alarms by priority.
+        floods: The newest hundred; `flood_count` is how many there were.
+        bad_actors: The ten that came most often.
+        chattering: Three times or more within a minute.
+        stale: Active for more than 24 h.
+        first_out: The ten that most alarms followed.
+    """
+
+    since: int
+    until: int
+    operators: int
+    alarms: int
+    figures: list[Figure]
+    priorities: dict[str, int]
+    floods: list[FloodSpan]
+    flood_count: int
+    bad_actors: list[Actor]
+    chattering: list[Actor]
+    stale: list[Stale]
+    first_out: list[Cascade]
