@@ -13,7 +13,7 @@ import msgspec
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import access_resources
-from nexus_cli.model.alarms import DEFAULT_RATE_MS, SEVERITY_OF
+from nexus_cli.model.alarms import SEVERITY_OF
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
@@ -122,7 +122,7 @@ def _alert(alert: Alert, model: Model) -> AlertConfig:
         outside=alert.outside,
         rate_above=rate.above if rate else None,
         rate_below=rate.below if rate else None,
-        rate_per_ms=rate.per if rate else DEFAULT_RATE_MS,
+        rate_per_ms=rate.per if rate else 0,
         unchanged_for_ms=alert.unchanged_for,
         no_data_for_ms=alert.no_data_for,
         expr=alert.expr or "",

@@ -112,7 +112,7 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     outside: tuple[float, float] | None = None
     rate_above: float | None = None
     rate_below: float | None = None
-    rate_per_ms: NotNegative = 60_000
+    rate_per_ms: NotNegative = 0
     unchanged_for_ms: Positive | None = None
     no_data_for_ms: Positive | None = None
     expr: str = ""

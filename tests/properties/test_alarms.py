@@ -186,7 +186,13 @@ def test_a_restart_at_any_point_gives_the_same_states(
 ) -> None:
     """What is silent or moves is known from stored values up to 20 s: those conditions have laws of their own."""
     if config.rate_above is not None or config.unchanged_for_ms or config.no_data_for_ms:
-        config = AlertConfig(tag="a/l/d/t", above=5.0, for_ms=config.for_ms, clear_after_ms=config.clear_after_ms, priority=config.priority)
+        config = AlertConfig(
+            tag="a/l/d/t",
+            above=5.0,
+            for_ms=config.for_ms,
+            clear_after_ms=config.clear_after_ms,
+            priority=config.priority,
+        )
     plain, restarted = Life(config), Life(config)
     for number, (what, value) in enumerate(script):
         if number == place:
@@ -206,7 +212,9 @@ def same_but_for_rounding(one: Life, other: Life) -> bool:
     return near and (mine.state, mine.value, mine.held) == (theirs.state, theirs.value, theirs.held)
 
 
-@given(st.floats(0.0, 200.0), st.floats(0.0, 200.0), st.booleans(), st.sampled_from(["unchanged_for_ms", "no_data_for_ms"]))
+@given(
+    st.floats(0.0, 200.0), st.floats(0.0, 200.0), st.booleans(), st.sampled_from(["unchanged_for_ms", "no_data_for_ms"])
+)
 def test_silence_is_never_cut_short_by_a_restart_and_at_most_20_s_late(
     before_s: float, after_s: float, other_boot: bool, key: str
 ) -> None:
@@ -258,7 +266,9 @@ NAMES = ("a", "b", "c", "d")
 
 @given(
     st.dictionaries(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=3, unique=True)),
-    st.lists(st.tuples(st.sampled_from(NAMES), st.booleans(), st.sampled_from(["value", "out", "in", "ack"])), max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from(NAMES), st.booleans(), st.sampled_from(["value", "out", "in", "ack"])), max_size=30
+    ),
 )
 def test_suppression_is_what_the_states_say_and_always_ends(
     by: dict[str, list[str]], moves: list[tuple[str, bool, str]]

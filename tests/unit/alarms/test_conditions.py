@@ -114,7 +114,9 @@ def test_a_living_gateway_speaks_for_a_value_that_does_not_change() -> None:
 
 
 @pytest.mark.parametrize(("on_bad", "state"), [("hold", CLEARED), ("raise", ACTIVE), ("clear", CLEARED)])
-@pytest.mark.parametrize("keys", [{"unchanged_for_ms": 60_000}, {"no_data_for_ms": 60_000}, {"rate_above": 5.0}])
+@pytest.mark.parametrize(
+    "keys", [{"unchanged_for_ms": 60_000}, {"no_data_for_ms": 60_000}, {"rate_above": 5.0, "rate_per_ms": 60_000}]
+)
 def test_what_bad_does_to_conditions_over_time(keys, on_bad: str, state: State) -> None:
     found = Fed(**keys, on_bad=on_bad)
     found.feed(1.0, 0)
@@ -152,7 +154,7 @@ def test_an_expression_that_does_not_compile_says_so_and_raises_nothing() -> Non
     [
         ({"above": 95.0, "clear_below": 90.0}, "above 95, clears below 90"),
         ({"outside": (1.0, 2.0)}, "outside 1 to 2"),
-        ({"rate_above": 5.0}, "moves by more than 5 in 60 s"),
+        ({"rate_above": 5.0, "rate_per_ms": 60_000}, "moves by more than 5 in 60 s"),
         ({"rate_below": -5.0, "rate_per_ms": 1000}, "moves by less than -5 in 1 s"),
         ({"unchanged_for_ms": 1000}, "unchanged for 1 s"),
         ({"no_data_for_ms": 1500}, "no data for 1.5 s"),

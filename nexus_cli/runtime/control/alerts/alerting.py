@@ -23,6 +23,7 @@ from nexus_cli.alarms.timers import Moment, StoredPending, StoredTimers, stored_
 from nexus_cli.alarms.values import Reading
 from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.resources import AlertConfig, decode
@@ -257,7 +258,9 @@ class Alerting:
         """Publish the queued alerts; False when the broker is not connected."""
         while self._to_publish:
             names = list(islice(self._to_publish, TOGETHER))
-            if not all(await asyncio.gather(*(self._publish_one(name) for name in names))):
+            async with Group() as group:
+                sent = [group.create_task(self._publish_one(name), name="publish alert") for name in names]
+            if not all(task.result() for task in sent):
                 return False
         return True
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nexus_cli.alarms.stored import encode_timers
 from nexus_cli.alarms.timers import StoredPending, StoredTimers
 from nexus_cli.database import alert_journal
 from nexus_cli.database import alert_states as rows
@@ -210,7 +211,7 @@ class AlertRecord:
                 await alert_journal.add(conn, site, change.facts, event)
             return
         pending = None if change.pending is None else as_object(change.pending)
-        timers = None if change.timers is None else as_object(change.timers)
+        timers = None if change.timers is None else encode_timers(change.timers)
         await rows.write(conn, site, change.facts, pending=pending, timers=timers, event=event)
 
     async def _drop_old(self) -> None:
