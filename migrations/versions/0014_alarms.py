@@ -31,7 +31,7 @@ _COMMENTS = {
 }
 _TABLE = ("every change of state of an alert, the newest of each alert are kept", "the journal of alerts, kept by age")
 _WORDS = {"kind": "what happened: wire.alert.KINDS", "who": None, "reason": None, "priority": None, "alarm_group": None}
-_FLAGS = {"held": "it asked for nobody", "first_out": None}
+_FLAGS = {"held": "not announced: shelved, out of service or suppressed", "first_out": None}
 
 
 def upgrade() -> None:

@@ -36,7 +36,7 @@ class FloodDetector:
         self.now: Flood | None = None
 
     def restore(self, times: Iterable[float], flood: Flood | None) -> None:
-        """Go on with what was counted before: the times of the last alarms, rising, and the flood that lasted."""
+        """Continue with what was counted before: the times of the last alarms, rising, and the flood that lasted."""
         self._times, self.now = deque(times), flood
 
     @property

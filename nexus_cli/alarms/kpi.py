@@ -1,6 +1,7 @@
 """Key figures of alarms by ISA-18.2 (and EEMUA 191), from lines of the journal in the order of time. Pure.
 
-An alarm counts when it asked for somebody: a line `active` with a priority that was not held. Times are µs since 1970 UTC.
+An alarm counts when it was announced: a line `active` with a priority that was not held. Times are µs since 1970 UTC.
+See docs/decisions/0089.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     active ─ condition over ─► cleared, or of an alarm (`priority`) returned ─ a person ─► cleared; ─ condition holds ─► active
 
 Beside the state an alert may be held: shelved by a person for a while, out of service, or suppressed while another alert is active.
-A held one follows its condition and asks for nothing; when the last hold ends and the condition holds, it becomes active anew.
+A held one follows its condition and is not announced; when the last hold ends and the condition holds, it becomes active again,
+as a new occurrence.
 
 There are two times: the wall clock dates what is shown and stored, the monotonic clock measures. A step of the
 wall clock neither raises an alert early nor delays one.
@@ -96,7 +97,7 @@ class Alert:
 
     @property
     def held(self) -> bool:
-        """Whether it asks nobody for anything, whatever its state."""
+        """Whether it is not announced, whatever its state."""
         return self.shelf is not None or self.out is not None or self.suppressed_by != ""
 
     @property
@@ -134,7 +135,7 @@ class Alert:
         While a device is `out_of_service` nothing becomes active: a person knows why it gives no value.
 
         Args:
-            value, quality: What came.
+            value, quality: As received.
             time_us, at_s: When.
             out_of_service: Whether the tag's device is.
             label: The name of the code.
@@ -210,7 +211,7 @@ class Alert:
         return min((one for one in due if one is not None), default=None)
 
     def acknowledge(self, *, who: str, time_us: int) -> bool:
-        """Acknowledge it; False when nobody has to. One whose condition is over is cleared by it."""
+        """Acknowledge it; False when there is nothing to acknowledge. One whose condition is over is cleared by it."""
         if self.state not in UNANSWERED:
             return False
         self.acknowledged_by = who
@@ -256,7 +257,7 @@ class Alert:
         return by != "" or self._released(time_us)
 
     def _released(self, time_us: int) -> bool:
-        """The last hold is over: where the condition holds it asks for somebody anew."""
+        """The last hold is over: where the condition holds it is announced, as a new occurrence."""
         if not self.held and self.state in HOLDING:
             self._become(State.ACTIVE, time_us)
         return True

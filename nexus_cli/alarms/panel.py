@@ -1,6 +1,6 @@
 """All alerts of a site together: which of them a value concerns, what is due, who suppresses whom, cascades and floods. Pure.
 
-A value costs the alerts on its tag, a moment those that are due.
+A value costs the alerts on its tag, a moment those that are due. See docs/decisions/0088.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Panel:
 
     Attributes:
         alerts: All of them.
-        flood: Counts the alarms that ask for somebody.
+        flood: Counts the announced alarms.
     """
 
     def __init__(self, *, changed: Told, flooded: Callable[[Flood, bool], None]) -> None:
@@ -291,7 +291,7 @@ class Panel:
 
 
 def _same_condition(one: AlertConfig, other: AlertConfig) -> bool:
-    """Whether what was counted by the one goes on counting for the other: silence and the window of a rate."""
+    """Whether what was counted by the one continues to count for the other: silence and the window of a rate."""
     keys = ("tag", "rate_above", "rate_below", "rate_per_ms", "unchanged_for_ms", "no_data_for_ms", "on_bad")
     timed = one.unchanged_for_ms or one.no_data_for_ms or one.rate_above is not None or one.rate_below is not None
     return bool(timed) and all(getattr(one, key) == getattr(other, key) for key in keys)

@@ -1,6 +1,6 @@
 """The declared alerts on stored values: what would have happened. The panel is the one that control runs; time is that of the rows.
 
-Nobody answers in a replay: an alarm that returned and comes again counts again, as it would have rung again.
+No person answers in a replay: an alarm that returned and becomes active again counts again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Offender(NamedTuple):
         alarms: How often it would have come.
         a_day: The same on average.
         chatters: How often it would have chattered.
-        stale: When it would have stood for more than a day.
+        stale: When it would have been active for more than a day.
     """
 
     name: str

@@ -18,7 +18,7 @@ class Silence:
     """Since when nothing came.
 
     Attributes:
-        since_s: Monotonic seconds; None while nothing was heard yet.
+        since_s: Monotonic seconds; None before the first value.
         marked: Whether it is stored (or is to be).
     """
 
@@ -32,11 +32,11 @@ class Silence:
         self.value: Value = None
 
     def begin(self, at_s: float) -> None:
-        """Something came: silence begins anew."""
+        """Something came: silence begins again."""
         self.since_s, self.marked = at_s, False
 
     def restore(self, since_s: float, value: Value) -> None:
-        """Go on with a silence that was stored."""
+        """Continue a silence that was stored."""
         self.since_s, self.marked, self.value = since_s, True, value
 
     def mark(self, at_s: float) -> bool:
@@ -61,7 +61,7 @@ class Silence:
 
 
 class Unchanged(Silence):
-    """A value that stands still. One that is BAD neither moves nor stands still."""
+    """A value that does not change. While it is BAD nothing is decided."""
 
     def __init__(self, config: AlertConfig) -> None:
         """Begin with the first value."""
@@ -84,7 +84,7 @@ class Unchanged(Silence):
 
 
 class NoData(Silence):
-    """No usable value. A tag of a gateway is published when it changes: there the gateway's health speaks for it (`alive`)."""
+    """No usable value. A tag of a gateway is published when it changes: there the gateway's health counts as data (`alive`)."""
 
     def __init__(self, config: AlertConfig, *, at_s: float) -> None:
         """Begin now."""

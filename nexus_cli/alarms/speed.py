@@ -29,7 +29,7 @@ class Rate:
         self.value: Value = None
 
     def take(self, reading: Reading, *, path: str, at_s: float, fresh: bool) -> None:
-        """Add a point; what is no number is none."""
+        """Add a point; only numbers are points."""
         self._usable = reading.usable
         number = number_of(reading.value) if reading.usable else None
         if number is None:
@@ -56,7 +56,7 @@ class Rate:
         return False if known or not active else None
 
     def due_s(self, *, active: bool) -> float | None:
-        """When the window leaves its oldest value behind: a value that stands still moves less and less."""
+        """When the window leaves its oldest value behind: a value that does not change moved less and less."""
         if len(self._points) > 1:
             return self._points[1][0] + self._per_s
         return self._points[0][0] + self._per_s if active and self._points else None

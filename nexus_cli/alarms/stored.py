@@ -83,7 +83,7 @@ def take_facts(alert: Alert, facts: Facts) -> None:
 def take_timers(
     alert: Alert, facts: Facts, pending: StoredPending | None, timers: StoredTimers | None, moment: Moment
 ) -> None:
-    """Let what ran in it go on. A shelf of which no timer can be read ends by the wall clock."""
+    """Let what ran in it continue. A shelf of which no timer can be read ends by the wall clock."""
     if pending is not None:
         alert.pending = restored(pending, **moment._asdict())
     timers = timers or StoredTimers()

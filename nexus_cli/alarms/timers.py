@@ -1,6 +1,6 @@
 """What runs in an alert, and how it is stored: a restart of control must neither shorten nor forget it.
 
-The monotonic clock measures. Within one boot of a machine it goes on; otherwise the shorter of two durations counts, by this
+The monotonic clock measures. Within one boot of a machine it continues; otherwise the shorter of two durations counts, by this
 machine's wall clock and by the database's, so that a step of one of them ends nothing early.
 """
 
@@ -86,7 +86,7 @@ class StoredTimers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     Attributes:
         clearing: Since when the condition is over while the alert is not clear yet.
         silent: Since when nothing came (`unchanged_for`, `no_data_for`).
-        silent_value: The value that stands still.
+        silent_value: The value that did not change.
         shelf: The shelf.
     """
 

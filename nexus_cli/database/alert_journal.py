@@ -131,7 +131,7 @@ async def lines(
 
 
 async def flood_lines(conn: Connection, site: str) -> list[JournalLine]:
-    """What a count of floods goes on with: the alarms of the last 10 minutes, or since the last flood began; oldest first."""
+    """What a count of floods continues with: the alarms of the last 10 minutes, or since the last flood began; oldest first."""
     fetched = await conn.fetch(
         "WITH flood AS (SELECT at, kind FROM nexus.alert_change WHERE site = $1 AND name = '' ORDER BY at DESC LIMIT 1) "
         f"SELECT {_COLUMNS} FROM nexus.alert_change WHERE site = $1 AND (name = '' OR (kind = 'active' AND priority <> '' "

@@ -85,13 +85,13 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         above, below: Active beyond this value; None is no limit.
         equals: Active at this value, or at this name of an enumeration's code.
         clear_below, clear_above: Hysteresis of `above` and of `below`; None is the limit itself.
-        description, response, consequence: For people: what it is, what to do, and what happens if nobody does.
+        description, response, consequence: For people: what it is, what to do, and what happens otherwise.
         for_ms: On-delay: how long the condition must hold before the alert is active, in ms.
         clear_after_ms: Off-delay: how long it must be over, in ms.
         instant: `equals` is a moment of a datetime, which may be spelt in several ways.
         outside: `[low, high]`: active below the one and above the other.
         rate_above, rate_below: Active when the value moved by more, or by less, within `rate_per_ms`.
-        unchanged_for_ms, no_data_for_ms: Active when the value stood still, or none came, for so long; None is no such limit.
+        unchanged_for_ms, no_data_for_ms: Active when the value did not change, or none came, for so long; None is no such limit.
         expr: Active while this holds: an expression on tags, by full paths in braces; "" is none.
         priority: `low`, `medium`, `high` or `critical` makes it an alarm; "" is none.
         group: Alarms that one person answers.

@@ -78,7 +78,7 @@ async def with_history(
         zone: On whose clocks `since` is read; None is this machine's.
         settings: Instead of those of this folder.
         now: Instead of the clock.
-        progress: Told now and then how far it is.
+        progress: Called now and then with how far it is.
         budget_s: Longest time, in seconds.
         monotonic_s: Clock of the budget.
 

@@ -33,9 +33,9 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
         kind: One of `KINDS`.
         at: When, µs since 1970 UTC; of one alert each event is later than the one before.
         state: Of the alert after it; "" of a flood.
-        who: Principal; "" where nobody did it.
+        who: Principal; "" where no person did it.
         reason: Of a hold in the words of who did it; of a suppression which alert; of a flood its size.
-        held: Whether the alert was shelved, out of service or suppressed, so that it asked for nobody.
+        held: Whether the alert was shelved, out of service or suppressed, so that it was not announced.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         acknowledged_by: The user who acknowledged it; "" unless it is acknowledged.
         priority: `low`, `medium`, `high` or `critical`; "" of an alert that needs no answer.
         group: Of alarms that one person answers; "" is none.
-        response, consequence: What to do, and what happens if nobody does.
+        response, consequence: What to do, and what happens otherwise.
         occurrence: When it last became active, µs since 1970 UTC, 0 is never: with site and name the key of one alarm.
         changed: When anything of it last changed, µs since 1970 UTC.
         first_out: It became active while its group had no alarm without an answer: the first of its cascade.
@@ -96,5 +96,5 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held(self) -> bool:
-        """Whether it is shelved, out of service or suppressed: it asks for nobody, whatever its state."""
+        """Whether it is shelved, out of service or suppressed: it is not announced, whatever its state."""
         return bool(self.shelved_until or self.out_of_service or self.suppressed_by)

@@ -30,7 +30,7 @@ class ShelveRequest(Question, frozen=True, kw_only=True):
 
 
 class TakeOutRequest(Question, frozen=True, kw_only=True):
-    """Take an alert out of service until somebody takes it in again; `reason` is why."""
+    """Take an alert out of service until a person takes it in again; `reason` is why."""
 
     reason: Why
 
@@ -45,9 +45,9 @@ class JournalLine(Body, frozen=True, kw_only=True):
         state: Of the alert after it.
         value: That the alert showed.
         severity, tag, priority, group: As they were declared then.
-        who: Principal; "" where nobody did it.
+        who: Principal; "" where no person did it.
         reason: As in `AlertEvent`.
-        held: Whether the alert asked for nobody: shelved, out of service or suppressed.
+        held: Whether the alert was not announced: shelved, out of service or suppressed.
         first_out: Whether it was the first of its cascade.
     """
 
@@ -185,7 +185,7 @@ class KeyFigures(Body, frozen=True, kw_only=True):
     Attributes:
         since, until: The span.
         operators: Among how many people the alarms are shared.
-        alarms: That asked for somebody.
+        alarms: That were announced.
         figures: Beside their targets.
         priorities: Alarms by priority.
         floods: The newest hundred; `flood_count` is how many there were.

@@ -28,7 +28,7 @@ since_help = "How long ago (8h, 7d), today, 06:00, or ISO 8601."
 
 @click.group("alarms", short_help="Show and answer alarms; key figures.")
 def command() -> None:
-    """Alarms: alerts with a priority, which somebody must answer, and alerts without one."""
+    """Alarms: alerts with a priority, which a person must answer, and alerts without one."""
 
 
 @command.command(
@@ -106,7 +106,7 @@ def ack(names: tuple[str, ...], zone: tzinfo | None, format_: str) -> int:
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
 def shelve(name: str, for_s: int, reason: str, zone: tzinfo | None, format_: str) -> int:
-    """Hide alarm NAME for a while. When it ends and the condition holds, the alarm comes anew."""
+    """Hide alarm NAME for a while. When it ends and the condition holds, the alarm is announced again."""
     _answer(asyncio.run(project.shelve(name, for_s=for_s, reason=reason)), zone, format_)
     return Exit.OK
 

@@ -37,7 +37,7 @@ EPILOG = (
 @click.option(
     "--with-history",
     is_flag=True,
-    help="Also try the declared alerts on the stored history: which would chatter, stand, or flood an operator.",
+    help="Also try the declared alerts on the stored history: which would chatter, stay active for days, or flood an operator.",
 )
 @click.option("--since", default="30d", show_default=True, help="With --with-history: how far back.")
 @click.option(

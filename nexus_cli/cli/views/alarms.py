@@ -44,7 +44,7 @@ def alarm_lines(alert: Alert, *, style: Style, zone: tzinfo | None = None) -> li
 
 
 def holds(alert: Alert, *, zone: tzinfo | None = None) -> list[str]:
-    """Who or what keeps it from asking for somebody."""
+    """Who or what keeps it from being announced."""
     found = []
     if alert.shelved_until:
         until = clock_text(alert.shelved_until, zone=zone)

@@ -170,7 +170,7 @@ CONTROL: tuple[Code, ...] = (
         slug="alert-not-shelved",
         exit=Exit.FINDINGS,
         summary="The alert is not shelved.",
-        why="Its shelf ended by itself, or somebody ended it before.",
+        why="Its shelf ended by itself, or a person ended it before.",
         good=console("nexus alarms list --state shelved"),
     ),
     Code(
@@ -178,7 +178,7 @@ CONTROL: tuple[Code, ...] = (
         slug="alert-service",
         exit=Exit.FINDINGS,
         summary="The alert is out of service already, or in service.",
-        why="Somebody else did it before, and the journal says who.",
+        why="Another person did it before, and the journal says who.",
         good=console("nexus alarms journal NAME"),
     ),
     Code(

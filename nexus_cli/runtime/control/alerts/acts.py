@@ -27,7 +27,7 @@ def unshelve(alerting: Alerting, name: str, *, who: str) -> Alert:
 
 
 def take_out(alerting: Alerting, name: str, *, reason: str, who: str) -> Alert:
-    """Take it out of service until somebody takes it in. Raises NexusError NX6431 when it is."""
+    """Take it out of service until a person takes it in. Raises NexusError NX6431 when it is."""
     return alerting.do(
         name,
         lambda alert, now: alert.take_out(who=who, reason=reason, time_us=now.us),

@@ -146,7 +146,7 @@ class Alerting:
         self._unstored = {change.facts.name: change for change in changes if change.facts.name}
 
     def recover_flood(self, lines: Sequence[JournalLine]) -> None:
-        """Go on counting with the newest lines of the journal, oldest first (`flood_lines`)."""
+        """Continue counting with the newest lines of the journal, oldest first (`flood_lines`)."""
         now, times, flood = self.now(), [], None
         for line in lines:
             at_s = now.s - max(0.0, (now.us - line.at) / 1e6)
