@@ -62,6 +62,8 @@ class Panel:
         self._gateways: Mapping[str, str] = {}
         self._alive_s: dict[str, float] = {}
         self._by_gateway: dict[str, list[str]] = {}
+        self._absent: set[str] = set()
+        """Declared alerts whose state is not known yet: what they suppressed stays suppressed."""
         self._depths: dict[str, int] = {}
         """How many suppress each other above an alert."""
         self._unevaluated: set[str] = set()
@@ -90,6 +92,7 @@ class Panel:
         self._gateways = gateways if gateways is not None else {}
         alerts: dict[str, Alert] = {}
         fresh: list[str] = []
+        self._absent = {name for name in kept if name not in self.alerts}
         for name, config in configs.items():
             known = self.alerts.get(name)
             if name in kept:
@@ -255,7 +258,7 @@ class Panel:
         if alert is None:
             return
         by = next((one for one in alert.config.suppressed_by if one != name and self._suppressing(one)), "")
-        if by != alert.suppressed_by:
+        if by != alert.suppressed_by and (by or alert.suppressed_by not in self._absent):
             self._after(name, alert.suppress(by, time_us=now.us), now)
 
     def _suppressing(self, name: str) -> bool:

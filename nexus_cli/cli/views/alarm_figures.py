@@ -43,7 +43,10 @@ def _lines(found: KeyFigures, style: Style, zone: tzinfo | None) -> Iterator[str
         for one in found.stale
     ]
     yield from _section("active for more than 24 h", stale[:_MOST], len(stale))
-    first = [f"{one.name}: {one.times} cascades, {one.followers} alarms followed" for one in found.first_out]
+    first = [
+        f"{one.name}: {one.times} cascade{'' if one.times == 1 else 's'}, {one.followers} alarms followed"
+        for one in found.first_out
+    ]
     yield from _section("first out", first, len(first))
 
 

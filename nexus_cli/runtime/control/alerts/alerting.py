@@ -285,7 +285,7 @@ class Alerting:
         now = self.now()
         alert = Alert(config, since_us=now.us, condition=condition_of(config, NO_TAGS, at_s=now.s))
         unstored = self._unstored.get(name)
-        if unstored is not None and (stored is None or unstored.facts.since >= stored.since):
+        if unstored is not None and (stored is None or _newest(unstored.facts) >= _newest(stored)):
             # No database time is known for it: after a reboot its `for` starts again rather than ending too early.
             moment = Moment(self._boot, now.s, now.us, 0, 0)
             take_facts(alert, unstored.facts)
@@ -335,6 +335,11 @@ class Alerting:
 
     def _facts(self, name: str) -> wire.Alert:
         return facts_of(name, self.panel.alerts[name])
+
+
+def _newest(one: wire.Alert | StoredAlert) -> int:
+    """When anything of it last changed; what an earlier version wrote knows only `since`."""
+    return max(one.changed, one.since)
 
 
 def _readable(stored: JsonObject | None, kind: type[T], name: str) -> T | None:
