@@ -36,13 +36,8 @@ _FLAGS = {"held": "not announced: shelved, out of service or suppressed", "first
 
 def upgrade() -> None:
     """Columns only; a change on record becomes a line of the journal of the same kind."""
-    op.add_column(
-        "alert",
-        sa.Column("changed", sa.DateTime(timezone=True), comment="when anything of it last changed"),
-        schema="nexus",
-    )
-    op.execute("UPDATE nexus.alert SET changed = since")
-    op.alter_column("alert", "changed", nullable=False, schema="nexus")
+    changed = sa.Column("changed", sa.DateTime(timezone=True), comment="when anything of it last changed; null: since")
+    op.add_column("alert", changed, schema="nexus")
     for name in _TIMES:
         comment = "when it last became active" if name == "occurrence" else None
         op.add_column("alert", sa.Column(name, sa.DateTime(timezone=True), comment=comment), schema="nexus")

@@ -149,7 +149,7 @@ _UPSERT = (
     f"{', '.join(BESIDE)}) VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8::text::jsonb, $9::text::jsonb, "
     f"clock_timestamp(), {', '.join(f'${number}' for number in range(10, 10 + len(BESIDE)))}) "
     f"ON CONFLICT (site, name) DO UPDATE SET {', '.join(f'{one} = excluded.{one}' for one in _SET)} "
-    "WHERE a.changed <= excluded.changed"
+    "WHERE coalesce(a.changed, a.since) <= excluded.changed"
 )
 
 

@@ -334,7 +334,7 @@ alert = Table(
     Column("acknowledged_by", Text, nullable=False, server_default=""),
     Column("pending", JSONB, comment="since when its condition holds before `for`"),
     now("stored"),
-    Column("changed", DateTime(timezone=True), nullable=False, comment="when anything of it last changed"),
+    Column("changed", DateTime(timezone=True), comment="when anything of it last changed; null: since"),
     Column("occurrence", DateTime(timezone=True), comment="when it last became active"),
     Column("shelved_until", DateTime(timezone=True)),
     Column("out_of_service", DateTime(timezone=True)),
