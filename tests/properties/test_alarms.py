@@ -180,9 +180,9 @@ def test_never_sooner_than_its_delays(config: AlertConfig, script: Script) -> No
         last_s = at_s
 
 
-@given(configs, scripts, st.integers(0, 40), st.booleans())
+@given(configs, scripts, scripts, st.booleans())
 def test_a_restart_at_any_point_gives_the_same_states(
-    config: AlertConfig, script: Script, place: int, other_boot: bool
+    config: AlertConfig, before: Script, after: Script, other_boot: bool
 ) -> None:
     """What is silent or moves is known from stored values up to 20 s: those conditions have laws of their own."""
     if config.rate_above is not None or config.unchanged_for_ms or config.no_data_for_ms:
@@ -193,10 +193,15 @@ def test_a_restart_at_any_point_gives_the_same_states(
             clear_after_ms=config.clear_after_ms,
             priority=config.priority,
         )
-    plain, restarted = Life(config), Life(config)
-    for number, (what, value) in enumerate(script):
-        if number == place:
-            restarted.restart(other_boot=other_boot)
+    plain, restarted = lived(config, before), lived(config, before)
+    restarted.restart(other_boot=other_boot)
+    assert facts_of("hot", restarted.alert) == facts_of("hot", plain.alert)
+    assert (restarted.alert.shelf is None) == (plain.alert.shelf is None)
+    left = [one.alert.due_s() for one in (plain, restarted)]
+    assert (left[0] is None) == (left[1] is None)
+    if left[0] is not None and left[1] is not None:
+        assert abs((left[0] - plain.at_s) - (left[1] - restarted.at_s)) < 1e-4, "nothing is shorter or longer"
+    for what, value in after:
         plain.do(what, value)
         restarted.do(what, value)
     assert facts_of("hot", restarted.alert) == facts_of("hot", plain.alert) or same_but_for_rounding(restarted, plain)
