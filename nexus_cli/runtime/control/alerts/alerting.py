@@ -236,6 +236,10 @@ class Alerting:
             code="NX6407",
         )
 
+    async def kept(self) -> None:
+        """Wait until what a person just did is on record, or in the file that the next control reads; at most 2 s."""
+        await self._record.kept()
+
     async def run(self, stop: asyncio.Event) -> None:
         """Evaluate what is due and publish changes, until stopped."""
         while not stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable
@@ -30,6 +31,8 @@ from nexus_cli.wire.control import as_object, encode
 MAX_CHANGES = 50_000
 """Changes that wait for the database; when it is full the oldest is dropped, counted and logged."""
 RETRY_S = 1.0
+KEPT_S = 2.0
+"""How long an answer to a person waits for the record, in seconds."""
 BATCH = 100
 """Changes stored in one transaction."""
 FIRST_DROP_S, DROP_EVERY_S, DROP_AGAIN_S = 60.0, 3600.0, 10.0
@@ -87,6 +90,8 @@ class AlertRecord:
         self._wake = asyncio.Event()
         self._spooled = False
         self._over = False
+        self._added = 0
+        self._moved = asyncio.Event()
         self.dropped = 0
         self.refused = 0
 
@@ -100,6 +105,7 @@ class AlertRecord:
         if not change.changed and self._waiting and not self._waiting[-1].changed:
             last = self._waiting[-1]
             if last.facts.name == change.facts.name:
+                self._added -= 1
                 self._waiting.pop()  # of changes that are only pending the newest counts
         if len(self._waiting) >= MAX_CHANGES:
             self._waiting.popleft()
@@ -107,9 +113,20 @@ class AlertRecord:
             if self.dropped == 1:
                 event(_log, "changes of alerts are dropped: too many wait for the database", level=logging.WARNING)
         self._waiting.append(change)
+        self._added += 1
         if self._spooled:
             self._write([change], "ab")
         self._wake.set()
+
+    async def kept(self, *, timeout_s: float = KEPT_S) -> None:
+        """Wait until what is queued now is stored or in the file, at most so long: what a person did is not lost when this
+        process is killed after its answer."""
+        ahead = self._added
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._added - len(self._waiting) < ahead and not self._spooled and not self._over:
+                    self._moved.clear()
+                    await self._moved.wait()
 
     def recover(self) -> list[Change]:
         """Load the changes that the previous process could not store; they are stored first."""
@@ -128,6 +145,7 @@ class AlertRecord:
             ):  # the incomplete last line of a killed process
                 continue
         self._waiting.extendleft(reversed(found))
+        self._added += len(found)
         self._spooled = bool(found)
         self._wake.set()
         return found
@@ -136,7 +154,9 @@ class AlertRecord:
         """Store changes, in order, until stopped."""
         while not stop.is_set():
             while self._waiting and not stop.is_set():
-                if not await self._store():
+                stored = await self._store()
+                self._moved.set()
+                if not stored:
                     await wait_for(stop, timeout_s=RETRY_S)
             self._wake.clear()
             if not self._waiting and not stop.is_set():

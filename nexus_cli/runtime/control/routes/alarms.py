@@ -66,6 +66,10 @@ def add_alarm_routes(
         mine = {one.name for one in await visible(caller)}
         return sorted(mine & set(wanted) if wanted else {*mine, ""})
 
+    async def done(found: Alert) -> Response:
+        await acting().alerting.kept()
+        return answer(found)
+
     @app.get(base + "/alerts")
     async def listing(caller: Caller = CALLING) -> Response:
         return answer(Alerts(alerts=await visible(caller)))
@@ -121,27 +125,29 @@ def add_alarm_routes(
     @app.post(base + "/alerts/{name}/acknowledge")
     async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return answer(await acting().alerting.acknowledge(name, who=caller.principal))
+        return await done(await acting().alerting.acknowledge(name, who=caller.principal))
 
     @app.post(base + "/alerts/{name}/shelve", openapi_extra=documented(ShelveRequest))
     async def shelve(name: Name, caller: Caller = CALLING, body: ShelveRequest = shelf) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return answer(acts.shelve(acting().alerting, name, for_s=body.for_s, reason=body.reason, who=caller.principal))
+        return await done(
+            acts.shelve(acting().alerting, name, for_s=body.for_s, reason=body.reason, who=caller.principal)
+        )
 
     @app.post(base + "/alerts/{name}/unshelve")
     async def unshelve(name: Name, caller: Caller = CALLING) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return answer(acts.unshelve(acting().alerting, name, who=caller.principal))
+        return await done(acts.unshelve(acting().alerting, name, who=caller.principal))
 
     @app.post(base + "/alerts/{name}/out-of-service", openapi_extra=documented(TakeOutRequest))
     async def take_out(name: Name, caller: Caller = CALLING, body: TakeOutRequest = out) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return answer(acts.take_out(acting().alerting, name, reason=body.reason, who=caller.principal))
+        return await done(acts.take_out(acting().alerting, name, reason=body.reason, who=caller.principal))
 
     @app.post(base + "/alerts/{name}/in-service")
     async def take_in(name: Name, caller: Caller = CALLING) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return answer(acts.take_in(acting().alerting, name, who=caller.principal))
+        return await done(acts.take_in(acting().alerting, name, who=caller.principal))
 
 
 def _shows(caller: Caller, right: Named, name: str, tags: Mapping[str, Sequence[TagFacts | None]]) -> bool:

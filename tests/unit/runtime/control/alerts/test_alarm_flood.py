@@ -110,3 +110,20 @@ async def test_holds_and_delays_go_on_in_the_next_life(tmp_path: Path) -> None:
     after.alerting.panel.tick(after.alerting.now())
     found = after.alerting.listing()[0]
     assert (found.shelved_until, found.state) == (0, "active") and found.occurrence > last.facts.occurrence
+
+
+async def test_what_a_person_did_is_on_record_before_the_answer_or_in_the_file(tmp_path: Path) -> None:
+    plant = Plant(tmp_path)
+    plant.load(hot={"above": 100.0, "priority": "high"})
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(plant.record.run(stop))
+        plant.value(150.0)
+        await plant.alerting.acknowledge("hot", who="ann")
+        await plant.record.kept(timeout_s=90.0)
+        assert plant.pool.rows == [("hot", "active"), ("hot", "acknowledged")]
+        plant.pool.away = True
+        plant.value(50.0)
+        await plant.record.kept(timeout_s=90.0)
+        assert b'"cleared"' in (tmp_path / "unstored").read_bytes()
+        stop.set()
