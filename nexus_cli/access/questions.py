@@ -18,9 +18,10 @@ from nexus_cli.access.holders import Has, Holder, holders
 from nexus_cli.access.lines import Line, Right, TagFacts, lines_of, means, names_of, reaches, roles_of, tag_facts
 from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.access.subjects import Subject
+from nexus_cli.access.tree import rank_of
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.procedure_config import MessageConfig, filter_of
-from nexus_cli.model.resources import every
+from nexus_cli.model.resources import AlertConfig, decode, every
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.wire.topic import Topics, matches, meet
 
@@ -119,14 +120,15 @@ class Book:
             if line.right == right or (line.right in rights and not (line.deny and line.right == "acknowledge"))
         ]
 
-    def alert_tag(self, name: str) -> TagFacts | None:
-        """The tag that an alert shows."""
-        return self.facts.get(str(self.snapshot.resources.get(f"alert.{name}", {}).get("tag", "")))
+    def alert_tags(self, name: str) -> list[TagFacts]:
+        """The tags that an alert shows, as far as they are declared."""
+        declared = self.snapshot.resources.get(f"alert.{name}")
+        paths = decode(declared, AlertConfig).paths() if declared is not None else ()
+        return [self.facts[path] for path in paths if path in self.facts]
 
     def alert_class(self, name: str) -> str:
-        """Class of an alert: that of its tag."""
-        tag = self.alert_tag(name)
-        return tag.classification if tag is not None else ""
+        """Class of an alert: the highest of its tags."""
+        return max((tag.classification for tag in self.alert_tags(name)), key=rank_of, default="")
 
     def denied_with(self, line: Line, name: str) -> bool:
         """True when a line that denies messages takes this one: its topics and a denied one's may be the same."""
@@ -169,8 +171,8 @@ def _of_name(book: Book, holder: Holder, right: Right, lines: Sequence[tuple[Has
     if right not in ("alerts", "acknowledge"):
         return _decided(holder, about, about, name)
     shown = book.alert_class(name)
-    if (tag := book.alert_tag(name)) is not None:
-        # An alert shows its tag: who may not read the one may not see the other.
+    for tag in book.alert_tags(name):
+        # An alert shows its tags: who may not read the one may not see the other.
         about += [(has, line) for has, line in book.lines_on(holder, "read") if line.deny and means(line, tag)]
     return _explained(_decided(holder, about, [each for each in about if reaches(each[1], shown)], name), shown)
 

@@ -36,8 +36,8 @@ class _Site:
     def __init__(self, topics: Topics, snapshot: Snapshot, tree: Tree) -> None:
         self._topics, self._tree = topics, tree
         self._messages = {name: filter_of(one.topic) for name, one in every(snapshot, "message", MessageConfig)}
-        self._alert_tags = {name: alert.tag for name, alert in every(snapshot, "alert", AlertConfig)}
-        self._alerts = {name: tree.rank(tag) for name, tag in self._alert_tags.items()}
+        self._alert_tags = {name: alert.paths() for name, alert in every(snapshot, "alert", AlertConfig)}
+        self._alerts = {name: max(tree.rank(tag) for tag in tags or ("",)) for name, tags in self._alert_tags.items()}
         self._denied: dict[str, Denied] = {}
         self._whole: dict[tuple[str, str, int], bool] = {}
         self._covers: dict[tuple[str, str, int, bool], Cover] = {}
@@ -119,11 +119,12 @@ class _Site:
                 yield Grant(user, action, filter_, f"{name}, {action} {glob}")
 
     def _alerts_of(self, glob: str, clearance: str, denials: Denials) -> tuple[str, ...]:
-        """Names of alerts; `+` where all of them are meant. An alert shows its tag: it has that tag's class and denials."""
+        """Names of alerts; `+` where all of them are meant. An alert shows its tags: it has the
+        highest of their classes, and the denials of each."""
         high = clearance_of(clearance)
         denied = {one for each in denials.alerts for one in names_matching(each, self._alerts)}
         unread = self._denied_by(denials.read)
-        denied |= {name for name, tag in self._alert_tags.items() if unread.has(tag)}
+        denied |= {name for name, tags in self._alert_tags.items() if any(unread.has(tag) for tag in tags)}
         seen = [name for name, rank in self._alerts.items() if rank <= high and name not in denied]
         if glob == "*" and len(seen) == len(self._alerts):
             return ("+",)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator
 
 from nexus_cli.checks import (
     access,
+    alarms,
     alerts,
     commands,
     expressions,
@@ -46,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     *access.CHECKS,
     *rights.CHECKS,
     *alerts.CHECKS,
+    *alarms.CHECKS,
     *commands.CHECKS,
     *procedures.CHECKS,
     *parameters.CHECKS,

@@ -9,6 +9,7 @@ from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.alarms import CONDITIONS
 from nexus_cli.model.chain import above, same
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import INTEGER_BOUNDS
@@ -50,27 +51,33 @@ def _candidates(view: View, path: str) -> list[str]:
 def alert_condition(view: View) -> Iterator[Diagnostic]:
     """NX2702."""
     for name, alert in view.model.site.alerts.items():
-        given = [key for key in ("above", "below", "equals") if getattr(alert, key) is not None]
+        given = [key for key in CONDITIONS if getattr(alert, key) is not None]
         if len(given) == 1:
+            if alert.tag is None and alert.expr is None:
+                hint = "tag: area/line/device/tag"
+                yield finding("NX2702", "the alert has no tag", where=("alerts", name), on_key=True, hint=hint)
             continue
         message = f"the alert has {' and '.join(repr(key) for key in given)}" if given else "the alert has no condition"
-        hint = "make one alert of each" if given else "add 'above', 'below' or 'equals'"
+        hint = "make one alert of each" if given else f"add one of {', '.join(CONDITIONS)}"
         yield finding("NX2702", message, where=("alerts", name), on_key=True, hint=hint)
 
 
 def alert_hysteresis(view: View) -> Iterator[Diagnostic]:
     """NX2703."""
     for name, alert in view.model.site.alerts.items():
-        if alert.above is not None and alert.clear_below is not None and alert.clear_below > alert.above:
-            message = f"it is raised above {alert.above:g} and cleared below {alert.clear_below:g}"
-            yield finding(
-                "NX2703", message, where=("alerts", name, "clear_below"), hint=f"write less than {alert.above:g}"
-            )
-        if alert.below is not None and alert.clear_above is not None and alert.clear_above < alert.below:
-            message = f"it is raised below {alert.below:g} and cleared above {alert.clear_above:g}"
-            yield finding(
-                "NX2703", message, where=("alerts", name, "clear_above"), hint=f"write more than {alert.below:g}"
-            )
+        low, high = limits_of(alert)
+        if high is not None and alert.clear_below is not None and alert.clear_below > high:
+            message = f"it is raised above {high:g} and cleared below {alert.clear_below:g}"
+            yield finding("NX2703", message, where=("alerts", name, "clear_below"), hint=f"write less than {high:g}")
+        if low is not None and alert.clear_above is not None and alert.clear_above < low:
+            message = f"it is raised below {low:g} and cleared above {alert.clear_above:g}"
+            yield finding("NX2703", message, where=("alerts", name, "clear_above"), hint=f"write more than {low:g}")
+
+
+def limits_of(alert: Alert) -> tuple[float | None, float | None]:
+    """Below which value it is raised, and above which."""
+    low, high = alert.outside or (None, None)
+    return (alert.below if alert.below is not None else low, alert.above if alert.above is not None else high)
 
 
 def _with_tag(view: View) -> Iterator[tuple[str, Alert, TagView]]:
@@ -83,7 +90,7 @@ def _with_tag(view: View) -> Iterator[tuple[str, Alert, TagView]]:
 def alert_type(view: View) -> Iterator[Diagnostic]:
     """NX2704."""
     for name, alert, tag in _with_tag(view):
-        for key in ("above", "below", "clear_below", "clear_above"):
+        for key in ("above", "below", "clear_below", "clear_above", "outside", "rate"):
             if getattr(alert, key) is not None and not tag.published.numeric:
                 message = f"'{key}' needs a number, and the tag is {tag.type}"
                 hint = "equals: true" if tag.type.base == "bool" else "equals: …"
@@ -118,14 +125,15 @@ def alert_beyond_range(view: View) -> Iterator[Diagnostic]:
         if isinstance(tag.tag, ExternalTag) or tag.tag.range is None:
             continue
         low, high = tag.tag.range
-        for key in ("above", "below", "equals", "clear_below", "clear_above"):
-            value = getattr(alert, key)
+        values = {key: getattr(alert, key) for key in ("above", "below", "equals", "clear_below", "clear_above")}
+        values |= dict(zip(("outside.0", "outside.1"), alert.outside or (), strict=False))
+        for key, value in values.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
             if (low is not None and above(low, value)) or (high is not None and above(value, high)):
                 message = f"{value:g} lies outside the tag's range"
                 hint = "limits are in the published unit" if getattr(tag.tag, "publish_unit", None) else ""
-                yield finding("NX2705", message, where=("alerts", name, key), hint=hint)
+                yield finding("NX2705", message, where=("alerts", name, key.partition(".")[0]), hint=hint)
 
 
 def alert_never(view: View) -> Iterator[Diagnostic]:
@@ -203,8 +211,9 @@ def _never_equal(value: object, tag: TagView, config: TagConfig) -> tuple[str, s
 def alert_clear_alone(view: View) -> Iterator[Diagnostic]:
     """NX2706."""
     for name, alert in view.model.site.alerts.items():
-        for clear, condition in (("clear_below", "above"), ("clear_above", "below")):
-            if getattr(alert, clear) is not None and getattr(alert, condition) is None:
+        low, high = limits_of(alert)
+        for clear, condition, limit in (("clear_below", "above", high), ("clear_above", "below", low)):
+            if getattr(alert, clear) is not None and limit is None:
                 message = f"'{clear}' belongs to '{condition}', which is not there"
                 yield finding("NX2706", message, where=("alerts", name, clear), on_key=True, hint="remove it")
 

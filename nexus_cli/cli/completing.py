@@ -51,6 +51,11 @@ def messages(context: click.Context, _parameter: click.Parameter, incomplete: st
     return _starting(_declared(context, "messages"), incomplete)
 
 
+def alert_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the declared alerts."""
+    return _starting(_declared(context, "alerts"), incomplete)
+
+
 def principals(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Declared users and applications."""
     model = _reading(context).model

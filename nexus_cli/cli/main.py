@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
     "device": ("nexus_cli.cli.commands.device:command", "Take a device out of service, and in again."),
     "retained": ("nexus_cli.cli.commands.retained:command", "Show and clear retained topics without an owner."),
+    "alarms": ("nexus_cli.cli.commands.alarms:command", "Show and answer alarms; key figures."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
     "dead-letters": ("nexus_cli.cli.commands.dead_letters:command", "Show messages that could not be stored."),

@@ -17,7 +17,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
     "sequence": ("sequence",),
     "deployment": ("apply", "break-lock"),
-    "alert": ("acknowledge",),
+    "alert": ("acknowledge", "shelve", "unshelve", "alert-out-of-service", "alert-in-service"),
     "message": ("publish",),
     "device": ("out-of-service", "in-service"),
     "retained": ("clear-retained",),

@@ -26,6 +26,9 @@ Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 Priority = Literal["low", "medium", "high", "critical"]
 PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high", "critical")
 """The least urgent first."""
+SEVERITY_OF = {"": "warning", "low": "info", "medium": "warning", "high": "critical", "critical": "critical"}
+"""What an alarm of a priority is to who reads `severity`; the first is the default of an alert without one."""
+DEFAULT_RATE_MS = 60_000
 CONDITIONS = ("above", "below", "equals", "outside", "rate", "unchanged_for", "no_data_for", "expr")
 """What an alert can watch for: exactly one of them."""
 
@@ -37,7 +40,7 @@ class Rate(Strict):
     below: float | None = Field(
         default=None, description="Active when it moves by less; -5 is a fall by more than 5, in the published unit."
     )
-    per: Duration = Field(default=60_000, description="Over this time (default 1m).")
+    per: Duration = Field(default=DEFAULT_RATE_MS, description="Over this time (default 1m).")
 
 
 class Alert(Strict):

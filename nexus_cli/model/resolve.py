@@ -13,6 +13,7 @@ import msgspec
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import access_resources
+from nexus_cli.model.alarms import SEVERITY_OF
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
@@ -104,9 +105,10 @@ def _labels(site: Site) -> dict[str, dict[str, str]]:
 
 def _alert(alert: Alert, model: Model) -> AlertConfig:
     watched = model.tag(alert.tag or "")
+    rate = alert.rate
     return AlertConfig(
         on_bad=alert.on_bad,
-        severity=alert.severity or "warning",
+        severity=alert.severity or SEVERITY_OF[alert.priority or ""],
         tag=alert.tag or "",
         above=alert.above,
         below=alert.below,
@@ -117,6 +119,19 @@ def _alert(alert: Alert, model: Model) -> AlertConfig:
         for_ms=alert.for_ or 0,
         # Control doesn't know types, and the same two texts are one moment in a datetime and two texts in a string.
         instant=isinstance(alert.equals, str) and watched is not None and watched.type == "datetime",
+        outside=alert.outside,
+        rate_above=rate.above if rate else None,
+        rate_below=rate.below if rate else None,
+        rate_per_ms=rate.per if rate else 0,
+        unchanged_for_ms=alert.unchanged_for,
+        no_data_for_ms=alert.no_data_for,
+        expr=alert.expr or "",
+        clear_after_ms=alert.clear_after or 0,
+        priority=alert.priority or "",
+        group=alert.group or "",
+        suppressed_by=list(alert.suppressed_by),
+        response=alert.response,
+        consequence=alert.consequence,
     )
 
 

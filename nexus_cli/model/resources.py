@@ -14,6 +14,7 @@ import msgspec
 
 from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, UserConfig
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
@@ -23,6 +24,8 @@ LONGEST_MS = 2**53
 Positive = Annotated[int, msgspec.Meta(gt=0, lt=LONGEST_MS)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0, lt=LONGEST_MS)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+TAG_SLASHES = 3
+"""In `area/line/device/tag`."""
 
 
 class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,23 +76,31 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The resource `alert.NAME`: a condition on one tag. Limits are in the tag's published unit.
+    """The resource `alert.NAME`: one condition, of one tag or of several (`expr`). Limits are in the tag's published unit.
 
     Attributes:
         on_bad: What a BAD value does: `hold` keeps the state, `clear` ends it, `raise` counts as the condition.
         severity: `info`, `warning` or `critical`.
-        tag: `area/line/device/tag`.
+        tag: `area/line/device/tag`; of an `expr` where it belongs, "" is nowhere.
         above, below: Active beyond this value; None is no limit.
         equals: Active at this value, or at this name of an enumeration's code.
         clear_below, clear_above: Hysteresis of `above` and of `below`; None is the limit itself.
-        description: For people.
-        for_ms: How long the condition must hold before the alert is active, in ms.
+        description, response, consequence: For people: what it is, what to do, and what happens otherwise.
+        for_ms: On-delay: how long the condition must hold before the alert is active, in ms.
+        clear_after_ms: Off-delay: how long it must be over, in ms.
         instant: `equals` is a moment of a datetime, which may be spelt in several ways.
+        outside: `[low, high]`: active below the one and above the other.
+        rate_above, rate_below: Active when the value moved by more, or by less, within `rate_per_ms`.
+        unchanged_for_ms, no_data_for_ms: Active when the value did not change, or none came, for so long; None is no such limit.
+        expr: Active while this holds: an expression on tags, by full paths in braces; "" is none.
+        priority: `low`, `medium`, `high` or `critical` makes it an alarm; "" is none.
+        group: Alarms that one person answers.
+        suppressed_by: Names of alerts: while one of them is active, this one is suppressed.
     """
 
     on_bad: str = "hold"
     severity: str = "warning"
-    tag: Path
+    tag: Annotated[str, msgspec.Meta(max_length=500)] = ""
     above: float | None = None
     below: float | None = None
     equals: bool | int | float | str | None = None
@@ -98,6 +109,37 @@ class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     description: str | None = None
     for_ms: NotNegative = 0
     instant: bool = False
+    outside: tuple[float, float] | None = None
+    rate_above: float | None = None
+    rate_below: float | None = None
+    rate_per_ms: NotNegative = 0
+    unchanged_for_ms: Positive | None = None
+    no_data_for_ms: Positive | None = None
+    expr: str = ""
+    clear_after_ms: NotNegative = 0
+    priority: str = ""
+    group: str = ""
+    suppressed_by: list[str] = []
+    response: str | None = None
+    consequence: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError (in a decoder ValidationError) without anything to watch."""
+        if not self.tag and not self.expr:
+            raise ValueError("an alert needs a tag or an expression")
+
+    def paths(self) -> tuple[str, ...]:
+        """The tags that it watches and shows, by full path, each once."""
+        named = (name for name in names_in(self.expr) if name.count("/") == TAG_SLASHES) if self.expr else ()
+        return tuple(dict.fromkeys(path for path in (self.tag, *named) if path))
+
+
+def paths_of(alert: Attributes) -> tuple[str, ...]:
+    """The tags that a recorded alert watches; () of one that can't be read."""
+    try:
+        return decode(alert, AlertConfig).paths()
+    except msgspec.ValidationError:
+        return ()
 
 
 CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {

@@ -85,7 +85,7 @@ def rights_change(changes: Iterable[Change]) -> bool:
     and what devices and tags are said to be."""
     return any(
         change.type in ("gateway", "role", "user", "group", "message")
-        or (change.type == "alert" and (change.action is not Action.UPDATE or "tag" in change.keys))
+        or (change.type == "alert" and (change.action is not Action.UPDATE or {"tag", "expr"} & set(change.keys)))
         or (change.type == "site" and bool({"labels", "time_zone"} & set(change.keys)))
         or (change.type == "device" and _moves_rights(change))
         for change in changes

@@ -316,7 +316,8 @@ class Alerts(Body, frozen=True, kw_only=True):
 
 
 class AlertChange(Body, frozen=True, kw_only=True):
-    """One change of state of an alert: `at` is when; the rest is as in `Alert`."""
+    """One change of an alert: `at` is when, `kind` what (`wire.alert.KINDS`), `who` did it and for which `reason`; the rest is as in
+    `Alert`."""
 
     at: int
     state: str
@@ -324,6 +325,9 @@ class AlertChange(Body, frozen=True, kw_only=True):
     severity: str
     tag: str
     acknowledged_by: str
+    kind: str = ""
+    who: str = ""
+    reason: str = ""
 
 
 class AlertChanges(Body, frozen=True, kw_only=True):

@@ -264,7 +264,7 @@ class ControlClient:
         shape: type[Answer],
         *,
         body: control.Question | Mapping[str, Never] | None = None,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
         timeout_s: float | None = None,
         unreadable: str = "NX6404",
     ) -> Answer:

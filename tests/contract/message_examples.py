@@ -40,7 +40,9 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "alert": {
         "name": "hot", "state": "active", "severity": "info", "tag": "a/l/d/t", "since": 1, "value": None,
-        "description": "", "acknowledged_by": None,
+        "description": "", "acknowledged_by": None, "priority": "high", "group": "g", "response": "r", "consequence": "c",
+        "occurrence": 1, "changed": 2, "first_out": True, "shelved_until": 3, "shelved_by": "p", "shelved_reason": "r",
+        "out_of_service": 4, "out_of_service_by": "p", "out_of_service_reason": "r", "suppressed_by": "cause",
     },
     "config": {"deployment": 3, "digest": DIGEST, "again": True},
     "observed": {

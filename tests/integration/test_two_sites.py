@@ -28,7 +28,7 @@ from nexus_cli.database.turn import take_turn
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.project.history import history
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control import Alert
+from nexus_cli.wire.alert import Alert, AlertEvent
 from nexus_cli.wire.control_sequences import RunEnd
 from nexus_cli.wire.frame import GapReason
 
@@ -211,7 +211,8 @@ class Site:
             description="",
             acknowledged_by="",
         )
-        await alert_states.write(self.conn, self.site, alert, pending=None, changed=True)
+        event = AlertEvent(kind="active", at=self.number, state="active")
+        await alert_states.write(self.conn, self.site, alert, pending=None, event=event)
         if self.number % 3 == 0:
             await alert_states.delete(self.conn, self.site, ["hot"])
         await commands.add_command(

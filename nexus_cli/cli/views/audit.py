@@ -14,7 +14,27 @@ from nexus_cli.diagnostics.printable import plain
 from nexus_cli.wire.control import AuditEntry, AuditTrail
 
 Style = Callable[[str, str], str]
-GOOD = ("done", "applied", "acknowledge", "publish", "out-of-service", "in-service", "clear-retained")
+GOOD = (
+    *(
+        "done",
+        "applied",
+        "acknowledge",
+        "publish",
+        "out-of-service",
+        "in-service",
+        "clear-retained",
+        "shelve",
+        "unshelve",
+    ),
+    *("alert-out-of-service", "alert-in-service"),
+)
+ALERT_WORDS = {
+    "acknowledge": "acknowledged the alert {1}",
+    "shelve": "shelved the alert {1}",
+    "unshelve": "ended the shelf of the alert {1}",
+    "alert-out-of-service": "took the alert {1} out of service",
+    "alert-in-service": "took the alert {1} into service again",
+}
 NOBODY = "(unknown)"
 """Who was refused without a user that has a password here."""
 DOUBTFUL = ("unknown", "partly", "interrupted", "aborted", "aborting")
@@ -70,7 +90,9 @@ def _what(entry: AuditEntry, *, zone: tzinfo | None) -> str:
     if entry.kind == "sequence":
         return f"sequence {entry.subject}" + set_text(entry.set or {})
     if entry.kind == "alert":
-        return f"acknowledged the alert {entry.subject}"
+        until = known(entry.until)
+        end = f" until {clock_text(until, zone=zone)}" if isinstance(until, int) else ""
+        return ALERT_WORDS.get(entry.what, "{} the alert {}").format(entry.what, entry.subject) + end
     if entry.kind == "message":
         return f"published {entry.subject}" + (f" on {entry.topic}" if entry.topic else "")
     if entry.what == "out-of-service":

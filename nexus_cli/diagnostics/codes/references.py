@@ -208,7 +208,7 @@ CODES: tuple[Code, ...] = (
         id="NX2702",
         slug="alert-condition",
         summary="An alert without a condition, or with several.",
-        why="Exactly one of above, below and equals defines when it is active.",
+        why="Exactly one of above, below, equals, outside, rate, unchanged_for, no_data_for and expr defines when it is active.",
         bad=yaml("hot: {tag: …, above: 100, below: 10}"),
         good=yaml("hot: {tag: …, above: 100}\ncold: {tag: …, below: 10}"),
     ),

@@ -62,7 +62,7 @@ class Alarm(BaseModel):
     """The state of one alert."""
 
     name: str
-    state: str = Field(description="active, acknowledged or cleared.")
+    state: str = Field(description="active, acknowledged, returned (over, and not acknowledged) or cleared.")
     severity: str
     since: str
     tag: str
@@ -132,23 +132,24 @@ class PlantTools:
 
     @tool(
         "Alarms",
-        "Alerts that are active or acknowledged (or all), with the tag's newest value.",
+        "Alerts that are active, acknowledged or returned (or all), with the tag's newest value.",
     )
     async def alarms(
         self,
         ctx: Calling,
         state: Annotated[
-            Literal["open", "active", "acknowledged", "cleared", "all"],
-            Field(description="`open` is active and acknowledged."),
+            Literal["open", "active", "acknowledged", "returned", "cleared", "all"],
+            Field(description="`open` is active, acknowledged and returned."),
         ] = "open",
         limit: Annotated[int, Field(ge=1, le=MOST_ALARMS)] = 50,
     ) -> Annotated[CallToolResult, Alarms]:
         web = self._asking.caller(ctx).web
-        wanted = {"open": ("active", "acknowledged"), "all": ("active", "acknowledged", "cleared")}.get(state, (state,))
+        open_states = ("active", "acknowledged", "returned")
+        wanted = {"open": open_states, "all": (*open_states, "cleared")}.get(state, (state,))
         found = [each for each in (await web.get("/alerts"))["alerts"] if each["state"] in wanted]
         found.sort(key=lambda each: (-_SEVERITIES.get(each["severity"], 0), each["state"] != "active", each["name"]))
         shown_ = [_alarm(each) for each in found[:limit]]
-        open_ = [each for each in shown_ if each.state != "cleared"][:_MOST_READ]
+        open_ = [each for each in shown_ if each.state != "cleared" and each.tag][:_MOST_READ]
         for each, value in zip(open_, await newest(web, [each.tag for each in open_]), strict=True):
             each.now = value
         kept, cut = capped(shown_, total=len(found), narrower="ask for one state", what="alarms")

@@ -16,6 +16,7 @@ from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
+from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
@@ -195,7 +196,7 @@ class Control:
 
     async def alerts(self) -> list[Alert]:
         """The state of every alert; of a standby what the database knows."""
-        return await self._service.alerts() if self.term is None else self.term.alerting.listing()
+        return await AlertService(self._service).alerts() if self.term is None else self.term.alerting.listing()
 
     def ready(self) -> tuple[bool, str]:
         """A leader is ready with database and broker; a standby is not ready. Else why not."""

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 
-from nexus_cli.database import alert_states
+from nexus_cli.database import alert_journal, alert_states
 from nexus_cli.database import deployments as db
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.config import TagConfig, readable_device
+from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control.alerts.alerting import Alerting
-from nexus_cli.runtime.control.sequences.live_values import LiveValues
+from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
@@ -64,13 +66,17 @@ class Loading:
         async with self._pool.acquire() as conn:
             configs = await db.attributes_of_kind(conn, site, "alert")
             stored = await alert_states.load(conn, site)
+            inputs = await self._inputs(conn, configs.values())
+            flood = [] if self.loaded else await alert_journal.flood_lines(conn, site)
             sequences = await db.attributes_of_kind(conn, site, "sequence")
             recorded = await db.recorded(conn, site)
             await self._sequencing.compare(conn)
         gateways = recorded.gateways.items()
         self._sender.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
         self._values.gateways = {path: gateway for path, gateway in self._sender.gateways.items() if gateway}
-        gone = self._alerting.load(configs, stored, held=changing)
+        if not self.loaded:
+            self._alerting.recover_flood(flood)
+        gone = self._alerting.load(configs, stored, held=changing, tags=inputs, gateways=self._values.gateways)
         self._sequencing.load(sequences)
         self.loaded = True
         fresh = self._want()
@@ -81,6 +87,19 @@ class Loading:
         if fresh and self._broker.connected:
             with contextlib.suppress(NexusError):  # not connected: the next connect subscribes all of them
                 await self._broker.subscribe(fresh)
+
+    async def _inputs(self, conn: Connection, alerts: Collection[Attributes]) -> dict[str, TagConfig]:
+        """The tags that expressions of alerts read, by path."""
+        paths = paths_in(str(one["expr"]) for one in alerts if one.get("expr"))
+        devices = {path.rpartition("/")[0] for path in paths}
+        found = await db.attributes(conn, self._settings.site, [f"device.{path}" for path in sorted(devices)])
+        tags: dict[str, TagConfig] = {}
+        for address, attributes in found.items():
+            device = readable_device(attributes, address=address)
+            if device is not None:
+                path = address.removeprefix("device.")
+                tags |= {f"{path}/{name}": tag for name, tag in device.tags.items() if f"{path}/{name}" in paths}
+        return tags
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read the newest stored sample of watched tags without a retained message, as external devices may publish

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -15,9 +15,9 @@ from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
-from nexus_cli.database import alert_states, out_of_service
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
+from nexus_cli.database import out_of_service
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
@@ -26,8 +26,6 @@ from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
-    Alert,
-    AlertChanges,
     AuditTrail,
     Deployment,
     DeploymentProgress,
@@ -92,21 +90,21 @@ class Service:
         self._stepped = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    async def connection(self) -> AsyncIterator[Connection]:
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 yield conn
 
     async def state(self) -> State:
         """The digests of all recorded resources."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
         return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return Resources(resources=await db.attributes(conn, self.site, addresses))
 
     async def deploy(
@@ -127,7 +125,7 @@ class Service:
             NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `apply.request` raises. A sequence that
                 starts afterwards is awaited, or aborted, before anything is recorded.
         """
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             await self._refuse_locked(conn)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
@@ -138,7 +136,7 @@ class Service:
         checked = await asyncio.to_thread(read_request, request, recorded, before)
         kept: Mapping[str, Attributes] = {}
         if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
-            async with self._connection() as conn:
+            async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
@@ -176,7 +174,7 @@ class Service:
         deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
             stepped = self._stepped
-            async with self._connection() as conn:
+            async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
             if found is None:
@@ -192,13 +190,13 @@ class Service:
 
     async def deployments(self) -> Deployments:
         """The deployments, newest first."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             found = await db.deployments(conn, self.site)
         return Deployments(deployments=[_header(each) for each in found])
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
             paused = await out_of_service.pauses(conn, self.site, devices)
@@ -213,13 +211,13 @@ class Service:
 
     async def out_of_service(self) -> list[OutOfService]:
         """The devices that are out of service, by path, with what their gateways say, where this control leads."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             found = await out_of_service.current(conn, self.site)
         return [self.with_force(each) for each in found]
 
     async def device_facts(self, path: str) -> DeviceFacts | None:
         """What rights ask of a device's tags; None when it is not recorded."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             resources = await db.attributes(conn, self.site, ["site", f"device.{path}"])
         device = resources.get(f"device.{path}")
         if device is None:
@@ -230,58 +228,19 @@ class Service:
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
         """The configurations of a gateway's devices."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return Devices(devices=dict(await db.attributes_of_gateway(conn, self.site, gateway, paths)))
 
     async def lock(self) -> LockHeld:
         """The holder of the lock."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             held = await leases.current(conn, self.site)
         return LockHeld(lock=None if held is None else held.public())
 
     async def audit(self, *, since_us: int, path: str, who: str, kind: str, limit: int) -> AuditTrail:
         """The newest lines of the audit trail; arguments as of `database.audit.trail`."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return await trail(conn, self.site, since_us=since_us, path=path, who=who, kind=kind, limit=limit)
-
-    async def alerts(self) -> list[Alert]:
-        """The state of every declared alert by the database: what a standby knows."""
-        async with self._connection() as conn:
-            configs = await db.attributes_of_kind(conn, self.site, "alert")
-            stored = await alert_states.load(conn, self.site)
-        cleared = alert_states.StoredAlert("cleared", 0, None, "")
-        found: list[Alert] = []
-        for name, config in sorted(configs.items()):
-            state = stored.get(name, cleared)
-            found.append(
-                Alert(
-                    name=name,
-                    state=state.state,
-                    since=state.since,
-                    value=state.value,
-                    severity=config.get("severity") or "",
-                    tag=config.get("tag") or "",
-                    description=config.get("description") or "",
-                    acknowledged_by=state.acknowledged_by,
-                )
-            )
-        return found
-
-    async def alert_tags(self, names: Collection[str]) -> dict[str, TagFacts]:
-        """What rights ask of the tags of alerts, by name of the alert; those that are recorded."""
-        async with self._connection() as conn:
-            alerts = await db.attributes(conn, self.site, [f"alert.{name}" for name in names])
-            tags = {address.removeprefix("alert."): str(one.get("tag", "")) for address, one in alerts.items()}
-            devices = {f"device.{tag.rpartition('/')[0]}" for tag in tags.values()}
-            resources = await db.attributes(conn, self.site, ["site", *sorted(devices)])
-        enterprise, _, site = self.site.partition("/")
-        facts = tag_facts(Snapshot(enterprise, site, resources, {}))
-        return {name: facts[tag] for name, tag in tags.items() if tag in facts}
-
-    async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
-        """The newest changes of state of an alert, oldest first."""
-        async with self._connection() as conn:
-            return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
 
     async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
         """Break the lock; its deployment stops before the next step."""

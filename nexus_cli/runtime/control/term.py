@@ -116,7 +116,9 @@ class Term:
         self._sender = CommandSender(
             self.broker, topics, principal=settings.principal, clock=clock, latency=self._latency
         )
-        self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
+        self.record = AlertRecord(
+            settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl", clock=clock
+        )
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(
             settings=settings,
@@ -264,7 +266,7 @@ class Term:
             },
             links=self.seen.links(),
             sequences_running=sorted(run.name for run in self.sequencing.running.values()),
-            alerts_active=sum(each.state != "cleared" for each in self.alerting.listing()),
+            alerts_active=self.alerting.active,
             alert_changes_waiting=len(self.record),
         )
 
@@ -286,7 +288,7 @@ class Term:
         elif message.topic == self._topics.health(NAME, NAME):
             self._receive_control(message.payload)
         elif not self._sender.receive(message.topic, message.payload):
-            self.alerting.receive(message.topic, message.payload)
+            self.alerting.receive(message.topic, message.payload, retained=message.retain)
             self._values.receive(message.topic, message.payload, retained=message.retain)
 
     def _receive_gateway(self, gateway: str, message: Message) -> None:
@@ -301,6 +303,7 @@ class Term:
             self._heard_s[gateway] = self._clock.monotonic_s()
             if found is not None and found.state == "running":
                 self._values.alive(gateway)
+                self.alerting.alive(gateway)
         if found is not None:
             self.liveness.receive(gateway, found)
 

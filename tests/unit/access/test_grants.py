@@ -197,3 +197,33 @@ def test_filters_cover_filters() -> None:
     assert not covers("a/b", "a/+")
     assert not covers("#", "$SYS/#")
     assert gateway_principal("x") == "nexus.gateway.x"
+
+
+@pytest.mark.parametrize(
+    ("role", "seen"),
+    [
+        ({"alerts": ["*"], "clearance": "confidential"}, True),
+        ({"alerts": ["*"], "clearance": "internal"}, False),
+        ({"alerts": ["*"], "clearance": "confidential", "deny": {"read": ["a/l/two/**"]}}, False),
+    ],
+)
+def test_an_alert_on_several_tags_needs_the_right_to_each_of_them(role: dict[str, object], seen: bool) -> None:
+    secret = {"x": {"type": "float64", "classification": "confidential"}}
+    snapshot = Snapshot.of(
+        "acme",
+        "chicago",
+        {
+            "site": {},
+            "gateway.one": {},
+            "device.a/l/one": _device("a/l/one", "one", x={"type": "float64"}),
+            "device.a/l/two": {**_device("a/l/two", "one"), "tags": secret},
+            "alert.both": {"tag": "a/l/one/x", "expr": "{a/l/one/x} > 1 and {a/l/two/x} > 1"},
+            "alert.open": {"tag": "a/l/one/x", "above": 1.0},
+            "role.r": role,
+            "user.u": {"roles": ["r"]},
+        },
+    )
+    grants = compile_grants(snapshot)
+    topic = "_nexus/acme/chicago/alert/"
+    assert evaluate(grants, principal="u", action="subscribe", topic=topic + "both").allowed is seen
+    assert evaluate(grants, principal="u", action="subscribe", topic=topic + "open").allowed

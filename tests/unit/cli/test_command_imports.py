@@ -62,6 +62,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "publish": HTTP,
     "device": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "retained": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
+    "alarms": HTTP | {"psutil"},
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "history": {"asyncpg"},
     "dead-letters": {"asyncpg"},

@@ -8,72 +8,71 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
+from nexus_cli.alarms.conditions import condition_of
+from nexus_cli.alarms.flood import WINDOW_S, Flood
+from nexus_cli.alarms.machine import NO_TAGS, Alert, State
+from nexus_cli.alarms.panel import Now, Panel
+from nexus_cli.alarms.stored import facts_of, take_facts, take_timers, timers_of
+from nexus_cli.alarms.timers import Moment, StoredPending, StoredTimers, stored_pending
+from nexus_cli.alarms.values import Reading
 from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.config import TagConfig
 from nexus_cli.model.resources import AlertConfig, decode
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.alerts.record import AlertRecord, Change
-from nexus_cli.runtime.control.alerts.state_machine import (
-    Alert,
-    State,
-    StoredPending,
-    restored,
-    stored_pending,
-)
 from nexus_cli.runtime.control.leadership import boot_id
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control as wire
+from nexus_cli.wire import alert as wire
+from nexus_cli.wire.alert import AlertEvent
+from nexus_cli.wire.control import encode
+from nexus_cli.wire.control_alarms import JournalLine
 from nexus_cli.wire.reading import PayloadError, parse_payload
-from nexus_cli.wire.sample import Quality, Reason, Value
+from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
 TICK_S = 0.25
 RETRY_S = 1.0
+TOGETHER = 100
+"""Alerts that are published without waiting for each other's acknowledgement."""
 
 _log = logging.getLogger("nexus.alerts")
-
-
-class LiveValue(NamedTuple):
-    """The newest value of a tag; `out`: its device is out of service."""
-
-    value: Value
-    label: object
-    quality: Quality
-    out: bool = False
+T = TypeVar("T", StoredPending, StoredTimers)
 
 
 class Alerting:
     """All alerts of the recorded state.
 
     Attributes:
+        panel: The alerts, as far as they need no topics.
         changed: Changes of state so far.
         published: Alert messages that the broker has acknowledged so far.
     """
 
     def __init__(self, *, settings: Settings, record: AlertRecord, publish: Publish, clock: Clock) -> None:
         """Join the parts; `load` sets the alerts."""
-        self._settings, self._record, self._publish, self._clock = settings, record, publish, clock
+        self._record, self._publish, self._clock = record, publish, clock
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
-        self._alerts: dict[str, Alert] = {}
-        self._by_topic: dict[str, list[str]] = {}
-        self._values: dict[str, LiveValue] = {}
+        self.panel = Panel(changed=self._changed, flooded=self._flooded)
         self._unreadable: set[str] = set()
         self._unstored: dict[str, Change] = {}
-        self._unevaluated: set[str] = set()
-        """Alerts that were given another tag without a value yet: elapsed time alone does not raise them."""
         self._to_publish: dict[str, None] = {}
         """Alerts to publish, oldest change first; at most one entry each, with the newest state."""
+        self._told: dict[str, int] = {}
+        """When each alert had changed that was queued to be published."""
         self._wake = asyncio.Event()
         self._boot = boot_id()
         self.changed = self.published = 0
@@ -83,12 +82,23 @@ class Alerting:
         """The number of alerts whose newest state is not published yet."""
         return len(self._to_publish)
 
+    @property
+    def active(self) -> int:
+        """The number of alerts that are not cleared."""
+        return sum(alert.state is not State.CLEARED for alert in self.panel.alerts.values())
+
+    def now(self) -> Now:
+        """This moment."""
+        return Now(self._clock.now_us(), self._clock.monotonic_s())
+
     def load(
         self,
         configs: Mapping[str, Attributes],
         stored: Mapping[str, StoredAlert],
         *,
         held: Collection[str] = (),
+        tags: Mapping[str, TagConfig] = NO_TAGS,
+        gateways: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Set the recorded alerts, and evaluate each with the present value of its tag.
 
@@ -97,62 +107,73 @@ class Alerting:
             stored: Their states from the database (`alert_states.load`).
             held: Devices (`area/line/device`) that a deployment is changing: alerts on their tags are not evaluated,
                 since the known values may have the former unit or meaning.
+            tags: What expressions read, by path.
+            gateways: Of devices, by path.
 
         Returns:
             Names of alerts that are no longer declared, sorted.
         """
-        alerts: dict[str, Alert] = {}
+        known = self.panel.alerts
+        before = {name: alert.config for name, alert in known.items()}
+        wanted: dict[str, AlertConfig] = {}
+        kept: set[str] = set()
         for name, attributes in configs.items():
-            known = self._alerts.get(name)
             try:
-                config = decode(attributes, AlertConfig)
+                wanted[name] = decode(attributes, AlertConfig)
             except msgspec.ValidationError as error:
                 event(_log, "alert can't be read", level=logging.WARNING, alert=name, error=str(error))
                 continue
-            if config.tag.rpartition("/")[0] in held:
-                if known is not None:
-                    alerts[name] = known
-                continue
-            alerts[name] = alert = known or self._restored(name, config, stored.get(name))
-            if known is None or known.config != config:
-                if known is not None and known.config.tag != config.tag:
-                    alert.value = None  # it was the value of another tag
-                    self._unevaluated.add(name)
-                alert.config = config
+            if any(path.rpartition("/")[0] in held for path in wanted[name].paths()):
+                kept.add(name)
+        gone = sorted({*known, *stored} - set(configs))
+        for name, config in wanted.items():
+            if name not in kept and before.get(name) != config:
                 self._to_publish[name] = None
-        gone = sorted({*self._alerts, *stored} - set(configs))
-        self._alerts = alerts
-        self._unevaluated &= alerts.keys()
-        self._by_topic = {}
-        for name, alert in alerts.items():
-            self._by_topic.setdefault(self._topics.tag(alert.config.tag), []).append(name)
-        self._values = {topic: newest for topic, newest in self._values.items() if topic in self._by_topic}
-        self._unreadable &= self._by_topic.keys()
-        for topic in self._values:
-            self._look(topic)
+        self.panel.load(
+            wanted,
+            self.now(),
+            tags=tags,
+            gateways=gateways,
+            kept=kept,
+            restored=lambda name, config: self._restored(name, config, stored.get(name)),
+        )
+        self._unreadable = {topic for topic in self._unreadable if self._watches(topic)}
         self._wake.set()
         return gone
 
     def recover(self, changes: list[Change]) -> None:
         """Take the changes that the previous process could not store; call it before `load`. Newer states win."""
-        self._unstored = {change.facts.name: change for change in changes}
+        self._unstored = {change.facts.name: change for change in changes if change.facts.name}
+
+    def recover_flood(self, lines: Sequence[JournalLine]) -> None:
+        """Continue counting with the newest lines of the journal, oldest first (`flood_lines`)."""
+        now, times, flood = self.now(), [], None
+        for line in lines:
+            at_s = now.s - max(0.0, (now.us - line.at) / 1e6)
+            if line.kind == "active":
+                times.append(at_s)
+                flood = flood and flood._replace(alarms=flood.alarms + 1)
+            elif line.kind == "flood-begins":
+                flood = Flood(at_s, None, peak=len(times), alarms=len(times))
+            elif line.kind == "flood-ends":
+                flood = None
+        self.panel.flood.restore([at_s for at_s in times if at_s > now.s - WINDOW_S], flood)
 
     def topics(self) -> list[str]:
         """The live topics of the watched tags, sorted."""
-        return sorted(self._by_topic)
+        return sorted(self._topics.tag(path) for path in self.panel.paths())
 
     def unreceived(self) -> list[str]:
         """Paths of watched tags without a value yet, sorted."""
-        found = (self._topics.path(topic) for topic in self._by_topic if topic not in self._values)
-        return sorted(path for path in found if path is not None)
+        return [path for path in self.panel.paths() if self.panel.reading(path) is None]
 
     def listing(self) -> list[wire.Alert]:
         """Every alert and its state, by name; times in µs since 1970 UTC."""
-        return [self._facts(name) for name in sorted(self._alerts)]
+        return [self._facts(name) for name in sorted(self.panel.alerts)]
 
-    def receive(self, topic: str, payload: bytes) -> None:
+    def receive(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
         """Take a live message; invalid ones are ignored (the historian records dead letters)."""
-        if topic not in self._by_topic or not payload:
+        if not payload or not self._watches(topic):
             return
         try:
             found = parse_payload(payload, now_us=None)
@@ -164,46 +185,67 @@ class Alerting:
         if topic in self._unreadable:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
-        self._values[topic] = LiveValue(
-            found.value, found.label or None, found.state, found.reason == Reason.OUT_OF_SERVICE.value
-        )
-        self._look(topic)
+        out = found.reason == Reason.OUT_OF_SERVICE.value
+        reading = Reading(found.value, found.state, found.label or None, out)
+        self.panel.feed(self._topics.path(topic) or "", reading, self.now(), fresh=not retained)
+
+    def alive(self, gateway: str) -> None:
+        """A gateway said that it runs."""
+        self.panel.alive(gateway, self.now())
 
     def load_stored(self, path: str, found: LastValue) -> None:
         """Take the newest stored sample of a tag without a live value; it never replaces a live value."""
-        topic = self._topics.tag(path)
-        if topic in self._by_topic and topic not in self._values and found.quality in set(Quality):
-            self._values[topic] = LiveValue(found.value, found.label, Quality(found.quality))
-            self._look(topic)
+        if self.panel.reading(path) is None and found.quality in set(Quality):
+            reading = Reading(found.value, Quality(found.quality), found.label)
+            self.panel.feed(path, reading, self.now(), fresh=False)
 
     def publish_all(self) -> None:
         """Publish all alerts again, since the broker may have lost its state or restored an older one."""
-        self._to_publish.update(dict.fromkeys(self._alerts))
+        self._to_publish.update(dict.fromkeys(self.panel.alerts))
         self._wake.set()
 
+    def do(self, name: str, act: Callable[[Alert, Now], bool], *, otherwise: str, code: str) -> wire.Alert:
+        """Let a person do something to an alert.
+
+        Args:
+            name: Which one.
+            act: Does it; False when there was nothing to do.
+            otherwise, code: What is said then: a sentence with `{name}` and `{state}`, and its code.
+
+        Raises:
+            NexusError: NX6406 unknown, or `code`.
+        """
+        alert = self.panel.alerts.get(name)
+        if alert is None:
+            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
+        now = self.now()
+        if not self.panel.act(name, now, lambda one: act(one, now)):
+            raise NexusError(otherwise.format(name=name, state=alert.state.value), code=code)
+        return self._facts(name)
+
     async def acknowledge(self, name: str, *, who: str) -> wire.Alert:
-        """Acknowledge an active alert.
+        """Acknowledge an active alert, or an alarm that returned.
 
         Raises:
             NexusError: NX6406 unknown, NX6407 not active.
         """
-        alert = self._alerts.get(name)
-        if alert is None:
-            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
-        if not alert.acknowledge(who=who, time_us=self._clock.now_us()):
-            raise NexusError(f"Alert '{name}' is {alert.state.value}, not active.", code="NX6407")
-        self._note(name)
-        return self._facts(name)
+        return self.do(
+            name,
+            lambda alert, now: alert.acknowledge(who=who, time_us=now.us),
+            otherwise="Alert '{name}' is {state}, not active.",
+            code="NX6407",
+        )
+
+    async def kept(self) -> None:
+        """Wait until what a person just did is on record, or in the file that the next control reads; at most 2 s."""
+        await self._record.kept()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Evaluate `for` times and publish changes, until stopped."""
+        """Evaluate what is due and publish changes, until stopped."""
         while not stop.is_set():
             await first_of(stop, self._wake, timeout_s=TICK_S)
             self._wake.clear()
-            now_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
-            for name, alert in self._alerts.items():
-                if name not in self._unevaluated and alert.tick(time_us=now_us, at_s=at_s):
-                    self._note(name)
+            self.panel.tick(self.now())
             if not await self._flush():
                 await first_of(stop, timeout_s=RETRY_S)
 
@@ -219,84 +261,96 @@ class Alerting:
     async def _flush(self) -> bool:
         """Publish the queued alerts; False when the broker is not connected."""
         while self._to_publish:
-            name = next(iter(self._to_publish))
-            if name in self._alerts:
-                facts = self._facts(name)
-                try:
-                    await self._publish(self._topics.alert(name), wire.encode(facts))
-                except NexusError:
-                    return False
-                if facts != (self._facts(name) if name in self._alerts else facts):
-                    continue  # it changed before the broker acknowledged
-            self._to_publish.pop(name, None)
-            self.published += 1
+            names = list(islice(self._to_publish, TOGETHER))
+            async with Group() as group:
+                sent = [group.create_task(self._publish_one(name), name="publish alert") for name in names]
+            if not all(task.result() for task in sent):
+                return False
         return True
 
-    def _look(self, topic: str) -> None:
-        newest, now_us, at_s = self._values[topic], self._clock.now_us(), self._clock.monotonic_s()
-        for name in self._by_topic.get(topic, ()):
-            alert = self._alerts[name]
-            self._unevaluated.discard(name)
-            pending = alert.pending
-            by_label = isinstance(alert.config.equals, str) and isinstance(newest.label, str)
-            value = newest.label if by_label else newest.value
-            if alert.feed(value, newest.quality, time_us=now_us, at_s=at_s, out_of_service=newest.out):  # type: ignore[arg-type]
-                self._note(name)
-            elif alert.pending is not pending:
-                self._store(name, changed=False)
+    async def _publish_one(self, name: str) -> bool:
+        if name in self.panel.alerts:
+            facts = self._facts(name)
+            try:
+                await self._publish(self._topics.alert(name), encode(facts))
+            except NexusError:
+                return False
+            if name in self.panel.alerts and facts != self._facts(name):
+                return True  # it changed before the broker acknowledged
+        self._to_publish.pop(name, None)
+        self.published += 1
+        return True
+
+    def _watches(self, topic: str) -> bool:
+        path = self._topics.path(topic)
+        return path is not None and self.panel.watches(path)
 
     def _restored(self, name: str, config: AlertConfig, stored: StoredAlert | None) -> Alert:
-        alert = Alert(config, since_us=self._clock.now_us())
+        now = self.now()
+        alert = Alert(config, since_us=now.us, condition=condition_of(config, NO_TAGS, at_s=now.s))
         unstored = self._unstored.get(name)
-        if unstored is not None and (stored is None or unstored.facts.since >= stored.since):
+        if unstored is not None and (stored is None or _newest(unstored.facts) >= _newest(stored)):
             # No database time is known for it: after a reboot its `for` starts again rather than ending too early.
-            facts = unstored.facts
-            pending = None if unstored.pending is None else wire.as_object(unstored.pending)
-            stored = StoredAlert(facts.state, facts.since, facts.value, facts.acknowledged_by or "", pending)
-        if stored is None:
-            return alert
-        alert.state, alert.since_us = State(stored.state), stored.since
-        alert.value, alert.acknowledged_by = stored.value, stored.acknowledged_by
-        known = _readable(stored.pending, name) if stored.pending else None
-        if known is not None:
-            alert.pending = restored(
-                known,
-                boot=self._boot,
-                at_s=self._clock.monotonic_s(),
-                now_us=self._clock.now_us(),
-                database_us=stored.now,
-                stored_us=stored.stored,
-            )
+            moment = Moment(self._boot, now.s, now.us, 0, 0)
+            take_facts(alert, unstored.facts)
+            take_timers(alert, unstored.facts, unstored.pending, unstored.timers, moment)
+        elif stored is not None:
+            facts = stored.facts(name)
+            take_facts(alert, facts)
+            pending = _readable(stored.pending, StoredPending, name)
+            timers = _readable(stored.timers, StoredTimers, name)
+            moment = Moment(self._boot, now.s, now.us, stored.now, stored.stored)
+            take_timers(alert, facts, pending, timers, moment)
         return alert
 
-    def _note(self, name: str) -> None:
-        self.changed += 1
-        event(_log, "alert changed", alert=name, state=self._alerts[name].state.value)
-        self._to_publish[name] = None
-        self._wake.set()
-        self._store(name, changed=True)
+    def _changed(self, name: str, events: list[AlertEvent]) -> None:
+        alert, now = self.panel.alerts[name], self.now()
+        facts = self._facts(name)
+        if events or alert.changed_us != self._told.get(name):
+            self._told[name] = alert.changed_us
+            self._to_publish[name] = None
+            self._wake.set()
+        pending = stored_pending(alert.pending, boot=self._boot)
+        timers = timers_of(alert, boot=self._boot, at_s=now.s, now_us=now.us)
+        for each in events:
+            self.changed += 1
+            event(_log, "alert changed", alert=name, state=each.state, what=each.kind)
+            self._record.add(Change(facts=facts, pending=pending, timers=timers, event=each))
+        if not events:
+            self._record.add(Change(facts=facts, pending=pending, timers=timers, changed=False))
 
-    def _store(self, name: str, *, changed: bool) -> None:
-        pending = stored_pending(self._alerts[name].pending, boot=self._boot)
-        self._record.add(Change(facts=self._facts(name), pending=pending, changed=changed))
+    def _flooded(self, flood: Flood, begins: bool) -> None:
+        """A flood is no state of an alert: it is a line of the journal alone."""
+        kind = "flood-begins" if begins else "flood-ends"
+        words = f"{flood.alarms} alarms, up to {flood.peak} in 10 minutes"
+        event(_log, "alarms come in a flood" if begins else "the flood of alarms is over", alarms=words)
+        at_us = self._clock.now_us()
+        facts = wire.Alert(
+            name="",
+            state=State.CLEARED.value,
+            since=at_us,
+            value=flood.alarms,
+            severity="info",
+            tag="",
+            description="",
+            acknowledged_by="",
+        )
+        self._record.add(Change(facts=facts, event=AlertEvent(kind=kind, at=at_us, reason=words)))
 
     def _facts(self, name: str) -> wire.Alert:
-        alert = self._alerts[name]
-        return wire.Alert(
-            name=name,
-            state=alert.state.value,
-            since=alert.since_us,
-            value=alert.value,
-            severity=alert.config.severity,
-            tag=alert.config.tag,
-            description=alert.config.description or "",
-            acknowledged_by=alert.acknowledged_by,
-        )
+        return facts_of(name, self.panel.alerts[name])
 
 
-def _readable(stored: JsonObject, name: str) -> StoredPending | None:
+def _newest(one: wire.Alert | StoredAlert) -> int:
+    """When anything of it last changed; what an earlier version wrote knows only `since`."""
+    return max(one.changed, one.since)
+
+
+def _readable(stored: JsonObject | None, kind: type[T], name: str) -> T | None:
+    if not stored:
+        return None
     try:
-        return msgspec.convert(stored, StoredPending)
+        return msgspec.convert(stored, kind)
     except msgspec.ValidationError as error:
         event(_log, "the pending state of an alert can't be read", level=logging.WARNING, alert=name, cause=str(error))
         return None

@@ -10,17 +10,18 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from nexus_cli import __version__
-from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
-from nexus_cli.runtime.api.bodies import Name, answer, documented, reader
+from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import BASE
 from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
+from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.access import add_access_routes
+from nexus_cli.runtime.control.routes.alarms import add_alarm_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_route
 from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
@@ -34,11 +35,9 @@ from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.identity.held import Named
 from nexus_cli.runtime.identity.identities import Identities
-from nexus_cli.runtime.identity.principals import named, refuse, require
 from nexus_cli.runtime.latency import Latency
-from nexus_cli.wire.control import Accepted, Addresses, Alert, Alerts, DeploymentRequest, DevicePaths
+from nexus_cli.wire.control import Accepted, Addresses, Alert, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
 
@@ -77,7 +76,8 @@ def make_api(
         routes=list(health),
     )
     add_handlers(app, identity.refusals)
-    _Routes(app, service=service, acting=acting, alerts=alerts)
+    _Routes(app, service=service, acting=acting)
+    add_alarm_routes(app, base=BASE, service=AlertService(service), acting=acting, alerts=alerts)
     add_plan_route(app, base=BASE, plans=plans)
     add_audit_route(app, base=BASE, service=service)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
@@ -112,13 +112,11 @@ class _Routes:
         *,
         service: Service,
         acting: Callable[[], Acting],
-        alerts: Callable[[], Awaitable[list[Alert]]],
     ) -> None:
-        self._service, self._acting, self._alerts = service, acting, alerts
+        self._service, self._acting = service, acting
         self._state_routes(app)
         self._deployment_routes(app)
         self._gateway_routes(app)
-        self._alert_routes(app)
 
     def _state_routes(self, app: FastAPI) -> None:
         service, base = self._service, BASE
@@ -186,34 +184,3 @@ class _Routes:
         @app.post(base + "/gateways/{gateway}/devices", openapi_extra=documented(DevicePaths))
         async def devices(name: str = owner, body: DevicePaths = paths) -> Response:
             return answer(await service.gateway_devices(name, body.paths))
-
-    def _alert_routes(self, app: FastAPI) -> None:
-        service, base = self._service, BASE
-
-        @app.get(base + "/alerts")
-        async def alerts(caller: Caller = CALLING) -> Response:
-            found = await self._alerts()
-            mine = named(caller, "alerts", [one.name for one in found])
-            tags = await service.alert_tags(mine)
-            shown = {name for name in mine if caller.held.shows("alerts", name, tags.get(name))}
-            return answer(Alerts(alerts=[one for one in found if one.name in shown]))
-
-        async def require_alert(caller: Caller, right: Named, name: str) -> None:
-            require(caller, right, name)
-            tag = (await service.alert_tags([name])).get(name)
-            if tag is None and right == "acknowledge":
-                return  # there is no such alert, and nothing of it to show
-            if not caller.held.shows(right, name, tag):
-                refuse(caller, right, name)
-
-        @app.get(base + "/alerts/{name}/changes")
-        async def changes(
-            name: Name, limit: Annotated[int, Query(ge=1, le=KEPT_CHANGES)] = 50, caller: Caller = CALLING
-        ) -> Response:
-            await require_alert(caller, "alerts", name)
-            return answer(await service.alert_changes(name, limit=limit))
-
-        @app.post(base + "/alerts/{name}/acknowledge")
-        async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
-            await require_alert(caller, "acknowledge", name)
-            return answer(await self._acting().alerting.acknowledge(name, who=caller.principal))

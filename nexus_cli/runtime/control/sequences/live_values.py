@@ -15,10 +15,11 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.expression import Expression, ExpressionError, compile_expression
 from nexus_cli.model.expression_text import ExpressionSyntaxError, names_in
+from nexus_cli.model.expression_values import typed
 from nexus_cli.model.parameters import REFERENCE
 from nexus_cli.model.procedure_config import SequenceConfig
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.wire.reading import PayloadError, is_integer, parse_payload
+from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics
 
@@ -227,16 +228,3 @@ def paths_in(conditions: Iterable[str]) -> set[str]:
         except ExpressionSyntaxError:
             continue
     return found
-
-
-def typed(value: Value, kind: DataType) -> Value:
-    """A JSON value converted to its tag's type; one that does not fit is unchanged, and the expression fails on it.
-
-    64-bit integers beyond 2^53 are text (external text may be too long for `int`), and external devices may send 0 and
-    1 for a boolean, which the historian stores too.
-    """
-    if kind.exact64 and isinstance(value, str) and is_integer(value):
-        return int(value)
-    if kind.base == "bool" and not kind.count and isinstance(value, (int, float)) and value in (0, 1):
-        return bool(value)
-    return value

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 
 from nexus_cli.access.lines import TagFacts, tag_facts
+from nexus_cli.model.resources import paths_of
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.principals import named
@@ -39,9 +40,13 @@ def _named(view: SiteView, caller: Caller, kind: str) -> list[str]:
 def _acknowledged(view: SiteView, caller: Caller) -> list[str]:
     alerts: Mapping[str, Attributes] = dict(view.of_kind("alert"))
     mine = named(caller, "acknowledge", alerts)
-    tags = {name: str(alerts[name].get("tag", "")) for name in mine}
-    facts = _facts(view, {tag.rpartition("/")[0] for tag in tags.values()})
-    return sorted(name for name in mine if caller.held.shows("acknowledge", name, facts.get(tags[name])))
+    tags = {name: paths_of(alerts[name]) for name in mine}
+    facts = _facts(view, {tag.rpartition("/")[0] for paths in tags.values() for tag in paths})
+    return sorted(
+        name
+        for name in mine
+        if all(caller.held.shows("acknowledge", name, facts.get(tag)) for tag in tags[name] or ("",))
+    )
 
 
 def _facts(view: SiteView, devices: Iterable[str]) -> dict[str, TagFacts]:

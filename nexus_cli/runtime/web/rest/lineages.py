@@ -12,7 +12,7 @@ from fastapi import FastAPI, Response
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.explain.chain import Steps, others_steps, tag_steps
-from nexus_cli.model.resources import GatewayResource, decode
+from nexus_cli.model.resources import GatewayResource, decode, paths_of
 from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
@@ -101,4 +101,4 @@ def _users(view: SiteView, path: str) -> Iterator[str]:
 
 
 def _alerts(view: SiteView, path: str) -> Iterator[str]:
-    return (name for name, alert in view.of_kind("alert") if alert.get("tag") == path)
+    return (name for name, alert in view.of_kind("alert") if path in paths_of(alert))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from nexus_cli.alarms.machine import Alert, State
+from nexus_cli.alarms.timers import restored, stored_pending
 from nexus_cli.model.resources import AlertConfig, decode
-from nexus_cli.runtime.control.alerts.state_machine import Alert, State, restored, stored_pending
 from nexus_cli.wire.sample import Quality
 
 SECOND = 1_000_000

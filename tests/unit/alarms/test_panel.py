@@ -1,0 +1,227 @@
+"""Alerts together: states of alarms, holds, suppression, cascades, floods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nexus_cli.alarms.flood import Flood
+from nexus_cli.alarms.panel import Now, Panel
+from nexus_cli.alarms.values import Reading
+from nexus_cli.model.resources import AlertConfig
+from nexus_cli.wire.alert import AlertEvent
+from nexus_cli.wire.sample import Quality
+
+
+class Site:
+    """A panel whose time is a number of seconds, with one tag an alert (`a/l/d/NAME`) unless it names another."""
+
+    def __init__(self, **alerts: dict[str, Any]) -> None:
+        self.told: list[tuple[str, str, bool]] = []
+        self.floods: list[tuple[Flood, bool]] = []
+        self.panel = Panel(changed=self._changed, flooded=lambda flood, begins: self.floods.append((flood, begins)))
+        self.at_s = 0.0
+        self.load(**alerts)
+
+    def _changed(self, name: str, events: list[AlertEvent]) -> None:
+        self.told += [(name, event.kind, event.held) for event in events]
+
+    def load(self, **alerts: dict[str, Any]) -> None:
+        configs = {
+            name: AlertConfig(**{"tag": f"a/l/d/{name}", "above": 1.0, "priority": "high", **keys})
+            for name, keys in alerts.items()
+        }
+        self.panel.load(configs, self.now)
+
+    @property
+    def now(self) -> Now:
+        return Now(round(self.at_s * 1e6), self.at_s)
+
+    def value(self, name: str, value: Any, at_s: float | None = None) -> None:
+        self.at_s = self.at_s if at_s is None else at_s
+        self.panel.tick(self.now)
+        self.panel.feed(f"a/l/d/{name}", Reading(value, Quality.GOOD), self.now)
+
+    def until(self, at_s: float) -> None:
+        while (due_s := self.panel.due_s()) is not None and due_s <= at_s:
+            self.at_s = max(self.at_s, due_s)
+            self.panel.tick(self.now)
+        self.at_s = at_s
+
+    def act(self, name: str, what: str, **keys: Any) -> bool:
+        now = self.now
+        times = {"time_us": now.us} | ({"at_s": now.s} if what == "shelve" else {})
+        return self.panel.act(name, now, lambda alert: getattr(alert, what)(**keys, **times))
+
+    def state(self, name: str) -> str:
+        return self.panel.alerts[name].state.value
+
+    def take(self) -> list[tuple[str, str, bool]]:
+        found, self.told = self.told, []
+        return found
+
+
+def test_an_alarm_that_returned_waits_for_a_person() -> None:
+    site = Site(hot={}, plain={"priority": ""})
+    for name in ("hot", "plain"):
+        site.value(name, 2.0)
+        site.value(name, 0.0, site.at_s + 1)
+    assert (site.state("hot"), site.state("plain")) == ("returned", "cleared")
+    assert site.act("hot", "acknowledge", who="ann") and site.state("hot") == "cleared"
+    assert not site.act("hot", "acknowledge", who="ann"), "nobody has to"
+    assert [kind for name, kind, _ in site.take() if name == "hot"] == ["active", "returned", "acknowledged"]
+
+
+def test_a_returned_alarm_that_comes_again_is_another_occurrence() -> None:
+    site = Site(hot={})
+    site.value("hot", 2.0, 1)
+    site.value("hot", 0.0, 2)
+    first = site.panel.alerts["hot"].occurrence_us
+    site.value("hot", 2.0, 3)
+    alert = site.panel.alerts["hot"]
+    assert site.state("hot") == "active" and first < alert.occurrence_us == alert.since_us
+    site.act("hot", "acknowledge", who="ann")
+    assert alert.occurrence_us < alert.since_us, "acknowledging is no new occurrence"
+
+
+def test_a_shelf_ends_by_itself_and_the_alarm_comes_anew() -> None:
+    site = Site(hot={})
+    site.value("hot", 2.0, 1)
+    site.act("hot", "acknowledge", who="ann")
+    site.act("hot", "shelve", who="ann", reason="probe", for_s=600.0)
+    site.take()
+    site.until(600.9)
+    assert site.take() == [] and site.panel.alerts["hot"].held
+    site.until(601.1)
+    assert site.take() == [("hot", "unshelved", False), ("hot", "active", False)]
+    assert site.state("hot") == "active" and not site.panel.alerts["hot"].held
+
+
+def test_what_comes_and_goes_on_the_shelf_asks_for_nobody() -> None:
+    site = Site(hot={})
+    site.act("hot", "shelve", who="ann", reason="probe", for_s=600.0)
+    site.value("hot", 2.0, 10)
+    site.value("hot", 0.0, 20)
+    assert site.state("hot") == "cleared", "not returned: nobody was asked"
+    assert site.take() == [("hot", "shelved", True), ("hot", "active", True), ("hot", "cleared", True)]
+    site.until(700)
+    assert site.take() == [("hot", "unshelved", False)]
+    assert not site.act("hot", "unshelve", who="ann")
+
+
+def test_out_of_service_ends_when_a_person_says_so() -> None:
+    site = Site(hot={}, after={"suppressed_by": ["hot"]})
+    site.value("hot", 2.0, 1)
+    assert site.panel.alerts["after"].suppressed_by == "hot"
+    assert site.act("hot", "take_out", who="ann", reason="no probe") and not site.act(
+        "hot", "take_out", who="ann", reason="again"
+    )
+    assert site.panel.alerts["after"].suppressed_by == "", "one out of service says nothing about the plant"
+    site.until(1e6)
+    assert site.panel.alerts["hot"].out is not None
+    site.take()
+    assert site.act("hot", "take_in", who="bob")
+    assert [kind for name, kind, _ in site.take() if name == "hot"] == ["in-service", "active"]
+    assert site.panel.alerts["after"].suppressed_by == "hot"
+
+
+def test_two_holds_end_one_by_one() -> None:
+    site = Site(hot={}, cause={"priority": ""}, effect={"suppressed_by": ["cause"]})
+    site.value("effect", 2.0, 1)
+    site.value("cause", 2.0, 2)
+    site.act("effect", "shelve", who="ann", reason="", for_s=100.0)
+    site.take()
+    site.value("cause", 0.0, 50)
+    assert ("effect", "active", False) not in site.take(), "still on the shelf"
+    site.until(103)
+    assert ("effect", "active", False) in site.take()
+
+
+def test_a_chain_of_causes_and_one_value_for_all_of_them() -> None:
+    """One tag: the alert that suppresses is looked at first, whatever the order in the file."""
+    low = {"tag": "a/l/d/level", "above": None, "priority": "low"}
+    site = Site(
+        warn={**low, "below": 20.0, "suppressed_by": ["low"]},
+        low={**low, "below": 10.0, "suppressed_by": ["empty"]},
+        empty={**low, "below": 1.0},
+    )
+    site.value("level", 0.5)
+    assert [(name, held) for name, kind, held in site.take() if kind == "active"] == [
+        ("empty", False),
+        ("low", True),
+        ("warn", True),
+    ]
+    site.value("level", 5.0, 10)
+    assert [each for each in site.take() if each[1] in ("active", "unsuppressed")] == [
+        ("low", "unsuppressed", False),
+        ("low", "active", False),
+    ], "warn is still suppressed, by low"
+
+
+def test_a_circle_of_suppression_ends() -> None:
+    site = Site(a={"suppressed_by": ["b"]}, b={"suppressed_by": ["a"]})
+    site.value("a", 2.0, 1)
+    site.value("b", 2.0, 2)
+    assert site.panel.alerts["b"].suppressed_by == "a"
+    site.value("a", 0.0, 3)
+    site.value("b", 0.0, 4)
+    assert not site.panel.alerts["a"].suppressed_by and not site.panel.alerts["b"].suppressed_by
+
+
+def test_first_out_is_the_first_of_its_group_until_all_are_answered() -> None:
+    site = Site(a={"group": "oven"}, b={"group": "oven"}, c={"group": "press"}, d={"group": "oven", "priority": ""})
+    for at_s, name in enumerate(("d", "a", "b", "c")):
+        site.value(name, 2.0, at_s)
+    first = {name: alert.first_out for name, alert in site.panel.alerts.items()}
+    assert first == {"a": True, "b": False, "c": True, "d": False}
+    site.act("a", "acknowledge", who="ann")
+    site.value("a", 0.0, 10)
+    site.value("a", 2.0, 11)
+    assert not site.panel.alerts["a"].first_out, "b was not answered"
+    for name in ("a", "b"):
+        site.act(name, "acknowledge", who="ann")
+    site.value("b", 0.0, 20)
+    site.value("b", 2.0, 21)
+    assert site.panel.alerts["b"].first_out
+
+
+def test_a_flood_begins_above_ten_and_ends_below_five() -> None:
+    site = Site(**{f"n{number}": {} for number in range(12)}, plain={"priority": ""})
+    for number in range(10):
+        site.value(f"n{number}", 2.0, float(number))
+    site.value("plain", 2.0, 10.0)
+    assert site.floods == []
+    site.value("n10", 2.0, 20.0)
+    assert site.floods == [(Flood(20.0, None, 11, 11), True)]
+    site.value("n11", 2.0, 30.0)
+    site.until(606.9)
+    assert len(site.floods) == 1, "n7 to n11: five are left"
+    site.until(607.1)
+    assert site.floods[1:] == [(Flood(20.0, 607.0, 12, 12), False)], "four"
+
+
+def test_held_alarms_make_no_flood() -> None:
+    site = Site(cause={"priority": ""}, **{f"n{number}": {"suppressed_by": ["cause"]} for number in range(20)})
+    site.value("cause", 2.0)
+    for number in range(20):
+        site.value(f"n{number}", 2.0, 1.0)
+    assert site.floods == [] and not any(alert.first_out for alert in site.panel.alerts.values())
+    site.value("cause", 0.0, 2.0)
+    assert len(site.floods) == 1, "when the cause is gone and they stay, all of them ask"
+
+
+def test_a_priority_that_is_taken_away_leaves_nothing_returned() -> None:
+    site = Site(hot={})
+    site.value("hot", 2.0, 1)
+    site.value("hot", 0.0, 2)
+    site.load(hot={"priority": ""})
+    assert site.state("hot") == "cleared" and site.take()[-1] == ("hot", "cleared", False)
+
+
+def test_a_value_costs_the_alerts_on_its_tag() -> None:
+    site = Site(**{f"n{number}": {} for number in range(5000)})
+    calls: list[str] = []
+    for name, alert in site.panel.alerts.items():
+        take = alert.condition.take
+        alert.condition.take = lambda *more, take=take, name=name, **keys: (calls.append(name), take(*more, **keys))  # type: ignore[method-assign]
+    site.value("n7", 2.0)
+    assert calls == ["n7"]
