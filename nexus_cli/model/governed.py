@@ -6,9 +6,11 @@ See docs/decisions/0093.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from nexus_cli.model.config import QualityConfig
+from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.external import ExternalTag
 from nexus_cli.model.governance import QualityRules
 from nexus_cli.model.resources import AlertConfig, PlaceConfig, encode
@@ -35,13 +37,15 @@ def about(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
 
 def quality_config(rules: QualityRules) -> QualityConfig | None:
     """Rules in normal form; None where there is none."""
-    made = QualityConfig(
-        range=rules.range or "",
-        **({} if rules.rate is None else dict(rate=rules.rate.do, rate_above=rules.rate.above, rate_ms=rules.rate.per)),
-        **({} if rules.flat is None else dict(flat=rules.flat.do, flat_ms=rules.flat.for_)),
-        **({} if rules.missing is None else dict(missing=rules.missing.do, missing_ms=rules.missing.for_)),
-    )
-    return None if made == QualityConfig() else made
+    made: dict[str, Any] = {"range": rules.range or ""}
+    if rules.rate is not None:
+        made |= {"rate": rules.rate.do, "rate_above": rules.rate.above, "rate_ms": rules.rate.per}
+    if rules.flat is not None:
+        made |= {"flat": rules.flat.do, "flat_ms": rules.flat.for_}
+    if rules.missing is not None:
+        made |= {"missing": rules.missing.do, "missing_ms": rules.missing.for_}
+    found = QualityConfig(**made)
+    return None if found == QualityConfig() else found
 
 
 def places_of(site: Site) -> dict[str, PlaceConfig]:
@@ -84,11 +88,25 @@ def quality_alerts(resources: Mapping[str, Attributes]) -> dict[str, Attributes]
         for name, tag in device.get("tags", {}).items():
             if rules := tag.get("quality"):
                 for kind in KINDS:
-                    if rules.get(kind) == ALARM:
+                    if rules.get(kind) == ALARM and _applies(kind, tag):
                         of = f"{path}/{name}"
                         alert = _alert(kind, of, tag, rules)
                         found[f"alert.{alert_name(kind, of)}"] = encode(alert, "on_bad", "severity")
     return found
+
+
+def _applies(kind: str, tag: Attributes) -> bool:
+    """Whether a rule means something for a tag; one that a tag inherited may not."""
+    if kind == "range":
+        return any(bound is not None for bound in tag.get("range") or ())
+    return kind != "rate" or is_number(str(tag.get("published_type") or tag.get("type", "")))
+
+
+@lru_cache(maxsize=256)
+def is_number(type_: str) -> bool:
+    """Whether a type is of single numbers."""
+    kind = parse_type(type_)
+    return kind.numeric and not kind.count
 
 
 def _alert(kind: str, path: str, tag: Attributes, rules: Attributes) -> AlertConfig:

@@ -234,11 +234,10 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["poll_ms"] = tag.poll
     if tag.unit:
         fields["unit"] = fields["publish_unit"] = tag.unit
-    if not isinstance(tag, ExternalTag):
-        if tag.range is not None:
-            fields["range"] = tag.range
-        if deadband := deadband_of(tag, published):
-            fields["deadband"] = deadband
+    if tag.range is not None:
+        fields["range"] = tag.range
+    if not isinstance(tag, ExternalTag) and (deadband := deadband_of(tag, published)):
+        fields["deadband"] = deadband
     if tag.heartbeat:
         fields["heartbeat_ms"] = tag.heartbeat
     if tag.values:

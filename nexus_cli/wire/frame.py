@@ -30,6 +30,7 @@ class GapReason(StrEnum):
         OUT_OF_SERVICE: A person took the device out of service for a while; it was not to be read.
         AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap spans their arrival.
         TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
+        REJECTED: A rule of quality rejected values: not a gap, its message has them as a letter.
     """
 
     OVERFLOW = "overflow"
@@ -43,6 +44,7 @@ class GapReason(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     AHEAD_OF_TIME = "ahead_of_time"
     TIME_OUT_OF_RANGE = "time_out_of_range"
+    REJECTED = "rejected"
 
 
 class FrameError(ValueError):
@@ -77,6 +79,24 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     source_time: dict[str, Microseconds] = {}
 
 
+class Letter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Values of one tag that a rule of quality rejected, for the dead letters.
+
+    Attributes:
+        tag: Name of the tag.
+        rule: `range` or `rate`.
+        detail: What the rule says and what the first value was, for people.
+        value: The first one, in the published unit.
+        count: How many were rejected since the last such message.
+    """
+
+    tag: str
+    rule: str
+    detail: str = ""
+    value: TagValue = None
+    count: Count = 1
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Samples that are known to be missing. Travels through the outbox like a frame, on the `gap` topic.
 
@@ -88,6 +108,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         end: Last missing moment, µs since 1970 UTC. No row of the device lies from `start` to `end`.
         frames: How many frames are missing; 0 when that can't be known.
         reason: One of `GapReason`; text, so that the message of another version can be read.
+        letter: Rejected values: nothing else is missing then, from the first of them (`start`) to the last.
     """
 
     epoch: Epoch
@@ -97,6 +118,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: Microseconds
     frames: Count = 0
     reason: Annotated[str, one_of(GapReason)] = ""
+    letter: Letter | None = None
 
 
 Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint, ascending, inclusive.")]
