@@ -21,10 +21,10 @@ def _ruled(view: View) -> Iterator[tuple[TagView, QualityRules]]:
             yield tag, tag.tag.quality
 
 
-def _own(tag: TagView, kind: str) -> bool:
-    """Whether the tag's own text has the rule; a guess, by what its device has."""
-    above = tag.device.device.quality
-    return above is None or getattr(above, kind) != getattr(tag.tag.quality, kind)
+def _own(view: View, tag: TagView, kind: str) -> bool:
+    """Whether the tag's own text has the rule; a guess, by what is said above it."""
+    rule = getattr(tag.tag.quality, kind)
+    return all(getattr(above, kind, None) != rule for above in view.levels(tag, "quality"))
 
 
 def _where(tag: TagView, *keys: str) -> tuple[str | int, ...]:
@@ -34,7 +34,7 @@ def _where(tag: TagView, *keys: str) -> tuple[str | int, ...]:
 def quality_without_range(view: View) -> Iterator[Diagnostic]:
     """NX2750."""
     for tag, rules in _ruled(view):
-        if rules.range is not None and tag.tag.range is None and _own(tag, "range"):
+        if rules.range is not None and tag.tag.range is None and _own(view, tag, "range"):
             message = f"'{tag.name}' has a rule about its range, and no range"
             yield finding("NX2750", message, where=_where(tag, "range"), hint="range: [low, high] at the tag")
 
@@ -42,7 +42,7 @@ def quality_without_range(view: View) -> Iterator[Diagnostic]:
 def quality_rate_of_number(view: View) -> Iterator[Diagnostic]:
     """NX2751."""
     for tag, rules in _ruled(view):
-        if rules.rate is not None and not is_number(str(tag.published)) and _own(tag, "rate"):
+        if rules.rate is not None and not is_number(str(tag.published)) and _own(view, tag, "rate"):
             message = f"'{tag.name}' is {tag.published}: only numbers have a rate of change"
             yield finding("NX2751", message, where=_where(tag, "rate"), on_key=True, hint="remove the rule")
 
@@ -52,7 +52,12 @@ def quality_too_short(view: View) -> Iterator[Diagnostic]:
     for tag, rules in _ruled(view):
         every_ms = tag.tag.poll or DEFAULT_POLL_MS
         for kind, rule in (("flat", rules.flat), ("missing", rules.missing)):
-            if rule is not None and not isinstance(tag.tag, ExternalTag) and rule.for_ <= every_ms and _own(tag, kind):
+            if (
+                rule is not None
+                and not isinstance(tag.tag, ExternalTag)
+                and rule.for_ <= every_ms
+                and _own(view, tag, kind)
+            ):
                 message = (
                     f"'{tag.name}' comes every {duration(every_ms)}, and counts as {kind} after {duration(rule.for_)}"
                 )
@@ -65,7 +70,7 @@ def quality_missing_of_others(view: View) -> Iterator[Diagnostic]:
     """NX2753."""
     for tag, rules in _ruled(view):
         of_others = isinstance(tag.tag, ExternalTag) and rules.missing is not None
-        if of_others and rules.missing.do != ALARM and _own(tag, "missing"):  # type: ignore[union-attr]
+        if of_others and rules.missing.do != ALARM and _own(view, tag, "missing"):  # type: ignore[union-attr]
             message = f"'{tag.name}' is published by others: while nothing comes there is no value to flag"
             yield finding("NX2753", message, where=_where(tag, "missing"), on_key=True, hint="do: alarm")
 

@@ -1,6 +1,6 @@
 """Where a tag comes from and where it goes, as OpenLineage job events: what catalogues such as Marquez, DataHub and OpenMetadata read. Pure.
 
-Source: OpenLineage specification 2-0-2 (`JobEvent`), facets documentation 1-0-1, ownership 1-0-1, tags 1-0-0 and schema 1-1-1.
+Source: OpenLineage specification 2-0-2 (`JobEvent`), facets by `FACETS`.
 See docs/decisions/0094.
 """
 
@@ -22,12 +22,12 @@ SPEC = "https://openlineage.io/spec"
 EVENT_SCHEMA = f"{SPEC}/2-0-2/OpenLineage.json#/$defs/JobEvent"
 PRODUCER = f"urn:nexus:{__version__}"
 FACETS = {
-    "documentation": "1-0-1/DocumentationDatasetFacet",
+    "documentation": "1-1-0/DocumentationDatasetFacet",
     "ownership": "1-0-1/OwnershipDatasetFacet",
     "tags": "1-0-0/TagsDatasetFacet",
-    "schema": "1-1-1/SchemaDatasetFacet",
-    "job_documentation": "1-0-1/DocumentationJobFacet",
-    "job_type": "2-0-3/JobTypeJobFacet",
+    "schema": "1-2-0/SchemaDatasetFacet",
+    "job_documentation": "1-1-0/DocumentationJobFacet",
+    "job_type": "2-0-4/JobTypeJobFacet",
 }
 MOST_EVENTS = 10_000
 """Of one tag; what is further away is left out."""
