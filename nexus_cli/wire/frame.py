@@ -30,7 +30,6 @@ class GapReason(StrEnum):
         OUT_OF_SERVICE: A person took the device out of service for a while; it was not to be read.
         AHEAD_OF_TIME: The historian refused frames whose time was more than 5 minutes ahead; the gap spans their arrival.
         TIME_OUT_OF_RANGE: The historian refused frames whose time was before 2000 or after 2100; likewise.
-        REJECTED: A rule of quality rejected values: not a gap, its message has them as a letter.
     """
 
     OVERFLOW = "overflow"
@@ -44,7 +43,6 @@ class GapReason(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     AHEAD_OF_TIME = "ahead_of_time"
     TIME_OUT_OF_RANGE = "time_out_of_range"
-    REJECTED = "rejected"
 
 
 class FrameError(ValueError):

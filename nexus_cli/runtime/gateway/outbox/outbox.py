@@ -203,15 +203,7 @@ class Outbox:
         """Hand values that were rejected, of one tag, to the historian; False when the disk refuses it now."""
 
         def make(epoch: str, seq: int) -> bytes:
-            rejected = Gap(
-                epoch=epoch,
-                seq=seq,
-                device=device,
-                start=start_us,
-                end=end_us,
-                reason=GapReason.REJECTED,
-                letter=letter,
-            )
+            rejected = Gap(epoch=epoch, seq=seq, device=device, start=start_us, end=end_us, letter=letter)
             return encode(rejected)
 
         at_us = max(end_us, self._waiting.latest_us + 1)  # as of a gap: times in the log never fall

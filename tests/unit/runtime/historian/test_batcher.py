@@ -147,7 +147,7 @@ async def test_rejected_values_of_a_gateway_are_a_dead_letter_of_their_tag_and_n
     bench = Bench(FakeClock())
     await bench.batcher._load()
     letter = Letter(tag="known", rule="range", detail="500 is outside [0, 100]", value=500.0, count=3)
-    gap = Gap(epoch="E", seq=8, device="a/l/d", start=TIME, end=TIME + 5, reason="rejected", letter=letter)
+    gap = Gap(epoch="E", seq=8, device="a/l/d", start=TIME, end=TIME + 5, letter=letter)
     bench.inbound_queue.put(Message(TOPICS.gap("gw"), encode(gap), 1, False))
     batch = await bench.gather()
     assert [pending.seq for pending in batch.gaps] == [8]
