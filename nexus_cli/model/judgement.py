@@ -61,7 +61,7 @@ class Judge:
         self.came_us = self.moved_us = 0
 
     def forget(self) -> None:
-        """The tag was BAD: what came before says nothing of how fast the next value came about, or how long it stood."""
+        """The tag was BAD: earlier values say nothing of how fast the next one came about, or for how long it is the same."""
         self._kept.clear()
         self._last, self.moved_us = None, 0
 
