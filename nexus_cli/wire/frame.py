@@ -5,6 +5,7 @@ JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/fram
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -175,6 +176,15 @@ def decode_frame(payload: bytes) -> Frame:
         return _frame_decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error)) from None
+
+
+def letter_maker(letter: Letter, device: str, start_us: int, end_us: int) -> Callable[[str, int], bytes]:
+    """Makes the message of rejected values from the epoch and the number that it gets."""
+
+    def make(epoch: str, seq: int) -> bytes:
+        return encode(Gap(epoch=epoch, seq=seq, device=device, start=start_us, end=end_us, letter=letter))
+
+    return make
 
 
 def decode_gap(payload: bytes) -> Gap:

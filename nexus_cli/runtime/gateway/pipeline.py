@@ -21,6 +21,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
+from nexus_cli.runtime.gateway.outbox.letters import Letters
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.frame_batch import MOST_TAGS
@@ -156,9 +157,9 @@ class Pipeline:
 
     def _send_letters(self) -> None:
         """Hand what was rejected to the historian: a letter for each tag and rule, at most `MOST_LETTERS` at a time."""
-        self._letters_us, left = self.now_us(), MOST_LETTERS
+        self._letters_us, left, letters = self.now_us(), MOST_LETTERS, Letters(self._outbox)
         for device in self._ruled:
-            left -= device.normaliser.quality.send(self._outbox, most=left)
+            left -= device.normaliser.quality.send(letters, most=left)
 
     @property
     def rejected(self) -> int:

@@ -51,7 +51,7 @@ class Normaliser:
         states: The same tag by tag: views by name, in declared order.
         seen: Values received, faults included.
         recorded: Samples recorded.
-        quality: The rules of those tags that have some.
+        quality: Rules of tags.
     """
 
     def __init__(self, device: DeviceConfig) -> None:
@@ -125,7 +125,7 @@ class Normaliser:
     def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
         """Make tags BAD; those that are already BAD for this reason are not recorded again."""
         cycle.table, before = self.table, len(cycle.single)
-        for at in _places(states):
+        for at in states.places if isinstance(states, TagGroup) else [state.at for state in states]:
             self._record(at, None, Quality.BAD, reason, code, NO_TIME, cycle)
             self.table.lose(at)
         self.recorded += len(cycle.single) - before
@@ -346,10 +346,6 @@ def _doubles(columns: GroupColumns, values: Sequence[Value]) -> Column | None:
     if not columns.floats or set(map(type, values)) != {float}:
         return None
     return np.array(values, np.float64)
-
-
-def _places(states: Iterable[TagState]) -> Iterable[int]:
-    return states.places if isinstance(states, TagGroup) else [state.at for state in states]
 
 
 def _converted(chain: TagChain, raw: Any) -> tuple[Any, Reason | None]:

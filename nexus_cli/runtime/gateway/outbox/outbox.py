@@ -38,7 +38,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import (
 from nexus_cli.runtime.gateway.worker import WorkerThread
 from nexus_cli.runtime.lifecycle import first_of
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.frame import Gap, GapReason, Letter, encode
+from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.frame_batch import FrameColumns
 
 _log = logging.getLogger("nexus.outbox")
@@ -198,16 +198,6 @@ class Outbox:
     def add_gap(self, *, device: str, start_us: int, end_us: int, frames: int, reason: str) -> None:
         """Record that samples are missing; never refused (a gap is small and rare)."""
         self._waiting.add_gap(Span(device, reason, min(start_us, end_us), max(start_us, end_us), frames))
-
-    def add_letter(self, letter: Letter, *, device: str, start_us: int, end_us: int) -> bool:
-        """Hand values that were rejected, of one tag, to the historian; False when the disk refuses it now."""
-
-        def make(epoch: str, seq: int) -> bytes:
-            rejected = Gap(epoch=epoch, seq=seq, device=device, start=start_us, end=end_us, letter=letter)
-            return encode(rejected)
-
-        at_us = max(end_us, self._waiting.latest_us + 1)  # as of a gap: times in the log never fall
-        return bool(self.add_report(self.contents.gap_topic, time_us=at_us, make=make))
 
     def on_durable(self, call: Callable[[], None]) -> None:
         """Add a callback for each group commit."""
