@@ -131,8 +131,11 @@ class View:
 
     def inherited(self, view: TagView, key: str) -> bool:
         """True when a tag has this key's value from its device, line, area or the site; a guess by equal values."""
-        value = getattr(view.tag, key)
-        return value == getattr(view.device.device, key) or value in _defaults(self.model, view.device, key)
+        return getattr(view.tag, key) in self.levels(view, key)
+
+    def levels(self, view: TagView, key: str) -> list[Any]:
+        """What a tag's device, line, area and site say of a key; None is nothing."""
+        return [getattr(view.device.device, key), *_defaults(self.model, view.device, key)]
 
 
 _LEVEL = tuple(Inherited.model_fields)

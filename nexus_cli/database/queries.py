@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
-from nexus_cli.model.config import readable_device
+from nexus_cli.model.config import TagConfig, readable_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +197,14 @@ class ExternalDevice:
         globs: Path globs that are stored beside the declared tags.
         max_series: At most this many series may come from the globs.
         tags: Names of the tags that are declared one by one.
+        ruled: Those of them that have rules of quality.
     """
 
     path: str
     globs: tuple[str, ...]
     max_series: int
     tags: tuple[str, ...] = ()
+    ruled: Mapping[str, TagConfig] = field(default_factory=dict)
 
 
 async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
@@ -218,7 +220,11 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
         if device is not None and device.enabled:
             found.append(
                 ExternalDevice(
-                    path=device.path, globs=device.globs, max_series=device.max_series, tags=tuple(device.tags)
+                    path=device.path,
+                    globs=device.globs,
+                    max_series=device.max_series,
+                    tags=tuple(device.tags),
+                    ruled={name: tag for name, tag in device.tags.items() if tag.quality is not None},
                 )
             )
     return found

@@ -37,10 +37,38 @@ def tag_steps(topics: Topics, device: DeviceConfig, name: str, *, frames: str) -
     steps = [*_origin(device, tag, name), *_value(tag), *_published(tag), ("topic", topics.tag(path))]
     if live := live_text(tag):
         steps.append(("live", live))
+    steps += _governed(device, tag)
     if device.gateway:
         steps.append(("frame", _frame(topics, device, name, frames)))
     steps.append(("row", _row(tag, path)))
     return steps
+
+
+def _governed(device: DeviceConfig, tag: TagConfig) -> Steps:
+    """Whose data it is, and how good it has to be."""
+    steps: Steps = []
+    if rules := rules_text(tag):
+        steps.append(("quality", rules))
+    if owner := tag.owner or device.owner:
+        steps.append(("owner", owner))
+    if tag.pii:
+        steps.append(("pii", "it says something about persons"))
+    return steps
+
+
+def rules_text(tag: TagConfig) -> str:
+    """The rules of quality in words; "" without one."""
+    rules = tag.quality
+    if rules is None:
+        return ""
+    words = [f"outside its range: {rules.range}"] if rules.range and tag.range is not None else []
+    if rules.rate:
+        words.append(f"moves by more than {rules.rate_above:g} in {duration(rules.rate_ms)}: {rules.rate}")
+    if rules.flat:
+        words.append(f"does not move for {duration(rules.flat_ms)}: {rules.flat}")
+    if rules.missing:
+        words.append(f"does not come for {duration(rules.missing_ms)}: {rules.missing}")
+    return "; ".join(words)
 
 
 def frames_of(snapshot: Snapshot, gateway: str) -> str:
@@ -165,7 +193,7 @@ def _published(tag: TagConfig) -> list[tuple[str, str]]:
     steps = []
     if tag.range is not None:
         low, high = ("open" if bound is None else f"{bound:g}" for bound in tag.range)
-        steps.append(("range", f"[{low}, {high}], outside it UNCERTAIN out_of_range"))
+        steps.append(("range", f"[{low}, {high}], outside it {_outside(tag)}"))
     if tag.deadband:
         steps.append(
             (
@@ -180,6 +208,10 @@ def _published(tag: TagConfig) -> list[tuple[str, str]]:
     if tag.writable:
         steps.append(("write", "commands may write it; unit, scale and offset are inverted, outside the range refused"))
     return steps
+
+
+def _outside(tag: TagConfig) -> str:
+    return "rejected" if tag.quality is not None and tag.quality.range == "reject" else "UNCERTAIN out_of_range"
 
 
 def live_text(tag: TagConfig) -> str:

@@ -16,6 +16,26 @@ from nexus_cli.json_value import JsonObject
 _log = logging.getLogger("nexus.recorded")
 
 
+class QualityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The `quality:` rules of a tag. What a rule does is `flag`, `reject` or `alarm`; "" is no such rule.
+
+    Attributes:
+        range: Outside the tag's range.
+        rate: When it moves by more than `rate_above` (published unit) in `rate_ms`.
+        flat: When it does not move for `flat_ms`.
+        missing: When no usable value comes for `missing_ms`.
+    """
+
+    range: str = ""
+    rate: str = ""
+    rate_above: float = 0.0
+    rate_ms: int = 1000
+    flat: str = ""
+    flat_ms: int = 0
+    missing: str = ""
+    missing_ms: int = 0
+
+
 class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One tag, resolved. The published value is `((raw * scale + offset) * unit_factor) + unit_shift`.
 
@@ -40,6 +60,9 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         expr: Calculated tags: the expression's text.
         inputs: Calculated tags: path `area/line/device/tag` by the name used in `expr`.
         classification: Class of its data; "" is `internal`.
+        owner: Who answers for the data; "".
+        pii: It says something about persons.
+        quality: How good a value has to be; None without rules.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
     """
 
@@ -74,6 +97,9 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, str] = {}
     simulate: JsonObject = {}
     classification: str = ""
+    owner: str = ""
+    pii: bool = False
+    quality: QualityConfig | None = None
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,6 +115,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         tags: By name, calculated tags included.
         enabled: False publishes BAD `out_of_service` for every tag and opens no session.
         classification: Of an external device with topics: class of what is not declared tag by tag; "" is `internal`.
+        owner, pii: What its tags have where they say nothing else.
     """
 
     path: str
@@ -101,6 +128,8 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     description: str = ""
     labels: dict[str, str] = {}
     classification: str = ""
+    owner: str = ""
+    pii: bool = False
 
     @property
     def globs(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nexus_cli.model.site import Device, Inherited, Labels, Simulate, TypeName
+from nexus_cli.model.site import Bound, Device, Inherited, Labels, Simulate, TypeName
 
 EXTERNAL = "external"
 MAX_SERIES_DEFAULT = 100
@@ -23,6 +23,9 @@ class ExternalTag(Inherited):
 
     type: TypeName = Field(description="Type of the published value: bool, int64, float64, string, json …")
     unit: str | None = Field(default=None, description="Unit of the published value.")
+    range: Bound | None = Field(
+        default=None, description="[low, high] in the published unit, for `quality: {range: …}`.", strict=False
+    )
     values: Labels | None = Field(default=None, description="Names of an enumeration's codes.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")

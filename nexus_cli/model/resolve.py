@@ -20,6 +20,7 @@ from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
+from nexus_cli.model.governed import about, places_of, quality_alerts
 from nexus_cli.model.procedure_config import message_config, sequence_config
 from nexus_cli.model.quantities import UnitError, conversion
 from nexus_cli.model.resources import (
@@ -69,6 +70,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 time_zone=site.time_zone or "",
                 description=site.description or "",
                 labels=_labels(site),
+                places=places_of(site),
             )
         )
     }
@@ -93,6 +95,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
         resources[f"device.{path}"] = made
     for name, alert in site.alerts.items():
         resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
+    resources |= quality_alerts(resources)
     digests = {f"device.{path}": one.digest for path, one in known.items()}
     return Snapshot.of(site.enterprise, site.site, resources, digests)
 
@@ -158,6 +161,8 @@ def device_config(device: BoundDevice) -> DeviceConfig:
         description=device.device.description or "",
         labels=dict(device.device.labels or {}),
         classification=_class_of_topics(device),
+        owner=device.device.owner or "",
+        pii=device.device.pii is True,
     )
 
 
@@ -229,11 +234,10 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["poll_ms"] = tag.poll
     if tag.unit:
         fields["unit"] = fields["publish_unit"] = tag.unit
-    if not isinstance(tag, ExternalTag):
-        if tag.range is not None:
-            fields["range"] = tag.range
-        if deadband := deadband_of(tag, published):
-            fields["deadband"] = deadband
+    if tag.range is not None:
+        fields["range"] = tag.range
+    if not isinstance(tag, ExternalTag) and (deadband := deadband_of(tag, published)):
+        fields["deadband"] = deadband
     if tag.heartbeat:
         fields["heartbeat_ms"] = tag.heartbeat
     if tag.values:
@@ -250,6 +254,7 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["labels"] = dict(tag.labels)
     if tag.classification is not None and tag.classification != DEFAULT_CLASS:
         fields["classification"] = tag.classification
+    fields |= about(tag)
     if not isinstance(tag, Calculated) and tag.simulate is not None:
         fields["simulate"] = tag.simulate.model_dump(
             mode="json", by_alias=True, exclude_none=True, exclude_defaults=True

@@ -28,6 +28,22 @@ TAG_SLASHES = 3
 """In `area/line/device/tag`."""
 
 
+class PlaceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an area or a line says about the data below it, for people; its tags have what counts.
+
+    Attributes:
+        description: For people.
+        owner: Who answers for the data.
+        classification: Class of the data; "" where the place names none.
+        pii: The data says something about persons.
+    """
+
+    description: str = ""
+    owner: str = ""
+    classification: str = ""
+    pii: bool = False
+
+
 class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The resource `site`.
 
@@ -37,6 +53,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         description: For people.
         replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
+        places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
     """
 
     enterprise: str
@@ -45,6 +62,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     replay_of: str = ""
     labels: dict[str, dict[str, str]] = {}
+    places: dict[str, PlaceConfig] = {}
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

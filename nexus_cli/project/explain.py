@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.explain.chain import frames_of, message_steps, tag_steps
+from nexus_cli.explain.open_lineage import Plant, lineage_events
+from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig, device_from_json
+from nexus_cli.model.procedure_config import SequenceConfig
+from nexus_cli.model.resources import AlertConfig, every
+from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.wire.topic import Topics
 
@@ -64,6 +70,51 @@ def explain_path(
         message = f"'{device_path}' has no tag '{name}'"
         return Sourced(None, (finding("NX0008", message, hint=did_you_mean(name, device.tags)),))
     return Sourced(_chain(known, device, name))
+
+
+def lineage_of(
+    path: str,
+    *,
+    site: Path | str | None = None,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    now_us: int,
+) -> Sourced[list[JsonObject]]:
+    """Where the tag at a path comes from and who takes it, as OpenLineage job events of `now_us` (µs since 1970 UTC)."""
+    loaded = load(site, env=env, variables=variables)
+    if loaded.value is None:
+        return Sourced(None, loaded.findings, loaded.files)
+    known = loaded.value
+    snapshot = known.snapshot
+    short = path.strip("/").removeprefix(f"{snapshot.enterprise}/{snapshot.site}/")
+    above, _, name = short.rpartition("/")
+    devices = dict(snapshot.of_kind("device"))
+    if above not in devices or name not in devices[above].get("tags", {}):
+        return Sourced(None, (_unknown(short, above, devices, known),))
+    return Sourced(lineage_events(_plant(snapshot, devices), short, now_us=now_us))
+
+
+def _plant(snapshot: Snapshot, devices: Mapping[str, Any]) -> Plant:
+    """The whole site: who can read its files can read them."""
+
+    @cache
+    def device(path: str) -> DeviceConfig | None:
+        return device_from_json(devices[path]) if path in devices else None
+
+    def users(path: str) -> Iterator[str]:
+        for of, one in devices.items():
+            for name, tag in one.get("tags", {}).items():
+                if path in tag.get("inputs", {}).values():
+                    yield f"{of}/{name}"
+
+    return Plant(
+        topics=Topics(snapshot.enterprise, snapshot.site),
+        device=device,
+        may_read=lambda _: True,
+        users=users,
+        alerts=list(every(snapshot, "alert", AlertConfig)),
+        sequences=list(every(snapshot, "sequence", SequenceConfig)),
+    )
 
 
 def _unknown(path: str, device: str, devices: Mapping[str, Any], known: LoadedSite) -> Diagnostic:

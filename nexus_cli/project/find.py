@@ -7,17 +7,25 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
+from nexus_cli.access.people import Moment
+from nexus_cli.access.questions import Book
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import home_of
+from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.text import Sourced, load
 from nexus_cli.project.web_values import readable_values
 from nexus_cli.search.declared import declared_in
 from nexus_cli.search.index import SearchIndex
 from nexus_cli.search.places import spans_of
+from nexus_cli.search.uses import readers
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.web_find import Hit
 
+MOST_READ = 50
+"""Finds of which it is said who may read them."""
 ASK_S = 3.0
 """How long web is waited for, in seconds; the finds are there without it."""
 
@@ -72,10 +80,20 @@ def find(
     began = time.perf_counter()
     hits, total = index.find(words, limit=limit)
     search_ms = (time.perf_counter() - began) * 1000
+    hits = _with_readers(hits, snapshot)
     name = f"{snapshot.enterprise}/{snapshot.site}"
     paths = [hit.path for hit in hits if hit.kind == "tag"]
     values, problem = _values(name, paths) if with_values and paths else ({}, "")
     return Sourced(Found(site=name, hits=hits, total=total, values=values, problem=problem, search_ms=search_ms))
+
+
+def _with_readers(hits: list[Hit], snapshot: Snapshot) -> list[Hit]:
+    """The first finds with who may read them by the access rules of the files."""
+    paths = [hit.path for hit in hits if hit.kind == "tag"][:MOST_READ]
+    if not paths or not any(address.startswith("role.") for address in snapshot.resources):
+        return hits
+    found = readers(Book(snapshot, Moment(at_us=time.time_ns() // 1000)), paths)
+    return [msgspec.structs.replace(hit, readers=found[hit.path]) if hit.path in found else hit for hit in hits]
 
 
 def _values(site: str, paths: Sequence[str]) -> tuple[Mapping[str, JsonObject], str]:

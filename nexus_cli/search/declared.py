@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from nexus_cli.model.resources import SiteConfig, decode
+from nexus_cli.model.resources import PlaceConfig, SiteConfig, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.search.uses import uses_of
 
 Labels = Mapping[str, str]
 
@@ -78,6 +79,8 @@ class Declared:
         tags: In path order.
         devices: In path order.
         labels: Of areas and lines, by path.
+        places: What areas and lines say of the data below, by path.
+        uses: Alerts and sequences by the path of a tag that they use (`uses_of`).
         attributes: The recorded attributes of a device, by its path; asked once for each while the index is made.
     """
 
@@ -85,6 +88,8 @@ class Declared:
     devices: Sequence[DeclaredDevice]
     labels: Mapping[str, Labels]
     attributes: Callable[[str], Attributes]
+    places: Mapping[str, PlaceConfig] = field(default_factory=dict)
+    uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def labels_above(self, path: str) -> dict[str, str]:
         """Labels of the area and the line of a place; the line's win."""
@@ -117,6 +122,11 @@ def labels_of(site: Attributes) -> Mapping[str, Labels]:
     return decode({"enterprise": "", "site": "", **site}, SiteConfig).labels
 
 
+def places_of(site: Attributes) -> Mapping[str, PlaceConfig]:
+    """What areas and lines say of the data below, by path, from the resource `site`."""
+    return decode({"enterprise": "", "site": "", **site}, SiteConfig).places
+
+
 def facts_of(path: str, tag: Mapping[str, Any]) -> TagFacts:
     """A tag from its recorded attributes."""
     return TagFacts(
@@ -145,5 +155,12 @@ def declared_in(snapshot: Snapshot) -> Declared:
             DeviceFacts(path, str(device.get("protocol", "")), str(device.get("description", "")), first, len(tags))
         )
         attributes[path] = device
-    labels = labels_of(snapshot.resources.get("site", {}))
-    return Declared(tags=tags, devices=devices, labels=labels, attributes=attributes.__getitem__)
+    site = snapshot.resources.get("site", {})
+    return Declared(
+        tags=tags,
+        devices=devices,
+        labels=labels_of(site),
+        places=places_of(site),
+        uses=uses_of(snapshot.resources),
+        attributes=attributes.__getitem__,
+    )

@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from nexus_cli.search.about import NOTHING_SAID, About, about_place, about_tag
 from nexus_cli.search.declared import Declared, DeclaredTag
 from nexus_cli.search.places import Span
+from nexus_cli.search.uses import TAG, Uses
 from nexus_cli.wire.web_find import Hit
 
 Mask = NDArray[np.bool_]
 
 MOST_WORDS = 8
 FIELD = "\t"
-FIELDS = ("path", "unit", "description", "address", "labels", "names")
+FIELDS = ("path", "unit", "description", "address", "labels", "names", "owner", "classification", "pii", "lineage")
 """Parts of a line, in this order."""
 
 
@@ -33,6 +36,7 @@ class _Entry:
     tag: int
     place: str
     labels: Mapping[str, str]
+    about: About = NOTHING_SAID
 
 
 class SearchIndex:
@@ -47,6 +51,7 @@ class SearchIndex:
         """
         self._tag_at, self._places = declared.tags, places
         self._words = {device.path: device.description for device in declared.devices}
+        self._uses: Uses = {path: list(many) for path, many in declared.uses.items()}
         self._entries: list[_Entry] = []
         self._lines: list[str] = []
         for entry, fields in self._all(declared):
@@ -61,18 +66,26 @@ class SearchIndex:
         for span in self._places.values():
             if span.kind in ("area", "line"):
                 above = declared.labels_above(span.path)
-                yield _Entry(-1, span.path, above), (span.path, "", "", "", _said(above), "")
+                about = about_place(declared.places.get(span.path))
+                said = (span.path, "", about.description, "", _said(above), "", *about.words())
+                yield _Entry(-1, span.path, above, about), said
         for device in declared.devices:
             path, attributes = device.path, declared.attributes(device.path)
             labels = {**declared.labels_above(path), **attributes.get("labels", {})}
-            yield _Entry(-1, path, labels), (path, "", device.description, device.protocol, _said(labels), "")
+            about = about_tag(attributes, external=False)
+            said = (path, "", device.description, device.protocol, _said(labels), "", *about.words())
+            yield _Entry(-1, path, labels, about), said
+            external = not attributes.get("gateway")
             for at in range(device.first, device.last):
                 tag = declared.tags[at]
                 own: Mapping[str, Any] = attributes.get("tags", {}).get(tag.path.rpartition("/")[2], {})
                 mine = {**labels, **own.get("labels", {})}
+                for used in dict.fromkeys(own.get("inputs", {}).values()):
+                    self._uses.setdefault(used, []).append(TAG + tag.path)
                 names = " ".join(map(str, own.get("values", {}).values()))
-                fields = (tag.path, tag.unit, tag.description, tag.address, _said(mine), names)
-                yield _Entry(at, tag.path, mine), fields
+                about = about_tag(own, external=external)
+                fields = (tag.path, tag.unit, tag.description, tag.address, _said(mine), names, *about.words())
+                yield _Entry(at, tag.path, mine, about), fields
 
     def find(self, words: str, readable: Mask | None = None, *, limit: int) -> tuple[list[Hit], int]:
         """The best `limit` finds that have every word, and how many there are.
@@ -119,9 +132,19 @@ class SearchIndex:
         where = [name for name, part in zip(FIELDS, parts, strict=True) if any(word in part for word in wanted)]
         if entry.tag < 0:
             span = self._places[entry.place]
-            words = self._words.get(span.path, "")
-            return Hit(path=span.path, kind=span.kind, description=words, labels=dict(entry.labels), where=where)
-        return _tag_hit(self._tag_at[entry.tag], entry.labels, where)
+            words = self._words.get(span.path, "") or entry.about.description
+            hit = Hit(path=span.path, kind=span.kind, description=words, labels=dict(entry.labels), where=where)
+        else:
+            hit = _tag_hit(self._tag_at[entry.tag], entry.labels, where)
+        about = entry.about
+        return msgspec.structs.replace(
+            hit,
+            owner=about.owner,
+            classification=about.classification,
+            pii=about.pii,
+            lineage=about.lineage,
+            used_by=self._uses.get(hit.path, []) if entry.tag >= 0 else [],
+        )
 
 
 def _tag_hit(tag: DeclaredTag, labels: Mapping[str, str], where: list[str]) -> Hit:

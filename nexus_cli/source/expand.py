@@ -17,8 +17,10 @@ from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
 _MERGED = ("connection", "labels")
 """Maps of a device whose keys are laid over the template's one by one."""
-_HANDED_DOWN = ("classification",)
+_HANDED_DOWN = ("classification", "owner", "pii")
 """Keys that an area or a line says of everything below it."""
+_LAID = ("quality",)
+"""Inherited maps whose keys are laid over the outer level's one by one."""
 NOTHING: Mapping[str, str] = {}
 _NAMED = ("tags", "calculated")
 """Maps of named things whose own keys are laid over the template's one by one."""
@@ -141,10 +143,11 @@ class Expander:
         if inherited.get("enabled") is False and "enabled" not in device:
             device["enabled"] = False
             device.marks["enabled"] = inherited.marks["enabled"]
-        if protocol == "external" and "classification" not in device and "classification" in inherited:
-            # Its topics that are not declared tag by tag have the device's own class.
-            device["classification"] = inherited["classification"]
-            device.marks["classification"] = inherited.marks["classification"]
+        # Topics of an external device that are not declared tag by tag have the device's own class.
+        for key in ("owner", "pii", "classification") if protocol == "external" else ("owner", "pii"):
+            if key not in device and key in inherited:
+                device[key] = inherited[key]
+                device.marks[key] = inherited.marks[key]
         _drop_nulls(device, known.device if known else None)
         for key in _NAMED:
             tags = device.get(key)
@@ -282,6 +285,8 @@ def _fill_own(tags: Map, level: Map, known: frozenset[str] | None) -> Map:
                 if key not in tag:
                     tag[key] = value
                     marks[key] = level.marks[key]
+                elif key in _LAID and isinstance(own := tag[key], Map) and isinstance(value, Map):
+                    tag[key] = _over(value, own)
             _drop_tag_nulls(tag, known)
     return tags
 
@@ -294,12 +299,17 @@ def _inherit(tag: Map, level: Map, known: frozenset[str] | None) -> Map:
         if key not in tag:
             result[key] = value
             marks[key] = level.marks[key]
+        elif key in _LAID and isinstance(own := tag[key], Map) and isinstance(value, Map):
+            result[key] = _over(value, own)
     _drop_tag_nulls(result, known)
     return result
 
 
 def _drop_tag_nulls(tag: Map, known: frozenset[str] | None) -> None:
-    """Remove the keys of a tag, and of its labels, that are `null`."""
+    """Remove the keys of a tag, of its labels and its rules of quality, that are `null`."""
+    rules = tag.get("quality")
+    if isinstance(rules, Map) and None in rules.values():
+        tag["quality"] = _without_nulls(rules)
     labels = tag.get("labels")
     if isinstance(labels, Map) and None in labels.values():
         tag["labels"] = _without_nulls(labels, _names(labels))
@@ -334,6 +344,8 @@ def _join(levels: list[Map], keys: frozenset[str]) -> Map:
             if key in keys and key not in result:
                 result[key] = level[key]
                 result.marks[key] = level.marks.get(key, 0)
+            elif key in keys and key in _LAID and isinstance(level[key], Map) and isinstance(result[key], Map):
+                result[key] = _over(level[key], result[key])
     return result if None not in result.values() else _without_nulls(result)
 
 

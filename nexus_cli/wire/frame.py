@@ -5,6 +5,7 @@ JSON on `_nexus/{enterprise}/{site}/data/{gateway}/{device path}`; `schemas/fram
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -77,6 +78,24 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     source_time: dict[str, Microseconds] = {}
 
 
+class Letter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Values of one tag that a rule of quality rejected, for the dead letters.
+
+    Attributes:
+        tag: Name of the tag.
+        rule: `range` or `rate`.
+        detail: What the rule says and what the first value was, for people.
+        value: The first one, in the published unit.
+        count: How many were rejected since the last such message.
+    """
+
+    tag: str
+    rule: str
+    detail: str = ""
+    value: TagValue = None
+    count: Count = 1
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Samples that are known to be missing. Travels through the outbox like a frame, on the `gap` topic.
 
@@ -88,6 +107,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         end: Last missing moment, µs since 1970 UTC. No row of the device lies from `start` to `end`.
         frames: How many frames are missing; 0 when that can't be known.
         reason: One of `GapReason`; text, so that the message of another version can be read.
+        letter: Rejected values: nothing else is missing then, from the first of them (`start`) to the last.
     """
 
     epoch: Epoch
@@ -97,6 +117,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     end: Microseconds
     frames: Count = 0
     reason: Annotated[str, one_of(GapReason)] = ""
+    letter: Letter | None = None
 
 
 Ranges: TypeAlias = Annotated[list[tuple[int, int]], Meta(description="Disjoint, ascending, inclusive.")]
@@ -155,6 +176,15 @@ def decode_frame(payload: bytes) -> Frame:
         return _frame_decoder.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error)) from None
+
+
+def letter_maker(letter: Letter, device: str, start_us: int, end_us: int) -> Callable[[str, int], bytes]:
+    """Makes the message of rejected values from the epoch and the number that it gets."""
+
+    def make(epoch: str, seq: int) -> bytes:
+        return encode(Gap(epoch=epoch, seq=seq, device=device, start=start_us, end=end_us, letter=letter))
+
+    return make
 
 
 def decode_gap(payload: bytes) -> Gap:

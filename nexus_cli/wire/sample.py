@@ -43,6 +43,9 @@ class Reason(StrEnum):
     SYMBOL_CHANGED = "symbol_changed"
     DECODE_ERROR = "decode_error"
     TOO_LARGE = "too_large"
+    RATE_OF_CHANGE = "rate_of_change"
+    FLAT_LINE = "flat_line"
+    MISSING = "missing"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)

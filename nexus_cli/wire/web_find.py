@@ -61,7 +61,12 @@ class Hit(Body, frozen=True, kw_only=True):
         kind: `area`, `line`, `device` or `tag`.
         type, unit, description, address: Of a tag; of a device its description.
         labels: Its own, and those of its line and area.
-        where: What the words were found in: `path`, `description`, `unit`, `address`, `labels`, `names`.
+        owner, classification, pii: Who answers for the data, its class ("" is internal), and whether it says something about persons.
+        lineage: Of a tag in short: where it comes from; of a calculated tag its expression.
+        where: What the words were found in: `path`, `description`, `unit`, `address`, `labels`, `names`, `owner`,
+            `classification`, `pii`, `lineage`.
+        used_by: Calculated tags, alerts and sequences that use a tag (`tag PATH`, `alert NAME`, `sequence NAME`).
+        readers: Who may read a tag by the access rules; `nexus find` alone fills it, the card of a tag has it too.
     """
 
     path: str
@@ -71,7 +76,13 @@ class Hit(Body, frozen=True, kw_only=True):
     description: str = ""
     address: str = ""
     labels: dict[str, str] = {}
+    owner: str = ""
+    classification: str = ""
+    pii: bool = False
+    lineage: str = ""
     where: list[str] = []
+    used_by: list[str] = []
+    readers: list[str] = []
 
 
 class Hits(Body, frozen=True, kw_only=True):
@@ -121,6 +132,9 @@ class TagCard(Body, frozen=True, kw_only=True):
         names: Names of an enumeration's codes.
         retention: Name of its class; `keep_ms` is how long samples are kept, 0 where the class is not recorded.
         classification: Class of its data.
+        owner: Who answers for the data; "".
+        pii: It says something about persons.
+        quality: Rules of quality in words; "".
         labels: Its own, and those of its device, line and area.
         writable: Whether it takes commands; `may_write`: from the caller.
         read_back: What a write is proved with: "" the tag itself, `none`, or the path of another tag.
@@ -128,6 +142,7 @@ class TagCard(Body, frozen=True, kw_only=True):
         expr, inputs: Of a calculated tag.
         words: The same in words, by the name of each line.
         writers: Who may write it now; those who are elevated apart.
+        readers: Who may read it now, by name.
     """
 
     path: str
@@ -164,3 +179,7 @@ class TagCard(Body, frozen=True, kw_only=True):
     inputs: dict[str, str]
     words: dict[str, str] = msgspec.field(default_factory=dict)
     writers: list[Writer] = []
+    owner: str = ""
+    pii: bool = False
+    quality: str = ""
+    readers: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from dataclasses import asdict, replace
 
 import click
@@ -19,12 +20,12 @@ from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.codes.page import page
 from nexus_cli.diagnostics.suggest import nearest
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.explain import explain_path
+from nexus_cli.project.explain import explain_path, lineage_of
 from nexus_cli.project.explain_now import step_now
 
 EPILOG = (
-    "\b\nExamples:\n  nexus explain NX0012\n  nexus explain bottling/line-1/filler/temperature --site sites/demo\n\n"
-    + help_text(Exit.OK, Exit.FINDINGS)
+    "\b\nExamples:\n  nexus explain NX0012\n  nexus explain bottling/line-1/filler/temperature --site sites/demo\n"
+    "  nexus explain bottling/line-1/filler/temperature --lineage\n\n" + help_text(Exit.OK, Exit.FINDINGS)
 )
 
 BAND = len("NX0")
@@ -34,11 +35,16 @@ BAND = len("NX0")
 @click.command("explain", epilog=EPILOG)
 @click.argument("subject", metavar="CODE|PATH|MESSAGE", shell_complete=tag_paths)
 @click.option("--site", "site", type=click.Path(), help="The site file or its folder, for a PATH.")
+@click.option(
+    "--lineage", is_flag=True, help="Of a PATH: where it comes from and who takes it, as OpenLineage events in JSON."
+)
 @env_option
 @var_option
 @format_option("text", "json")
 @color_option
-def command(subject: str, site: str | None, env: str | None, variables: dict[str, str], format_: str) -> int:
+def command(
+    subject: str, site: str | None, lineage: bool, env: str | None, variables: dict[str, str], format_: str
+) -> int:
     """Explain a finding's CODE, the processing of the tag at PATH from file to database row, or a MESSAGE's topic
     and who may publish it."""
     colour = colour_wanted(sys.stdout)
@@ -49,6 +55,14 @@ def command(subject: str, site: str | None, env: str | None, variables: dict[str
     if re.fullmatch(r"[Nn][Xx]\w*", subject) and "/" not in subject:
         return _code(subject.upper(), format_, paint)
 
+    if lineage:
+        events = lineage_of(subject, site=site, env=env, variables=variables, now_us=time.time_ns() // 1000)
+        if events.value is None:
+            problem = document(events.findings, events.files)
+            answer(text(problem, style=paint)) if format_ == "text" else answer_bytes(orjson.dumps(problem))
+            return Exit.FINDINGS
+        answer_json(events.value)
+        return Exit.OK
     outcome = explain_path(subject, site=site, env=env, variables=variables)
     if outcome.value is None:
         problem = document(outcome.findings, outcome.files)

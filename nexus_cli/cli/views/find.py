@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Style = Callable[[str, str], str]
 _COLOUR = {"GOOD": "good", "UNCERTAIN": "warning", "BAD": "error"}
 LONGEST_VALUE = 60
+MOST_USES = 5
+"""Users of a tag, and people, that a line names."""
 
 
 def found_document(found: Found) -> dict[str, Any]:
@@ -37,11 +39,25 @@ def found_text(found: Found, *, style: Style) -> str:
 
 def _line(hit: Hit, value: Mapping[str, Any] | None, style: Style) -> str:
     labels = " ".join(f"{name}={text}" for name, text in hit.labels.items()) if "labels" in hit.where else ""
-    facts = [hit.type, hit.unit, hit.address, hit.description, labels]
+    facts = [hit.type, hit.unit, hit.address, hit.description, labels, *_about(hit)]
     said = ", ".join(one_line(each) for each in facts if each)
     return "  ".join(
         filter(None, (style(one_line(hit.path), "bold"), _value(value, style), style(said, "dim") or hit.kind))
     )
+
+
+def _about(hit: Hit) -> list[str]:
+    """What governs the data, where something is said about it."""
+    return [
+        f"owner {hit.owner}" if hit.owner else "",
+        hit.classification,
+        "pii" if hit.pii else "",
+        hit.lineage,
+        f"used by {', '.join(hit.used_by[:MOST_USES])}" if hit.used_by else "",
+        f"read by {', '.join(hit.readers[:MOST_USES])}"
+        if hit.readers and {"owner", "pii", "classification"} & set(hit.where)
+        else "",
+    ]
 
 
 def _value(value: Mapping[str, Any] | None, style: Style) -> str:

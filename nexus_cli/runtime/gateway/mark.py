@@ -115,7 +115,7 @@ def _rows_after(seq: int, outbox: Outbox) -> tuple[dict[str, int], int]:
                 gap = decode_gap(record.payload)
             except FrameError:
                 continue
-            found = [(gap.device, gap.end)]
+            found = [] if gap.letter is not None else [(gap.device, gap.end)]
         else:
             continue
         for path, time_us in found:

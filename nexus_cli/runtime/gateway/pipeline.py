@@ -21,6 +21,7 @@ from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.devices.tag_table import TagState, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.outbox.aftermath import lost_states, unstated
+from nexus_cli.runtime.gateway.outbox.letters import Letters
 from nexus_cli.runtime.gateway.outbox.losses import Span
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.wire.frame_batch import MOST_TAGS
@@ -50,6 +51,12 @@ class _Calculated:
         return all(state.known for _, state in self.inputs)
 
 
+LETTERS_US = 10_000_000
+"""How often rejected values are handed to the historian, in µs."""
+MOST_LETTERS = 200
+"""Letters at a time; further ones wait, and count on."""
+
+
 class Pipeline:
     """Takes the cycles of all supervisors.
 
@@ -76,6 +83,8 @@ class Pipeline:
         self._calculated: tuple[_Calculated, ...] = ()
         self._open: dict[str, tuple[DeviceRuntime, Cycle]] = {}
         self._doubtful = False
+        self._ruled: tuple[DeviceRuntime, ...] = ()
+        self._letters_us = 0
 
     def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
         """Begin a cycle of a device, at a time after its last one. The caller emits it before its next await.
@@ -125,6 +134,7 @@ class Pipeline:
         """Set all devices of the gateway; topics of removed tags are no longer published."""
         for path in list(self._open):  # values that were read under the old configuration are emitted under it
             self._end_open(path)
+        self._send_letters()
         before, self._devices = self._devices, {device.path: device for device in devices}
         self.absence.configured(self._devices.values())
         for path, old in before.items():
@@ -132,7 +142,29 @@ class Pipeline:
         for path, device in self._devices.items():
             device.normaliser.table.prefix = self._topics.tag(path) + "/"
             device.normaliser.doubt(self._doubtful)
+        self._ruled = tuple(device for device in self._devices.values() if device.normaliser.quality)
         self._link_calculated()
+
+    def judge_quality(self) -> None:
+        """Mark values that stand for too long or were not followed by another, and hand on what was rejected; once a second."""
+        for device in self._ruled:
+            if any(device.normaliser.quality.overdue(self.now_us())):
+                cycle = self.cycle(device.path)
+                device.normaliser.judge_again(cycle)
+                self.emit(device, cycle, read=False)
+        if self.now_us() - self._letters_us >= LETTERS_US:
+            self._send_letters()
+
+    def _send_letters(self) -> None:
+        """Hand what was rejected to the historian: a letter for each tag and rule, at most `MOST_LETTERS` at a time."""
+        self._letters_us, left, letters = self.now_us(), MOST_LETTERS, Letters(self._outbox)
+        for device in self._ruled:
+            left -= device.normaliser.quality.send(letters, most=left)
+
+    @property
+    def rejected(self) -> int:
+        """How many values rules of quality rejected since the devices were configured."""
+        return sum(device.normaliser.quality.rejected for device in self._ruled)
 
     def _forget_topics(self, table: TagTable, device: DeviceRuntime | None) -> None:
         """Stop publishing the tags of a former configuration that its successor does not have."""

@@ -77,6 +77,7 @@ class Timekeeping:
         if not self._known and self._clock.kernel.synchronised:
             self._remember()
         self._pipeline.repeat_calculated()
+        self._pipeline.judge_quality()
 
     def facts(self) -> ClockHealth:
         """For health: the clock's facts, and since when its time is doubtful (µs since 1970 UTC; 0: it is not)."""

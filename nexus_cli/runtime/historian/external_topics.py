@@ -12,6 +12,7 @@ from nexus_cli.database.queries import ExternalDevice, load_external
 from nexus_cli.database.series import DEVICE_LEVELS, create_by_globs, device_of
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters
+from nexus_cli.runtime.historian.external_rules import ExternalRules
 from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.pending import PendingSample
 from nexus_cli.runtime.historian.plain_payloads import read_plain
@@ -57,6 +58,7 @@ class ExternalTopics:
         self._known: dict[str, Known] = {}
         self._loaded = False
         self._fresh: dict[str, ExternalDevice | None] = {}
+        self._rules = ExternalRules(topics)
 
     async def load(self, conn: Any) -> None:
         """Load the declared external devices, after the series map."""
@@ -70,6 +72,7 @@ class ExternalTopics:
         self._declared.clear()
         self._known.clear()
         self._refused.clear()
+        self._rules.load(self._devices.values())
 
     @property
     def fresh_filters(self) -> list[str]:
@@ -184,6 +187,28 @@ class ExternalTopics:
         self, message: Message, target: Target, *, now_us: int, letters: DeadLetters
     ) -> PendingSample | None:
         """A message of a topic with this series as a sample; None as by `take`."""
+        if message.topic in self._rules.topics:
+            return self._take_ruled(message, target, now_us=now_us, letters=letters)
+        return self._take_plain(message, target, now_us=now_us, letters=letters)
+
+    def _take_ruled(
+        self, message: Message, target: Target, *, now_us: int, letters: DeadLetters
+    ) -> PendingSample | None:
+        """A message of a tag with rules of quality."""
+        found = self._take_plain(message, target, now_us=now_us, letters=letters)
+        if found is None:
+            return None
+        row, verdict = self._rules.judge(message.topic, found.row)
+        if row is None and verdict is not None:
+            detail, reason = verdict.detail, f"quality_{verdict.rule}"
+            letters.add(message.topic, reason, detail=detail, payload=message.payload)
+            return None
+        return found if row is None else found._replace(row=row)
+
+    def _take_plain(
+        self, message: Message, target: Target, *, now_us: int, letters: DeadLetters
+    ) -> PendingSample | None:
+        """A message as a sample, whatever rules say."""
         if target.column is Column.NUMBER and (plain := read_plain(message.payload, now_us=now_us)) is not None:
             row = FullRow(plain[1], target.series_id, plain[0], None, None, None, _GOOD, None, None)
             return PendingSample(message.topic, target.retention, row, message.payload)

@@ -29,7 +29,7 @@ from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, TimeBounds, Ver
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import Report, decode_report
-from nexus_cli.wire.frame import Frame, FrameError, decode_frame, decode_gap
+from nexus_cli.wire.frame import Frame, FrameError, Letter, decode_frame, decode_gap
 from nexus_cli.wire.topic import Topics, is_slug
 
 _log = logging.getLogger("nexus.historian.reading")
@@ -167,6 +167,8 @@ class Reader:
             if not final:
                 return unknown
             refusal = self._not_assigned(gateway, gap.device, topic, payload)
+        elif gap.letter is not None:
+            refusal = self._rejected(gap.device, gap.letter)
         bounds, claimed_us = self._bounds, None
         if not (bounds.usable(gap.start) and bounds.usable(gap.end) and gap.start <= gap.end):
             self._counters.bounded_times += 1
@@ -175,6 +177,11 @@ class Reader:
         batch.gaps.append(PendingGap(OutboxKey(gateway, gap.epoch), gap, refusal, claimed_us))
         batch.points += 1
         return unknown
+
+    def _rejected(self, device: str, letter: Letter) -> Refusal:
+        """Values that a rule of quality rejected in the gateway: a dead letter of their tag."""
+        topic = self._topics.tag(f"{device}/{letter.tag}")
+        return Refusal(f"quality_{letter.rule}", letter.detail, topic, shown(letter.value), letter.count)
 
     def _take_report(self, batch: Batch, message: Message, *, final: bool) -> Sequence[str]:
         topic, payload = message.topic, message.payload

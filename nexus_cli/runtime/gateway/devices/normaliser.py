@@ -22,6 +22,7 @@ from nexus_cli.model.chain_columns import Column
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.gateway.devices.column_take import take
 from nexus_cli.runtime.gateway.devices.cycle import Cycle
+from nexus_cli.runtime.gateway.devices.quality_watch import QualityWatch
 from nexus_cli.runtime.gateway.devices.tag_chain import FLOAT, WHOLE, TagChain, is_unicode
 from nexus_cli.runtime.gateway.devices.tag_columns import NEVER_US, NUMBER_OF, REASON_OF
 from nexus_cli.runtime.gateway.devices.tag_group import GroupColumns, TagGroup, Times
@@ -50,6 +51,7 @@ class Normaliser:
         states: The same tag by tag: views by name, in declared order.
         seen: Values received, faults included.
         recorded: Samples recorded.
+        quality: Rules of tags.
     """
 
     def __init__(self, device: DeviceConfig) -> None:
@@ -58,6 +60,7 @@ class Normaliser:
         self.states: Mapping[str, TagState] = TagStates(self.table)
         self.seen = 0
         self.recorded = 0
+        self.quality = QualityWatch(self.table)
         self._good: tuple[Quality, Reason | None] = GOOD
 
     def doubt(self, doubtful: bool, *, set_back: bool = False) -> None:
@@ -122,7 +125,7 @@ class Normaliser:
     def bad(self, states: Iterable[TagState], reason: Reason, cycle: Cycle, *, code: int = 0) -> None:
         """Make tags BAD; those that are already BAD for this reason are not recorded again."""
         cycle.table, before = self.table, len(cycle.single)
-        for at in _places(states):
+        for at in states.places if isinstance(states, TagGroup) else [state.at for state in states]:
             self._record(at, None, Quality.BAD, reason, code, NO_TIME, cycle)
             self.table.lose(at)
         self.recorded += len(cycle.single) - before
@@ -138,6 +141,14 @@ class Normaliser:
             at = state.at
             table.dues[at] = 0
             self._record(at, table.value(at), quality, reason, state.code, int(table.source_us[at]), cycle)
+        self.recorded += len(cycle.single) - before
+
+    def judge_again(self, cycle: Cycle) -> None:
+        """Mark values that stand for too long, or were not followed by another; the caller emits the cycle."""
+        cycle.table, before = self.table, len(cycle.single)
+        for at, reason in self.quality.overdue(cycle.time_us):
+            source_us = int(self.table.source_us[at])
+            self._record(at, self.table.value(at), Quality.UNCERTAIN, reason, 0, source_us, cycle)
         self.recorded += len(cycle.single) - before
 
     def put(self, state: TagState, value: Value, cycle: Cycle, *, fault: Fault | None = None) -> None:
@@ -294,9 +305,16 @@ class Normaliser:
     def _check_range(self, at: int, value: Any, fault: Fault | None, source_us: int, cycle: Cycle) -> None:
         quality, reason = self._good
         chain, code = self.table.chains[at], 0
+        if chain.rules is not None:
+            kept, doubt = self.quality.judge(at, value, cycle.time_us)
+            self.table.lose(at)  # an unchanged value is judged again: it may stand for too long
+            if not kept:
+                return
+            if fault is None and doubt is not None:
+                fault = Fault(doubt, uncertain=True)
         if fault is not None:
             quality, reason, code = Quality.UNCERTAIN, fault.reason, fault.code
-        elif not chain.holds(value):
+        elif chain.rules is None and not chain.holds(value):
             quality, reason = Quality.UNCERTAIN, Reason.OUT_OF_RANGE
         self._record(at, value, quality, reason, code, source_us, cycle)
 
@@ -304,6 +322,8 @@ class Normaliser:
         self, at: int, value: Value, quality: Quality, reason: Reason | None, code: int, source_us: int, cycle: Cycle
     ) -> None:
         table, now_us = self.table, cycle.time_us
+        if quality is Quality.BAD:
+            self.quality.forget(at)
         time_us, before = table.times[at], table.qualities[at]
         same = time_us and quality == before and reason is REASON_OF[table.reasons[at]] and code == table.code[at]
         if same and now_us < table.dues[at] and not _moved(table.chains[at], table.value(at), value):
@@ -326,10 +346,6 @@ def _doubles(columns: GroupColumns, values: Sequence[Value]) -> Column | None:
     if not columns.floats or set(map(type, values)) != {float}:
         return None
     return np.array(values, np.float64)
-
-
-def _places(states: Iterable[TagState]) -> Iterable[int]:
-    return states.places if isinstance(states, TagGroup) else [state.at for state in states]
 
 
 def _converted(chain: TagChain, raw: Any) -> tuple[Any, Reason | None]:

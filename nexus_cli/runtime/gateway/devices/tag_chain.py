@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from nexus_cli.model.chain import Convert, bounds_of, cleaner, converter, line_of, tidy
 from nexus_cli.model.chain_columns import column_converter
-from nexus_cli.model.config import TagConfig
+from nexus_cli.model.config import QualityConfig, TagConfig
 from nexus_cli.model.datatype import FLOATS, INTEGER_BOUNDS, parse_type
+from nexus_cli.model.judgement import is_worked_out
 
 NONE, FLOAT, WHOLE, TRUTH, OTHER = KINDS = range(5)
 """Of a published value: none, a float, an integer that a double holds, a boolean, and anything else."""
@@ -30,6 +32,7 @@ class TagChain:
         plain: A float is published as it is: no conversion, range, deadband or heartbeat.
         reads_floats: The raw values are single floats.
         simple: No range and no deadband: the converted value is published.
+        rules: Rules of quality that the gateway works out; None where there is none.
     """
 
     __slots__ = (
@@ -43,6 +46,7 @@ class TagChain:
         "low",
         "plain",
         "reads_floats",
+        "rules",
         "simple",
     )
 
@@ -58,10 +62,33 @@ class TagChain:
         self.heartbeat_us = config.heartbeat_ms * 1000
         self.simple = self.low is None and self.high is None and not self.deadband
         self.plain = self.simple and self.convert is None and not self.heartbeat_us
+        self.rules: QualityConfig | None = None
 
     def holds(self, value: Any) -> bool:
         """Whether a published value is inside the range, the ends included."""
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+class RuledChain(TagChain):
+    """The chain of a tag with rules of quality: nothing is inside its limits, so that each value is looked at by itself.
+
+    Attributes:
+        limits: The real range.
+    """
+
+    __slots__ = ("limits",)
+
+    def __init__(self, config: TagConfig, rules: QualityConfig) -> None:
+        """Compile the chain of a tag with rules that the gateway works out."""
+        super().__init__(config)
+        self.rules = rules
+        self.limits = bounds_of(config)
+        self.low, self.high = math.inf, -math.inf
+        self.simple = self.plain = False
+
+    def holds(self, value: Any) -> bool:
+        """Never: see `limits`."""
+        return False
 
 
 _known: dict[tuple[object, ...], TagChain] = {}
@@ -81,12 +108,16 @@ def chain_of(config: TagConfig) -> TagChain:
         config.deadband,
         config.heartbeat_ms,
         bool(config.expr),
+        config.quality,
     )
     found = _known.get(key)
     if found is None:
         if len(_known) >= MOST_CHAINS:
             _known.clear()
-        found = _known[key] = TagChain(config)
+        rules = config.quality
+        found = _known[key] = (
+            RuledChain(config, rules) if rules is not None and is_worked_out(rules) else TagChain(config)
+        )
     return found
 
 

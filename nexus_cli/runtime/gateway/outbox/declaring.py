@@ -21,6 +21,7 @@ from nexus_cli.runtime.logging import event
 from nexus_cli.wire.command import decode_report
 from nexus_cli.wire.command import encode as encode_report
 from nexus_cli.wire.frame import FrameError, Gap, GapReason, decode_gap
+from nexus_cli.wire.frame import encode as encode_gap
 
 _log = logging.getLogger("nexus.outbox")
 LOSSES = (GapReason.OVERFLOW, GapReason.DISK_REFUSED, GapReason.OUTBOX_DAMAGED, GapReason.FRAME_TOO_LARGE)
@@ -110,8 +111,11 @@ class Declaring:
         for record in records:
             open_ = not custody.has(record.seq, record.last)
             if record.topic == self._contents.gap_topic:
-                if open_:
-                    gap = decode_gap(record.payload)
+                gap = decode_gap(record.payload)
+                if open_ and gap.letter is not None:
+                    again = msgspec.structs.replace(gap, epoch=waiting.epoch, seq=waiting.next_seq)
+                    waiting.add(record.time_us, record.topic, encode_gap(again))
+                elif open_:
                     waiting.add_gap(Span(gap.device, gap.reason, gap.start, gap.end, gap.frames))
             elif open_ and carried_bytes < CARRIED_BYTES and self._carry(record):
                 carried_bytes += len(record.payload)

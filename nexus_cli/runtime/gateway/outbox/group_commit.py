@@ -245,6 +245,8 @@ class GroupCommit:
     def _refuse(self, time_us: int, topic: str, payload: bytes, *, reports: bool) -> int:
         if topic == self._contents.gap_topic:
             gap = decode_gap(payload)
+            if gap.letter is not None:  # rejected values are no loss: nothing is declared for them
+                return 0
             span = Span(gap.device, gap.reason, gap.start, gap.end, gap.frames)
             self.losses.add(span, joined=gap.reason == GapReason.DISK_REFUSED)
             return 0

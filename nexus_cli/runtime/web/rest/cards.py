@@ -13,6 +13,7 @@ from nexus_cli.access.people import Moment
 from nexus_cli.access.questions import Book, ask
 from nexus_cli.access.subjects import Subject
 from nexus_cli.diagnostics.wording import duration
+from nexus_cli.explain.chain import rules_text
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.snapshot import Snapshot
@@ -94,6 +95,10 @@ def card(view: SiteView, tag: TagView, rights: CallerRights, *, now_us: int) -> 
         inputs=config.inputs,
         words=dict(_words(view, tag, device, config)),
         writers=list(writers(view, facts, now_us=now_us)),
+        owner=config.owner or device.owner,
+        pii=config.pii,
+        quality=rules_text(config),
+        readers=readers_of(view, facts, now_us=now_us),
     )
 
 
@@ -105,9 +110,7 @@ def writers(view: SiteView, facts: TagFacts, *, now_us: int) -> Iterator[Writer]
     """Who may write a tag at this moment, by name."""
     if not facts.writable:
         return
-    resources = {address: each for address, each in view.resources.items() if address.startswith(_ASKED)}
-    resources["site"] = view.resources.get("site", {})
-    book = Book(Snapshot(view.topics.enterprise, view.topics.site, resources), Moment(at_us=now_us))
+    book = _book(view, now_us)
     subject = Subject(kind="tags", text=facts.path, tags=(facts,))
     for holder in book.holders:
         if holder.kind == "nexus":
@@ -116,6 +119,20 @@ def writers(view: SiteView, facts: TagFacts, *, now_us: int) -> Iterator[Writer]
             if found.allowed and found.line is not None:
                 line = found.line.text
                 yield Writer(name=holder.name, kind=holder.kind, role=found.role, via=found.via, line=line)
+
+
+def readers_of(view: SiteView, facts: TagFacts, *, now_us: int) -> list[str]:
+    """Who may read a tag at this moment, by name."""
+    book = _book(view, now_us)
+    subject = Subject(kind="tags", text=facts.path, tags=(facts,))
+    people = (holder for holder in book.holders if holder.kind != "nexus")
+    return [holder.name for holder in people if any(one.allowed for one in ask(book, holder, "read", subject))]
+
+
+def _book(view: SiteView, now_us: int) -> Book:
+    resources = {address: each for address, each in view.resources.items() if address.startswith(_ASKED)}
+    resources["site"] = view.resources.get("site", {})
+    return Book(Snapshot(view.topics.enterprise, view.topics.site, resources), Moment(at_us=now_us))
 
 
 @dataclass(frozen=True, slots=True)

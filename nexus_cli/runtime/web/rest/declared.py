@@ -11,8 +11,9 @@ from nexus_cli.runtime.web.rest.branches import Places
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.site_view import SiteView
 from nexus_cli.search.declared import Declared as Searched
-from nexus_cli.search.declared import labels_of
+from nexus_cli.search.declared import labels_of, places_of
 from nexus_cli.search.index import SearchIndex
+from nexus_cli.search.uses import uses_of
 
 LOOK_S = 3600.0
 """Longest wait for a deployment, in seconds; then the wait begins again."""
@@ -62,6 +63,8 @@ def search_index(view: SiteView, places: Places) -> SearchIndex:
         tags=view.tags,
         devices=tuple(view.devices.values()),
         labels=labels_of(view.resources.get("site", {})),
+        places=places_of(view.resources.get("site", {})),
+        uses=uses_of(view.resources),
         attributes=lambda path: orjson.loads(view.devices[path].raw),
     )
     return SearchIndex(searched, places.spans)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Annotated, Literal
 
 import msgspec
 import orjson
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Query, Response
 
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.explain.chain import Steps, others_steps, tag_steps
-from nexus_cli.model.resources import GatewayResource, decode, paths_of
+from nexus_cli.explain.open_lineage import Plant, lineage_events
+from nexus_cli.model.procedure_config import SequenceConfig
+from nexus_cli.model.resources import AlertConfig, GatewayResource, decode, paths_of
 from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.web.caller_rights import CallerRights
+from nexus_cli.runtime.web.caller_rights import CallerRights, readable_tag
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import PlantPath, described
 from nexus_cli.runtime.web.rest.shown_tags import shown_device
@@ -31,10 +35,21 @@ def add_lineage_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     """Add them."""
 
     @app.get(base + "/lineage/{path:path}", responses=described(Lineage))
-    async def lineage(path: PlantPath, caller: Caller = CALLING) -> Response:
-        """The chain of a tag from bytes to row, its inputs, and what uses it. As `nexus explain PATH`."""
+    async def lineage(
+        path: PlantPath,
+        form: Annotated[
+            Literal["steps", "openlineage"],
+            Query(alias="format", description="`openlineage`: job events of OpenLineage 2-0-2 instead, as a list."),
+        ] = "steps",
+        caller: Caller = CALLING,
+    ) -> Response:
+        """The chain of a tag from bytes to row, its inputs, and what uses it. As `nexus explain PATH`, with `--lineage`."""
         view = parts.keeper.view
         rights = await parts.callers.rights(view, caller)
+        if form == "openlineage":
+            readable_tag(view, rights, path)
+            events = await asyncio.to_thread(lineage_events, _plant(view, rights), path, now_us=parts.clock.wall_us())
+            return Response(orjson.dumps(events), media_type="application/json")
         return answer(await asyncio.to_thread(_lineage, view, rights, path))
 
 
@@ -59,6 +74,27 @@ def _lineage(view: SiteView, rights: CallerRights, path: str) -> Lineage:
         inputs=config.inputs,
         used_by=[each for each in _users(view, path) if rights.may_read(view.by_path[each])],
         alerts=[name for name in _alerts(view, path) if rights.may_hear(view.topics.alert(name))],
+    )
+
+
+def _plant(view: SiteView, rights: CallerRights) -> Plant:
+    """The site as a caller may know it."""
+
+    def may_read(path: str) -> bool:
+        tag = view.by_path.get(path)
+        return tag is not None and rights.may_read(tag)
+
+    return Plant(
+        topics=view.topics,
+        device=lru_cache(maxsize=1024)(view.device),
+        may_read=may_read,
+        users=lambda path: _users(view, path),
+        alerts=[
+            (name, decode(alert, AlertConfig))
+            for name, alert in view.of_kind("alert")
+            if rights.may_hear(view.topics.alert(name))
+        ],
+        sequences=[(name, decode(each, SequenceConfig)) for name, each in view.of_kind("sequence")],
     )
 
 

@@ -22,7 +22,7 @@ from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
 from nexus_cli.wire.client import Message
-from nexus_cli.wire.frame import Frame, Gap, encode
+from nexus_cli.wire.frame import Frame, Gap, Letter, encode
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
@@ -141,6 +141,20 @@ async def test_mutated_messages_raise_nothing() -> None:
     whole = sum(len(batch.frames) + len(batch.gaps) + len(batch.samples) + batch.letters.count for batch in batches)
     assert whole > count // 2
     assert all(batch.packed is not None for batch in batches)
+
+
+async def test_rejected_values_of_a_gateway_are_a_dead_letter_of_their_tag_and_no_gap() -> None:
+    bench = Bench(FakeClock())
+    await bench.batcher._load()
+    letter = Letter(tag="known", rule="range", detail="500 is outside [0, 100]", value=500.0, count=3)
+    gap = Gap(epoch="E", seq=8, device="a/l/d", start=TIME, end=TIME + 5, letter=letter)
+    bench.inbound_queue.put(Message(TOPICS.gap("gw"), encode(gap), 1, False))
+    batch = await bench.gather()
+    assert [pending.seq for pending in batch.gaps] == [8]
+    refusal = batch.gaps[0].refusal
+    assert refusal is not None
+    assert (refusal.topic, refusal.reason, refusal.count) == (TOPICS.tag("a/l/d/known"), "quality_range", 3)
+    assert (refusal.payload, refusal.detail, refusal.hole) == (b"500.0", "500 is outside [0, 100]", "")
 
 
 async def test_an_unknown_tag_waits_for_one_load_and_holds_up_nobody() -> None:
