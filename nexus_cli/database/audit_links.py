@@ -112,8 +112,7 @@ def walk(place: Place, links: Sequence[Link]) -> tuple[Place, list[Damage]]:
             found.append(_of(link, "inserted", "its number is there twice"))
             continue
         elif link.previous != place.digest:
-            text = f"link {link.number} names another digest before it: link {place.number} was written anew"
-            found.append(replace(_of(link, "replaced", text), number=place.number, last=place.number, audit_id=0))
+            found.append(_written_anew(place.number, links, upto=link.number))
         problem = _problem(link)
         if problem is not None:
             found.append(problem)
@@ -167,6 +166,16 @@ def _is_of(link: Link, other: Link) -> bool:
     under_the_others_id = digest_of(other.previous, other.number, replace(link.row, id=other.row.id)) == other.digest
     whole_link = digest_of(link.previous, other.number, link.row) == link.digest
     return with_its_id or under_the_others_id or whole_link
+
+
+def _written_anew(number: int, links: Sequence[Link], *, upto: int) -> Damage:
+    text = f"link {number} or one before it was written anew: link {upto} was made after another one"
+    before = next((each for each in links if each.number == number), None)
+    return (
+        Damage(kind="replaced", number=number, last=number, detail=text)
+        if before is None
+        else _of(before, "replaced", text)
+    )
 
 
 def _gap(first: int, last: int, *, upto: Link) -> Damage:

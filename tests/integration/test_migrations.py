@@ -33,7 +33,22 @@ async def test_up_down_up_and_check_is_clean_each_time(empty_database: Settings)
     assert (
         revision.revisions()
         == first
-        == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013", "0018")
+        == (
+            "0001",
+            "0002",
+            "0003",
+            "0004",
+            "0005",
+            "0006",
+            "0007",
+            "0008",
+            "0009",
+            "0010",
+            "0011",
+            "0012",
+            "0013",
+            "0018",
+        )
     )
     assert await migrate.check(empty_database) == ()
     async with connection(empty_database) as conn:

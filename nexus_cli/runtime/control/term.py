@@ -26,6 +26,7 @@ from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
+from nexus_cli.runtime.control.audit_chain import AnchorWriter
 from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
@@ -186,6 +187,7 @@ class Term:
             clock=self._clock,
         )
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
+        self.anchors = AnchorWriter(pool=self.pool, settings=settings)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
 
@@ -242,6 +244,7 @@ class Term:
             "rights": self.rights_keeper.run(over),
             "health": self._health.run(over),
             "progress": self.progress.run(over),
+            "audit anchors": self.anchors.run(over),
         }
 
     async def _end(self) -> None:
@@ -266,6 +269,7 @@ class Term:
             sequences_running=sorted(run.name for run in self.sequencing.running.values()),
             alerts_active=sum(each.state != "cleared" for each in self.alerting.listing()),
             alert_changes_waiting=len(self.record),
+            audit_anchor=self.anchors.newest,
         )
 
     def problem(self) -> str:
