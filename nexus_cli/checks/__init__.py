@@ -20,6 +20,7 @@ from nexus_cli.checks import (
     rights,
     security,
     signals,
+    signatures,
     tags,
     units,
     values,
@@ -49,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
     *procedures.CHECKS,
     *parameters.CHECKS,
+    *signatures.CHECKS,
     *views.CHECKS,
     *moved.CHECKS,
 )

@@ -12,6 +12,7 @@ import logging
 import msgspec
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.signature import SignatureRules
 
 _log = logging.getLogger("nexus.recorded")
 
@@ -141,6 +142,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         devices: By path.
         digests: Digest of every device, by path; what `observed` answers with.
         frames: How it sends the record: `columns` or `json`.
+        signatures: Which commands it takes only with a signature, and the keys.
     """
 
     enterprise: str
@@ -150,6 +152,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     devices: dict[str, DeviceConfig]
     digests: dict[str, str]
     frames: str = "columns"
+    signatures: SignatureRules = SignatureRules()
 
 
 _canonical = msgspec.json.Encoder(order="deterministic")

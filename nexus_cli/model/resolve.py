@@ -28,6 +28,7 @@ from nexus_cli.model.resources import (
     SiteConfig,
     encode,
 )
+from nexus_cli.model.signature_rules import signature_rules
 from nexus_cli.model.site import Alert, Calculated, Live, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import view_config
@@ -68,6 +69,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 time_zone=site.time_zone or "",
                 description=site.description or "",
                 labels=_labels(site),
+                signatures=signature_rules(site.signatures, zone=site.time_zone),
             )
         )
     }

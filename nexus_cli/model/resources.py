@@ -17,6 +17,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
+from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_MS = 2**53
 """Durations are below this: JSON numbers are exact up to here in every language."""
@@ -33,6 +34,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         time_zone: IANA name of the zone in which its days begin; "" is none.
         description: For people.
         replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
+        signatures: Which messages must be signed, and the keys; None where the site says nothing of it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
     """
 
@@ -42,6 +44,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     replay_of: str = ""
     labels: dict[str, dict[str, str]] = {}
+    signatures: SignatureRules | None = None
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

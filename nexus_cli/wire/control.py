@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
+from nexus_cli.wire.signature import SignatureRules
 
 if TYPE_CHECKING:
     from nexus_cli.wire.sample import Value
@@ -258,6 +259,7 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
         devices: Digest by device path.
         frames: How it sends the record: `columns` or `json`.
         out_of_service: Devices that it leaves alone for a while, by path; they are among `devices` all the same.
+        signatures: Which commands it takes only with a signature, and the keys.
     """
 
     deployment: int
@@ -265,6 +267,7 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
     devices: dict[str, str]
     frames: str = "columns"
     out_of_service: dict[str, ServicePause] = {}
+    signatures: SignatureRules = SignatureRules()
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):
@@ -354,8 +357,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         abort_branch: How the abort branch went.
         outcome, counts: Of a deployment.
         owner: Whose lock was broken.
-        aborted_by: Who ended a run.
-        topic: Of a message.
+        aborted_by, topic: Who ended a run; of a message.
         until: When a device is in service again.
         count: Of cleared topics; of refusals, since the line before it about the same.
     """

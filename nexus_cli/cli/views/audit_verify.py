@@ -28,5 +28,7 @@ def verified_text(found: Verified, *, style: Style) -> str:
 
 
 def _text(one: ChainDamage) -> str:
-    facts = " ".join(each for each in (clock_text(one.at, zone=None) if one.at else "", one.who, one.what, one.subject) if each)
+    facts = " ".join(
+        each for each in (clock_text(one.at, zone=None) if one.at else "", one.who, one.what, one.subject) if each
+    )
     return one.detail + (f"  ({facts})" if facts else "")

@@ -41,6 +41,7 @@ from nexus_cli.wire.control import (
     State,
 )
 from nexus_cli.wire.control_steering import OutOfService
+from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_WAIT_S = 25.0
 
@@ -201,6 +202,7 @@ class Service:
         async with self._connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
+            place = (await db.attributes(conn, self.site, ["site"])).get("site", {})
             paused = await out_of_service.pauses(conn, self.site, devices)
         frames = decode(resources.get(gateway, {}), GatewayResource).frames
         return GatewayIndex(
@@ -209,6 +211,7 @@ class Service:
             devices=devices,
             frames=frames,
             out_of_service=paused,
+            signatures=msgspec.convert(place.get("signatures") or {}, SignatureRules),
         )
 
     async def out_of_service(self) -> list[OutOfService]:

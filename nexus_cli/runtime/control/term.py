@@ -49,6 +49,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.health import BrokerLink, ControlHealth, decode_status
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 
 NAME = "control"
@@ -117,6 +118,7 @@ class Term:
         self._sender = CommandSender(
             self.broker, topics, principal=settings.principal, clock=clock, latency=self._latency
         )
+        self._sender.signer = signer_of(settings)
         self.record = AlertRecord(settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl")
         self.alerting = Alerting(settings=settings, record=self.record, publish=self._publish, clock=clock)
         self.sequencing = Sequencing(
