@@ -141,7 +141,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         deployment: Number of the deployment that made it so.
         devices: By path.
         digests: Digest of every device, by path; what `observed` answers with.
-        frames: How it sends the record: `columns` or `json`.
+        frames, compress: How it sends the record: `columns` or `json`; compressed `never`, `auto` or `always`.
         signatures: Which commands it takes only with a signature, and the keys.
     """
 
@@ -152,6 +152,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     devices: dict[str, DeviceConfig]
     digests: dict[str, str]
     frames: str = "columns"
+    compress: str = "never"
     signatures: SignatureRules = SignatureRules()
 
 

@@ -75,7 +75,12 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
     }
     for name, gateway in site.gateways.items():
         resources[f"gateway.{name}"] = encode(
-            GatewayResource(select=list(gateway.select), frames=gateway.frames, description=gateway.description)
+            GatewayResource(
+                select=list(gateway.select),
+                frames=gateway.frames,
+                compress=gateway.compress,
+                description=gateway.description,
+            )
         )
     if not site.gateways:
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}

@@ -53,11 +53,13 @@ class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     Attributes:
         select: Selectors such as `protocol:modbus`, any of which matches; empty takes the rest.
         frames: `columns`, or `json`: each frame as a message of its own.
+        compress: `never`, `auto` or `always`.
         description: For people.
     """
 
     select: list[str] = []
     frames: str = "columns"
+    compress: str = "never"
     description: str | None = None
 
 

@@ -204,12 +204,13 @@ class Service:
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
             place = (await db.attributes(conn, self.site, ["site"])).get("site", {})
             paused = await out_of_service.pauses(conn, self.site, devices)
-        frames = decode(resources.get(gateway, {}), GatewayResource).frames
+        sends = decode(resources.get(gateway, {}), GatewayResource)
         return GatewayIndex(
             deployment=number,
             digest=gateway_digest(devices),
             devices=devices,
-            frames=frames,
+            frames=sends.frames,
+            compress=sends.compress,
             out_of_service=paused,
             signatures=msgspec.convert(place.get("signatures") or {}, SignatureRules),
         )

@@ -61,7 +61,7 @@ class Configuration:
         deployment: Number of the deployment that made it so; 0 before the first.
         digest: Digest over all device digests, as control computes it.
         devices: By path.
-        frames: How the record is sent: `columns` or `json`.
+        frames, compress: How the record is sent: `columns` or `json`; compressed `never`, `auto` or `always`.
         out_of_service: What control said last of devices that are left alone for a while.
         signatures: Which commands are taken only with a signature; in the local copy as well.
     """
@@ -71,7 +71,7 @@ class Configuration:
         self.deployment = 0
         self.digest = ""
         self.devices: dict[str, Wanted] = {}
-        self.frames = "columns"
+        self.frames, self.compress = "columns", "never"
         self.out_of_service: Mapping[str, ServicePause] = {}
         self.signatures = SignatureRules()
         self._path = path
@@ -89,6 +89,7 @@ class Configuration:
             path: Wanted(config, copy.digests[path]) for path, config in copy.devices.items() if path in copy.digests
         }
         self.deployment, self.frames, self.signatures = copy.deployment, copy.frames, copy.signatures
+        self.compress = copy.compress
         self.digest = _digest_of(self.devices)
         return True
 
@@ -107,6 +108,7 @@ class Configuration:
             devices={path: one.config for path, one in self.devices.items()},
             digests={path: one.digest for path, one in self.devices.items()},
             frames=self.frames,
+            compress=self.compress,
             signatures=self.signatures,
         )
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -146,6 +148,7 @@ class Configuration:
         self.devices.update(fetched)
         result.changed = list(fetched)
         self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
+        self.compress = index.compress
         self.frames, self.out_of_service, self.signatures = index.frames, index.out_of_service, index.signatures
         return result
 
