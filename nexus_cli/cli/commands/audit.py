@@ -27,8 +27,8 @@ EPILOG = (
 )
 
 
-class _TrailOrVerify(click.Command):
-    """`nexus audit [PATH-GLOB]`, and `nexus audit verify`. An area of that name is `verify/**`."""
+class _TrailOrVerify(click.Group):
+    """`nexus audit [PATH-GLOB]`, and its one subcommand `verify`. An area of that name is `verify/**`."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -38,8 +38,22 @@ class _TrailOrVerify(click.Command):
             return verify.make_context(f"{info_name} verify", args[1:], parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As a command: what is left over is a mistake."""
+        return click.Command.parse_args(self, ctx, args)
 
-@click.command("audit", cls=_TrailOrVerify, short_help="Show who did what, and the outcome.", epilog=EPILOG)
+    def invoke(self, ctx: click.Context) -> Any:
+        """As a command."""
+        return click.Command.invoke(self, ctx)
+
+
+@click.command(
+    "audit",
+    cls=_TrailOrVerify,
+    commands={"verify": verify},
+    short_help="Show who did what, and the outcome.",
+    epilog=EPILOG,
+)
 @click.argument("path", metavar="[PATH-GLOB]", default="", shell_complete=tag_paths)
 @click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
 @click.option("--who", default="", metavar="NAME", help="Only entries of this principal.")
