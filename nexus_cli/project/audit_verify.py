@@ -73,7 +73,7 @@ async def verify(anchor: str = "", *, settings: Settings | None = None, page: in
 
 
 def read_anchors(anchor: str, settings: Settings) -> Mapping[int, str]:
-    """Digests by number; of a file with lines of several sites those of ours.
+    """Digests by number; of a file with lines of several sites only those of this one.
 
     Raises:
         NexusError: NX6461.

@@ -51,7 +51,7 @@ class ChainDamage(Body, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that does not fit.
 
     Attributes:
-        kind: `changed`, `removed`, `reordered`, `inserted`, `replaced` (written anew with its digest), `cut` (at the end),
+        kind: `changed`, `removed`, `reordered`, `inserted`, `replaced` (its digest was computed again), `cut` (at the end),
             `head` or `anchor`.
         number, last: Of the link; of several the first and the last. 0: a row without a link.
         detail: A sentence.

@@ -168,7 +168,7 @@ def open_envelope(payload: bytes) -> Opened:
 
 
 def checker(rules: KeyRules, *, secret: str) -> Callable[[bytes, bytes], bool]:
-    """What tells whether a signature (second) is that of bytes (first). `secret` is resolved; unused for Ed25519.
+    """A function: is a signature (second) that of bytes (first)? `secret` is resolved; unused for Ed25519.
 
     Raises:
         SignatureError: The secret is too short, or the public key can't be read.

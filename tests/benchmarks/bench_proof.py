@@ -6,16 +6,20 @@ import asyncio
 import hashlib
 import hmac
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
+from nexus_cli.database import migrate
 from nexus_cli.database.connect import connection
 from nexus_cli.settings import Settings
 from nexus_cli.wire.frame_batch import Shape, columns_of, encode_batch
 from nexus_cli.wire.frame_compression import compressed, expanded
 from nexus_cli.wire.signature import KeyRules, checker, ed25519_signature, hmac_signature, public_key, signed_bytes
 from tests.benchmarks.figures import Figure
+from tests.postgres import EmbeddedPostgres, new_database
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
 PAYLOAD = b'{"id":"0123456789abcdef","value":42.5,"expires_at":1800000010000000,"reason":"shift change"}'
@@ -27,7 +31,7 @@ def run() -> Iterable[Figure]:
     """All figures."""
     yield from _signatures()
     yield from _frames()
-    yield from asyncio.run(_audit())
+    yield from _audit()
 
 
 def each_us(work: Callable[[], object], *, times: int = 20_000) -> float:
@@ -91,15 +95,20 @@ def _frames() -> Iterable[Figure]:
             yield Figure(name=f"zstd of {what}: {verb}", value=len(payload) / took, unit="MB/s", note=f"{took:.0f} us")
 
 
-async def _audit() -> list[Figure]:
-    found: list[Figure] = []
-    async with new_database() as settings:
-        for what, in_one in (("one row a transaction", 1), ("50 rows a transaction", 50)):
-            bare = await audit_rows(settings, linked=False, in_one=in_one)
-            value = await audit_rows(settings, linked=True, in_one=in_one)
-            name = f"audit rows of {WRITERS} writers, {what}"
-            found.append(Figure(name=name, value=value, unit="/s", limit=bare, limit_name="without links"))
-    return found
+def _audit() -> Iterable[Figure]:
+    server = EmbeddedPostgres()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            server.start()
+            with new_database(server, Path(folder)) as settings:
+                asyncio.run(migrate.upgrade(settings))
+                for what, in_one in (("one row", 1), ("50 rows", 50)):
+                    bare = asyncio.run(audit_rows(settings, linked=False, in_one=in_one))
+                    value = asyncio.run(audit_rows(settings, linked=True, in_one=in_one))
+                    name = f"audit rows of {WRITERS} writers, {what} a transaction"
+                    yield Figure(name=name, value=value, unit="/s", limit=bare, limit_name="without links")
+        finally:
+            server.close()
 
 
 async def audit_rows(settings: Settings, *, linked: bool, in_one: int = 1) -> float:

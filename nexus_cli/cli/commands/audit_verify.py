@@ -36,7 +36,7 @@ def command(anchor: str, format_: str) -> int:
     """Check the digest chain of the audit trail from its first row to its last.
 
     Names each row that was changed, removed, reordered or inserted. Rows that were removed from the end, or a chain that
-    was written anew, are found by anchors: keep control's audit-anchors.log where the database's administrator is not.
+    was computed again, are found by anchors: keep control's audit-anchors.log where the database's administrator is not.
     """
     found = asyncio.run(verify(anchor))
     if format_ == "json":

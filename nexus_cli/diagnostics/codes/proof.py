@@ -155,7 +155,7 @@ signatures:
         id="NX6464",
         slug="signed-at-another-time",
         summary="A command was signed too long ago, or in the future, by the gateway's clock.",
-        why="Within `window` of the gateway's clock a nonce tells a repetition from a new command; beyond it nothing does. A "
+        why="Within `window` of the gateway's clock a nonce distinguishes a repetition from a new command; beyond it nothing does. A "
         "gateway that was started refuses what was signed before, as it knows no nonces of then. Nothing was written.",
         good=text("synchronise the sender's clock, sign right before sending, and sign again for another try"),
     ),
@@ -163,7 +163,7 @@ signatures:
         id="NX6465",
         slug="command-replayed",
         summary="A signed command was sent again.",
-        why="Somebody who hears a message could send it once more. Nothing was written for the repetition.",
+        why="A program that reads a message could send it once more. Nothing was written for the repetition.",
         good=text("sign each command with a fresh nonce; send with QoS 2, which delivers it once"),
     ),
     Code(

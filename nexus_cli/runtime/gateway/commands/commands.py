@@ -310,7 +310,7 @@ class Commands:
         self._conclude((principal, response.id), command.fingerprint(path) if command else "", report)
 
     def _refuse_unproven(self, path: str, principal: str, rejection: Rejection, payload: bytes) -> None:
-        """Answer and report; the journal does not learn of it: nobody may use up the ids of another one."""
+        """Answer and report; the journal does not have it: a forged message must not use up an id."""
         now_us, command_id = self._clock.now_us(), id_of(payload)
         response = Response(
             id=command_id, state=State.REFUSED, path=path, time=now_us, code=rejection.code, detail=rejection.detail
