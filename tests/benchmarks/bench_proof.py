@@ -27,11 +27,9 @@ TOPIC = "_nexus/acme/chicago/cmd/packaging/line-1/filler/setpoint/mes"
 WRITERS, ROWS = 8, 100
 
 
-def run() -> Iterable[Figure]:
+def run() -> list[Figure]:
     """All figures."""
-    yield from _signatures()
-    yield from _frames()
-    yield from _audit()
+    return [*_signatures(), *_frames(), *_audit()]
 
 
 def each_us(work: Callable[[], object], *, times: int = 20_000) -> float:

@@ -30,6 +30,8 @@ EPILOG = (
 class _TrailOrVerify(click.Group):
     """`nexus audit [PATH-GLOB]`, and its one subcommand `verify`. An area of that name is `verify/**`."""
 
+    allow_interspersed_args = True
+
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
@@ -51,6 +53,9 @@ class _TrailOrVerify(click.Group):
     "audit",
     cls=_TrailOrVerify,
     commands={"verify": verify},
+    no_args_is_help=False,
+    invoke_without_command=True,
+    subcommand_metavar="| verify [OPTIONS]",
     short_help="Show who did what, and the outcome.",
     epilog=EPILOG,
 )
