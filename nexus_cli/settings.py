@@ -103,6 +103,7 @@ class Settings:
         environment: `live`, `mock` or `replay`.
         environment_detail: A sentence about it; "" of the plant.
         i3x_writes: What clients of i3X may change.
+        signing_key: What signs our commands, `ID:hmac-sha256:SECRET` or `ID:ed25519:BASE64`; "" is none; a secret.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
     """
 
@@ -138,6 +139,7 @@ class Settings:
     environment: str = LIVE
     environment_detail: str = ""
     i3x_writes: I3xWrites = I3xWrites.OFF
+    signing_key: str = field(default="", repr=False)
     credentials: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -211,6 +213,7 @@ def load_settings(
         environment=environment(pick("NEXUS_ENVIRONMENT", ""), runtime.get("environment")),
         environment_detail=pick("NEXUS_ENVIRONMENT_DETAIL", runtime.get("environment_detail")),
         i3x_writes=I3xWrites(one_of("NEXUS_I3X_WRITES", pick("NEXUS_I3X_WRITES", "off"), tuple(I3xWrites))),
+        signing_key=pick("NEXUS_SIGNING_KEY", credentials.get("signing", {}).get(principal)),
         credentials=credentials,
     )
 

@@ -30,6 +30,7 @@ from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.control import GatewayIndex, ServicePause
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
 from nexus_cli.wire.sample import Reason, Value
+from nexus_cli.wire.signature import SignatureRules
 from nexus_cli.wire.topic import Topics
 from tests.frames import placed_frames
 
@@ -251,6 +252,7 @@ class FakeSource:
         self.frames = "columns"
         self.fetched: list[str] = []
         self.paused: dict[str, ServicePause] = {}
+        self.signatures = SignatureRules()
         if devices:
             self.deploy(*devices)
 
@@ -271,6 +273,7 @@ class FakeSource:
             devices=digests,
             frames=self.frames,
             out_of_service=dict(self.paused),
+            signatures=self.signatures,
         )
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, Any]:

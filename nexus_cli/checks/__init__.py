@@ -22,6 +22,7 @@ from nexus_cli.checks import (
     rights,
     security,
     signals,
+    signatures,
     tags,
     units,
     values,
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
     *procedures.CHECKS,
     *parameters.CHECKS,
+    *signatures.CHECKS,
     *views.CHECKS,
     *moved.CHECKS,
 )

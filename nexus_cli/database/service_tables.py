@@ -147,3 +147,27 @@ discovery = Table(
     Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
     PrimaryKeyConstraint("site", "id"),
 )
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False, server_default="0", comment="of the newest link"),
+    Column("digest", LargeBinary, nullable=False, comment="of the newest link; 32 zeros before the first"),
+    now("at"),
+    Column("adopted", BigInteger, nullable=False, server_default="0", comment="links made afterwards"),
+    Column("open", Boolean, nullable=False, server_default="false", comment="within a commit alone"),
+)
+
+audit_link = Table(
+    "audit_link",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, comment="from 1, without gaps"),
+    Column("audit_id", BigInteger, nullable=False, index=True, unique=True),
+    Column("at", DateTime(timezone=True), nullable=False, comment="of its row"),
+    Column("previous", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False, comment="SHA-256"),
+    PrimaryKeyConstraint("site", "number"),
+    comment="the digest chain over audit, in the order of commits",
+)

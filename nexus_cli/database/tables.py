@@ -25,6 +25,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from nexus_cli.database.service_tables import (
     api_token,
+    audit_head,
+    audit_link,
     credential,
     discovery,
     elevation,
@@ -383,6 +385,8 @@ __all__ = [
     "api_token",
     "assignment",
     "audit",
+    "audit_head",
+    "audit_link",
     "command",
     "committed",
     "credential",

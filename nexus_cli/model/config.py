@@ -12,6 +12,7 @@ import logging
 import msgspec
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.signature import SignatureRules
 
 _log = logging.getLogger("nexus.recorded")
 
@@ -169,7 +170,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         deployment: Number of the deployment that made it so.
         devices: By path.
         digests: Digest of every device, by path; what `observed` answers with.
-        frames: How it sends the record: `columns` or `json`.
+        frames, compress: How it sends the record: `columns` or `json`; compressed `never`, `auto` or `always`.
+        signatures: Which commands it takes only with a signature, and the keys.
     """
 
     enterprise: str
@@ -179,6 +181,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     devices: dict[str, DeviceConfig]
     digests: dict[str, str]
     frames: str = "columns"
+    compress: str = "never"
+    signatures: SignatureRules = SignatureRules()
 
 
 _canonical = msgspec.json.Encoder(order="deterministic")

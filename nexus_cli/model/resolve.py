@@ -30,6 +30,7 @@ from nexus_cli.model.resources import (
     SiteConfig,
     encode,
 )
+from nexus_cli.model.signature_rules import signature_rules
 from nexus_cli.model.site import Alert, Calculated, Live, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import view_config
@@ -71,12 +72,18 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 description=site.description or "",
                 labels=_labels(site),
                 places=places_of(site),
+                signatures=signature_rules(site.signatures, zone=site.time_zone),
             )
         )
     }
     for name, gateway in site.gateways.items():
         resources[f"gateway.{name}"] = encode(
-            GatewayResource(select=list(gateway.select), frames=gateway.frames, description=gateway.description)
+            GatewayResource(
+                select=list(gateway.select),
+                frames=gateway.frames,
+                compress=gateway.compress,
+                description=gateway.description,
+            )
         )
     if not site.gateways:
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}

@@ -18,6 +18,7 @@ from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
+from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_MS = 2**53
 """Durations are below this: JSON numbers are exact up to here in every language."""
@@ -52,6 +53,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         time_zone: IANA name of the zone in which its days begin; "" is none.
         description: For people.
         replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
+        signatures: Which messages must be signed, and the keys; None where the site says nothing of it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
     """
@@ -63,6 +65,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_of: str = ""
     labels: dict[str, dict[str, str]] = {}
     places: dict[str, PlaceConfig] = {}
+    signatures: SignatureRules | None = None
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,11 +74,13 @@ class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     Attributes:
         select: Selectors such as `protocol:modbus`, any of which matches; empty takes the rest.
         frames: `columns`, or `json`: each frame as a message of its own.
+        compress: `never`, `auto` or `always`.
         description: For people.
     """
 
     select: list[str] = []
     frames: str = "columns"
+    compress: str = "never"
     description: str | None = None
 
 

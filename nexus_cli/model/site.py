@@ -295,6 +295,10 @@ class Gateway(Strict):
         default="columns",
         description="How it sends the record: many frames in one message by column, or (json) each frame as a JSON message on its device's topic, for people who read it off the wire.",
     )
+    compress: Literal["never", "auto", "always"] = Field(
+        default="never",
+        description="Whether it compresses large messages of the record (zstd): auto does while the broker acknowledges late. Historians of NEXUS before 2.4 do not read them.",
+    )
     description: str | None = Field(default=None, description="For people.")
 
 

@@ -33,6 +33,7 @@ from nexus_cli.wire.command import Command, CommandError, Response, State, decod
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.sample import Value
+from nexus_cli.wire.signature import seal, signer_of
 from nexus_cli.wire.topic import Topics
 
 LONGEST_S = 60.0
@@ -141,6 +142,7 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
     payload = encode(command)
     if problem := too_large(payload):
         return Response(id=command.id, state=State.REFUSED, path=path, code="NX6801", detail=problem)
+    signer = signer_of(settings)
     client = BrokerClient(settings=settings, client_id=client_id(settings, "write"))
     sent = False
     detail = "no gateway answered in time; the command has expired and will not be carried out any more"
@@ -148,7 +150,11 @@ async def send(path: str, command: Command, *, gateway: str, settings: Settings,
         async with asyncio.timeout(wait_s), client.session() as messages:
             await client.subscribe([(topics.response(gateway, settings.principal, command.id), 1)])
             sent = True
-            await client.publish(topics.command(path, settings.principal), payload, qos=2)
+            topic = topics.command(path, settings.principal)
+            if signer is not None:
+                key, sign = signer
+                payload = seal(key=key, sign=sign, topic=topic, payload=payload, time_us=int(time.time() * 1e6))
+            await client.publish(topic, payload, qos=2)
             async for message in messages:
                 try:
                     return decode_response(message.payload)

@@ -23,6 +23,7 @@ from nexus_cli.wire.command import (
     too_large,
 )
 from nexus_cli.wire.sample import Value
+from nexus_cli.wire.signature import Signature, seal
 from nexus_cli.wire.topic import Topics
 
 ANSWER_LATE_S = 3.0
@@ -33,6 +34,7 @@ class CommandSender:
 
     Attributes:
         gateways: Recorded gateway by device path; only the device's gateway may answer a command.
+        signer: Id of the key and what signs with it; None sends commands unsigned.
         away: Whether a gateway is known to be lost or stopped, so that no command is sent to it.
     """
 
@@ -43,6 +45,7 @@ class CommandSender:
         self._latency = latency
         self.gateways: Mapping[str, str] = {}
         self.away: Callable[[str], bool] = lambda _: False
+        self.signer: tuple[str, Signature] | None = None
 
     @property
     def filter(self) -> str:
@@ -124,7 +127,12 @@ class CommandSender:
         self._waiting[command_id] = gateway, asked_by, answer
         began_s = self._latency.now_s()
         try:
-            sent = self._client.post(self._topics.command(path, self._principal), payload, qos=2)
+            topic = self._topics.command(path, self._principal)
+            if self.signer is not None:
+                key, sign = self.signer
+                time_us = self._clock.now_us() - ahead_us
+                payload = seal(key=key, sign=sign, topic=topic, payload=payload, time_us=time_us)
+            sent = self._client.post(topic, payload, qos=2)
             try:
                 async with asyncio.timeout(timeout_s + proof_s + ANSWER_LATE_S):
                     response = await answer

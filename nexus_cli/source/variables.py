@@ -168,7 +168,7 @@ def replace_references(
 
 
 def stray_references(draft: Draft, root: Map) -> None:
-    """Note every `${env:…}` and `${file:…}` outside of connections and users' passwords: nothing would replace it."""
+    """Note every `${env:…}` and `${file:…}` outside of connections, users' passwords and signing keys: nothing would replace it."""
     suspects = [
         (container, key)
         for container, key in draft.references
@@ -181,12 +181,15 @@ def stray_references(draft: Draft, root: Map) -> None:
         for part in _named(root, name):
             allowed |= _containers(part)
     accounts = _accounts(root)
+    signing = _containers(root.get("signatures"))
     for container, key in suspects:
         if id(container) in allowed or (key == "password" and id(container) in accounts):
             continue
+        if key == "secret" and id(container) in signing:
+            continue
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        message = f"'{text}' is used as it is written: secrets are read in `connection`, and as a user's password"
+        message = f"'{text}' is used as it is written: secrets are read in `connection`, as a user's password, and in `signatures`"
         draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
 
 

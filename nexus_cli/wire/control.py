@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
+from nexus_cli.wire.signature import SignatureRules
 
 if TYPE_CHECKING:
     from nexus_cli.wire.sample import Value
@@ -256,15 +257,18 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
         deployment: The one that recorded it.
         digest: Of everything; "" from a control that does not send it.
         devices: Digest by device path.
-        frames: How it sends the record: `columns` or `json`.
+        frames, compress: How it sends the record: `columns` or `json`; compressed `never`, `auto` or `always`.
         out_of_service: Devices that it leaves alone for a while, by path; they are among `devices` all the same.
+        signatures: Which commands it takes only with a signature, and the keys.
     """
 
     deployment: int
     digest: str = ""
     devices: dict[str, str]
     frames: str = "columns"
+    compress: str = "never"
     out_of_service: dict[str, ServicePause] = {}
+    signatures: SignatureRules = SignatureRules()
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):
@@ -356,10 +360,8 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         set: Values of parameters or fields, by name.
         step: The one at which a run ended.
         abort_branch: How the abort branch went.
-        outcome, counts: Of a deployment.
-        owner: Whose lock was broken.
-        aborted_by: Who ended a run.
-        topic: Of a message.
+        outcome, counts, owner: Of a deployment; whose lock was broken.
+        aborted_by, topic: Who ended a run; of a message.
         until: When a device is in service again.
         count: Of cleared topics; of refusals, since the line before it about the same.
     """

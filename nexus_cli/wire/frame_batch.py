@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from nexus_cli.wire.field_types import Count, Epoch, Seq, TagValue
 from nexus_cli.wire.frame import Frame, FrameError, OtherFormatError
+from nexus_cli.wire.frame_compression import expanded
 from nexus_cli.wire.frame_shape import MOST_NAMED, MOST_TAGS, Shape, known_shape, tag_count
 from nexus_cli.wire.sample import Value
 
@@ -182,14 +183,14 @@ def encode_batch(frames: Sequence[FrameColumns], *, epoch: str, seq: int) -> byt
 
 
 def decode_batch(payload: bytes) -> FrameBatch:
-    """Read a batch; its columns fit each other. What its samples say is not checked.
+    """Read a batch, compressed or not; its columns fit each other. What its samples say is not checked.
 
     Raises:
         FrameError: Not MessagePack, not the shape of a batch, or columns of different lengths; `OtherFormatError`: a
             batch of another version.
     """
     try:
-        batch = _decoder.decode(payload)
+        batch = _decoder.decode(expanded(payload))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise FrameError(str(error)) from None
     if batch.format != FORMAT:

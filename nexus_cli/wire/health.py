@@ -173,6 +173,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
         sequences_running: By name.
         alerts_active: Alerts that are not cleared.
         alert_changes_waiting: Changes of alerts that are not stored yet.
+        audit_anchor: `NUMBER:DIGEST` of the audit trail's newest link; "" before the first.
     """
 
     site: str = ""
@@ -193,6 +194,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
     sequences_running: list[str] | UnsetType = UNSET
     alerts_active: int | UnsetType = UNSET
     alert_changes_waiting: int | UnsetType = UNSET
+    audit_anchor: str | UnsetType = UNSET
 
 
 H = TypeVar("H", bound=Health)

@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_access, control_sequences
+from nexus_cli.wire import control, control_access, control_chain, control_sequences
 from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
@@ -140,6 +140,10 @@ class ControlClient:
         """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
         return await self.call("GET", "/audit", control.AuditTrail, params=params)
+
+    async def check_chain(self, asked: control_chain.ChainQuestion) -> control_chain.ChainPage:
+        """Check one page of the audit trail's digest chain."""
+        return await self.call("POST", "/audit/verify", control_chain.ChainPage, body=asked)
 
     async def sequences(self) -> control_sequences.Sequences:
         """The declared sequences, and the newest runs first."""

@@ -19,6 +19,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
 from nexus_cli.wire.frame_batch import encode_batch, from_frame
+from nexus_cli.wire.frame_compression import compressed
 from nexus_cli.wire.topic import Topics
 from tests.postgres import SITE
 from tests.servers import TestBroker
@@ -65,11 +66,11 @@ class SmallOutbox:
         made = Frame(epoch=self.epoch, seq=seq, samples=samples, **more)
         self.accept(seq, TOPICS.data(self.gateway, path), encode(made))
 
-    def batch(self, first: int, frames: Sequence[tuple[str, Frame]]) -> None:
-        """Accept a frame batch: devices and frames, which get the numbers from `first` on."""
+    def batch(self, first: int, frames: Sequence[tuple[str, Frame]], *, small: bool = False) -> None:
+        """Accept a frame batch: devices and frames, which get the numbers from `first` on; compressed when `small`."""
         columns = [from_frame(path, frame) for path, frame in frames]
         payload = encode_batch(columns, epoch=self.epoch, seq=first)
-        self.accept(first + len(frames) - 1, TOPICS.batches(self.gateway), payload)
+        self.accept(first + len(frames) - 1, TOPICS.batches(self.gateway), compressed(payload) if small else payload)
 
     def gap(self, seq: int, **more: Any) -> None:
         """Accept a gap."""

@@ -17,6 +17,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
+from nexus_cli.wire.frame_compression import MAGIC
 from tests.integration.historian_rig import (
     DEVICE,
     START_US,
@@ -77,7 +78,8 @@ def mixed(count: int) -> list[Frame]:
     return found
 
 
-async def test_the_rows_are_those_of_json_frames(database: Settings, broker: TestBroker) -> None:
+@pytest.mark.parametrize("small", [False, True])
+async def test_the_rows_are_those_of_json_frames(database: Settings, broker: TestBroker, small: bool) -> None:
     await declare(database, device(**KINDS), device(TWIN, **KINDS))
     some = mixed(600)
     outbox = SmallOutbox(outbox_settings(broker), epoch="E1")
@@ -85,7 +87,8 @@ async def test_the_rows_are_those_of_json_frames(database: Settings, broker: Tes
     for frame in some:
         twin.accept(frame.seq, TOPICS.data("gw-1", TWIN), orjson.dumps(_as_json(frame, epoch="E2")))
     for at in range(0, len(some), 100):
-        outbox.batch(at + 1, [(DEVICE, frame) for frame in some[at : at + 100]])
+        outbox.batch(at + 1, [(DEVICE, frame) for frame in some[at : at + 100]], small=small)
+    assert all(payload.startswith(MAGIC) is small for _, payload in outbox.waiting.values())
     async with historian(database, broker) as role, outbox.running(), twin.running():
         await outbox.drained()
         await twin.drained()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import tzinfo
+from typing import Any
 
 import click
 
 from nexus_cli.cli.changing import styler
+from nexus_cli.cli.commands.audit_verify import command as verify
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
@@ -25,7 +27,38 @@ EPILOG = (
 )
 
 
-@click.command("audit", short_help="Show who did what, and the outcome.", epilog=EPILOG)
+class _TrailOrVerify(click.Group):
+    """`nexus audit [PATH-GLOB]`, and its one subcommand `verify`. An area of that name is `verify/**`."""
+
+    allow_interspersed_args = True
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of the one that is asked for."""
+        if args[:1] == ["verify"]:
+            return verify.make_context(f"{info_name} verify", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As a command: what is left over is a mistake."""
+        return click.Command.parse_args(self, ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As a command."""
+        return click.Command.invoke(self, ctx)
+
+
+@click.command(
+    "audit",
+    cls=_TrailOrVerify,
+    commands={"verify": verify},
+    no_args_is_help=False,
+    invoke_without_command=True,
+    subcommand_metavar="| verify [OPTIONS]",
+    short_help="Show who did what, and the outcome.",
+    epilog=EPILOG,
+)
 @click.argument("path", metavar="[PATH-GLOB]", default="", shell_complete=tag_paths)
 @click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
 @click.option("--who", default="", metavar="NAME", help="Only entries of this principal.")
@@ -50,6 +83,7 @@ def command(path: str, since: str, who: str, kind: str | None, limit: int, zone:
     """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
 
     PATH-GLOB is a path (with everything below it), a glob (* is one level, ** the rest), or a sequence's name.
+    `nexus audit verify` checks that no row was changed or removed.
     Times are read and shown on the local clock, with its offset; --format json has microseconds since 1970 UTC.
     """
     found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))

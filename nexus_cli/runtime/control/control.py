@@ -17,6 +17,7 @@ from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
+from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
@@ -112,6 +113,7 @@ class Control:
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self._plans = RecordedPlans(pool=pool, settings=settings)
+        self._chain = AuditChain(pool=pool, settings=settings)
         self.identity = Identities(settings=settings, pool=pool, clock=clock)
         self.identity.accounts.changed = self._access_changed
         self._watch_metrics()
@@ -122,6 +124,7 @@ class Control:
             service=self._service,
             runs=self._runs,
             plans=self._plans,
+            chain=self._chain,
             acting=self.acting,
             alerts=self.alerts,
             identity=self.identity,

@@ -39,6 +39,7 @@ from nexus_cli.wire.control import (
     State,
 )
 from nexus_cli.wire.control_steering import OutOfService
+from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_WAIT_S = 25.0
 
@@ -199,14 +200,17 @@ class Service:
         async with self.connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
+            place = (await db.attributes(conn, self.site, ["site"])).get("site", {})
             paused = await out_of_service.pauses(conn, self.site, devices)
-        frames = decode(resources.get(gateway, {}), GatewayResource).frames
+        sends = decode(resources.get(gateway, {}), GatewayResource)
         return GatewayIndex(
             deployment=number,
             digest=gateway_digest(devices),
             devices=devices,
-            frames=frames,
+            frames=sends.frames,
+            compress=sends.compress,
             out_of_service=paused,
+            signatures=msgspec.convert(place.get("signatures") or {}, SignatureRules),
         )
 
     async def out_of_service(self) -> list[OutOfService]:

@@ -26,6 +26,7 @@ from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
+from nexus_cli.runtime.control.audit_chain import AnchorWriter
 from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
@@ -48,6 +49,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.health import BrokerLink, ControlHealth, decode_status
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 
 NAME = "control"
@@ -116,6 +118,7 @@ class Term:
         self._sender = CommandSender(
             self.broker, topics, principal=settings.principal, clock=clock, latency=self._latency
         )
+        self._sender.signer = signer_of(settings)
         self.record = AlertRecord(
             settings=settings, pool=self.pool, spool=settings.home / "alerts-unstored.jsonl", clock=clock
         )
@@ -188,6 +191,7 @@ class Term:
             clock=self._clock,
         )
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
+        self.anchors = AnchorWriter(pool=self.pool, settings=settings)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
 
@@ -244,6 +248,7 @@ class Term:
             "rights": self.rights_keeper.run(over),
             "health": self._health.run(over),
             "progress": self.progress.run(over),
+            "audit anchors": self.anchors.run(over),
         }
 
     async def _end(self) -> None:
@@ -268,6 +273,7 @@ class Term:
             sequences_running=sorted(run.name for run in self.sequencing.running.values()),
             alerts_active=self.alerting.active,
             alert_changes_waiting=len(self.record),
+            audit_anchor=self.anchors.newest,
         )
 
     def problem(self) -> str:

@@ -14,6 +14,7 @@ from nexus_cli.json_value import JsonValue
 from nexus_cli.model.config import DeviceConfig, GatewayConfig, device_from_json, digest
 from nexus_cli.wire.control import GatewayIndex, ServicePause
 from nexus_cli.wire.gateway_health import MOST_NAMED, mark_of
+from nexus_cli.wire.signature import SignatureRules
 
 BATCH = 200
 """Devices in one request to control."""
@@ -60,8 +61,9 @@ class Configuration:
         deployment: Number of the deployment that made it so; 0 before the first.
         digest: Digest over all device digests, as control computes it.
         devices: By path.
-        frames: How the record is sent: `columns` or `json`.
+        frames, compress: How the record is sent: `columns` or `json`; compressed `never`, `auto` or `always`.
         out_of_service: What control said last of devices that are left alone for a while.
+        signatures: Which commands are taken only with a signature; in the local copy as well.
     """
 
     def __init__(self, path: Path, *, enterprise: str, site: str, gateway: str) -> None:
@@ -69,8 +71,9 @@ class Configuration:
         self.deployment = 0
         self.digest = ""
         self.devices: dict[str, Wanted] = {}
-        self.frames = "columns"
+        self.frames, self.compress = "columns", "never"
         self.out_of_service: Mapping[str, ServicePause] = {}
+        self.signatures = SignatureRules()
         self._path = path
         self._enterprise, self._site, self._gateway = enterprise, site, gateway
 
@@ -85,7 +88,8 @@ class Configuration:
         self.devices = {
             path: Wanted(config, copy.digests[path]) for path, config in copy.devices.items() if path in copy.digests
         }
-        self.deployment, self.frames = copy.deployment, copy.frames
+        self.deployment, self.frames, self.signatures = copy.deployment, copy.frames, copy.signatures
+        self.compress = copy.compress
         self.digest = _digest_of(self.devices)
         return True
 
@@ -104,6 +108,8 @@ class Configuration:
             devices={path: one.config for path, one in self.devices.items()},
             digests={path: one.digest for path, one in self.devices.items()},
             frames=self.frames,
+            compress=self.compress,
+            signatures=self.signatures,
         )
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = self._path.with_suffix(".new")
@@ -142,7 +148,8 @@ class Configuration:
         self.devices.update(fetched)
         result.changed = list(fetched)
         self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
-        self.frames, self.out_of_service = index.frames, index.out_of_service
+        self.compress = index.compress
+        self.frames, self.out_of_service, self.signatures = index.frames, index.out_of_service, index.signatures
         return result
 
 

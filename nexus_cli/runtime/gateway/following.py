@@ -128,6 +128,8 @@ class ConfigurationFollower:
 
     def _run_devices(self) -> dict[str, str]:
         self._outbox.json_frames = self._configuration.frames == "json"
+        self._outbox.compress = self._configuration.compress
+        self._commands.signatures.configured(self._configuration.signatures)
         self._absence.paused = self._pauses.__contains__
         failed = self._links.apply(self._pauses.applied(self._configuration.devices))
         self._commands.configured(list(self._configuration.devices))
@@ -142,6 +144,8 @@ class ConfigurationFollower:
         if not self._duty.active:
             return
         self._outbox.json_frames = configuration.frames == "json"
+        self._outbox.compress = configuration.compress
+        self._commands.signatures.configured(configuration.signatures)
         failed: dict[str, str] = {}
         paused = self._pauses.take(configuration.out_of_service)
         if difference.changed or difference.removed or announce_all or paused:

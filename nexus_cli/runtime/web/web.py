@@ -32,6 +32,7 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 
 NAME = "web"
@@ -101,6 +102,7 @@ class Web:
         identity = Identities(settings=settings, pool=pool, clock=clock)
         latencies = Latencies(OPERATIONS, clock=clock, metrics=self.metrics)
         sender = CommandSender(client, topics, principal=settings.principal, clock=clock, latency=latencies["write"])
+        sender.signer = signer_of(settings)
         self.parts = WebParts(
             settings=settings,
             topics=topics,

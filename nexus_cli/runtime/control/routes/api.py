@@ -19,10 +19,11 @@ from nexus_cli.runtime.api.failures import FAILURE, add_handlers
 from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.alarms import add_alarm_routes
-from nexus_cli.runtime.control.routes.audit import add_audit_route
+from nexus_cli.runtime.control.routes.audit import add_audit_routes
 from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.deployment_plan import add_plan_route
@@ -46,6 +47,7 @@ def make_api(
     service: Service,
     runs: Runs,
     plans: RecordedPlans,
+    chain: AuditChain,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
     identity: Identities,
@@ -59,6 +61,7 @@ def make_api(
         service: Operations that each control can do.
         runs: The same for sequences.
         plans: Plans of deployments on record.
+        chain: Checks the audit trail.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
         identity: Who calls, and what was refused.
@@ -79,7 +82,7 @@ def make_api(
     _Routes(app, service=service, acting=acting)
     add_alarm_routes(app, base=BASE, service=AlertService(service), acting=acting, alerts=alerts)
     add_plan_route(app, base=BASE, plans=plans)
-    add_audit_route(app, base=BASE, service=service)
+    add_audit_routes(app, base=BASE, service=service, chain=chain)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)

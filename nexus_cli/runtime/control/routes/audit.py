@@ -1,20 +1,23 @@
-"""The route of the API that reads the audit trail."""
+"""The routes of the API that read the audit trail, and check its digest chain."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, Query, Response
+from fastapi import Depends, FastAPI, Query, Response
 
 from nexus_cli.database.audit import MOST
-from nexus_cli.runtime.api.bodies import answer
+from nexus_cli.runtime.api.bodies import answer, documented, reader
+from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.service import Service
+from nexus_cli.wire.control_chain import ChainQuestion
 
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
-def add_audit_route(app: FastAPI, *, base: str, service: Service) -> None:
-    """Add it."""
+def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditChain) -> None:
+    """Add them."""
+    question = Depends(reader(ChainQuestion))
 
     @app.get(base + "/audit")
     async def audit(
@@ -25,3 +28,11 @@ def add_audit_route(app: FastAPI, *, base: str, service: Service) -> None:
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
         return answer(await service.audit(since_us=since, path=path, who=who, kind=kind, limit=limit))
+
+    @app.get(base + "/audit/head")
+    async def head() -> Response:
+        return answer(await chain.head())
+
+    @app.post(base + "/audit/verify", openapi_extra=documented(ChainQuestion))
+    async def verify(body: ChainQuestion = question) -> Response:
+        return answer(await chain.check(body))

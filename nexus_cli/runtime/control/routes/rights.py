@@ -40,6 +40,8 @@ DECISIONS = Decisions(
         route("POST", "/alerts/{name}/out-of-service", "alerts:ack"),
         route("POST", "/alerts/{name}/in-service", "alerts:ack"),
         route("GET", "/audit", "audit:read"),
+        route("GET", "/audit/head", "audit:read"),
+        route("POST", "/audit/verify", "audit:read", limit=NAMES_BODY),
         route("GET", "/out-of-service", "devices:service", "state:read"),
         route("POST", "/devices/{path:path}/out-of-service", "devices:service"),
         route("DELETE", "/devices/{path:path}/out-of-service", "devices:service"),

@@ -23,6 +23,7 @@ from nexus_cli.runtime.gateway.commands.execution import CommandResult, Executio
 from nexus_cli.runtime.gateway.commands.journal import Journal, unknown
 from nexus_cli.runtime.gateway.commands.queue import DeviceQueues, make_report, report_of
 from nexus_cli.runtime.gateway.commands.replies import Replies, Reports
+from nexus_cli.runtime.gateway.commands.signed import SignatureGuard, id_of
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
@@ -63,6 +64,7 @@ class Commands:
     Attributes:
         counts: Commands by final state.
         ignored: Messages that are not commands for this gateway (another gateway's devices, malformed topics).
+        signatures: Which commands prove who sent them.
         unreported: Refused commands above the rate limit: answered and counted, but not reported one by one.
     """
 
@@ -106,6 +108,7 @@ class Commands:
         self._latency = latency
         self._wanted = asyncio.Event()
         self._report_rate = RateLimit(clock)
+        self.signatures = SignatureGuard(clocks)
 
     @property
     def waiting(self) -> int:
@@ -211,8 +214,12 @@ class Commands:
         if device is None or self._queues.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
             self.ignored += 1
             return
+        payload = self.signatures.open(message.topic, principal, message.payload)
+        if isinstance(payload, Rejection):
+            self._refuse_unproven(path, principal, payload, message.payload)
+            return
         try:
-            command = decode_command(message.payload)
+            command = decode_command(payload)
         except CommandError as error:
             self._refuse(path, principal, Rejection("NX6801", str(error)), id=error.id)
             return
@@ -301,6 +308,33 @@ class Commands:
         )
         report = self._report(principal, command, response)
         self._conclude((principal, response.id), command.fingerprint(path) if command else "", report)
+
+    def _refuse_unproven(self, path: str, principal: str, rejection: Rejection, payload: bytes) -> None:
+        """Answer and report; the journal does not have it: a forged message must not use up an id."""
+        now_us, command_id = self._clock.now_us(), id_of(payload)
+        response = Response(
+            id=command_id, state=State.REFUSED, path=path, time=now_us, code=rejection.code, detail=rejection.detail
+        )
+        report = self._report(principal, None, response)
+        self.counts[State.REFUSED.value] += 1
+        self._replies.put(report)
+        if not self._report_rate.take():
+            self.unreported += 1
+            return
+        event(
+            _log,
+            "command refused",
+            level=logging.WARNING,
+            path=path,
+            who=principal,
+            id=command_id,
+            code=rejection.code,
+            detail=rejection.detail,
+        )
+        said = f"{rejection.detail}; id {command_id}" if command_id else rejection.detail
+        self._reports.put(
+            (principal, ""), self._report(principal, None, msgspec.structs.replace(response, id="", detail=said))
+        )
 
     # --- results -----------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.frame_compression import compressed
 
 _log = logging.getLogger("nexus.gateway")
 Key: TypeAlias = int | str
@@ -41,6 +42,8 @@ FENCE = 0
 FENCE_S = 0.05
 MANY_UNPROVEN = 500
 """The next fence leaves when so many seconds have passed since the last one, or so many values have left behind it."""
+SLOW_BYTES, SLOW_S = 64 * 1024, 0.2
+"""A link is slow while so many bytes of records, the oldest message for so many seconds, wait for the broker."""
 KEPT_S = 3600.0
 """A limit that was found expires after this time, in seconds: the broker's may have been raised."""
 
@@ -84,6 +87,7 @@ class Gate:
         acknowledged_bytes: The largest message that the broker acknowledged.
         delivered_bytes: The largest message known to have arrived; set by the publisher.
         limit_bytes: Messages of this size or more are not passed on; 0 when no limit is known.
+        compress: Whether records are compressed: `never`, `auto` or `always`.
         records, record_bytes: Records that the broker has not acknowledged; live values are not counted.
     """
 
@@ -98,6 +102,7 @@ class Gate:
         self.limit_bytes = 0
         self._client, self._clock = client, clock
         self._latency = latency or Latency(clock)
+        self.compress = "never"
         self.records = self.record_bytes = 0
         self._open: dict[int, _Posted] = {}
         self._token = 0
@@ -142,12 +147,14 @@ class Gate:
         """True while messages are sent one at a time: publish only what `suspect` returns."""
         return bool(self._suspects)
 
-    def post(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish with QoS 1 without waiting.
+    def post(self, key: Key, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Publish with QoS 1 without waiting; gives the size of the packet, of which a record may have been compressed.
 
         Raises:
             NexusError: NX6010 retriable: not connected, or too much waits for the broker. Nothing was sent.
         """
+        if isinstance(key, int) and (self.compress == "always" or (self.compress == "auto" and self.slow)):
+            payload = compressed(payload)
         token = self._token = self._token + 1
         self._client.send(topic, payload, token, qos=1, retain=retain)
         size_bytes = packet_bytes(topic, payload)
@@ -155,6 +162,14 @@ class Gate:
         if isinstance(key, int):
             self.records += 1
             self.record_bytes += size_bytes
+        return size_bytes
+
+    @property
+    def slow(self) -> bool:
+        """Whether the broker acknowledges late: much waits for it, and has waited for long."""
+        if self.record_bytes < SLOW_BYTES or not self._open:
+            return False
+        return self._latency.now_s() - next(iter(self._open.values())).posted_s >= SLOW_S
 
     def post_many(
         self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[int], *, qos: int, retain: bool

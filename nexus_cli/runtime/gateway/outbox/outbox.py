@@ -56,6 +56,7 @@ class Outbox:
         durable_seq: The last seq that is durable.
         aftermath: Reports a loss once it is over.
         contents: What the records hold.
+        compress: Whether records are compressed on their way: `never`, `auto` or `always`.
         json_frames: Each frame is a message of its own, in JSON, on the topic of its device. Its columns then need
             integers and booleans in `others`, so that JSON shows them as they are.
         frame_bytes: A batch is closed before this, and a frame with a larger payload is split. The publisher lowers it
@@ -70,7 +71,7 @@ class Outbox:
         self.failing = ""
         self.durable_seq = 0
         self.contents = Contents(gap_topic)
-        self.json_frames = False
+        self.json_frames, self.compress = False, "never"
         self.frame_bytes = FRAME_BYTES
         self.message_bytes = MESSAGE_BYTES
         self._clock = clock

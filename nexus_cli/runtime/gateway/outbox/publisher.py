@@ -219,11 +219,11 @@ class Publisher:
             return bool(records)
         if not len(self._sent):
             self._arm()
+        self.gate.compress = self._outbox.compress
         try:
             for record in records:
                 if self._to_send(record):
-                    self.gate.post(record.last, record.topic, record.payload)
-                    self._note(record)
+                    self._note(record, self.gate.post(record.last, record.topic, record.payload))
                 self._cursor = record.last
         except NexusError:
             return False
@@ -239,13 +239,13 @@ class Publisher:
             return False
         return self.waiting_topics.holds(record.topic) or self.aside.holds(_name(record))
 
-    def _note(self, record: Record) -> None:
+    def _note(self, record: Record, size_bytes: int) -> None:
         self.published += record.numbers
         if record.last <= self._highest:
             self.repeated += record.numbers
         else:
             self._highest = record.last
-        self._sent.add(record, packet_bytes(record.topic, record.payload))
+        self._sent.add(record, size_bytes)
 
     async def _made_smaller(self, records: list[Record]) -> bool:
         """True when some are known to be too large; they are replaced once their parts are durable."""
@@ -275,7 +275,7 @@ class Publisher:
             self.gate.cleared(last)
             self._does_not_pass(record, silent=False)
         elif await self.gate.post_alone(last, record.topic, record.payload):
-            self._note(record)
+            self._note(record, packet_bytes(record.topic, record.payload))
         return True
 
     async def _send_passed_over(self) -> None:
@@ -294,8 +294,7 @@ class Publisher:
             record = await self._record(last)
             with contextlib.suppress(NexusError):
                 if record is not None:
-                    self.gate.post(record.last, record.topic, record.payload)
-                    self._note(record)
+                    self._note(record, self.gate.post(record.last, record.topic, record.payload))
 
     async def _record(self, last: int) -> Record | None:
         """The undelivered record with this number; None when it needs no delivery."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, FENCE, FENCE_S, KEPT_S, QUIET_S, STRIKES, Gate
+from nexus_cli.runtime.gateway.outbox.gate import EARLY_S, FENCE, FENCE_S, KEPT_S, QUIET_S, SLOW_S, STRIKES, Gate
 from tests.clock import FakeClock
 
 
@@ -205,3 +205,22 @@ async def test_live_values_are_acknowledged_and_suspected_like_records(monkeypat
         bench.gate.acknowledged([FENCE])
         bench.gate.reconnected()
     assert not bench.gate.careful, "the broker had taken it"
+
+
+def test_records_are_compressed_while_the_broker_acknowledges_late() -> None:
+    client, clock = Client(), FakeClock()
+    gate = client.gate = Gate(client, clock=clock)  # type: ignore[arg-type]
+    batch = b"\x81" + bytes(20_000)
+    plain = len(batch) + 1
+    assert gate.post(1, "t", batch) == plain, "never, unless it is asked for"
+    gate.compress = "auto"
+    for number in range(2, 6):
+        assert gate.post(number, "t", batch) == plain, "much waits, and not for long"
+    clock.advance(SLOW_S)
+    assert gate.slow and gate.post(6, "t", batch) < 1_000
+    assert gate.post("live", "t", batch) == plain, "live values stay as they are"
+    client.acknowledge(5)
+    assert not gate.slow and gate.post(7, "t", batch) == plain
+    gate.compress = "always"
+    assert gate.post(8, "t", batch) < 1_000
+    assert gate.post(9, "t", b'{"epoch": "E1"}') == 16
