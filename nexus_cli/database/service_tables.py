@@ -147,3 +147,20 @@ discovery = Table(
     Column("result", JSONB, nullable=False, server_default="{}", comment="values, skipped_reasons"),
     PrimaryKeyConstraint("site", "id"),
 )
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("alert", Text, nullable=False, comment="its name; '' of a digest"),
+    Column("occurrence", BigInteger, nullable=False, comment="when it became active, µs since 1970 UTC"),
+    Column("step", Text, nullable=False, comment="active | returned | escalate-N | digest"),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="sending | sent"),
+    Column("tries", Integer, nullable=False, server_default="1", comment="how often sending began"),
+    now("begun"),
+    Column("sent", DateTime(timezone=True)),
+    Column("detail", Text, nullable=False, server_default="", comment="why the last try failed"),
+    PrimaryKeyConstraint("site", "alert", "occurrence", "step", "channel"),
+    Index("ix_notification_site_begun", "site", "begun"),
+)
