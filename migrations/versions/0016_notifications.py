@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision: str = "0016"
 down_revision: str | None = "0015"
@@ -22,21 +23,22 @@ def upgrade() -> None:
     op.create_table(
         "notification",
         sa.Column("site", sa.Text(), nullable=False),
-        sa.Column("alert", sa.Text(), nullable=False, comment="its name; '' of a digest"),
+        sa.Column("alert", sa.Text(), nullable=False, comment="its name"),
         sa.Column("occurrence", sa.BigInteger(), nullable=False, comment="when it became active, µs since 1970 UTC"),
-        sa.Column("step", sa.Text(), nullable=False, comment="active | returned | escalate-N | digest"),
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False, comment="sending | sent"),
+        sa.Column("step", sa.Text(), nullable=False, comment="active | returned | escalate-MS"),
+        sa.Column("channel", sa.Text(), nullable=False, comment="'': that it happened"),
+        sa.Column("state", sa.Text(), nullable=False, comment="noted | waiting | sending | failed | sent"),
         sa.Column("tries", sa.Integer(), server_default="1", nullable=False, comment="how often sending began"),
         sa.Column("begun", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("sent", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("digest", sa.BigInteger(), nullable=True, comment="the job whose digest has it"),
+        sa.Column("about", postgresql.JSONB(), server_default="{}", nullable=False, comment="what a digest says of it"),
         sa.Column("detail", sa.Text(), server_default="", nullable=False, comment="why the last try failed"),
-        sa.PrimaryKeyConstraint(
-            "site", "alert", "occurrence", "step", "channel", name=op.f("pk_notification")
-        ),
+        sa.PrimaryKeyConstraint("site", "alert", "occurrence", "step", "channel", name=op.f("pk_notification")),
         schema="nexus",
     )
-    op.create_index("ix_notification_site_begun", "notification", ["site", "begun"], schema="nexus")
+    op.create_index("ix_notification_occurrence", "notification", ["site", "occurrence"], schema="nexus")
+    op.create_index("ix_notification_state", "notification", ["site", "state", "channel"], schema="nexus")
 
 
 def downgrade() -> None:

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import asyncpg
 import orjson
@@ -263,7 +263,7 @@ async def schema_problems(conn: Connection) -> list[str]:
     return [str(each) for each in (*plan.statements, *plan.notes)]
 
 
-LOST = cast("tuple[type[BaseException], ...]", (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError))
-"""What `Queue.run` raises when the database is away."""
+DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What `Queue.run` raises when the database is away, beside OSError and TimeoutError."""
 
-__all__ = ["LOST", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]
+__all__ = ["DATABASE_ERRORS", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]

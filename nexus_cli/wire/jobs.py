@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from nexus_cli.json_value import JsonValue
+from nexus_cli.wire.control import Body, Question
 from nexus_cli.wire.field_types import Microseconds, one_of
 
 STATES = ("queued", "running", "failed")
@@ -44,7 +45,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     payload: JsonValue
 
 
-class Jobs(msgspec.Struct, frozen=True, kw_only=True):
+class Jobs(Body, frozen=True, kw_only=True):
     """The newest first."""
 
     jobs: list[Job]
@@ -79,14 +80,14 @@ class KindStats(msgspec.Struct, frozen=True, kw_only=True):
     p95_ms: float = 0.0
 
 
-class JobStats(msgspec.Struct, frozen=True, kw_only=True):
+class JobStats(Body, frozen=True, kw_only=True):
     """Statistics by kind; `span_s` is how far back what ended is counted, in seconds."""
 
     span_s: int
     kinds: list[KindStats]
 
 
-class JobChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobChoice(Question, frozen=True, kw_only=True):
     """Which jobs are retried or discarded.
 
     Attributes:
@@ -100,13 +101,13 @@ class JobChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     all: bool = False
 
 
-class JobsChanged(msgspec.Struct, frozen=True, kw_only=True):
+class JobsChanged(Body, frozen=True, kw_only=True):
     """The numbers of those that were retried or discarded, ascending."""
 
     ids: list[int]
 
 
-class LetterChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LetterChoice(Question, frozen=True, kw_only=True):
     """Which dead letters of the historian are retried or discarded.
 
     Attributes:
@@ -122,7 +123,7 @@ class LetterChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     all: bool = False
 
 
-class LettersChanged(msgspec.Struct, frozen=True, kw_only=True):
+class LettersChanged(Body, frozen=True, kw_only=True):
     """What became of dead letters.
 
     Attributes:

@@ -32,7 +32,9 @@ EPILOG = (
 @click.option(
     "--kind",
     default=None,
-    type=click.Choice(["command", "sequence", "deployment", "alert", "message", "device", "retained", "access"]),
+    type=click.Choice(
+        ["command", "sequence", "deployment", "alert", "message", "device", "retained", "job", "dead-letter", "access"]
+    ),
     help="Only entries of this kind.",
 )
 @click.option(

@@ -70,12 +70,13 @@ class Service:
     """The operations of the API for one site.
 
     Attributes:
+        settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
         """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
-        self._pool, self._settings, self.site = pool, settings, settings.site
+        self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
         self._stopping = False
@@ -92,21 +93,22 @@ class Service:
         self._stepped = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        with plain_errors(self._settings):
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for reading."""
+        with plain_errors(self.settings):
             async with self._pool.acquire() as conn:
                 yield conn
 
     async def state(self) -> State:
         """The digests of all recorded resources."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
         return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return Resources(resources=await db.attributes(conn, self.site, addresses))
 
     async def deploy(
@@ -127,23 +129,23 @@ class Service:
             NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `apply.request` raises. A sequence that
                 starts afterwards is awaited, or aborted, before anything is recorded.
         """
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             await self._refuse_locked(conn)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
         await asyncio.to_thread(within, before)
-        refuse_open_broker(request.changed, self._settings.broker_url)
+        refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
         kept: Mapping[str, Attributes] = {}
         if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
-            async with self._connection() as conn:
+            async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
-        with plain_errors(self._settings):
+        with plain_errors(self.settings):
             async with leader.pool.acquire() as conn:
                 # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
@@ -176,7 +178,7 @@ class Service:
         deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
             stepped = self._stepped
-            async with self._connection() as conn:
+            async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
             if found is None:
@@ -192,13 +194,13 @@ class Service:
 
     async def deployments(self) -> Deployments:
         """The deployments, newest first."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             found = await db.deployments(conn, self.site)
         return Deployments(deployments=[_header(each) for each in found])
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             number, devices = await db.gateway_index(conn, self.site, gateway)
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
             paused = await out_of_service.pauses(conn, self.site, devices)
@@ -213,13 +215,13 @@ class Service:
 
     async def out_of_service(self) -> list[OutOfService]:
         """The devices that are out of service, by path, with what their gateways say, where this control leads."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             found = await out_of_service.current(conn, self.site)
         return [self.with_force(each) for each in found]
 
     async def device_facts(self, path: str) -> DeviceFacts | None:
         """What rights ask of a device's tags; None when it is not recorded."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             resources = await db.attributes(conn, self.site, ["site", f"device.{path}"])
         device = resources.get(f"device.{path}")
         if device is None:
@@ -230,23 +232,23 @@ class Service:
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> Devices:
         """The configurations of a gateway's devices."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return Devices(devices=dict(await db.attributes_of_gateway(conn, self.site, gateway, paths)))
 
     async def lock(self) -> LockHeld:
         """The holder of the lock."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             held = await leases.current(conn, self.site)
         return LockHeld(lock=None if held is None else held.public())
 
     async def audit(self, *, since_us: int, path: str, who: str, kind: str, limit: int) -> AuditTrail:
         """The newest lines of the audit trail; arguments as of `database.audit.trail`."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return await trail(conn, self.site, since_us=since_us, path=path, who=who, kind=kind, limit=limit)
 
     async def alerts(self) -> list[Alert]:
         """The state of every declared alert by the database: what a standby knows."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             configs = await db.attributes_of_kind(conn, self.site, "alert")
             stored = await alert_states.load(conn, self.site)
         cleared = alert_states.StoredAlert("cleared", 0, None, "")
@@ -269,7 +271,7 @@ class Service:
 
     async def alert_tags(self, names: Collection[str]) -> dict[str, TagFacts]:
         """What rights ask of the tags of alerts, by name of the alert; those that are recorded."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             alerts = await db.attributes(conn, self.site, [f"alert.{name}" for name in names])
             tags = {address.removeprefix("alert."): str(one.get("tag", "")) for address, one in alerts.items()}
             devices = {f"device.{tag.rpartition('/')[0]}" for tag in tags.values()}
@@ -280,12 +282,12 @@ class Service:
 
     async def alert_changes(self, name: str, *, limit: int) -> AlertChanges:
         """The newest changes of state of an alert, oldest first."""
-        async with self._connection() as conn:
+        async with self.connection() as conn:
             return AlertChanges(changes=await alert_states.changes(conn, self.site, name, limit=limit))
 
     async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
         """Break the lock; its deployment stops before the next step."""
-        with plain_errors(self._settings):
+        with plain_errors(self.settings):
             return await self._break_lock(leader, who=who)
 
     async def _break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:

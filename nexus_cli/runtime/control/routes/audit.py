@@ -10,6 +10,19 @@ from nexus_cli.database.audit import MOST
 from nexus_cli.runtime.api.bodies import answer
 from nexus_cli.runtime.control.service import Service
 
+Kind = Literal[
+    "",
+    "command",
+    "sequence",
+    "deployment",
+    "alert",
+    "message",
+    "device",
+    "retained",
+    "job",
+    "dead-letter",
+    "access",
+]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -20,7 +33,7 @@ def add_audit_route(app: FastAPI, *, base: str, service: Service) -> None:
     async def audit(
         path: Text = "",
         who: Text = "",
-        kind: Literal["", "command", "sequence", "deployment", "alert", "message", "device", "retained", "access"] = "",
+        kind: Kind = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
