@@ -167,6 +167,12 @@ def replace_references(
         container[key] = substitute(text, "var", values, problem)
 
 
+def _channels(root: Map) -> object:
+    """`notifications: channels:`, whose secrets the worker reads."""
+    notifications = root.get("notifications")
+    return notifications.get("channels") if isinstance(notifications, Map) else None
+
+
 def stray_references(draft: Draft, root: Map) -> None:
     """Note every `${env:…}` and `${file:…}` outside of connections and users' passwords: nothing would replace it."""
     suspects = [
@@ -180,13 +186,14 @@ def stray_references(draft: Draft, root: Map) -> None:
     for name in ("connection", "with", "parameters"):
         for part in _named(root, name):
             allowed |= _containers(part)
+    allowed |= _containers(_channels(root))
     accounts = _accounts(root)
     for container, key in suspects:
         if id(container) in allowed or (key == "password" and id(container) in accounts):
             continue
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        message = f"'{text}' is used as it is written: secrets are read in `connection`, and as a user's password"
+        message = f"'{text}' is used as it is written: secrets are read in `connection`, in channels, and as a user's password"
         draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
 
 

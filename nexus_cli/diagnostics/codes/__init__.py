@@ -18,6 +18,7 @@ from nexus_cli.diagnostics.codes import (
     mcp,
     meaning,
     modbus,
+    notifications,
     opcua,
     plan,
     protocol,
@@ -63,6 +64,7 @@ BANDS = (
     steering,
     web_socket,
     mcp,
+    notifications,
 )
 
 
