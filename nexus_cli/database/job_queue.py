@@ -9,6 +9,7 @@ See docs/decisions/0090.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ TAKEOVER_S = 20.0
 """A job whose worker did not say for so long that it lives is taken over."""
 LOOK_S = 5.0
 """How often a worker looks for jobs that nobody told it of: those that became due, and those to take over."""
+GIVE_BACK_S = 5.0
+"""How long a cancelled queue takes for giving its jobs back."""
 CHANNEL = "nexus_job"
 NAMES = DBSettings(
     db_schema="nexus",
@@ -205,12 +208,13 @@ class Queue:
         self._manager = QueueManager(queries=queries, channel=types.Channel(CHANNEL))
         queries.owner, queries.refused = self._manager.queue_manager_id, 0
         self._queries, self._concurrency = queries, max(2, concurrency)
+        self._hands: set[asyncio.Task[Any]] = set()
         for kind, line in lines.items():
             name = entrypoint(site, kind)
             made = self._manager.entrypoint(
                 name, concurrency_limit=line.concurrency, accepts_context=False, on_failure="hold"
             )
-            made(_doing(kind, line.do))
+            made(self._doing(kind, line.do))
 
     @property
     def running(self) -> int:
@@ -226,8 +230,28 @@ class Queue:
         """Take no more jobs; `run` ends when those in hand have."""
         self._manager.shutdown.set()
 
+    def abandon(self) -> None:
+        """Give the jobs in hand back: they are cancelled, and wait for another worker."""
+        self.stop()
+        for task in self._hands:
+            task.cancel()
+
     async def run(self) -> None:
-        """Work off jobs. Raises what the connection raises when it is lost; jobs in hand are then taken over."""
+        """Work off jobs. Raises what the connection raises when it is lost; jobs in hand are then taken over.
+
+        Cancelled, it gives its jobs back first: the library would wait until they are done.
+        """
+        working = asyncio.ensure_future(self._run())
+        try:
+            await asyncio.wait({working})
+        except asyncio.CancelledError:
+            self.abandon()
+            await asyncio.wait({working}, timeout=GIVE_BACK_S)
+            working.cancel()
+            raise
+        await working
+
+    async def _run(self) -> None:
         await self._manager.run(
             dequeue_timeout=timedelta(seconds=LOOK_S),
             batch_size=max(1, self._concurrency // 2),
@@ -236,19 +260,22 @@ class Queue:
             log_aggregation_interval=timedelta(0),
         )
 
+    def _doing(self, kind: str, do: Do) -> Callable[[models.Job], Awaitable[None]]:
+        async def run(job: models.Job) -> None:
+            task = asyncio.current_task()
+            if task is not None:
+                self._hands.add(task)
+                task.add_done_callback(self._hands.discard)
+            try:
+                payload = orjson.loads(job.payload or b"{}")
+            except orjson.JSONDecodeError as error:
+                raise GiveUpError(f"its payload is not JSON: {error}") from None
+            try:
+                await do(Taken(id=int(job.id), kind=kind, payload=payload, attempt=job.attempts + 1))
+            except TryAgainError as error:
+                raise RetryRequested(delay=timedelta(seconds=error.delay_s), reason=str(error)) from None
 
-def _doing(kind: str, do: Do) -> Callable[[models.Job], Awaitable[None]]:
-    async def run(job: models.Job) -> None:
-        try:
-            payload = orjson.loads(job.payload or b"{}")
-        except orjson.JSONDecodeError as error:
-            raise GiveUpError(f"its payload is not JSON: {error}") from None
-        try:
-            await do(Taken(id=int(job.id), kind=kind, payload=payload, attempt=job.attempts + 1))
-        except TryAgainError as error:
-            raise RetryRequested(delay=timedelta(seconds=error.delay_s), reason=str(error)) from None
-
-    return run
+        return run
 
 
 async def schema_problems(conn: Connection) -> list[str]:

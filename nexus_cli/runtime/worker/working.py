@@ -88,7 +88,7 @@ class Working:
         await stop.wait()
         queue.stop()
         await asyncio.wait({working}, timeout=DRAIN_S)
-        working.cancel()
+        queue.abandon()
 
     def _doing(self, name: str, kind: Kind) -> Callable[[Taken], Awaitable[None]]:
         async def do(job: Taken) -> None:
