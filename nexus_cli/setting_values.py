@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.diagnostics.errors import NexusError
 
 HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
+WORKER_JOBS, MOST_JOBS = 40, 4000
 LIVE, MOCK, REPLAY = "live", "mock", "replay"
 ENVIRONMENTS = (LIVE, MOCK, REPLAY)
 """The plant; simulators in the place of its devices; something recorded, under a site name of its own."""
@@ -58,6 +59,19 @@ def writers(value: str) -> int:
     if not 1 <= number <= MOST_WRITERS:
         raise wrong(f"NEXUS_HISTORIAN_WRITERS is '{value}', not a number of connections from 1 to {MOST_WRITERS}.")
     return number
+
+
+def jobs(value: str) -> int:
+    """Jobs that a worker has in hand at most, 2 to 4000. Raises NexusError NX6001."""
+    number = int(value) if value.isascii() and value.isdecimal() and len(value) < 6 else 0
+    if not 2 <= number <= MOST_JOBS:
+        raise wrong(f"NEXUS_WORKER_JOBS is '{value}', not a number of jobs from 2 to {MOST_JOBS}.")
+    return number
+
+
+def globs(value: str) -> tuple[str, ...]:
+    """Comma-separated globs of names; nothing is `*`."""
+    return tuple(each.strip() for each in value.split(",") if each.strip()) or ("*",)
 
 
 def environment(given: str, recorded: object) -> str:

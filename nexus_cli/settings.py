@@ -16,7 +16,20 @@ import orjson
 from nexus_cli.accounts import site_suffix
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
-from nexus_cli.setting_values import HISTORIAN_WRITERS, LIVE, environment, one_of, port, rate, text, writers, wrong
+from nexus_cli.setting_values import (
+    HISTORIAN_WRITERS,
+    LIVE,
+    WORKER_JOBS,
+    environment,
+    globs,
+    jobs,
+    one_of,
+    port,
+    rate,
+    text,
+    writers,
+    wrong,
+)
 
 LOG_FORMATS = ("text", "json")
 ACCOUNTS = ("", "plain", "site")
@@ -80,24 +93,23 @@ class Settings:
             broker that others use, too).
         broker_password: A secret.
         broker_ca: PEM file to trust for TLS, or None for the system's.
-        broker_cert: PEM file of our certificate for brokers that demand one; "" shows none.
-        broker_key: PEM file of its key; "" when it is in the same file.
+        broker_cert, broker_key: PEM files of our certificate for brokers that demand one, and of its key; "" shows none.
         database_url: `postgresql://user@host:port/name`, without the password.
         database_password: A secret.
         database_ca: PEM file to trust for TLS to the database; without `sslmode` in the URL it asks for verify-full.
-        database_cert: PEM file of our certificate for a database that demands one.
-        database_key: PEM file of its key.
+        database_cert, database_key: PEM files of our certificate for a database that demands one, and of its key.
         http_host: Where a role serves `/health`, `/metrics`, `/status`.
         http_port: 0 picks a free port.
         http_cert, http_key: PEM files of the certificate that a role shows, and of its key; "" serves without TLS.
         http_ca: PEM file to trust for control and the roles over https; "" for the system's.
         http_insecure: True lets a role serve other machines without TLS.
         listen: Where the parts of `nexus up` listen; "" for the loopback interface.
-        log_format: `text` or `json`.
-        log_level: `debug`, `info`, `warning`, `error`.
+        log_format, log_level: `text` or `json`; `debug`, `info`, `warning`, `error`.
         live_rate_per_s: Most messages per second of a gateway's live view; above it older values are conflated. None, or 1 to
             1,000,000; the record (frames) has no such bound.
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
+        worker_jobs: Jobs that a worker has in hand at most, 2 to 4000.
+        worker_kinds: Globs of the kinds of jobs that a worker takes.
         clock_synchronised: Who vouches for the machine's clock.
         event_loop: The event loop of a gateway and a historian.
         environment: `live`, `mock` or `replay`.
@@ -134,6 +146,8 @@ class Settings:
     log_level: str = "info"
     live_rate_per_s: float | None = None
     historian_writers: int = HISTORIAN_WRITERS
+    worker_jobs: int = WORKER_JOBS
+    worker_kinds: tuple[str, ...] = ("*",)
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
     environment: str = LIVE
@@ -206,6 +220,8 @@ def load_settings(
         log_level=one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
         live_rate_per_s=rate(pick("NEXUS_LIVE_RATE", "off")),
         historian_writers=writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
+        worker_jobs=jobs(pick("NEXUS_WORKER_JOBS", WORKER_JOBS)),
+        worker_kinds=globs(pick("NEXUS_WORKER_KINDS", "*")),
         clock_synchronised=ClockTrust(
             one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from nexus_cli.access.globs import widens
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, Grant, gateway_principal, join
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, Grant, gateway_principal, join
 from nexus_cli.access.people import ANY_TIME, Moment
 from nexus_cli.access.role_grants import user_grants
 from nexus_cli.access.tree import Tree
@@ -112,6 +112,7 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.canary(WEB),
         ],
     )
+    yield from _grants(WORKER, "role worker", publish=[topics.health("worker", "+")])
     # For its callers, whose own rights it has looked at before; who it was is in the command (decision 0077).
     yield Grant(WEB, "publish", topics.command("+/+/+/+", WEB), "commands of people", retain=False)
 

@@ -14,6 +14,7 @@ Action = Literal["publish", "subscribe"]
 CONTROL = "nexus.control"
 HISTORIAN = "nexus.historian"
 WEB = "nexus.web"
+WORKER = "nexus.worker"
 CLI = "nexus.cli"
 RESERVED = "nexus."
 """No declared user's name begins with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, gateway_principal
 from nexus_cli.access.people import ANY_TIME, Held, Moment, Person, people
 from nexus_cli.model.access_config import GroupConfig, UserConfig
 from nexus_cli.model.resources import every
@@ -74,6 +74,7 @@ def _own(snapshot: Snapshot) -> Iterator[Holder]:
         (CONTROL, "control"),
         (HISTORIAN, "the historian"),
         (WEB, "the pages"),
+        (WORKER, "the worker of jobs"),
         (CLI, "the command line of this machine"),
     ):
         yield Holder(name=name, kind="nexus", description=text)

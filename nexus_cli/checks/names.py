@@ -41,6 +41,8 @@ def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
         (("gateways",), "gateway", site.gateways),
         (("retention",), "retention class", site.retention),
         (("alerts",), "alert", site.alerts),
+        (("notifications", "channels"), "channel", site.notifications.channels),
+        (("notifications", "routes"), "route", site.notifications.routes),
         (("sequences",), "sequence", site.sequences),
         (("messages",), "message", site.messages),
         (("views",), "view", site.views),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nexus_cli.project.text import Reading
 
-PARTS = ("broker", "database", "control", "historian", "web", "supervisor")
+PARTS = ("broker", "database", "control", "historian", "web", "worker", "supervisor")
 
 
 def tag_paths(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("nexus_cli.cli.commands.up:command", "Start the runtime on this machine."),
     "down": ("nexus_cli.cli.commands.down:command", "Stop the runtime on this machine."),
     "status": ("nexus_cli.cli.commands.status:command", "Show the state of the broker, database, roles and links."),
+    "jobs": ("nexus_cli.cli.commands.jobs:command", "Show, retry and discard jobs."),
     "latency": ("nexus_cli.cli.commands.latency:command", "Show how long operations take."),
     "logs": ("nexus_cli.cli.commands.logs:command", "Show the logs of the runtime."),
     "run": ("nexus_cli.cli.commands.run:command", "Run one role in the foreground."),

@@ -21,6 +21,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "message": ("publish",),
     "device": ("out-of-service", "in-service"),
     "retained": ("clear-retained",),
+    "job": ("retry-job", "discard-job"),
+    "dead-letter": ("retry-dead-letter", "discard-dead-letter"),
     "access": (
         "refused",
         "login",

@@ -1,6 +1,6 @@
 """The digest chain of the audit trail, computed again: which row is not what was written.
 
-The database's trigger makes the links (migration 0018). Here the digests are computed without the database, so that a
+The database's trigger makes the links (migration 0017). Here the digests are computed without the database, so that a
 replaced function there changes nothing, and what does not fit is named: pure, over one page of links at a time.
 
 See docs/decisions/0096.

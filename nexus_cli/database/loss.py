@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.deployments import write_audit
 from nexus_cli.database.names import SCHEMA
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,3 +139,38 @@ async def is_numbered(conn: Connection, *, site: str, gateway: str, epoch: str, 
         *(site, gateway, epoch, seq),
     )
     return found
+
+
+async def discard_dead_letters(
+    conn: Connection, site: str, *, ids: Sequence[int], topic: str, reason: str, all_: bool, who: str
+) -> list[int]:
+    """Remove dead letters; each topic and reason leaves a line in the audit trail.
+
+    Args:
+        conn: Where to; a transaction is opened.
+        site: `enterprise/site`.
+        ids: Of these numbers; without any, all that fit the rest.
+        topic: Only of this topic, or below it; "" of any.
+        reason: Only of this reason; "" of any.
+        all_: Must be set when nothing else says which.
+        who: Who asked.
+
+    Returns:
+        The numbers that went, ascending.
+    """
+    if not (ids or topic or reason or all_):
+        return []
+    async with conn.transaction():
+        rows = await conn.fetch(
+            f"""DELETE FROM {SCHEMA}.dead_letter WHERE site = $1 AND (cardinality($2::bigint[]) = 0 OR id = ANY($2))
+                AND ($3 = '' OR topic = $3 OR starts_with(topic, $3 || '/')) AND ($4 = '' OR reason = $4)
+                RETURNING id, topic, reason, count""",
+            *(site, list(ids), topic.strip("/"), reason),
+        )
+        folded: dict[tuple[str, str], list[int]] = {}
+        for row in rows:
+            folded.setdefault((row["topic"], row["reason"]), []).append(row["id"])
+        for (about, why), numbers in sorted(folded.items()):
+            detail = {"reason": why, "ids": sorted(numbers)[:1000], "count": len(numbers)}
+            await write_audit(conn, site, who=who, what="discard-dead-letter", subject=about, detail=detail)
+    return sorted(row["id"] for row in rows)

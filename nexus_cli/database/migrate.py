@@ -34,12 +34,16 @@ LOCK_PAUSE_S = 2.0
 for less than a writer gives a lock (`connect.WRITING`), then lets them pass, and tries again, for some 80 s in all."""
 
 
+JOB_TABLES = frozenset({"job", "job_log", "job_statistics", "job_schedule"})
+"""Of pgqueuer: a migration makes them as the library declares them, and a test asks the library whether they are so."""
+
+
 def include_name(name: str | None, kind: str, parents: Any) -> bool:
-    """The scope of autogenerate: schema `nexus`, without the tables of retention classes and their partitions."""
+    """The scope of autogenerate: schema `nexus`, without the tables of retention classes and of the job queue."""
     if kind == "schema":
         return name == SCHEMA
     table = name if kind == "table" else parents.get("table_name")
-    return table is None or not (table.startswith("sample_") or table == VERSION_TABLE)
+    return table is None or not (table.startswith("sample_") or table == VERSION_TABLE or table in JOB_TABLES)
 
 
 async def upgrade(settings: Settings, *, revision: str = "head") -> tuple[str, ...]:

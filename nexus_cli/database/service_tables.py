@@ -171,3 +171,23 @@ audit_link = Table(
     PrimaryKeyConstraint("site", "number"),
     comment="the digest chain over audit, in the order of commits",
 )
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("alert", Text, nullable=False, comment="its name"),
+    Column("occurrence", BigInteger, nullable=False, comment="when it became active, µs since 1970 UTC"),
+    Column("step", Text, nullable=False, comment="active | returned | escalate-MS"),
+    Column("channel", Text, nullable=False, comment="'': that it happened"),
+    Column("state", Text, nullable=False, comment="noted | waiting | sending | failed | sent"),
+    Column("tries", Integer, nullable=False, server_default="1", comment="how often sending began"),
+    now("begun"),
+    Column("sent", DateTime(timezone=True)),
+    Column("digest", BigInteger, comment="the job whose digest has it"),
+    Column("about", JSONB, nullable=False, server_default="{}", comment="what a digest says of it"),
+    Column("detail", Text, nullable=False, server_default="", comment="why the last try failed"),
+    PrimaryKeyConstraint("site", "alert", "occurrence", "step", "channel"),
+    Index("ix_notification_occurrence", "site", "occurrence"),
+    Index("ix_notification_state", "site", "state", "channel"),
+)

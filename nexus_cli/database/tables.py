@@ -32,6 +32,7 @@ from nexus_cli.database.service_tables import (
     elevation,
     i3x_batch,
     i3x_subscription,
+    notification,
     out_of_service,
 )
 from nexus_cli.database.table_metadata import metadata, now
@@ -401,6 +402,7 @@ __all__ = [
     "leader",
     "lease",
     "metadata",
+    "notification",
     "out_of_service",
     "resource",
     "retention_class",

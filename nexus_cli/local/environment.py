@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WORKER
 from nexus_cli.model.snapshot import Snapshot
 
 SYSTEM = (
@@ -33,6 +33,7 @@ ROLE = (
     *("NEXUS_HTTP_HOST", "NEXUS_HTTP_INSECURE"),
     *("NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
     "NEXUS_HISTORIAN_WRITERS",
+    *("NEXUS_WORKER_JOBS", "NEXUS_WORKER_KINDS"),
     "NEXUS_EVENT_LOOP",
     "NEXUS_I3X_WRITES",
 )
@@ -61,7 +62,7 @@ def environment_of(
         references: Names in `${env:…}`, by the principal that reads them.
     """
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
-    if principal in ("", CONTROL, HISTORIAN):
+    if principal in ("", CONTROL, HISTORIAN, WORKER):
         patterns += _with_files(DATABASE)
     if not principal:
         patterns.append(LOCKS)
@@ -87,6 +88,11 @@ def references_of(snapshot: Snapshot) -> dict[str, list[str]]:
 def password_references_of(snapshot: Snapshot) -> list[str]:
     """The variables that passwords of users and applications refer to, sorted: control reads them."""
     return sorted({name for _, user in snapshot.of_kind("user") for name in _referred(user.get("password"))})
+
+
+def notification_references_of(snapshot: Snapshot) -> list[str]:
+    """The variables that channels refer to, sorted: the worker reads them."""
+    return sorted({name for _, channel in snapshot.of_kind("channel") for name in _referred(channel)})
 
 
 def _referred(value: Any) -> Iterable[str]:

@@ -31,7 +31,7 @@ class Part:
     """A running process of one of this user's runtimes.
 
     Attributes:
-        name: `supervisor`, `broker`, `database`, `control`, `historian`, `web`, `gateway-NAME`.
+        name: `supervisor`, `broker`, `database`, `control`, `historian`, `web`, `worker`, `gateway-NAME`.
         instance: The id of its runtime.
         home: The `.nexus` folder at its start.
     """

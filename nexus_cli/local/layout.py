@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, gateway_principal
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.credentials import write_private
 from nexus_cli.local.ports import LOOPBACK, free_port, in_url, reached_at
@@ -34,6 +34,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         gateways: Names, sorted.
         folder: Working directory of the roles (relative `${file:…}` references).
         references: Variables in `${env:…}`, by gateway.
+        notification_references: Variables in `${env:…}` of channels, which the worker reads.
         password_references: Variables in `${env:…}` of users' passwords, which control reads.
         instance: Id of this runtime, independent of its folder; its processes have it in their environment.
         beside: True when it may run beside another runtime of its site.
@@ -65,6 +66,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     folder: str = ""
     references: dict[str, list[str]] = {}
     password_references: list[str] = []
+    notification_references: list[str] = []
     instance: str = ""
     beside: bool = False
     listen: str = ""
@@ -88,7 +90,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def principals(self) -> tuple[str, ...]:
         """The principals of the roles and of the command line."""
-        return (CONTROL, HISTORIAN, WEB, *(gateway_principal(name) for name in self.gateways), CLI)
+        return (CONTROL, HISTORIAN, WEB, WORKER, *(gateway_principal(name) for name in self.gateways), CLI)
 
 
 @dataclass(frozen=True, slots=True)

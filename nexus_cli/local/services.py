@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal, principals
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, gateway_principal, principals
 from nexus_cli.access.grants_file import NOTHING, mark_applied, read_wanted
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_credentials, ensure_own
@@ -67,6 +67,7 @@ def role_environment(
     """The environment of a role, or of the supervisor (""), without another runtime's addresses or ports."""
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
     references[CONTROL] = runtime.password_references
+    references[WORKER] = runtime.notification_references
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
         for name in (
@@ -113,6 +114,8 @@ def services_of(home: Home, runtime: Runtime, *, environ: Mapping[str, str] | No
     found.append(_role(home, runtime, given, name="control", tier=1, needs=own, principal=CONTROL))
     needs = (*own, "control")
     found.append(_role(home, runtime, given, name="historian", tier=2, needs=needs, principal=HISTORIAN))
+    if WORKER in runtime.http_ports:  # a runtime that an older version started has none
+        found.append(_role(home, runtime, given, name="worker", tier=3, needs=needs, principal=WORKER))
     found.append(_role(home, runtime, given, name="web", tier=3, needs=needs, principal=WEB))
     needs = tuple(name for name in needs if name != DATABASE)
     if runtime.environment == MOCK:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, WORKER, gateway_principal
 from nexus_cli.access.grants_file import NOTHING, in_force, read_wanted
 from nexus_cli.certificates.expiry import utc_now
 from nexus_cli.diagnostics.groups import Group
@@ -75,6 +75,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
     seen = await asyncio.to_thread(read_state, home)
     principals = {"control": CONTROL, "historian": HISTORIAN}
     principals |= {"web": WEB} if WEB in runtime.http_ports else {}  # one that an older version started has none
+    principals |= {"worker": WORKER} if WORKER in runtime.http_ports else {}
     principals |= {f"gateway-{name}": gateway_principal(name) for name in runtime.gateways}
     async with Group() as group:
         broker = group.create_task(_broker(runtime, settings, seen), name="ask broker")

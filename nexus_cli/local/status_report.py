@@ -55,7 +55,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
     """Control, the historian, web or a gateway.
 
     Attributes:
-        name: `control`, `historian`, `web` or `gateway-NAME`.
+        name: `control`, `historian`, `web`, `worker` or `gateway-NAME`.
         state, detail, pid, restarts, since, log: As in `ServerReport`.
         port: Of its HTTP on this machine.
         url: Of its HTTP with TLS; left out without.

@@ -19,7 +19,7 @@ from nexus_cli.local.processes import PidFile, Running, identify, stop
 from nexus_cli.local.services import BROKER, DATABASE
 
 PATIENCE_S = 90.0
-ORDER = (SUPERVISOR, "web", "gateway", "simulator", "historian", "control", BROKER, DATABASE)
+ORDER = (SUPERVISOR, "web", "worker", "gateway", "simulator", "historian", "control", BROKER, DATABASE)
 
 
 def stop_runtime(home: Home, *, progress: Callable[[str], None]) -> bool:

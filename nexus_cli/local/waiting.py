@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
-from nexus_cli.access.grants import WEB
+from nexus_cli.access.grants import WEB, WORKER
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.local.layout import EXTERNAL, SUPERVISOR, Home, Runtime
 from nexus_cli.local.processes import last_line
@@ -99,6 +99,7 @@ def _expected(runtime: Runtime) -> set[str]:
         "control",
         "historian",
         *(["web"] if WEB in runtime.http_ports else []),
+        *(["worker"] if WORKER in runtime.http_ports else []),
         *(f"gateway-{name}" for name in runtime.gateways),
         *(["simulator"] if runtime.environment == MOCK else []),
     }

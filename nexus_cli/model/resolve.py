@@ -21,6 +21,7 @@ from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
 from nexus_cli.model.governed import about, places_of, quality_alerts
+from nexus_cli.model.notification_config import notification_resources
 from nexus_cli.model.procedure_config import message_config, sequence_config
 from nexus_cli.model.quantities import UnitError, conversion
 from nexus_cli.model.resources import (
@@ -103,6 +104,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
     for name, alert in site.alerts.items():
         resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
     resources |= quality_alerts(resources)
+    resources |= notification_resources(site.notifications)
     digests = {f"device.{path}": one.digest for path, one in known.items()}
     return Snapshot.of(site.enterprise, site.site, resources, digests)
 

@@ -165,6 +165,67 @@ def paths_of(alert: Attributes) -> tuple[str, ...]:
         return ()
 
 
+class DigestConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happens in a flood of alarms: it begins above so many in 10 minutes and ends below; a digest each `every_ms`."""
+
+    above: int = 10
+    below: int = 5
+    every_ms: Positive = 300_000
+
+
+class ChannelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `channel.NAME`: one way to reach somebody. Secrets are references; the worker resolves them.
+
+    Attributes:
+        kind: `mail`, `webhook` or `url`.
+        to, sender, server, security, user, password: Of mail.
+        url: Of a webhook, or as Apprise writes it.
+        key: Of a webhook: what its body is signed with.
+        headers: Of a webhook.
+        description: For people.
+    """
+
+    kind: str
+    to: list[str] = []
+    sender: str = ""
+    server: str = ""
+    security: str = "starttls"
+    user: str = ""
+    password: str = ""
+    url: str = ""
+    key: str = ""
+    headers: dict[str, str] = {}
+    description: str | None = None
+
+
+class EscalationConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A further step, so long after the alarm became active, while nobody acknowledged."""
+
+    after_ms: Positive
+    to: list[str]
+
+
+class RouteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `route.NAME`: which alarms go to which channels. Empty lists take all.
+
+    Attributes:
+        to: Channels, at once.
+        priorities: Of the alarms.
+        groups, alerts: Names or globs.
+        hours: Times of the week where the site is.
+        returned: Whether the end of the condition is said, too.
+        escalate: Further steps.
+    """
+
+    to: list[str]
+    priorities: list[str] = []
+    groups: list[str] = []
+    alerts: list[str] = []
+    hours: list[str] = []
+    returned: bool = False
+    escalate: list[EscalationConfig] = []
+
+
 CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "site": SiteConfig,
     "gateway": GatewayResource,
@@ -177,6 +238,9 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "sequence": SequenceConfig,
     "message": MessageConfig,
     "view": ViewConfig,
+    "channel": ChannelConfig,
+    "route": RouteConfig,
+    "digest": DigestConfig,
     "device": DeviceConfig,
 }
 """The Struct of every kind of resource, by the word before the dot of its address."""

@@ -7,7 +7,21 @@ from collections.abc import Iterable
 from nexus_cli.plan.change import Action, Change
 
 _PHASES = {Action.MOVE: 0, Action.CREATE: 1, Action.UPDATE: 2, Action.FORGET: 3}
-_KINDS = ("site", "retention", "gateway", "device", "role", "user", "alert", "message", "sequence", "view")
+_KINDS = (
+    "site",
+    "retention",
+    "gateway",
+    "device",
+    "role",
+    "user",
+    "alert",
+    "channel",
+    "route",
+    "digest",
+    "message",
+    "sequence",
+    "view",
+)
 """Resources that others refer to are first; among deletes, last."""
 
 

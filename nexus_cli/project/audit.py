@@ -30,7 +30,8 @@ async def audit(
         path: A path or glob of tags, a tag's topic, or the name of a sequence; "" is all.
         since: How long ago, or ISO 8601.
         who: A principal; "" is everybody.
-        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained`, `access`, or "".
+        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained`, `job`,
+            `dead-letter`, `access`, or "".
         limit: At most so many.
         zone: On whose clocks `since` is read; None is this machine's.
         settings: Instead of those of this folder.

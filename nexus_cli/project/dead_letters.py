@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nexus_cli.database.connect import connection
 from nexus_cli.database.records import StoredLetter, dead_letters_before
 from nexus_cli.project.history import site_of
 from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.jobs import LetterChoice, LettersChanged
 
 
 async def dead_letters(
@@ -29,3 +33,23 @@ async def dead_letters(
     ):
         site = await site_of(conn, chosen)
         return await dead_letters_before(conn, site=site, limit=limit, reason=reason, topic=topic.strip("/"))
+
+
+async def discard_letters(
+    ids: Sequence[int], *, topic: str = "", reason: str = "", all_: bool = False, settings: Settings | None = None
+) -> list[int]:
+    """Remove dead letters, over control's API; the numbers of those that went.
+
+    Args:
+        ids: Numbers.
+        topic: Of this topic, or below it.
+        reason: Only of this reason.
+        all_: All of them.
+        settings: Instead of those of this folder.
+
+    Raises:
+        NexusError: NX6400, NX6401, NX6403 control is away or refuses; NX6440 nothing says which.
+    """
+    asked = LetterChoice(ids=list(ids), topic=topic.strip("/"), reason=reason, all=all_)
+    async with ControlClient(settings or load_settings()) as control:
+        return (await control.call("POST", "/dead-letters/discard", LettersChanged, body=asked)).ids

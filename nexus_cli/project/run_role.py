@@ -18,8 +18,8 @@ def run_role(role: str, *, name: str = "") -> None:
     """Run one role in this process until it receives a signal to stop.
 
     Args:
-        role: `control`, `gateway`, `historian`, `web`, `broker`, `simulator` or `supervisor`.
-        name: Name of a gateway (required there), or of one historian or web of several.
+        role: `control`, `gateway`, `historian`, `web`, `worker`, `broker`, `simulator` or `supervisor`.
+        name: Name of a gateway (required there), or of one historian, web or worker of several.
     """
     if role == "gateway" and not name:
         raise NexusError("Which gateway?", code="NX6511")
@@ -54,6 +54,10 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
         from nexus_cli.runtime.web.web import run_web  # noqa: PLC0415 - one role's libraries
 
         await run_web(settings, name=name or "web")
+    elif role == "worker":
+        from nexus_cli.runtime.worker.worker import run_worker  # noqa: PLC0415 - one role's libraries
+
+        await run_worker(settings, name=name or "worker")
     else:
         async with stop_on_signals() as stop:
             if role == "broker":

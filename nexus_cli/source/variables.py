@@ -167,6 +167,12 @@ def replace_references(
         container[key] = substitute(text, "var", values, problem)
 
 
+def _channels(root: Map) -> object:
+    """`notifications: channels:`, whose secrets the worker reads."""
+    notifications = root.get("notifications")
+    return notifications.get("channels") if isinstance(notifications, Map) else None
+
+
 def stray_references(draft: Draft, root: Map) -> None:
     """Note every `${env:…}` and `${file:…}` outside of connections, users' passwords and signing keys: nothing would replace it."""
     suspects = [
@@ -180,6 +186,7 @@ def stray_references(draft: Draft, root: Map) -> None:
     for name in ("connection", "with", "parameters"):
         for part in _named(root, name):
             allowed |= _containers(part)
+    allowed |= _containers(_channels(root))
     accounts = _accounts(root)
     signing = _containers(root.get("signatures"))
     for container, key in suspects:
@@ -189,7 +196,7 @@ def stray_references(draft: Draft, root: Map) -> None:
             continue
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        message = f"'{text}' is used as it is written: secrets are read in `connection`, as a user's password, and in `signatures`"
+        message = f"'{text}' is used as it is written: secrets are read in `connection`, in channels, in `signatures`, and as a user's password"
         draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
 
 

@@ -16,7 +16,7 @@ from nexus_cli.json_value import read_fields
 from nexus_cli.wire.field_types import Instance, Microseconds, one_of
 from nexus_cli.wire.latency_health import OperationLatency
 
-ROLES = ("control", "gateway", "historian", "web")
+ROLES = ("control", "gateway", "historian", "web", "worker")
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +150,33 @@ class WebHealth(Health, frozen=True, kw_only=True):
     database: str = ""
     clients: int = 0
     latencies: Latencies = {}
+    stalled: Stalled = []
+
+
+class WorkerHealth(Health, frozen=True, kw_only=True):
+    """A worker.
+
+    Attributes:
+        site: `enterprise/site`; in `/status` alone.
+        ready, detail: Whether it takes jobs, and what is missing; in `/status` alone.
+        instance: The process.
+        broker, database: `connected`, else why not.
+        kinds: Of the jobs that it takes.
+        running: Jobs in hand.
+        counters: Tries since the start: `done`, `again` (failed, tried again later), `failed` (given up), and `late_results`
+            (refused: another worker had the job).
+        stalled: What has work and does none of it.
+    """
+
+    site: str | UnsetType = UNSET
+    ready: bool | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
+    instance: Instance = ""
+    broker: str = ""
+    database: str = ""
+    kinds: list[str] = []
+    running: int = 0
+    counters: dict[str, int] = {}
     stalled: Stalled = []
 
 

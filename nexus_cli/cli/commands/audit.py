@@ -65,7 +65,9 @@ class _TrailOrVerify(click.Group):
 @click.option(
     "--kind",
     default=None,
-    type=click.Choice(["command", "sequence", "deployment", "alert", "message", "device", "retained", "access"]),
+    type=click.Choice(
+        ["command", "sequence", "deployment", "alert", "message", "device", "retained", "job", "dead-letter", "access"]
+    ),
     help="Only entries of this kind.",
 )
 @click.option(

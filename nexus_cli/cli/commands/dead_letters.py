@@ -12,10 +12,10 @@ import click
 from nexus_cli.cli.changing import styler
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import changes_runtime, color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.dead_letters import letters_text
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.dead_letters import dead_letters
+from nexus_cli.project.dead_letters import dead_letters, discard_letters
 
 EPILOG = (
     "\b\nExamples:\n  nexus dead-letters\n  nexus dead-letters acme/springfield/press --reason bad_time --limit 200\n"
@@ -24,7 +24,22 @@ EPILOG = (
 )
 
 
-@click.command("dead-letters", short_help="Show messages that could not be stored.", epilog=EPILOG)
+class _Listing(click.Group):
+    """Lists when no subcommand is named: `nexus dead-letters TOPIC` is `nexus dead-letters list TOPIC`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` in front of anything that is neither a subcommand nor a question for help."""
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h")):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("dead-letters", cls=_Listing, short_help="Show messages that could not be stored.", epilog=EPILOG)
+def command() -> None:
+    """Show messages that could not be stored, or discard them. Without a subcommand they are listed."""
+
+
+@command.command("list", epilog=EPILOG)
 @click.argument("topic", metavar="[TOPIC]", default="")
 @click.option("--reason", default="", metavar="REASON", help="Only of this reason, one word such as bad_time.")
 @click.option(
@@ -38,7 +53,7 @@ EPILOG = (
 @format_option("text", "json")
 @color_option
 @reads_runtime("NEXUS_DATABASE_URL")
-def command(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str) -> int:
+def list_(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str) -> int:
     """Show messages that could not be stored, each with its reason and how many were alike.
 
     TOPIC is a whole topic, or the levels above topics. `nexus replay --dead-letters` plays them back.
@@ -48,4 +63,26 @@ def command(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: s
         answer_json({"dead_letters": [dataclasses.asdict(each) for each in found]})
     else:
         answer(letters_text(found, style=styler(sys.stdout), zone=zone))
+    return Exit.OK
+
+
+@command.command("discard", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.option("--topic", default="", metavar="TOPIC", help="Of this topic, or below it.")
+@click.option("--reason", default="", metavar="REASON", help="Only of this reason.")
+@click.option("--all", "all_", is_flag=True, help="All of them.")
+@format_option("text", "json")
+@changes_runtime("NEXUS_CONTROL_URL")
+def discard(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: str) -> int:
+    """Remove dead letters that nobody needs any more. The audit trail keeps who did it.
+
+    \b
+    Example:
+      nexus dead-letters discard --topic acme/springfield/press --reason undeclared
+    """
+    gone = asyncio.run(discard_letters(ids, topic=topic, reason=reason, all_=all_))
+    if format_ == "json":
+        answer_json({"ids": gone})
+    else:
+        answer(f"{len(gone)} dead letters were discarded")
     return Exit.OK

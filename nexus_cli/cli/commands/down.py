@@ -19,7 +19,7 @@ from nexus_cli.project.down import down
 @click.option("--wipe", is_flag=True, help="Also remove .nexus: rows, outboxes, credentials, certificates, logs.")
 @click.option("--yes", is_flag=True, help="Do not ask before --wipe.")
 def command(wipe: bool, yes: bool) -> int:
-    """Stop web, gateways, historian, control, broker and database, in this order, so that accepted samples are kept.
+    """Stop web, worker, gateways, historian, control, broker and database, in this order, so that accepted samples are kept.
 
     \b
     Example:

@@ -27,7 +27,7 @@ LOOK_S = 0.2
 @utc_option
 @reads_runtime("")
 def command(part: str | None, lines: int, follow: bool, zone: tzinfo | None) -> int:
-    """Show the last lines of a part (broker, database, control, historian, web, gateway-NAME, supervisor), or of all.
+    """Show the last lines of a part (broker, database, control, historian, web, worker, gateway-NAME, supervisor), or of all.
 
     Times of the roles are local, with their offset, as in every other command; the files are in UTC, and so are JSON
     lines. The broker and the database write times of their own.

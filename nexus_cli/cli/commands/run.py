@@ -10,7 +10,7 @@ from nexus_cli.cli.options import changes_runtime
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.run_role import run_role
 
-ROLES = ("control", "gateway", "historian", "web", "broker", "simulator", "supervisor")
+ROLES = ("control", "gateway", "historian", "web", "worker", "broker", "simulator", "supervisor")
 
 
 @click.command(
@@ -23,7 +23,7 @@ ROLES = ("control", "gateway", "historian", "web", "broker", "simulator", "super
     "--name",
     default="",
     shell_complete=gateways,
-    help="Name of the gateway (as in `gateways:`), or of one historian or web of several.",
+    help="Name of the gateway (as in `gateways:`), or of one historian, web or worker of several.",
 )
 @changes_runtime("NEXUS_BROKER_URL")
 def command(role: str, name: str) -> int:

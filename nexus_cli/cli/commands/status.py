@@ -23,7 +23,7 @@ from nexus_cli.project.status import status
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def command(form: str) -> int:
-    """Show the state of the broker, database, control, historian, web, gateways and links, and the devices without values.
+    """Show the state of the broker, database, control, historian, web, worker, gateways and links, and the devices without values.
 
     Exits with 6 when something is wrong: a process or a link is down, or a device does not answer.
 

@@ -58,7 +58,7 @@ def command(
     foreground: bool,
     timeout_s: float,
 ) -> int:
-    """Start a broker, PostgreSQL, control, the historian, web and every gateway of a site, and restart them if they stop.
+    """Start a broker, PostgreSQL, control, the historian, web, a worker and every gateway of a site, and restart them if they stop.
 
     Runs mosquitto if it is installed and amqtt otherwise, and the embedded PostgreSQL. --broker and --database
     (or NEXUS_BROKER_URL, NEXUS_DATABASE_URL) select your own servers, and are remembered. Data, logs and generated

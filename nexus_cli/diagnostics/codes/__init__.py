@@ -19,6 +19,7 @@ from nexus_cli.diagnostics.codes import (
     mcp,
     meaning,
     modbus,
+    notifications,
     opcua,
     plan,
     proof,
@@ -67,6 +68,7 @@ BANDS = (
     steering,
     web_socket,
     mcp,
+    notifications,
 )
 
 

@@ -69,12 +69,13 @@ class Service:
     """The operations of the API for one site.
 
     Attributes:
+        settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
         """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
-        self._pool, self._settings, self.site = pool, settings, settings.site
+        self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
         self._stopping = False
@@ -92,7 +93,8 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        with plain_errors(self._settings):
+        """A connection for reading."""
+        with plain_errors(self.settings):
             async with self._pool.acquire() as conn:
                 yield conn
 
@@ -133,7 +135,7 @@ class Service:
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
         await asyncio.to_thread(within, before)
-        refuse_open_broker(request.changed, self._settings.broker_url)
+        refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
         kept: Mapping[str, Attributes] = {}
         if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
@@ -142,7 +144,7 @@ class Service:
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
-        with plain_errors(self._settings):
+        with plain_errors(self.settings):
             async with leader.pool.acquire() as conn:
                 # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
@@ -248,7 +250,7 @@ class Service:
 
     async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
         """Break the lock; its deployment stops before the next step."""
-        with plain_errors(self._settings):
+        with plain_errors(self.settings):
             return await self._break_lock(leader, who=who)
 
     async def _break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from nexus_cli.access.encrypted import RESTRICTED
 from nexus_cli.access.globs import matches_glob, names_matching
-from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, gateway_principal
 from nexus_cli.access.lines import Line, TagFacts, lines_of, means, names_of, reaches
 from nexus_cli.model.access_config import DenyConfig, RoleConfig
 from nexus_cli.wire.control_access import SCOPES
@@ -113,7 +113,7 @@ def held_by_platform(principal: str) -> Held:
     every: dict[Named, tuple[str, ...]] = dict.fromkeys(("run", "acknowledge", "alerts", "publish"), ("*",))
     if principal in (CONTROL, CLI):
         return Held(kind=PLATFORM, scopes=EVERY_SCOPE, globs=every, apply=(WHOLE,), admin=True)
-    if principal in (HISTORIAN, WEB):
+    if principal in (HISTORIAN, WEB, WORKER):
         return Held(kind=PLATFORM, scopes=_READER, globs={"alerts": ("*",)})
     if principal.startswith(GATEWAY):
         return Held(kind=PLATFORM, scopes=frozenset({"gateway:read"}))

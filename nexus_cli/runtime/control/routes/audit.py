@@ -12,6 +12,19 @@ from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.wire.control_chain import ChainQuestion
 
+Kind = Literal[
+    "",
+    "command",
+    "sequence",
+    "deployment",
+    "alert",
+    "message",
+    "device",
+    "retained",
+    "job",
+    "dead-letter",
+    "access",
+]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -23,7 +36,7 @@ def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditC
     async def audit(
         path: Text = "",
         who: Text = "",
-        kind: Literal["", "command", "sequence", "deployment", "alert", "message", "device", "retained", "access"] = "",
+        kind: Kind = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:

@@ -25,7 +25,7 @@ from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.settings import Settings
 from nexus_cli.wire.gateway_health import GatewayHealth
-from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth
+from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth, WorkerHealth
 from nexus_cli.wire.web_plant import (
     CertificateState,
     DatabaseHealth,
@@ -115,7 +115,7 @@ def _detail(health: Health) -> str:
     elif isinstance(health, HistorianHealth):
         said = [*_away("broker", health.broker), *_away("database", health.database), health.clock_doubt]
         said += health.stalled
-    elif isinstance(health, WebHealth):
+    elif isinstance(health, (WebHealth, WorkerHealth)):
         said = [*_away("broker", health.broker), *_away("database", health.database), *health.stalled]
     elif isinstance(health, ControlHealth):
         stalled = health.stalled if isinstance(health.stalled, list) else []

@@ -10,7 +10,7 @@ import msgspec
 from nexus_cli.json_value import read_fields
 from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.wire.gateway_health import GatewayHealth
-from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth
+from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth, WorkerHealth
 from nexus_cli.wire.topic import Topics
 
 H = TypeVar("H", bound=Health)
@@ -19,6 +19,7 @@ SHAPES: dict[str, type[Health]] = {
     "gateway": GatewayHealth,
     "historian": HistorianHealth,
     "web": WebHealth,
+    "worker": WorkerHealth,
 }
 
 

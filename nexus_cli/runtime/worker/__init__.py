@@ -1,0 +1,1 @@
+"""The role worker: works off jobs (decision 0090)."""

@@ -1,0 +1,1 @@
+"""Notifications: whom an alarm reaches, and how."""
