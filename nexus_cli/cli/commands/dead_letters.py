@@ -18,14 +18,14 @@ from nexus_cli.exit_codes import Exit
 from nexus_cli.project.dead_letters import dead_letters, discard_letters
 
 EPILOG = (
-    "\b\nExamples:\n  nexus dead-letters\n  nexus dead-letters acme/springfield/press --reason bad_time --limit 200\n"
-    "  nexus dead-letters --format json | jq -r '.dead_letters[].payload'\n\n"
+    "\b\nExamples:\n  nexus dead-letters list\n  nexus dead-letters list acme/springfield/press --reason bad_time --limit 200\n"
+    "  nexus dead-letters list --format json | jq -r '.dead_letters[].payload'\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
 class _Listing(click.Group):
-    """Lists when no subcommand is named: `nexus dead-letters TOPIC` is `nexus dead-letters list TOPIC`."""
+    """Lists when no subcommand is named: a topic alone is listed, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `list` in front of anything that is neither a subcommand nor a question for help."""
