@@ -74,7 +74,7 @@ def list_(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str
 @format_option("text", "json")
 @changes_runtime("NEXUS_CONTROL_URL")
 def discard(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: str) -> int:
-    """Remove dead letters that nobody needs any more. The audit trail keeps who did it.
+    """Remove dead letters that no one needs any more. The audit trail keeps who did it.
 
     \b
     Example:
