@@ -30,6 +30,7 @@ from pgqueuer.domain.settings import DBSettings, Durability
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import is_lost
 from nexus_cli.database.jobs import entrypoint
+from nexus_cli.diagnostics.errors import NexusError
 
 TAKEOVER_S = 20.0
 """A job whose worker did not say for so long that it lives is taken over."""
@@ -290,7 +291,7 @@ async def schema_problems(conn: Connection) -> list[str]:
     return [str(each) for each in (*plan.statements, *plan.notes)]
 
 
-DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What `Queue.run` raises when the database is away, beside OSError and TimeoutError."""
+LOST: tuple[type[Exception], ...] = (NexusError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What opening a connection and `Queue.run` raise when the database is away."""
 
-__all__ = ["DATABASE_ERRORS", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]
+__all__ = ["LOST", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]
