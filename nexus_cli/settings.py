@@ -13,23 +13,11 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import orjson
 
+from nexus_cli import setting_values as values
 from nexus_cli.accounts import site_suffix
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
-from nexus_cli.setting_values import (
-    HISTORIAN_WRITERS,
-    LIVE,
-    WORKER_JOBS,
-    environment,
-    globs,
-    jobs,
-    one_of,
-    port,
-    rate,
-    text,
-    writers,
-    wrong,
-)
+from nexus_cli.setting_values import LIVE, environment, one_of, port, rate, text, wrong
 
 LOG_FORMATS = ("text", "json")
 ACCOUNTS = ("", "plain", "site")
@@ -112,8 +100,7 @@ class Settings:
         worker_kinds: Globs of the kinds of jobs that a worker takes.
         clock_synchronised: Who vouches for the machine's clock.
         event_loop: The event loop of a gateway and a historian.
-        environment: `live`, `mock` or `replay`.
-        environment_detail: A sentence about it; "" of the plant.
+        environment, environment_detail: `live`, `mock` or `replay`; a sentence about it, "" of the plant.
         i3x_writes: What clients of i3X may change.
         signing_key: What signs our commands, `ID:hmac-sha256:SECRET` or `ID:ed25519:BASE64`; "" is none; a secret.
         credentials: The whole credentials file (only control and `nexus up` read more than their own).
@@ -145,8 +132,8 @@ class Settings:
     log_format: str = "text"
     log_level: str = "info"
     live_rate_per_s: float | None = None
-    historian_writers: int = HISTORIAN_WRITERS
-    worker_jobs: int = WORKER_JOBS
+    historian_writers: int = values.HISTORIAN_WRITERS
+    worker_jobs: int = values.WORKER_JOBS
     worker_kinds: tuple[str, ...] = ("*",)
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
@@ -219,9 +206,9 @@ def load_settings(
         log_format=one_of("NEXUS_LOG_FORMAT", pick("NEXUS_LOG_FORMAT", "text"), LOG_FORMATS),
         log_level=one_of("NEXUS_LOG_LEVEL", pick("NEXUS_LOG_LEVEL", "info").lower(), LOG_LEVELS),
         live_rate_per_s=rate(pick("NEXUS_LIVE_RATE", "off")),
-        historian_writers=writers(pick("NEXUS_HISTORIAN_WRITERS", HISTORIAN_WRITERS)),
-        worker_jobs=jobs(pick("NEXUS_WORKER_JOBS", WORKER_JOBS)),
-        worker_kinds=globs(pick("NEXUS_WORKER_KINDS", "*")),
+        historian_writers=values.writers(pick("NEXUS_HISTORIAN_WRITERS", values.HISTORIAN_WRITERS)),
+        worker_jobs=values.jobs(pick("NEXUS_WORKER_JOBS", values.WORKER_JOBS)),
+        worker_kinds=values.globs(pick("NEXUS_WORKER_KINDS", "*")),
         clock_synchronised=ClockTrust(
             one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),

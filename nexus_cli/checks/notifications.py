@@ -48,7 +48,7 @@ def channel_kind(view: View) -> Iterator[Diagnostic]:
     for _, channel, where in _channels(view):
         given = [kind for kind in KINDS if getattr(channel, kind) is not None]
         if len(given) != 1:
-            said = f"the channel has {' and '.join(map(repr, given))}" if given else "the channel reaches nobody"
+            said = f"the channel has {' and '.join(map(repr, given))}" if given else "the channel reaches no one"
             hint = "make one channel of each" if given else "add 'mail', 'webhook' or 'url'"
             yield finding("NX2731", said, where=where, on_key=True, hint=hint)
 

@@ -1,6 +1,6 @@
 """The jobs' library (pgqueuer), with fences: who lost a job can neither end, retry nor keep it.
 
-pgqueuer 1.6 ends, retries and keeps alive a job by its number alone. A worker that stood still while another took its job
+pgqueuer 1.6 ends, retries and keeps alive a job by its number alone. A worker that was suspended while another took its job
 would end that one's work. `FencedQueries` adds who has the job and which try it is to these three statements. A job whose
 worker says nothing for `TAKEOVER_S` is given to another.
 
@@ -30,11 +30,12 @@ from pgqueuer.domain.settings import DBSettings, Durability
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import is_lost
 from nexus_cli.database.jobs import entrypoint
+from nexus_cli.diagnostics.errors import NexusError
 
 TAKEOVER_S = 20.0
 """A job whose worker did not say for so long that it lives is taken over."""
 LOOK_S = 5.0
-"""How often a worker looks for jobs that nobody told it of: those that became due, and those to take over."""
+"""How often a worker looks for jobs that no notification announced: those that became due, and those to take over."""
 GIVE_BACK_S = 5.0
 """How long a cancelled queue takes for giving its jobs back."""
 CHANNEL = "nexus_job"
@@ -290,7 +291,7 @@ async def schema_problems(conn: Connection) -> list[str]:
     return [str(each) for each in (*plan.statements, *plan.notes)]
 
 
-DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What `Queue.run` raises when the database is away, beside OSError and TimeoutError."""
+LOST: tuple[type[Exception], ...] = (NexusError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What opening a connection and `Queue.run` raise when the database is away."""
 
-__all__ = ["DATABASE_ERRORS", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]
+__all__ = ["LOST", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]

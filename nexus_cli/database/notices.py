@@ -25,7 +25,7 @@ FLOOD_LOOK_US = 2 * 3600 * 1_000_000
 HOLDS = ("shelved_until", "out_of_service", "suppressed_by")
 """What keeps an alarm from people."""
 MARGIN_S = 1.0
-"""A digest is at least so far ahead of what waits for it: whoever let it wait has committed by then."""
+"""A digest is at least so far ahead of what waits for it: the transaction that let it wait has ended by then."""
 MOST_COUNTED = 20_000
 PRIORITIES = {"critical": 40, "high": 30, "medium": 20, "low": 10}
 """Of the jobs, by priority of the alarm."""
@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 async def note(conn: Connection, site: str, alert: Alert) -> None:
     """Note that an alarm changed. Noting one twice is noting it once (site, name and `since` are its key).
 
-    An alert without a priority is no alarm, and an acknowledgement notifies nobody.
+    An alert without a priority is no alarm, and an acknowledgement notifies no one.
     """
     facts: dict[str, Any] = msgspec.to_builtins(alert)
     priority = str(facts.get("priority") or "")
@@ -121,7 +121,7 @@ async def wait_for_digest(
 async def plan_digest(conn: Connection, site: str, *, every_ms: int) -> None:
     """Put the next digest in, in the transaction of what waits for it: at the next whole multiple of its period.
 
-    A digest that runs has an earlier number, so that what comes while it runs has one of its own.
+    A digest that runs has an earlier number, so that a message that arrives while it runs has its own digest.
     """
     now_s = float(await conn.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8"))
     every_s = every_ms / 1000

@@ -161,7 +161,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     # A mock connects to simulators, which ask for no secret of the plant.
     runtime.references = {} if request.environment else references_of(request.snapshot)
     runtime.password_references = password_references_of(request.snapshot)
-    # A mock or a replay notifies nobody.
+    # A mock or a replay notifies no one.
     runtime.notification_references = [] if request.environment else notification_references_of(request.snapshot)
     runtime.instance = _instance(home, before)
     # Beside the plant's own: neither polls its devices.

@@ -1,4 +1,4 @@
-"""`notifications:` of the site language: whom an alarm reaches, and what happens when nobody answers.
+"""`notifications:` of the site language: whom an alarm reaches, and what happens when no one answers.
 
 notifications:
   channels:
@@ -48,7 +48,7 @@ class Webhook(Strict):
 
 
 class Channel(Strict):
-    """One way to reach somebody: exactly one of mail, webhook and url."""
+    """One way to reach someone: exactly one of mail, webhook and url."""
 
     mail: Mail | None = Field(default=None, description="Mail over SMTP.")
     webhook: Webhook | None = Field(default=None, description="A JSON document by POST.")
@@ -59,7 +59,7 @@ class Channel(Strict):
 
 
 class Escalation(Strict):
-    """What happens when nobody acknowledged."""
+    """What happens when no one acknowledged."""
 
     after: Duration = Field(description="Since the alarm became active.")
     to: list[str] = Field(min_length=1, description="Channels.")
@@ -76,7 +76,7 @@ class Route(Strict):
         default_factory=list, description="At these times of the week, where the site is (default: always)."
     )
     returned: bool = Field(default=False, description="Says also when the condition is over.")
-    escalate: list[Escalation] = Field(default_factory=list, description="Further steps while nobody acknowledges.")
+    escalate: list[Escalation] = Field(default_factory=list, description="Further steps while no one acknowledges.")
 
 
 class Digest(Strict):
@@ -90,6 +90,6 @@ class Digest(Strict):
 class Notifications(Strict):
     """Whom alarms reach."""
 
-    channels: dict[str, Channel] = Field(default_factory=dict, description="Ways to reach somebody, by name.")
+    channels: dict[str, Channel] = Field(default_factory=dict, description="Ways to reach someone, by name.")
     routes: dict[str, Route] = Field(default_factory=dict, description="Which alarms go where, by name.")
     digest: Digest = Field(default_factory=Digest, description="What happens in a flood.")

@@ -174,7 +174,7 @@ class DigestConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ChannelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The resource `channel.NAME`: one way to reach somebody. Secrets are references; the worker resolves them.
+    """The resource `channel.NAME`: one way to reach someone. Secrets are references; the worker resolves them.
 
     Attributes:
         kind: `mail`, `webhook` or `url`.
@@ -199,7 +199,7 @@ class ChannelConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class EscalationConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A further step, so long after the alarm became active, while nobody acknowledged."""
+    """A further step, so long after the alarm became active, while no one acknowledged."""
 
     after_ms: Positive
     to: list[str]

@@ -36,7 +36,7 @@ async def post(url: str, document: Mapping[str, Any], *, key: str, headers: Mapp
     """Send a document; redirects are not followed, they would carry it elsewhere.
 
     Raises:
-        WebhookError: Nobody was reached, or the answer was no 2xx.
+        WebhookError: No one was reached, or the answer was no 2xx.
     """
     body, timestamp = orjson.dumps(document), str(int(time.time()))
     signed = {"X-Nexus-Signature": signature(key, timestamp, body)} if key else {}

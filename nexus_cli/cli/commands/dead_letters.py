@@ -18,14 +18,14 @@ from nexus_cli.exit_codes import Exit
 from nexus_cli.project.dead_letters import dead_letters, discard_letters
 
 EPILOG = (
-    "\b\nExamples:\n  nexus dead-letters\n  nexus dead-letters acme/springfield/press --reason bad_time --limit 200\n"
-    "  nexus dead-letters --format json | jq -r '.dead_letters[].payload'\n\n"
+    "\b\nExamples:\n  nexus dead-letters list\n  nexus dead-letters list acme/springfield/press --reason bad_time --limit 200\n"
+    "  nexus dead-letters list --format json | jq -r '.dead_letters[].payload'\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
 class _Listing(click.Group):
-    """Lists when no subcommand is named: `nexus dead-letters TOPIC` is `nexus dead-letters list TOPIC`."""
+    """Lists when no subcommand is named: a topic alone is listed, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `list` in front of anything that is neither a subcommand nor a question for help."""
@@ -74,7 +74,7 @@ def list_(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str
 @format_option("text", "json")
 @changes_runtime("NEXUS_CONTROL_URL")
 def discard(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: str) -> int:
-    """Remove dead letters that nobody needs any more. The audit trail keeps who did it.
+    """Remove dead letters that no one needs any more. The audit trail keeps who did it.
 
     \b
     Example:

@@ -131,7 +131,7 @@ class Worker:
             await wait_for(stop, timeout_s=PRUNE_S)
 
     def ready(self) -> tuple[bool, str]:
-        """True when jobs are taken and the broker hears of it; else what is missing."""
+        """True when jobs are taken and the broker is connected; else what is missing."""
         problems = [self._broker_problem(), self.working.problem]
         return not any(problems), "; ".join(each for each in problems if each)
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.database.connect import WRITING, close, open_connection
-from nexus_cli.database.job_queue import DATABASE_ERRORS, GiveUpError, Line, Queue, Taken, TryAgainError
+from nexus_cli.database.job_queue import LOST, GiveUpError, Line, Queue, Taken, TryAgainError
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.lifecycle import tasks, wait_for
@@ -57,7 +57,7 @@ class Working:
         while not stop.is_set():
             try:
                 await self._connected(stop, backoff)
-            except (NexusError, OSError, TimeoutError, *DATABASE_ERRORS) as error:
+            except LOST as error:
                 why = error.message if isinstance(error, NexusError) else f"the connection was lost: {error}"
                 if not self.problem or backoff.step == 0:
                     event(_log, "no jobs are taken", level=logging.WARNING, why=why)

@@ -20,7 +20,7 @@ SMTP_S = 30.0
 
 
 class NotSentError(Exception):
-    """It surely was not sent: nobody was reached, or the server refused it. Any other error leaves open whether it was."""
+    """It surely was not sent: no one was reached, or the server refused it. Any other error leaves open whether it was."""
 
 
 async def send(name: str, channel: ChannelConfig, text: Text) -> None:

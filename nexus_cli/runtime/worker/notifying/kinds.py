@@ -1,7 +1,7 @@
 """The kinds of jobs that notify people.
 
-`notify` decides who is told of a change and puts one job in for each message: `deliver` sends one, `escalate` looks whether
-somebody answered, `digest` sends what waited in a flood. Each may run twice: keys and rows make that harmless.
+`notify` decides who is notified of a change and puts one job in for each message: `deliver` sends one, `escalate` looks whether
+someone answered, `digest` sends what waited in a flood. Each may run twice: keys and rows make that harmless.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Notifying:
     async def notify(self, job: Taken) -> None:
         """An alarm became active, or its condition is over."""
         if self._settings.environment != LIVE:
-            return  # a mock and a replay disturb nobody
+            return  # a mock and a replay disturb no one
         alert = _alert_of(job)
         since_us, occurrence = int(alert["since"]), int(alert["occurrence"])
         async with self._connection() as conn:
@@ -122,7 +122,7 @@ class Notifying:
             )
 
     async def escalate(self, job: Taken) -> None:
-        """Some time has passed: tell more people, unless somebody answered."""
+        """Some time has passed: notify more people, unless someone answered."""
         alert, step = _alert_of(job), f"escalate-{int(job.payload['after_ms'])}"
         async with self._connection() as conn:
             stored = await notices.alert_now(conn, self._settings.site, str(alert["name"]))
@@ -167,7 +167,7 @@ class Notifying:
             text = messages.digest(site, part.about, zone=known.zone, repeated=part.repeated, key=key)
             why = ""
             try:
-                if part.channel in known.channels:  # one that was removed since is told nothing
+                if part.channel in known.channels:  # one that was removed since is notified nothing
                     await self._send(known, part.channel, text)
             except NotSentError as error:
                 why = str(error)

@@ -35,7 +35,7 @@ class Text:
     """One message.
 
     Attributes:
-        key: The same for each try: what a receiver can tell a repetition by.
+        key: The same for each try: by which a receiver recognises a repetition.
         subject, body: For people.
         document: For programs.
     """
@@ -80,9 +80,9 @@ def one_alarm(site: str, alert: Mapping[str, Any], *, step: str, zone: ZoneInfo,
 def _unanswered(step: str) -> str:
     after_s = int(step.removeprefix("escalate-") or 0) / 1000
     return (
-        f"nobody acknowledged within {after_s / 60:g} min"
+        f"no one acknowledged within {after_s / 60:g} min"
         if after_s >= 60
-        else f"nobody acknowledged within {after_s:g} s"
+        else f"no one acknowledged within {after_s:g} s"
     )
 
 

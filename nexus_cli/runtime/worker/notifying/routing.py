@@ -101,12 +101,12 @@ def within(hours: str, at_us: int, zone: ZoneInfo) -> bool:
 
 
 def at_once(routes: Iterable[RouteConfig]) -> tuple[str, ...]:
-    """The channels that are told at once, each once."""
+    """The channels that are notified at once, each once."""
     return tuple(dict.fromkeys(name for route in routes for name in route.to))
 
 
 def on_return(routes: Iterable[RouteConfig]) -> tuple[str, ...]:
-    """The channels that are told when the condition is over."""
+    """The channels that are notified when the condition is over."""
     return tuple(dict.fromkeys(name for route in routes if route.returned for name in route.to))
 
 
