@@ -86,7 +86,7 @@ class Settings:
         database_password: A secret.
         database_ca: PEM file to trust for TLS to the database; without `sslmode` in the URL it asks for verify-full.
         database_cert, database_key: PEM files of our certificate for a database that demands one, and of its key.
-        http_host: Where a role serves `/health`, `/metrics`, `/status`.
+        http_host, listen: Where a role serves `/health`, `/metrics`, `/status`; where the parts of `nexus up` listen ("": loopback).
         http_port: 0 picks a free port.
         http_cert, http_key: PEM files of the certificate that a role shows, and of its key; "" serves without TLS.
         http_ca: PEM file to trust for control and the roles over https; "" for the system's.

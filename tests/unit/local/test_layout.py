@@ -45,7 +45,7 @@ def test_twice_is_once(home: Home) -> None:
     assert second == first
     assert home.runtime_file.read_bytes() == written
     ports = [port_of(first.broker_url), port_of(first.database_url), *first.http_ports.values()]
-    assert len(set(ports)) == len(ports) == 6
+    assert len(set(ports)) == len(ports) == 7
     assert all(ports)
 
 
@@ -146,7 +146,7 @@ def test_gateways_come_from_names_and_devices() -> None:
 def test_assigning_gives_everyone_another_port() -> None:
     runtime = Runtime(broker_kind=MOSQUITTO, database_kind="embedded", gateways=[f"g{number}" for number in range(20)])
     assign_ports(runtime, running=False)
-    assert len(set(runtime.http_ports.values())) == 23
+    assert len(set(runtime.http_ports.values())) == 24
     assert runtime.control_url.endswith(str(runtime.http_ports["nexus.control"]))
 
 

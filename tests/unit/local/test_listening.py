@@ -109,6 +109,7 @@ def test_what_is_written(home: Home) -> None:
         "nexus.control",
         "nexus.historian",
         "nexus.web",
+        "nexus.worker",
         "nexus.gateway.gw",
     }
     home.write_runtime(one)
