@@ -25,7 +25,7 @@ SPARED = 10
 LATE_US = 30_000_000
 """So long after a web receives everything again, what is stored is still looked for."""
 AHEAD_US = 1_000_000
-"""Clocks of gateways may be so far ahead of ours."""
+"""Clocks of gateways may be this much ahead of the one here."""
 SETTLING_US = 15_000_000
 """So long after an interruption values may still be missing: a gateway that lost the broker is back after at most ten seconds."""
 

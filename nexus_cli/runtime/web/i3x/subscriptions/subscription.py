@@ -122,7 +122,7 @@ class Subscription:
         )
 
     def state(self) -> tuple[Stored, list[Batch]]:
-        """What is to be stored, and the batches of it that are new; what comes while they are stored is in neither."""
+        """What is to be stored, and the batches of it that are new; updates that arrive while they are stored are in neither."""
         queue, loss = self.queue, self.queue.loss
         queue.close()
         new = [batch for batch in queue.batches if not batch.stored]
