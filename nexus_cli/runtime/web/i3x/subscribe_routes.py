@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -125,12 +126,8 @@ def _add_updates(app: FastAPI, spaces: Spaces, parts: WebParts, keeper: Subscrip
         found, mine = await keeper.open_stream(identity, caller, body.subscription_id)
         shown = request.headers.get("authorization")
         source = events(parts, spaces, keeper, found, mine, authorization=shown, gone=request.is_disconnected)
-
-        async def close() -> None:
-            await keeper.close_stream(found, mine)
-
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return _Stream(source, close, headers=headers)
+        return _Stream(source, partial(keeper.close_stream, found, mine), headers=headers)
 
 
 class _Stream(StreamingResponse):

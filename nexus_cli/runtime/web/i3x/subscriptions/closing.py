@@ -38,16 +38,19 @@ def begin(subscription: Subscription, *, now_us: int) -> None:
 
 def listening(subscription: Subscription, *, now_us: int) -> None:
     """It receives values from now on; those of before, also by a gateway's clock that is a little ahead, may be missing."""
-    if subscription.catching is not None:
-        subscription.catching.until_us = max(subscription.catching.until_us, now_us + AHEAD_US)
+    _missing_until(subscription, now_us + AHEAD_US)
 
 
 def interrupted(subscription: Subscription, *, now_us: int) -> None:
     """The web that has it may not have received everything, and for a moment longer may not."""
+    if subscription.catching is None:
+        begin(subscription, now_us=now_us)
+    _missing_until(subscription, now_us + SETTLING_US)
+
+
+def _missing_until(subscription: Subscription, until_us: int) -> None:
     if subscription.catching is not None:
-        subscription.catching.until_us = max(subscription.catching.until_us, now_us + SETTLING_US)
-    elif subscription.seen:
-        subscription.catching = CatchUp(dict(subscription.seen), now_us + SETTLING_US)
+        subscription.catching.until_us = max(subscription.catching.until_us, until_us)
 
 
 async def close(

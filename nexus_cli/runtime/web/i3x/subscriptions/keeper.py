@@ -249,7 +249,8 @@ class SubscriptionKeeper:
                     with_tags=with_tags,
                 )
         except BaseException:
-            subscription.tags_changed, subscription.unsaved = with_tags or subscription.tags_changed, True
+            subscription.tags_changed |= with_tags
+            subscription.unsaved = True
             raise
         if not done:
             self._drop(subscription)
