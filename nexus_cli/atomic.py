@@ -63,6 +63,37 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
         raise
 
 
+def create_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Create a file whose name appears together with its content; where the file system has no hard links, the name is first.
+
+    Args:
+        path: Must not be there; its folder must be.
+        data: The content.
+        mode: Permissions.
+
+    Raises:
+        FileExistsError: It is there; it stays as it was.
+        OSError: It can't be written.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.chmod(mode)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def _keep_owner(file: Path, old: os.stat_result) -> None:
     new = file.stat()
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):

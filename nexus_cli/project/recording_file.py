@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from nexus_cli.atomic import create_file
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.recording import (
     BLOCK_BYTES,
@@ -44,18 +45,19 @@ class RecordingWriter:
         Raises:
             NexusError: NX6960, it exists, or can't be written.
         """
-        self.size_bytes = self.messages = self.dropped = 0
+        self.messages = self.dropped = self._waiting_bytes = 0
         self._header, self._path = header, path
         self._records: list[Record] = []
-        self._waiting_bytes = self._unsynced = 0
+        begin = encode_header(header)
         try:
-            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            create_file(path, begin, mode=0o600)
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
         except FileExistsError:
             raise NexusError(f"The file {path} exists.", code="NX6960", hint="name another one") from None
         except OSError as error:
             hint = "name a file in a folder that is there and that you may write to"
             raise _unwritten(path, error, hint=hint) from None
-        self._put(encode_header(header))
+        self.size_bytes = self._unsynced = len(begin)
 
     def add(self, record: Record) -> None:
         """Take a message, or note that it was not taken."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from nexus_cli.atomic import replace_file
+from nexus_cli.atomic import create_file, replace_file
 
 
 def test_a_file_keeps_its_permissions_and_a_link_stays_a_link(tmp_path: Path) -> None:
@@ -44,3 +47,42 @@ def test_a_file_stays_its_owners(tmp_path: Path) -> None:
     replace_file(file, b"new", mode=0o640)
     found = file.stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777, file.read_bytes()) == (4242, 4243, 0o640, b"new")
+
+
+def test_a_created_file_appears_with_its_content(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    with ThreadPoolExecutor(2) as pool:
+        for turn in range(50):
+            target.unlink(missing_ok=True)
+            reading = pool.submit(_first_seen, target)
+            create_file(target, b"%d" % turn, mode=0o600)
+            assert reading.result() == b"%d" % turn
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_created_file_replaces_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        create_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_is_created_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    create_file(tmp_path / "a", b"new", mode=0o600)
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        create_file(tmp_path / "a", b"newer")
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
+def _first_seen(file: Path) -> bytes:
+    while True:
+        with suppress(FileNotFoundError):
+            return file.read_bytes()

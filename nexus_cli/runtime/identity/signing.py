@@ -7,7 +7,6 @@ See docs/decisions/0072.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from nexus_cli.atomic import replace_file
+from nexus_cli.atomic import create_file, replace_file
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -114,20 +113,12 @@ class SigningKeys:
 
     def _create(self) -> None:
         """Write the first key unless another control just did: the name appears at once, with its content."""
-        beside = self._file.with_name(f".{self._file.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(_File(keys=[_new_key()])))
-                file.flush()
-                os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
-                os.link(beside, self._file)
+                create_file(self._file, msgspec.json.encode(_File(keys=[_new_key()])), mode=0o600)
         except OSError as error:
             raise _unusable(self._file, type(error).__name__) from None
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _new_key() -> SigningKey:
