@@ -236,7 +236,10 @@ def sha256_of(store: Store, name: str) -> tuple[str, int]:
 
 def _force(folder: Path) -> None:
     """Let the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that we may write to and not list
+        return
     try:
         os.fsync(descriptor)
     finally:
