@@ -150,6 +150,6 @@ async def test_export_to_parquet_and_csv(database: Settings, tmp_path: Path) -> 
         assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["all.parquet", "w.csv"]
         with duckdb.connect() as duck:
             asked = f"SELECT decode(value) FROM parquet_kv_metadata('{tmp_path}/all.parquet') WHERE decode(key) = 'nexus.series'"
-            found = duck.sql(asked).fetchone()
-        assert found is not None
-        assert orjson.loads(found[0])["packaging/line-1/filler/temperature"]["unit"] == "°C"
+            found = duck.sql(asked).fetchall()
+        assert len(found) == 1
+        assert orjson.loads(found[0][0])["packaging/line-1/filler/temperature"]["unit"] == "°C"
