@@ -63,7 +63,7 @@ class Done:
 
 
 async def archive_day(conn: Connection, config: ArchiveConfig, *, made: SampleClass, day: date) -> Done:
-    """Put a day into the archive, whole, or what came late.
+    """Put a day into the archive: whole, or its late rows.
 
     Args:
         conn: For this alone: not in a transaction, without limits on statements.
@@ -81,7 +81,7 @@ async def archive_day(conn: Connection, config: ArchiveConfig, *, made: SampleCl
     await archive_days.begin(conn, **key, token=token)
     try:
         store = await asyncio.to_thread(open_store, config)
-        return await _Try(conn, store, made, day, token=token, before=before).run()
+        return await _Attempt(conn, store, made, day, token=token, before=before).run()
     except STORE_ERRORS as error:
         problem = away(config, str(error) or type(error).__name__)
         await _failed(conn, key, token, problem)
@@ -97,7 +97,7 @@ async def _failed(conn: Connection, key: Mapping[str, Any], token: str, error: N
         await archive_days.failed(conn, **key, token=token, why=why)
 
 
-class _Try:
+class _Attempt:
     """One try of one day."""
 
     def __init__(

@@ -67,7 +67,7 @@ def _problems(store: Store, folder: str, manifest: Manifest) -> Iterator[str]:
             yield f"{MANIFEST} is not the one that was written"
     except FileNotFoundError:
         yield f"{MANIFEST} is missing"
-    except Exception as error:  # noqa: BLE001 - damage has any shape; it is told
+    except Exception as error:  # noqa: BLE001 - damage has any shape; it is reported
         yield f"{MANIFEST}: {getattr(error, 'cause', None) or error}"
     for file in manifest.files:
         name = f"{folder}/{file.name}"
@@ -197,7 +197,7 @@ async def _put(conn: Connection, tables: SampleTables, made: SampleClass, rows: 
 
 
 def remove_day(store: Store, day: ArchivedDay, *, site: str) -> None:
-    """Remove a day from the store, its manifest first: what has none is nobody's. Raises what the store raises."""
+    """Remove a day from the store, its manifest first: a file without one does not belong to the archive. Raises what the store raises."""
     folder = folder_of(site, day.class_, day.day)
     store.remove(f"{folder}/{MANIFEST}")
     for name in store.names(folder):

@@ -139,7 +139,7 @@ async def reopen(conn: Connection, *, site: str, class_: str, days: Iterable[dat
 
 
 async def mark_dropped(conn: Connection, *, site: str, class_: str, days: Iterable[date]) -> None:
-    """The rows of these days go with the caller's transaction; what comes later is added to the archive."""
+    """The rows of these days go with the caller's transaction; later rows are added to the archive."""
     await conn.execute(
         f"""UPDATE {SCHEMA}.archive_day SET state = '{DROPPED}', complete = false, stored = 0, digest = '0',
               hold_until = NULL, dropped = now(), changed = now()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nexus_cli.archive.keeping import Checked, Restored
 
 FIRST, LAST = date(1900, 1, 1), date(2200, 1, 1)
-Told = Callable[[Any], None]
+EachDone = Callable[[Any], None]
 """Called with each day that is done."""
 
 
@@ -66,7 +66,9 @@ async def archived(chosen: Chosen, *, settings: Settings | None = None) -> list[
         return await archive_days.archived_days(conn, site=site, class_=chosen.class_, start=start, end=end)
 
 
-async def verify(chosen: Chosen, *, settings: Settings | None = None, told: Told | None = None) -> list[Checked]:
+async def verify(
+    chosen: Chosen, *, settings: Settings | None = None, each_done: EachDone | None = None
+) -> list[Checked]:
     """Read every file of these days and hold it against its manifest; damaged days that are still stored are archived again.
 
     Raises:
@@ -84,13 +86,13 @@ async def verify(chosen: Chosen, *, settings: Settings | None = None, told: Told
                 checked.append(await keeping.verify_day(conn, there, each, site=site))
             except keeping.STORE_ERRORS as error:
                 raise store.away(config, str(error)) from error
-            if told is not None:
-                told(checked[-1])
+            if each_done is not None:
+                each_done(checked[-1])
         return checked
 
 
 async def restore(
-    chosen: Chosen, *, hold: timedelta, settings: Settings | None = None, told: Told | None = None
+    chosen: Chosen, *, hold: timedelta, settings: Settings | None = None, each_done: EachDone | None = None
 ) -> list[Restored]:
     """Put these days back into the historian and hold them there; what it has stays as it is.
 
@@ -98,7 +100,7 @@ async def restore(
         chosen: Which days.
         hold: Nothing of them is dropped for so long.
         settings: Instead of those of this folder.
-        told: Called with each day.
+        each_done: Called with each day.
 
     Raises:
         NexusError: As `verify`; NX6483 a file is damaged. Days that were put back by then stay.
@@ -117,8 +119,8 @@ async def restore(
             if made is None:
                 continue
             done.append(await keeping.restore_day(conn, config, there, made, each, now=now, hold=hold))
-            if told is not None:
-                told(done[-1])
+            if each_done is not None:
+                each_done(done[-1])
         await write_audit(
             conn,
             site,

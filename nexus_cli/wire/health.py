@@ -154,7 +154,7 @@ class WebHealth(Health, frozen=True, kw_only=True):
 
 
 class ArchiveHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the archive stands.
+    """State of the archive.
 
     Attributes:
         waiting: Days that are due and not in the archive.
@@ -182,7 +182,7 @@ class WorkerHealth(Health, frozen=True, kw_only=True):
         counters: Tries since the start: `done`, `again` (failed, tried again later), `failed` (given up), and `late_results`
             (refused: another worker had the job).
         stalled: What has work and does none of it.
-        archive: How the archive stands.
+        archive: State of the archive.
     """
 
     site: str | UnsetType = UNSET

@@ -33,9 +33,9 @@ ARCHIVING: dict[str, tuple[Any, str, str]] = {
     "digest read back": (days, "sha256_of", AFTER),
     "rows compared": (parquet.Comparer, "ended", AFTER),
     "fenced": (archive_days, "fence", AFTER),
-    "manifest there": (days._Try, "_write_manifest", AFTER),
+    "manifest there": (days._Attempt, "_write_manifest", AFTER),
     "settled": (archive_days, "settle", AFTER),
-    "committed": (days._Try, "_tidy", BEFORE),
+    "committed": (days._Attempt, "_tidy", BEFORE),
 }
 UPKEEPING: dict[str, tuple[Any, str, str]] = {
     "looked": (retention._Round, "_gone", AFTER),

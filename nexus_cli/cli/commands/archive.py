@@ -113,7 +113,7 @@ def restore_(
         raise click.UsageError("say which days: --from and --to")
     chosen = Chosen(class_=class_, since=since, until=until, zone=zone)
     held = datetime.now(UTC) + hold
-    found = asyncio.run(restore(chosen, hold=hold, told=lambda day: note(f"{day.retention} {day.day}")))
+    found = asyncio.run(restore(chosen, hold=hold, each_done=lambda day: note(f"{day.retention} {day.day}")))
     if format_ == "json":
         days = [dataclasses.asdict(each) | {"day": str(each.day)} for each in found]
         answer_json({"days": days, "hold_until": held.isoformat()})

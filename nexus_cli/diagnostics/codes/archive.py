@@ -40,7 +40,7 @@ CODES: tuple[Code, ...] = (
         summary="The archive's place can't be used.",
         why="The worker writes there, wherever it was started: a folder needs its whole path, a store a bucket. Endpoint, region, user and password belong to a store.",
         bad=yaml("archive: {to: archive}"),
-        good=yaml("archive: {to: /srv/archive}\narchive: {to: s3://acme-history/hall}"),
+        good=yaml("archive: {to: /srv/archive}   # or s3://acme-history/hall"),
     ),
     Code(
         id="NX2784",
@@ -82,8 +82,8 @@ CODES: tuple[Code, ...] = (
         slug="archive-away",
         summary="The archive's folder or store can't be used.",
         why="The disk is full or not mounted, the store is away, or its user may not do it. Nothing is dropped meanwhile; the worker tries again.",
-        bad=console("nexus archive list\ndefault  2026-01-03  open  No space left on device"),
-        good=console("df -h /srv/archive"),
+        bad=text("default  2026-01-03  open  No space left on device"),
+        good=console("nexus archive list"),
     ),
     Code(
         id="NX6482",
@@ -91,14 +91,14 @@ CODES: tuple[Code, ...] = (
         summary="Days have been due for the archive for more than a day and are not there.",
         why="Nothing is dropped that is not archived: the database grows until the archive can be used again.",
         bad=text("NX6482: 12 days wait for the archive, the oldest is 2026-01-03"),
-        good=console("nexus archive list\nnexus jobs list --kind archive-day"),
+        good=console("nexus jobs list --kind archive-day"),
     ),
     Code(
         id="NX6483",
         slug="archive-damaged",
         summary="A file of the archive is damaged or missing.",
         why="Its SHA-256 is not the one in the manifest. What the historian still has is archived again; what it dropped is to be restored from a copy of the archive.",
-        bad=console("nexus archive verify\ndefault  2026-01-03  part-0001-5f2c.parquet was changed"),
+        bad=text("default  2026-01-03  part-0001-5f2c9e01.parquet was changed"),
         good=console("nexus archive verify --class default --from 2026-01-03 --to 2026-01-04"),
     ),
     Code(
@@ -122,7 +122,7 @@ CODES: tuple[Code, ...] = (
         slug="export-place",
         summary="The file of an export can't be written.",
         why="A whole result or none: an interrupted export leaves no file.",
-        bad=console("nexus export packaging/** --from 7d --out /missing/week.parquet"),
+        bad=console("nexus export 'packaging/**' --from 7d --out /missing/week.parquet"),
         good=console("nexus export 'packaging/**' --from 7d --out week.parquet"),
     ),
 )

@@ -35,7 +35,7 @@ LOOK_S = 300.0
 MOST_PLANNED = 32
 """Days of a class that wait as jobs at a time."""
 BEHIND_S = 86_400.0
-"""A day that is due for longer than this and is not in the archive is told."""
+"""A day that is due for longer than this and is not in the archive is reported."""
 SLOWEST_DAY_S = 6 * 3600.0
 FOREVER = 1_000_000
 """Tries: nothing is dropped that is not in the archive, so nothing is given up either."""
@@ -48,7 +48,7 @@ class Archiving:
     """The handlers, and what they know of the archive.
 
     Attributes:
-        health: How it stands, as of the last look.
+        health: Of the archive, as of the last look.
         rows: Rows that this worker put into the archive.
     """
 
