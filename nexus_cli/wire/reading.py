@@ -103,6 +103,11 @@ def parse_payload(payload: bytes, *, now_us: int | None) -> Reading:
     return Reading(value, time_us, quality, label, unit, said)
 
 
+def has_time(body: Mapping[str, object]) -> bool:
+    """True for a body that gives a time of its own, right or wrong."""
+    return any(body.get(each) is not None for each in _TIME_KEYS)
+
+
 def _time_of(body: Mapping[str, object], now_us: int | None) -> int | None:
     key = next((each for each in _TIME_KEYS if body.get(each) is not None), None)
     if key is None:

@@ -138,6 +138,7 @@ class Commands:
     def configured(self, devices: Sequence[str]) -> None:
         """Subscribe to the commands of these devices (paths) from now on."""
         # A broker delivers with the lower QoS of publish and subscription (MQTT 3.1.1 §3.8.4): 2 keeps the sender's.
+        self.signatures.took(devices)
         filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
         if filters != self._subscriptions:
             self._subscriptions[:] = filters
@@ -214,7 +215,7 @@ class Commands:
         if device is None or self._queues.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
             self.ignored += 1
             return
-        payload = self.signatures.open(message.topic, principal, message.payload)
+        payload = self.signatures.open(message.topic, principal, message.payload, device=device_path)
         if isinstance(payload, Rejection):
             self._refuse_unproven(path, principal, payload, message.payload)
             return
