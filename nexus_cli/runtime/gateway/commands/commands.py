@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -82,11 +82,12 @@ class Commands:
         clocks: Clocks,
         latency: Latency,
         paused: Callable[[str], str],
+        own_keys: Mapping[str, str],
     ) -> None:
         """Join the parts; `run` does the work.
 
         `latency` gets the time from the arrival of each accepted command to its answer; `paused` says why a device is out
-        of service for a while, "" when it is not.
+        of service for a while, "" when it is not; `own_keys` are those of `SignatureGuard`.
         """
         self.counts: Counter[str] = Counter()
         self.ignored = 0
@@ -108,7 +109,7 @@ class Commands:
         self._latency = latency
         self._wanted = asyncio.Event()
         self._report_rate = RateLimit(clock)
-        self.signatures = SignatureGuard(clocks)
+        self.signatures = SignatureGuard(clocks, own=own_keys)
 
     @property
     def waiting(self) -> int:

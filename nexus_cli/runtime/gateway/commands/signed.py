@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+import msgspec
 
 from nexus_cli.runtime.gateway.commands.admission import Clocks, Rejection
 from nexus_cli.runtime.signing_keys import SigningKey, signing_keys
 from nexus_cli.wire.command import CommandError, decode_command
 from nexus_cli.wire.signature import (
     COMMAND,
+    ED25519,
+    KeyRules,
     Opened,
     SignatureError,
     SignatureRules,
@@ -32,11 +37,20 @@ MOST_NONCES = 200_000
 class SignatureGuard:
     """Opens signed commands, and refuses unsigned ones where the site wants them signed."""
 
-    def __init__(self, clocks: Clocks, *, most: int = MOST_NONCES) -> None:
-        """Know no rules yet. Messages that were signed before now are refused."""
-        self._clocks, self._most = clocks, most
+    def __init__(
+        self, clocks: Clocks, *, own: Mapping[str, str] = MappingProxyType({}), most: int = MOST_NONCES
+    ) -> None:
+        """Know no rules yet. Messages that were signed before now are refused.
+
+        Args:
+            clocks: What times are compared with.
+            own: Public keys by principal of NEXUS, of the processes under the same folder; each counts while the site declares
+                no key of that principal.
+            most: Nonces that are remembered.
+        """
+        self._clocks, self._own, self._most = clocks, own, most
         self._rules = SignatureRules()
-        self._keys: Mapping[str, SigningKey] = {}
+        self._keys: Mapping[str, SigningKey] = signing_keys(with_own(self._rules, own))
         self._nonces: set[tuple[str, str]] = set()
         self._ends: list[tuple[int, tuple[str, str]]] = []
         self._began_us = clocks.wall_us()
@@ -50,7 +64,7 @@ class SignatureGuard:
             # Nonces that were dropped by the smaller window would count as new in the larger one.
             self._began_us = max(self._began_us, self._clocks.wall_us() - self._rules.window_ms * 1000)
         self._rules = rules
-        self._keys = signing_keys(rules)
+        self._keys = signing_keys(with_own(rules, self._own))
 
     def took(self, devices: Collection[str]) -> None:
         """Take commands for these devices (paths) and no others from now on. Another gateway may have carried out what was
@@ -132,6 +146,17 @@ class SignatureGuard:
         end_us, nonce = heapq.heappop(self._ends)
         self._nonces.discard(nonce)
         self._began_us = max(self._began_us, end_us - self._rules.window_ms * 1000)
+
+
+def with_own(rules: SignatureRules, own: Mapping[str, str]) -> SignatureRules:
+    """The rules with a key of each principal that they declare none of."""
+    declared = {principal for key in rules.keys.values() for principal in key.principals}
+    more = {
+        f"{principal}.local": KeyRules(algorithm=ED25519, public=public, principals=[principal])
+        for principal, public in own.items()
+        if principal not in declared
+    }
+    return msgspec.structs.replace(rules, keys={**more, **rules.keys})
 
 
 def id_of(payload: bytes) -> str:
