@@ -69,6 +69,7 @@ class SignedValues:
         self._wall_us, self._kept, self._most = wall_us, kept, most
         self._rules = SignatureRules()
         self._keys: Mapping[str, SigningKey] = {}
+        self._covered: dict[tuple[str, str], bool] = {}
         self._newest: dict[str, int] = {}
         self._floor_us = wall_us()
         self.active = False
@@ -79,6 +80,7 @@ class SignedValues:
         if rules == self._rules:
             return
         self._rules, self._keys = rules, signing_keys(rules)
+        self._covered.clear()
         self.active = EXTERNAL in rules.require or any(key.topics for key in rules.keys.values())
 
     def admit(self, message: Message, path: str) -> Message | Refused:
@@ -109,7 +111,7 @@ class SignedValues:
         key = self._keys.get(found.key)
         if key is None:
             return Refused(KEY, f"the site has no key '{found.key[:100]}'")
-        if not any(matches_glob(glob, path) for glob in key.rules.topics):
+        if not self._covers(found.key, key, path):
             return Refused(KEY, f"the key '{found.key}' is not one of this topic")
         if key.check is None:
             return Refused(KEY, f"the key '{found.key}' can't be used here: {key.problem}")
@@ -120,6 +122,15 @@ class SignedValues:
             return Refused(WRONG, f"the signature is not that of the key '{found.key}' over this topic and payload")
         problem = key.invalid(found.key, signed_us=found.time_us, now_us=self._wall_us())
         return Refused(KEY, problem) if problem else None
+
+    def _covers(self, name: str, key: SigningKey, path: str) -> bool:
+        known = self._covered.get((name, path))
+        if known is None:
+            known = any(matches_glob(glob, path) for glob in key.rules.topics)
+            if len(self._covered) >= self._most:
+                self._covered.clear()
+            self._covered[name, path] = known
+        return known
 
     def _by_time(self, message: Message, found: Opened) -> Refused | None:
         now_us, window_us, time_us = self._wall_us(), self._rules.window_ms * 1000, found.time_us
