@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import orjson
-
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.runtime.signing_keys import SigningKey, signing_keys
 from nexus_cli.wire.message import Message
-from nexus_cli.wire.reading import has_time
+from nexus_cli.wire.reading import with_time
 from nexus_cli.wire.signature import (
     EXTERNAL,
     Opened,
@@ -105,7 +103,7 @@ class SignedValues:
         except SignatureError as error:
             return Refused(WRONG, str(error))
         refused = self._by_key(message.topic, path, opened) or self._by_time(message, opened)
-        return refused or message._replace(payload=_with_time(opened))
+        return refused or message._replace(payload=with_time(opened.payload, opened.time_us))
 
     def _by_key(self, topic: str, path: str, found: Opened) -> Refused | None:
         key = self._keys.get(found.key)
@@ -158,26 +156,3 @@ class SignedValues:
         for topic in old:
             self._floor_us = max(self._floor_us, self._newest.pop(topic))
         return bool(old)
-
-
-def _with_time(found: Opened) -> bytes:
-    """The payload, with the time of its signature where it has none: who sends it again adds no other value."""
-    if not found.payload:
-        return found.payload
-    try:
-        body = orjson.loads(found.payload)
-    except ValueError:
-        try:
-            body = found.payload.decode()
-        except UnicodeDecodeError:
-            return found.payload
-        if not body.strip() or body.lstrip()[0] in "{[":
-            return found.payload
-    if not isinstance(body, dict):
-        body = {"value": body}
-    elif has_time(body):
-        return found.payload
-    try:
-        return orjson.dumps({**body, "timestamp": found.time_us})
-    except (TypeError, ValueError):
-        return found.payload

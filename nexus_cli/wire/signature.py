@@ -21,6 +21,7 @@ import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
+from nexus_cli.wire.reading import with_time
 
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
@@ -178,14 +179,18 @@ def open_envelope(payload: bytes) -> Opened:
         raise SignatureError(f"it is no envelope: {error}") from None
 
 
-def unsealed(payload: bytes) -> bytes:
-    """The payload in an envelope, for who only shows it: nothing is proven. Anything else as it is."""
+def unsealed_value(payload: bytes) -> bytes:
+    """The payload in an envelope on a tag's topic, with the time of the signature where it has none; anything else as it is.
+
+    For who only shows it: nothing is proven.
+    """
     if not is_signed(payload):
         return payload
     try:
-        return open_envelope(payload).payload
+        found = open_envelope(payload)
     except SignatureError:
         return payload
+    return with_time(found.payload, found.time_us)
 
 
 def checker(rules: KeyRules, *, secret: str) -> Callable[[bytes, bytes], bool]:
