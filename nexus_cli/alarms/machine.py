@@ -62,7 +62,7 @@ class Alert:
         config: Its configuration.
         state: Its state.
         since_us: When that state began, µs since 1970 UTC.
-        value: The value that made it active, updated while it is active.
+        value: The value that brought it to its state; the newest one while its condition holds.
         pending: Since when the condition holds while the alert is not active yet; None when it does not hold.
         clearing: Since when the condition is over while the alert is not clear yet.
         changed_us: When anything of it last changed; rises with every event, whatever the clock does.
@@ -272,6 +272,7 @@ class Alert:
         if self.clearing is None or at_s - self.clearing.began_s < self.config.clear_after_ms / 1000:
             return False
         self.clearing, self.dirty = None, True
+        self.value = shown(self.condition.value)
         answers = self.config.priority and self.state is State.ACTIVE and not self.held
         return self._become(State.RETURNED if answers else State.CLEARED, time_us)
 

@@ -147,6 +147,16 @@ async def flood_lines(conn: Connection, site: str) -> list[JournalLine]:
     return [_line(row) for row in reversed(fetched)]
 
 
+async def began_us(conn: Connection, site: str) -> int:
+    """Since when there is a record: the site's first deployment, or the first line; µs since 1970 UTC, 0 when neither is."""
+    found = await conn.fetchval(
+        "SELECT least((SELECT min(started) FROM nexus.deployment WHERE site = $1), "
+        "(SELECT min(at) FROM nexus.alert_change WHERE site = $1))",
+        site,
+    )
+    return 0 if found is None else microseconds(found)
+
+
 async def standing_at(conn: Connection, site: str, at_us: int) -> dict[str, JournalLine]:
     """The last line before a moment that changed the state of each alert, of those that were not cleared then."""
     fetched = await conn.fetch(

@@ -75,6 +75,7 @@ def plain(words: str, _name: str) -> str:
 
 async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> None:
     cause = alarm(1000.0, priority="")
+    began_us = time.time_ns() // 1000
     hot = alarm(100.0, group="ovens", suppressed_by=["power"], response="Open the damper.", clear_below=90.0)
     async with world.control() as control, FakeGateway(world.settings).up() as gateway, client(world) as alarms:
         await applied(control, snapshot(device("a/l/one"), alert__hot=hot, alert__power=cause))
@@ -86,6 +87,9 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
         with pytest.raises(NexusError) as refused:
             await alarms.acknowledge("hot")
         assert refused.value.code == "NX6407"
+        with pytest.raises(NexusError) as refused:
+            await alarms.acknowledge("hto")
+        assert (refused.value.code, refused.value.hint) == ("NX6406", "did you mean 'hot'?")
         shelved = await alarms.shelve("hot", for_s=3600, reason="probe is being replaced")
         assert shelved.shelved_by == "nexus.cli" and shelved.shelved_until > shelved.changed
         await publish(gateway, 160.0)
@@ -133,6 +137,7 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
         now_us = time.time_ns() // 1000
         figures = await alarms.key_figures(since_us=now_us - 86_400_000_000, until_us=now_us + 1_000_000, operators=1)
         assert (figures.alarms, figures.priorities["high"]) == (3, 3)
+        assert figures.since >= began_us, "loads count from the site's first deployment"
         assert "most often" in figures_text(figures, style=plain)
 
 

@@ -11,6 +11,7 @@ from nexus_cli.access.lines import TagFacts
 from nexus_cli.alarms.why import why
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.runtime.api.bodies import Name, answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.alerts import acts
@@ -56,9 +57,14 @@ def add_alarm_routes(
         require(caller, right, name)
         tags = await service.alert_tags([name])
         if name not in tags and right == "acknowledge":
-            return  # there is no such alert, and nothing of it to show
+            raise await unknown(caller, name)
         if not _shows(caller, right, name, tags):
             refuse(caller, right, name)
+
+    async def unknown(caller: Caller, name: str) -> NexusError:
+        """That there is no such alert, with the one that the caller may see and may have meant."""
+        hint = did_you_mean(name, [one.name for one in await visible(caller)])
+        return NexusError(f"There is no alert '{name[:100]}'.", code="NX6406", hint=hint)
 
     async def names_of(caller: Caller, wanted: Sequence[str]) -> list[str] | None:
         """The alerts whose lines a caller may read; None is all, those that are no longer declared too."""
@@ -122,7 +128,7 @@ def add_alarm_routes(
         await require_alert(caller, "alerts", name)
         alerting = acting().alerting
         if name not in alerting.panel.alerts:
-            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
+            raise await unknown(caller, name)
         lines = await service.journal(since_us=0, names=[name], limit=LAST_LINES)
         return answer(why(alerting.panel, name, alerting.now(), lines))
 
