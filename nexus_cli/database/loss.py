@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.deployments import write_audit
+from nexus_cli.database.letter_retries import write_choice_audit
 from nexus_cli.database.names import SCHEMA
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,12 +31,12 @@ async def add_dead_letter(
     return number
 
 
-async def raise_dead_letter(conn: Connection, *, number: int, count: int) -> bool:
-    """Count more of a letter that is on record; False when its row is gone."""
+async def raise_dead_letter(conn: Connection, *, number: int, topic: str, reason: str, count: int) -> bool:
+    """Count more of a letter that is on record; False when its row is gone, or was retried since."""
     done: str = await conn.execute(
-        f"UPDATE {SCHEMA}.dead_letter SET count = least(count::bigint + $2::bigint, 2147483647) WHERE id = $1",
-        number,
-        count,
+        f"""UPDATE {SCHEMA}.dead_letter SET count = least(count::bigint + $2::bigint, 2147483647)
+            WHERE id = $1 AND topic = $3 AND reason = $4 AND tries = 0""",
+        *(number, count, topic, reason),
     )
     return done == "UPDATE 1"
 
@@ -164,13 +164,7 @@ async def discard_dead_letters(
         rows = await conn.fetch(
             f"""DELETE FROM {SCHEMA}.dead_letter WHERE site = $1 AND (cardinality($2::bigint[]) = 0 OR id = ANY($2))
                 AND ($3 = '' OR topic = $3 OR starts_with(topic, $3 || '/')) AND ($4 = '' OR reason = $4)
-                RETURNING id, topic, reason, count""",
+                RETURNING id, topic, reason""",
             *(site, list(ids), topic.strip("/"), reason),
         )
-        folded: dict[tuple[str, str], list[int]] = {}
-        for row in rows:
-            folded.setdefault((row["topic"], row["reason"]), []).append(row["id"])
-        for (about, why), numbers in sorted(folded.items()):
-            detail = {"reason": why, "ids": sorted(numbers)[:1000], "count": len(numbers)}
-            await write_audit(conn, site, who=who, what="discard-dead-letter", subject=about, detail=detail)
-    return sorted(row["id"] for row in rows)
+        return await write_choice_audit(conn, site, rows, who=who, what="discard-dead-letter")

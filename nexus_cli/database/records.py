@@ -28,7 +28,18 @@ class StoredCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLetter:
-    """Messages of one topic that could not be stored for one reason; `time_us` is when the first came."""
+    """Messages of one topic that could not be stored for one reason.
+
+    Attributes:
+        id: Of the row.
+        topic: Of the messages.
+        reason, detail: One word, and what is wrong.
+        payload: Of the first.
+        count: How many there were.
+        time_us: When the first came, µs since 1970 UTC.
+        tries: Retries that did not store it.
+        waiting: Given back to the historian, which has not looked at it yet.
+    """
 
     id: int
     topic: str
@@ -37,6 +48,8 @@ class StoredLetter:
     payload: str
     count: int
     time_us: int
+    tries: int = 0
+    waiting: bool = False
 
 
 async def commands_before(
@@ -96,7 +109,7 @@ async def dead_letters_before(
         since_us: Only since then, µs since 1970 UTC.
     """
     rows = await conn.fetch(
-        f"""SELECT id, topic, reason, detail, payload, count, at FROM {SCHEMA}.dead_letter
+        f"""SELECT id, topic, reason, detail, payload, count, at, tries, asked IS NOT NULL AS waiting FROM {SCHEMA}.dead_letter
             WHERE site = $1 AND ($2::bigint IS NULL OR id < $2) AND ($3 = '' OR reason = $3)
               AND ($4 = '' OR topic = $4 OR starts_with(topic, $4 || '/')) AND ($5::timestamptz IS NULL OR at >= $5)
             ORDER BY id DESC LIMIT $6""",

@@ -270,6 +270,9 @@ dead_letter = Table(
         server_default="1",
         comment="how many alike were folded into this row",
     ),
+    Column("asked", DateTime(timezone=True), nullable=True, comment="waits for the historian since then"),
+    Column("tries", Integer, nullable=False, server_default="0", comment="retries that did not store it"),
+    Index("ix_dead_letter_asked", "site", "id", postgresql_where=text("asked IS NOT NULL")),
 )
 
 command = Table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from nexus_cli.database.connect import connection
 from nexus_cli.database.records import StoredLetter, dead_letters_before
@@ -35,12 +36,19 @@ async def dead_letters(
         return await dead_letters_before(conn, site=site, limit=limit, reason=reason, topic=topic.strip("/"))
 
 
-async def discard_letters(
-    ids: Sequence[int], *, topic: str = "", reason: str = "", all_: bool = False, settings: Settings | None = None
-) -> list[int]:
-    """Remove dead letters, over control's API; the numbers of those that went.
+async def change_letters(
+    verb: Literal["retry", "discard"],
+    ids: Sequence[int],
+    *,
+    topic: str = "",
+    reason: str = "",
+    all_: bool = False,
+    settings: Settings | None = None,
+) -> LettersChanged:
+    """Retry or remove dead letters, over control's API; what became of them.
 
     Args:
+        verb: What is done.
         ids: Numbers.
         topic: Of this topic, or below it.
         reason: Only of this reason.
@@ -52,4 +60,4 @@ async def discard_letters(
     """
     asked = LetterChoice(ids=list(ids), topic=topic.strip("/"), reason=reason, all=all_)
     async with ControlClient(settings or load_settings()) as control:
-        return (await control.call("POST", "/dead-letters/discard", LettersChanged, body=asked)).ids
+        return await control.call("POST", f"/dead-letters/{verb}", LettersChanged, body=asked)

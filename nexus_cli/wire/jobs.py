@@ -12,7 +12,8 @@ from nexus_cli.wire.control import Body, Question
 from nexus_cli.wire.field_types import Microseconds, one_of
 
 STATES = ("queued", "running", "failed")
-Ids = Annotated[list[int], Meta(max_length=1000)]
+Ids = Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=1000)]
+Word = Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +98,7 @@ class JobChoice(Question, frozen=True, kw_only=True):
     """
 
     ids: Ids = []
-    kind: str = ""
+    kind: Word = ""
     all: bool = False
 
 
@@ -118,8 +119,8 @@ class LetterChoice(Question, frozen=True, kw_only=True):
     """
 
     ids: Ids = []
-    topic: str = ""
-    reason: str = ""
+    topic: Word = ""
+    reason: Word = ""
     all: bool = False
 
 
@@ -127,9 +128,11 @@ class LettersChanged(Body, frozen=True, kw_only=True):
     """What became of dead letters.
 
     Attributes:
-        ids: Of those that were given back to the historian, or discarded; ascending.
-        kept: Of those that were chosen and stay, with why.
+        ids: Of those that were stored, or discarded; ascending.
+        kept: Of those that were retried and stay, by number, with why.
+        waiting: Of those that the historian has not looked at yet.
     """
 
     ids: list[int]
     kept: dict[str, str] = {}
+    waiting: list[int] = []

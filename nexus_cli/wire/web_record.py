@@ -73,6 +73,8 @@ class DeadLetterRow(Body, frozen=True, kw_only=True):
         reason, detail: One word, and what is wrong.
         payload: Of the first; bytes that are no text as `\\xNN`, at most 4 KiB.
         count: How many there were.
+        tries: Retries that did not store it.
+        waiting: Given back to the historian, which has not looked at it yet.
     """
 
     id: int
@@ -82,6 +84,8 @@ class DeadLetterRow(Body, frozen=True, kw_only=True):
     detail: str
     payload: str
     count: int
+    tries: int = 0
+    waiting: bool = False
 
 
 class DeadLetterRows(Body, frozen=True, kw_only=True):

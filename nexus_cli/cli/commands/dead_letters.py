@@ -13,9 +13,9 @@ from nexus_cli.cli.changing import styler
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, reads_runtime, utc_option
-from nexus_cli.cli.views.dead_letters import letters_text
+from nexus_cli.cli.views.dead_letters import letters_text, retried_text
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.dead_letters import dead_letters, discard_letters
+from nexus_cli.project.dead_letters import change_letters, dead_letters
 
 EPILOG = (
     "\b\nExamples:\n  nexus dead-letters list\n  nexus dead-letters list acme/springfield/press --reason bad_time --limit 200\n"
@@ -36,7 +36,7 @@ class _Listing(click.Group):
 
 @click.group("dead-letters", cls=_Listing, short_help="Show messages that could not be stored.", epilog=EPILOG)
 def command() -> None:
-    """Show messages that could not be stored, or discard them. Without a subcommand they are listed."""
+    """Show messages that could not be stored, retry or discard them. Without a subcommand they are listed."""
 
 
 @command.command("list", epilog=EPILOG)
@@ -66,6 +66,31 @@ def list_(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str
     return Exit.OK
 
 
+@command.command("retry", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.option("--topic", default="", metavar="TOPIC", help="Of this topic, or below it.")
+@click.option("--reason", default="", metavar="REASON", help="Only of this reason.")
+@click.option("--all", "all_", is_flag=True, help="All of them.")
+@format_option("text", "json")
+@changes_runtime("NEXUS_CONTROL_URL")
+def retry(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: str) -> int:
+    """Give dead letters back to the historian, when their reason is cured: a tag or a retention class was declared since.
+
+    What it can store now is stored under its first time, once. The rest stays, with its reason and one more try. Exit 1
+    when something stays.
+
+    \b
+    Example:
+      nexus dead-letters retry --reason unknown_series
+    """
+    done = asyncio.run(change_letters("retry", ids, topic=topic, reason=reason, all_=all_))
+    if format_ == "json":
+        answer_json({"ids": done.ids, "kept": done.kept, "waiting": done.waiting})
+    else:
+        answer(retried_text(done))
+    return Exit.FINDINGS if done.kept or done.waiting else Exit.OK
+
+
 @command.command("discard", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
 @click.option("--topic", default="", metavar="TOPIC", help="Of this topic, or below it.")
@@ -80,7 +105,7 @@ def discard(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: 
     Example:
       nexus dead-letters discard --topic acme/springfield/press --reason undeclared
     """
-    gone = asyncio.run(discard_letters(ids, topic=topic, reason=reason, all_=all_))
+    gone = asyncio.run(change_letters("discard", ids, topic=topic, reason=reason, all_=all_)).ids
     if format_ == "json":
         answer_json({"ids": gone})
     else:

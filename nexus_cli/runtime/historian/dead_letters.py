@@ -153,7 +153,7 @@ class DeadLetterStore:
             if (
                 known is not None
                 and now_s - known[1] < FOLD_S
-                and await raise_dead_letter(conn, number=known[0], count=letter.count)
+                and await raise_dead_letter(conn, number=known[0], topic=topic, reason=reason, count=letter.count)
             ):
                 continue
             if len(self._rows) >= MOST_REMEMBERED:

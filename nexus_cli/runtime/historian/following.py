@@ -13,6 +13,7 @@ from typing import Any
 
 from nexus_cli.database.committed import newest_commit_us
 from nexus_cli.database.deployments import recorded_number
+from nexus_cli.database.letter_retries import letters_notice, letters_wait
 from nexus_cli.database.series import RECORDED_CHANNEL
 from nexus_cli.database.session import server_time_us
 from nexus_cli.database.turn import end_turn, take_turn
@@ -41,6 +42,7 @@ class StateWatch:
         bounds: TimeBounds,
         on_recorded: Callable[[], None],
         on_turn: Callable[[], None],
+        on_letters: Callable[[], None] = lambda: None,
         period_s: float = PERIOD_S,
         turn_s: float = TURN_S,
     ) -> None:
@@ -54,12 +56,13 @@ class StateWatch:
             bounds: Gets the database's clock.
             on_recorded: Called when the recorded state may have changed.
             on_turn: Called when this historian gets the turn.
+            on_letters: Called when dead letters were given back.
             period_s: How often it checks without a notice, in seconds.
             turn_s: How long a turn lasts without a renewal, in seconds.
         """
         self._link, self._site, self._clock, self._bounds = link, site, clock, bounds
         self._owner = f"{name}@{socket.gethostname()}"
-        self._on_recorded, self._on_turn = on_recorded, on_turn
+        self._on_recorded, self._on_turn, self._on_letters = on_recorded, on_turn, on_letters
         self._period_s, self._turn_s = period_s, turn_s
         self._ours_until_s = float("-inf")
         self._wake = asyncio.Event()
@@ -113,6 +116,8 @@ class StateWatch:
         if notified or number != self._number:
             self._number = number
             self._on_recorded()
+        if await letters_wait(conn, self._site):
+            self._on_letters()
         self._bounds.compare(await server_time_us(conn))
         await self._take_turn(conn)
 
@@ -126,4 +131,6 @@ class StateWatch:
     def _on_notice(self, _connection: Any, _process: int, _channel: str, payload: object) -> None:
         if payload == self._site:
             self._was_notified = True
+            self._wake.set()
+        elif payload == letters_notice(self._site):
             self._wake.set()

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nexus_cli.database.committed import living_outboxes
-from nexus_cli.database.connect import UPKEEP
+from nexus_cli.database.connect import UPKEEP, WRITING
 from nexus_cli.database.revision import require_current
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock, SystemClock
@@ -27,6 +27,7 @@ from nexus_cli.runtime.historian.external_topics import ExternalTopics
 from nexus_cli.runtime.historian.following import StateWatch
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.historian.lanes import Lane
+from nexus_cli.runtime.historian.letter_retries import LetterRetries
 from nexus_cli.runtime.historian.maintenance import HourlyMaintenance
 from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
@@ -85,6 +86,14 @@ class Historian:
         )
         self._open_links()
         self._join_reading()
+        self.letter_retries = LetterRetries(
+            link=self.letters_link,
+            topics=self.topics,
+            site=settings.site,
+            bounds=self.bounds,
+            clock=self.clock,
+            counters=self.counters,
+        )
         self.maintenance = HourlyMaintenance(link=self.maintenance_link, site=settings.site, clock=self.clock)
         self._watch_progress()
         self._watch()
@@ -112,6 +121,9 @@ class Historian:
         )
         self.follow_link = DatabaseLink(self.settings, application=f"nexus-{name}-follow", on_change=changed)
         self.series_link = DatabaseLink(self.settings, application=f"nexus-{name}-series", on_change=changed)
+        self.letters_link = DatabaseLink(
+            self.settings, application=f"nexus-{name}-letters", on_change=changed, limits=WRITING, writer=True
+        )
 
     def _join_reading(self) -> None:
         """Build the way from the broker to batches."""
@@ -123,6 +135,7 @@ class Historian:
             bounds=self.bounds,
             on_recorded=self.inbound_queue.changed,
             on_turn=lambda: self.subscriber.take_all_retained(),
+            on_letters=lambda: self.letter_retries.look(),
         )
         self.inbound_queue.on_notice = self.following.look
         self.new_series = NewSeries(
@@ -269,6 +282,7 @@ class Historian:
                 group.create_task(self.subscriber.follow(stop), name="filters")
                 group.create_task(self.following.run(stop), name="following")
                 group.create_task(self.new_series.run(stop), name="new series")
+                group.create_task(self.letter_retries.run(stop), name="letters")
                 writing = {
                     group.create_task(lane.run(giving_up), name=f"writer {lane.number + 1}") for lane in self.lanes
                 }
@@ -281,7 +295,7 @@ class Historian:
                 stop.set()
                 await reporting
                 client_stop.set()
-            others = (self.read_link, self.maintenance_link, self.follow_link, self.series_link)
+            others = (self.read_link, self.maintenance_link, self.follow_link, self.series_link, self.letters_link)
             links = (*(lane.link for lane in self.lanes), *others)
             async with tasks("closing") as closing:
                 for link in links:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Response
 
-from nexus_cli.database import jobs, loss
+from nexus_cli.database import jobs, letter_retries, loss
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.bodies import answer, documented, reader
@@ -17,6 +18,9 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import WHOLE
 from nexus_cli.wire.jobs import JobChoice, Jobs, JobsChanged, LetterChoice, LettersChanged
 
+LOOK_S = 0.2
+LOOKS = 25
+"""How often control looks whether the historian has done what was asked: 5 s together."""
 Word = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]
 
 
@@ -79,6 +83,17 @@ def add_job_routes(app: FastAPI, *, base: str, service: Service, leader: Callabl
                 done = await jobs.discard(conn, site, ids=body.ids, kind=body.kind, all_=body.all, who=who)
         return answer(JobsChanged(ids=done))
 
+    @app.post(base + "/dead-letters/retry", openapi_extra=documented(LetterChoice))
+    async def retry_letters(caller: Caller = CALLING, body: LetterChoice = chosen_letters) -> Response:
+        """Give dead letters back to the historian, and wait some seconds for what becomes of them."""
+        who = require(caller, named=bool(body.ids or body.topic or body.reason) or body.all)
+        with plain_errors(service.settings):
+            async with leader().acquire() as conn:
+                asked = await letter_retries.ask_again(
+                    conn, site, ids=body.ids, topic=body.topic, reason=body.reason, all_=body.all, who=who
+                )
+            return answer(await _outcome(leader, site, asked))
+
     @app.post(base + "/dead-letters/discard", openapi_extra=documented(LetterChoice))
     async def discard_letters(caller: Caller = CALLING, body: LetterChoice = chosen_letters) -> Response:
         """Remove dead letters of the historian; each topic leaves a line in the audit trail."""
@@ -89,3 +104,17 @@ def add_job_routes(app: FastAPI, *, base: str, service: Service, leader: Callabl
                     conn, site, ids=body.ids, topic=body.topic, reason=body.reason, all_=body.all, who=who
                 )
         return answer(LettersChanged(ids=gone))
+
+
+async def _outcome(leader: Callable[[], Pool], site: str, asked: Sequence[int]) -> LettersChanged:
+    """What became of letters that were given back; what the historian does later is `waiting`."""
+    for look in range(LOOKS if asked else 1):
+        if look:
+            await asyncio.sleep(LOOK_S)
+        async with leader().acquire() as conn:
+            found = await letter_retries.retry_state(conn, site, ids=asked)
+        if not found.waiting:
+            break
+    stay = {*found.waiting, *found.kept}
+    kept = {str(number): why for number, why in found.kept.items()}
+    return LettersChanged(ids=[each for each in asked if each not in stay], kept=kept, waiting=found.waiting)

@@ -47,6 +47,7 @@ DECISIONS = Decisions(
         route("POST", "/jobs/retry", "apply"),
         route("POST", "/jobs/discard", "apply"),
         route("POST", "/dead-letters/discard", "apply"),
+        route("POST", "/dead-letters/retry", "apply"),
         route("GET", "/out-of-service", "devices:service", "state:read"),
         route("POST", "/devices/{path:path}/out-of-service", "devices:service"),
         route("DELETE", "/devices/{path:path}/out-of-service", "devices:service"),

@@ -141,6 +141,8 @@ def _add_dead_letters(app: FastAPI, *, base: str, parts: WebParts, stored: Store
                 detail=one.detail,
                 payload=one.payload,
                 count=one.count,
+                tries=one.tries,
+                waiting=one.waiting,
             )
             for one in found
         ]
