@@ -73,7 +73,9 @@ async def trail(
            ORDER BY at DESC, id DESC LIMIT $6""",
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),
-        None if until_us is None else datetime.fromtimestamp(until_us // 1_000_000, UTC).replace(microsecond=until_us % 1_000_000),
+        None
+        if until_us is None
+        else datetime.fromtimestamp(until_us // 1_000_000, UTC).replace(microsecond=until_us % 1_000_000),
     )
     return AuditTrail(entries=[_entry(row) for row in reversed(rows[:limit])], truncated=len(rows) > limit)
 

@@ -282,7 +282,9 @@ async def test_alarms_are_shelved_taken_out_of_service_and_answered_together(pla
     await press_button(page, "Shelve")
     shelved = await page.wait_text(".detail", "Shelved until")
     assert "by otto" in shelved and "probe is being replaced" in shelved
-    assert "drive-warm" not in await page.wait_text(".rows", "drive-hot"), "what is shelved is not among those that are open"
+    assert "drive-warm" not in await page.wait_text(".rows", "drive-hot"), (
+        "what is shelved is not among those that are open"
+    )
     await press_button(page, "Unshelve")
     await page.wait_text(".detail [data-state=active]", "unacknowledged")
     await press_button(page, "Take out of service…")

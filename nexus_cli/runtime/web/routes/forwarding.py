@@ -43,6 +43,7 @@ FORWARDED: tuple[Decision, ...] = (
     route("GET", "/jobs/stats", "state:read"),
     route("POST", "/jobs/retry", "apply"),
     route("POST", "/jobs/discard", "apply"),
+    route("POST", "/dead-letters/retry", "apply"),
     route("POST", "/dead-letters/discard", "apply"),
     route("GET", "/sequences", "sequences:run", "state:read"),
     route("GET", "/sequences/{name}", "sequences:run", "state:read"),

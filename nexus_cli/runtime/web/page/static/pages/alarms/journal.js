@@ -20,7 +20,7 @@ export class AlarmJournal {
     this.wanted = { name: ctx.query.get('name') ?? '', kind: '', priority: '', group: '' };
     this.notice = new Notice();
     this.said = h('p', { class: 'quiet said', role: 'status' });
-    this.rows = new VirtualRows(h, { label: 'Journal, the newest first', height: () => (narrow.matches ? 62 : 32), key: keyOf, draw: drawLine, rowClass: () => 'journal-row' });
+    this.rows = new VirtualRows(h, { label: 'Journal, the newest first', height: () => (narrow.matches ? 78 : 32), key: keyOf, draw: drawLine, rowClass: () => 'journal-row' });
     fill(root, this.tools(), this.notice.element, this.said, h('div', { class: 'with-detail' }, this.rows.root));
     this.asking = askEvery({
       ask: (signal) => ctx.api(this.path(), { signal }), shown: (found) => this.take(found),
