@@ -16,6 +16,7 @@ from nexus_cli.cli.views.alarm_figures import figures_text
 from nexus_cli.cli.views.alarms import journal_text, why_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.with_history import with_history
+from nexus_cli.wire.control_alarms import Journal
 from nexus_cli.wire.http_alarms import AlarmClient
 from tests.integration.control_world import (
     API,
@@ -56,6 +57,18 @@ async def until_state(control: AlarmClient, name: str, state: str) -> None:
     await until_found(found, lambda them: them.get(name) == state)
 
 
+async def paged(alarms: AlarmClient) -> list[tuple[str, int]]:
+    """The whole journal, read three lines at a time, the newest first."""
+    found: list[tuple[str, int]] = []
+    asked: dict[str, Any] = {"limit": "3"}
+    while True:
+        page = await alarms.call("GET", "/alerts/journal", Journal, params=asked)
+        found = [(line.name, line.at) for line in page.lines] + found
+        if not page.truncated:
+            return found
+        asked |= {"before": str(page.lines[0].at), "before_name": page.lines[0].name}
+
+
 def plain(words: str, _name: str) -> str:
     return words
 
@@ -70,7 +83,7 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
         await until_state(alarms, "hot", "active")
         await publish(gateway, 50.0)
         await until_state(alarms, "hot", "returned")
-        assert (await alarms.acknowledge("hot")).state == "cleared"
+        assert (await alarms.acknowledge("hot", reason="the fitter is on the way")).state == "cleared"
         with pytest.raises(NexusError) as refused:
             await alarms.acknowledge("hot")
         assert refused.value.code == "NX6407"
@@ -107,6 +120,8 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
             "active", "returned", "acknowledged", "shelved", "active", "unshelved", "active", "out-of-service",
             "in-service", "active", "suppressed",
         ]  # fmt: skip
+        assert [line.reason for line in journal.lines if line.kind == "acknowledged"] == ["the fitter is on the way"]
+        assert await paged(alarms) == [(line.name, line.at) for line in (await alarms.journal(since_us=0)).lines]
         assert [line.held for line in journal.lines if line.kind == "active"] == [False, True, False, False]
         assert "probe is being replaced" in journal_text(journal, since="1h", style=plain)
         only = await alarms.journal(since_us=0, kinds=["shelved", "suppressed"], groups=["ovens"], limit=1)

@@ -21,7 +21,7 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import PLATFORM, Named
 from nexus_cli.runtime.identity.principals import named, refuse, require
 from nexus_cli.wire.control import Alert, Alerts
-from nexus_cli.wire.control_alarms import MOST_LINES, Journal, ShelveRequest, TakeOutRequest
+from nexus_cli.wire.control_alarms import MOST_LINES, AcknowledgeRequest, Journal, ShelveRequest, TakeOutRequest
 
 LAST_LINES = 10
 """Lines of the journal in an answer to why."""
@@ -44,6 +44,7 @@ def add_alarm_routes(
     alerts: Callable[[], Awaitable[list[Alert]]],
 ) -> None:
     """Add them; `acting` raises NexusError NX6408 in a standby, `alerts` are those that are known here."""
+    seen = Depends(reader(AcknowledgeRequest, without=AcknowledgeRequest()))
     shelf, out = Depends(reader(ShelveRequest)), Depends(reader(TakeOutRequest))
 
     async def visible(caller: Caller) -> list[Alert]:
@@ -88,6 +89,8 @@ def add_alarm_routes(
         priority: Names = [],  # noqa: B006
         group: Names = [],  # noqa: B006
         limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 100,
+        before: Annotated[Time | None, Query(description="`at` of the oldest line of the newer page.")] = None,
+        before_name: Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$", description="And its name.")] = "",
         caller: Caller = CALLING,
     ) -> Response:
         found = await service.journal(
@@ -97,6 +100,7 @@ def add_alarm_routes(
             priorities=priority,
             groups=group,
             limit=limit + 1,
+            before=None if before is None else (before, before_name),
         )
         return answer(Journal(lines=found[-limit:], truncated=len(found) > limit))
 
@@ -128,10 +132,10 @@ def add_alarm_routes(
         lines = await service.journal(since_us=0, names=[name], limit=LAST_LINES)
         return answer(why(alerting.panel, name, alerting.now(), lines))
 
-    @app.post(base + "/alerts/{name}/acknowledge")
-    async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
+    @app.post(base + "/alerts/{name}/acknowledge", openapi_extra=documented(AcknowledgeRequest))
+    async def acknowledge(name: Name, caller: Caller = CALLING, body: AcknowledgeRequest = seen) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return await done(await acting().alerting.acknowledge(name, who=caller.principal))
+        return await done(await acting().alerting.acknowledge(name, who=caller.principal, reason=body.reason))
 
     @app.post(base + "/alerts/{name}/shelve", openapi_extra=documented(ShelveRequest))
     async def shelve(name: Name, caller: Caller = CALLING, body: ShelveRequest = shelf) -> Response:
