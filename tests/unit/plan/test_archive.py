@@ -43,7 +43,13 @@ def test_ages_and_the_place_change() -> None:
         "database: days of class fast go to the archive after 14d instead of 7d",
         "database: the archive keeps days of class fast for 365d",
     ]
-    assert "database: the archive keeps days of class fast for ever" in texts(plan(after, before))
+    found = plan(before, after)
+    assert [each.message for each in found.hazards] == [
+        "the archive keeps days of class fast for 365d: older ones are removed from it"
+    ]
+    back = plan(after, before)
+    assert "database: the archive keeps days of class fast for ever" in texts(back)
+    assert back.hazards == ()
 
 
 def test_an_archive_that_is_removed() -> None:
