@@ -94,6 +94,8 @@ async def archive_day(conn: Connection, config: ArchiveConfig, *, made: SampleCl
     await archive_days.begin(conn, **key, token=token)
     try:
         store = await in_thread(lambda: open_store(config))
+        if await archive_days.any_archived(conn, site=made.site):
+            await in_thread(lambda: store.require(made.site))
         return await _Attempt(conn, store, made, day, token=token, before=before).run()
     except STORE_ERRORS as error:
         if conn.is_closed():

@@ -84,6 +84,10 @@ class Store(Protocol):
         """Remove an empty folder."""
         ...
 
+    def require(self, folder: str) -> None:
+        """Raise FileNotFoundError when a folder that has days is not there: its disk is not mounted."""
+        ...
+
 
 class Folder:
     """The archive in a folder."""
@@ -137,6 +141,13 @@ class Folder:
         with suppress(OSError):
             (self._root / folder).rmdir()
 
+    def require(self, folder: str) -> None:
+        """See `Store.require`."""
+        if not (self._root / folder).is_dir():
+            raise FileNotFoundError(
+                f"days are archived, and {self._root / folder} is not there: mount its disk, or bring them there"
+            )
+
 
 class Bucket:
     """The archive in an S3-compatible store."""
@@ -181,6 +192,9 @@ class Bucket:
         """A bucket has no folders; some stores keep a mark of one."""
         with suppress(OSError, pa.ArrowException):
             self._files.delete_dir(self._path(folder))
+
+    def require(self, folder: str) -> None:
+        """A bucket that is not there refuses by itself."""
 
 
 def open_store(config: ArchiveConfig) -> Store:

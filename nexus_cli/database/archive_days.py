@@ -72,6 +72,15 @@ async def archived_days(
     return [_day(dict(row)) for row in rows]
 
 
+async def any_archived(conn: Connection, *, site: str) -> bool:
+    """True when the archive of a site has a day."""
+    return bool(
+        await conn.fetchval(
+            f"SELECT EXISTS (SELECT FROM {SCHEMA}.archive_day WHERE site = $1 AND manifest <> '{{}}')", site
+        )
+    )
+
+
 async def find_day(conn: Connection, *, site: str, class_: str, day: date) -> ArchivedDay | None:
     """One day; None when the archive knows nothing of it."""
     row = await conn.fetchrow(f"{_SELECT} WHERE site = $1 AND class = $2 AND day = $3", site, class_, day)

@@ -219,7 +219,7 @@ def _archive(change: Change, _: Surroundings) -> Lines:
     elif before.get("to") != after.get("to") or before.get("endpoint") != after.get("endpoint"):
         yield (
             "database",
-            f"new days go to {after.get('to')}; days that are at {before.get('to')} are to be moved there by hand",
+            f"new days go to {after.get('to')}; move the days at {before.get('to')} there first",
         )
 
 

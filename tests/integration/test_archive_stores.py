@@ -189,6 +189,17 @@ async def test_a_full_disk_and_a_disk_that_is_not_mounted(database: Settings, tm
         assert await of_database(conn, DAY) == []
         assert of_archive(root) == expected
 
+        root.parent.rename(tmp_path / "disk")  # it is not mounted: an empty folder is there in its place
+        root.parent.mkdir()
+        await put(conn, made, *of_all_types(ids, DAY + timedelta(days=1)))
+        with pytest.raises(NexusError) as raised:
+            await to_archive(database, root, made, DAY + timedelta(days=1))
+        assert (raised.value.code, "mount its disk" in str(raised.value.cause)) == ("NX6481", True)
+        assert list(root.parent.iterdir()) == []
+        root.parent.rmdir()
+        (tmp_path / "disk").rename(root.parent)
+        await to_archive(database, root, made, DAY + timedelta(days=1))
+
 
 async def test_a_worker_archives_what_is_due_and_removes_what_is_over(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,7 +39,7 @@ def test_ages_and_the_place_change() -> None:
         retention__fast=archived(archive_after_ms=14 * DAY, archive_keep_ms=365 * DAY), archive__store={"to": "s3://b"}
     )
     assert texts(plan(before, after)) == [
-        "database: new days go to s3://b; days that are at /srv/a are to be moved there by hand",
+        "database: new days go to s3://b; move the days at /srv/a there first",
         "database: days of class fast go to the archive after 14d instead of 7d",
         "database: the archive keeps days of class fast for 365d",
     ]
