@@ -84,9 +84,18 @@ def quality_alert_name(view: View) -> Iterator[Diagnostic]:
 
 
 def quality_same_name(view: View) -> Iterator[Diagnostic]:
-    """NX2755."""
+    """NX2755. Only a path with a dot can be called as another one; of two alike the second has the finding."""
+    dotted = {path.replace("/", ".") for path in view.by_path if "." in path}
+    if not dotted:
+        return
+    alike: dict[str, list[str]] = {}
+    for path in view.by_path:
+        if (name := path.replace("/", ".")) in dotted:
+            alike.setdefault(name, []).append(path)
     seen: dict[str, str] = {}
-    for tag, rules in _ruled(view):
+    for tag in (view.by_path[path] for paths in alike.values() if len(paths) > 1 for path in paths):
+        if (rules := tag.tag.quality) is None:
+            continue
         for kind in KINDS:
             rule = getattr(rules, kind)
             if rule is None or (rule if kind == "range" else rule.do) != ALARM:

@@ -81,6 +81,10 @@ class SignedValues:
         self._covered.clear()
         self.active = EXTERNAL in rules.require or any(key.topics for key in rules.keys.values())
 
+    def counts(self) -> dict[tuple[str, ...], float]:
+        """Refused messages, for metrics with the label `reason`."""
+        return {(reason,): float(count) for reason, count in self.refused.items()}
+
     def admit(self, message: Message, path: str) -> Message | Refused:
         """The message as it was before it was signed, with the time of the signature where it has none of its own.
 

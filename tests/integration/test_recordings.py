@@ -20,6 +20,8 @@ from nexus_cli.project.replay import ReplaySpan, check_into, other_broker, play,
 from nexus_cli.project.replay_player import PlayRequest
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.frame_batch import Shape, columns_of, decode_batch, encode_batch
+from nexus_cli.wire.frame_compression import MAGIC, compressed
 from nexus_cli.wire.recording import Compression
 from nexus_cli.wire.topic import Topics
 from tests.children import bare_environment
@@ -222,3 +224,18 @@ async def test_a_broker_that_drops_or_a_site_that_is_led_is_refused(
     with pytest.raises(NexusError) as caught:
         await refuse_led(there, Topics("acme", "led"))
     assert caught.value.code == "NX6962"
+
+
+@pytest.mark.parametrize("compression", ["none", "zlib"])
+async def test_a_compressed_frame_batch_is_recorded_and_read_again(
+    settings: Settings, tmp_path: Path, compression: Compression
+) -> None:
+    shape = Shape("a/l/d", [f"tag-{at}" for at in range(800)])
+    values = {tag: at / 10 for at, tag in enumerate(shape.tags)}
+    batch = encode_batch([columns_of(shape, 1_800_000_000_000_000, values, {}, {})], epoch="E1", seq=1)
+    payload = compressed(batch)
+    assert payload[:4] == MAGIC and len(payload) < len(batch)
+    topic = "_nexus/acme/chicago/data/gw-1"
+    await recorded(settings, tmp_path / "a.nxr", [(topic, payload, False)], compression=compression)
+    (found,) = [each for each in Recording(tmp_path / "a.nxr").messages() if each.topic == topic]
+    assert found.payload == payload and decode_batch(found.payload) == decode_batch(batch)

@@ -69,6 +69,7 @@ async def test_good_ones_are_stored_once_and_the_others_are_dead_letters_and_on_
         wanted = {"not_signed", "signature_wrong", "signature_time", "signature_replayed"}
         await until(lambda: role.counters.external_rows == 3 and role.counters.dead_letters >= 7)
         assert role.counters.undeclared == 1
+        assert b'nexus_historian_refused_messages_total{reason="signature_time"} 2.0' in role.metrics.render()
         letters = await query(database, "SELECT topic, reason, count FROM nexus.dead_letter ORDER BY topic, reason")
     assert {row["reason"] for row in letters} == wanted
     found = {(row["topic"], row["reason"]): row["count"] for row in letters}

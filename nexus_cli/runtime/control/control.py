@@ -243,6 +243,12 @@ class Control:
             ("reason",),
             lambda: {(reason,): float(refused[reason]) for reason in REASONS},
         )
+        watch.watch_counters(
+            "nexus_control_refused_messages",
+            "Messages of external devices without a good signature, by reason",
+            ("reason",),
+            lambda: {} if self.term is None else self.term.live.signed.counts(),
+        )
         show(watch, lambda: {} if self.term is None else self.term.progress.stalled)
         gauge("nexus_control_leads", "1 while this control leads its site", lambda: self.term is not None)
         gauge("nexus_control_term", "Term in which this control leads", lambda: self._leadership.term)

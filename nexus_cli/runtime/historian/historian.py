@@ -210,6 +210,12 @@ class Historian:
         gauge("nexus_historian_queue_messages", "Messages that wait", (), lambda: {(): float(len(self.inbound_queue))})
         gauge("nexus_historian_queue_bytes", "Bytes that wait", (), lambda: {(): float(self.inbound_queue.size_bytes)})
         self.metrics.watch_counters(
+            "nexus_historian_refused_messages",
+            "Messages of external devices without a good signature, by reason.",
+            ("reason",),
+            self.external_topics.signed.values.counts,
+        )
+        self.metrics.watch_counters(
             "nexus_historian_database_losses",
             "Times the database was lost, or refused a statement",
             (),

@@ -124,6 +124,12 @@ class Web:
             stopping=lambda: self._stopping,
         )
         self.signed = SignedTopics(topics, keeper=self.parts.keeper, cache=cache, wall_us=clock.wall_us)
+        self.metrics.watch_counters(
+            "nexus_web_refused_messages",
+            "Messages of external devices without a good signature, by reason.",
+            ("reason",),
+            self.signed.values.counts,
+        )
         self.sockets = Sockets(self.parts, instance=self.instance)
         self._health = HealthReporter(
             client=client,
