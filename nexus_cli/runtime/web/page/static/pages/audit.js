@@ -97,7 +97,7 @@ class AuditPage {
   draw(added) {
     this.rows.set(this.entries, { added });
     this.older.hidden = !this.more;
-    this.said.textContent = this.entries.length ? `${count(this.entries.length)} entries${this.more ? ', and older ones' : ''}` : 'Nothing is on record.';
+    this.said.textContent = this.entries.length ? `${count(this.entries.length)} ${this.entries.length === 1 ? 'entry' : 'entries'}${this.more ? ', and older ones' : ''}` : 'Nothing is on record.';
   }
 
   show(entry) {
@@ -194,7 +194,7 @@ class ChainCheck {
       { title: 'Detail', cell: (each) => plain(each.detail) },
     ];
     fill(this.result,
-      total ? h('p', { class: 'failure' }, h('strong', {}, `✗ ${count(total)} damaged places`), ` in ${links}.`) : h('p', { class: 'done' }, `✓ Nothing was changed: ${links}.`),
+      total ? h('p', { class: 'failure' }, h('strong', {}, `✗ ${count(total)} damaged ${total === 1 ? 'place' : 'places'}`), ` in ${links}.`) : h('p', { class: 'done' }, `✓ Nothing was changed: ${links}.`),
       damages.length ? table(columns, damages, { caption: 'Damages' }) : null,
       total > damages.length ? h('p', { class: 'quiet' }, `The first ${count(damages.length)} are named.`) : null,
       head?.number ? facts([['Newest link', h('code', {}, `${head.number}:${head.digest}`)], ['Made', time(head.at)], ['Rows before the chain', head.adopted ? count(head.adopted) : '']]) : null);
