@@ -36,7 +36,7 @@ access:
   roles:
     desk: {read: ["hall/**"], write: ["hall/line-1/drive/setpoint"], publish: [start-order], run: ["*"], alerts: ["*"]}
     viewer: {read: ["hall/**"]}
-    engineer: {read: ["**"], apply: ["**"], run: ["*"], publish: ["*"], alerts: ["*"]}
+    engineer: {read: ["**"], apply: ["**"], run: ["*"], publish: ["*"], acknowledge: ["*"]}
   users:
     desk: {role: desk}
     guest: {role: viewer}
@@ -51,6 +51,11 @@ alerts:
     response: Open the damper.
     consequence: The motor is lost after 10 minutes.
   warm: {tag: hall/line-1/drive/setpoint, above: 60, priority: low, group: line-1, description: The drive is warm.}
+"""
+OWNED = """          drive:
+            description: The drive of the line
+            owner: drives team
+            labels: {cell: "4"}
 """
 SNAPSHOT = os.environ.get("NEXUS_SNAPSHOT") == "1"
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
@@ -85,7 +90,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plant, drive = Plant(tmp_path_factory.mktemp("page")), Drive()
     drive.start()
-    plant.write(SITE.format(port=drive.port) + ACCESS)
+    plant.write(SITE.format(port=drive.port).replace("          drive:\n", OWNED, 1) + ACCESS)
     try:
         plant.nexus("up")
         plant.nexus("apply", "site.yaml", "--yes")

@@ -61,7 +61,7 @@ export class AlarmFigures {
 const card = (title, ...children) => h('section', { class: 'card', 'aria-label': title }, h('h2', {}, title), ...children);
 const alarm = (name) => h('a', { href: `#/alarms/${encodeURIComponent(name)}` }, plain(name));
 
-function loadCard({ figures, alarms, operators }) {
+function loadCard({ figures, alarms, operators, since, until }) {
   const shown = (name, given) => (name.includes('share') ? percent(given) : number(Math.round(given * 100) / 100));
   const columns = [
     { title: 'Figure', cell: (each) => NAMES[each.name] ?? plain(each.name) },
@@ -70,7 +70,7 @@ function loadCard({ figures, alarms, operators }) {
     { title: 'Worst', class: 'num', cell: (each) => (each.worst ? number(Math.round(each.worst * 100) / 100) : '') },
     { title: '', cell: (each) => badge(each.ok ? '✓ within' : '✗ outside', each.ok ? 'good' : 'bad') },
   ];
-  return card('Load', h('p', { class: 'quiet' }, `${counted(alarms, 'alarm')} of ${counted(operators, 'operator')}`), table(columns, figures, { caption: 'Figures beside their targets' }));
+  return card('Load', h('p', { class: 'quiet' }, `${counted(alarms, 'alarm')} of ${counted(operators, 'operator')} in ${duration((until - since) / 1e6)}, since ${time(since, true)}`), table(columns, figures, { caption: 'Figures beside their targets' }));
 }
 
 const WIDE = 600;

@@ -72,7 +72,7 @@ export class AlarmPanel {
     const by = (who, why) => [who ? `by ${plain(who)}` : '', why ? h('span', {}, `: ${plain(why)}`) : ''];
     const may = this.mayAct(alert.name);
     fill(this.facts,
-      h('p', {}, h('span', { class: `badge ${stateLook(alert)}`, dataset: { state: alert.state } }, stateWords(alert)), ' ', h('span', { class: `priority-mark ${lookOf(alert.priority)}` }, priorityWords(alert)),
+      h('p', {}, h('span', { class: `badge ${stateLook(alert)}`, dataset: { state: alert.state } }, stateWords(alert)), ' ', h('span', { class: `priority-mark ${lookOf(alert.priority)}` }, priorityWords(alert)), ' ',
         alert.first_out ? h('span', { class: 'badge first-out' }, '1st out') : null),
       alert.description ? h('p', {}, plain(alert.description)) : null,
       facts([
