@@ -101,6 +101,8 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
                 keep_ms=declared.keep_ms,
                 compress_after_ms=declared.compress_after_ms,
                 rollups=declared.rollups,
+                archive_after_ms=declared.archive_after_ms,
+                archive_keep_ms=declared.archive_keep_ms,
             )
 
 

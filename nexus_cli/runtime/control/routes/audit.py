@@ -23,6 +23,7 @@ Kind = Literal[
     "retained",
     "job",
     "dead-letter",
+    "signature",
     "access",
 ]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
