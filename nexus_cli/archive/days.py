@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -47,10 +48,22 @@ PIECE_BYTES = 16 << 20
 MOST_ROWS = 20_000_000
 """Rows of one file."""
 STORE_ERRORS = (OSError, pa.ArrowException)
+T = TypeVar("T")
 
 
 class RefusedError(Exception):
     """A later try has the day: this one's result does not count."""
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Do it in a thread; cancelled, wait until it has ended: nothing may write to a file that is closed meanwhile."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        await asyncio.wait({working})
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
+    return working.result()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +93,11 @@ async def archive_day(conn: Connection, config: ArchiveConfig, *, made: SampleCl
     before = await archive_days.find_day(conn, **key)
     await archive_days.begin(conn, **key, token=token)
     try:
-        store = await asyncio.to_thread(open_store, config)
+        store = await in_thread(lambda: open_store(config))
         return await _Attempt(conn, store, made, day, token=token, before=before).run()
     except STORE_ERRORS as error:
+        if conn.is_closed():
+            raise  # it was the database that went away
         problem = away(config, str(error) or type(error).__name__)
         await _failed(conn, key, token, problem)
         raise problem from error
@@ -107,15 +122,28 @@ class _Attempt:
         self._folder = folder_of(made.site, made.name, day)
         self._before = before
         self._old: Manifest | None = None
+        self._found: list[str] = []
+        self._writing: _Writing | None = None
+        self._settled = False
 
     async def run(self) -> Done:
         made, day = self._made, self._day
+        # What earlier attempts left, and what this one replaces. A later one's files are not among them.
+        self._found = await in_thread(lambda: self._store.names(self._folder))
+        try:
+            return await self._write(made, day)
+        except BaseException:
+            await in_thread(self._discard)
+            raise
+
+    async def _write(self, made: SampleClass, day: date) -> Done:
+        writing: _Writing
         async with self._conn.transaction(isolation="repeatable_read", readonly=True):
             stored = await rows_of_day(self._conn, made, day)
             if stored.count:
                 self._old = self._kept(stored)
                 paths, series = await _series_of(self._conn, made.site)
-                writing = _Writing(self._store, self._folder, self._token, paths, old=self._old)
+                self._writing = writing = _Writing(self._store, self._folder, self._token, paths, old=self._old)
                 await writing.run(self._conn, made, day, told={"nexus.day": f"{made.site} {made.name} {day}"})
                 await self._compare(writing, stored)
         if not stored.count:
@@ -143,7 +171,7 @@ class _Attempt:
     async def _compare(self, writing: _Writing, stored: Rows) -> None:
         """Read back what was written: its digest, and row by row beside the database."""
         for file in writing.files:
-            found = await asyncio.to_thread(sha256_of, self._store, f"{self._folder}/{file.name}")
+            found = await in_thread(partial(sha256_of, self._store, f"{self._folder}/{file.name}"))
             if found != (file.sha256, file.size):
                 raise _differs(self._day, f"{file.name} has another digest than what was written")
         comparing = _Comparing(self._store, self._folder, writing)
@@ -167,11 +195,12 @@ class _Attempt:
         async with self._conn.transaction():
             if not await archive_days.fence(self._conn, **key, token=self._token):
                 raise RefusedError(f"another worker archives {made.name} {self._day}")
-            await asyncio.to_thread(self._write_manifest, manifest)
+            self._settled = True  # from here on the files may count, also when the answer to the commit is lost
+            await in_thread(lambda: self._write_manifest(manifest))
             await archive_days.settle(
                 self._conn, **key, stored=stored, rows=manifest.rows, manifest=msgspec.json.encode(manifest)
             )
-        await asyncio.to_thread(self._tidy, {MANIFEST, *(file.name for file in files)})
+        await in_thread(lambda: self._tidy({MANIFEST, *(file.name for file in files)}))
         return Done(
             rows=manifest.rows,
             added=sum(file.rows for file in writing.files),
@@ -183,10 +212,17 @@ class _Attempt:
             sink.write(manifest.to_json())
 
     def _tidy(self, belongs: set[str]) -> None:
-        """What earlier tries left, and what this one replaces. One that can't be removed now is, with the next try."""
-        for name in self._store.names(self._folder):
+        for name in self._found:
             if name not in belongs:
                 self._store.remove(f"{self._folder}/{name}")
+
+    def _discard(self) -> None:
+        """Remove what an attempt wrote that failed; what can't be removed now is, with the next one."""
+        if self._writing is None or self._settled:
+            return
+        with suppress(*STORE_ERRORS):
+            for file in self._writing.files:
+                self._store.remove(f"{self._folder}/{file.name}")
 
 
 def _differs(day: date, cause: str) -> NexusError:
@@ -250,7 +286,7 @@ class _Reading:
     async def _piece(self) -> None:
         data = b"".join(self._pieces)
         self._pieces, self._size = [], 0
-        await asyncio.to_thread(self._table, data)
+        await in_thread(lambda: self._table(data))
 
     def _table(self, data: bytes) -> None:
         table = parquet.table_of(data, self.paths)
@@ -297,7 +333,7 @@ class _Writing(_Reading):
         self._told = told
         with self._open:
             await self._copy(conn, made, day)
-            await asyncio.to_thread(self._close)
+            await in_thread(self._close)
 
     def _new(self, table: Any) -> None:
         if self._part is not None and self._part.rows >= MOST_ROWS:
@@ -330,7 +366,7 @@ class _Comparing(_Reading):
         """Compare all rows of the day. Raises NexusError NX6484."""
         self._day = day
         await self._copy(conn, made, day)
-        if not await asyncio.to_thread(self._files.ended):
+        if not await in_thread(self._files.ended):
             raise _differs(day, "it has rows that the database has not")
 
     def _stored(self, files: list[ArchivedFile]) -> Iterator[Any]:

@@ -102,6 +102,13 @@ async def ensure_class(
     return made
 
 
+async def forget_archive(conn: Connection, *, site: str) -> None:
+    """The site has no archive any more: no class waits for one."""
+    await conn.execute(
+        f"UPDATE {SCHEMA}.retention_class SET archive_after_ms = NULL, archive_keep_ms = NULL WHERE site = $1", site
+    )
+
+
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
     """Set a hypertable's policies as its class declares; False when another session's lock prevents it now."""
     if not made.hypertable or not await has_timescale(conn):

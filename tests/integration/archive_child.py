@@ -1,6 +1,6 @@
 """A process that archives a day, or does the upkeep, and ends by SIGKILL at a step that its arguments name.
 
-Arguments: database URL, password, folder of the archive, day, step, time of the upkeep.
+Arguments: database URL, folder of the archive, day, step, time of the upkeep. With `worker` as the day it is a whole worker.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from nexus_cli.database.connect import UPKEEP, close, open_connection
 from nexus_cli.database.retention import keep_up
 from nexus_cli.database.sample_class import find_class
 from nexus_cli.model.resources import ArchiveConfig
+from nexus_cli.runtime.worker.worker import run_worker
 from nexus_cli.settings import Settings
 from tests.postgres import SITE, settings_for
+from tests.servers import free_port
 
 BEFORE, AFTER = "before", "after"
 ARCHIVING: dict[str, tuple[Any, str, str]] = {
@@ -72,6 +75,9 @@ def patched(real: Callable[..., Any], when: str) -> Callable[..., Any]:
 async def main(settings: Settings, root: str, day: str, step: str, now: str) -> None:
     where, name, when = (ARCHIVING | UPKEEPING)[step]
     setattr(where, name, patched(getattr(where, name), when))
+    if day == "worker":
+        await run_worker(replace(settings, broker_url=f"mqtt://127.0.0.1:{free_port()}"))
+        return
     conn = await open_connection(settings, limits=UPKEEP)
     try:
         if step in UPKEEPING:

@@ -21,7 +21,7 @@ from nexus_cli.archive import days as archiving
 from nexus_cli.archive import keeping
 from nexus_cli.archive.manifest import folder_of
 from nexus_cli.archive.store import Folder, open_store
-from nexus_cli.database import archive_days
+from nexus_cli.database import archive_days, recording
 from nexus_cli.database.archive_rows import rows_of_day
 from nexus_cli.database.class_table import DAY_MS, SampleClass
 from nexus_cli.database.connect import UPKEEP, Connection, close, open_connection
@@ -467,3 +467,80 @@ async def test_without_an_archive_retention_is_as_it_was(database: Settings) -> 
         assert again.archive_after_ms == 2 * DAY_MS
         assert (await find_class(conn, "fast", site=SITE)) == again
         assert (await rows_of_day(conn, made, TODAY)).count == 0
+
+
+async def test_a_site_without_an_archive_waits_for_none(database: Settings) -> None:
+    async with connected(database) as conn:
+        await declared(conn)
+        await recording._classes(conn, SITE, {"archive.store": {"to": "/srv/a"}})
+        found = await find_class(conn, "fast", site=SITE)
+        assert found is not None
+        assert found.archive_after_ms == 2 * DAY_MS
+        await recording._classes(conn, SITE, {"archive.store": None, "retention.fast": None})
+        found = await find_class(conn, "fast", site=SITE)
+        assert found is not None
+        assert found.archive_after_ms is None
+        kept = {"keep_ms": DAY_MS, "rollups": [], "archive_after_ms": 5, "archive_keep_ms": 6}
+        await recording._classes(conn, SITE, {"retention.fast": kept})
+        found = await find_class(conn, "fast", site=SITE)
+        assert found is not None
+        assert (found.keep_ms, found.archive_after_ms, found.archive_keep_ms) == (DAY_MS, 5, 6)
+
+
+async def test_an_attempt_that_fails_or_is_cancelled_leaves_no_file(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, root = TODAY - timedelta(days=5), tmp_path / "a"
+    async with connected(database) as conn:
+        made, ids = await declared(conn), await four_series(conn)
+        await put(conn, made, *of_all_types(ids, day))
+        monkeypatch.setattr(archiving.parquet.Comparer, "ended", lambda _: False)
+        with pytest.raises(NexusError) as raised:
+            await to_archive(database, root, made, day)
+        assert raised.value.code == "NX6484"
+        assert [each for each in root.rglob("*") if each.is_file()] == []
+        monkeypatch.undo()
+
+        reached = asyncio.Event()
+
+        async def waits(*args: Any, **more: Any) -> bool:
+            reached.set()
+            return bool(await asyncio.Event().wait())
+
+        monkeypatch.setattr(archive_days, "fence", waits)
+        cancelled = asyncio.create_task(to_archive(database, root, made, day))
+        await reached.wait()
+        assert [each for each in root.rglob("*") if each.is_file()] != []
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        assert cancelled.cancelled()
+        assert [each for each in root.rglob("*") if each.is_file()] == []
+        monkeypatch.undo()
+        await to_archive(database, root, made, day)
+        assert of_archive(root) == await of_database(conn, day)
+
+
+async def test_a_commit_whose_answer_is_lost_keeps_the_files(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, root, real = TODAY - timedelta(days=5), tmp_path / "a", archive_days.settle
+    async with connected(database) as conn:
+        made, ids = await declared(conn), await four_series(conn)
+        await put(conn, made, *of_all_types(ids, day))
+        expected = await of_database(conn, day)
+
+        async def lost(own: Connection, **more: Any) -> None:
+            await real(own, **more)
+            await own.execute("COMMIT")
+            await conn.execute("SELECT pg_terminate_backend($1)", own.get_server_pid())
+            await own.execute("SELECT 1")
+
+        monkeypatch.setattr(archive_days, "settle", lost)
+        with pytest.raises(Exception, match=r"terminat|closed|connection"):
+            await to_archive(database, root, made, day)
+        found = await the_day(conn, day)
+        assert found.state == "verified"
+        assert (await keeping.verify_day(conn, Folder(root), found, site=SITE)).problems == []
+        await upkeep(database, NOW + timedelta(days=8))
+        assert await of_database(conn, day) == []
+        assert of_archive(root) == expected

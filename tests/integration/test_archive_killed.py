@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 
 from nexus_cli.archive import keeping
 from nexus_cli.archive.store import Folder
+from nexus_cli.database import archive_days, job_queue
+from nexus_cli.runtime.worker.worker import run_worker
 from nexus_cli.settings import Settings
 from tests.integration.archive_child import ARCHIVING, UPKEEPING
 from tests.integration.test_archive import (
@@ -31,16 +34,19 @@ from tests.integration.test_archive import (
     to_archive,
     upkeep,
 )
+from tests.integration.test_notifications import declare
+from tests.servers import free_port
+from tests.waiting import until_found
 
 pytestmark = [pytest.mark.needs_database]
 DAY = TODAY - timedelta(days=5)
 LATER = NOW + timedelta(days=8)
 
 
-async def killed_at(step: str, database: Settings, root: Path) -> None:
+async def killed_at(step: str, database: Settings, root: Path, *, day: str = str(DAY)) -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.integration.archive_child"),
-        *(database.database_url, str(root), str(DAY), step, LATER.isoformat()),
+        *(database.database_url, str(root), day, step, LATER.isoformat()),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": "."},
     )
@@ -116,4 +122,38 @@ async def test_killed_while_dropping(database: Settings, tmp_path: Path, step: s
         await upkeep(database, LATER)
         assert await of_database(conn) == today
         assert await the_state(conn, root) == []
+        assert of_archive(root) == expected
+
+
+@pytest.mark.parametrize("step", ["begun", "file there", "manifest there"])
+async def test_another_worker_archives_what_a_killed_one_had_begun(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(job_queue, "TAKEOVER_S", 2.0)
+    monkeypatch.setattr(job_queue, "LOOK_S", 0.5)
+    now, root = datetime.now(UTC), tmp_path / "a"
+    days = [(now - timedelta(days=age)).date() for age in (5, 6)]
+    stop = asyncio.Event()
+    async with connected(database) as conn:
+        await declare(conn, archive__store={"to": str(root)})
+        made, ids = await declared(conn), await four_series(conn)
+        for day in days:
+            await put(conn, made, *of_all_types(ids, day), now=now)
+        expected = await of_database(conn)
+        await killed_at(step, database, root, day="worker")
+        assert "verified" not in {each.state for each in await archive_days.archived_days(conn, site=SITE)}
+        worker = asyncio.create_task(
+            run_worker(replace(database, broker_url=f"mqtt://127.0.0.1:{free_port()}"), stop=stop)
+        )
+        try:
+
+            async def states() -> list[str]:
+                return [each.state for each in await archive_days.archived_days(conn, site=SITE)]
+
+            await until_found(states, lambda found: found == ["verified"] * 2)
+        finally:
+            stop.set()
+            await worker
+        for found in await archive_days.archived_days(conn, site=SITE):
+            assert (await keeping.verify_day(conn, Folder(root), found, site=SITE)).problems == []
         assert of_archive(root) == expected

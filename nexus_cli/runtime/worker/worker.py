@@ -160,8 +160,9 @@ class Worker:
     def status(self) -> WorkerHealth:
         """The document of `/status`."""
         ready, detail = self.ready()
+        said = detail or self.archiving.health.problem
         return msgspec.structs.replace(
-            self._details(), role=NAME, name=self.name, site=self._settings.site, ready=ready, detail=detail
+            self._details(), role=NAME, name=self.name, site=self._settings.site, ready=ready, detail=said
         )
 
     def _details(self) -> WorkerHealth:

@@ -133,8 +133,11 @@ class Archiving:
             raise GiveUpError("its payload names no day") from None
         async with self._connection() as conn:
             config, made = await self._declared(conn), await find_class(conn, name, site=site)
+            known = await archive_days.find_day(conn, site=site, class_=name, day=day)
         if config is None or made is None or made.archive_after_ms is None:
             return  # no longer declared
+        if known is not None and known.state == archive_days.VERIFIED:
+            return  # a worker that was taken for dead did it
         days = _archive()
         conn = await open_connection(self._settings, application="nexus-archive", limits=_ARCHIVING)
         try:
@@ -144,8 +147,6 @@ class Archiving:
             await close(conn)
         self.rows += done.added
         event(_log, "a day is in the archive", retention=name, day=str(day), rows=done.rows, added=done.added)
-        async with self._connection() as conn:
-            await self._measure(conn)
 
     async def _remove(self, config: ArchiveConfig, expired: list[ArchivedDay]) -> None:
         _archive()
