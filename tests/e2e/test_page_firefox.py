@@ -14,7 +14,18 @@ from tests.e2e.test_page import SEARCH, SETPOINT, go, log_in
 from tests.firefox import firefox, needs_firefox
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.slow, needs_firefox]
-VIEWS = ("messages", "sequences", "devices", "alarms", "deployments", "health", "dead-letters")
+VIEWS = (
+    "catalogue",
+    "messages",
+    "sequences",
+    "devices",
+    "alarms",
+    "deployments",
+    "health",
+    "jobs",
+    "dead-letters",
+    "audit",
+)
 FILLER = "packaging/line-1/filler/temperature"
 
 

@@ -36,17 +36,44 @@ access:
   roles:
     desk: {read: ["hall/**"], write: ["hall/line-1/drive/setpoint"], publish: [start-order], run: ["*"], alerts: ["*"]}
     viewer: {read: ["hall/**"]}
-    engineer: {read: ["**"], apply: ["**"], run: ["*"], publish: ["*"], alerts: ["*"]}
+    engineer: {read: ["**"], apply: ["**"], run: ["*"], publish: ["*"], acknowledge: ["*"]}
   users:
     desk: {role: desk}
     guest: {role: viewer}
     erik: {role: engineer}
 alerts:
-  hot: {tag: hall/line-1/drive/setpoint, above: 80, severity: warning}
+  hot:
+    tag: hall/line-1/drive/setpoint
+    above: 80
+    priority: high
+    group: line-1
+    description: The drive is hot.
+    response: Open the damper.
+    consequence: The motor is lost after 10 minutes.
+  warm: {tag: hall/line-1/drive/setpoint, above: 60, priority: low, group: line-1, description: The drive is warm.}
+"""
+OWNED = """          drive:
+            description: The drive of the line
+            owner: drives team
+            labels: {cell: "4"}
 """
 SNAPSHOT = os.environ.get("NEXUS_SNAPSHOT") == "1"
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
-VIEWS = ("namespace", "messages", "sequences", "devices", "alarms", "deployments", "health", "dead-letters")
+VIEWS = (
+    "namespace",
+    "catalogue?q=drive",
+    "messages",
+    "sequences",
+    "devices",
+    "alarms/hot",
+    "alarms?view=journal",
+    "alarms?view=figures",
+    "deployments",
+    "health",
+    "jobs",
+    "dead-letters",
+    "audit",
+)
 
 
 class Served:
@@ -63,7 +90,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     plant, drive = Plant(tmp_path_factory.mktemp("page")), Drive()
     drive.start()
-    plant.write(SITE.format(port=drive.port) + ACCESS)
+    plant.write(SITE.format(port=drive.port).replace("          drive:\n", OWNED, 1) + ACCESS)
     try:
         plant.nexus("up")
         plant.nexus("apply", "site.yaml", "--yes")
@@ -158,18 +185,22 @@ async def test_every_view_opens_at_both_widths_in_light_and_dark(served: Served,
     await page.find("input[name=user]")
     await page.screenshot(target / "login.png")
     await log_in(page, "erik", served.passwords["erik"])
+    served.drive.hold("setpoint", 850)
+    await page.wait_text(".bell .unseen", "1 high")
     for view in VIEWS:
         await go(page, f"namespace/{PATH}" if view == "namespace" else view)
-        await page.find(f"main.view-{view}")
+        name = view.partition("/")[0].replace("?view=", "-").partition("?")[0]
+        await page.find(f"main.view-{name.partition('-')[0] if name.startswith('alarms') else name}")
         await _settled(page)
         assert await page.text(".twin-text") != "", f"{view} shows its command line"
         if view != "namespace":  # tests/e2e/test_page.py has a plant with more to see
-            await page.screenshot(target / f"{view}.png")
+            await page.screenshot(target / f"{name}.png")
         await page.resize(360, 740, dark=True)
         await _settled(page)
         wide = await page.run("return document.documentElement.scrollWidth")
         assert wide == 360, f"{view} is {wide} px wide on a phone"
         await page.resize(1280, 800)
+    served.drive.hold("setpoint", 200)
     assert await page.console() == []
 
 

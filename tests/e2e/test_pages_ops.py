@@ -139,18 +139,19 @@ async def failed_jobs(settings: Settings, count: int) -> None:
     async def refuse(_: Taken) -> None:
         raise GiveUpError("the mail server says 550")
 
-    conn = await open_connection(settings)
-    queue = Queue(conn, site=SITE, lines={kind: Line(do=refuse) for kind in ("deliver", "archive")})
+    conn, looking = await open_connection(settings), await open_connection(settings)
+    queue = Queue(conn, site=SITE, lines={kind: Line(do=refuse) for kind in ("deliver", "archive")}, concurrency=10)
     task = asyncio.create_task(queue.run())
     try:
         for number in range(count):
             kind = "archive" if number == 0 else "deliver"
-            await jobs.enqueue(conn, SITE, kind, {"number": number, "text": MARKUP})
-        await until_found(lambda: jobs.listing(conn, SITE, state="failed"), lambda them: len(them) == count)
+            await jobs.enqueue(looking, SITE, kind, {"number": number, "text": MARKUP})
+        await until_found(lambda: jobs.listing(looking, SITE, state="failed"), lambda them: len(them) == count)
     finally:
         queue.stop()
         await task
         await close(conn)
+        await close(looking)
 
 
 async def test_failed_jobs_are_retried_and_discarded(database: Settings, tmp_path: Path, page: Browser) -> None:
@@ -178,7 +179,7 @@ async def test_failed_jobs_are_retried_and_discarded(database: Settings, tmp_pat
         await press_button(page, "Discard all failed of deliver…")
         await press_button(page, "Discard them")
         await page.wait_text(".notices", "2 are gone.")
-        await page.wait_text(".said", "1 jobs")
+        await page.wait_text(".said", "1 job")
         trail = await world.people.trail("retry-job", "discard-job")
         assert {(each["who"], each["what"]) for each in trail} == {("erik", "retry-job"), ("erik", "discard-job")}
         assert await page.console() == []
@@ -188,11 +189,11 @@ async def test_who_may_not_change_jobs_is_told_why(database: Settings, tmp_path:
     async with page_world(database, tmp_path) as world:
         await failed_jobs(world.people.settings, 1)
         await opened(page, world, "lars", "jobs")
-        await page.wait_text(".said", "1 jobs")
+        await page.wait_text(".said", "1 job")
         assert "`apply: ['**']`" in await page.wait_text(".lacking", "No buttons")
         assert await page.count(".marks-bar:not([hidden])") == 0
         await go(page, "audit")
-        await page.wait_text(".said", "on record")
+        await page.wait_text(".said", "entr")
         assert await page.console() == []
 
 
@@ -263,7 +264,7 @@ async def test_the_audit_trail_is_filtered_and_its_chain_checked(
             await conn.execute("ALTER TABLE nexus.audit ENABLE TRIGGER USER")
         await page.run("document.querySelector('.chain-check input').value = ''")
         await press_button(page, "Verify")
-        damaged = await page.wait_text(".chain-result", "1 damaged places")
+        damaged = await page.wait_text(".chain-result", "carl")
         assert "changed" in damaged and "carl apply deployment 3" in damaged
         assert await page.console() == []
 
@@ -276,7 +277,12 @@ def governed() -> dict[str, Any]:
         address="", expr="one + two", inputs={"one": TAG, "two": "a/m/two/energy"}, description="Both meters",
         owner="energy team", classification="confidential", pii=True, labels={"cost": "4711"},
     )  # fmt: skip
-    return {"device__a/l/sum": {**device("a/l/sum"), "protocol": "calculated", "link": "", "tags": {"total": total}}}
+    cleared = {"read": ["**"], "write": [], "clearance": "confidential"}
+    return {
+        "device__a/l/sum": device("a/l/sum", tags={"total": total}),
+        "role__cleared": cleared,
+        "user__cleo": {"roles": ["cleared"]},
+    }
 
 
 async def test_the_catalogue_says_whose_data_it_is_and_where_it_comes_from(
@@ -284,7 +290,7 @@ async def test_the_catalogue_says_whose_data_it_is_and_where_it_comes_from(
 ) -> None:
     async with page_world(database, tmp_path, **governed()) as world:
         world.say("a/l/sum/total", 42.5)
-        await opened(page, world, "erik", "catalogue")
+        await opened(page, world, "cleo", "catalogue")
         await page.wait_text(".said", "Type what you look for")
         await page.type("[aria-label='Search the catalogue']", "both meters")
         row = await page.wait_text(".rows", "42.5")
@@ -297,11 +303,10 @@ async def test_the_catalogue_says_whose_data_it_is_and_where_it_comes_from(
         world.say("a/l/sum/total", 43.5)
         await page.wait_text(".detail", "43.5")
         await page.wait_text(".rows", "43.5")
-        await page.type("[aria-label='Search the catalogue']", "energy meter one")
+        assert await page.console() == []
         await go(page, "namespace/a/l/sum/total")
         await page.click("#tab-lineage")
         assert "holding:0" in await page.wait_text(".tab-body .lineage-tree", "one + two")
         await page.click("#tab-configuration")
         facts = await page.wait_text(".tab-body", "energy team")
         assert "confidential" in facts and "personal data" in facts and "cost=4711" in facts
-        assert await page.console() == []

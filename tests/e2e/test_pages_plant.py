@@ -245,6 +245,7 @@ async def test_a_device_out_of_service_and_back(plant: Paged, page: Browser) -> 
 async def test_an_alarm_is_acknowledged(plant: Paged, page: Browser) -> None:
     await logged_in(page, plant, "otto", "alarms")
     await page.wait_text(".said", "0 shown · 0 unacknowledged")
+    await page.wait_text(".marks-bar", "Mark all shown")
     assert await page.wait_text(".bell .unseen", "No unacknowledged") == "No unacknowledged alarms"
     plant.drive.hold("setpoint", 850)
     await page.wait_text(".rows", "drive-hot")

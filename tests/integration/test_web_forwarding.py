@@ -72,6 +72,17 @@ async def test_answers_and_refusals_are_as_they_are(database: Settings, tmp_path
             ("vera", "GET", "/identity", None),
             ("vera", "GET", "/alerts", None),
             ("otto", "POST", "/alerts/nothing/acknowledge", {}),
+            ("otto", "POST", "/alerts/nothing/acknowledge", None),
+            ("otto", "POST", "/alerts/nothing/acknowledge", {"reason": "x" * 501}),
+            ("vera", "GET", "/alerts/journal?limit=2&before=1800000000000000&before_name=hot", None),
+            ("erik", "GET", "/jobs/stats", None),
+            ("erik", "GET", "/jobs?state=failed&limit=2", None),
+            ("vera", "GET", "/jobs", None),
+            ("lars", "POST", "/jobs/retry", {"all": True}),
+            ("lars", "POST", "/dead-letters/retry", {"all": True}),
+            ("erik", "POST", "/dead-letters/discard", {}),
+            ("vera", "POST", "/audit/verify", {}),
+            ("ada", "GET", "/audit?until=1&limit=3", None),
             ("otto", "GET", "/sequences/none%2Fsuch", None),
             ("ada", "POST", "/access/elevations", {"user": "otto"}),
             ("erik", "GET", "/audit?kind=command&limit=3", None),
@@ -89,6 +100,9 @@ async def test_answers_and_refusals_are_as_they_are(database: Settings, tmp_path
         for method, path in NOT_FORWARDED:
             found = await web.ask(method, path, user="ada", **({"json": {}} if method == "POST" else {}))
             assert found.status_code in (404, 405), (path, found.text)
+        checked = (await web.ask("POST", "/audit/verify", user="ada", json={})).json()
+        assert (checked["end"], checked["damages"]) == (True, [])
+        assert (await web.ask("GET", "/audit/head", user="ada")).json()["number"] >= checked["number"]
         large = await web.ask("POST", "/messages/x", user="erik", content=b"x" * 70_000)
         assert large.status_code == 413
 

@@ -67,7 +67,9 @@ class LetterRetries:
         self._data = f"{topics.platform}/data/"
         mine = Counters()
         self._series, self._assignments = SeriesMap(site=site), Assignments(site=site)
-        self._external = ExternalTopics(topics=topics, site=site, series=self._series, counters=mine)
+        self._external = ExternalTopics(
+            topics=topics, site=site, series=self._series, counters=mine, wall_us=clock.wall_us
+        )
         self._reader = Reader(
             topics=topics, series=self._series, assignments=self._assignments, bounds=bounds, counters=mine
         )

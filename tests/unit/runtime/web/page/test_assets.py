@@ -104,6 +104,9 @@ def test_packed_files_are_small() -> None:
 def test_no_script_parses_markup_keeps_secrets_or_asks_elsewhere(source: Path) -> None:
     text = source.read_text(encoding="utf-8")
     code = re.sub(r"^\s*(//|\*|/\*).*$", "", text, flags=re.MULTILINE)
+    if source.name == "kept_choices.js":  # two switches of a browser, and nothing that somebody told us
+        assert re.findall(r"setItem\(([^)]*)\)", code) == ["KEYS[name], on ? 'on' : 'off'"]
+        code = code.replace("localStorage", "")
     assert FORBIDDEN.findall(code) == []
     assert ELSEWHERE.findall(code) == []
     assert len(text.splitlines()) <= 400

@@ -3,33 +3,19 @@
 import { PRIORITIES, lookOf, signOf } from './alarm_facts.js';
 import { fill, h, setText } from './elements.js';
 import { count, plain } from './format.js';
+import { isOn, keep } from './kept_choices.js';
 
-const KEYS = { sound: 'nexus-alarm-sound', notification: 'nexus-alarm-notification' };
 const QUIET_MS = 2000; // a flood is one sound every two seconds
 const TONES = { critical: [880, 660, 880], high: [880, 660], medium: [660], low: [520] };
 
 let audio = null;
-
-/** A choice of this machine: `sound` or `notification`; off until somebody turns it on. */
-export function isOn(name) {
-  try {
-    return localStorage.getItem(KEYS[name]) === 'on';
-  } catch {
-    return false;
-  }
-}
 
 /** Turns one on or off; a promise of whether it is on now. Called from a click: a browser gives sound and notifications to nothing else. */
 export async function turn(name, on) {
   let wanted = on;
   if (on && name === 'sound') wanted = openAudio();
   if (on && name === 'notification') wanted = 'Notification' in globalThis && (await Notification.requestPermission()) === 'granted';
-  try {
-    localStorage.setItem(KEYS[name], wanted ? 'on' : 'off');
-  } catch {
-    return false;
-  }
-  return wanted;
+  return keep(name, wanted) && wanted;
 }
 
 function openAudio() {

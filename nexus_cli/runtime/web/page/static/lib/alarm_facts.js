@@ -12,7 +12,7 @@ const STATES = {
   suppressed: 'suppressed',
   cleared: 'normal',
 };
-const ORDER = Object.keys(STATES);
+const ORDER = ['acknowledged', 'out-of-service', 'shelved', 'suppressed', 'cleared'];
 const OPEN = ['active', 'returned', 'acknowledged'];
 
 /** Choices of the state filter: `[value, title]`. */
@@ -83,9 +83,15 @@ const rank = (alert) => {
   return at < 0 ? PRIORITIES.length + ['critical', 'warning', 'info'].indexOf(alert.severity) : at;
 };
 
+/** Alarms that wait for an answer, then alerts that are active, then the others. */
+function place(alert) {
+  const at = ORDER.indexOf(stateOf(alert));
+  return at < 0 ? (alert.priority ? -2 : -1) : at;
+}
+
 /** What waits for an answer first, then by priority, then the newest. */
 function order(one, other) {
-  return ORDER.indexOf(stateOf(one)) - ORDER.indexOf(stateOf(other)) || rank(one) - rank(other) || other.since - one.since ||
+  return place(one) - place(other) || rank(one) - rank(other) || other.since - one.since ||
     (one.name < other.name ? -1 : 1);
 }
 

@@ -4,7 +4,7 @@ import { h } from './elements.js';
 import { count } from './format.js';
 
 /** The box in a row: a click on it, or Space, marks the row. */
-export const markBox = () => h('span', { class: 'mark', 'aria-hidden': 'true' });
+export const markBox = () => h('span', { class: 'mark-box', 'aria-hidden': 'true' });
 
 /** Marked keys, and the line that says how many; `changed()` after each mark. */
 export class Marks {

@@ -11,7 +11,7 @@ export class VirtualRows {
   /**
    * @param {Function} h The page's maker of elements.
    * @param {object} options `{label, height, key(item), draw(item), onSelect(item | null), rowClass?(item), marked?(key), onMark?(item)}`; `height` in px.
-   *   With `marked` rows can be marked: by Space, and by a click on `.mark` in a row; call `draw` after `marked` says something else.
+   *   With `marked` rows can be marked: by Space, and by a click on `.mark-box` in a row; call `draw` after `marked` says something else.
    */
   constructor(h, options) {
     this.options = options;
@@ -122,7 +122,7 @@ export class VirtualRows {
     if (!row || event.target.closest('button, a, input, select')) return;
     const index = Number(row.getAttribute('aria-posinset')) - 1;
     if (this.items[index] === undefined) return;
-    if (event.target.closest('.mark')) this.options.onMark?.(this.items[index]);
+    if (event.target.closest('.mark-box')) this.options.onMark?.(this.items[index]);
     else this.select(this.options.key(this.items[index]), { show: false });
   }
 

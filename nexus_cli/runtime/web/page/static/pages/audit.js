@@ -15,7 +15,7 @@ const LINKS = 10_000;
 const MOST_NAMED = 1000;
 const ZEROS = '0'.repeat(64);
 const ANCHOR = /(\d{1,15}):([0-9a-f]{64})\s*$/;
-const KINDS = ['command', 'sequence', 'deployment', 'alert', 'message', 'device', 'retained', 'job', 'dead-letter', 'access'];
+const KINDS = ['command', 'sequence', 'deployment', 'alert', 'message', 'device', 'retained', 'job', 'dead-letter', 'signature', 'access'];
 const SPANS = [['', 'all that is kept'], ['3600', 'last hour'], ['86400', 'last day'], ['604800', 'last 7 days'], ['2592000', 'last 30 days']];
 const BAD = ['failed', 'refused', 'unknown', 'aborted'];
 const narrow = matchMedia('(max-width: 700px)');
@@ -97,7 +97,7 @@ class AuditPage {
   draw(added) {
     this.rows.set(this.entries, { added });
     this.older.hidden = !this.more;
-    this.said.textContent = this.entries.length ? `${count(this.entries.length)} entries${this.more ? ', and older ones' : ''}` : 'Nothing is on record.';
+    this.said.textContent = this.entries.length ? `${count(this.entries.length)} ${this.entries.length === 1 ? 'entry' : 'entries'}${this.more ? ', and older ones' : ''}` : 'Nothing is on record.';
   }
 
   show(entry) {
@@ -194,7 +194,7 @@ class ChainCheck {
       { title: 'Detail', cell: (each) => plain(each.detail) },
     ];
     fill(this.result,
-      total ? h('p', { class: 'failure' }, h('strong', {}, `✗ ${count(total)} damaged places`), ` in ${links}.`) : h('p', { class: 'done' }, `✓ Nothing was changed: ${links}.`),
+      total ? h('p', { class: 'failure' }, h('strong', {}, `✗ ${count(total)} damaged ${total === 1 ? 'place' : 'places'}`), ` in ${links}.`) : h('p', { class: 'done' }, `✓ Nothing was changed: ${links}.`),
       damages.length ? table(columns, damages, { caption: 'Damages' }) : null,
       total > damages.length ? h('p', { class: 'quiet' }, `The first ${count(damages.length)} are named.`) : null,
       head?.number ? facts([['Newest link', h('code', {}, `${head.number}:${head.digest}`)], ['Made', time(head.at)], ['Rows before the chain', head.adopted ? count(head.adopted) : '']]) : null);

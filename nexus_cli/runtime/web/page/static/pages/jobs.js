@@ -3,7 +3,7 @@
 import { askEvery } from '../lib/asking.js';
 import { fill, h } from '../lib/elements.js';
 import { age, count, duration, plain, shell, time } from '../lib/format.js';
-import { milliseconds } from '../lib/figures.js';
+import { counted, milliseconds } from '../lib/figures.js';
 import { jsonView } from '../lib/json_view.js';
 import { markBox, markButtons, Marks } from '../lib/marks.js';
 import { Notice, button, closer, lacking } from '../lib/notices.js';
@@ -102,7 +102,7 @@ class JobsPage {
     this.rows.set(this.jobs);
     this.marks.keep(new Set(this.jobs.map((each) => each.id)));
     this.more.hidden = !this.full;
-    this.said.textContent = this.jobs.length ? `${count(this.jobs.length)} jobs${this.full ? ', and older ones' : ''}` : 'No job waits, runs or failed.';
+    this.said.textContent = this.jobs.length ? `${counted(this.jobs.length, 'job')}${this.full ? ', and older ones' : ''}` : 'No job waits, runs or failed.';
     if (this.shown) this.show(this.jobs.find((each) => each.id === this.shown.id) ?? null);
   }
 
@@ -130,7 +130,7 @@ class JobsPage {
 
   marked() {
     this.rows?.draw();
-    this.bar.hidden = !this.may;
+    this.bar.hidden = !this.may || !(this.jobs.length || this.failed);
     const marked = this.jobs.filter((each) => this.marks.has(each.id));
     const failed = marked.filter((each) => each.state === 'failed').map((each) => each.id);
     const still = marked.filter((each) => each.state !== 'running').map((each) => each.id);
@@ -151,7 +151,7 @@ class JobsPage {
 
   async discard(choice) {
     const many = choice.all ? this.failed : choice.ids.length;
-    const sure = await confirm({ title: `Discard ${count(many)} jobs`, body: h('p', {}, 'What they were for is not done. The audit trail keeps a line of it.'), yes: 'Discard them', kind: 'danger' });
+    const sure = await confirm({ title: `Discard ${counted(many, 'job')}`, body: h('p', {}, 'What they were for is not done. The audit trail keeps a line of it.'), yes: 'Discard them', kind: 'danger' });
     if (sure) await this.change('discard', choice, (gone) => `${count(gone)} are gone.`);
   }
 

@@ -4,6 +4,7 @@ import { askEvery } from '../../lib/asking.js';
 import { PRIORITIES, lookOf, signOf } from '../../lib/alarm_facts.js';
 import { fill, h } from '../../lib/elements.js';
 import { count, duration, number, plain, time } from '../../lib/format.js';
+import { counted } from '../../lib/figures.js';
 import { Notice } from '../../lib/notices.js';
 import { badge, field, table } from '../../lib/widgets.js';
 
@@ -60,7 +61,7 @@ export class AlarmFigures {
 const card = (title, ...children) => h('section', { class: 'card', 'aria-label': title }, h('h2', {}, title), ...children);
 const alarm = (name) => h('a', { href: `#/alarms/${encodeURIComponent(name)}` }, plain(name));
 
-function loadCard({ figures, alarms, operators }) {
+function loadCard({ figures, alarms, operators, since, until }) {
   const shown = (name, given) => (name.includes('share') ? percent(given) : number(Math.round(given * 100) / 100));
   const columns = [
     { title: 'Figure', cell: (each) => NAMES[each.name] ?? plain(each.name) },
@@ -69,7 +70,7 @@ function loadCard({ figures, alarms, operators }) {
     { title: 'Worst', class: 'num', cell: (each) => (each.worst ? number(Math.round(each.worst * 100) / 100) : '') },
     { title: '', cell: (each) => badge(each.ok ? '✓ within' : '✗ outside', each.ok ? 'good' : 'bad') },
   ];
-  return card('Load', h('p', { class: 'quiet' }, `${count(alarms)} alarms of ${count(operators)} ${operators === 1 ? 'operator' : 'operators'}`), table(columns, figures, { caption: 'Figures beside their targets' }));
+  return card('Load', h('p', { class: 'quiet' }, `${counted(alarms, 'alarm')} of ${counted(operators, 'operator')} in ${duration((until - since) / 1e6)}, since ${time(since, true)}`), table(columns, figures, { caption: 'Figures beside their targets' }));
 }
 
 const WIDE = 600;
@@ -82,7 +83,7 @@ function bars({ bars: given, bar_us: width, operators }) {
   const step = WIDE / given.length;
   const of = (wanted) => given.map((many, place) => (many && many > limit === wanted ? `M${(place * step).toFixed(2)} ${HIGH}v${(-HIGH * many / most).toFixed(2)}h${Math.max(step * 0.9, 0.4).toFixed(2)}V${HIGH}z` : '')).join('');
   const above = given.filter((many) => many > limit).length;
-  const words = `Alarms in 10 minutes, a bar for ${duration(width / 1e6)}: at most ${count(Math.max(0, ...given))}; ${count(above)} bars are above the limit of ${count(limit)}.`;
+  const words = `Alarms in 10 minutes, a bar for ${duration(width / 1e6)}: at most ${count(Math.max(0, ...given))}; ${counted(above, 'bar')} above the limit of ${count(limit)}.`;
   const y = HIGH - HIGH * limit / most;
   return [h('svg', { class: 'flood-bars', viewBox: `0 0 ${WIDE} ${HIGH}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': words },
     h('path', { class: 'bar', d: of(false) }), h('path', { class: 'bar above', d: of(true) }), h('line', { class: 'bar-limit', x1: '0', x2: String(WIDE), y1: String(y), y2: String(y) })),

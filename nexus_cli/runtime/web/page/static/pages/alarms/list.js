@@ -115,7 +115,7 @@ export class AlarmList {
     this.rows?.draw();
     const marked = [...this.marks.keys].map((name) => this.ctx.board.alerts.get(name)).filter(Boolean);
     const mine = marked.filter((each) => this.mine.has(each.name));
-    const key = `${marked.length} ${mine.map((each) => `${each.name} ${each.changed}`).join()}`;
+    const key = `${this.mine.size} ${marked.length} ${mine.map((each) => `${each.name} ${each.changed}`).join()}`;
     if (key === this.barKey) return;
     this.barKey = key;
     const focused = document.activeElement?.dataset?.act;

@@ -72,12 +72,12 @@ export class AlarmPanel {
     const by = (who, why) => [who ? `by ${plain(who)}` : '', why ? h('span', {}, `: ${plain(why)}`) : ''];
     const may = this.mayAct(alert.name);
     fill(this.facts,
-      h('p', {}, h('span', { class: `badge ${stateLook(alert)}`, dataset: { state: alert.state } }, stateWords(alert)), ' ', h('span', { class: `priority-mark ${lookOf(alert.priority)}` }, priorityWords(alert)),
+      h('p', {}, h('span', { class: `badge ${stateLook(alert)}`, dataset: { state: alert.state } }, stateWords(alert)), ' ', h('span', { class: `priority-mark ${lookOf(alert.priority)}` }, priorityWords(alert)), ' ',
         alert.first_out ? h('span', { class: 'badge first-out' }, '1st out') : null),
       alert.description ? h('p', {}, plain(alert.description)) : null,
+      facts([['Response', alert.response ? h('strong', {}, plain(alert.response)) : ''], ['Consequence', plain(alert.consequence)]]),
+      may ? h('div', { class: 'actions' }, actButtons(this.ctx, [alert])) : lacking(`No buttons: no role of yours has 'acknowledge: [${alert.name}]'.`),
       facts([
-        ['Response', alert.response ? h('strong', {}, plain(alert.response)) : ''],
-        ['Consequence', plain(alert.consequence)],
         ['Tag', alert.tag ? h('a', { href: `#/namespace/${this.ctx.pathOf(alert.tag)}` }, plain(alert.tag)) : ''],
         ['Value', alert.state === 'cleared' ? '' : value(alert.value)],
         ['Now', alert.tag ? this.now : ''],
@@ -87,8 +87,7 @@ export class AlarmPanel {
         ['Shelved until', alert.shelved_until ? [time(alert.shelved_until, true), ' ', ...by(alert.shelved_by, alert.shelved_reason)] : ''],
         ['Out of service since', alert.out_of_service ? [time(alert.out_of_service, true), ' ', ...by(alert.out_of_service_by, alert.out_of_service_reason)] : ''],
         ['Suppressed by', alert.suppressed_by ? h('a', { href: `#/alarms/${this.ctx.pathOf(alert.suppressed_by)}` }, plain(alert.suppressed_by)) : ''],
-      ]),
-      may ? h('div', { class: 'actions' }, actButtons(this.ctx, [alert])) : lacking(`No buttons: no role of yours has 'acknowledge: [${alert.name}]'.`));
+      ]));
     if (focused && !document.activeElement?.dataset?.act) this.facts.querySelector(`[data-act="${focused}"]`)?.focus();
   }
 
