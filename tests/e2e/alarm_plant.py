@@ -159,16 +159,19 @@ class AlarmPlant(Runtime):
         receiver: Of both channels.
         hand: For the database.
         alarms: Group by name; each has a tag of its own name.
+        quiet: Tags without an alarm.
     """
 
     forked = True
     more_principals = ("nexus.web", "nexus.worker")
 
-    def __init__(self, folder: Path, *, alarms: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, *, alarms: dict[str, str], quiet: tuple[str, ...] = (), more_roles: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(folder, site="acme/chicago", gateways=())
-        self.roles = ("control", "web", "worker")
+        self.roles = ("control", "web", "worker", *more_roles)
         self.ports = {role: free_port() for role in (*self.roles, SECOND)}
-        self.receiver, self.hand, self.alarms = Receiver(), Hand(), alarms
+        self.receiver, self.hand, self.alarms, self.quiet = Receiver(), Hand(), alarms, quiet
 
     def start(self) -> None:
         """Start every part, and apply the site."""
@@ -179,7 +182,7 @@ class AlarmPlant(Runtime):
 
     def write_site(self, *, more: str = "") -> None:
         """The site, with more channels."""
-        tags = ", ".join(f"{name}: {{type: float64}}" for name in self.alarms)
+        tags = ", ".join(f"{name}: {{type: float64}}" for name in (*self.alarms, *self.quiet))
         alerts = ", ".join(
             f"{name}: {{tag: {DEVICE}/{name}, above: 50, priority: high, group: {group}}}"
             for name, group in self.alarms.items()
@@ -209,14 +212,17 @@ class AlarmPlant(Runtime):
 
     def publish(self, names: Iterable[str], value: float = 99.0) -> None:
         """Publish a value of each alarm's tag, retained as a gateway's is."""
+        self.say((name, {"value": value, "quality": "GOOD"}) for name in names)
+
+    def say(self, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Publish documents on tags, one after the other."""
         settings = Settings(site=self.site, broker_url=self.broker.url)
 
         async def send() -> None:
             client = BrokerClient(settings=settings, client_id="probe")
             async with client.session():
-                for name in names:
-                    payload = orjson.dumps({"value": value, "quality": "GOOD"})
-                    await client.publish(f"{self.site}/{DEVICE}/{name}", payload, retain=True)
+                for name, document in messages:
+                    await client.publish(f"{self.site}/{DEVICE}/{name}", orjson.dumps(document), retain=True)
 
         self.hand.do(send())
 
