@@ -48,7 +48,7 @@ def _way(channel: Mapping[str, Any] | None) -> str:
 
 
 def route_lines(change: Change) -> Lines:
-    """Of `route.NAME`. What is planned for alarms that are active goes on as it was planned."""
+    """Of `route.NAME`. Escalations of alarms that are active continue as they were planned."""
     name, before, after = change.name, change.before or {}, change.after or {}
     if change.action is Action.CREATE:
         yield "people", f"route {name}: {_alarms(after)} reach {_some(after.get('to', ()))}"
