@@ -162,7 +162,9 @@ def load_settings(
     env = os.environ if environ is None else environ
     folder = home or home_folder(env)
     runtime = _read_json(folder / RUNTIME_FILE, sections=("http_ports",))
-    credentials = _read_json(folder / CREDENTIALS_FILE, sections=("api", "broker", "database"))
+    credentials = _read_json(
+        folder / CREDENTIALS_FILE, sections=("api", "broker", "database", "signing", "signing_public")
+    )
 
     def pick(name: str, fallback: object) -> str:
         if name in env:

@@ -27,6 +27,8 @@ CHATTERS = 3
 STALE_US = DAY_US
 MOST_LISTED = 10
 MOST_FLOODS = 100
+MOST_BARS = 1_008
+"""A week of 10 minutes each."""
 
 
 class KeyFigureCount:
@@ -138,7 +140,21 @@ class KeyFigureCount:
             ],
             stale=[*self._stale, *still],
             first_out=sorted(self._first_out.values(), key=lambda one: (-one.followers, one.name))[:MOST_LISTED],
+            bars=self._bars(per_bar := self._windows_in_bar()),
+            bar_us=per_bar * TEN_MINUTES_US,
         )
+
+    def _windows_in_bar(self) -> int:
+        windows = -(-(self._until_us - self._since_us) // TEN_MINUTES_US)
+        return -(-windows // MOST_BARS)
+
+    def _bars(self, windows_in_bar: int) -> list[int]:
+        width_us = windows_in_bar * TEN_MINUTES_US
+        bars = [0] * -(-(self._until_us - self._since_us) // width_us)
+        for window, count in self._windows.items():
+            if 0 <= window // windows_in_bar < len(bars):
+                bars[window // windows_in_bar] = max(bars[window // windows_in_bar], count)
+        return bars
 
     def _loads(self, total: int) -> list[Figure]:
         span_us = self._until_us - self._since_us

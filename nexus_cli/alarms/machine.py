@@ -62,7 +62,7 @@ class Alert:
         config: Its configuration.
         state: Its state.
         since_us: When that state began, µs since 1970 UTC.
-        value: The value that made it active, updated while it is active.
+        value: The value that brought it to its state; the newest one while its condition holds.
         pending: Since when the condition holds while the alert is not active yet; None when it does not hold.
         clearing: Since when the condition is over while the alert is not clear yet.
         changed_us: When anything of it last changed; rises with every event, whatever the clock does.
@@ -210,13 +210,13 @@ class Alert:
             due.append(self.shelf.ends_s)
         return min((one for one in due if one is not None), default=None)
 
-    def acknowledge(self, *, who: str, time_us: int) -> bool:
-        """Acknowledge it; False when there is nothing to acknowledge. One whose condition is over is cleared by it."""
+    def acknowledge(self, *, who: str, time_us: int, reason: str = "") -> bool:
+        """Acknowledge it, with a comment or none; False when there is nothing to acknowledge. One whose condition is over is cleared by it."""
         if self.state not in UNANSWERED:
             return False
         self.acknowledged_by = who
         state = State.ACKNOWLEDGED if self.state is State.ACTIVE else State.CLEARED
-        return self._become(state, time_us, kind="acknowledged", who=who)
+        return self._become(state, time_us, kind="acknowledged", who=who, reason=reason)
 
     def shelve(self, *, for_s: float, who: str, reason: str, time_us: int, at_s: float) -> bool:
         """Hide it for so long; again is a new time."""
@@ -272,6 +272,7 @@ class Alert:
         if self.clearing is None or at_s - self.clearing.began_s < self.config.clear_after_ms / 1000:
             return False
         self.clearing, self.dirty = None, True
+        self.value = shown(self.condition.value)
         answers = self.config.priority and self.state is State.ACTIVE and not self.held
         return self._become(State.RETURNED if answers else State.CLEARED, time_us)
 
@@ -279,14 +280,14 @@ class Alert:
         if pending is not self.pending:
             self.pending, self.dirty = pending, True
 
-    def _become(self, state: State, time_us: int, *, kind: str = "", who: str = "") -> bool:
+    def _become(self, state: State, time_us: int, *, kind: str = "", who: str = "", reason: str = "") -> bool:
         self.state = state
         self.since_us = self._next(time_us)
         if state is State.ACTIVE:
             self.occurrence_us, self.first_out = self.since_us, False
         if state is not State.ACKNOWLEDGED:
             self.acknowledged_by = ""
-        self._event(kind or state.value, who=who)
+        self._event(kind or state.value, who=who, reason=reason)
         return True
 
     def _note(self, kind: str, time_us: int, *, who: str = "", reason: str = "") -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nexus_cli.access.globs import overlap
 from nexus_cli.access.grants import CLI, CONTROL, WEB
+from nexus_cli.checks.access_rights import place_of
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.model.secrets import is_reference
 from nexus_cli.model.signature_rules import moment_us
-from nexus_cli.wire.signature import ED25519, HMAC, SignatureError, public_key
+from nexus_cli.wire.signature import COMMAND, ED25519, EXTERNAL, HMAC, MESSAGE, SignatureError, public_key
 
 OWN = (CONTROL, WEB, CLI)
 """Principals of NEXUS that send commands: steps of sequences, people at the page, `nexus write`."""
@@ -62,13 +64,38 @@ def required_without_key(view: View) -> Iterator[Diagnostic]:
     if not rules.require:
         return
     have = {principal for key in rules.keys.values() for principal in key.principals}
-    missing = [name for name in (CONTROL, WEB) if name not in have]
+    senders = OWN if COMMAND in rules.require else (CONTROL,) if MESSAGE in rules.require else ()
+    missing = [name for name in senders if name not in have]
     if missing:
-        message = (
-            f"commands must be signed, and there is no key of {' and '.join(missing)}: gateways refuse what it sends"
-        )
-        hint = "give them one, and its secret to their processes as NEXUS_SIGNING_KEY"
+        names = ", ".join(missing[:-1]) + (" and " if missing[:-1] else "") + missing[-1]
+        what = "commands" if COMMAND in rules.require else "messages"
+        message = f"{what} must be signed, and no key is declared of {names}"
+        hint = "`nexus up` makes keys for what it runs; elsewhere declare one, and give its secret to these processes as NEXUS_SIGNING_KEY"
         yield finding("NX2773", message, where=("signatures", "require"), on_key=True, hint=hint)
+
+
+def external_keys(view: View) -> Iterator[Diagnostic]:
+    """NX2776, NX2777."""
+    rules = view.model.site.signatures
+    if EXTERNAL not in rules.require and not any(key.topics for key in rules.keys.values()):
+        return
+    places = (place_of(view, device) for device in view.model.devices.values())
+    paths = [place.path for place in places if place.external]
+    covered: set[str] = set()
+    for name, key in rules.keys.items():
+        for position, glob in enumerate(key.topics):
+            found = [path for path in paths if overlap(f"{path}/**", glob)]
+            covered.update(found)
+            if not found:
+                where = ("signatures", "keys", name, "topics", position)
+                hint = "area/line/device/** of a device with `protocol: external`"
+                yield finding("NX2777", f"'{glob}' covers no topic of an external device", where=where, hint=hint)
+    if EXTERNAL in rules.require:
+        for path in (path for path in paths if path not in covered):
+            message = f"messages of external devices must be signed, and no key covers {path}: each of them is refused"
+            yield finding(
+                "NX2776", message, where=("signatures", "require"), on_key=True, hint=f"topics: ['{path}/**'] at a key"
+            )
 
 
 def window(view: View) -> Iterator[Diagnostic]:
@@ -90,4 +117,4 @@ def validity(view: View) -> Iterator[Diagnostic]:
             yield finding("NX2775", message, where=("signatures", "keys", name, "until"), hint="a moment after 'from'")
 
 
-CHECKS = (key_material, key_principals, required_without_key, window, validity)
+CHECKS = (key_material, key_principals, required_without_key, external_keys, window, validity)

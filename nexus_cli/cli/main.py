@@ -46,6 +46,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alarms": ("nexus_cli.cli.commands.alarms:command", "Show and answer alarms; key figures."),
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
+    "export": ("nexus_cli.cli.commands.export:command", "Write stored values to a file."),
+    "archive": ("nexus_cli.cli.commands.archive:command", "List, verify and restore archived days."),
     "dead-letters": ("nexus_cli.cli.commands.dead_letters:command", "Show messages that could not be stored."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
     "certs": ("nexus_cli.cli.commands.certs:command", "Manage the site's CA, TLS and OPC UA certificates."),

@@ -102,15 +102,20 @@ async def newest(
     priorities: Sequence[str] = (),
     groups: Sequence[str] = (),
     limit: int,
+    before: tuple[int, str] | None = None,
 ) -> list[JournalLine]:
-    """The newest lines, oldest first. `names` limits them to these alerts; floods have the name ""; empty lists are all."""
+    """The newest lines, oldest first. `names` limits them to these alerts; floods have the name ""; empty lists are all.
+
+    `before` is the time and the name of a line: only those in front of it.
+    """
     fetched = await conn.fetch(
         f"SELECT {_COLUMNS} FROM nexus.alert_change WHERE site = $1 AND at >= $2 "
         "AND ($3::text[] IS NULL OR name = ANY($3)) AND ($4::text[] = '{}' OR kind = ANY($4)) "
         "AND ($5::text[] = '{}' OR priority = ANY($5)) AND ($6::text[] = '{}' OR alarm_group = ANY($6)) "
-        "ORDER BY at DESC, name DESC LIMIT $7",
+        "AND ($8::timestamptz IS NULL OR (at, name) < ($8, $9)) ORDER BY at DESC, name DESC LIMIT $7",
         *(site, EPOCH + timedelta(microseconds=since_us), None if names is None else list(names)),
         *(list(kinds), list(priorities), list(groups), limit),
+        *((EPOCH + timedelta(microseconds=before[0]), before[1]) if before else (None, "")),
     )
     return [_line(row) for row in reversed(fetched)]
 
@@ -140,6 +145,16 @@ async def flood_lines(conn: Connection, site: str) -> list[JournalLine]:
         *(site, MOST_COUNTED),
     )
     return [_line(row) for row in reversed(fetched)]
+
+
+async def began_us(conn: Connection, site: str) -> int:
+    """Since when there is a record: the site's first deployment, or the first line; µs since 1970 UTC, 0 when neither is."""
+    found = await conn.fetchval(
+        "SELECT least((SELECT min(started) FROM nexus.deployment WHERE site = $1), "
+        "(SELECT min(at) FROM nexus.alert_change WHERE site = $1))",
+        site,
+    )
+    return 0 if found is None else microseconds(found)
 
 
 async def standing_at(conn: Connection, site: str, at_us: int) -> dict[str, JournalLine]:

@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "device": ("out-of-service", "in-service"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
+    "signature": ("refused-message",),
     "dead-letter": ("retry-dead-letter", "discard-dead-letter"),
     "access": (
         "refused",
@@ -43,7 +44,15 @@ _SPECIAL = re.compile(r"(?![A-Za-z0-9_])[\x01-\x7f]")
 
 
 async def trail(
-    conn: Connection, site: str, *, since_us: int = 0, path: str = "", who: str = "", kind: str = "", limit: int = 50
+    conn: Connection,
+    site: str,
+    *,
+    since_us: int = 0,
+    until_us: int | None = None,
+    path: str = "",
+    who: str = "",
+    kind: str = "",
+    limit: int = 50,
 ) -> AuditTrail:
     """The newest lines, oldest first.
 
@@ -51,6 +60,7 @@ async def trail(
         conn: Where the trail is.
         site: `enterprise/site`.
         since_us: Not older, µs since 1970 UTC.
+        until_us: Not newer; None is now.
         path: A path or glob of tags (or the name of a sequence); "" is all. A path covers what lies below it.
         who: A principal, also one that sent a command for another (`via`); "" is everybody.
         kind: A key of `KINDS`; "" is all.
@@ -60,9 +70,13 @@ async def trail(
     rows = await conn.fetch(
         """SELECT at, who, what, subject, detail::text AS detail FROM nexus.audit
            WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4 OR detail->>'via' = $4)
-             AND ($5::text[] IS NULL OR what = ANY($5)) ORDER BY at DESC, id DESC LIMIT $6""",
+             AND ($5::text[] IS NULL OR what = ANY($5)) AND ($7::timestamptz IS NULL OR at <= $7)
+           ORDER BY at DESC, id DESC LIMIT $6""",
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),
+        None
+        if until_us is None
+        else datetime.fromtimestamp(until_us // 1_000_000, UTC).replace(microsecond=until_us % 1_000_000),
     )
     return AuditTrail(entries=[_entry(row) for row in reversed(rows[:limit])], truncated=len(rows) > limit)
 

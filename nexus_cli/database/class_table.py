@@ -28,6 +28,8 @@ class SampleClass:
         keep_ms: Age at which samples go.
         compress_after_ms: Age at which chunks are compressed; None never.
         hypertable: True when TimescaleDB keeps its partitions.
+        archive_after_ms: Age at which a day goes to the archive; None never. Nothing of such a class is dropped before.
+        archive_keep_ms: Age at which a day is removed from the archive; None never.
     """
 
     site: str
@@ -37,6 +39,8 @@ class SampleClass:
     hypertable: bool
     compress_after_ms: int | None = None
     rollups: tuple[str, ...] = ()
+    archive_after_ms: int | None = None
+    archive_keep_ms: int | None = None
 
     @property
     def rest(self) -> str:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.model.config import TagConfig, readable_device
+from nexus_cli.wire.signature import SignatureRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +230,14 @@ async def load_external(conn: Connection, *, site: str) -> list[ExternalDevice]:
                 )
             )
     return found
+
+
+async def load_signature_rules(conn: Connection, *, site: str) -> SignatureRules:
+    """Which messages must be signed, as recorded."""
+    found: str | None = await conn.fetchval(
+        f"SELECT (attributes->'signatures')::text FROM {SCHEMA}.resource WHERE site = $1 AND address = 'site'", site
+    )
+    return msgspec.convert(orjson.loads(found or "null") or {}, SignatureRules)
 
 
 async def sites(conn: Connection) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 from nexus_cli.database import credentials, deployments, elevations, lease, out_of_service, tokens
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
-from nexus_cli.database.sample_class import ensure_class
+from nexus_cli.database.sample_class import ensure_class, forget_archive
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.collection import collection_paused
@@ -21,6 +21,7 @@ from nexus_cli.model.snapshot import Attributes
 
 DEVICE = "device."
 RETENTION = "retention."
+STORE = "archive.store"
 USER = "user."
 
 
@@ -91,6 +92,10 @@ async def _forget_people(conn: Connection, site: str, changed: Mapping[str, Attr
 
 
 async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:
+    if (
+        STORE in changed and changed[STORE] is None
+    ):  # also of classes that are declared no more: else they would stay for ever
+        await forget_archive(conn, site=site)
     for address, value in changed.items():
         if address.startswith(RETENTION) and value is not None:
             declared = decode(value, RetentionConfig)
@@ -101,6 +106,8 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
                 keep_ms=declared.keep_ms,
                 compress_after_ms=declared.compress_after_ms,
                 rollups=declared.rollups,
+                archive_after_ms=declared.archive_after_ms,
+                archive_keep_ms=declared.archive_keep_ms,
             )
 
 

@@ -1,6 +1,8 @@
 """Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index, and rollups
 are brought up to date.
 
+What the archive takes (`archive:`) goes only when the archive has it exactly: see `archive_days.may_drop`.
+
 It waits for readers and blocks no other session. PostgreSQL grants locks in turn: an exclusive lock that waits for
 a long query blocks every later request, the writer's included. A partition is therefore detached
 concurrently and dropped only when it is detached, an index is built concurrently, and every wait has an end.
@@ -15,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
+from nexus_cli.database.archive_days import drops_itself, mark_dropped, may_drop
+from nexus_cli.database.archive_rows import days_with_rows, span_of
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import Trouble, trouble_of
@@ -29,6 +33,7 @@ from nexus_cli.database.partitions import (
 )
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
+from nexus_cli.database.timescale import drop_chunk, old_chunks
 
 LOCK_KEY = 0x6E6578_75730003
 """Advisory lock, with the site, of the historian that does the upkeep."""
@@ -76,8 +81,8 @@ async def keep_up(conn: Connection, *, site: str, now: datetime) -> Upkeep | Non
         for made in classes:
             if not made.hypertable:
                 await work.native(made)
-            elif not await bring_policies(conn, made):
-                work.postponed.append(f"policies of {made.table}")
+            else:
+                await work.hypertable(made)
         if not await refresh_view(conn):
             work.postponed.append("view sample")
         for made in classes:
@@ -118,6 +123,44 @@ class _Round:
         await self._delete_old(made)
         await self._index_complete(made)
 
+    async def hypertable(self, made: SampleClass) -> None:
+        """A class with TimescaleDB: its policies, and its chunks where no policy drops them."""
+        if not await bring_policies(self._conn, made):
+            self.postponed.append(f"policies of {made.table}")
+        elif await drops_itself(self._conn, made):
+            try:
+                await self._drop_chunks(made)
+            except asyncpg.PostgresError as error:
+                self._postpone(error, f"old chunks of {made.table}")
+
+    async def _drop_chunks(self, made: SampleClass) -> None:
+        oldest = self._now - timedelta(milliseconds=made.keep_ms)
+        for chunk in await old_chunks(self._conn, made.table, until=oldest):
+            if not await self._may_drop(made, (made.table,), start=chunk.start, end=chunk.end):
+                continue
+            async with self._conn.transaction():
+                await self._conn.execute(f"SET LOCAL lock_timeout = '{round(PATIENT_S * 1000)}ms'")
+                await self._conn.execute(f"LOCK TABLE {chunk.name} IN SHARE MODE")  # no row is added from here on
+                verdict = await may_drop(self._conn, made, (made.table,), start=chunk.start, end=chunk.end)
+                if not verdict.why:
+                    await mark_dropped(self._conn, site=made.site, class_=made.name, days=verdict.days)
+                    await drop_chunk(self._conn, made.table, chunk)
+                    self.dropped.append(chunk.name)
+
+    async def _may_drop(
+        self,
+        made: SampleClass,
+        relations: tuple[str, ...],
+        *,
+        start: datetime,
+        end: datetime,
+        known: tuple[str, ...] | None = None,
+    ) -> bool:
+        verdict = await may_drop(self._conn, made, relations, start=start, end=end, known=known)
+        if verdict.why and (what := f"archive of {made.table}: {verdict.why}") not in self.postponed:
+            self.postponed.append(what)
+        return not verdict.why
+
     async def rollups(self, made: SampleClass) -> None:
         """Bring the rollups of a class up to date; a long history takes several rounds."""
         try:
@@ -141,7 +184,7 @@ class _Round:
         await self._wait(PATIENT_S)
         try:
             for each in sorted(there, key=lambda some: not some.leaving):  # PostgreSQL lets one leave at a time
-                if each.end <= oldest or each.leaving:
+                if each.leaving or (each.end <= oldest and await self._gone(made, each)):
                     await self._detach(made, each)
             await self._settle_detached(made, {each.name for each in there}, oldest=oldest)
         except asyncpg.PostgresError as error:
@@ -157,11 +200,26 @@ class _Round:
         """
         way = "FINALIZE" if each.leaving else "CONCURRENTLY"
         await self._conn.execute(f'ALTER TABLE {SCHEMA}."{made.table}" DETACH PARTITION {SCHEMA}."{each.name}" {way}')
-        await self._drop(each.name)
+        await self._drop(made, each)
 
-    async def _drop(self, name: str) -> None:
-        await self._conn.execute(f'DROP TABLE IF EXISTS {SCHEMA}."{name}"')
-        self.dropped.append(name)
+    async def _gone(self, made: SampleClass, each: Partition) -> bool:
+        """True when the rows of a partition may go. What the rest table has of its days belongs to them."""
+        return await self._may_drop(made, (each.name,), start=each.start, end=each.end, known=(each.name, made.rest))
+
+    async def _drop(self, made: SampleClass, each: Partition) -> None:
+        """Drop a detached partition; it comes back when rows reached it, or its days, since it was looked at."""
+        async with self._conn.transaction():
+            verdict = await may_drop(
+                self._conn, made, (each.name,), start=each.start, end=each.end, known=(each.name, made.rest)
+            )
+            if not verdict.why:
+                await mark_dropped(self._conn, site=made.site, class_=made.name, days=verdict.days)
+                await self._conn.execute(f'DROP TABLE IF EXISTS {SCHEMA}."{each.name}"')
+        if verdict.why:
+            self.postponed.append(f"archive of {made.table}: {verdict.why}")
+            await attach(self._conn, made, each)
+        else:
+            self.dropped.append(each.name)
 
     async def _settle_detached(self, made: SampleClass, known: set[str], *, oldest: datetime) -> None:
         """A round that ended between detaching and dropping left a table behind: old ones go, the others come back."""
@@ -176,14 +234,18 @@ class _Round:
             if found is None or name in known:
                 continue
             start, end = period_of(datetime.strptime(found[1], "%Y%m%d").replace(tzinfo=UTC), keep_ms=made.keep_ms)
+            each = Partition(name=name, start=start, end=end)
             if end <= oldest:
-                await self._drop(name)
+                await self._drop(made, each)
             else:  # `keep` was raised in between
-                await attach(self._conn, made, Partition(name=name, start=start, end=end))
+                await attach(self._conn, made, each)
 
     async def _delete_old(self, made: SampleClass) -> None:
         """Rows that came later than their partition lived are in the rest table."""
         oldest = self._now - timedelta(milliseconds=made.keep_ms)
+        if await drops_itself(self._conn, made):
+            await self._delete_days(made, oldest)
+            return
         while True:
             done: str = await self._conn.execute(
                 f'DELETE FROM {SCHEMA}."{made.rest}" WHERE ctid = ANY(ARRAY('
@@ -194,6 +256,25 @@ class _Round:
             self.deleted += count
             if count < DELETE_ROWS:
                 return
+
+    async def _delete_days(self, made: SampleClass, oldest: datetime) -> None:
+        """Day by day, of a class whose days the archive has, or some of which are held."""
+        for day in await days_with_rows(self._conn, (made.rest,), until=oldest):
+            start, end = span_of(day)
+            try:
+                # A row that arrives meanwhile is outside of the snapshot: neither counted nor deleted.
+                async with self._conn.transaction(isolation="repeatable_read"):
+                    if not await self._may_drop(
+                        made, (made.rest,), start=start, end=end, known=(made.table, made.rest)
+                    ):
+                        continue
+                    await mark_dropped(self._conn, site=made.site, class_=made.name, days=[day])
+                    done: str = await self._conn.execute(
+                        f'DELETE FROM {SCHEMA}."{made.rest}" WHERE "time" >= $1 AND "time" < $2', start, end
+                    )
+                self.deleted += int(done.split()[-1])
+            except asyncpg.SerializationError:
+                self.postponed.append(f"old rows of {made.table}")
 
     async def _index_complete(self, made: SampleClass) -> None:
         """Index by series what is written no more: the unique key begins with the time, which serves writing, not reading.

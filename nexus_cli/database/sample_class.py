@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
+from nexus_cli.database.archive_days import drops_itself
 from nexus_cli.database.class_table import DAY_MS, KEEP_DEFAULT_MS, SampleClass, short_locks, table_name
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
@@ -46,6 +47,8 @@ async def ensure_class(
     keep_ms: int | None = None,
     compress_after_ms: int | None = None,
     rollups: Sequence[str] = (),
+    archive_after_ms: int | None = None,
+    archive_keep_ms: int | None = None,
 ) -> SampleClass:
     """Make the table of a retention class, or bring what is known of it up to date. Safe to repeat.
 
@@ -60,6 +63,8 @@ async def ensure_class(
             keeps its samples for the default length.
         compress_after_ms: Age at which chunks are compressed (TimescaleDB); None never.
         rollups: Rollups to keep beside hours: `1m`, `5m`, `15m`, `1h`, `1d`; see `rollup_tables`.
+        archive_after_ms: Age at which a day goes to the archive; None never.
+        archive_keep_ms: Age at which it is removed from there; None never.
     """
     async with conn.transaction():
         made = await find_class(conn, name, site=site)
@@ -73,11 +78,13 @@ async def ensure_class(
             await refresh_view(conn)
         elif keep_ms is None:
             return made
-        declared = (keep_ms or made.keep_ms, compress_after_ms, list(rollups))
+        declared = (keep_ms or made.keep_ms, compress_after_ms, list(rollups), archive_after_ms, archive_keep_ms)
         await conn.execute(
             f"UPDATE {SCHEMA}.retention_class SET keep_ms = $3::bigint, compress_after_ms = $4::bigint,"
-            " rollups = $5::text[]"
-            " WHERE site = $1 AND name = $2 AND (keep_ms, compress_after_ms, rollups) IS DISTINCT FROM ($3::bigint, $4::bigint, $5::text[])",
+            " rollups = $5::text[], archive_after_ms = $6::bigint, archive_keep_ms = $7::bigint"
+            " WHERE site = $1 AND name = $2"
+            " AND (keep_ms, compress_after_ms, rollups, archive_after_ms, archive_keep_ms)"
+            " IS DISTINCT FROM ($3::bigint, $4::bigint, $5::text[], $6::bigint, $7::bigint)",
             *(site, name, *declared),
         )
         made = SampleClass(
@@ -88,9 +95,18 @@ async def ensure_class(
             hypertable=made.hypertable,
             compress_after_ms=compress_after_ms,
             rollups=tuple(rollups),
+            archive_after_ms=archive_after_ms,
+            archive_keep_ms=archive_keep_ms,
         )
         await bring_policies(conn, made)
     return made
+
+
+async def forget_archive(conn: Connection, *, site: str) -> None:
+    """The site has no archive any more: no class waits for one."""
+    await conn.execute(
+        f"UPDATE {SCHEMA}.retention_class SET archive_after_ms = NULL, archive_keep_ms = NULL WHERE site = $1", site
+    )
 
 
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
@@ -99,7 +115,9 @@ async def bring_policies(conn: Connection, made: SampleClass) -> bool:
         return True
     try:
         async with short_locks(conn, lock_s=VIEW_LOCK_S):
-            await keep_policies(conn, made.table, keep_ms=made.keep_ms, compress_after_ms=made.compress_after_ms)
+            own = await drops_itself(conn, made)
+            keep_ms = None if own else made.keep_ms
+            await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
     except asyncpg.LockNotAvailableError:
         return False
     return True
@@ -131,7 +149,8 @@ async def _free_table_name(conn: Connection, name: str, *, site: str) -> str:
 
 
 _CLASSES = (
-    f"SELECT site, name, table_name, keep_ms, compress_after_ms, rollups, hypertable FROM {SCHEMA}.retention_class"
+    "SELECT site, name, table_name, keep_ms, compress_after_ms, rollups, hypertable, archive_after_ms, archive_keep_ms"
+    f" FROM {SCHEMA}.retention_class"
 )
 
 

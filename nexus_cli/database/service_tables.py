@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
@@ -190,4 +191,29 @@ notification = Table(
     PrimaryKeyConstraint("site", "alert", "occurrence", "step", "channel"),
     Index("ix_notification_occurrence", "site", "occurrence"),
     Index("ix_notification_state", "site", "state", "channel"),
+)
+
+archive_day = Table(
+    "archive_day",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("class", Text, nullable=False, comment="retention class"),
+    Column("day", Date, nullable=False, comment="UTC"),
+    Column("state", Text, nullable=False, comment="open | writing | verified | dropped"),
+    Column("token", Text, nullable=False, server_default="", comment="of the try that writes it"),
+    Column(
+        "stored", BigInteger, nullable=False, server_default="0", comment="rows in the database when it was verified"
+    ),
+    Column("digest", Text, nullable=False, server_default="", comment="of these rows"),
+    Column(
+        "complete", Boolean, nullable=False, server_default="true", comment="the database has all rows of the archive"
+    ),
+    Column("rows", BigInteger, nullable=False, server_default="0", comment="in the archive"),
+    Column("manifest", JSONB, nullable=False, server_default="{}", comment="as in the archive"),
+    Column("error", Text, nullable=False, server_default="", comment="why the last try failed"),
+    Column("hold_until", DateTime(timezone=True), comment="restored: not dropped before"),
+    now("changed"),
+    Column("verified", DateTime(timezone=True)),
+    Column("dropped", DateTime(timezone=True)),
+    PrimaryKeyConstraint("site", "class", "day"),
 )

@@ -162,6 +162,8 @@ retention_class = Table(
     Column("rollups", ARRAY(Text), nullable=False, server_default="{}"),
     Column("hypertable", Boolean, nullable=False, server_default="false"),
     now("created"),
+    Column("archive_after_ms", BigInteger, comment="age at which a day goes to the archive"),
+    Column("archive_keep_ms", BigInteger, comment="age at which it is removed from there"),
     PrimaryKeyConstraint("site", "name"),
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -53,10 +54,10 @@ async def make_hypertable(conn: Connection, table: str, *, chunk: timedelta) -> 
     )
 
 
-async def keep_policies(conn: Connection, table: str, *, keep_ms: int, compress_after_ms: int | None) -> bool:
+async def keep_policies(conn: Connection, table: str, *, keep_ms: int | None, compress_after_ms: int | None) -> bool:
     """Make the policies say what is declared: a changed age replaces one, a removed `compress_after` removes it.
 
-    Chunks that are compressed already stay so. A policy that is right is left alone, with its schedule.
+    Without `keep_ms` no policy drops chunks: upkeep does, after the archive has them. Chunks that are compressed already stay so. A policy that is right is left alone, with its schedule.
 
     Returns:
         True when anything was changed.
@@ -68,7 +69,7 @@ async def keep_policies(conn: Connection, table: str, *, keep_ms: int, compress_
         table,
         proc="policy_retention",
         age="drop_after",
-        wanted=timedelta(milliseconds=keep_ms),
+        wanted=None if keep_ms is None else timedelta(milliseconds=keep_ms),
         remove="remove_retention_policy",
         add="add_retention_policy",
     )
@@ -114,3 +115,31 @@ async def _enable_compression(conn: Connection, table: str) -> None:
             f'ALTER TABLE {SCHEMA}."{table}" SET (timescaledb.compress,'
             " timescaledb.compress_segmentby = 'series_id', timescaledb.compress_orderby = '\"time\"')"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A chunk of a hypertable: its relation, quoted, and the time that it holds (from, and before)."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+
+async def old_chunks(conn: Connection, table: str, *, until: datetime) -> list[Chunk]:
+    """The chunks that end by `until`, the oldest first."""
+    rows = await conn.fetch(
+        """SELECT format('%I.%I', chunk_schema, chunk_name) AS name, range_start, range_end
+           FROM timescaledb_information.chunks
+           WHERE hypertable_schema = $1 AND hypertable_name = $2 AND range_end <= $3 ORDER BY range_start""",
+        *(SCHEMA, table, until),
+    )
+    return [Chunk(name=row["name"], start=row["range_start"], end=row["range_end"]) for row in rows]
+
+
+async def drop_chunk(conn: Connection, table: str, chunk: Chunk) -> None:
+    """Drop one chunk, with its compressed rows."""
+    await conn.execute(
+        "SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)",
+        *(f'{SCHEMA}."{table}"', chunk.end, chunk.start),
+    )

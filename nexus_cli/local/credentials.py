@@ -19,7 +19,8 @@ from nexus_cli.settings import CREDENTIALS_FILE
 SECRET_BYTES = 24
 """192 bits: can't be guessed, whatever the hash."""
 
-SECTIONS = ("broker", "api", "database")
+SECTIONS = ("broker", "api", "database", "signing", "signing_public")
+"""The last two: what signs our commands, and the public keys of what was made here."""
 
 
 def read_credentials(home: Path) -> dict[str, dict[str, str]]:
@@ -90,6 +91,17 @@ def replace_own(home: Path, names: Iterable[str]) -> tuple[str, ...]:
         if changed:
             _write(home, have)
     return tuple(sorted(changed))
+
+
+@contextmanager
+def change_credentials(home: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """All secrets, to be changed in the block; written at its end if they were. Raises NexusError NX6501."""
+    with _alone(home):
+        have = read_credentials(home)
+        before = {section: dict(values) for section, values in have.items()}
+        yield have
+        if have != before:
+            _write(home, have)
 
 
 def _write(home: Path, secrets_: Mapping[str, Mapping[str, str]]) -> None:

@@ -91,8 +91,9 @@ def password_references_of(snapshot: Snapshot) -> list[str]:
 
 
 def notification_references_of(snapshot: Snapshot) -> list[str]:
-    """The variables that channels refer to, sorted: the worker reads them."""
-    return sorted({name for _, channel in snapshot.of_kind("channel") for name in _referred(channel)})
+    """The variables that channels and the archive refer to, sorted: the worker reads them."""
+    kinds = ("channel", "archive")
+    return sorted({name for kind in kinds for _, one in snapshot.of_kind(kind) for name in _referred(one)})
 
 
 def _referred(value: Any) -> Iterable[str]:

@@ -29,6 +29,7 @@ from nexus_cli.local.postgres import SUPERUSER, has_tls, installed_programs
 from nexus_cli.local.processes import PidFile, identify, spawn
 from nexus_cli.local.running import supervisor_runs
 from nexus_cli.local.services import role_environment
+from nexus_cli.local.signing import ensure_signing
 from nexus_cli.local.stop import end_parts, left_behind
 from nexus_cli.local.supervisor import holder_for
 from nexus_cli.model.secrets import password_in_url, without_passwords
@@ -183,6 +184,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
         Wanted(join(before_them.grants, grants), before_them.people).write(home.path)
     own = {name for name in principals(before_them.grants) if name.startswith(RESERVED)}
     ensure_credentials(home.path, broker={*roles, *own}, api=roles, database=["nexus", SUPERUSER])
+    ensure_signing(home.path, request.snapshot.resources)
     if runtime != before:
         home.write_runtime(runtime)
     return runtime

@@ -17,23 +17,25 @@ DEFAULT_CLASS: Classification = "internal"
 """Of data that names none, and of a role's clearance."""
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_HOURS = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?(?:\s+(\d\d):(\d\d)-(\d\d):(\d\d))?\Z", re.ASCII)
-_HOURS_HINT = "write days and a time of day: mon-fri 06:00-22:00, sat 06:00-14:00, or sun"
+_HOURS = re.compile(r"(?=.)(?:([a-z]{3})(?:-([a-z]{3}))?(?:\s+(?=\d)|\Z))?(?:(\d\d):(\d\d)-(\d\d):(\d\d))?\Z", re.ASCII)
+_HOURS_HINT = "write days, a time of day or both: mon-fri 06:00-22:00, sun, 22:00-06:00"
 LAST_MINUTE = 24 * 60
 
 
 def parse_hours(text: str) -> tuple[frozenset[int], int, int]:
     """`mon-fri 06:00-22:00` as weekdays (Monday is 0), first minute and minute after the last, of the day.
 
-    A time of day that ends before it begins runs past midnight; both alike, and no time at all, are the whole day.
+    No days are all days. A time of day that ends before it begins runs past midnight; both alike, and no time at all, are
+    the whole day.
 
     Raises:
         SpellingError: NX1018, it is not written so.
     """
     match = _HOURS.match(text)
-    if match is None or match[1] not in _DAYS or (match[2] or match[1]) not in _DAYS:
+    from_, to = (match[1] or "mon", match[2] or match[1] or "sun") if match is not None else ("", "")
+    if match is None or from_ not in _DAYS or to not in _DAYS:
         raise SpellingError(f"'{text}' is not a time of the week", code="NX1018", hint=_HOURS_HINT)
-    first, last = _DAYS.index(match[1]), _DAYS.index(match[2] or match[1])
+    first, last = _DAYS.index(from_), _DAYS.index(to)
     days = frozenset((first + step) % 7 for step in range((last - first) % 7 + 1))
     if match[3] is None:
         return days, 0, LAST_MINUTE

@@ -45,7 +45,7 @@ class Judge:
         moved_us: When the value last differed from the one before.
     """
 
-    __slots__ = ("_held_us", "_kept", "_last", "_rules", "bounds", "came_us", "moved_us")
+    __slots__ = ("_held_us", "_kept", "_last", "_rules", "_sound", "bounds", "came_us", "moved_us")
 
     def __init__(self, rules: QualityConfig, bounds: Bounds, *, held_us: int = 0) -> None:
         """Know nothing of the tag yet.
@@ -57,23 +57,42 @@ class Judge:
         """
         self._rules, self.bounds, self._held_us = rules, bounds, held_us
         self._last: Any = None
+        self._sound = False
         self._kept: deque[tuple[int, float]] = deque(maxlen=MOST_KEPT)
         self.came_us = self.moved_us = 0
 
     def forget(self) -> None:
         """The tag was BAD: earlier values say nothing of how fast the next one came about, or for how long it is the same."""
         self._kept.clear()
-        self._last, self.moved_us = None, 0
+        self._last, self._sound, self.moved_us = None, False, 0
 
     def judge(self, value: Any, now_us: int) -> Verdict | None:
         """The rule that a new value breaks, None when it breaks none; rejecting rules come first. It is remembered unless it is rejected."""
+        if self._sound and value == self._last and type(value) is type(self._last):
+            return self._again(value, now_us)
         if self._held_us and self._kept:
             at_us, held = self._kept[-1]
             self._kept[-1] = max(at_us, now_us - self._held_us), held
         found = self._judged(value, now_us)
         if found is None or found.do != REJECT:
             self._remember(value, now_us)
+            self._sound = found is None or found.rule == "flat"
         return found
+
+    def _again(self, value: Any, now_us: int) -> Verdict | None:
+        """The last value once more, which broke neither range nor rate: it can't now, as a longer time allows more."""
+        self.came_us = now_us
+        kept = self._kept
+        if len(kept) > 1 and kept[-2][1] == value:  # of a run of equal values the first and the last time matter
+            kept[-1] = now_us, value
+        elif kept and isinstance(value, (int, float)):
+            kept.append((now_us, value))
+        if self._rules.flat == FLAG and self.is_flat(now_us):
+            return self._flat(value, now_us)
+        return None
+
+    def _flat(self, value: Any, now_us: int) -> Verdict:
+        return Verdict("flat", FLAG, f"it is {value!r} for {(now_us - self.moved_us) / 1e6:g} s"[:200])
 
     def _judged(self, value: Any, now_us: int) -> Verdict | None:
         rules, found = self._rules, None
@@ -87,7 +106,7 @@ class Judge:
         if rules.rate in _WORKED_OUT and number and (away := self._too_far(value, now_us)):
             found = Verdict("rate", rules.rate, away) if rules.rate == REJECT or found is None else found
         if found is None and rules.flat == FLAG and self._same(value) and self.is_flat(now_us):
-            found = Verdict("flat", FLAG, f"it is {value!r} for {(now_us - self.moved_us) / 1e6:g} s"[:200])
+            found = self._flat(value, now_us)
         return found
 
     def _same(self, value: Any) -> bool:

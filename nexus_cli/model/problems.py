@@ -134,7 +134,7 @@ def _real_location(raw: object, location: Sequence[int | str]) -> tuple[ModelPat
 
 def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Diagnostic:
     kind, value, context = problem["type"], problem["input"], problem.get("ctx", {})
-    name = str(where[-1]) if where else "the site"
+    name = next((step for step in reversed(where) if isinstance(step, str)), str(where[-1]) if where else "the site")
     shown = _shown(value, where)
     if on_key and kind in _BOUNDS:
         side = _BOUNDS[kind]
@@ -167,6 +167,11 @@ def _finding(problem: Any, where: ModelPath, *, on_key: bool, shape: Any) -> Dia
     return _value(kind, context, where, name=name, value=value, shown=shown, bounds=bounds)
 
 
+def _length(kind: str, context: Mapping[str, Any]) -> str:
+    limit, actual = context.get("min_length" if kind == "too_short" else "max_length"), context.get("actual_length")
+    return f"has {actual} entries and needs at {'least' if kind == 'too_short' else 'most'} {limit}"
+
+
 def _value(
     kind: str,
     context: Mapping[str, Any],
@@ -184,7 +189,7 @@ def _value(
     if kind == "finite_number":
         return finding("NX1015", f"'{name}' must be a finite number, not {shown}", where=where)
     if kind in _LENGTHS:
-        return finding("NX1013", f"'{name}' has the wrong length: {shown}", where=where)
+        return finding("NX1013", f"'{name}' {_length(kind, context)}", where=where)
     expected = _EXPECTED.get(kind)
     if expected is None:
         return finding("NX1014", f"{shown} is not accepted for '{name}'", where=where)

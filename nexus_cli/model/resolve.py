@@ -14,6 +14,7 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import access_resources
 from nexus_cli.model.alarms import SEVERITY_OF
+from nexus_cli.model.archiving import Archive, ArchivedClass
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
@@ -26,6 +27,7 @@ from nexus_cli.model.procedure_config import message_config, sequence_config
 from nexus_cli.model.quantities import UnitError, conversion
 from nexus_cli.model.resources import (
     AlertConfig,
+    ArchiveConfig,
     GatewayResource,
     RetentionConfig,
     SiteConfig,
@@ -37,6 +39,8 @@ from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import view_config
 
 DEFAULT_RETENTION = "default"
+STORE = "archive.store"
+"""The resource that says where the archive is."""
 DEFAULT_KEEP_MS = parse_duration("400d")
 DEFAULT_POLL_MS = 1000
 
@@ -89,7 +93,9 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
     if not site.gateways:
         resources[f"gateway.{DEFAULT_GATEWAY}"] = {}
     for name, retention in retention_classes(site).items():
-        resources[f"retention.{name}"] = encode(_retention(retention), "keep_ms", "rollups")
+        resources[f"retention.{name}"] = encode(_retention(retention, archived(site, name)), "keep_ms", "rollups")
+    if site.archive is not None:
+        resources[STORE] = encode(store_config(site.archive))
     resources |= access_resources(site.access)
     for name, sequence in site.sequences.items():
         resources[f"sequence.{name}"] = encode(sequence_config(sequence))
@@ -183,9 +189,24 @@ def _class_of_topics(device: BoundDevice) -> str:
     return "" if found == DEFAULT_CLASS else found
 
 
-def _retention(retention: Retention) -> RetentionConfig:
+def archived(site: Site, name: str) -> ArchivedClass | None:
+    """What the archive takes of a class; None is nothing."""
+    return site.archive.classes.get(name) if site.archive is not None else None
+
+
+def store_config(archive: Archive) -> ArchiveConfig:
+    """The archive's place in normal form."""
+    given = {key: getattr(archive, key) or "" for key in ("endpoint", "region", "user", "password")}
+    return ArchiveConfig(to=archive.to, **given)
+
+
+def _retention(retention: Retention, archive: ArchivedClass | None) -> RetentionConfig:
     return RetentionConfig(
-        keep_ms=retention.keep, rollups=list(retention.rollups), compress_after_ms=retention.compress_after
+        keep_ms=retention.keep,
+        rollups=list(retention.rollups),
+        compress_after_ms=retention.compress_after,
+        archive_after_ms=archive.after if archive is not None else None,
+        archive_keep_ms=archive.keep if archive is not None else None,
     )
 
 

@@ -91,11 +91,33 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         keep_ms: Age at which samples are dropped, in ms.
         rollups: Rollups beside the hourly ones: `1m`, `5m`, `15m`, `1d`.
         compress_after_ms: Age at which chunks are compressed, in ms; None is never.
+        archive_after_ms: Age at which a day goes to the archive, in ms; None is never.
+        archive_keep_ms: Age at which a day is removed from the archive, in ms; None is never.
     """
 
     keep_ms: Positive
     rollups: list[str] = []
     compress_after_ms: Positive | None = None
+    archive_after_ms: Positive | None = None
+    archive_keep_ms: Positive | None = None
+
+
+class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The resource `archive.store`: where days of samples go. Secrets are references; the worker resolves them.
+
+    Attributes:
+        to: A folder, or `s3://bucket/prefix`.
+        endpoint: Of an S3-compatible store; "" is Amazon's.
+        region: Of the store.
+        user: Access key.
+        password: Its secret.
+    """
+
+    to: str
+    endpoint: str = ""
+    region: str = ""
+    user: str = ""
+    password: str = ""
 
 
 class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -230,6 +252,7 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "site": SiteConfig,
     "gateway": GatewayResource,
     "retention": RetentionConfig,
+    "archive": ArchiveConfig,
     "role": RoleConfig,
     "user": UserConfig,
     "group": GroupConfig,

@@ -20,6 +20,7 @@ def signature_rules(declared: Signatures, *, zone: str | None) -> SignatureRules
                 principals=list(key.principals),
                 secret=key.secret or "",
                 public=key.public or "",
+                topics=list(key.topics),
                 from_us=moment_us(key.from_, zone=zone),
                 until_us=moment_us(key.until, zone=zone),
             )

@@ -25,6 +25,10 @@ class SignatureKey(Strict):
     secret: str | None = Field(default=None, description="Of hmac-sha256: a reference to at least 32 bytes.")
     public: str | None = Field(default=None, description="Of ed25519: the public key, base64 of 32 bytes or PEM.")
     principals: list[str] = Field(min_length=1, description="Who signs with it.")
+    topics: list[str] = Field(
+        default_factory=list,
+        description="Path globs of external devices (area/line/device/**), whose messages it signs.",
+    )
     from_: Moment | None = Field(default=None, alias="from", description="Not before.")
     until: Moment | None = Field(default=None, description="Not from here on.")
 
@@ -32,9 +36,9 @@ class SignatureKey(Strict):
 class Signatures(Strict):
     """Which messages must be signed."""
 
-    require: list[Literal["command"]] = Field(
+    require: list[Literal["command", "message", "external"]] = Field(
         default_factory=list,
-        description="command: gateways refuse every command without a good signature. A signed one is checked in any case.",
+        description="command: gateways refuse every command without a good signature. external: historian, control and web refuse messages of external devices without one. message: control signs the declared messages that it publishes, or refuses to publish. What is signed is checked in any case.",
     )
     window: Duration = Field(
         default=30_000, description="How far the time of a message may lie from ours, both ways (default 30s)."

@@ -297,7 +297,7 @@ class Gateway(Strict):
     )
     compress: Literal["never", "auto", "always"] = Field(
         default="never",
-        description="Whether it compresses large messages of the record (zstd): auto does while the broker acknowledges late. Historians of NEXUS before 2.4 do not read them.",
+        description="Whether it compresses large messages of the record (zstd): auto does while the broker acknowledges late. Update historians first: earlier ones do not read them.",
     )
     description: str | None = Field(default=None, description="For people.")
 

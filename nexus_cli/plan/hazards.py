@@ -158,6 +158,21 @@ def _of_other(change: Change) -> Iterator[Hazard]:
                 address=change.address,
                 message=f"class {change.name} keeps {duration(new)} instead of {duration(old)}: older samples are dropped",
             )
+        archive, shorter = after.get("archive_keep_ms"), before.get("archive_keep_ms")
+        if before.get("archive_after_ms") is not None and archive and (not shorter or int(archive) < int(shorter)):
+            yield Hazard(
+                name="data-loss",
+                scope=change.name,
+                address=change.address,
+                message=f"the archive keeps days of class {change.name} for {duration(int(archive))}: older ones are removed from it",
+            )
+        if before.get("archive_after_ms") is not None and after.get("archive_after_ms") is None:
+            yield Hazard(
+                name="data-loss",
+                scope=change.name,
+                address=change.address,
+                message=f"class {change.name} is no longer archived: samples that are not in the archive are dropped after {duration(new)}",
+            )
 
 
 def _widened(gains: Sequence[Gain]) -> Iterator[Hazard]:

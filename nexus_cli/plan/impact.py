@@ -183,6 +183,45 @@ def _retention(change: Change, _: Surroundings) -> Lines:
             "database",
             f"samples kept {duration(int(before.get('keep_ms', 0)))} -> {duration(int(after.get('keep_ms', 0)))}",
         )
+    if change.action is not Action.FORGET:
+        yield from _archived(change.name, before, after)
+
+
+def _archived(name: str, before: Attributes, after: Attributes) -> Lines:
+    old, new = before.get("archive_after_ms"), after.get("archive_after_ms")
+    if new is not None and old is None:
+        yield (
+            "database",
+            f"days of class {name} go to the archive {duration(int(new))} after they end, before they are dropped",
+        )
+    elif old is not None and new is None:
+        yield "database", f"class {name} is no longer archived: what is not there yet is dropped when its time is over"
+        yield "database", f"what the archive has of class {name} stays there"
+    elif old != new and old is not None and new is not None:
+        yield (
+            "database",
+            f"days of class {name} go to the archive after {duration(int(new))} instead of {duration(int(old))}",
+        )
+    kept, keep = before.get("archive_keep_ms"), after.get("archive_keep_ms")
+    if kept != keep and new is not None:
+        span = "for ever" if keep is None else f"for {duration(int(keep))}"
+        yield "database", f"the archive keeps days of class {name} {span}"
+
+
+def _archive(change: Change, _: Surroundings) -> Lines:
+    before, after = change.before or {}, change.after or {}
+    if change.action is Action.CREATE:
+        yield (
+            "database",
+            f"old days go to {after.get('to')}; nothing of an archived class is dropped before it is there",
+        )
+    elif change.action is Action.FORGET:
+        yield "database", f"nothing goes to {before.get('to')} any more; what is there stays"
+    elif before.get("to") != after.get("to") or before.get("endpoint") != after.get("endpoint"):
+        yield (
+            "database",
+            f"new days go to {after.get('to')}; days that are at {before.get('to')} are to be moved there by hand",
+        )
 
 
 def _rights(change: Change, around: Surroundings) -> Lines:
@@ -305,6 +344,7 @@ def _gateway(change: Change, _: Surroundings) -> Lines:
 
 
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
+    "archive": _archive,
     "channel": lambda change, _: channel_lines(change),
     "device": _device,
     "digest": lambda change, _: digest_lines(change),

@@ -9,6 +9,7 @@ from nexus_cli.plan.change import Action, Change
 _PHASES = {Action.MOVE: 0, Action.CREATE: 1, Action.UPDATE: 2, Action.FORGET: 3}
 _KINDS = (
     "site",
+    "archive",
     "retention",
     "gateway",
     "device",

@@ -64,10 +64,10 @@ def _in_state(alert: Alert, states: Sequence[str]) -> bool:
     return any(holds.get(one, alert.state == one and not alert.held) for one in states)
 
 
-async def acknowledge(names: Sequence[str], *, settings: Settings | None = None) -> list[Alert]:
-    """Acknowledge alarms, one after the other. Raises NexusError NX6406, NX6407, NX6403, NX6400, NX6401."""
+async def acknowledge(names: Sequence[str], *, reason: str = "", settings: Settings | None = None) -> list[Alert]:
+    """Acknowledge alarms, one after the other, with a comment or none. Raises NexusError NX6406, NX6407, NX6403, NX6400, NX6401."""
     async with AlarmClient(settings or load_settings()) as control:
-        return [await control.acknowledge(name) for name in names]
+        return [await control.acknowledge(name, reason=reason) for name in names]
 
 
 async def shelve(name: str, *, for_s: int, reason: str, settings: Settings | None = None) -> Alert:

@@ -204,9 +204,8 @@ def _start(site: Path, env: str | None, broker: str, report: Reporter, *, given_
         raise NexusError("The demo's own site has errors.", code="NX6530", hint="nexus validate sites/demo")
     if given_up():
         return runtime
-    report.step(
-        "runtime", "done", f"{runtime.broker_kind}, PostgreSQL, control, historian, {len(runtime.gateways)} gateways"
-    )
+    gateways = f"{len(runtime.gateways)} gateways"
+    report.step("runtime", "done", f"{runtime.broker_kind}, PostgreSQL, control, historian, worker, {gateways}, web")
     return runtime
 
 

@@ -22,6 +22,7 @@ from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.control import DeploymentProgress
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.reading import PayloadError, parse_payload
+from nexus_cli.wire.signature import unsealed_value
 from nexus_cli.wire.topic import PLATFORM, Topics
 
 FIELDS = ("value", "quality", "unit", "label", "reason", "timestamp", "path", "retained")
@@ -46,7 +47,7 @@ def parse_live(topics: Topics, message: Message) -> Live:
     path = topics.path(message.topic)
     if path is not None and path.count("/") >= TAG_LEVELS - 1:
         try:
-            found = parse_payload(message.payload, now_us=None)
+            found = parse_payload(unsealed_value(message.payload), now_us=None)
             return Live(
                 topic=message.topic,
                 path=path,

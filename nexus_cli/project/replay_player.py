@@ -13,6 +13,7 @@ from nexus_cli.project.replay_pace import LONGEST_STEP_S, Drift, Pace
 from nexus_cli.project.replay_sources import ReplaySource
 from nexus_cli.project.replay_topics import Retarget, shifted
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.signature import unsealed_value
 
 WINDOW = 256
 """Messages that the broker has not acknowledged; the next one waits."""
@@ -123,7 +124,9 @@ class Player:
             if not await _until(due_s, stop):
                 break
             late_s = loop.time() - due_s
-            payload = shifted(record.payload, self._now_us() - record.time_us) if request.now else record.payload
+            payload = unsealed_value(record.payload) if self._retarget.is_value(topic) else record.payload
+            if request.now:
+                payload = shifted(payload, self._now_us() - record.time_us)
             retain = record.retain or (request.retain and self._retarget.is_value(topic))
             try:
                 away_s = await self._send(topic, payload, retain, stop)

@@ -56,6 +56,7 @@ def replayed_site(resources: Mapping[str, Attributes], *, source: Topics, into: 
             found[address] = dict(attributes)
     plain = {**found.get("site", {}), "enterprise": into.enterprise, "site": into.site, "replay_of": source.live}
     plain["description"] = f"A replay of {source.live}."
+    plain.pop("signatures", None)  # a replay signs nothing
     found["site"] = plain
     return Snapshot.of(into.enterprise, into.site, found)
 

@@ -35,6 +35,7 @@ class CommandSender:
     Attributes:
         gateways: Recorded gateway by device path; only the device's gateway may answer a command.
         signer: Id of the key and what signs with it; None sends commands unsigned.
+        sign_messages: Whether declared messages are signed, too.
         away: Whether a gateway is known to be lost or stopped, so that no command is sent to it.
     """
 
@@ -46,6 +47,7 @@ class CommandSender:
         self.gateways: Mapping[str, str] = {}
         self.away: Callable[[str], bool] = lambda _: False
         self.signer: tuple[str, Signature] | None = None
+        self.sign_messages = False
 
     @property
     def filter(self) -> str:
@@ -146,5 +148,14 @@ class CommandSender:
             self._waiting.pop(command_id, None)
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
-        """Publish one message. Raises NexusError NX6010."""
+        """Publish one declared message, signed where the site wants that.
+
+        Raises:
+            NexusError: NX6010 the broker is unreachable; NX6469 it is to be signed, and there is no key.
+        """
+        if self.sign_messages:
+            if self.signer is None:
+                raise NexusError("Messages are to be signed, and control has no key.", code="NX6469")
+            key, sign = self.signer
+            payload = seal(key=key, sign=sign, topic=topic, payload=payload, time_us=self._clock.wall_us())
         await self._client.publish(topic, payload, qos=qos, retain=retain)

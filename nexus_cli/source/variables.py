@@ -174,7 +174,7 @@ def _channels(root: Map) -> object:
 
 
 def stray_references(draft: Draft, root: Map) -> None:
-    """Note every `${env:…}` and `${file:…}` outside of connections, users' passwords and signing keys: nothing would replace it."""
+    """Note every `${env:…}` and `${file:…}` outside of connections, channels, passwords and signing keys: nothing would replace it."""
     suspects = [
         (container, key)
         for container, key in draft.references
@@ -189,14 +189,17 @@ def stray_references(draft: Draft, root: Map) -> None:
     allowed |= _containers(_channels(root))
     accounts = _accounts(root)
     signing = _containers(root.get("signatures"))
+    archive = root.get("archive")
     for container, key in suspects:
         if id(container) in allowed or (key == "password" and id(container) in accounts):
             continue
         if key == "secret" and id(container) in signing:
             continue
+        if key in ("user", "password") and container is archive:
+            continue
         text = _current(container, key)
         mark = container.marks.get(key) if isinstance(container, Map) else container.marks[key]
-        message = f"'{text}' is used as it is written: secrets are read in `connection`, in channels, in `signatures`, and as a user's password"
+        message = f"'{text}' is used as it is written: secrets are read in `connection`, in channels, in `signatures`, in `archive`, and as a user's password"
         draft.add("NX0054", message, place=draft.place(mark, value=text), hint="use ${var:NAME} here")
 
 

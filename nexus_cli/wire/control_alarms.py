@@ -7,12 +7,14 @@ from typing import Annotated
 import msgspec
 
 from nexus_cli.wire.alert import Alert
-from nexus_cli.wire.control import Body, Question
+from nexus_cli.wire.control import NO_NUL, Body, Question
 from nexus_cli.wire.control_steering import Why
 from nexus_cli.wire.field_types import TagValue
 
 SHORTEST_S, LONGEST_S = 60, 30 * 86_400
 """An alert is shelved for 1 min to 30 d; shelving again is a new time."""
+LONGEST_COMMENT = 500
+"""Characters."""
 MOST_LINES = 5_000
 """Lines of the journal in one answer."""
 
@@ -27,6 +29,12 @@ class ShelveRequest(Question, frozen=True, kw_only=True):
 
     for_s: Annotated[int, msgspec.Meta(ge=SHORTEST_S, le=LONGEST_S)]
     reason: Why
+
+
+class AcknowledgeRequest(Question, frozen=True, kw_only=True):
+    """Say that an alert was seen; `reason` is a comment, or ""."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_COMMENT, pattern=NO_NUL)] = ""
 
 
 class TakeOutRequest(Question, frozen=True, kw_only=True):
@@ -193,6 +201,8 @@ class KeyFigures(Body, frozen=True, kw_only=True):
         chattering: Three times or more within a minute.
         stale: Active for more than 24 h.
         first_out: The ten that most alarms followed.
+        bars: Alarms of all operators in the fullest 10 minutes of each `bar_us`, from `since` on; at most 1,008.
+        bar_us: Width of a bar, whole 10 minutes.
     """
 
     since: int
@@ -207,3 +217,5 @@ class KeyFigures(Body, frozen=True, kw_only=True):
     chattering: list[Actor]
     stale: list[Stale]
     first_out: list[Cascade]
+    bars: list[int] = []
+    bar_us: int = 600_000_000

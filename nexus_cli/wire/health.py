@@ -153,6 +153,22 @@ class WebHealth(Health, frozen=True, kw_only=True):
     stalled: Stalled = []
 
 
+class ArchiveHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the archive.
+
+    Attributes:
+        waiting: Days that are due and not in the archive.
+        oldest: The first of them.
+        behind_s: How long it has been due, in seconds.
+        problem: What to do something about: days have been due for more than a day. Nothing is dropped meanwhile.
+    """
+
+    waiting: int = 0
+    oldest: str = ""
+    behind_s: int = 0
+    problem: str = ""
+
+
 class WorkerHealth(Health, frozen=True, kw_only=True):
     """A worker.
 
@@ -166,6 +182,7 @@ class WorkerHealth(Health, frozen=True, kw_only=True):
         counters: Tries since the start: `done`, `again` (failed, tried again later), `failed` (given up), and `late_results`
             (refused: another worker had the job).
         stalled: What has work and does none of it.
+        archive: State of the archive.
     """
 
     site: str | UnsetType = UNSET
@@ -178,6 +195,7 @@ class WorkerHealth(Health, frozen=True, kw_only=True):
     running: int = 0
     counters: dict[str, int] = {}
     stalled: Stalled = []
+    archive: ArchiveHealth = ArchiveHealth()
 
 
 class ControlHealth(Health, frozen=True, kw_only=True):

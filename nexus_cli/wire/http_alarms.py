@@ -14,6 +14,10 @@ from nexus_cli.wire.http import ControlClient
 class AlarmClient(ControlClient):
     """`ControlClient` with what people do to alarms and ask of them; errors as there."""
 
+    async def acknowledge(self, name: str, *, reason: str = "") -> Alert:
+        """Acknowledge it, with a comment or none."""
+        return await self._do(name, "acknowledge", wire.AcknowledgeRequest(reason=reason))
+
     async def shelve(self, name: str, *, for_s: int, reason: str) -> Alert:
         """Hide an alert for a while."""
         return await self._do(name, "shelve", wire.ShelveRequest(for_s=for_s, reason=reason))

@@ -103,6 +103,21 @@ def parse_payload(payload: bytes, *, now_us: int | None) -> Reading:
     return Reading(value, time_us, quality, label, unit, said)
 
 
+def with_time(payload: bytes, time_us: int) -> bytes:
+    """A payload with this time (µs since 1970 UTC) where it has none of its own, right or wrong; what can't be read stays."""
+    if not payload:
+        return payload
+    try:
+        body = _body(payload)
+        if not isinstance(body, dict):
+            body = {"value": body}
+        elif any(body.get(each) is not None for each in _TIME_KEYS):
+            return payload
+        return orjson.dumps({**body, "timestamp": time_us})
+    except (PayloadError, TypeError, ValueError):
+        return payload
+
+
 def _time_of(body: Mapping[str, object], now_us: int | None) -> int | None:
     key = next((each for each in _TIME_KEYS if body.get(each) is not None), None)
     if key is None:

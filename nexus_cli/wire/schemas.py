@@ -21,6 +21,7 @@ from nexus_cli.wire.frame import Committed, Frame, Gap
 from nexus_cli.wire.frame_batch import FrameBatch
 from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.payload import LiveValue
+from nexus_cli.wire.signature import Envelope
 
 Schema: TypeAlias = JsonObject
 
@@ -80,7 +81,8 @@ _MESSAGES = {
         type=FrameBatch,
         title="Frame batch",
         text=f"The frames of one group commit by column: {_SITE}/data/{{gateway}}. MessagePack: what is base64 here is bin "
-        "there, little-endian; keys of `others` and `quality` are integers there.",
+        "there, little-endian; keys of `others` and `quality` are integers there. With `compress` it may be one Zstandard frame (RFC 8878) with the size in its "
+        "header, at most 4 MiB of it.",
     ),
     "gap": _Message(type=Gap, title="Gap", text=f"Samples that are known to be missing: {_SITE}/gap/{{gateway}}"),
     "committed": _Message(
@@ -132,6 +134,13 @@ _MESSAGES = {
         type=Report,
         title="Command report",
         text=f"How a command ended, for the record; kept like a frame: {_SITE}/audit/{{gateway}}",
+    ),
+    "signed": _Message(
+        type=Envelope,
+        title="Signed message",
+        text="A command, a declared message or a message of an external device in an envelope that proves its sender, on the "
+        "topic of what is in it.",
+        required=("nexus_signed", "key", "time", "nonce", "payload", "signature"),
     ),
     "browse": _Message(
         type=BrowseRequest,

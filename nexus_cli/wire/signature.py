@@ -21,9 +21,12 @@ import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
+from nexus_cli.wire.reading import with_time
 
 HMAC = "hmac-sha256"
 ED25519 = "ed25519"
+COMMAND, MESSAGE, EXTERNAL = "command", "message", "external"
+"""What may be required to be signed: commands, declared messages, messages of external devices."""
 DOMAIN = b"nexus.signed.1"
 BEGIN = b'{"nexus_signed":'
 """How an envelope begins, blanks aside: everything else is an unsigned payload."""
@@ -47,6 +50,7 @@ class KeyRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         principals: Who signs with it.
         secret: Of HMAC: a reference, resolved where signatures are checked.
         public: Of Ed25519: 32 bytes in base64, or PEM.
+        topics: Path globs of topics of external devices, `area/line/device/…`, whose messages it signs.
         from_us, until_us: When it is valid, µs since 1970 UTC, the end outside; None is no bound.
     """
 
@@ -54,6 +58,7 @@ class KeyRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     principals: list[str]
     secret: str = ""
     public: str = ""
+    topics: list[str] = []
     from_us: int | None = None
     until_us: int | None = None
 
@@ -62,7 +67,8 @@ class SignatureRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """What must be signed, and with which keys.
 
     Attributes:
-        require: `command`: every command.
+        require: `command`: every command. `message`: every declared message that control publishes. `external`: every message
+            of an external device.
         window_ms: How far the time of a message may lie from ours, both ways.
         keys: By id.
     """
@@ -84,12 +90,18 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         signature: Base64.
     """
 
-    nexus_signed: int
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    time: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-    nonce: Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
-    payload: str
-    signature: str
+    nexus_signed: Annotated[
+        int, msgspec.Meta(description="The version; the first key.", extra_json_schema={"const": 1})
+    ]
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=128, description="Id of the key.")]
+    time: Annotated[
+        int, msgspec.Meta(ge=0, lt=2**53, description="When it was signed, in microseconds since 1970 UTC.")
+    ]
+    nonce: Annotated[str, msgspec.Meta(min_length=16, max_length=64, description="The key never signs it again.")]
+    payload: Annotated[str, msgspec.Meta(description="What was signed, in base64 (RFC 4648).")]
+    signature: Annotated[
+        str, msgspec.Meta(description="Of HMAC-SHA-256 or Ed25519 over the bytes of docs/signatures.md, in base64.")
+    ]
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +177,20 @@ def open_envelope(payload: bytes) -> Opened:
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, binascii.Error) as error:
         raise SignatureError(f"it is no envelope: {error}") from None
+
+
+def unsealed_value(payload: bytes) -> bytes:
+    """The payload in an envelope on a tag's topic, with the time of the signature where it has none; anything else as it is.
+
+    For who only shows it: nothing is proven.
+    """
+    if not is_signed(payload):
+        return payload
+    try:
+        found = open_envelope(payload)
+    except SignatureError:
+        return payload
+    return with_time(found.payload, found.time_us)
 
 
 def checker(rules: KeyRules, *, secret: str) -> Callable[[bytes, bytes], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import random
 import tempfile
 import time
@@ -14,22 +15,36 @@ from pathlib import Path
 
 from nexus_cli.database import migrate
 from nexus_cli.database.connect import connection
+from nexus_cli.runtime.gateway.commands.admission import Clocks, Rejection
+from nexus_cli.runtime.gateway.commands.signed import SignatureGuard
+from nexus_cli.runtime.signed_values import Refused, SignedValues
 from nexus_cli.settings import Settings
 from nexus_cli.wire.frame_batch import Shape, columns_of, encode_batch
 from nexus_cli.wire.frame_compression import compressed, expanded
-from nexus_cli.wire.signature import KeyRules, checker, ed25519_signature, hmac_signature, public_key, signed_bytes
+from nexus_cli.wire.message import Message
+from nexus_cli.wire.signature import (
+    KeyRules,
+    SignatureRules,
+    checker,
+    ed25519_signature,
+    hmac_signature,
+    public_key,
+    seal,
+    signed_bytes,
+)
 from tests.benchmarks.figures import Figure
 from tests.postgres import EmbeddedPostgres, new_database
 
 SECRET = "a-secret-of-at-least-thirty-two-bytes"
 PAYLOAD = b'{"id":"0123456789abcdef","value":42.5,"expires_at":1800000010000000,"reason":"shift change"}'
 TOPIC = "_nexus/acme/chicago/cmd/packaging/line-1/filler/setpoint/mes"
+DEVICE, VALUE = "packaging/line-1/filler", "acme/chicago/packaging/line-1/scale-7/weight"
 WRITERS, ROWS = 8, 100
 
 
 def run() -> list[Figure]:
     """All figures."""
-    return [*_signatures(), *_frames(), *_audit()]
+    return [*_signatures(), *_doors(), *_frames(), *_audit()]
 
 
 def each_us(work: Callable[[], object], *, times: int = 20_000) -> float:
@@ -68,6 +83,59 @@ def _signatures() -> Iterable[Figure]:
         ("Ed25519: canonical bytes and check", lambda: check_ed(data(), good_ed), None),
     ):
         yield Figure(name=what, value=each_us(work), unit="us", limit=bare, limit_name=name, at_most=most)
+
+
+def _doors() -> Iterable[Figure]:
+    """Whole messages, each a new one: read, checked, its time and nonce compared."""
+    os.environ["BENCH_SECRET"] = SECRET
+    made = KeyRules(
+        algorithm="hmac-sha256",
+        secret="${env:BENCH_SECRET}",
+        principals=["mes"],
+        topics=["packaging/line-1/scale-7/**"],
+    )
+    rules = SignatureRules(require=["command", "external"], keys={"mes": made})
+    guard, values = (
+        SignatureGuard(Clocks(lambda: time.time_ns() // 1000)),
+        SignedValues(wall_us=lambda: time.time_ns() // 1000),
+    )
+    guard.configured(rules)
+    guard.took([DEVICE])
+    values.configured(rules)
+    key, sign, count = SECRET.encode(), hmac_signature(SECRET), 2_000
+    path = "packaging/line-1/scale-7/weight"
+    for topic, payload in ((TOPIC, PAYLOAD), (VALUE, b"42.5")):
+        whole = signed_bytes(key="mes", topic=topic, time_us=1, nonce="0" * 32, payload=payload)
+        bare = each_us(lambda whole=whole: hmac.new(key, whole, hashlib.sha256).digest())
+        what = "command at the gateway" if topic == TOPIC else "value at its reader"
+        best = float("inf")
+        for _ in range(5):
+            now_us = time.time_ns() // 1000
+            sealed = [
+                seal(key="mes", sign=sign, topic=topic, payload=payload, time_us=now_us + at) for at in range(count)
+            ]
+            messages = [Message(topic, one, 1, False) for one in sealed]
+            began = time.perf_counter()
+            if topic == TOPIC:
+                found: list[object] = [guard.open(topic, "mes", one, device=DEVICE) for one in sealed]
+            else:
+                found = [values.admit(one, path) for one in messages]
+            best = min(best, (time.perf_counter() - began) / count * 1e6)
+            assert not any(isinstance(one, (Rejection, Refused)) for one in found)
+            time.sleep(count / 1e6)
+        yield Figure(
+            name=f"HMAC-SHA-256: a whole {what}", value=best, unit="us", limit=bare, limit_name="the bare hmac"
+        )
+    off = SignedValues(wall_us=lambda: 0)
+    asked = each_us(lambda: off.active)
+    nothing = each_us(lambda: None)
+    yield Figure(
+        name="a message where nothing is to be signed",
+        value=asked,
+        unit="us",
+        limit=nothing,
+        limit_name="an empty call",
+    )
 
 
 def _frames() -> Iterable[Figure]:

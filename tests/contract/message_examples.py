@@ -59,6 +59,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "epoch": "e", "seq": 1, "gateway": "g", "principal": "p", "received": 1, "asked": 1, "expect": 2,
         "expires_at": 1, "reason": "", "response": {"id": "a", "state": "unknown"},
     },
+    "signed": {
+        "nexus_signed": 1, "key": "k", "time": 1, "nonce": "00112233445566778899aabbccddeeff", "payload": "e30=",
+        "signature": "e30=",
+    },
     "browse": {
         "id": "x", "device": "a/l/d", "read": "t", "link": "l", "connection": {"unit": 1}, "start": "",
         "nodes": [["n", [], True, False]], "depth": 1, "properties": True, "cancel": False, "expires_at": 1,

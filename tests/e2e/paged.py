@@ -18,6 +18,15 @@ views:
   orders: {priority: 6, filters: ["erp/orders/+"]}
 alerts:
   too-warm: {tag: hall/line-1/drive/setpoint, above: 80, severity: critical, description: The drive is too warm.}
+  drive-hot:
+    tag: hall/line-1/drive/setpoint
+    above: 70
+    priority: high
+    group: drives
+    description: The drive is hot.
+    response: Open the damper.
+    consequence: The motor is lost.
+  drive-warm: {tag: hall/line-1/drive/setpoint, above: 60, priority: low, group: drives, description: The drive is warm.}
 access:
   roles:
     operator:

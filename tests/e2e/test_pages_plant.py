@@ -244,16 +244,77 @@ async def test_a_device_out_of_service_and_back(plant: Paged, page: Browser) -> 
 
 async def test_an_alarm_is_acknowledged(plant: Paged, page: Browser) -> None:
     await logged_in(page, plant, "otto", "alarms")
-    await page.wait_text(".said", "0 active")
+    await page.wait_text(".said", "0 shown · 0 unacknowledged")
+    assert await page.wait_text(".bell .unseen", "No unacknowledged") == "No unacknowledged alarms"
     plant.drive.hold("setpoint", 850)
-    await page.wait_text("tr[data-state=active]", "too-warm")
-    await press_button(page, "Acknowledge")
-    assert "by otto" in await page.wait_text("tr[data-state=acknowledged]", "too-warm")
-    await page.click("[data-alert=too-warm]")
-    changes = await page.wait_text(".journal", "acknowledged")
-    assert "active" in changes and "value 85" in changes
+    await page.wait_text(".rows", "drive-hot")
+    assert await page.wait_text(".bell .unseen", "1 high") == "Unacknowledged alarms: 1 high, 1 low"
+    await page.run("document.querySelector('.rows').focus()")
+    await page.press("Down")
+    shown = await page.wait_text(".detail", "drive-hot")
+    assert "Open the damper." in shown and "The motor is lost." in shown and "▲ high" in shown and "1st out" in shown
+    assert "above 70" in await page.wait_text(".detail .verdict", "holds")
+    assert await page.text(".twin-text") == "nexus alarms why drive-hot"
+    await press_button(page, "Acknowledge…")
+    await page.wait_script("return document.activeElement.name === 'reason'", "the comment has the focus")
+    await page.press(*"the fitter is on the way", "Enter")
+    assert "by otto" in await page.wait_text(".detail", "by otto")
+    await page.wait_text(".bell .unseen", "1 low")
+    changes = await page.wait_text(".journal", "the fitter is on the way")
+    assert "became active" in changes and "value 85" in changes
+    trail = json.loads(plant.nexus("audit", "--kind", "alert", "--format", "json"))["entries"]
+    assert [(each["who"], each["subject"], each["reason"]) for each in trail] == [
+        ("otto", "drive-hot", "the fitter is on the way")
+    ]
     plant.drive.hold("setpoint", 200)
-    await page.wait_text("tr[data-state=cleared]", "too-warm")
+    await page.wait_text(".detail .badge", "normal")
+    await quiet(page)
+
+
+async def test_alarms_are_shelved_taken_out_of_service_and_answered_together(plant: Paged, page: Browser) -> None:
+    plant.drive.hold("setpoint", 850)
+    await logged_in(page, plant, "otto", "alarms/drive-warm")
+    await page.wait_text(".detail [data-state=active]", "unacknowledged")
+    await press_button(page, "Shelve…")
+    await press_button(page, "Shelve")
+    await page.wait_text("dialog .note", "A reason is needed")
+    await page.type("dialog input[name=reason]", "probe is being replaced")
+    await press_button(page, "Shelve")
+    shelved = await page.wait_text(".detail", "Shelved until")
+    assert "by otto" in shelved and "probe is being replaced" in shelved
+    assert "drive-warm" not in await page.wait_text(".rows", "drive-hot"), (
+        "what is shelved is not among those that are open"
+    )
+    await press_button(page, "Unshelve")
+    await page.wait_text(".detail [data-state=active]", "unacknowledged")
+    await press_button(page, "Take out of service…")
+    await page.type("dialog input[name=reason]", "no probe this month")
+    await page.press("Enter")
+    await page.wait_text(".detail", "Out of service since")
+    await press_button(page, "Back in service")
+    await page.wait_text(".detail [data-state=active]", "unacknowledged")
+    await page.press("Escape")
+    await page.run("document.querySelector('.rows').focus()")
+    await page.press("Escape")
+    await page.wait_script("return document.querySelector('.detail').hidden", "the alarm is closed")
+    await page.wait_text(".said", "2 unacknowledged")
+    await page.press("Down", "Space", "Down", "Space")
+    await page.wait_text(".marks-bar", "2 marked")
+    await press_button(page, "Acknowledge… (2)")
+    await page.press(*"seen both", "Enter")
+    await page.wait_text(".notices", "2 alarms are acknowledged.")
+    await page.wait_text(".said", "0 unacknowledged")
+    await go(page, "alarms?view=journal")
+    lines = await page.wait_text(".rows", "seen both")
+    for word in ("unshelved", "probe is being replaced", "taken out of service", "in service again"):
+        assert word in lines
+    await page.type("[aria-label='Name of an alarm']", "drive-warm")
+    await page.wait_script("return !document.querySelector('.rows').textContent.includes('too-warm')", "only its lines")
+    await page.click("[data-view=figures]")
+    figures = await page.wait_text("[aria-label=Load]", "Alarms a day of one operator")
+    assert "✗ outside" in figures and "✓ within" in figures
+    assert "drive-warm" in await page.text("[aria-label='Came most often']")
+    plant.drive.hold("setpoint", 200)
     await quiet(page)
 
 
@@ -262,7 +323,11 @@ async def test_a_viewer_sees_why_buttons_are_not_there(plant: Paged, page: Brows
     assert "no role of yours" in await page.wait_text(".service", "No button")
     plant.drive.hold("setpoint", 850)
     await go(page, "alarms")
-    assert "acknowledge: [too-warm]" in await page.wait_text("tr[data-state=active]", "No button")
+    await page.wait_text(".rows", "too-warm")
+    assert await page.count(".marks-bar:not([hidden])") == 0, "who may answer none marks none"
+    await go(page, "alarms/too-warm")
+    assert "acknowledge: [too-warm]" in await page.wait_text(".detail", "No buttons")
+    assert await page.count(".detail [data-act]") == 0
     plant.drive.hold("setpoint", 200)
     await go(page, "messages/publish")
     await page.wait_text("main", "no messages that you may see")

@@ -63,7 +63,9 @@ PLANT = (
     device(
         DRIVE,
         {
-            "speed": tag(unit="Hz", writable=True, read_back="a/l/drive/actual", range=[0, 50]),
+            "speed": tag(
+                unit="Hz", writable=True, read_back="a/l/drive/actual", range=[0, 50], owner="maintenance", pii=True
+            ),
             "actual": tag(unit="Hz"),
             "state": tag("int16", values={"0": "stopped", "1": "running"}),
             "jammed": tag("bool"),

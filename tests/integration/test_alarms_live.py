@@ -16,6 +16,7 @@ from nexus_cli.cli.views.alarm_figures import figures_text
 from nexus_cli.cli.views.alarms import journal_text, why_text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.with_history import with_history
+from nexus_cli.wire.control_alarms import Journal
 from nexus_cli.wire.http_alarms import AlarmClient
 from tests.integration.control_world import (
     API,
@@ -56,12 +57,25 @@ async def until_state(control: AlarmClient, name: str, state: str) -> None:
     await until_found(found, lambda them: them.get(name) == state)
 
 
+async def paged(alarms: AlarmClient) -> list[tuple[str, int]]:
+    """The whole journal, read three lines at a time, the newest first."""
+    found: list[tuple[str, int]] = []
+    asked: dict[str, Any] = {"limit": "3"}
+    while True:
+        page = await alarms.call("GET", "/alerts/journal", Journal, params=asked)
+        found = [(line.name, line.at) for line in page.lines] + found
+        if not page.truncated:
+            return found
+        asked |= {"before": str(page.lines[0].at), "before_name": page.lines[0].name}
+
+
 def plain(words: str, _name: str) -> str:
     return words
 
 
 async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> None:
     cause = alarm(1000.0, priority="")
+    began_us = time.time_ns() // 1000
     hot = alarm(100.0, group="ovens", suppressed_by=["power"], response="Open the damper.", clear_below=90.0)
     async with world.control() as control, FakeGateway(world.settings).up() as gateway, client(world) as alarms:
         await applied(control, snapshot(device("a/l/one"), alert__hot=hot, alert__power=cause))
@@ -69,10 +83,13 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
         await until_state(alarms, "hot", "active")
         await publish(gateway, 50.0)
         await until_state(alarms, "hot", "returned")
-        assert (await alarms.acknowledge("hot")).state == "cleared"
+        assert (await alarms.acknowledge("hot", reason="the fitter is on the way")).state == "cleared"
         with pytest.raises(NexusError) as refused:
             await alarms.acknowledge("hot")
         assert refused.value.code == "NX6407"
+        with pytest.raises(NexusError) as refused:
+            await alarms.acknowledge("hto")
+        assert (refused.value.code, refused.value.hint) == ("NX6406", "did you mean 'hot'?")
         shelved = await alarms.shelve("hot", for_s=3600, reason="probe is being replaced")
         assert shelved.shelved_by == "nexus.cli" and shelved.shelved_until > shelved.changed
         await publish(gateway, 160.0)
@@ -103,6 +120,8 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
             "active", "returned", "acknowledged", "shelved", "active", "unshelved", "active", "out-of-service",
             "in-service", "active", "suppressed",
         ]  # fmt: skip
+        assert [line.reason for line in journal.lines if line.kind == "acknowledged"] == ["the fitter is on the way"]
+        assert await paged(alarms) == [(line.name, line.at) for line in (await alarms.journal(since_us=0)).lines]
         assert [line.held for line in journal.lines if line.kind == "active"] == [False, True, False, False]
         assert "probe is being replaced" in journal_text(journal, since="1h", style=plain)
         only = await alarms.journal(since_us=0, kinds=["shelved", "suppressed"], groups=["ovens"], limit=1)
@@ -118,6 +137,7 @@ async def test_a_day_of_an_alarm_and_what_is_on_record_of_it(world: World) -> No
         now_us = time.time_ns() // 1000
         figures = await alarms.key_figures(since_us=now_us - 86_400_000_000, until_us=now_us + 1_000_000, operators=1)
         assert (figures.alarms, figures.priorities["high"]) == (3, 3)
+        assert figures.since >= began_us, "loads count from the site's first deployment"
         assert "most often" in figures_text(figures, style=plain)
 
 

@@ -31,6 +31,7 @@ async def write(settings: Settings, count: int, *, who: str = "anna") -> None:
 async def damage(settings: Settings, *statements: str) -> None:
     """As a superuser who knows the triggers."""
     async with connection(settings) as conn, conn.transaction():
+        assert await conn.fetchval("SELECT usesuper FROM pg_user WHERE usename = current_user")
         for table in OFF:
             await conn.execute(f"ALTER TABLE nexus.{table} DISABLE TRIGGER USER")
         for statement in statements:
@@ -158,6 +159,24 @@ async def test_a_chain_that_was_written_anew_is_found_by_its_anchor(database: Se
     )
     assert named(await checked(database)) == []
     assert named(await checked(database, anchors=anchors)) == [("cut", 6, 6)]
+
+
+async def test_a_chain_that_was_begun_again_is_found_by_its_anchor(database: Settings) -> None:
+    """A superuser empties everything, with no trigger in force, and the trail begins at 1 again."""
+    await write(database, 6)
+    async with connection(database) as conn:
+        anchor = await chain_head(conn, SITE)
+    assert anchor is not None
+    anchors = {anchor.number: anchor.digest}
+    everything = [f"DELETE FROM nexus.{table}" for table in ("audit", "audit_link", "audit_head")]
+    await damage(database, *everything)
+    assert named(await checked(database)) == [], "an empty trail alone says nothing"
+    assert named(await checked(database, anchors=anchors)) == [("cut", 1, 6)]
+    await write(database, 3)
+    assert named(await checked(database)) == []
+    assert named(await checked(database, anchors=anchors)) == [("cut", 4, 6)]
+    await write(database, 5)
+    assert named(await checked(database, anchors=anchors)) == [("anchor", 6, 6)]
 
 
 async def test_what_follows_a_cut_does_not_hide_it(database: Settings) -> None:

@@ -166,6 +166,8 @@ async def test_exp_17_metadata_says_where_a_type_comes_from(i3x: I3xWorld) -> No
         "ReadBackBy": ["a/l/drive/actual"],
     }
     assert one["result"]["metadata"]["system"]["writable"] is True
+    assert one["result"]["metadata"]["system"]["owner"] == "maintenance"
+    assert one["result"]["metadata"]["system"]["pii"] is True
     (meter,) = await i3x.results("/objects/list", ["a/l/one"], includeMetadata=True)
     assert meter["result"]["metadata"]["description"] == "The main meter"
 

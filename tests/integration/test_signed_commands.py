@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
+import subprocess
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nexus_cli.wire.signature import ED25519, HMAC, KeyRules, Signature, SignatureRules, hmac_signature, seal
-from tests.commanding import TOPICS, Bench, CountingServer, counting, drive
+from tests.commanding import TOPICS, Asker, Bench, CountingServer, counting, drive
 from tests.servers import TestBroker
 from tests.waiting import until
 
@@ -138,3 +142,78 @@ async def test_a_restart_opens_no_gap_even_while_control_is_away(
             assert (await send(again, "bare", command(50.0, "bare")))["code"] == "NX6462"
             assert server.writes == [] and done == 1
             assert (await send(again, "fresh", sealed(command(45.0, "fresh"))))["state"] == "done"
+
+
+def moved(command_id: str, *, back_s: float) -> bytes:
+    """A command of a sender whose clock is as late as the gateway's."""
+    expires_at = int((time.time() - back_s + 20) * 1e6)
+    body = json.dumps({"id": command_id, "value": 43.0, "expires_at": expires_at}).encode()
+    return sealed(body, ahead_s=-back_s)
+
+
+async def accepted(asker: Asker, make: Callable[[str], bytes]) -> tuple[str, bytes]:
+    """Send commands until the gateway is there and does one; its id and message."""
+    while True:
+        command_id = uuid.uuid4().hex
+        payload = make(command_id)
+        await asker.client.publish(TOPICS.command(TAG, "desk"), payload, qos=2)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                if (await asker.answer(command_id))["state"] == "done":
+                    return command_id, payload
+
+
+PROCESS = """
+import asyncio, sys, time
+url, home, port, back_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+wall_ns, wall = time.time_ns, time.time
+time.time_ns, time.time = lambda: wall_ns() - int(back_s * 1e9), lambda: wall() - back_s
+from pathlib import Path
+from nexus_cli.runtime.gateway.gateway import run_gateway
+from nexus_cli.settings import Settings
+from tests.field import FakeSource
+from tests.integration.test_signed_commands import drive, rules
+settings = Settings(home=Path(home), site="acme/chicago", principal="nexus.gateway.gw-1", broker_url=url)
+source = FakeSource([drive(port=port)])
+source.signatures = rules()
+asyncio.run(run_gateway(settings, name="gw-1", source=source))
+"""
+
+
+@pytest.mark.slow
+async def test_a_killed_gateway_carries_nothing_out_again_even_with_its_clock_set_back(
+    broker: TestBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 after a command: the same bytes are refused; with the clock set back, the id on disk is known."""
+    monkeypatch.setenv("OLD_KEY", OLD)
+    monkeypatch.setenv("NEW_KEY", NEW)
+    asker, stop = Asker(broker.settings()), asyncio.Event()
+    async with counting([drive()]) as server, asyncio.TaskGroup() as group:
+        group.create_task(asker.run(stop))
+        await until(lambda: asker.client.connected)
+        processes: list[subprocess.Popen[bytes]] = []
+
+        async def life(back_s: float) -> None:
+            arguments = (broker.url, str(tmp_path / "home"), str(server.port), str(back_s))
+            processes.append(subprocess.Popen([sys.executable, "-c", PROCESS, *arguments], stderr=subprocess.DEVNULL))
+
+        try:
+            await life(0)
+            right_id, right = await accepted(asker, lambda one: sealed(command(42.0, one)))
+            signed_s = time.time()
+            for state, code in (("refused", "NX6464"), ("done", "")):
+                processes[-1].kill()
+                processes[-1].wait()
+                back_s = time.time() - signed_s + 40 if state == "done" else 0.0
+                await life(back_s)
+                await accepted(asker, partial(moved, back_s=back_s))
+                done, before = len(server.writes), len(asker.answers[right_id])
+                await asker.client.publish(TOPICS.command(TAG, "desk"), right, qos=2)
+                answer = await asker.answer(right_id, count=before + 1)
+                assert (answer["state"], answer.get("code", "")) == (state, code)
+                assert len(server.writes) == done
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+            stop.set()

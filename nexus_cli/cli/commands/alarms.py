@@ -74,15 +74,18 @@ def list_(
     return Exit.OK
 
 
-@command.command("ack", epilog="\b\nExample:\n  nexus alarms ack oven-hot oven-door\n\n" + CODES)
+@command.command(
+    "ack", epilog="\b\nExample:\n  nexus alarms ack oven-hot oven-door --reason 'fitter is on the way'\n\n" + CODES
+)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=alert_names)
+@click.option("--reason", default="", help="A comment for the journal and the audit trail.")
 @utc_option
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
-def ack(names: tuple[str, ...], zone: tzinfo | None, format_: str) -> int:
+def ack(names: tuple[str, ...], reason: str, zone: tzinfo | None, format_: str) -> int:
     """Acknowledge alarms: you have seen them, and act."""
-    for alert in asyncio.run(project.acknowledge(names)):
+    for alert in asyncio.run(project.acknowledge(names, reason=reason)):
         _answer(alert, zone, format_)
     return Exit.OK
 

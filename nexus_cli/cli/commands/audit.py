@@ -66,7 +66,19 @@ class _TrailOrVerify(click.Group):
     "--kind",
     default=None,
     type=click.Choice(
-        ["command", "sequence", "deployment", "alert", "message", "device", "retained", "job", "dead-letter", "access"]
+        [
+            "command",
+            "sequence",
+            "deployment",
+            "alert",
+            "message",
+            "device",
+            "retained",
+            "job",
+            "dead-letter",
+            "signature",
+            "access",
+        ]
     ),
     help="Only entries of this kind.",
 )

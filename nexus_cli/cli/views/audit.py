@@ -106,6 +106,8 @@ def _what(entry: AuditEntry, *, zone: tzinfo | None) -> str:
         return f"cleared {known(entry.count) or ''} retained topics below {entry.subject or 'the site'}"
     if entry.kind == "access":
         return _access(entry)
+    if entry.what == "refused-message":
+        return f"a message of {entry.subject} was refused"
     if entry.what == "break-lock":
         return f"broke the lock of {'?' if entry.owner is msgspec.UNSET else entry.owner}"
     counts = entry.counts or {}

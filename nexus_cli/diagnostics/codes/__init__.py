@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.codes import (
     ads,
     alarms,
     apply,
+    archive,
     commands,
     discover,
     importers,
@@ -41,6 +42,7 @@ from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
 
 BANDS = (
+    archive,
     text,
     shape,
     meaning,
@@ -55,6 +57,7 @@ BANDS = (
     ads,
     plan,
     apply,
+    archive,
     runtime,
     transport,
     proof,

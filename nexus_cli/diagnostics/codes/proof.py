@@ -71,7 +71,8 @@ signatures:
         id="NX2773",
         slug="signing-key-missing",
         summary="Commands must be signed, and a part of NEXUS that sends some has no key.",
-        why="Gateways refuse what control sends for sequences, and web for people, as they refuse everybody's unsigned commands.",
+        why="Gateways refuse what control sends for sequences, web for people and the command line, as they refuse everybody's unsigned "
+        "commands. `nexus up` makes keys for the processes that it starts; in a fleet nobody does.",
         severity=Severity.WARNING,
         bad=yaml(
             """
@@ -123,6 +124,48 @@ signatures:
 signatures:
   keys:
     scada: {algorithm: hmac-sha256, secret: "${env:SCADA_KEY}", principals: [nexus.cli], from: 2026-01-01, until: 2027-01-01}
+"""
+        ),
+    ),
+    Code(
+        id="NX2776",
+        slug="external-device-without-key",
+        summary="Messages of external devices must be signed, and no key covers a device.",
+        why="Historian, control and web refuse everything that it sends.",
+        severity=Severity.WARNING,
+        bad=yaml(
+            """
+signatures:
+  require: [external]
+"""
+        ),
+        good=yaml(
+            """
+signatures:
+  require: [external]
+  keys:
+    scales: {algorithm: hmac-sha256, secret: "${env:SCALES_KEY}", principals: [scales], topics: ["packaging/line-1/scale-7/**"]}
+"""
+        ),
+    ),
+    Code(
+        id="NX2777",
+        slug="signing-topics-match-nothing",
+        summary="A signing key names topics that no external device has.",
+        why="The key signs no message; often a device was renamed.",
+        severity=Severity.WARNING,
+        bad=yaml(
+            """
+signatures:
+  keys:
+    scales: {algorithm: hmac-sha256, secret: "${env:SCALES_KEY}", principals: [nexus.cli], topics: ["packaging/line-9/**"]}
+"""
+        ),
+        good=yaml(
+            """
+signatures:
+  keys:
+    scales: {algorithm: hmac-sha256, secret: "${env:SCALES_KEY}", principals: [nexus.cli], topics: ["packaging/line-1/scale-7/**"]}
 """
         ),
     ),
@@ -185,6 +228,13 @@ signatures:
         summary="The gateway remembers as many nonces as it can.",
         why="It refuses commands rather than forget a nonce that could be used again.",
         good=text("try again when the window of the site has passed"),
+    ),
+    Code(
+        id="NX6469",
+        slug="message-unsigned",
+        summary="A declared message is to be signed, and control has no key.",
+        why="`signatures:` has `require: [message]`, so the readers of declared messages refuse what is not signed. Nothing was published.",
+        good=text("give control a key of nexus.control as NEXUS_SIGNING_KEY, and start it again"),
     ),
     Code(
         id="NX6468",

@@ -28,6 +28,9 @@ REASONS: dict[str, str] = {
     Reason.SYMBOL_CHANGED: "the symbol was changed in the controller",
     Reason.DECODE_ERROR: "the bytes can't be decoded",
     Reason.TOO_LARGE: "the value is too large",
+    Reason.RATE_OF_CHANGE: "the value moved faster than its rule of quality allows",
+    Reason.FLAT_LINE: "the value is the same for longer than its rule of quality allows",
+    Reason.MISSING: "no value came for as long as its rule of quality allows",
     NO_VALUE: "nothing was published yet",
 }
 

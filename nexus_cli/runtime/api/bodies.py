@@ -27,10 +27,17 @@ def answer(body: msgspec.Struct, *, status: int = 200) -> Response:
     return Response(control.encode(body), status_code=status, media_type="application/json")
 
 
-def reader(shape: type[Asked]) -> Callable[[Request], Awaitable[Asked]]:
-    """A dependency that reads the body of a request; raises RequestValidationError when it has another shape."""
+def reader(shape: type[Asked], *, without: Asked | None = None) -> Callable[[Request], Awaitable[Asked]]:
+    """A dependency that reads the body of a request; raises RequestValidationError when it has another shape.
+
+    Args:
+        shape: Of the body.
+        without: What a request without a body means; None: it needs one.
+    """
 
     async def read(request: Request) -> Asked:
+        if without is not None and not await request.body():
+            return without
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json" and not kind.endswith("+json"):
             raise refused("", "the content type must be application/json")

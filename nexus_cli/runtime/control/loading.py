@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from nexus_cli.database import alert_journal, alert_states
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.queries import load_signature_rules
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig, readable_device
 from nexus_cli.model.snapshot import Attributes
@@ -17,8 +18,10 @@ from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.signed_values import SignedValues
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.signature import MESSAGE
 from nexus_cli.wire.topic import Topics
 
 SILENT_TAG_S = 3.0
@@ -44,12 +47,14 @@ class Loading:
         alerting: Alerting,
         sequencing: Sequencing,
         values: LiveValues,
+        signed: SignedValues,
         sender: CommandSender,
         fixed: Sequence[str],
     ) -> None:
         """Join the parts; `fixed` are filters that are always subscribed."""
         self._settings, self._pool, self._broker = settings, pool, broker
         self._alerting, self._sequencing, self._values, self._sender = alerting, sequencing, values, sender
+        self._signed = signed
         enterprise, _, name = settings.site.partition("/")
         self._topics = Topics(enterprise, name)
         self.subscriptions: list[tuple[str, int]] = [(filter_, 1) for filter_ in fixed]
@@ -70,10 +75,13 @@ class Loading:
             flood = [] if self.loaded else await alert_journal.flood_lines(conn, site)
             sequences = await db.attributes_of_kind(conn, site, "sequence")
             recorded = await db.recorded(conn, site)
+            signatures = await load_signature_rules(conn, site=site)
             await self._sequencing.compare(conn)
         gateways = recorded.gateways.items()
         self._sender.gateways = {address.removeprefix("device."): gateway for address, gateway in gateways}
         self._values.gateways = {path: gateway for path, gateway in self._sender.gateways.items() if gateway}
+        self._signed.configured(signatures)
+        self._sender.sign_messages = MESSAGE in signatures.require
         if not self.loaded:
             self._alerting.recover_flood(flood)
         gone = self._alerting.load(configs, stored, held=changing, tags=inputs, gateways=self._values.gateways)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -243,10 +243,10 @@ class Service:
             held = await leases.current(conn, self.site)
         return LockHeld(lock=None if held is None else held.public())
 
-    async def audit(self, *, since_us: int, path: str, who: str, kind: str, limit: int) -> AuditTrail:
+    async def audit(self, **wanted: Any) -> AuditTrail:
         """The newest lines of the audit trail; arguments as of `database.audit.trail`."""
         async with self.connection() as conn:
-            return await trail(conn, self.site, since_us=since_us, path=path, who=who, kind=kind, limit=limit)
+            return await trail(conn, self.site, **wanted)
 
     async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
         """Break the lock; its deployment stops before the next step."""

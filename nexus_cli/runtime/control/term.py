@@ -31,6 +31,7 @@ from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
+from nexus_cli.runtime.control.live_intake import LiveIntake
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
@@ -45,6 +46,7 @@ from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.progress import Progress
+from nexus_cli.runtime.signed_values import SignedValues
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.health import BrokerLink, ControlHealth, decode_status
@@ -132,6 +134,8 @@ class Term:
             confirmed=self._leadership.confirmed,
             clock=clock,
         )
+        signed = SignedValues(wall_us=clock.wall_us, kept=False)
+        self.live = LiveIntake(topics, alerting=self.alerting, values=self._values, signed=signed)
         self._loading = Loading(
             settings=settings,
             pool=self.pool,
@@ -140,6 +144,7 @@ class Term:
             sequencing=self.sequencing,
             values=self._values,
             sender=self._sender,
+            signed=self.live.signed,
             fixed=[topics.observed("+"), topics.health("gateway", "+"), topics.health(NAME, NAME), self._sender.filter],
         )
 
@@ -294,8 +299,7 @@ class Term:
         elif message.topic == self._topics.health(NAME, NAME):
             self._receive_control(message.payload)
         elif not self._sender.receive(message.topic, message.payload):
-            self.alerting.receive(message.topic, message.payload, retained=message.retain)
-            self._values.receive(message.topic, message.payload, retained=message.retain)
+            self.live.receive(message)
 
     def _receive_gateway(self, gateway: str, message: Message) -> None:
         if not message.payload:

@@ -42,6 +42,7 @@ def register(
         "nexus_gateway_repeated_frames": ("Frames sent again for want of a receipt.", lambda: publisher.repeated),
         "nexus_gateway_live_published": ("Live values published.", lambda: live.published),
         "nexus_gateway_live_conflated": ("Live values replaced before they were published.", lambda: live.conflated),
+        "nexus_gateway_rejected_values": ("Values that rules of quality rejected.", lambda: pipeline.rejected),
         "nexus_gateway_accepted": ("Frames and gaps made durable.", lambda: outbox.accepted),
     }
     for name, (text, read) in totals.items():

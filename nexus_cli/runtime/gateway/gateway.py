@@ -334,6 +334,7 @@ class Gateway:
             clocks=Clocks(self.clock.wall_us, doubt=lambda: self.clock.wall_doubt),
             latency=self.latencies["write"],
             paused=self.pauses.why,
+            own_keys=self._settings.credentials.get("signing_public", {}),
         )
 
     def ready(self) -> tuple[bool, str]:

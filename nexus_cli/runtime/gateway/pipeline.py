@@ -84,6 +84,7 @@ class Pipeline:
         self._open: dict[str, tuple[DeviceRuntime, Cycle]] = {}
         self._doubtful = False
         self._ruled: tuple[DeviceRuntime, ...] = ()
+        self._rejected_before = 0
         self._letters_us = 0
 
     def cycle(self, device: str, *, at_us: int | None = None) -> Cycle:
@@ -139,6 +140,8 @@ class Pipeline:
         self.absence.configured(self._devices.values())
         for path, old in before.items():
             self._forget_topics(old.normaliser.table, self._devices.get(path))
+            if self._devices.get(path) is not old:
+                self._rejected_before += old.normaliser.quality.rejected
         for path, device in self._devices.items():
             device.normaliser.table.prefix = self._topics.tag(path) + "/"
             device.normaliser.doubt(self._doubtful)
@@ -163,8 +166,8 @@ class Pipeline:
 
     @property
     def rejected(self) -> int:
-        """How many values rules of quality rejected since the devices were configured."""
-        return sum(device.normaliser.quality.rejected for device in self._ruled)
+        """How many values rules of quality rejected since the start."""
+        return self._rejected_before + sum(device.normaliser.quality.rejected for device in self._ruled)
 
     def _forget_topics(self, table: TagTable, device: DeviceRuntime | None) -> None:
         """Stop publishing the tags of a former configuration that its successor does not have."""

@@ -127,6 +127,9 @@ class Batcher:
                     await self._load()
                 if self._deferred_due():
                     await self._take_deferred([each.batch for each in gatherings])
+                if self._external.signed.waiting:
+                    ours = self.shared or self._following.is_our_turn
+                    self._external.signed.hand_over(gatherings[0].batch.letters if ours else None)
                 took = [await self._fill(each) for each in gatherings]
                 self._hand_on(gatherings, hurry=stop.is_set() and not any(took))
                 if any(took):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
 
+from nexus_cli.access.grants import HISTORIAN
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.deployments import write_audit
 from nexus_cli.database.loss import add_dead_letter, raise_dead_letter
+from nexus_cli.runtime.signed_values import REASONS
 
 PAYLOAD_BYTES = 4096
 MOST_WHOLE, SHORT_BYTES = 1_000, 200
@@ -16,6 +20,8 @@ MOST_WHOLE, SHORT_BYTES = 1_000, 200
 FOLD_S = 600.0
 """Letters with the same topic and reason within this time are counted in one row, in seconds."""
 MOST_REMEMBERED = 10_000
+MOST_AUDITED = 100
+"""Refused signatures that enter the audit trail within `FOLD_S`; all of them are dead letters."""
 
 
 @dataclass(slots=True)
@@ -139,6 +145,7 @@ class DeadLetterStore:
         """Letters of one site."""
         self._site = site
         self._rows: dict[tuple[str, str], tuple[int, float]] = {}
+        self._audited: deque[float] = deque()
 
     async def store(self, conn: Connection, letters: DeadLetters, *, now_s: float) -> None:
         """Store letters; part of the caller's transaction. A row that has vanished is written again later.
@@ -168,3 +175,16 @@ class DeadLetterStore:
                 count=letter.count,
             )
             self._rows[(topic, reason)] = (number, now_s)
+            if reason in REASONS and self._on_record(now_s):
+                detail = {"reason": reason, "detail": letter.detail, "dead_letter": number}
+                path = topic.removeprefix(f"{self._site}/")
+                await write_audit(conn, self._site, who=HISTORIAN, what="refused-message", subject=path, detail=detail)
+
+    def _on_record(self, now_s: float) -> bool:
+        """Whether one more refusal goes into the audit trail: in a flood only the first ones do."""
+        while self._audited and now_s - self._audited[0] >= FOLD_S:
+            self._audited.popleft()
+        if len(self._audited) >= MOST_AUDITED:
+            return False
+        self._audited.append(now_s)
+        return True

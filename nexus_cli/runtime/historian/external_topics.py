@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.database.copy import FullRow
 from nexus_cli.database.minting import SeriesFacts
-from nexus_cli.database.queries import ExternalDevice, load_external
+from nexus_cli.database.queries import ExternalDevice, load_external, load_signature_rules
 from nexus_cli.database.series import DEVICE_LEVELS, create_by_globs, device_of
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.dead_letters import DeadLetters
@@ -17,6 +17,7 @@ from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.pending import PendingSample
 from nexus_cli.runtime.historian.plain_payloads import read_plain
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
+from nexus_cli.runtime.historian.signed_intake import SignedIntake
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
 from nexus_cli.wire.sample import Quality, Value
@@ -45,11 +46,16 @@ class Known(NamedTuple):
 class ExternalTopics:
     """Turns external messages into samples; without custody, but bounded and counted.
 
+    Attributes:
+        signed: Opens signed messages, and refuses others where the site wants them signed.
+
     A device that is declared while the role runs is *fresh* until its retained messages were taken: the retained value
         of a topic is then stored, even if it has no time of its own.
     """
 
-    def __init__(self, *, topics: Topics, site: str, series: SeriesMap, counters: Counters) -> None:
+    def __init__(
+        self, *, topics: Topics, site: str, series: SeriesMap, counters: Counters, wall_us: Callable[[], int]
+    ) -> None:
         """Share the series map with the frames."""
         self._topics, self._site, self._series, self._counters = topics, site, series, counters
         self._devices: dict[str, ExternalDevice] = {}
@@ -59,6 +65,9 @@ class ExternalTopics:
         self._loaded = False
         self._fresh: dict[str, ExternalDevice | None] = {}
         self._rules = ExternalRules(topics)
+        self.signed = SignedIntake(
+            topics=topics, wall_us=wall_us, place=self._refused_as, undeclared=self._count_undeclared
+        )
 
     async def load(self, conn: Any) -> None:
         """Load the declared external devices, after the series map."""
@@ -69,6 +78,7 @@ class ExternalTopics:
                 if device != before.get(path):
                     self._fresh.setdefault(path, before.get(path))
         self._loaded = True
+        self.signed.values.configured(await load_signature_rules(conn, site=self._site))
         self._declared.clear()
         self._known.clear()
         self._refused.clear()
@@ -106,6 +116,12 @@ class ExternalTopics:
                 self._declared.clear()
             self._declared[path] = known
         return known
+
+    def _refused_as(self, path: str) -> str:
+        """Under which path messages of a path are refused: its own, or its device's while it has no series."""
+        if not path or not self.is_declared(path):
+            return ""
+        return path if self._series.target(path) is not None else device_of(path)
 
     @property
     def filters(self) -> list[str]:

@@ -74,7 +74,11 @@ class Historian:
         self.assignments = Assignments(site=settings.site)
         self.bounds = TimeBounds(clock=self.clock)
         self.external_topics = ExternalTopics(
-            topics=self.topics, site=settings.site, series=self.series, counters=self.counters
+            topics=self.topics,
+            site=settings.site,
+            series=self.series,
+            counters=self.counters,
+            wall_us=self.clock.wall_us,
         )
         self.health = HealthReporter(
             client=self.client,

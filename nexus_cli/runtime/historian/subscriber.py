@@ -144,6 +144,11 @@ class Subscriber:
             self._receive(message)
 
     def _receive(self, message: Message) -> None:
+        if self._external.signed.values.active and message.topic.startswith(self._live):
+            opened = self._external.signed.open(message)
+            if opened is None:
+                return
+            message = opened
         if message.retain and self._external.is_fresh(message.topic):
             message = message._replace(retain=False)
         self._inbound.put(message)

@@ -39,6 +39,8 @@ class TagView:
         description: For people; "".
         address: On the device, in the protocol's spelling; "" of calculated and external tags.
         classification: Class of its data.
+        owner: Whose data it is; "".
+        pii: Whether it is about persons.
         writable: Whether it takes commands; never of an external tag.
         enabled: False when it, or its device, is out of service by the site file.
     """
@@ -51,6 +53,8 @@ class TagView:
     description: str
     address: str
     classification: str
+    owner: str
+    pii: bool
     writable: bool
     enabled: bool
 
@@ -206,6 +210,8 @@ def _tag(
         description=shared[facts.description],
         address=shared[facts.address],
         classification=CLASSES[tree.rank(path)],
+        owner=shared[tag.get("owner") or device.get("owner") or ""],
+        pii=bool(tag.get("pii")),
         writable=bool(tag.get("writable")) and not external,
         enabled=enabled and bool(tag.get("enabled", True)),
     )

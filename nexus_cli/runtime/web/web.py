@@ -25,6 +25,7 @@ from nexus_cli.runtime.web.live_cache import LiveCache
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.qualities import Qualities
 from nexus_cli.runtime.web.routes.api import make_api
+from nexus_cli.runtime.web.signed_topics import SignedTopics
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
@@ -84,6 +85,7 @@ class Web:
         name: Any number of them may run, each under a name of its own.
         instance: This process: its name and a random part.
         parts: What the routes are built from.
+        signed: Messages on their way into the cache.
     """
 
     def __init__(self, settings: Settings, *, name: str = NAME, pool: Pool, clock: Clock) -> None:
@@ -121,6 +123,7 @@ class Web:
             refusals=identity.refusals,
             stopping=lambda: self._stopping,
         )
+        self.signed = SignedTopics(topics, keeper=self.parts.keeper, cache=cache, wall_us=clock.wall_us)
         self.sockets = Sockets(self.parts, instance=self.instance)
         self._health = HealthReporter(
             client=client,
@@ -174,7 +177,7 @@ class Web:
 
     def _hear(self, message: Message) -> None:
         if not (message.topic.startswith(self._answers) and self.parts.sender.receive(message.topic, message.payload)):
-            self.parts.cache.take(message)
+            self.signed.take(message)
 
     def ready(self) -> tuple[bool, str]:
         """True when values and the record can be served; else what is missing."""

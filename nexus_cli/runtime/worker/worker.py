@@ -17,6 +17,7 @@ from nexus_cli.runtime.health import HealthReporter, lost_payload, serve_http
 from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
+from nexus_cli.runtime.worker.archiving.kinds import Archiving
 from nexus_cli.runtime.worker.kinds import chosen
 from nexus_cli.runtime.worker.notifying.kinds import notification_kinds
 from nexus_cli.runtime.worker.working import Working
@@ -75,7 +76,9 @@ class Worker:
         topics = Topics(enterprise, site)
         self.name, self.instance = name, f"{name}-{secrets.token_hex(4)}"
         self.metrics, self._settings, self._pool = Metrics(), settings, pool
-        kinds = chosen(notification_kinds(settings, pool=pool, clock=clock), settings.worker_kinds)
+        self.archiving = Archiving(settings, pool=pool, clock=clock)
+        known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds()
+        kinds = chosen(known, settings.worker_kinds)
         self._kinds = tuple(sorted(kinds))
         self.working = Working(settings, kinds=kinds, concurrency=settings.worker_jobs, clock=clock)
         self._client = BrokerClient(
@@ -102,6 +105,19 @@ class Worker:
             "nexus_worker_late_results", "Results that came too late.", (), lambda: {(): working.refused}
         )
         self.metrics.watch_gauges("nexus_worker_running", "Jobs in hand.", (), lambda: {(): working.running})
+        archiving = self.archiving
+        self.metrics.watch_counters(
+            "nexus_archive_rows", "Rows that this worker put into the archive.", (), lambda: {(): archiving.rows}
+        )
+        self.metrics.watch_gauges(
+            "nexus_archive_waiting_days", "Days that are due.", (), lambda: {(): archiving.health.waiting}
+        )
+        self.metrics.watch_gauges(
+            "nexus_archive_behind_seconds",
+            "How long the oldest day that is not in the archive has been due.",
+            (),
+            lambda: {(): archiving.health.behind_s},
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until stopped. Downstream opens first and closes last."""
@@ -113,6 +129,7 @@ class Worker:
             group.create_task(broker, name="broker")
             working = group.create_task(self.working.run(stop), name="jobs")
             group.create_task(self._prune(stop), name="log of jobs")
+            group.create_task(self.archiving.run(stop), name="archive")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             await asyncio.wait({working, reporting})
@@ -143,8 +160,9 @@ class Worker:
     def status(self) -> WorkerHealth:
         """The document of `/status`."""
         ready, detail = self.ready()
+        said = detail or self.archiving.health.problem
         return msgspec.structs.replace(
-            self._details(), role=NAME, name=self.name, site=self._settings.site, ready=ready, detail=detail
+            self._details(), role=NAME, name=self.name, site=self._settings.site, ready=ready, detail=said
         )
 
     def _details(self) -> WorkerHealth:
@@ -158,6 +176,7 @@ class Worker:
             kinds=list(self._kinds),
             running=self.working.running,
             counters={**by_end, "late_results": self.working.refused},
+            archive=self.archiving.health,
         )
 
 

@@ -110,3 +110,13 @@ def test_what_stood_when_the_span_began_is_stale() -> None:
 def test_nothing_happened() -> None:
     found = figures([])
     assert found.alarms == 0 and all(one.ok for one in found.figures) and found.floods == []
+
+
+def test_bars_show_the_fullest_ten_minutes_of_each_piece_of_the_span() -> None:
+    day = figures([line("pump", 3 * MINUTE_US), line("pump", 9 * MINUTE_US), line("pump", DAY_US - 1)], days=1)
+    assert (day.bar_us, len(day.bars)) == (TEN_MINUTES_US, 144)
+    assert (day.bars[0], day.bars[-1], sum(day.bars)) == (2, 1, 3)
+    found = figures(month())
+    assert (found.bar_us, len(found.bars)) == (5 * TEN_MINUTES_US, 864), "a month has 4,320 windows: five in a bar"
+    assert max(found.bars) == 31, "the power loss, and the pump"
+    assert found.bars[(20 * DAY_US) // found.bar_us] == 4, "of two windows in a bar the fuller one"

@@ -40,6 +40,7 @@ def test_above_with_hysteresis() -> None:
     assert found.feed(100.5, GOOD, time_us=1) and found.state is State.ACTIVE and found.value == 100.5
     assert not found.feed(99.0, GOOD, time_us=2) and not found.feed(95.0, GOOD, time_us=3)
     assert found.feed(94.9, GOOD, time_us=4) and found.state is State.CLEARED and found.since_us == 4
+    assert found.value == 94.9, "the value that brought it to its state"
 
 
 def test_below_with_hysteresis_and_without() -> None:
@@ -48,6 +49,15 @@ def test_below_with_hysteresis_and_without() -> None:
     assert found.feed(7.5, GOOD, time_us=2) and found.state is State.CLEARED
     plain = alert(below=5.0)
     assert plain.feed(4.0, GOOD, time_us=0) and plain.feed(5.0, GOOD, time_us=1) and plain.state is State.CLEARED
+
+
+def test_an_off_delay_ends_with_the_newest_value() -> None:
+    found = alert(above=100.0, clear_after_ms=2000, priority="high")
+    assert found.feed(101.0, GOOD, time_us=0) and found.value == 101.0
+    assert not found.feed(102.0, GOOD, time_us=1) and found.value == 102.0
+    assert not found.feed(99.0, GOOD, time_us=SECOND) and found.value == 102.0
+    assert not found.feed(98.0, GOOD, time_us=2 * SECOND)
+    assert found.tick(time_us=3 * SECOND) and found.state is State.RETURNED and found.value == 98.0
 
 
 def test_a_window_needs_both_sides_back() -> None:

@@ -85,7 +85,7 @@ DEVICES = "areas/bottling/lines/line-1/devices"
         (f"{DEVICES}/conveyor/tags/Speed 2", {"type": "bool"}, f"{DEVICES}/conveyor/tags"),
         (f"{DEVICES}/filler/tags/state/values", {"on": "x"}, f"{DEVICES}/filler/tags/state/values"),
         (f"{DEVICES}/filler/topics", ["**"], f"{DEVICES}/filler/topics"),
-        ("alerts/filler-too-hot/severity", "high", "alerts/filler-too-hot/severity"),
+        ("alerts/conveyor-jammed/severity", "high", "alerts/conveyor-jammed/severity"),
         ("retention/process/rollups", ["2m"], "retention/process/rollups/0"),
     ],
 )

@@ -13,6 +13,7 @@ from nexus_cli.project.replay_pace import Drift, Pace
 from nexus_cli.project.replay_player import TIMELESS, UNSENDABLE, WINDOW, Player, PlayRequest
 from nexus_cli.project.replay_topics import Retarget
 from nexus_cli.wire.recording import Record
+from nexus_cli.wire.signature import hmac_signature, seal
 from nexus_cli.wire.topic import Topics
 
 BEGAN_US = 1_700_000_000_000_000
@@ -110,6 +111,19 @@ async def test_a_clock_that_was_set_back_keeps_the_order() -> None:
     await player(Listed(records(0, 10, 2, 12)), broker, PlayRequest()).play(asyncio.Event())
     assert [payload for _, _, payload, *_ in broker.heard] == [each.payload for each in records(0, 10, 2, 12)]
     assert [round(time_s - began_s) for time_s, *_ in broker.heard] == [0, 10, 10, 12]
+
+
+@pytest.mark.simulated_time
+async def test_signed_values_are_played_as_they_were_before_they_were_signed() -> None:
+    """Their signature is of the plant's topic; a value without a time of its own has that of its signature."""
+    topic, sign = "acme/x/a/l/scale/weight", hmac_signature("a-secret-of-at-least-thirty-two-bytes")
+    bare, timed = b"1.5", b'{"value":2,"timestamp":1690000000000}'
+    signed = [seal(key="k", sign=sign, topic=topic, payload=each, time_us=BEGAN_US - 5) for each in (bare, timed)]
+    broker = Broker()
+    await player(Listed([Record(BEGAN_US, topic, each) for each in signed]), broker, PlayRequest()).play(
+        asyncio.Event()
+    )
+    assert [payload for _, _, payload, *_ in broker.heard] == [b'{"value":1.5,"timestamp":1699999999999995}', timed]
 
 
 @pytest.mark.simulated_time

@@ -72,7 +72,12 @@ def test_the_plants_own_name_is_refused() -> None:
 def test_no_device_of_a_replay_can_be_reached() -> None:
     tag = {"type": "int16", "published_type": "float64", "unit": "degF", "publish_unit": "degC", "scale": 0.1}
     resources = {
-        "site": {"enterprise": "acme", "site": "x", "time_zone": "Europe/Berlin"},
+        "site": {
+            "enterprise": "acme",
+            "site": "x",
+            "time_zone": "Europe/Berlin",
+            "signatures": {"require": ["external"]},
+        },
         "gateway.gw": {},
         "sequence.go": {"steps": []},
         "message.m": {"topic": "partner/order"},
@@ -97,6 +102,7 @@ def test_no_device_of_a_replay_can_be_reached() -> None:
     }
     assert b"10.0.0.1" not in orjson.dumps(dict(found.resources))
     assert found.resources["site"]["replay_of"] == "acme/x"
+    assert "signatures" not in found.resources["site"], "a replay has no keys"
     assert (found.enterprise, found.site) == ("test", "x-replay")
     assert found.resources["view.v"]["filters"] == [
         "a/**",

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.command import Response, State, encode
+from nexus_cli.wire.signature import HMAC, KeyRules, checker, hmac_signature, open_envelope, signed_bytes
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 
@@ -58,3 +60,34 @@ async def test_an_answer_of_another_gateway_is_no_answer() -> None:
 def test_what_is_no_answer_to_us_is_left_to_others(topic: str) -> None:
     hands = CommandSender(_Posted(), TOPICS, principal="nexus.control", clock=FakeClock(), latency=Latency(FakeClock()))  # type: ignore[arg-type]
     assert not hands.receive(topic, b"{}")
+
+
+class _Published:
+    """A client that notes what is published."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, bytes, int, bool]] = []
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
+        self.heard.append((topic, payload, qos, retain))
+
+
+async def test_declared_messages_are_signed_where_the_site_wants_that_and_else_left_as_they_are() -> None:
+    client, clock = _Published(), FakeClock()
+    hands = CommandSender(client, TOPICS, principal="nexus.control", clock=clock, latency=Latency(clock))  # type: ignore[arg-type]
+    secret = "a-secret-of-at-least-thirty-two-bytes"
+    hands.signer = "own", hmac_signature(secret)
+    await hands.publish("erp/orders", b"{}", qos=1, retain=False)
+    hands.sign_messages = True
+    await hands.publish("erp/orders", b"{}", qos=1, retain=True)
+    (bare, sealed) = client.heard
+    assert bare == ("erp/orders", b"{}", 1, False) and (sealed[0], *sealed[2:]) == ("erp/orders", 1, True)
+    found = open_envelope(sealed[1])
+    assert (found.key, found.time_us, found.payload) == ("own", clock.wall_us(), b"{}")
+    signed = signed_bytes(key="own", topic="erp/orders", time_us=found.time_us, nonce=found.nonce, payload=b"{}")
+    rules = KeyRules(algorithm=HMAC, principals=["nexus.control"])
+    assert checker(rules, secret=secret)(signed, found.signature)
+    hands.signer = None
+    with pytest.raises(NexusError) as caught:
+        await hands.publish("erp/orders", b"{}", qos=1, retain=False)
+    assert caught.value.code == "NX6469" and len(client.heard) == 2

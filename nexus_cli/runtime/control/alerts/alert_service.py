@@ -62,8 +62,12 @@ class AlertService:
     async def key_figures(
         self, *, since_us: int, until_us: int, operators: int, names: Sequence[str] | None
     ) -> KeyFigures:
-        """Key figures of a span; `names` limits them to these alerts."""
+        """Key figures of a span; `names` limits them to these alerts. It begins no earlier than the site's record.
+
+        Loads are averages: days on which nothing was recorded would make them lower than they are.
+        """
         async with self._service.connection() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+            since_us = min(max(since_us, await alert_journal.began_us(conn, self._site)), until_us - 1)
             standing = await alert_journal.standing_at(conn, self._site, since_us)
             count = KeyFigureCount(
                 since_us=since_us,

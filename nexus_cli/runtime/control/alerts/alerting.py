@@ -223,15 +223,15 @@ class Alerting:
             raise NexusError(otherwise.format(name=name, state=alert.state.value), code=code)
         return self._facts(name)
 
-    async def acknowledge(self, name: str, *, who: str) -> wire.Alert:
-        """Acknowledge an active alert, or an alarm that returned.
+    async def acknowledge(self, name: str, *, who: str, reason: str = "") -> wire.Alert:
+        """Acknowledge an active alert, or an alarm that returned; `reason` is a comment.
 
         Raises:
             NexusError: NX6406 unknown, NX6407 not active.
         """
         return self.do(
             name,
-            lambda alert, now: alert.acknowledge(who=who, time_us=now.us),
+            lambda alert, now: alert.acknowledge(who=who, time_us=now.us, reason=reason),
             otherwise="Alert '{name}' is {state}, not active.",
             code="NX6407",
         )

@@ -11,6 +11,7 @@ from nexus_cli.access.lines import TagFacts
 from nexus_cli.alarms.why import why
 from nexus_cli.database.alert_states import KEPT_CHANGES
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.runtime.api.bodies import Name, answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.alerts import acts
@@ -20,7 +21,7 @@ from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.held import PLATFORM, Named
 from nexus_cli.runtime.identity.principals import named, refuse, require
 from nexus_cli.wire.control import Alert, Alerts
-from nexus_cli.wire.control_alarms import MOST_LINES, Journal, ShelveRequest, TakeOutRequest
+from nexus_cli.wire.control_alarms import MOST_LINES, AcknowledgeRequest, Journal, ShelveRequest, TakeOutRequest
 
 LAST_LINES = 10
 """Lines of the journal in an answer to why."""
@@ -43,6 +44,7 @@ def add_alarm_routes(
     alerts: Callable[[], Awaitable[list[Alert]]],
 ) -> None:
     """Add them; `acting` raises NexusError NX6408 in a standby, `alerts` are those that are known here."""
+    seen = Depends(reader(AcknowledgeRequest, without=AcknowledgeRequest()))
     shelf, out = Depends(reader(ShelveRequest)), Depends(reader(TakeOutRequest))
 
     async def visible(caller: Caller) -> list[Alert]:
@@ -55,9 +57,14 @@ def add_alarm_routes(
         require(caller, right, name)
         tags = await service.alert_tags([name])
         if name not in tags and right == "acknowledge":
-            return  # there is no such alert, and nothing of it to show
+            raise await unknown(caller, name)
         if not _shows(caller, right, name, tags):
             refuse(caller, right, name)
+
+    async def unknown(caller: Caller, name: str) -> NexusError:
+        """That there is no such alert, with the one that the caller may see and may have meant."""
+        hint = did_you_mean(name, [one.name for one in await visible(caller)])
+        return NexusError(f"There is no alert '{name[:100]}'.", code="NX6406", hint=hint)
 
     async def names_of(caller: Caller, wanted: Sequence[str]) -> list[str] | None:
         """The alerts whose lines a caller may read; None is all, those that are no longer declared too."""
@@ -82,6 +89,8 @@ def add_alarm_routes(
         priority: Names = [],  # noqa: B006
         group: Names = [],  # noqa: B006
         limit: Annotated[int, Query(ge=1, le=MOST_LINES)] = 100,
+        before: Annotated[Time | None, Query(description="`at` of the oldest line of the newer page.")] = None,
+        before_name: Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$", description="And its name.")] = "",
         caller: Caller = CALLING,
     ) -> Response:
         found = await service.journal(
@@ -91,6 +100,7 @@ def add_alarm_routes(
             priorities=priority,
             groups=group,
             limit=limit + 1,
+            before=None if before is None else (before, before_name),
         )
         return answer(Journal(lines=found[-limit:], truncated=len(found) > limit))
 
@@ -118,14 +128,14 @@ def add_alarm_routes(
         await require_alert(caller, "alerts", name)
         alerting = acting().alerting
         if name not in alerting.panel.alerts:
-            raise NexusError(f"There is no alert '{name[:100]}'.", code="NX6406")
+            raise await unknown(caller, name)
         lines = await service.journal(since_us=0, names=[name], limit=LAST_LINES)
         return answer(why(alerting.panel, name, alerting.now(), lines))
 
-    @app.post(base + "/alerts/{name}/acknowledge")
-    async def acknowledge(name: Name, caller: Caller = CALLING) -> Response:
+    @app.post(base + "/alerts/{name}/acknowledge", openapi_extra=documented(AcknowledgeRequest))
+    async def acknowledge(name: Name, caller: Caller = CALLING, body: AcknowledgeRequest = seen) -> Response:
         await require_alert(caller, "acknowledge", name)
-        return await done(await acting().alerting.acknowledge(name, who=caller.principal))
+        return await done(await acting().alerting.acknowledge(name, who=caller.principal, reason=body.reason))
 
     @app.post(base + "/alerts/{name}/shelve", openapi_extra=documented(ShelveRequest))
     async def shelve(name: Name, caller: Caller = CALLING, body: ShelveRequest = shelf) -> Response:

@@ -23,6 +23,7 @@ Kind = Literal[
     "retained",
     "job",
     "dead-letter",
+    "signature",
     "access",
 ]
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
@@ -38,9 +39,10 @@ def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditC
         who: Text = "",
         kind: Kind = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
+        until: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
-        return answer(await service.audit(since_us=since, path=path, who=who, kind=kind, limit=limit))
+        return answer(await service.audit(since_us=since, until_us=until, path=path, who=who, kind=kind, limit=limit))
 
     @app.get(base + "/audit/head")
     async def head() -> Response:

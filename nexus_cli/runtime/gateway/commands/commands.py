@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -82,11 +82,12 @@ class Commands:
         clocks: Clocks,
         latency: Latency,
         paused: Callable[[str], str],
+        own_keys: Mapping[str, str],
     ) -> None:
         """Join the parts; `run` does the work.
 
         `latency` gets the time from the arrival of each accepted command to its answer; `paused` says why a device is out
-        of service for a while, "" when it is not.
+        of service for a while, "" when it is not; `own_keys` are those of `SignatureGuard`.
         """
         self.counts: Counter[str] = Counter()
         self.ignored = 0
@@ -108,7 +109,7 @@ class Commands:
         self._latency = latency
         self._wanted = asyncio.Event()
         self._report_rate = RateLimit(clock)
-        self.signatures = SignatureGuard(clocks)
+        self.signatures = SignatureGuard(clocks, own=own_keys)
 
     @property
     def waiting(self) -> int:
@@ -138,6 +139,7 @@ class Commands:
     def configured(self, devices: Sequence[str]) -> None:
         """Subscribe to the commands of these devices (paths) from now on."""
         # A broker delivers with the lower QoS of publish and subscription (MQTT 3.1.1 §3.8.4): 2 keeps the sender's.
+        self.signatures.took(devices)
         filters = [(f"{self._topics.platform}/cmd/{path}/+/+", 2) for path in sorted(devices)]
         if filters != self._subscriptions:
             self._subscriptions[:] = filters
@@ -214,7 +216,7 @@ class Commands:
         if device is None or self._queues.closing or len(principal) > LONGEST_PRINCIPAL or not principal.isprintable():
             self.ignored += 1
             return
-        payload = self.signatures.open(message.topic, principal, message.payload)
+        payload = self.signatures.open(message.topic, principal, message.payload, device=device_path)
         if isinstance(payload, Rejection):
             self._refuse_unproven(path, principal, payload, message.payload)
             return

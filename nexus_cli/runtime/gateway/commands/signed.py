@@ -1,7 +1,8 @@
 """Which commands prove who sent them: signature, key, time window and nonce, in this order; the first failure decides.
 
-A nonce is kept as long as its message could be accepted again. None is kept beyond the process: a message that was signed
-before the gateway began to keep nonces is refused instead, so a restart, a crash or a lost disk opens no gap.
+A nonce is kept as long as its message could be accepted again. None is kept beyond the process, and another gateway has
+its own: a message for a device that was signed before this process took the device over is refused instead. So a restart,
+a crash, a lost disk, a waiting process that takes over and a device that moves to another gateway open no gap.
 
 See docs/decisions/0097.
 """
@@ -9,22 +10,21 @@ See docs/decisions/0097.
 from __future__ import annotations
 
 import heapq
-import logging
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
-from nexus_cli.drivers.base import DriverError
-from nexus_cli.drivers.secrets import resolve
+import msgspec
+
 from nexus_cli.runtime.gateway.commands.admission import Clocks, Rejection
-from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.signing_keys import SigningKey, signing_keys
 from nexus_cli.wire.command import CommandError, decode_command
 from nexus_cli.wire.signature import (
-    HMAC,
+    COMMAND,
+    ED25519,
     KeyRules,
     Opened,
     SignatureError,
     SignatureRules,
-    checker,
     is_signed,
     open_envelope,
     signed_bytes,
@@ -32,28 +32,29 @@ from nexus_cli.wire.signature import (
 
 MOST_NONCES = 200_000
 """Some 40 MB. A gateway that remembers so many refuses more rather than forget one."""
-COMMAND = "command"
-_log = logging.getLogger("nexus.commands")
-Check = Callable[[bytes, bytes], bool]
-
-
-class _Key(NamedTuple):
-    rules: KeyRules
-    check: Check | None
-    problem: str
 
 
 class SignatureGuard:
     """Opens signed commands, and refuses unsigned ones where the site wants them signed."""
 
-    def __init__(self, clocks: Clocks, *, most: int = MOST_NONCES) -> None:
-        """Know no rules yet. Messages that were signed before now are refused."""
-        self._clocks, self._most = clocks, most
+    def __init__(
+        self, clocks: Clocks, *, own: Mapping[str, str] = MappingProxyType({}), most: int = MOST_NONCES
+    ) -> None:
+        """Know no rules yet. Messages that were signed before now are refused.
+
+        Args:
+            clocks: What times are compared with.
+            own: Public keys by principal of NEXUS, of the processes under the same folder; each counts while the site declares
+                no key of that principal.
+            most: Nonces that are remembered.
+        """
+        self._clocks, self._own, self._most = clocks, own, most
         self._rules = SignatureRules()
-        self._keys: Mapping[str, _Key] = {}
+        self._keys: Mapping[str, SigningKey] = signing_keys(with_own(self._rules, own))
         self._nonces: set[tuple[str, str]] = set()
         self._ends: list[tuple[int, tuple[str, str]]] = []
         self._began_us = clocks.wall_us()
+        self._took_us: dict[str, int] = {}
 
     def configured(self, rules: SignatureRules) -> None:
         """Take the site's rules; nonces stay."""
@@ -63,10 +64,16 @@ class SignatureGuard:
             # Nonces that were dropped by the smaller window would count as new in the larger one.
             self._began_us = max(self._began_us, self._clocks.wall_us() - self._rules.window_ms * 1000)
         self._rules = rules
-        self._keys = {name: _key(name, each) for name, each in rules.keys.items()}
+        self._keys = signing_keys(with_own(rules, self._own))
 
-    def open(self, topic: str, principal: str, payload: bytes) -> bytes | Rejection:
-        """The command in a message, or why it is refused. An unsigned one passes where no signature is required.
+    def took(self, devices: Collection[str]) -> None:
+        """Take commands for these devices (paths) and no others from now on. Another gateway may have carried out what was
+        signed before."""
+        now_us = self._clocks.wall_us()
+        self._took_us = {path: self._took_us.get(path, now_us) for path in devices}
+
+    def open(self, topic: str, principal: str, payload: bytes, *, device: str) -> bytes | Rejection:
+        """The command in a message for a device, or why it is refused. An unsigned one passes where no signature is required.
 
         An envelope is checked whether one is required or not: who signs wants to be believed only with a good signature.
         """
@@ -78,9 +85,9 @@ class SignatureGuard:
             found = open_envelope(payload)
         except SignatureError as error:
             return Rejection("NX6463", str(error))
-        return self._why_not(topic, principal, found) or found.payload
+        return self._why_not(topic, principal, found, device) or found.payload
 
-    def _why_not(self, topic: str, principal: str, found: Opened) -> Rejection | None:
+    def _why_not(self, topic: str, principal: str, found: Opened, device: str) -> Rejection | None:
         key = self._keys.get(found.key)
         if key is None:
             return Rejection("NX6466", f"the site has no key '{found.key[:100]}'")
@@ -97,14 +104,12 @@ class SignatureGuard:
             )
         if doubt := self._clocks.doubt():
             return Rejection("NX6464", f"it is unknown when it was signed: {doubt}")
-        return self._by_time(found, key.rules) or self._by_nonce(found)
+        return self._by_time(found, key, device) or self._by_nonce(found)
 
-    def _by_time(self, found: Opened, rules: KeyRules) -> Rejection | None:
+    def _by_time(self, found: Opened, key: SigningKey, device: str) -> Rejection | None:
         now_us, window_us = self._clocks.wall_us(), self._rules.window_ms * 1000
-        if rules.from_us is not None and min(now_us, found.time_us) < rules.from_us:
-            return Rejection("NX6466", f"the key '{found.key}' is not valid yet")
-        if rules.until_us is not None and max(now_us, found.time_us) >= rules.until_us:
-            return Rejection("NX6466", f"the key '{found.key}' has ended")
+        if problem := key.invalid(found.key, signed_us=found.time_us, now_us=now_us):
+            return Rejection("NX6466", problem)
         if found.time_us < now_us - window_us:
             return Rejection(
                 "NX6464", f"it was signed {(now_us - found.time_us) / 1e6:,.1f} s ago by the gateway's clock"
@@ -117,6 +122,8 @@ class SignatureGuard:
             return Rejection(
                 "NX6464", "it was signed before the gateway began to remember nonces; sign and send it anew"
             )
+        if found.time_us <= self._took_us.get(device, now_us + window_us):
+            return Rejection("NX6464", "it was signed before this gateway took the device over; sign and send it anew")
         return None
 
     def _by_nonce(self, found: Opened) -> Rejection | None:
@@ -141,13 +148,15 @@ class SignatureGuard:
         self._began_us = max(self._began_us, end_us - self._rules.window_ms * 1000)
 
 
-def _key(name: str, rules: KeyRules) -> _Key:
-    try:
-        secret = resolve(rules.secret) if rules.algorithm == HMAC else ""
-        return _Key(rules, checker(rules, secret=secret), "")
-    except (DriverError, SignatureError) as error:
-        event(_log, "a signing key can't be used", level=logging.WARNING, key=name, cause=str(error))
-        return _Key(rules, None, str(error))
+def with_own(rules: SignatureRules, own: Mapping[str, str]) -> SignatureRules:
+    """The rules with a key of each principal that they declare none of."""
+    declared = {principal for key in rules.keys.values() for principal in key.principals}
+    more = {
+        f"{principal}.local": KeyRules(algorithm=ED25519, public=public, principals=[principal])
+        for principal, public in own.items()
+        if principal not in declared
+    }
+    return msgspec.structs.replace(rules, keys={**more, **rules.keys})
 
 
 def id_of(payload: bytes) -> str:

@@ -200,6 +200,8 @@ class AddressSpace:
                 "unit": tag.unit,
                 "address": tag.address,
                 "classification": tag.classification,
+                "owner": tag.owner,
+                "pii": tag.pii,
                 "writable": self.rights.may_write(tag),
                 "enabled": tag.enabled,
             }

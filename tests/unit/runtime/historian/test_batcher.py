@@ -61,7 +61,11 @@ class Bench:
         self.link = Link(self.series, self.assignments)
         self.inbound_queue = InboundQueue(topics=TOPICS, counters=self.counters, lanes=lanes)
         self.external_topics = ExternalTopics(
-            topics=TOPICS, site="acme/chicago", series=self.series, counters=self.counters
+            topics=TOPICS,
+            site="acme/chicago",
+            series=self.series,
+            counters=self.counters,
+            wall_us=clock.wall_us,
         )
         link: Any = self.link
         self.following = StateWatch(

@@ -1,5 +1,7 @@
 // The page's frame: who is here, which view is open, what is missing.
 
+import { AlarmBoard } from './lib/alarm_board.js';
+import { Ringer, makeBell } from './lib/alarm_bell.js';
 import { makeApi, pathOf } from './lib/api.js';
 import { fill, h } from './lib/elements.js';
 import * as format from './lib/format.js';
@@ -8,15 +10,18 @@ import { makeFrame } from './lib/frame.js';
 import { Socket } from './lib/socket.js';
 import * as widgets from './lib/widgets.js';
 import { page as alarms } from './pages/alarms.js';
+import { page as audit } from './pages/audit.js';
+import { page as catalogue } from './pages/catalogue.js';
 import { page as deadLetters } from './pages/dead-letters.js';
 import { page as deployments } from './pages/deployments.js';
 import { page as devices } from './pages/devices.js';
 import { page as health } from './pages/health.js';
+import { page as jobs } from './pages/jobs.js';
 import { page as messages } from './pages/messages.js';
 import { page as namespace } from './pages/namespace.js';
 import { page as sequences } from './pages/sequences.js';
 
-const PAGES = [namespace, messages, sequences, devices, alarms, deployments, health, deadLetters];
+const PAGES = [namespace, catalogue, messages, sequences, devices, alarms, deployments, health, jobs, deadLetters, audit];
 const RETRY_MS = 3000;
 
 const root = document.getElementById('app');
@@ -45,7 +50,9 @@ class Running {
   constructor(session) {
     this.session = session;
     const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-    this.frame = makeFrame(root, { site, session, pages: PAGES, onLogOut: logOut });
+    const bell = makeBell();
+    this.ringer = new Ringer(site);
+    this.frame = makeFrame(root, { site, session, pages: PAGES, bell: bell.element, onLogOut: logOut });
     this.socket = new Socket(`${scheme}://${location.host}${base}/ws`, {
       onState: (state) => {
         this.frame.connection(state);
@@ -54,6 +61,8 @@ class Running {
       onSite: (message) => this.siteChanged(message),
       onEnded: () => logIn('Your session has ended.'),
     });
+    this.board = new AlarmBoard({ api, socket: this.socket, ring: (alerts) => this.ringer.ring(alerts) });
+    this.board.listen(() => bell.show(this.board));
     this.moved = () => this.route();
     this.siteListeners = new Set();
     addEventListener('hashchange', this.moved);
@@ -63,6 +72,7 @@ class Running {
     }
     this.socket.open();
     this.askEnvironment();
+    if ((session.scopes || []).includes('alerts:read')) this.board.start();
     this.route();
   }
 
@@ -75,10 +85,13 @@ class Running {
     removeEventListener('hashchange', this.moved);
     clearTimeout(this.ending);
     this.leave();
+    this.board.stop();
+    this.ringer.stop();
     this.socket.close();
   }
 
   siteChanged(message) {
+    this.board.again();
     for (const each of [...this.siteListeners]) each(message);
   }
 
@@ -119,6 +132,7 @@ class Running {
       base,
       pathOf,
       socket: this.socket,
+      board: this.board,
       site,
       user: this.session,
       may: (scope) => (this.session.scopes || []).includes(scope),

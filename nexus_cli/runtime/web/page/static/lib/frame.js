@@ -13,7 +13,7 @@ const WORDS = {
 };
 
 /** Builds the frame in `root`. Returns {open(page) -> content, twin(text), connection(state), environment(found), notify(text, kind)}. */
-export function makeFrame(root, { site, session, pages, onLogOut }) {
+export function makeFrame(root, { site, session, pages, bell, onLogOut }) {
   const links = pages.map((page) => h('a', { href: `#/${page.id}`, dataset: { page: page.id } }, page.title));
   const nav = h('nav', { id: 'menu', 'aria-label': 'Views' }, links);
   const menuButton = h(
@@ -42,6 +42,7 @@ export function makeFrame(root, { site, session, pages, onLogOut }) {
       environment,
       link,
       h('span', { class: 'spring' }),
+      bell,
       h('span', { class: 'who', title: roleWords(session) }, plain(session.user)),
       h('button', { type: 'button', class: 'plain', onclick: onLogOut }, 'Log out'),
     ),

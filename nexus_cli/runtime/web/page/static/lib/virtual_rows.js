@@ -10,7 +10,8 @@ const EXTRA = 6; // rows above and below the visible ones
 export class VirtualRows {
   /**
    * @param {Function} h The page's maker of elements.
-   * @param {object} options `{label, height, key(item), draw(item), onSelect(item | null), rowClass?(item)}`; `height` in px.
+   * @param {object} options `{label, height, key(item), draw(item), onSelect(item | null), rowClass?(item), marked?(key), onMark?(item)}`; `height` in px.
+   *   With `marked` rows can be marked: by Space, and by a click on `.mark` in a row; call `draw` after `marked` says something else.
    */
   constructor(h, options) {
     this.options = options;
@@ -85,6 +86,7 @@ export class VirtualRows {
       row.className = `row ${this.options.rowClass?.(item) ?? ''}`;
     }
     row.setAttribute('aria-selected', String(chosen));
+    if (this.options.marked) row.setAttribute('aria-checked', String(this.options.marked(this.options.key(item))));
     kept.item = item;
   }
 
@@ -119,12 +121,19 @@ export class VirtualRows {
     const row = event.target.closest('.row');
     if (!row || event.target.closest('button, a, input, select')) return;
     const index = Number(row.getAttribute('aria-posinset')) - 1;
-    if (this.items[index] !== undefined) this.select(this.options.key(this.items[index]), { show: false });
+    if (this.items[index] === undefined) return;
+    if (event.target.closest('.mark')) this.options.onMark?.(this.items[index]);
+    else this.select(this.options.key(this.items[index]), { show: false });
   }
 
   onKey(event) {
     if (event.key === 'Escape' && this.selected !== null) {
       this.select(null);
+      return;
+    }
+    if (event.key === ' ' && event.target === this.root && this.options.onMark && this.indexOfSelected() >= 0) {
+      event.preventDefault();
+      this.options.onMark(this.items[this.indexOfSelected()]);
       return;
     }
     const page = Math.max(1, Math.floor(this.root.clientHeight / this.height) - 1);

@@ -6,6 +6,9 @@ import * as format from '../../lib/format.js';
 const WAIT_MS = 70;
 const LIMIT = 50;
 
+/** What is more than internal, and what is about persons. */
+const classWords = ({ classification, pii }) => [classification && classification !== 'internal' && classification, pii && 'personal data'];
+
 /** A search field with its results. onOpen(path) when one is chosen; onActive(true) while results are shown. */
 export class Search {
   constructor(ctx, { onOpen, onActive, onRange }) {
@@ -117,7 +120,8 @@ export class Search {
       });
     }
     const labels = Object.entries(hit.labels || {}).map(([name, each]) => `${name}=${each}`);
-    const more = [hit.description, hit.address, ...((hit.where || []).includes('labels') ? labels : [])].filter(Boolean);
+    const where = hit.where || [];
+    const more = [hit.description, hit.address, ...(where.includes('labels') ? labels : []), where.includes('owner') && `owner: ${hit.owner}`, ...classWords(hit)].filter(Boolean);
     return h(
       'div',
       { class: 'hit', role: 'option', id: `${this.list.id}-${index}`, 'aria-selected': 'false', dataset: { index } },

@@ -1,5 +1,8 @@
 // The tabs of a tag's card, apart from its history.
 
+import { stateLook, stateWords } from '../../lib/alarm_facts.js';
+import { governance } from '../../lib/governance.js';
+import { lineageTree } from '../../lib/lineage_tree.js';
 
 /** What is declared about the tag. */
 export function configurationTab(root, ctx, card) {
@@ -8,6 +11,7 @@ export function configurationTab(root, ctx, card) {
   const names = Object.entries(card.names || {});
   fill(
     root,
+    widgets.facts(governance(card)),
     words.length ? widgets.facts(words.map(([name, each]) => [format.plain(name), format.plain(each)])) : null,
     names.length ? [h('h3', {}, 'Codes'), widgets.facts(names.map(([code, name]) => [code, format.plain(name)]))] : null,
     widgets.facts([['Topic', h('code', {}, format.plain(card.topic || ''))]]),
@@ -18,15 +22,16 @@ export function configurationTab(root, ctx, card) {
 /** How bytes become a row. */
 export function lineageTab(root, ctx, path) {
   const { h, fill, format, widgets } = ctx;
-  loading(root, ctx, () => ctx.api(`/lineage/${ctx.pathOf(path)}`), (found) => {
+  const ask = () => Promise.all([ctx.api(`/lineage/${ctx.pathOf(path)}`), ctx.api(`/lineage/${ctx.pathOf(path)}`, { query: { format: 'openlineage' } })]);
+  loading(root, ctx, ask, ([found, events]) => {
     const link = (each) => h('li', {}, h('a', { href: `#/namespace/${ctx.pathOf(each)}` }, format.plain(each)));
     const inputs = Object.entries(found.inputs || {});
     fill(
       root,
       h('ol', { class: 'chain' }, found.steps.map((each) => h('li', {}, h('strong', {}, format.plain(each.step)), ' ', format.plain(each.text)))),
-      inputs.length ? [h('h3', {}, 'Inputs'), h('ul', {}, inputs.map(([name, each]) => h('li', {}, `${format.plain(name)} = `, h('a', { href: `#/namespace/${ctx.pathOf(each)}` }, format.plain(each)))))] : null,
+      inputs.length ? [h('h3', {}, 'Comes from'), lineageTree(ctx, events, path), h('h3', {}, 'Inputs'), h('ul', {}, inputs.map(([name, each]) => h('li', {}, `${format.plain(name)} = `, h('a', { href: `#/namespace/${ctx.pathOf(each)}` }, format.plain(each)))))] : null,
       (found.used_by || []).length ? [h('h3', {}, 'Used by'), h('ul', {}, found.used_by.map(link))] : null,
-      (found.alerts || []).length ? widgets.facts([['Alerts', found.alerts.map(format.plain).join(', ')]]) : null,
+      (found.alerts || []).length ? [h('h3', {}, 'Watched by'), h('ul', {}, found.alerts.map((each) => h('li', {}, 'alert ', h('a', { href: `#/alarms/${ctx.pathOf(each)}` }, format.plain(each)))))] : null,
     );
   });
   return { twin: () => `nexus explain ${format.shell(path)}` };
@@ -44,8 +49,8 @@ export function alarmsTab(root, ctx, path) {
       widgets.table(
         [
           { title: 'Alert', cell: (each) => h('a', { href: `#/alarms/${ctx.pathOf(each.name)}` }, format.plain(each.name)) },
-          { title: 'State', cell: (each) => widgets.badge(each.state, { active: 'bad', acknowledged: 'warn' }[each.state]) },
-          { title: 'Severity', cell: (each) => format.plain(each.severity || '') },
+          { title: 'State', cell: (each) => widgets.badge(stateWords(each), stateLook(each)) },
+          { title: 'Priority', cell: (each) => format.plain(each.priority || each.severity || '') },
           { title: 'Value', class: 'num', cell: (each) => format.value(each.value) },
           { title: 'Since', cell: (each) => format.time(each.since || null, true) },
         ],

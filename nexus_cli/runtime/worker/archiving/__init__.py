@@ -1,0 +1,1 @@
+"""Days of samples into the archive, as jobs (decision 0095)."""
