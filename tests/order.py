@@ -16,6 +16,8 @@ LONG = {
     "e2e/test_clock.py": 100,
     "e2e/test_page_plant.py": 100,
     "e2e/test_gaps.py": 90,
+    "e2e/test_alarm_faults.py": 90,
+    "integration/test_alarm_flood.py": 90,
     "integration/test_historian_locks.py": 90,
     "integration/test_demo.py": 80,
     "e2e/test_chaos.py": 70,

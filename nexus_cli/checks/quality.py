@@ -10,7 +10,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.model.external import ExternalTag
-from nexus_cli.model.governance import QualityRules
+from nexus_cli.model.governance import QualityRules, does, priority_of
 from nexus_cli.model.governed import ALARM, ALERT_PREFIX, KINDS, alert_name, is_number
 from nexus_cli.model.resolve import DEFAULT_POLL_MS
 
@@ -97,8 +97,7 @@ def quality_same_name(view: View) -> Iterator[Diagnostic]:
         if (rules := tag.tag.quality) is None:
             continue
         for kind in KINDS:
-            rule = getattr(rules, kind)
-            if rule is None or (rule if kind == "range" else rule.do) != ALARM:
+            if does(rules, kind) != ALARM:
                 continue
             name = alert_name(kind, tag.path)
             if seen.setdefault(name, tag.path) != tag.path:
@@ -110,10 +109,19 @@ def quality_alarm_unpublished(view: View) -> Iterator[Diagnostic]:
     """NX2756."""
     for tag, rules in _ruled(view):
         for kind in KINDS:
-            rule = getattr(rules, kind)
-            if rule is not None and (rule if kind == "range" else rule.do) == ALARM and is_silent(tag):
+            if does(rules, kind) == ALARM and is_silent(tag):
                 message = f"'{tag.name}' is not published, and alerts are raised by what is published"
                 yield finding("NX2756", message, where=_where(tag, kind), on_key=True, hint="do: flag")
+
+
+def quality_priority_of_no_alarm(view: View) -> Iterator[Diagnostic]:
+    """NX2757."""
+    for tag, rules in _ruled(view):
+        for kind in KINDS:
+            done = does(rules, kind)
+            if priority_of(rules, kind) and done != ALARM and _own(view, tag, kind):
+                message = f"'{tag.name}' has a priority for a rule that raises no alarm: it does '{done}'"
+                yield finding("NX2757", message, where=_where(tag, kind, "priority"), on_key=True, hint="do: alarm")
 
 
 CHECKS = (
@@ -124,4 +132,5 @@ CHECKS = (
     quality_alert_name,
     quality_same_name,
     quality_alarm_unpublished,
+    quality_priority_of_no_alarm,
 )

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from msgspec.structs import replace
+
+from nexus_cli.model.alarms import SEVERITY_OF
 from nexus_cli.model.config import QualityConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.model.external import ExternalTag
-from nexus_cli.model.governance import QualityRules
+from nexus_cli.model.governance import QualityRules, does, priority_of
 from nexus_cli.model.resources import AlertConfig, PlaceConfig, encode
 from nexus_cli.model.site import Area, Calculated, Line, Site, Tag
 from nexus_cli.model.snapshot import Attributes
@@ -37,13 +40,15 @@ def about(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
 
 def quality_config(rules: QualityRules) -> QualityConfig | None:
     """Rules in normal form; None where there is none."""
-    made: dict[str, Any] = {"range": rules.range or ""}
+    made: dict[str, Any] = {"range": does(rules, "range") or ""}
     if rules.rate is not None:
         made |= {"rate": rules.rate.do, "rate_above": rules.rate.above, "rate_ms": rules.rate.per}
     if rules.flat is not None:
         made |= {"flat": rules.flat.do, "flat_ms": rules.flat.for_}
     if rules.missing is not None:
         made |= {"missing": rules.missing.do, "missing_ms": rules.missing.for_}
+    priorities = {kind: priority_of(rules, kind) for kind in KINDS if does(rules, kind) == ALARM}
+    made["priorities"] = {kind: priority for kind, priority in priorities.items() if priority}
     found = QualityConfig(**made)
     return None if found == QualityConfig() else found
 
@@ -90,7 +95,8 @@ def quality_alerts(resources: Mapping[str, Attributes]) -> dict[str, Attributes]
                 for kind in KINDS:
                     if rules.get(kind) == ALARM and _applies(kind, tag):
                         of = f"{path}/{name}"
-                        alert = _alert(kind, of, tag, rules)
+                        priority = str(rules.get("priorities", {}).get(kind, ""))
+                        alert = replace(_alert(kind, of, tag, rules), priority=priority, severity=SEVERITY_OF[priority])
                         found[f"alert.{alert_name(kind, of)}"] = encode(alert, "on_bad", "severity")
     return found
 

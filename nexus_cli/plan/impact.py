@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
+from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
 SHOWN = 6
@@ -344,12 +345,15 @@ def _gateway(change: Change, _: Surroundings) -> Lines:
 
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
     "archive": _archive,
+    "channel": lambda change, _: channel_lines(change),
     "device": _device,
+    "digest": lambda change, _: digest_lines(change),
     "gateway": _gateway,
     "group": _rights,
     "message": _message,
     "retention": _retention,
     "role": _rights,
+    "route": lambda change, _: route_lines(change),
     "sequence": _sequence,
     "user": _rights,
     "view": _view,

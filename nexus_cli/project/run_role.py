@@ -55,6 +55,7 @@ async def _serve(role: str, name: str, settings: Settings) -> None:
 
         await run_web(settings, name=name or "web")
     elif role == "worker":
+        GARBAGE.manage()
         from nexus_cli.runtime.worker.worker import run_worker  # noqa: PLC0415 - one role's libraries
 
         await run_worker(settings, name=name or "worker")

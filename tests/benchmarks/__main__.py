@@ -42,6 +42,7 @@ NAMES = {
     "scale": "one gateway of 100,000 tags; 16 devices x 1,000 tags every 50 ms",
     "web_rest": "search, tree and devices of web at 41,000 tags, and the bytes of a gateway's health",
     "page": "the page in a browser over 41,000 tags at 2,000 changes a second",
+    "jobs": "jobs put in and worked off beside bare pgqueuer",
     "proof": "signed messages, compressed frames, and the links of the audit trail",
     "peers": "our gateway and our historian beside Telegraf, on the same devices and messages",
 }

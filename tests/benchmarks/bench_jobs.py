@@ -28,6 +28,7 @@ from nexus_cli.database import jobs, migrate
 from nexus_cli.database.connect import connection, open_connection
 from nexus_cli.database.job_queue import CHANNEL, NAMES
 from nexus_cli.runtime.clock import SystemClock
+from nexus_cli.runtime.garbage import GARBAGE
 from nexus_cli.runtime.worker.kinds import Kind
 from nexus_cli.runtime.worker.working import Working
 from nexus_cli.settings import Settings
@@ -45,6 +46,7 @@ async def _nothing(_job: Any) -> None:
 
 
 async def _ours(settings: Settings, ready: Event, stop: Event) -> None:
+    GARBAGE.manage()
     working = Working(settings, kinds={KIND: Kind(handle=_nothing)}, concurrency=IN_HAND, clock=SystemClock())
     ends = asyncio.Event()
     task = asyncio.create_task(working.run(ends))

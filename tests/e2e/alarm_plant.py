@@ -25,6 +25,8 @@ from tests.servers import free_port
 from tests.waiting import PATIENCE_S, wait_until
 
 HELD_S = 600.0
+SECOND = "worker-2"
+"""A worker that a test starts itself."""
 DEVICE = "hall/line-1/probe"
 SITE = """\
 nexus: 1
@@ -41,7 +43,7 @@ areas:
 alerts: {{{alerts}}}
 notifications:
   digest: {{above: 10000, below: 5, every: 5m}}
-  channels: {{board: {{webhook: {{url: "{url}/board"}}}}, boss: {{webhook: {{url: "{url}/boss"}}}}}}
+  channels: {{board: {{webhook: {{url: "{url}/board"}}}}, boss: {{webhook: {{url: "{url}/boss"}}}}{more}}}
   routes:
     plain: {{groups: [plain], to: [board]}}
     fast: {{groups: [fast], to: [board], escalate: [{{after: 1s, to: [boss]}}]}}
@@ -157,28 +159,36 @@ class AlarmPlant(Runtime):
         receiver: Of both channels.
         hand: For the database.
         alarms: Group by name; each has a tag of its own name.
+        quiet: Tags without an alarm.
     """
 
     forked = True
     more_principals = ("nexus.web", "nexus.worker")
 
-    def __init__(self, folder: Path, *, alarms: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, *, alarms: dict[str, str], quiet: tuple[str, ...] = (), more_roles: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(folder, site="acme/chicago", gateways=())
-        self.roles = ("control", "web", "worker")
-        self.ports = {role: free_port() for role in self.roles}
-        self.receiver, self.hand, self.alarms = Receiver(), Hand(), alarms
+        self.roles = ("control", "web", "worker", *more_roles)
+        self.ports = {role: free_port() for role in (*self.roles, SECOND)}
+        self.receiver, self.hand, self.alarms, self.quiet = Receiver(), Hand(), alarms, quiet
 
     def start(self) -> None:
         """Start every part, and apply the site."""
-        tags = ", ".join(f"{name}: {{type: float64}}" for name in self.alarms)
+        self.write_site()
+        super().start()
+        self.apply()
+        self.wait_ready("worker")
+
+    def write_site(self, *, more: str = "") -> None:
+        """The site, with more channels."""
+        tags = ", ".join(f"{name}: {{type: float64}}" for name in (*self.alarms, *self.quiet))
         alerts = ", ".join(
             f"{name}: {{tag: {DEVICE}/{name}, above: 50, priority: high, group: {group}}}"
             for name, group in self.alarms.items()
         )
-        (self.folder / "site.yaml").write_text(SITE.format(tags=tags, alerts=alerts, url=self.receiver.url))
-        super().start()
-        self.apply()
-        self.wait_ready("worker")
+        text = SITE.format(tags=tags, alerts=alerts, url=self.receiver.url, more=more)
+        (self.folder / "site.yaml").write_text(text)
 
     def stop(self) -> None:
         """Stop it all."""
@@ -189,8 +199,8 @@ class AlarmPlant(Runtime):
 
     def start_part(self, part: str) -> None:
         """As everywhere."""
-        if part in ("web", "worker"):
-            self.spawn(part, [*NEXUS, "run", part, "--name", part])
+        if part in ("web", "worker", SECOND):
+            self.spawn(part, [*NEXUS, "run", part.partition("-")[0], "--name", part])
         else:
             super().start_part(part)
 
@@ -202,14 +212,17 @@ class AlarmPlant(Runtime):
 
     def publish(self, names: Iterable[str], value: float = 99.0) -> None:
         """Publish a value of each alarm's tag, retained as a gateway's is."""
+        self.say((name, {"value": value, "quality": "GOOD"}) for name in names)
+
+    def say(self, messages: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Publish documents on tags, one after the other."""
         settings = Settings(site=self.site, broker_url=self.broker.url)
 
         async def send() -> None:
             client = BrokerClient(settings=settings, client_id="probe")
             async with client.session():
-                for name in names:
-                    payload = orjson.dumps({"value": value, "quality": "GOOD"})
-                    await client.publish(f"{self.site}/{DEVICE}/{name}", payload, retain=True)
+                for name, document in messages:
+                    await client.publish(f"{self.site}/{DEVICE}/{name}", orjson.dumps(document), retain=True)
 
         self.hand.do(send())
 
@@ -238,4 +251,4 @@ class AlarmPlant(Runtime):
         return {(row["step"], row["channel"]): row["state"] for row in rows}
 
 
-__all__ = ["AlarmPlant", "Hand", "Receiver"]
+__all__ = ["SECOND", "AlarmPlant", "Hand", "Receiver"]

@@ -198,6 +198,34 @@ async def test_jobs_of_a_silent_worker_are_taken_over(database: Settings) -> Non
         assert await jobs.listing(conn, SITE) == []
 
 
+async def test_a_job_with_which_workers_are_lost_is_kept_in_the_end(database: Settings) -> None:
+    """It may be what kills them; a person lets it begin again, with all its losses to come."""
+    tries: list[int] = []
+
+    async def do(job: Taken) -> None:
+        tries.append(job.attempt)
+        await asyncio.Event().wait()
+
+    async with connected(database) as conn:
+        await jobs.enqueue(conn, SITE, "k", {})
+        for round_ in (1, 2):
+            for loss in range(1, job_queue.MOST_LOST + 1):
+                async with connected(database) as own:
+                    queue = Queue(own, site=SITE, lines={"k": Line(do=do)}, concurrency=2)
+                    task = asyncio.create_task(queue.run())
+                    await until(lambda: tries == [*range(1, loss + 1)])  # noqa: B023
+                    own.terminate()  # the worker is killed: it says nothing more
+                    queue.abandon()
+                    await asyncio.wait({task})
+                    task.exception()
+                await conn.execute("UPDATE nexus.job SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'")
+            async with working(database, do):
+                [kept] = await until_found(lambda: jobs.listing(conn, SITE, state="failed"))
+            assert (kept.reason, kept.attempts) == ("5 workers were lost with it", job_queue.MOST_LOST), round_
+            assert await jobs.retry(conn, SITE, ids=[kept.id], kind="", all_=False, who="anna") == [kept.id]
+            tries.clear()
+
+
 async def test_a_worker_that_is_cancelled_gives_its_jobs_back(database: Settings) -> None:
     begun = asyncio.Event()
 

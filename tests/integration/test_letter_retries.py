@@ -14,6 +14,7 @@ import pytest
 from nexus_cli.database import letter_retries, loss
 from nexus_cli.database.connect import connection
 from nexus_cli.runtime.historian import letter_retries as historian_retries
+from nexus_cli.runtime.signed_values import REASONS
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import Frame, encode
@@ -160,6 +161,7 @@ async def test_a_cut_before_the_letter_is_gone_stores_nothing_twice(
 
 async def test_what_can_not_be_stored_stays_with_its_reason(database: Settings, broker: TestBroker) -> None:
     data, other = TOPICS.data("gw-1", DEVICE), {"epoch": "E1", "seq": 3, "samples": {"a": 1.0}}
+    await record(database, scale())
     await declare(database, device(a="float64"))
     hopeless = [
         (data, "foreign_epoch", orjson.dumps({**other, "time": START_US}).decode()),
@@ -169,6 +171,7 @@ async def test_what_can_not_be_stored_stays_with_its_reason(database: Settings, 
         (f"{data}/a", "refused_by_database", "\\x00\\x01"),
         (TOPICS.tag("packaging/line-1/nobody/x"), "no_value", "1"),
         ("gap/gw-1", "refused_by_database", "{}"),
+        *((TOPICS.tag(f"{SCALE}/weight"), reason, "17.5") for reason in sorted(REASONS)),
     ]
     async with historian(database, broker):
         async with connection(database) as conn:

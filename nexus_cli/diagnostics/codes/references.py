@@ -318,6 +318,14 @@ CODES: tuple[Code, ...] = (
         good=yaml("temperature: {…, live: {publish: false}, quality: {flat: {for: 10m, do: flag}}}"),
     ),
     Code(
+        id="NX2757",
+        slug="quality-priority-of-no-alarm",
+        summary="A priority at a rule that raises no alarm.",
+        why="Only an alarm is answered by a person: a value that is flagged or rejected notifies no one, whatever its priority.",
+        bad=yaml("temperature: {…, quality: {range: {do: flag, priority: high}}}"),
+        good=yaml("temperature: {…, quality: {range: {do: alarm, priority: high}}}"),
+    ),
+    Code(
         id="NX2801",
         slug="moved-still-there",
         summary="A move from a path that is still declared.",

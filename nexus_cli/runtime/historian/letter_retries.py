@@ -35,6 +35,7 @@ from nexus_cli.runtime.historian.time_bounds import TimeBounds
 from nexus_cli.runtime.historian.writer import REFUSED
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.signed_values import REASONS
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.topic import Topics
 
@@ -43,6 +44,7 @@ AT_ONCE = 200
 FINAL = {
     "foreign_epoch": "its epoch belongs to another gateway",
     "conflicting_value": "another value is stored at its time",
+    **dict.fromkeys(REASONS, "who sent it was not proven when it came, and can't be now"),
 }
 """Reasons that no declaration cures."""
 

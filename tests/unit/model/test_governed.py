@@ -101,3 +101,15 @@ def test_a_site_without_the_new_keys_has_no_new_fields(tmp_path: Path) -> None:
     found = resources(tmp_path, text.replace("        classification: restricted\n", ""))
     assert "places" not in found["site"]
     assert not {"owner", "pii", "quality"} & {key for tag in found["device.a/l/d"]["tags"].values() for key in tag}
+
+
+def test_a_rule_with_a_priority_is_an_alarm(tmp_path: Path) -> None:
+    text = SITE.replace("quality: {range: alarm}", "quality: {range: {do: alarm, priority: high}}")
+    text = text.replace("missing: {for: 1m, do: alarm}", "missing: {for: 1m, do: alarm, priority: low}")
+    before, found = resources(tmp_path), resources(tmp_path, text)
+    alert = found["alert.quality.range.a.l.e.w"]
+    assert (alert["priority"], alert["severity"]) == ("high", "critical")
+    without = {key: value for key, value in alert.items() if key not in ("priority", "severity")}
+    assert {**without, "severity": "warning"} == before["alert.quality.range.a.l.e.w"]
+    low = found["alert.quality.missing.a.l.d.c"]
+    assert (low["priority"], low["severity"]) == ("low", "info")

@@ -149,3 +149,16 @@ def test_a_link_has_the_gateway_that_selects_it(gateways: dict[str, object], exp
     b = {"protocol": "fake", "connection": {"host": "h2"}, "tags": {}}
     model = bind(site({"a": a, "b": b}, gateways=gateways), KINDS).unwrap()
     assert [found.gateway for found in model.devices.values()] == expected
+
+
+def test_an_alert_of_before_alarms_has_the_document_and_digest_of_before() -> None:
+    """What a site recorded then must not change when nothing in it changed: pinned from the version without alarms."""
+    root = site({"a": device({"x": {"type": "int16", "address": 1}})})
+    root["alerts"] = {
+        "hot": {"tag": "hall/one/a/x", "above": 95, "clear_below": 90, "for": "5s", "severity": "critical"}
+    }
+    found = snapshot(root).resources["alert.hot"]
+    assert found == {
+        "on_bad": "hold", "severity": "critical", "tag": "hall/one/a/x", "above": 95.0, "clear_below": 90.0, "for_ms": 5000
+    }  # fmt: skip
+    assert digest(found) == "sha256:d825bf5773254500e0f6aad8ca8420c8c005422094317926b0ac676ef3c6fccd"
