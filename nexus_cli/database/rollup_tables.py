@@ -54,6 +54,10 @@ COLUMNS = """
 """`n` and `good` count; `low` to `last_exact` are of what is not BAD; `held` is what the last row left, NULL after a BAD
 one; `days` is the sum of values times the days for which each held between the first and the last row."""
 
+_HELD = "CASE WHEN abs(v) <= 1e-290 THEN 0 WHEN abs(v) <= 8e307 OR abs(v) >= 'Infinity' THEN v ELSE sign(v) * 8e307 END"
+"""A value in the mean. PostgreSQL ends a statement when a product or a sum is no double any more; `hold` of migration 0020
+counts in the same way."""
+
 _VALUE, _EXACT = "CASE WHEN quality <> 0 THEN value END", "CASE WHEN quality <> 0 THEN value_exact END"
 
 _ROLL = """
@@ -65,7 +69,7 @@ FROM (
   SELECT bucket, series_id, count(*) AS n, count(*) FILTER (WHERE quality = 192) AS good, min(v) AS low, max(v) AS high,
     min(x) AS low_exact, max(x) AS high_exact, array_agg(v ORDER BY "time") FILTER (WHERE v IS NOT NULL) AS v,
     array_agg(x ORDER BY "time") FILTER (WHERE x IS NOT NULL) AS x, min("time") AS first_time, max("time") AS last_time,
-    max("time") FILTER (WHERE v IS NOT NULL) AS last_known, sum(v * (us / 86400e6)) AS days,
+    max("time") FILTER (WHERE v IS NOT NULL) AS last_known, sum({held} * (us / 86400e6)) AS days,
     sum(us) FILTER (WHERE v IS NOT NULL) AS covered_us
   FROM (
     SELECT bucket, series_id, "time", quality, v, x,
@@ -347,7 +351,7 @@ class _Work:
         async with self._conn.transaction():
             await self._conn.execute(f"DELETE FROM {name} WHERE bucket >= $1 AND bucket < $2", start, end)
             await self._conn.execute(
-                _ROLL.format(relation=name, source=source, value=_VALUE, exact=_EXACT),
+                _ROLL.format(relation=name, source=source, value=_VALUE, exact=_EXACT, held=_HELD),
                 *(start, end, timedelta(microseconds=self._width_us)),
             )
             await self._save_progress()

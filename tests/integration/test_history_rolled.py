@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import math
 import random
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -113,6 +115,22 @@ async def test_rollups_say_what_the_samples_say(database: Settings) -> None:
         assert values(one) == pytest.approx(values(other))
         assert [each.gap for each in one.buckets] == [each.gap for each in other.buckets]
     assert max(values(with_late[2])) == 1000.0
+
+
+async def test_the_smallest_and_the_largest_values_are_rolled_up(database: Settings) -> None:
+    start, largest = NOW - timedelta(hours=30), sys.float_info.max
+    extremes = [5e-324, -5e-324, 0.0, largest, largest, largest, -largest, math.inf, math.nan]
+    async with connection(database) as conn:
+        await sync_series(conn, site=SITE, devices=device(temp=tag(), other=tag()))
+        await put(conn, "temp", [(start + timedelta(minutes=at), value, 192) for at, value in enumerate(extremes)])
+        await put(conn, "other", [(start + timedelta(hours=at), 2.0, 192) for at in range(4)])
+        await roll(conn)
+        held = "SELECT nexus.hold(v, t ORDER BY t) FROM unnest($1::float8[], $2::timestamptz[]) AS u(v, t)"
+        times = [start + timedelta(minutes=at) for at in range(4)]
+        days, covered_us, *_ = await conn.fetchval(held, [5e-324, largest, -2.0, 1.0], times)
+    assert (days, covered_us) == (pytest.approx((8e307 - 2.0) / 1440), 180e6)
+    assert sum(values(await ask(database, "temp", since="31h", every="1h", aggregate="count"))) == 9
+    assert 2.0 in values(await ask(database, "other", since="31h", every="1d", aggregate="avg"))
 
 
 async def test_timescale_keeps_continuous_aggregates_and_upkeep_makes_what_the_class_names(database: Settings) -> None:
