@@ -28,7 +28,7 @@ atexit.register(shutil.rmtree, os.environ["NEXUS_LOCKS"], ignore_errors=True)
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="nexus-test-cache-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
-pytest_plugins = ["tests.containers", "tests.emqx_world", "tests.postgres"]
+pytest_plugins = ["tests.containers", "tests.emqx_world", "tests.postgres", "tests.stuck"]
 
 # How fast a shared machine makes examples says nothing about the law under test. With CI set, the examples are the same
 # in every run, so that a red build is red for what was changed; elsewhere each run looks somewhere new.
