@@ -41,10 +41,11 @@ def command(
     use_cache: bool,
     format_: str,
 ) -> int:
-    """Search path, description, unit, PLC address, labels and names of codes in the site's files; all words must be found.
+    """Search path, description, owner, unit, PLC address, labels and more in the site's files; all words must be found.
 
-    The best finds come first: what is called so, then what begins so, then what has the words in its path. Where a web of the
-    same site runs, each tag has its newest value. Exits with 1 when nothing is found.
+    Also the names of codes, the class of data where one is declared, what is made of what, and who reads it. The best finds
+    come first: what is called so, then what begins so, then what has the words in its path. Where a web of the same site runs,
+    each tag has its newest value. Exits with 1 when nothing is found.
     """
     outcome = find(
         " ".join(words),
