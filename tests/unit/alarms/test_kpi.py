@@ -101,6 +101,12 @@ def test_too_much_is_said() -> None:
     assert of(found, "flood-share").value == 0.0, "ten in 10 minutes are no flood"
 
 
+def test_minutes_are_not_stretched_to_a_day() -> None:
+    found = figures([line("a", 0), line("b", MINUTE_US), line("c", 70 * MINUTE_US)], days=2 / 24)
+    assert (of(found, "per-day").value, of(found, "per-hour").value) == (3, 1.5)
+    assert of(found, "per-10-minutes").value == pytest.approx(3 / 12)
+
+
 def test_what_stood_when_the_span_began_is_stale() -> None:
     stood = line("old", -3 * DAY_US)
     found = figures([line("old", HOUR_US, "cleared")], standing=[stood])
