@@ -166,7 +166,7 @@ class KeyFigureCount:
             ("per-hour", HOUR_US, PER_HOUR, self._hours),
             ("per-10-minutes", TEN_MINUTES_US, PER_TEN_MINUTES, self._windows),
         ):
-            # Of a span that is shorter than the width, what came: minutes say nothing about a day.
+            # A span shorter than the width has the number of alarms itself: minutes say nothing about a day.
             value = total * width_us / max(span_us, width_us) / self._operators
             worst = max(counts.values(), default=0) / self._operators
             found.append(Figure(name=name, value=value, target=target, ok=value <= target, worst=worst))
