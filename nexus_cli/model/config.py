@@ -25,7 +25,7 @@ class QualityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         rate: When it moves by more than `rate_above` (published unit) in `rate_ms`.
         flat: When it does not move for `flat_ms`.
         missing: When no usable value comes for `missing_ms`.
-        priorities: Of the alarms, by rule; a rule without one raises an alert.
+        range_priority, rate_priority, flat_priority, missing_priority: Of its alarm; "" raises an alert.
     """
 
     range: str = ""
@@ -36,7 +36,10 @@ class QualityConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     flat_ms: int = 0
     missing: str = ""
     missing_ms: int = 0
-    priorities: dict[str, str] = {}
+    range_priority: str = ""
+    rate_priority: str = ""
+    flat_priority: str = ""
+    missing_priority: str = ""
 
 
 class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -47,8 +47,7 @@ def quality_config(rules: QualityRules) -> QualityConfig | None:
         made |= {"flat": rules.flat.do, "flat_ms": rules.flat.for_}
     if rules.missing is not None:
         made |= {"missing": rules.missing.do, "missing_ms": rules.missing.for_}
-    priorities = {kind: priority_of(rules, kind) for kind in KINDS if does(rules, kind) == ALARM}
-    made["priorities"] = {kind: priority for kind, priority in priorities.items() if priority}
+    made |= {f"{kind}_priority": priority_of(rules, kind) or "" for kind in KINDS if does(rules, kind) == ALARM}
     found = QualityConfig(**made)
     return None if found == QualityConfig() else found
 
@@ -95,7 +94,7 @@ def quality_alerts(resources: Mapping[str, Attributes]) -> dict[str, Attributes]
                 for kind in KINDS:
                     if rules.get(kind) == ALARM and _applies(kind, tag):
                         of = f"{path}/{name}"
-                        priority = str(rules.get("priorities", {}).get(kind, ""))
+                        priority = str(rules.get(f"{kind}_priority", ""))
                         alert = replace(_alert(kind, of, tag, rules), priority=priority, severity=SEVERITY_OF[priority])
                         found[f"alert.{alert_name(kind, of)}"] = encode(alert, "on_bad", "severity")
     return found
