@@ -51,7 +51,15 @@ NEW = (
     SITE.replace("FIRST", '"device:packaging/line-1/filler"')
     + "    anna: {role: half}\n    ben: {role: setter}\n    dora: {role: watcher}\n"
 )
-PRINCIPALS = ("nexus.control", "nexus.historian", "nexus.web", "nexus.cli", "nexus.gateway.gw-1", "nexus.gateway.gw-2")
+PRINCIPALS = (
+    "nexus.control",
+    "nexus.historian",
+    "nexus.web",
+    "nexus.worker",
+    "nexus.cli",
+    "nexus.gateway.gw-1",
+    "nexus.gateway.gw-2",
+)
 PEOPLE = ("anna", "ben", "carl", "dora")
 STRANGERS = (
     "anna@acme.chicago2",

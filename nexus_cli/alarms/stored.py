@@ -10,9 +10,8 @@ from nexus_cli.alarms.timers import (
     Moment,
     Pending,
     Shelf,
-    StoredPending,
+    StoredTimer,
     StoredTimers,
-    restored,
     restored_shelf,
     restored_timer,
     stored_shelf,
@@ -50,6 +49,11 @@ def facts_of(name: str, alert: Alert) -> Facts:
     )
 
 
+def pending_of(alert: Alert, *, boot: str, at_s: float, now_us: int) -> StoredTimer | None:
+    """The condition that holds without the alert being active yet; None when there is none."""
+    return stored_timer(alert.pending, boot=boot, at_s=at_s, now_us=now_us) if alert.pending else None
+
+
 def timers_of(alert: Alert, *, boot: str, at_s: float, now_us: int) -> StoredTimers | None:
     """What runs in an alert beside its pending condition; None when nothing does."""
     silent, condition = None, alert.condition
@@ -81,11 +85,11 @@ def take_facts(alert: Alert, facts: Facts) -> None:
 
 
 def take_timers(
-    alert: Alert, facts: Facts, pending: StoredPending | None, timers: StoredTimers | None, moment: Moment
+    alert: Alert, facts: Facts, pending: StoredTimer | None, timers: StoredTimers | None, moment: Moment
 ) -> None:
     """Let what ran in it continue. A shelf of which no timer can be read ends by the wall clock."""
     if pending is not None:
-        alert.pending = restored(pending, **moment._asdict())
+        alert.pending = restored_timer(pending, moment)
     timers = timers or StoredTimers()
     if timers.clearing is not None:
         alert.clearing = restored_timer(timers.clearing, moment)

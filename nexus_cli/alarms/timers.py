@@ -44,26 +44,20 @@ class Shelf:
     reason: str
 
 
-class StoredPending(msgspec.Struct, frozen=True, kw_only=True):
-    """A condition that holds without being active yet, for the next life of control; see `restored`.
+class StoredTimer(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that lasts, for the next life of control; see `restored_timer`.
 
     Attributes:
         since: When it began, µs since 1970 UTC.
+        at: When it was stored, µs since 1970 UTC; 0 in rows of before, which were stored when it began.
+        held_s: For how long it had lasted then, seconds.
         boot: Of the machine; "" is not known.
         began_s: On the monotonic clock of that boot.
     """
 
     since: int
-    boot: str = ""
-    began_s: float = 0.0
-
-
-class StoredTimer(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that lasted for `held_s` when it was stored at `at` (µs since 1970 UTC); the rest as in `StoredPending`."""
-
-    since: int
-    at: int
-    held_s: float
+    at: int = 0
+    held_s: float = 0.0
     boot: str = ""
     began_s: float = 0.0
 
@@ -81,7 +75,7 @@ class StoredShelf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredTimers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What runs in an alert beside `StoredPending`, for the next life of control.
+    """What runs in an alert beside its pending condition, for the next life of control.
 
     Attributes:
         clearing: Since when the condition is over while the alert is not clear yet.
@@ -118,35 +112,18 @@ class Moment(NamedTuple):
         return max(0.0, min(self.now_us - at_us, self.database_us - self.stored_us) / 1e6)
 
 
-def restored(
-    stored: StoredPending, *, boot: str, at_s: float, now_us: int, database_us: int, stored_us: int
-) -> Pending:
-    """A stored pending condition, converted to the clock of this process; arguments as of `Moment`."""
-    since_us = stored.since
-    if boot and stored.boot == boot:
-        held_s = at_s - stored.began_s
-    else:
-        held_s = min(now_us - since_us, database_us - stored_us) / 1e6
-    return Pending(since_us=since_us, began_s=at_s - max(0.0, held_s))
-
-
-def stored_pending(pending: Pending | None, *, boot: str) -> StoredPending | None:
-    """The form in which it is stored for the next start of control; see `restored`."""
-    return None if pending is None else StoredPending(since=pending.since_us, boot=boot, began_s=pending.began_s)
-
-
 def stored_timer(pending: Pending, *, boot: str, at_s: float, now_us: int) -> StoredTimer:
-    """The same of something that runs beside."""
+    """The form in which it is stored for the next start of control."""
     held_s = max(0.0, at_s - pending.began_s)
     return StoredTimer(since=pending.since_us, at=now_us, held_s=held_s, boot=boot, began_s=pending.began_s)
 
 
 def restored_timer(stored: StoredTimer, moment: Moment) -> Pending:
-    """The reverse of `stored_timer`."""
+    """The reverse of `stored_timer`, on the clock of this process."""
     if moment.boot and stored.boot == moment.boot:
         held_s = moment.at_s - stored.began_s
     else:
-        held_s = stored.held_s + moment.since_stored_s(stored.at)
+        held_s = stored.held_s + moment.since_stored_s(stored.at or stored.since)
     return Pending(since_us=stored.since, began_s=moment.at_s - max(0.0, held_s))
 
 

@@ -33,7 +33,7 @@ class StoredAlert(NamedTuple):
         since: When that state began.
         value: The value that made it active, or the newest while it was.
         acknowledged_by: Principal, "" unless it is acknowledged.
-        pending: Of a condition that held without being active yet, a `StoredPending` of control; None when none did.
+        pending: Of a condition that held without being active yet, a `StoredTimer` of control; None when none did.
         stored, now: When the row was written and what time it is, both by the database's clock.
         timers: What else ran in it, a `StoredTimers`; None when nothing did.
         changed, occurrence, first_out, shelved_until, shelved_by, shelved_reason, out_of_service, out_of_service_by,

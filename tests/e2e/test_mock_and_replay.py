@@ -216,13 +216,12 @@ def test_a_replay_of_it_has_a_page_that_says_so(mock: Plant) -> None:
         rows = subprocess_json(mock, *home, "history", "hall/line-1/oven/heat", "--format", "json")
         assert {each["value"] for each in rows["samples"]} == {180.5}
         assert sorted(os.listdir(there.folder / "logs")) == sorted(
-            ["broker.log", "control.log", "database.log", "historian.log", "supervisor.log", "web.log"]
+            ["broker.log", "control.log", "database.log", "historian.log", "supervisor.log", "web.log", "worker.log"]
         )
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=90) == 0
     finally:
-        running.kill()
-        running.wait()
+        mock.stop(running)
     assert not there.folder.exists()
     assert well(mock, len(TAGS))
 
@@ -268,8 +267,7 @@ async def test_an_hour_of_history_is_replayed_in_a_browser(mock: Plant, tmp_path
         running.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(running.wait, 90) == 0
     finally:
-        running.kill()
-        running.wait()
+        mock.stop(running)
     assert well(mock, len(TAGS))
 
 

@@ -96,7 +96,13 @@ async def test_the_search_looks_through_everything(database: Settings, tmp_path:
             "description": "Setpoint",
             "address": "holding:44",
             "labels": {"zone": "cold"},
+            "owner": "",
+            "classification": "",
+            "pii": False,
+            "lineage": "",
             "where": ["unit"],
+            "used_by": [],
+            "readers": [],
         }
 
 

@@ -11,8 +11,8 @@ from nexus_cli.alarms.conditions import condition_of
 from nexus_cli.alarms.flood import BEGINS_ABOVE, ENDS_BELOW, WINDOW_S, FloodDetector
 from nexus_cli.alarms.machine import HOLDING, NO_TAGS, UNANSWERED, Alert, State
 from nexus_cli.alarms.panel import Now, Panel
-from nexus_cli.alarms.stored import facts_of, take_facts, take_timers, timers_of
-from nexus_cli.alarms.timers import Moment, stored_pending
+from nexus_cli.alarms.stored import facts_of, pending_of, take_facts, take_timers, timers_of
+from nexus_cli.alarms.timers import Moment
 from nexus_cli.alarms.values import Reading
 from nexus_cli.model.resources import AlertConfig
 from nexus_cli.wire.alert import KINDS, AlertEvent
@@ -107,7 +107,7 @@ class Life:
         """Store, and be another process; after a reboot its monotonic clock begins anew."""
         old = self.alert
         facts = facts_of("hot", old)
-        pending = stored_pending(old.pending, boot=BOOT)
+        pending = pending_of(old, boot=BOOT, at_s=self.at_s, now_us=self.us)
         timers = timers_of(old, boot=BOOT, at_s=self.at_s, now_us=self.us)
         stored_us = self.us
         if other_boot:

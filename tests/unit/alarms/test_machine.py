@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from nexus_cli.alarms.machine import Alert, State
-from nexus_cli.alarms.timers import restored, stored_pending
+from nexus_cli.alarms.timers import Moment, StoredTimer, restored_timer, stored_timer
 from nexus_cli.model.resources import AlertConfig, decode
 from nexus_cli.wire.sample import Quality
 
@@ -175,6 +175,7 @@ def test_changes_have_rising_times_whatever_the_clock_does() -> None:
     assert found.state is State.CLEARED and found.since_us == 100 * SECOND + 1
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["as it is stored", "as it was stored before"])
 @pytest.mark.parametrize(
     ("boot", "now_us", "database_us", "held_s"),
     [
@@ -187,14 +188,17 @@ def test_changes_have_rising_times_whatever_the_clock_does() -> None:
     ],
 )
 def test_for_goes_on_after_a_restart_and_never_too_early(
-    boot: str, now_us: int, database_us: int, held_s: float
+    boot: str, now_us: int, database_us: int, held_s: float, before: bool
 ) -> None:
     found = Alert(AlertConfig(tag="a/l/d/t", above=1.0, for_ms=90_000))
     found.feed(2.0, GOOD, time_us=100 * SECOND, at_s=960.0)
-    stored = stored_pending(found.pending, boot="" if boot == "" else "same")
-    assert stored is not None
-    times = {"now_us": now_us, "database_us": database_us, "stored_us": 100 * SECOND}
-    found.pending = restored(stored, boot=boot, at_s=1000.0, **times)
+    assert found.pending is not None
+    of_then = "" if boot == "" else "same"
+    if before:
+        stored = StoredTimer(since=100 * SECOND, boot=of_then, began_s=960.0)
+    else:
+        stored = stored_timer(found.pending, boot=of_then, at_s=960.0, now_us=100 * SECOND)
+    found.pending = restored_timer(stored, Moment(boot, 1000.0, now_us, database_us, 100 * SECOND))
     assert found.pending.since_us == 100 * SECOND
     assert not found.tick(time_us=0, at_s=1000.0 + 89.9 - held_s)
     assert found.tick(time_us=0, at_s=1000.0 + 90.1 - held_s)

@@ -18,8 +18,8 @@ from nexus_cli.alarms.conditions import condition_of
 from nexus_cli.alarms.flood import WINDOW_S, Flood
 from nexus_cli.alarms.machine import NO_TAGS, Alert, State
 from nexus_cli.alarms.panel import Now, Panel
-from nexus_cli.alarms.stored import facts_of, take_facts, take_timers, timers_of
-from nexus_cli.alarms.timers import Moment, StoredPending, StoredTimers, stored_pending
+from nexus_cli.alarms.stored import facts_of, pending_of, take_facts, take_timers, timers_of
+from nexus_cli.alarms.timers import Moment, StoredTimer, StoredTimers
 from nexus_cli.alarms.values import Reading
 from nexus_cli.database.alert_states import LastValue, StoredAlert
 from nexus_cli.diagnostics.errors import NexusError
@@ -49,7 +49,7 @@ TOGETHER = 100
 """Alerts that are published without waiting for each other's acknowledgement."""
 
 _log = logging.getLogger("nexus.alerts")
-T = TypeVar("T", StoredPending, StoredTimers)
+T = TypeVar("T", StoredTimer, StoredTimers)
 
 
 class Alerting:
@@ -297,7 +297,7 @@ class Alerting:
         elif stored is not None:
             facts = stored.facts(name)
             take_facts(alert, facts)
-            pending = _readable(stored.pending, StoredPending, name)
+            pending = _readable(stored.pending, StoredTimer, name)
             timers = _readable(stored.timers, StoredTimers, name)
             moment = Moment(self._boot, now.s, now.us, stored.now, stored.stored)
             take_timers(alert, facts, pending, timers, moment)
@@ -310,7 +310,7 @@ class Alerting:
             self._told[name] = alert.changed_us
             self._to_publish[name] = None
             self._wake.set()
-        pending = stored_pending(alert.pending, boot=self._boot)
+        pending = pending_of(alert, boot=self._boot, at_s=now.s, now_us=now.us)
         timers = timers_of(alert, boot=self._boot, at_s=now.s, now_us=now.us)
         for each in events:
             self.changed += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.alarms.stored import encode_timers
-from nexus_cli.alarms.timers import StoredPending, StoredTimers
+from nexus_cli.alarms.timers import StoredTimer, StoredTimers
 from nexus_cli.database import alert_journal
 from nexus_cli.database import alert_states as rows
 from nexus_cli.database.connect import Connection, Pool, is_lost, plain_errors
@@ -53,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     facts: Alert
-    pending: StoredPending | None = None
+    pending: StoredTimer | None = None
     timers: StoredTimers | None = None
     changed: bool = True
     event: AlertEvent | None = None
