@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
 from nexus_cli.diagnostics.errors import NexusError
 
 HISTORIAN_WRITERS, MOST_WRITERS = 2, 16
@@ -9,6 +13,28 @@ WORKER_JOBS, MOST_JOBS = 40, 4000
 LIVE, MOCK, REPLAY = "live", "mock", "replay"
 ENVIRONMENTS = (LIVE, MOCK, REPLAY)
 """The plant; simulators in the place of its devices; something recorded, under a site name of its own."""
+EXPORTS_KEEP_DAYS, MOST_KEEP_DAYS = 7, 3650
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportPlace:
+    """Where the worker writes exports and web reads them (`NEXUS_EXPORTS_…`).
+
+    Attributes:
+        to: A folder by its whole path, or `s3://bucket/prefix`; "" is `exports` in the home folder.
+        keep_days: How long an export is kept.
+        endpoint, region, user, password: Of an object store, as in `archive:`; "" leaves them to its library.
+    """
+
+    to: str = ""
+    keep_days: int = EXPORTS_KEEP_DAYS
+    endpoint: str = ""
+    region: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+EXPORTS = ExportPlace()
 
 
 def wrong(message: str, *, hint: str = "", cause: str = "") -> NexusError:
@@ -79,3 +105,21 @@ def environment(given: str, recorded: object) -> str:
     look like the plant. Raises NexusError NX6001."""
     kind = one_of("NEXUS_ENVIRONMENT", given or LIVE, ENVIRONMENTS)
     return str(recorded) if recorded in (MOCK, REPLAY) else kind
+
+
+def export_place(pick: Callable[[str, object], str]) -> ExportPlace:
+    """The settings of exports; `pick` gives a variable. Raises NexusError NX6001."""
+    to, days = pick("NEXUS_EXPORTS_TO", ""), pick("NEXUS_EXPORTS_KEEP_DAYS", EXPORTS_KEEP_DAYS)
+    if to and not (PurePath(to).is_absolute() or (to.startswith("s3://") and to.removeprefix("s3://").strip("/"))):
+        raise wrong(f"NEXUS_EXPORTS_TO is '{to}'.", hint="write the whole path of a folder, or s3://BUCKET/PREFIX")
+    number = int(days) if days.isascii() and days.isdecimal() and len(days) < 6 else 0
+    if not 1 <= number <= MOST_KEEP_DAYS:
+        raise wrong(f"NEXUS_EXPORTS_KEEP_DAYS is '{days}', not a number of days from 1 to {MOST_KEEP_DAYS}.")
+    return ExportPlace(
+        to=to,
+        keep_days=number,
+        endpoint=pick("NEXUS_EXPORTS_ENDPOINT", ""),
+        region=pick("NEXUS_EXPORTS_REGION", ""),
+        user=pick("NEXUS_EXPORTS_USER", ""),
+        password=pick("NEXUS_EXPORTS_PASSWORD", ""),
+    )

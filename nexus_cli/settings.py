@@ -98,6 +98,7 @@ class Settings:
         historian_writers: Connections over which a historian stores, 1 to 16; all messages of a gateway go through one.
         worker_jobs: Jobs that a worker has in hand at most, 2 to 4000.
         worker_kinds: Globs of the kinds of jobs that a worker takes.
+        exports: Where exports are, and how long.
         clock_synchronised: Who vouches for the machine's clock.
         event_loop: The event loop of a gateway and a historian.
         environment, environment_detail: `live`, `mock` or `replay`; a sentence about it, "" of the plant.
@@ -135,6 +136,7 @@ class Settings:
     historian_writers: int = values.HISTORIAN_WRITERS
     worker_jobs: int = values.WORKER_JOBS
     worker_kinds: tuple[str, ...] = ("*",)
+    exports: values.ExportPlace = values.EXPORTS
     clock_synchronised: ClockTrust = ClockTrust.AUTO
     event_loop: EventLoop = EventLoop.AUTO
     environment: str = LIVE
@@ -211,6 +213,7 @@ def load_settings(
         historian_writers=values.writers(pick("NEXUS_HISTORIAN_WRITERS", values.HISTORIAN_WRITERS)),
         worker_jobs=values.jobs(pick("NEXUS_WORKER_JOBS", values.WORKER_JOBS)),
         worker_kinds=values.globs(pick("NEXUS_WORKER_KINDS", "*")),
+        exports=values.export_place(pick),
         clock_synchronised=ClockTrust(
             one_of("NEXUS_CLOCK_SYNCHRONISED", pick("NEXUS_CLOCK_SYNCHRONISED", "") or "auto", tuple(ClockTrust))
         ),

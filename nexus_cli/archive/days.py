@@ -8,14 +8,13 @@ See docs/decisions/0095.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import orjson
@@ -24,6 +23,7 @@ import pyarrow.compute as pc
 
 import nexus_cli
 from nexus_cli.archive import parquet
+from nexus_cli.archive.folder import Sink, Store, in_thread
 from nexus_cli.archive.manifest import (
     MANIFEST,
     ArchivedFile,
@@ -34,7 +34,7 @@ from nexus_cli.archive.manifest import (
     manifest_of,
     part_name,
 )
-from nexus_cli.archive.store import Sink, Store, away, open_store, sha256_of
+from nexus_cli.archive.store import away, open_store, sha256_of
 from nexus_cli.database import archive_days
 from nexus_cli.database.archive_days import ArchivedDay
 from nexus_cli.database.archive_rows import Rows, SeriesFacts, copy_day, rows_of_day, series_facts
@@ -48,22 +48,10 @@ PIECE_BYTES = 16 << 20
 MOST_ROWS = 20_000_000
 """Rows of one file."""
 STORE_ERRORS = (OSError, pa.ArrowException)
-T = TypeVar("T")
 
 
 class RefusedError(Exception):
     """A later try has the day: this one's result does not count."""
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Do it in a thread; cancelled, wait until it has ended: nothing may write to a file that is closed meanwhile."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        await asyncio.wait({working})
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise
-    return working.result()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

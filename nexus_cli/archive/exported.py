@@ -1,55 +1,150 @@
-"""Stored samples of some series into one Parquet file, with the columns of the archive."""
+"""Stored samples of some series into one file: Parquet with the columns of the archive, or CSV for people."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import orjson
 
-from nexus_cli.archive import parquet
-from nexus_cli.archive.days import PIECE_BYTES
-from nexus_cli.archive.store import Folder
+from nexus_cli.archive.folder import Sink, Store, in_thread
 from nexus_cli.database.archive_rows import SeriesFacts
+from nexus_cli.database.connect import Connection
+from nexus_cli.database.exporting import HEAD, copy_exact, copy_readable
+from nexus_cli.diagnostics.errors import NexusError
 
-Read = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
-"""Reads CSV of `archive_rows.CSV_COLUMNS` and gives it away piece by piece."""
+FORMATS = ("parquet", "csv")
+AT_ONCE = 200
+"""Series whose samples the server sorts together."""
+PIECE_BYTES = 16 << 20
+"""CSV of the database that is written at once; memory is a small multiple of it."""
 
 
-async def export_parquet(read: Read, out: Path, series: Mapping[int, SeriesFacts], *, site: str) -> int:
-    """Write the file, whole or not at all; gives its number of rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which samples.
+
+    Attributes:
+        site: `enterprise/site`.
+        series: By id, in the order of the file.
+        start, end: UTC; the end is exclusive.
+    """
+
+    site: str
+    series: Mapping[int, SeriesFacts]
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A whole file: how many samples, its size in bytes, and its SHA-256 in hexadecimal."""
+
+    rows: int
+    size: int
+    sha256: str
+
+
+async def write_samples(conn: Connection, store: Store, name: str, *, wanted: Wanted, format_: str) -> Written:
+    """Write the file, whole or not at all; one of this name is replaced.
 
     Args:
-        read: Where the rows come from, ordered.
-        out: The file.
-        series: By id. Their types, units and what those were before are in the file's metadata `nexus.series`.
-        site: `enterprise/site`.
+        conn: Its transaction should see one moment.
+        store: Where to.
+        name: Of the file.
+        wanted: Which samples.
+        format_: One of `FORMATS`.
 
     Raises:
-        OSError: It can't be written.
+        NexusError: NX6480 Parquet needs pyarrow, which is missing.
+        OSError: It can't be written. Other errors of a store of objects are pyarrow's.
     """
+    write = _parquet if format_ == "parquet" else _csv
+    writing = store.write(name)
+    sink: Sink = await in_thread(writing.__enter__)
+    try:
+        rows = await write(conn, wanted, sink)
+    except BaseException as error:
+        cut = error
+        await in_thread(lambda: writing.__exit__(type(cut), cut, cut.__traceback__))
+        raise
+    await in_thread(lambda: writing.__exit__(None, None, None))
+    return Written(rows=rows, size=sink.size, sha256=sink.sha256)
+
+
+async def _read(
+    conn: Connection,
+    wanted: Wanted,
+    copy: Callable[..., Awaitable[None]],
+    write: Callable[[bytes], Any],
+) -> None:
+    """Give whole rows to `write`, in a thread, some MB at a time. An error of it is raised when their rows have ended: see
+    `archive.days`."""
+    ids, problem = list(wanted.series), None
+    pieces: list[bytes] = []
+
+    async def flush() -> None:
+        data = b"".join(pieces)
+        pieces.clear()
+        await in_thread(lambda: write(data))
+
+    async def taken(data: bytes) -> None:
+        nonlocal problem
+        if problem is not None:
+            return
+        pieces.append(data)
+        if sum(map(len, pieces)) >= PIECE_BYTES:
+            try:
+                await flush()
+            except Exception as error:  # noqa: BLE001 - raised below
+                problem = error
+
+    for at in range(0, len(ids), AT_ONCE):
+        await copy(conn, ids[at : at + AT_ONCE], wanted.start, wanted.end, taken=taken)
+        if problem is not None:
+            raise problem
+    if pieces:
+        await flush()
+
+
+async def _csv(conn: Connection, wanted: Wanted, sink: Sink) -> int:
+    rows = 0
+
+    def write(data: bytes) -> None:
+        nonlocal rows
+        sink.write(data)
+        rows += _records(data)
+
+    await in_thread(lambda: sink.write(HEAD.encode()))
+    await _read(conn, wanted, copy_readable, write)
+    return rows
+
+
+def _records(data: bytes) -> int:
+    """Records of CSV that begins and ends with whole ones: line ends outside of quotes."""
+    return sum(part.count(b"\n") for part in data.split(b'"')[::2])
+
+
+async def _parquet(conn: Connection, wanted: Wanted, sink: Sink) -> int:
+    parquet: Any
+    try:
+        from nexus_cli.archive import parquet  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NexusError(
+            "pyarrow is not installed, which Parquet needs.",
+            code="NX6480",
+            cause=str(error),
+            hint="pip install 'nexus-cli[archive]', or export a .csv",
+        ) from None
     about = {
         facts.path: {"type": facts.type, "unit": facts.unit, "segments": orjson.loads(facts.segments)}
-        for facts in series.values()
+        for facts in wanted.series.values()
     }
-    paths = {each: facts.path for each, facts in series.items()}
-    with Folder(out.parent).write(out.name) as sink:
-        part = parquet.Part(sink, told={"nexus.site": site, "nexus.series": orjson.dumps(about).decode()})
-        pieces: list[bytes] = []
-
-        async def write() -> None:
-            data = b"".join(pieces)
-            pieces.clear()
-            await asyncio.to_thread(lambda: part.write(parquet.table_of(data, paths)))
-
-        async def taken(data: bytes) -> None:
-            pieces.append(data)
-            if sum(map(len, pieces)) >= PIECE_BYTES:
-                await write()
-
-        await read(taken)
-        if pieces:
-            await write()
-        part.close()
-    return part.rows
+    paths = {each: facts.path for each, facts in wanted.series.items()}
+    part = parquet.Part(sink, told={"nexus.site": wanted.site, "nexus.series": orjson.dumps(about).decode()})
+    await _read(conn, wanted, copy_exact, lambda data: part.write(parquet.table_of(data, paths)))
+    await in_thread(part.close)
+    rows: int = part.rows
+    return rows

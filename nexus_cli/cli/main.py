@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("nexus_cli.cli.commands.audit:command", "Show who did what, and the outcome."),
     "history": ("nexus_cli.cli.commands.history:command", "Show stored values of a tag."),
     "export": ("nexus_cli.cli.commands.export:command", "Write stored values to a file."),
+    "exports": ("nexus_cli.cli.commands.exports:command", "Show and fetch files that the worker writes."),
     "archive": ("nexus_cli.cli.commands.archive:command", "List, verify and restore archived days."),
     "dead-letters": ("nexus_cli.cli.commands.dead_letters:command", "Show messages that could not be stored."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),

@@ -82,6 +82,13 @@ def color_option(function: F) -> F:
     )(function)
 
 
+def web_option(function: F) -> F:
+    """`--web URL`: the role web, where it is not the one of this folder."""
+    return click.option(
+        "--web", default="", envvar="NEXUS_WEB_URL", metavar="URL", help="The role web. [env: NEXUS_WEB_URL]"
+    )(function)
+
+
 def utc_option(function: F) -> F:
     """`--utc`: times are read and shown in UTC; arrives as `zone`, None for this machine's clock."""
     return click.option(

@@ -22,6 +22,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "device": ("out-of-service", "in-service"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
+    "export": ("export", "download-export", "delete-export"),
     "signature": ("refused-message",),
     "dead-letter": ("retry-dead-letter", "discard-dead-letter"),
     "access": (

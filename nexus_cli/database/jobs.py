@@ -176,6 +176,18 @@ async def discard(conn: Connection, site: str, *, ids: Sequence[int], kind: str,
     return [row["id"] for row in rows]
 
 
+async def withdraw(conn: Connection, site: str, kind: str, *, key: str) -> None:
+    """Remove jobs of a key that wait or failed, because what they are about is gone; one that runs finds out by itself."""
+    await conn.execute(
+        """WITH gone AS (
+             DELETE FROM nexus.job WHERE entrypoint = $1 AND dedupe_key = $2 AND status IN ('queued', 'failed')
+             RETURNING id, entrypoint, priority)
+           INSERT INTO nexus.job_log (job_id, status, entrypoint, priority)
+           SELECT id, 'deleted', entrypoint, priority FROM gone""",
+        *(entrypoint(site, kind), f"{site} {key}"),
+    )
+
+
 async def _audit(conn: Connection, site: str, rows: Sequence[Any], *, who: str, what: str) -> None:
     by_kind: dict[str, list[int]] = {}
     for row in rows:
@@ -278,4 +290,5 @@ __all__ = [
     "prune_log",
     "retry",
     "statistics",
+    "withdraw",
 ]

@@ -1,4 +1,4 @@
-"""Tables for people and programs: passwords, tokens, elevation, devices out of service, subscriptions, discoveries."""
+"""Tables for people and programs: passwords, tokens, elevation, devices out of service, subscriptions, discoveries, exports."""
 
 from __future__ import annotations
 
@@ -216,4 +216,30 @@ archive_day = Table(
     Column("verified", DateTime(timezone=True)),
     Column("dropped", DateTime(timezone=True)),
     PrimaryKeyConstraint("site", "class", "day"),
+)
+
+export = Table(
+    "export",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("state", Text, nullable=False, comment="waiting | running | done | failed | removed"),
+    Column("format", Text, nullable=False, comment="parquet | csv"),
+    Column("selectors", ARRAY(Text), nullable=False, comment="as asked for"),
+    Column("series", ARRAY(Integer), nullable=False, comment="those of them that who asked may read"),
+    Column("start", DateTime(timezone=True), nullable=False),
+    Column("end", DateTime(timezone=True), nullable=False, comment="exclusive"),
+    now("created"),
+    Column("begun", DateTime(timezone=True), comment="the last try"),
+    Column("ended", DateTime(timezone=True)),
+    Column("expires", DateTime(timezone=True), comment="row and file are removed then"),
+    Column("token", Text, nullable=False, server_default="", comment="of the try that has it"),
+    Column("file", Text, nullable=False, server_default="", comment="its name in the place of exports"),
+    Column("rows", BigInteger, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("sha256", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default="", comment="why the last try failed"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_export_state", "site", "state", "who"),
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN, WORKER
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, WORKER
 from nexus_cli.model.snapshot import Snapshot
 
 SYSTEM = (
@@ -34,6 +34,7 @@ ROLE = (
     *("NEXUS_LOG_FORMAT", "NEXUS_LOG_LEVEL", "NEXUS_CLOCK_SYNCHRONISED", "NEXUS_LIVE_RATE"),
     "NEXUS_HISTORIAN_WRITERS",
     *("NEXUS_WORKER_JOBS", "NEXUS_WORKER_KINDS"),
+    *("NEXUS_EXPORTS_TO", "NEXUS_EXPORTS_KEEP_DAYS"),
     "NEXUS_EVENT_LOOP",
     "NEXUS_I3X_WRITES",
 )
@@ -44,6 +45,8 @@ DATABASE = (
     *("NEXUS_DATABASE_CA", "NEXUS_DATABASE_CERT", "NEXUS_DATABASE_KEY"),
 )
 """Settings of the roles that use the database; `PG…` are PostgreSQL's (`PGPASSFILE`, `PGSSLROOTCERT`)."""
+EXPORTS = ("NEXUS_EXPORTS_ENDPOINT", "NEXUS_EXPORTS_REGION", "NEXUS_EXPORTS_USER", "NEXUS_EXPORTS_PASSWORD")
+"""Settings of the roles that write and read exports."""
 LOCKS = "NEXUS_LOCKS"
 """The folder of the supervisor's lock (`local.lock`)."""
 EXTRA = "NEXUS_PASS_ENVIRONMENT"
@@ -64,6 +67,8 @@ def environment_of(
     patterns = [*SYSTEM, *_with_files(ROLE), EXTRA, *_names(environ.get(EXTRA, ""))]
     if principal in ("", CONTROL, HISTORIAN, WORKER):
         patterns += _with_files(DATABASE)
+    if principal in ("", WEB, WORKER):
+        patterns += _with_files(EXPORTS)
     if not principal:
         patterns.append(LOCKS)
     wanted = references.values() if not principal else [references.get(principal, ())]

@@ -345,7 +345,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained` or `access`.
+        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained`, `export` or `access`.
         what: What was done, such as `apply` or `break-lock`.
         who: Principal.
         subject: Path, name, or deployment; "" of a command that could not be read.
@@ -363,7 +363,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
         outcome, counts, owner: Of a deployment; whose lock was broken.
         aborted_by, topic: Who ended a run; of a message.
         until: When a device is in service again.
-        count: Of cleared topics; of refusals, since the line before it about the same.
+        count: Of cleared topics; of exported samples; of refusals, since the line before it about the same.
     """
 
     at: int

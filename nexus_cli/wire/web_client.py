@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -98,6 +99,26 @@ class WebDoor:
                 hint="address and token hold plain letters, digits and signs",
             ) from None
 
+    @asynccontextmanager
+    async def stream(self, path: str, *, settings: Settings) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The body of a file below the site, piece by piece.
+
+        Raises:
+            NexusError: NX6941 web is away, or breaks off; the code with which web refused.
+        """
+        head = {"authorization": f"Bearer {settings.control_token}", "accept-encoding": "identity"}
+        url = f"{self.url}/v1/sites/{settings.site}{path}"
+        if not self.url:
+            raise NexusError("No role web is known here.", code=AWAY)
+        try:
+            async with self._client().stream("GET", url, headers=head) as answer:
+                if answer.status_code >= REDIRECTED:
+                    kind = answer.headers.get("content-type", "no content type")
+                    _read(WebAnswer(answer.status_code, kind, await _bounded(answer)), self.url)
+                yield answer.aiter_bytes()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise unreachable(self.url, error) from None
+
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
             context = client_context(self.url, self._ca)
@@ -126,6 +147,16 @@ class WebClient:
     async def post(self, path: str, body: JsonObject, *, timeout_s: float | None = None) -> JsonObject:
         """The answer of a route that takes a body."""
         return await self._ask("POST", path, body=body, timeout_s=timeout_s)
+
+    async def delete(self, path: str) -> None:
+        """Remove something."""
+        await self._ask("DELETE", path)
+
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """See `WebDoor.stream`."""
+        async with self._door.stream(path, settings=self._settings) as pieces:
+            yield pieces
 
     async def _ask(
         self,

@@ -76,6 +76,7 @@ class _TrailOrVerify(click.Group):
             "retained",
             "job",
             "dead-letter",
+            "export",
             "signature",
             "access",
         ]

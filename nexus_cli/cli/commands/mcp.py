@@ -12,7 +12,7 @@ import click
 
 from nexus_cli.cli.console import note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import env_option, reads_runtime, site_argument, var_option
+from nexus_cli.cli.options import env_option, reads_runtime, site_argument, var_option, web_option
 from nexus_cli.cli.views.findings import document, text
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.exit_codes import Exit
@@ -36,7 +36,7 @@ EPILOG = (
 @site_argument
 @env_option
 @var_option
-@click.option("--web", default="", envvar="NEXUS_WEB_URL", metavar="URL", help="The role web. [env: NEXUS_WEB_URL]")
+@web_option
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP at /mcp instead of stdio.")
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="Another name of --http's host. Repeatable.")
 @click.option(

@@ -27,7 +27,7 @@ def jobs_text(found: Sequence[Job], *, zone: tzinfo | None) -> str:
         )
         for each in found
     ]
-    return _columns(_HEAD, rows)
+    return columns(_HEAD, rows)
 
 
 def stats_text(stats: JobStats) -> str:
@@ -45,14 +45,15 @@ def stats_text(stats: JobStats) -> str:
         )
         for each in stats.kinds
     ]
-    return f"{_columns(_STATS, rows)}\ndone, again, given up, p50, p95: last {stats.span_s // 60} minutes"
+    return f"{columns(_STATS, rows)}\ndone, again, given up, p50, p95: last {stats.span_s // 60} minutes"
 
 
 def _clock(time_us: int, zone: tzinfo | None) -> str:
     return datetime.fromtimestamp(time_us / 1e6, UTC).astimezone(zone).strftime("%m-%d %H:%M:%S")
 
 
-def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A head and rows, each column as wide as its widest cell."""
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
     return "\n".join(line.rstrip() for line in lines)

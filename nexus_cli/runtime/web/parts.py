@@ -30,7 +30,8 @@ class WebParts:
 
     Attributes:
         latencies: How long requests take (`api`).
-        pool: For reading; what is written there is the audit trail of refusals, and what a client left for its return.
+        pool: For reading; what is written there is the audit trail, exports that are asked
+            for, and what a client left for its return.
         client: The connection to the broker; it subscribes for the cache.
         sender: Sends commands for callers; `steering.commands` looks at their rights before.
         forwarder: The door to control, for requests of callers.

@@ -18,6 +18,7 @@ from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.worker.archiving.kinds import Archiving
+from nexus_cli.runtime.worker.exporting import Exporting
 from nexus_cli.runtime.worker.kinds import chosen
 from nexus_cli.runtime.worker.notifying.kinds import notification_kinds
 from nexus_cli.runtime.worker.working import Working
@@ -77,7 +78,8 @@ class Worker:
         self.name, self.instance = name, f"{name}-{secrets.token_hex(4)}"
         self.metrics, self._settings, self._pool = Metrics(), settings, pool
         self.archiving = Archiving(settings, pool=pool, clock=clock)
-        known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds()
+        self.exporting = Exporting(settings, pool=pool)
+        known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds() | self.exporting.kinds()
         kinds = chosen(known, settings.worker_kinds)
         self._kinds = tuple(sorted(kinds))
         self.working = Working(settings, kinds=kinds, concurrency=settings.worker_jobs, clock=clock)
@@ -105,7 +107,10 @@ class Worker:
             "nexus_worker_late_results", "Results that came too late.", (), lambda: {(): working.refused}
         )
         self.metrics.watch_gauges("nexus_worker_running", "Jobs in hand.", (), lambda: {(): working.running})
-        archiving = self.archiving
+        archiving, exporting = self.archiving, self.exporting
+        self.metrics.watch_counters(
+            "nexus_export_rows", "Samples that this worker exported.", (), lambda: {(): exporting.rows}
+        )
         self.metrics.watch_counters(
             "nexus_archive_rows", "Rows that this worker put into the archive.", (), lambda: {(): archiving.rows}
         )
@@ -130,6 +135,8 @@ class Worker:
             working = group.create_task(self.working.run(stop), name="jobs")
             group.create_task(self._prune(stop), name="log of jobs")
             group.create_task(self.archiving.run(stop), name="archive")
+            if "export" in self._kinds:
+                group.create_task(self.exporting.run(stop), name="exports")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             await asyncio.wait({working, reporting})

@@ -67,6 +67,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "history": {"asyncpg"},
     "export": {"asyncpg"},
+    "exports": HTTP | {"psutil"},
     "archive": {"asyncpg"},
     "dead-letters": HTTP | {"asyncpg"},
     "jobs": HTTP,

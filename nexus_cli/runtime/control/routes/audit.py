@@ -23,6 +23,7 @@ Kind = Literal[
     "retained",
     "job",
     "dead-letter",
+    "export",
     "signature",
     "access",
 ]

@@ -1,4 +1,4 @@
-"""Every route for reading."""
+"""Every route for reading, and for exports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.cards import add_card_routes
 from nexus_cli.runtime.web.rest.devices import add_device_routes
 from nexus_cli.runtime.web.rest.discoveries import add_discovery_routes
+from nexus_cli.runtime.web.rest.exports import add_export_routes
 from nexus_cli.runtime.web.rest.find import add_find_routes
 from nexus_cli.runtime.web.rest.histories import add_history_routes
 from nexus_cli.runtime.web.rest.latencies import add_latency_routes
@@ -28,6 +29,7 @@ def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     add_latency_routes(app, base=base, parts=parts)
     add_card_routes(app, base=base, parts=parts)
     add_history_routes(app, base=base, parts=parts, stored=stored)
+    add_export_routes(app, base=base, parts=parts, stored=stored)
     add_statistics_routes(app, base=base, parts=parts, stored=stored)
     add_lineage_routes(app, base=base, parts=parts)
     add_why_routes(app, base=base, parts=parts, stored=stored, reports=reports)
