@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -15,6 +15,7 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.exporting import HEAD, copy_exact, copy_readable
 from nexus_cli.diagnostics.errors import NexusError
 
+T = TypeVar("T")
 FORMATS = ("parquet", "csv")
 AT_ONCE = 200
 """Series whose samples the server sorts together."""
@@ -47,6 +48,10 @@ class Written:
     sha256: str
 
 
+class NotWrittenError(Exception):
+    """The file can't be written; the text says why. It is no OSError, which the database's door takes for a lost connection."""
+
+
 async def write_samples(conn: Connection, store: Store, name: str, *, wanted: Wanted, format_: str) -> Written:
     """Write the file, whole or not at all; one of this name is replaced.
 
@@ -59,19 +64,26 @@ async def write_samples(conn: Connection, store: Store, name: str, *, wanted: Wa
 
     Raises:
         NexusError: NX6480 Parquet needs pyarrow, which is missing.
-        OSError: It can't be written. Other errors of a store of objects are pyarrow's.
+        NotWrittenError: It can't be written.
     """
     write = _parquet if format_ == "parquet" else _csv
     writing = store.write(name)
-    sink: Sink = await in_thread(writing.__enter__)
+    sink: Sink = await _on_file(writing.__enter__)
     try:
         rows = await write(conn, wanted, sink)
     except BaseException as error:
         cut = error
         await in_thread(lambda: writing.__exit__(type(cut), cut, cut.__traceback__))
         raise
-    await in_thread(lambda: writing.__exit__(None, None, None))
+    await _on_file(lambda: writing.__exit__(None, None, None))
     return Written(rows=rows, size=sink.size, sha256=sink.sha256)
+
+
+async def _on_file(work: Callable[[], T]) -> T:
+    try:
+        return await in_thread(work)
+    except OSError as error:
+        raise NotWrittenError(error.strerror or str(error)) from None
 
 
 async def _read(
@@ -88,7 +100,7 @@ async def _read(
     async def flush() -> None:
         data = b"".join(pieces)
         pieces.clear()
-        await in_thread(lambda: write(data))
+        await _on_file(lambda: write(data))
 
     async def taken(data: bytes) -> None:
         nonlocal problem
@@ -117,7 +129,7 @@ async def _csv(conn: Connection, wanted: Wanted, sink: Sink) -> int:
         sink.write(data)
         rows += _records(data)
 
-    await in_thread(lambda: sink.write(HEAD.encode()))
+    await _on_file(lambda: sink.write(HEAD.encode()))
     await _read(conn, wanted, copy_readable, write)
     return rows
 
@@ -145,6 +157,6 @@ async def _parquet(conn: Connection, wanted: Wanted, sink: Sink) -> int:
     paths = {each: facts.path for each, facts in wanted.series.items()}
     part = parquet.Part(sink, told={"nexus.site": wanted.site, "nexus.series": orjson.dumps(about).decode()})
     await _read(conn, wanted, copy_exact, lambda data: part.write(parquet.table_of(data, paths)))
-    await in_thread(part.close)
+    await _on_file(part.close)
     rows: int = part.rows
     return rows

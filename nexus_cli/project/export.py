@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from nexus_cli.archive.exported import FORMATS, Wanted, write_samples
+from nexus_cli.archive.exported import FORMATS, NotWrittenError, Wanted, write_samples
 from nexus_cli.archive.folder import Folder
 from nexus_cli.database.archive_rows import series_facts
 from nexus_cli.database.connect import NO_LIMITS, close, open_connection, plain_errors
@@ -79,7 +79,7 @@ async def export(
                 picked = chosen_series({each: facts.path for each, facts in known.items()}, selectors)
                 wanted = Wanted(site=site, series={each: known[each] for each in picked}, start=start, end=end)
                 done = await write_samples(conn, Folder(out.parent), out.name, wanted=wanted, format_=format_)
-    except OSError as error:
+    except NotWrittenError as error:
         raise _not_written(out, str(error)) from None
     finally:
         await close(conn)

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from nexus_cli.archive.export_place import open_place, remove_export
-from nexus_cli.archive.exported import Wanted, Written, write_samples
+from nexus_cli.archive.exported import NotWrittenError, Wanted, Written, write_samples
 from nexus_cli.archive.folder import Store, in_thread
 from nexus_cli.database import exports
 from nexus_cli.database.archive_rows import series_facts
@@ -96,7 +96,7 @@ class Exporting:
             name = f"{export}/{token}.{begun.format}"
             try:
                 done = await self._write(place, name, begun)
-            except OSError as error:
+            except NotWrittenError as error:
                 raise _not_written(error) from None
             await self._settle(place, export, token, name, done)
         except Exception as error:
@@ -166,11 +166,11 @@ class Exporting:
                 yield conn
 
 
-def _not_written(error: OSError) -> NexusError:
+def _not_written(error: NotWrittenError) -> NexusError:
     return NexusError(
         "The file of the export can't be written.",
         code="NX6486",
-        cause=error.strerror or str(error),
+        cause=str(error),
         hint="look at the place of exports and its free space; no half file is left",
         retriable=True,
     )
