@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nexus_cli.archive.folder import Folder, in_thread
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.history.query import read_span
+from nexus_cli.history.moment import parse_moment
 from nexus_cli.json_value import read_fields
 from nexus_cli.local.layout import home_of
 from nexus_cli.settings import Settings, load_settings
@@ -44,7 +44,8 @@ async def export_later(
     Raises:
         NexusError: NX6211 the span can't be used; NX6487 too many wait; NX6802 there are no such tags; NX6941 web is away.
     """
-    start, end, _ = read_span(since, until, every=None, zone=zone, now=datetime.now(UTC))
+    now = datetime.now(UTC)
+    start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
     body = {"selectors": list(selectors), "from": start.isoformat(), "to": end.isoformat(), "format": format_}
     async with _web(web, settings) as client:
         return read_fields(await client.post("/exports", body), Export)
