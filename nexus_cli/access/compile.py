@@ -112,7 +112,12 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.canary(WEB),
         ],
     )
-    yield from _grants(WORKER, "role worker", publish=[topics.health("worker", "+")])
+    yield from _grants(
+        WORKER,
+        "role worker",
+        publish=[topics.health("worker", "+"), topics.browse("+", WORKER)],
+        subscribe=[topics.response("+", WORKER, "#")],
+    )
     # For its callers, whose own rights it has looked at before; who it was is in the command (decision 0077).
     yield Grant(WEB, "publish", topics.command("+/+/+/+", WEB), "commands of people", retain=False)
 

@@ -50,6 +50,7 @@ def ask_of(
     elements: bool,
     with_types: bool,
     raw: bool,
+    stored: str = "",
 ) -> Ask:
     """The options as one value. Raises click.BadParameter."""
     connection = {"user": user, "password": password, "security": security, **pairs(settings)}
@@ -80,6 +81,7 @@ def ask_of(
             with_types=with_types,
             raw=raw,
         ),
+        stored=stored,
     )
 
 

@@ -19,7 +19,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "deployment": ("apply", "break-lock"),
     "alert": ("acknowledge", "shelve", "unshelve", "alert-out-of-service", "alert-in-service"),
     "message": ("publish",),
-    "device": ("out-of-service", "in-service"),
+    "device": ("out-of-service", "in-service", "discover", "delete-discovery"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
     "export": ("export", "download-export", "delete-export"),

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from nexus_cli.database import jobs
+from nexus_cli.database import job_rows, jobs
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds, write_audit
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.web_exports import Export
 
-KIND = "export"
+KIND = TABLE = "export"
 WAITING, RUNNING, DONE, FAILED, REMOVED = "waiting", "running", "done", "failed", "removed"
 MOST_WAITING = 10
 """Exports of one caller that wait or run at a time."""
@@ -182,51 +182,19 @@ async def remove(conn: Connection, site: str, export: str, *, who: str) -> None:
 
 
 async def compare_with_jobs(conn: Connection, site: str, *, keep_days: int) -> int:
-    """Exports whose job failed or is gone have failed, and those whose job waits again wait; the number that changed.
-
-    A worker that dies says nothing, and a person may discard or retry a job.
-    """
-    lost = await conn.fetch(
-        f"""UPDATE {SCHEMA}.export e SET state = 'failed', ended = now(), expires = now() + $2::interval,
-              reason = coalesce((
-                SELECT l.traceback->>'exception_message' FROM {SCHEMA}.job j JOIN {SCHEMA}.job_log l ON l.job_id = j.id
-                WHERE j.dedupe_key = $1 || ' export ' || e.id AND l.traceback IS NOT NULL
-                ORDER BY l.created DESC, l.id DESC LIMIT 1), 'its job was discarded')
-            WHERE e.site = $1 AND e.state IN ('waiting', 'running') AND NOT EXISTS (
-              SELECT FROM {SCHEMA}.job j
-              WHERE j.dedupe_key = $1 || ' export ' || e.id AND j.status IN ('queued', 'picked'))
-            RETURNING e.id""",
-        *(site, timedelta(days=keep_days)),
-    )
-    again = await conn.fetch(
-        f"""UPDATE {SCHEMA}.export e SET state = 'waiting', expires = NULL
-            WHERE e.site = $1 AND e.state = 'failed' AND EXISTS (
-              SELECT FROM {SCHEMA}.job j WHERE j.dedupe_key = $1 || ' export ' || e.id AND j.status = 'queued')
-            RETURNING e.id""",
-        site,
-    )
-    return len(lost) + len(again)
+    """See `job_rows.compare_with_jobs`."""
+    return await job_rows.compare_with_jobs(conn, site, table=TABLE, kind=KIND, keep_days=keep_days)
 
 
-async def expired(conn: Connection, site: str, *, limit: int = 100) -> list[str]:
+async def expired(conn: Connection, site: str) -> list[str]:
     """Exports whose row and file are to be removed."""
-    rows = await conn.fetch(
-        f"""SELECT id FROM {SCHEMA}.export WHERE site = $1 AND state IN ('done', 'failed', 'removed') AND expires <= now()
-            ORDER BY expires LIMIT $2""",
-        *(site, limit),
-    )
-    return [row["id"] for row in rows]
+    return await job_rows.expired(conn, site, table=TABLE)
 
 
 async def forget(conn: Connection, site: str, export: str) -> None:
     """Remove the row of an expired export, whose file is gone, and its job where that failed."""
     async with conn.transaction():
-        gone = await conn.fetchval(
-            f"""DELETE FROM {SCHEMA}.export WHERE site = $1 AND id = $2 AND expires <= now()
-                AND state IN ('done', 'failed', 'removed') RETURNING id""",
-            *(site, export),
-        )
-        if gone is not None:
+        if await job_rows.forget(conn, site, export, table=TABLE):
             await jobs.withdraw(conn, site, KIND, key=key_of(export))
 
 

@@ -243,3 +243,41 @@ export = Table(
     PrimaryKeyConstraint("site", "id"),
     Index("ix_export_state", "site", "state", "who"),
 )
+
+device_walk = Table(
+    "device_walk",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="ULID"),
+    Column("who", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    Column("gateway", Text, nullable=False),
+    Column("protocol", Text, nullable=False),
+    Column("wanted", JSONB, nullable=False, server_default="{}", comment="filters and limits"),
+    Column("state", Text, nullable=False, comment="waiting | running | done | failed | removed"),
+    now("created"),
+    Column("begun", DateTime(timezone=True), comment="the last try"),
+    Column("ended", DateTime(timezone=True)),
+    Column("expires", DateTime(timezone=True), comment="it is removed then"),
+    Column("token", Text, nullable=False, server_default="", comment="of the try that has it"),
+    Column("found", Integer, nullable=False, server_default="0"),
+    Column("skipped", Integer, nullable=False, server_default="0"),
+    Column("waiting", Integer, nullable=False, server_default="0", comment="nodes that were not browsed yet"),
+    Column("pieces", Integer, nullable=False, server_default="0"),
+    Column("bytes", BigInteger, nullable=False, server_default="0", comment="of its pieces"),
+    Column("reason", Text, nullable=False, server_default="", comment="why the last try failed"),
+    PrimaryKeyConstraint("site", "id"),
+    Index("ix_device_walk_state", "site", "state", "device"),
+    comment="discoveries that the worker does",
+)
+
+device_walk_piece = Table(
+    "device_walk_piece",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("walk", Text, nullable=False),
+    Column("number", Integer, nullable=False, comment="from 1"),
+    Column("lines", LargeBinary, nullable=False, comment="of a journal (discover/journal.py), zlib"),
+    ForeignKeyConstraint(["site", "walk"], [device_walk.c.site, device_walk.c.id], ondelete="CASCADE"),
+    PrimaryKeyConstraint("site", "walk", "number"),
+)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -47,6 +47,13 @@ class Wanted:
     def partial(self) -> bool:
         """True when something is left out on purpose."""
         return bool(self.include or self.exclude or self.depth or self.max_nodes or self.start)
+
+
+def wanted_of(stored: Mapping[str, Any]) -> Wanted:
+    """Filters and limits as a row of the database has them; what is no field of them is left out."""
+    said = {name: value for name, value in stored.items() if name in Wanted.__dataclass_fields__}
+    globs = {name: tuple(said.get(name, ())) for name in ("include", "exclude")}
+    return Wanted(**{**said, **globs})
 
 
 def left_out(path: tuple[str, ...], wanted: Wanted) -> str:

@@ -12,12 +12,84 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.browse_shapes import WalkState, restored
 
 FORMAT = 2
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
+"""What a line that is none raises."""
+
+
+def line_of(browsed: Browsed) -> bytes:
+    """One thing, or a beat, as a line; b"" of a sign of life."""
+    if not browsed.detail.get("beat"):
+        return json.dumps({"found": [*browsed[:6], dict(browsed.detail)]}).encode() + b"\n"
+    if not browsed.detail.get("done"):
+        return b""
+    return json.dumps({"done": browsed.detail["done"], "queued": browsed.detail["queued"]}).encode() + b"\n"
+
+
+def browsed_of(found: list[Any]) -> Browsed:
+    """One thing, as a line or a page has it. Raises `UNREADABLE`."""
+    path, address, type_, unit, description, writable, detail = found
+    return Browsed(tuple(path), address, type_, unit, description, writable, restored(detail))
+
+
+class ReadWalk:
+    """Reads the lines of a walk again. What comes after the last beat does not count: it is found again."""
+
+    def __init__(self, root: str) -> None:
+        """A walk that began at this node."""
+        self._queue: deque[list[Any]] = deque([[root, []]])
+        self._seen: list[str] = []
+        self._found: list[Browsed] = []
+        self._good = 0
+
+    def take(self, line: bytes) -> bool:
+        """Read a line; True when it is a beat: it counts, with all before it. Raises `UNREADABLE`."""
+        entry = json.loads(line)
+        if "done" not in entry:
+            self._found.append(browsed_of(entry["found"]))
+            return False
+        for _ in range(min(entry["done"], len(self._queue))):
+            self._queue.popleft()
+        self._queue.extend(entry["queued"])
+        self._seen.extend(str(one[0]) for one in entry["queued"])
+        self._good = len(self._found)
+        return True
+
+    @property
+    def found(self) -> list[Browsed]:
+        """Everything that was found."""
+        return self._found
+
+    @property
+    def kept(self) -> list[Browsed]:
+        """What was found up to the last beat."""
+        return self._found[: self._good]
+
+    @property
+    def resume(self) -> WalkState:
+        """How to continue after the last line, which has to be a beat."""
+        return {"queue": [list(one) for one in self._queue], "seen": self._seen}
+
+
+class Noting(Protocol):
+    """Where a walk is noted while it goes on: a file (`Journal`), or rows of the database (`runtime.worker.discovering`)."""
+
+    resume: WalkState
+    noted: bool
+    trouble: str
+
+    def note(self, browsed: Browsed) -> None:
+        """Take one thing, or a beat."""
+        ...
+
+    def close(self, *, complete: bool) -> None:
+        """The walk has ended."""
+        ...
 
 
 class Journal:
@@ -75,10 +147,8 @@ class Journal:
 
     def _load(self, head: bytes) -> int:
         """Read the earlier run; how many of its bytes count."""
-        queue: deque[list[Any]] = deque([[self.root, []]])
-        seen: list[str] = []
-        found: list[Browsed] = []
-        good = good_found = 0
+        read = ReadWalk(self.root)
+        good = 0
         try:
             with self.path.open("rb") as file:
                 if file.readline() != head:
@@ -86,41 +156,26 @@ class Journal:
                 at = len(head)
                 for line in file:
                     at += len(line)
-                    entry = json.loads(line)
-                    if "done" in entry:
-                        for _ in range(min(entry["done"], len(queue))):
-                            queue.popleft()
-                        queue.extend(entry["queued"])
-                        seen.extend(str(one[0]) for one in entry["queued"])
-                        good, good_found = at, len(found)
-                    else:
-                        path, address, type_, unit, description, writable, detail = entry["found"]
-                        found.append(
-                            Browsed(tuple(path), address, type_, unit, description, writable, restored(detail))
-                        )
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
+                    if read.take(line):
+                        good = at
+        except (OSError, *UNREADABLE):
             pass  # there is none, or the line that the interruption cut
         if good:
-            self.kept = found[:good_found]
+            self.kept = read.kept
             self.noted = True
-            self.resume = {"queue": [list(one) for one in queue], "seen": seen}
+            self.resume = read.resume
         return good
 
     def note(self, browsed: Browsed) -> None:
         """Write down one thing, or a beat (which also reaches the disk)."""
         if self._file is None:
             return
-        beat = browsed.detail.get("beat")
-        if beat and not browsed.detail.get("done"):
+        line = line_of(browsed)
+        if not line:
             return  # a sign of life
-        entry = (
-            {"done": browsed.detail["done"], "queued": browsed.detail["queued"]}
-            if beat
-            else {"found": [*browsed[:6], dict(browsed.detail)]}
-        )
         try:
-            self._file.write(json.dumps(entry).encode() + b"\n")
-            if beat:
+            self._file.write(line)
+            if browsed.detail.get("beat"):
                 self._file.flush()
                 self.noted = True
         except OSError as error:

@@ -11,7 +11,7 @@ from nexus_cli.discover.facts import Facts
 from nexus_cli.discover.filters import Wanted, left_out
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.discover.importers.units import unit_of
-from nexus_cli.discover.journal import Journal
+from nexus_cli.discover.journal import Noting
 from nexus_cli.discover.site_keys import TagKeys
 from nexus_cli.discover.target import Target
 from nexus_cli.drivers.base import Browsed
@@ -111,7 +111,7 @@ async def collect(
     wanted: Wanted,
     stop: asyncio.Event,
     on_progress: OnProgress,
-    journal: Journal | None = None,
+    journal: Noting | None = None,
 ) -> Discovery:
     """Take from a walk until it ends, enough was found, or the person has had enough.
 

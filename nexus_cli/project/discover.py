@@ -71,6 +71,11 @@ async def discover(
     if ask.at and split_at(ask.at) is None:
         hint = "--at packaging/line-1/filler, in small letters, digits, '.', '_' and '-'"
         return Outcome(None, (finding("NX6603", f"'{ask.at}' is not area/line/device", hint=hint),))
+    protocol = ""
+    if ask.stored:
+        from nexus_cli.project.discover_later import of_stored  # noqa: PLC0415 - HTTP client: only for a stored one
+
+        ask, protocol = await of_stored(ask, settings)
     site = site_of(ask.into) if ask.into is not None else _site_here()
     reading = _read(site)
     if ask.target and not is_address(ask.target):
@@ -82,6 +87,9 @@ async def discover(
         target = _target(ask, reading, kinds())
         if target.value is None:
             return Outcome(None, target.findings)
+        if protocol and target.value.protocol != protocol:
+            message = f"the discovery is of a device that speaks {protocol}, '{ask.at}' speaks {target.value.protocol}"
+            return Outcome(None, (finding("NX6606", message, hint="--at the device that was discovered"),))
         if target.value.units and (refused := _units_refused(ask)):
             return Outcome(None, refused)
         discoveries, findings = [await look_online(target.value, ask, reading, settings, stop, on_progress)], ()

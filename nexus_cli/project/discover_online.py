@@ -45,6 +45,7 @@ class Ask:
         via: Gateway that browses for us, "" for ourselves.
         fresh: Do not continue an earlier run.
         importing: How a file is read.
+        stored: Id of a discovery of the worker, whose result is taken instead of looking; "" looks.
     """
 
     target: str = ""
@@ -55,6 +56,7 @@ class Ask:
     via: str = ""
     fresh: bool = False
     importing: ImportOptions = field(default_factory=ImportOptions)
+    stored: str = ""
 
 
 async def online(
@@ -94,6 +96,11 @@ async def _look(
         except DriverError as error:
             raise unreachable(error, target.protocol) from None
     collector = Collector(target, ask.wanted)
+    if ask.stored:
+        from nexus_cli.project.discover_later import stored_items  # noqa: PLC0415 - HTTP client: only for a stored one
+
+        async with contextlib.aclosing(stored_items(ask.stored, settings)) as items:
+            return await collect(items, collector, wanted=ask.wanted, stop=stop, on_progress=on_progress)
     journal = None
 
     if kinds()[target.protocol].browse_resumes:

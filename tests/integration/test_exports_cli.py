@@ -6,7 +6,6 @@ import asyncio
 import csv
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -15,17 +14,9 @@ import pytest
 from nexus_cli.settings import Settings
 from tests.integration.exports_world import ENERGY, SITE, fill, worker
 from tests.integration.web_world import WebWorld, served_web
-from tests.servers import TestBroker, new_broker
+from tests.servers import TestBroker
 
 pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[TestBroker]:
-    (folder := tmp_path / "broker").mkdir()
-    started = new_broker(folder).start()
-    yield started
-    started.stop()
 
 
 async def nexus(web: WebWorld, *arguments: str, cwd: Path, token: str = "cli-token") -> tuple[int, str, str]:

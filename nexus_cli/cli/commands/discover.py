@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option
 from nexus_cli.cli.views.discover import document, text
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.discover import edit, unwritable, write
+from nexus_cli.project.copied import refuse_copy
+from nexus_cli.project.discover import Ask, Wanted, edit, unwritable, write
+from nexus_cli.wire.control import as_object
 
 EPILOG = (
     "\b\nExamples:\n  nexus discover opcua://10.0.0.5:4840 --include 'Filler/**'\n"
@@ -24,7 +27,10 @@ EPILOG = (
     "  nexus discover 'modbus://10.0.0.9?unit=3'         # SunSpec, device identification\n"
     "  nexus discover 'ads://10.0.0.7:851?net_id=5.12.82.20.1.1'   # 851: the AMS port; TCP is ?tcp_port=48898\n"
     "  nexus discover plc.tmc --set host=10.0.0.7 --into sites/x/site.yaml --at packaging/line-1/plc\n"
-    "  nexus discover --via gw-1 --at packaging/line-1/filler\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+    "  nexus discover --via gw-1 --at packaging/line-1/filler\n"
+    "  nexus discover --later --at packaging/line-1/filler      # the worker does it\n"
+    "  nexus discover --from ID --into sites/x/site.yaml --dry-run\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
@@ -56,6 +62,8 @@ EPILOG = (
     shell_complete=gateways,
     help="Browse through this running gateway's own link.",
 )
+@click.option("--later", is_flag=True, help="Let the worker browse the device at --at; `nexus discoveries` shows it.")
+@click.option("--from", "stored", default="", metavar="ID", help="Take what a discovery of the worker found.")
 @click.option("--fresh", is_flag=True, help="Start again instead of resuming an interrupted run.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A connection key. Repeatable.")
 @click.option("--user", help="User name for the device.")
@@ -72,13 +80,18 @@ EPILOG = (
 @click.option("--skipped", is_flag=True, help="List everything that was skipped, with its reason.")
 @format_option("text", "json")
 @color_option
-def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, mode: Any, **options: Any) -> int:
+def command(
+    target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, mode: Any, later: bool, **options: Any
+) -> int:
     """Show what a device offers, and write it into a site file. Discovered tags are never writable.
 
     TARGET is opcua://, modbus://, s7://, ads:// or mqtt:// with a host, or a file of another tool. Without TARGET,
     --at names a device of the site. Ctrl-C keeps what was found so far; the same command resumes from there.
     """
     ask = ask_of(target, **options)
+    _refuse_mixed(ask, later=later)
+    if later:
+        return _later(ask, format_)
     if not dry_run and (refused := unwritable(ask)):
         complain(refused)
         return Exit.FINDINGS
@@ -104,3 +117,29 @@ def command(target: str, skipped: bool, format_: str, dry_run: bool, yes: bool, 
     else:
         answer(text(result, skipped=skipped, diff=dry_run, style=styler(sys.stdout)))
     return Exit.INTERRUPTED if interrupted else Exit.OK
+
+
+def _refuse_mixed(ask: Ask, *, later: bool) -> None:
+    """Options that mean nothing together. Raises click.UsageError."""
+    if later and (ask.target or ask.into or ask.connection or ask.stored or not ask.at):
+        raise click.UsageError(
+            "--later browses a device that is applied: --at AREA/LINE/DEVICE, with --via and filters."
+        )
+    if ask.stored and (ask.target or ask.via or ask.connection or ask.wanted != Wanted()):
+        raise click.UsageError(
+            "--from ID takes what was found: address, filters and gateway are those of the discovery."
+        )
+
+
+def _later(ask: Ask, format_: str) -> int:
+    from nexus_cli.project.discover_later import discover_later  # noqa: PLC0415 - HTTP client: only for control
+
+    refuse_copy("NEXUS_CONTROL_URL")
+    made = asyncio.run(discover_later(ask))
+    if format_ == "json":
+        answer_json(made, default=as_object)
+    else:
+        answer(
+            f"discovery {made.id} of {made.device} waits\n  nexus discoveries show {made.id}\n  nexus discover --from {made.id} --into FILE"
+        )
+    return Exit.OK

@@ -18,6 +18,7 @@ from nexus_cli.runtime.lifecycle import stop_on_signals, tasks, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.worker.archiving.kinds import Archiving
+from nexus_cli.runtime.worker.discovering import Discovering
 from nexus_cli.runtime.worker.exporting import Exporting
 from nexus_cli.runtime.worker.kinds import chosen
 from nexus_cli.runtime.worker.notifying.kinds import notification_kinds
@@ -79,7 +80,9 @@ class Worker:
         self.metrics, self._settings, self._pool = Metrics(), settings, pool
         self.archiving = Archiving(settings, pool=pool, clock=clock)
         self.exporting = Exporting(settings, pool=pool)
+        self.discovering = Discovering(settings, pool=pool)
         known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds() | self.exporting.kinds()
+        known |= self.discovering.kinds()
         kinds = chosen(known, settings.worker_kinds)
         self._kinds = tuple(sorted(kinds))
         self.working = Working(settings, kinds=kinds, concurrency=settings.worker_jobs, clock=clock)
@@ -137,6 +140,8 @@ class Worker:
             group.create_task(self.archiving.run(stop), name="archive")
             if "export" in self._kinds:
                 group.create_task(self.exporting.run(stop), name="exports")
+            if "discover" in self._kinds:
+                group.create_task(self.discovering.run(stop), name="discoveries")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             await asyncio.wait({working, reporting})

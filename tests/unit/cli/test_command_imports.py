@@ -44,6 +44,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "schema": set(),
     "explain": set(),
     "discover": set(),
+    "discoveries": HTTP,
     "probe": set(),
     "find": set(),
     "plan": HTTP,
