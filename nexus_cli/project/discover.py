@@ -51,6 +51,7 @@ class Discovered:
         known: What of it the site has already.
         into: The file to edit when none is named: the one that has the device, its line or its area, else the site's
             own; "" without a site.
+        at: `area/line/device` that was asked for, or that a stored discovery is of.
     """
 
     proposals: tuple[Proposal, ...]
@@ -58,6 +59,7 @@ class Discovered:
     reading: Reading | None = None
     known: KnownTags = field(default_factory=dict)
     into: str = ""
+    at: str = ""
 
 
 async def discover(
@@ -108,7 +110,9 @@ async def discover(
     model = reading.model if reading is not None else None
     known = known_tags(proposals, at=ask.at, model=model, kinds=kinds())
     into = _declaring(reading, ask.at or next(iter(known), "")) or (shown(site) if site is not None else "")
-    return Outcome(Discovered(proposals=proposals, site=site, reading=reading, known=known, into=into), findings)
+    return Outcome(
+        Discovered(proposals=proposals, site=site, reading=reading, known=known, into=into, at=ask.at), findings
+    )
 
 
 def _declaring(reading: Reading | None, at: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 from nexus_cli.database import device_walks as walks
 from nexus_cli.database import jobs
 from nexus_cli.database.connect import Pool, open_pool
+from nexus_cli.database.discoveries import load_discoveries
 from nexus_cli.database.job_queue import GiveUpError, Taken
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.discover import frontier, via
@@ -30,6 +31,7 @@ from nexus_cli.project.discover_later import (
     list_discoveries,
     stored_items,
 )
+from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.worker import discovering
 from nexus_cli.runtime.worker.discovering import Discovering
@@ -37,7 +39,7 @@ from nexus_cli.runtime.worker.worker import run_worker
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_discoveries import DeviceDiscovery
 from tests.integration.control_world import API, World, world
-from tests.integration.identity_world import SITE, write
+from tests.integration.identity_world import SITE, people, write
 from tests.integration.test_discover_via import count_looks, gateway, plc, walked
 from tests.servers import free_port
 from tests.waiting import until_found
@@ -69,7 +71,7 @@ class Plant:
     port: int
 
     def worker(self) -> Discovering:
-        return Discovering(replace(self.world.settings, principal="nexus.worker"), pool=self.pool)
+        return Discovering(replace(self.world.settings, principal="nexus.worker"), pool=self.pool, clock=SystemClock())
 
     async def try_once(self, made: DeviceDiscovery, *, attempt: int = 1) -> None:
         job = Taken(id=1, kind="discover", payload={"discovery": made.id}, attempt=attempt)
@@ -135,6 +137,9 @@ async def test_what_the_worker_finds_is_what_a_live_walk_finds(world: World, tmp
         assert "127.0.0.1" not in stored
         trail = await here.pool.fetch("SELECT who, subject, detail FROM nexus.audit WHERE what = 'discover'")
         assert [(row["who"], row["subject"]) for row in trail] == [("nexus.cli", DEVICE)]
+        async with here.pool.acquire() as conn:
+            (record,) = (each for each in await load_discoveries(conn, site=SITE, limit=9) if each.id == made.id)
+        assert (record.who, record.gateway, record.outcome, record.found) == ("nexus.cli", "gw-1", "done", NODES + 20)
 
 
 async def test_the_next_worker_goes_on_where_one_ended(
@@ -172,11 +177,10 @@ async def test_one_discovery_of_a_device_at_a_time_and_who_may_ask(world: World,
         with pytest.raises(NexusError) as unknown:
             await discover_later(Ask(at="a/l/none"), settings=here.cli)
         assert unknown.value.code == "NX6614"
-        for principal in ("nexus.historian", "nexus.gateway.gw-1"):
-            lesser = replace(here.cli, control_token=API[principal], principal="")
-            with pytest.raises(NexusError) as refused:
-                await discover_later(Ask(at=DEVICE), settings=lesser)
-            assert refused.value.code == "NX6403"
+        lesser = replace(here.cli, control_token=API["nexus.gateway.gw-1"], principal="")
+        with pytest.raises(NexusError) as refused:
+            await discover_later(Ask(at=DEVICE), settings=lesser)
+        assert refused.value.code == "NX6403"
         await delete_discovery(made.id, settings=here.cli)
         assert [one.device for one in (await list_discoveries(settings=here.cli)).discoveries] == ["a/l/other"]
         assert await here.pool.fetchval("SELECT count(*) FROM nexus.job") == 1
@@ -252,7 +256,33 @@ async def test_why_a_discovery_failed_is_in_its_row(
         assert (await here.row(lost)).reason == "its job was discarded"
 
 
+async def test_the_rights_are_those_of_a_deployment_of_the_device(database: Settings, tmp_path: Path) -> None:
+    async with people(database, tmp_path) as here:
+        for user, device, status in (
+            ("vera", "a/l/one", 403),
+            ("tess", "a/l/one", 403),
+            ("lars", "a/l/one", 202),
+            ("tess", "a/m/two/energy", 422),
+            ("erik", "a/m/two", 202),
+        ):
+            answer = await here.ask("POST", "/discoveries", token=await here.token(user), json={"device": device})
+            assert answer.status_code == status, (user, answer.text)
+        (one, other) = (await here.ask("GET", "/discoveries", token=await here.token("erik"))).json()["discoveries"]
+        assert [(each["who"], each["device"]) for each in (one, other)] == [("erik", "a/m/two"), ("lars", "a/l/one")]
+        refused = await here.ask("DELETE", f"/discoveries/{one['id']}", token=await here.token("lars"))
+        assert refused.status_code == 403
+        assert (await here.ask("GET", "/discoveries", token=await here.token("vera"))).status_code == 403
+        assert (
+            await here.ask("DELETE", f"/discoveries/{other['id']}", token=await here.token("lars"))
+        ).status_code == 200
+        assert [line["subject"] for line in await here.trail("delete-discovery")] == ["a/l/one"]
+        for body in ({}, {"device": "a/l/one", "connection": {}}, {"device": "a/l/one", "depth": -1}):
+            answer = await here.ask("POST", "/discoveries", token="cli-token", json=body)
+            assert answer.status_code == 422, body
+
+
 SITE_FILE = """\
+nexus: 1
 enterprise: acme
 site: chicago
 gateways: {{gw-1: {{}}}}
@@ -262,7 +292,6 @@ areas:
       l:
         devices:
           plc:
-            gateway: gw-1
             protocol: opcua
             connection: {{endpoint: "opc.tcp://127.0.0.1:{port}"}}
             tags: {{}}
@@ -311,7 +340,8 @@ async def test_the_command_line(world: World, tmp_path: Path) -> None:
         assert (folder / "site.yaml").read_text().count("address:") + (folder / "site.yaml").read_text().count(
             "node:"
         ) == find.found
-        assert (await nexus("validate"))[0] == 0
+        code, out, said = await nexus("validate")
+        assert code == 0, out + said
         code, out, _ = await nexus("discoveries", "delete", made.id)
         assert (code, out) == (0, f"discovery {made.id} was removed\n")
         assert (await nexus("discover", "--from", made.id, "--dry-run"))[0] in (1, 6)

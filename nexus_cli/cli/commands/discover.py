@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ def command(
     complain(outcome.findings)
     if outcome.value is None:
         return Exit.FINDINGS
+    ask = replace(ask, at=outcome.value.at)
     change, written = None, False
     if ask.into is not None:
         with working("checking that the site stays valid …"):

@@ -12,13 +12,16 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from nexus_cli.database import device_walks as walks
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.discoveries import StoredDiscovery, add_discovery
 from nexus_cli.database.job_queue import GiveUpError, Taken
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.discover.filters import Wanted, wanted_of
+from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.frontier import Frontier
 from nexus_cli.discover.journal import ReadWalk, line_of
 from nexus_cli.discover.online import Collector, collect
@@ -28,6 +31,7 @@ from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.browse_shapes import WalkState
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.worker.kinds import Kind
@@ -38,6 +42,8 @@ SAVE_S = 3.0
 """How often progress is stored, in seconds."""
 SAVE_BYTES = 1 << 20
 """Of lines, after which they are stored at once."""
+MOST_RECORDED = 5_000
+"""Values in the record of discoveries; the walk itself has all of them."""
 TRIES = 8
 SLOWEST_S = 12 * 3600.0
 
@@ -47,9 +53,9 @@ _log = logging.getLogger("nexus.worker")
 class Discovering:
     """The handler, and the upkeep of discoveries."""
 
-    def __init__(self, settings: Settings, *, pool: Pool) -> None:
+    def __init__(self, settings: Settings, *, pool: Pool, clock: Clock) -> None:
         """Ask this database; browse as `settings.principal`."""
-        self._settings, self._pool, self._site = settings, pool, settings.site
+        self._settings, self._pool, self._site, self._clock = settings, pool, settings.site, clock
 
     def kinds(self) -> dict[str, Kind]:
         """The table of kinds, by name."""
@@ -89,7 +95,7 @@ class Discovering:
             raise
 
     async def _walk(self, name: str, token: str, begun: walks.BegunWalk) -> None:
-        wanted = wanted_of(begun.wanted)
+        wanted, began_us = wanted_of(begun.wanted), self._clock.wall_us()
         stored = await self._stored(name, token, begun, wanted)
         target = Target(
             text=f"{begun.protocol} ({begun.device})",
@@ -115,6 +121,7 @@ class Discovering:
         async with self._connection() as conn:
             if not await walks.settle(conn, self._site, name, token=token, ended=str(discovery.facts.get("ended", ""))):
                 raise _LostError
+            await add_discovery(conn, self._site, _record(name, begun, discovery, (began_us, self._clock.wall_us())))
         event(_log, "a discovery is done", discovery=name, device=begun.device, found=len(discovery.found))
 
     async def _stored(self, name: str, token: str, begun: walks.BegunWalk, wanted: Wanted) -> _Walk:
@@ -222,6 +229,29 @@ class _Saving:
         lines = self._walk.taken(everything=everything)
         waiting = max(0, self._walk.waiting)
         await self._owner.save(self._name, self._token, lines, self._collector, waiting)
+
+
+def _record(name: str, begun: walks.BegunWalk, found: Discovery, span_us: tuple[int, int]) -> StoredDiscovery:
+    """The line among the runs of discoveries, which web shows."""
+    keys = ("address", "type", "unit", "description")
+    values = [
+        {"path": "/".join(each.name), **{key: str(each.tag.get(key) or "") for key in keys}}
+        for each in found.found[:MOST_RECORDED]
+    ]
+    return StoredDiscovery(
+        id=name,
+        who=begun.who,
+        gateway=begun.gateway,
+        target=found.source,
+        started_us=span_us[0],
+        ended_us=span_us[1],
+        outcome="done",
+        detail=str(found.facts.get("ended", "")),
+        found=len(found.found),
+        skipped=len(found.skipped),
+        values=values,
+        skipped_reasons=dict(Counter(each.reason for each in found.skipped).most_common(50)),
+    )
 
 
 def _why(error: Exception) -> str:

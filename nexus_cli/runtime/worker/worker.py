@@ -80,7 +80,7 @@ class Worker:
         self.metrics, self._settings, self._pool = Metrics(), settings, pool
         self.archiving = Archiving(settings, pool=pool, clock=clock)
         self.exporting = Exporting(settings, pool=pool)
-        self.discovering = Discovering(settings, pool=pool)
+        self.discovering = Discovering(settings, pool=pool, clock=clock)
         known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds() | self.exporting.kinds()
         known |= self.discovering.kinds()
         kinds = chosen(known, settings.worker_kinds)
