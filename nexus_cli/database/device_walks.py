@@ -1,6 +1,6 @@
 """The tables `device_walk` and `device_walk_piece`: discoveries that the worker does, and what they found so far.
 
-The pieces are lines of a walk's journal, up to a beat: the next worker goes on there. Each try has a token, as an export has.
+The pieces are lines of a walk's journal, up to a beat: the next worker continues there. Each try has a token, as an export has.
 
 See docs/decisions/0099.
 """
@@ -140,7 +140,7 @@ async def begin(conn: Connection, site: str, walk: str, *, token: str) -> BegunW
 
 
 async def start_again(conn: Connection, site: str, walk: str, *, token: str) -> None:
-    """Forget what earlier tries found, of a protocol that can't go on there."""
+    """Forget what earlier tries found, of a protocol that can't continue there."""
     async with conn.transaction():
         mine = await conn.fetchval(
             f"""UPDATE {SCHEMA}.device_walk SET pieces = 0, bytes = 0, found = 0, skipped = 0, waiting = 0
@@ -154,7 +154,7 @@ async def start_again(conn: Connection, site: str, walk: str, *, token: str) -> 
 async def save(
     conn: Connection, site: str, walk: str, *, token: str, lines: bytes, found: int, skipped: int, waiting: int
 ) -> bool:
-    """Store what came since the last time. False when a later try has the walk, or it was removed.
+    """Store what was found since the last time. False when a later try has the walk, or it was removed.
 
     Raises:
         NexusError: NX6613, it is more than `MOST_BYTES`.

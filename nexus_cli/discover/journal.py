@@ -19,7 +19,7 @@ from nexus_cli.drivers.browse_shapes import WalkState, restored
 
 FORMAT = 2
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
-"""What a line that is none raises."""
+"""What a damaged line raises."""
 
 
 def line_of(browsed: Browsed) -> bytes:
@@ -38,7 +38,7 @@ def browsed_of(found: list[Any]) -> Browsed:
 
 
 class ReadWalk:
-    """Reads the lines of a walk again. What comes after the last beat does not count: it is found again."""
+    """Reads the lines of a walk again. Things after the last beat do not count: they are found again."""
 
     def __init__(self, root: str) -> None:
         """A walk that began at this node."""
@@ -77,7 +77,7 @@ class ReadWalk:
 
 
 class Noting(Protocol):
-    """Where a walk is noted while it goes on: a file (`Journal`), or rows of the database (`runtime.worker.discovering`)."""
+    """Where a walk is noted on its way: a file (`Journal`), or rows of the database (`runtime.worker.discovering`)."""
 
     resume: WalkState
     noted: bool

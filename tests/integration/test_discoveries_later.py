@@ -1,4 +1,4 @@
-"""Discovery as a job: the worker browses through the gateway, stores what it finds, and goes on where another one ended."""
+"""Discovery as a job: the worker browses through the gateway, stores what it finds, and continues where another one ended."""
 
 from __future__ import annotations
 

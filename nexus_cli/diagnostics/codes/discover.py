@@ -109,7 +109,7 @@ CODES: tuple[Code, ...] = (
     Code(
         id="NX6613",
         slug="discovery-stopped",
-        summary="The worker can't go on with a discovery.",
+        summary="The worker can't end a discovery.",
         why="The device offers more than can be kept, or another worker has the discovery.",
         bad=console("nexus discover --later --at packaging/line-1/plc"),
         good=console("nexus discover --later --at packaging/line-1/plc --include 'Filler/**'"),

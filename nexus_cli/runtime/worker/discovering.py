@@ -1,6 +1,6 @@
 """The kind of job that discovers: a device is browsed through its gateway, and what it offers is stored piece by piece.
 
-A worker that ends leaves what it stored: the next one goes on there, for protocols that are walked piece by piece (OPC UA); others
+A worker that ends leaves what it stored: the next one continues there, for protocols that are walked piece by piece (OPC UA); others
 are walked again.
 
 See docs/decisions/0099.
@@ -188,7 +188,7 @@ class _Walk:
         self.good = 0
 
     def note(self, browsed: Browsed) -> None:
-        """Keep one thing; a beat lets what came before it be stored."""
+        """Keep one thing; all things before a beat may be stored."""
         self._lines += line_of(browsed)
         if done := browsed.detail.get("done"):
             self.good = len(self._lines)
@@ -209,14 +209,14 @@ class _Walk:
 
 
 class _Saving:
-    """Stores a walk while it goes on."""
+    """Stores a walk on its way."""
 
     def __init__(self, owner: Discovering, name: str, token: str, walk: _Walk, collector: Collector) -> None:
         self._owner, self._name, self._token = owner, name, token
         self._walk, self._collector, self._due_s = walk, collector, 0.0
 
     async def through(self, pages: AsyncIterator[Browsed]) -> AsyncGenerator[Browsed, None]:
-        """The same things; between two of them what came before is stored, when it is time."""
+        """The same things; between two of them the earlier ones are stored, when it is time."""
         now_s = asyncio.get_running_loop().time
         async for browsed in pages:
             yield browsed
