@@ -43,6 +43,12 @@ EVERYBODY = "state:read"
 """The scope with which jobs, and so exports, of all callers are seen."""
 CHUNK = 1 << 18
 TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {kind.partition(";")[0]: _BINARY for kind in TYPES.values()}},
+    206: {"description": "One range of it."},
+    416: {"description": "The range is beyond its end."},
+}
 ExportId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]+$")]
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -92,7 +98,7 @@ def add_export_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Store
         """One export: how far it is."""
         return answer(await serving.find(export, caller))
 
-    @app.get(base + "/exports/{export}/content", response_class=Response)
+    @app.get(base + "/exports/{export}/content", response_class=Response, responses=FILE)
     async def content(
         export: ExportId,
         caller: Caller = CALLING,
