@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import dataclasses
 import hashlib
@@ -11,11 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nexus_cli.archive.export_place import open_place
 from nexus_cli.database import exports as stored
+from nexus_cli.setting_values import ExportPlace
 from nexus_cli.settings import Settings
 from tests.integration.exports_world import ENERGY, HALF, ask, ended, fill, handler, job_of, row_of, try_once, worker
+from tests.integration.test_archive_stores import moto
 from tests.integration.web_world import WebWorld, web_world
 
+__all__ = ["moto"]
 pytestmark = [pytest.mark.needs_database]
 OTHER = {"role__narrow": {"read": ["a/l/one/energy"]}, "user__nora": {"roles": ["narrow"]}}
 
@@ -188,6 +193,27 @@ async def test_files_and_rows_go_when_their_time_is_over(database: Settings, tmp
         left = await row_of(web, waiting)
         assert left is not None
         assert left.state == "waiting"
+
+
+async def test_exports_in_a_bucket(moto: str, database: Settings, tmp_path: Path) -> None:
+    place = ExportPlace(to="s3://acme-history/exports", endpoint=moto, user="nexus", password="secret")
+    async with web_world(dataclasses.replace(database, exports=place), tmp_path) as web:
+        await fill(web)
+        assert web.people.settings.exports == place
+        made = [await ask(web), await ask(web, format="parquet")]
+        for each in made:
+            await try_once(web, each)
+            found = await row_of(web, each)
+            assert found is not None
+            assert (found.state, found.rows) == ("done", 10)
+            got = await web.ask("GET", f"/exports/{each}/content", user="vera")
+            assert hashlib.sha256(got.content).hexdigest() == found.sha256
+        part = await web.ask("GET", f"/exports/{made[0]}/content", user="vera", headers={"range": "bytes=0-3"})
+        assert (part.status_code, part.content) == (206, b"path")
+        assert (await web.ask("DELETE", f"/exports/{made[0]}", user="vera")).status_code == 204
+        await handler(web).keep_up()
+        store = await asyncio.to_thread(open_place, web.people.settings)
+        assert [len(await asyncio.to_thread(store.names, each)) for each in made] == [0, 1]
 
 
 async def test_a_place_that_web_does_not_see_is_said(database: Settings, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.setting_values import ExportPlace
 from nexus_cli.settings import home_folder, home_here, load_settings, look_from
 
 
@@ -48,6 +49,8 @@ WRONG = {
     "NEXUS_HTTP_INSECURE": ("", "yes", "2"),
     "NEXUS_LIVE_RATE": ("fast",),
     "NEXUS_HISTORIAN_WRITERS": ("", "0", "17", "-1", "two", "²", "1" * 5_000),
+    "NEXUS_EXPORTS_TO": ("exports", "./exports", "s3://", "s3:///"),
+    "NEXUS_EXPORTS_KEEP_DAYS": ("", "0", "3651", "a week"),
     "NEXUS_LOG_LEVEL": ("loud",),
     "NEXUS_LOG_FORMAT": ("xml",),
     "NEXUS_CLOCK_SYNCHRONISED": ("yes",),
@@ -216,3 +219,23 @@ def test_a_secret_file_that_is_not_there_names_its_variable(tmp_path: Path) -> N
     with pytest.raises(NexusError) as caught:
         load_settings(environ={"NEXUS_CONTROL_TOKEN_FILE": str(tmp_path / "none")}, home=tmp_path)
     assert (caught.value.code, caught.value.hint) == ("NX6001", "NEXUS_CONTROL_TOKEN_FILE names it")
+
+
+def test_where_exports_are(tmp_path: Path) -> None:
+    assert load_settings(environ={}, home=tmp_path).exports == ExportPlace()
+    (tmp_path / "secret").write_text("minio123\n")
+    given = {
+        "NEXUS_EXPORTS_TO": "s3://acme-exports/chicago",
+        "NEXUS_EXPORTS_KEEP_DAYS": "30",
+        "NEXUS_EXPORTS_ENDPOINT": "https://minio.acme.example:9000",
+        "NEXUS_EXPORTS_USER": "nexus",
+        "NEXUS_EXPORTS_PASSWORD_FILE": str(tmp_path / "secret"),
+    }
+    found = load_settings(environ=given, home=tmp_path).exports
+    assert (found.to, found.keep_days, found.user, found.password) == (
+        given["NEXUS_EXPORTS_TO"],
+        30,
+        "nexus",
+        "minio123",
+    )
+    assert "minio123" not in repr(found)

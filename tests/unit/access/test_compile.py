@@ -212,3 +212,11 @@ def test_an_alert_shows_no_tag_that_is_denied() -> None:
         {"subscribe": ["hall/*/meter/b"]},
     ):
         assert filters("subscribe", *grants(watch=alerts, less={"deny": deny})) == ["alert/hot"]
+
+
+def test_the_worker_may_browse_and_hear_its_answers_and_nothing_else() -> None:
+    """Discovery as a job (docs/decisions/0099)."""
+    found = compile_grants(Snapshot.of("acme", "chicago", {"site": {}, **DEVICES}))
+    worker = [one for one in found if one.principal == "nexus.worker"]
+    assert sorted(filters("publish", *worker)) == ["browse/+/nexus.worker", "health/worker/+"]
+    assert filters("subscribe", *worker) == ["response/+/nexus.worker/#"]
