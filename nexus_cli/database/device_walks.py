@@ -193,7 +193,7 @@ async def settle(conn: Connection, site: str, walk: str, *, token: str, ended: s
         )
         if row is None:
             return False
-        detail = {"count": row["found"], "gateway": row["gateway"], "detail": walk}
+        detail = {"count": row["found"], "gateway": row["gateway"], "detail": f"{walk}: {row['found']} found"}
         await write_audit(conn, site, who=row["who"], what="discover", subject=row["device"], detail=detail)
     return True
 

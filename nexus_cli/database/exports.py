@@ -204,7 +204,7 @@ async def audit(conn: Connection, site: str, export: Export, *, who: str, what: 
     span = " to ".join(_iso(each) for each in (export.start, export.end))
     detail: dict[str, Any] = {
         "count": export.rows,
-        "detail": f"{chosen[:500]} from {span}, {export.tags} tags, {export.format}",
+        "detail": f"{export.rows} samples of {export.tags} tags: {chosen[:500]} from {span}, {export.format}",
         "sha256": export.sha256,
         "of": export.who,
     }

@@ -57,7 +57,7 @@ async def test_a_worker_writes_what_was_asked_for_and_web_hands_it_out(database:
         ]
         said = (await web.people.ask("GET", "/audit", token="cli-token", params={"kind": "export"})).json()["entries"]
         assert [line["count"] for line in said] == [10, 10]
-        assert said[0]["detail"].startswith(ENERGY)
+        assert said[0]["detail"].startswith(f"10 samples of 1 tags: {ENERGY} from ")
 
 
 async def test_one_range_of_a_file(database: Settings, tmp_path: Path) -> None:
