@@ -194,6 +194,32 @@ async def test_a_result_that_comes_too_late(
         await is_done_once(web, tmp_path, made)
 
 
+async def test_an_export_that_is_removed_while_it_is_written_leaves_nothing(
+    database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, written, held = exporting.write_samples, asyncio.Event(), asyncio.Event()
+
+    async def write(*args: Any, **more: Any) -> Any:
+        done = await real(*args, **more)
+        written.set()
+        await held.wait()
+        return done
+
+    monkeypatch.setattr(exporting, "write_samples", write)
+    async with web_world(database, tmp_path) as web:
+        await fill(web)
+        made = await ask(web)
+        running = asyncio.create_task(try_once(web, made))
+        await written.wait()
+        assert (await web.ask("DELETE", f"/exports/{made}", user="vera")).status_code == 204
+        held.set()
+        await running
+        assert list((tmp_path / "exports").iterdir()) == []
+        await handler(web).keep_up()
+        assert await web.people.pool.fetchval("SELECT count(*) FROM nexus.export") == 0
+        assert await web.people.trail("export") == []
+
+
 async def test_a_row_whose_job_failed_is_gone_or_waits_again(database: Settings, tmp_path: Path) -> None:
     async with web_world(database, tmp_path) as web:
         await fill(web)

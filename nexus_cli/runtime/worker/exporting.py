@@ -139,6 +139,9 @@ class Exporting:
             event(_log, "an export came too late", level=logging.WARNING, export=export)
             if found is not None and found.state != exports.DONE:
                 raise NexusError("Another try of the export was begun meanwhile.", code="NX6489", retriable=True)
+            if found is None:
+                with suppress(Exception):  # an empty folder
+                    await in_thread(lambda: remove_export(place, export))
             return
         self.rows += done.rows
         event(_log, "an export is there", export=export, rows=done.rows, size=done.size)
