@@ -12,7 +12,7 @@ from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime, utc_option
-from nexus_cli.cli.views.recording import size_text
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.export import FORMATS, export
 

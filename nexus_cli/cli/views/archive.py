@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from nexus_cli.cli.views.recording import size_text
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.database.archive_days import ArchivedDay
 from nexus_cli.model.calendar import iso
 
