@@ -8,7 +8,8 @@ import re
 import click
 
 from nexus_cli.cli.console import note
-from nexus_cli.cli.views.recording import recorded_text, size_text
+from nexus_cli.cli.views.recording import recorded_text
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.record import RecordRequest, RecordResult, record
 from nexus_cli.runtime.lifecycle import stop_on_signals

@@ -169,11 +169,12 @@ async def hold(conn: Connection, *, site: str, class_: str, day: date, until: da
 async def restored(
     conn: Connection, *, site: str, class_: str, day: date, stored: Rows, rows: int, skipped: int
 ) -> None:
-    """The rows of a day are back. Where the database has others, too, the day is archived again in time."""
+    """The rows of a day are back. Where the database has others, too, or the archive's copy is damaged, the day is archived again."""
     whole = skipped == 0
     state = VERIFIED if whole and stored.count == rows else OPEN
     await conn.execute(
-        f"""UPDATE {SCHEMA}.archive_day SET state = $4, complete = $5, stored = $6, digest = $7, changed = now()
+        f"""UPDATE {SCHEMA}.archive_day SET complete = $5, stored = $6, digest = $7, changed = now(),
+              state = CASE WHEN state = '{OPEN}' AND error <> '' THEN state ELSE $4 END
             WHERE site = $1 AND class = $2 AND day = $3""",
         *(site, class_, day, state, whole, stored.count, stored.digest),
     )

@@ -83,7 +83,7 @@ def read_span(
     """Start, end and width of the buckets that are asked for. Raises NexusError NX6211."""
     start, end = parse_moment(since, now=now, zone=zone), parse_moment(until, now=now, zone=zone)
     if end <= start:
-        raise NexusError("The span ends before it begins.", code="NX6211", hint="--since is the earlier")
+        raise NexusError("The span ends before it begins.", code="NX6211", hint="its start is the earlier of the two")
     return start, end, None if every is None else _width(every, start, end)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, WORKER
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, WORKER, gateway_principal
 from nexus_cli.model.snapshot import Snapshot
 
 SYSTEM = (
@@ -99,6 +99,28 @@ def notification_references_of(snapshot: Snapshot) -> list[str]:
     """The variables that channels and the archive refer to, sorted: the worker reads them."""
     kinds = ("channel", "archive")
     return sorted({name for kind in kinds for _, one in snapshot.of_kind(kind) for name in _referred(one)})
+
+
+def signing_references_of(snapshot: Snapshot, *, gateways: Iterable[str]) -> dict[str, list[str]]:
+    """The variables of signing keys by the principal that reads them, sorted.
+
+    Gateways check with all keys; control, historian and web with those of external devices. Control and web sign with
+    `NEXUS_SIGNING_KEY` where the site declares a key of theirs: without one `nexus up` makes it.
+    """
+    declared = (snapshot.resources.get("site") or {}).get("signatures")
+    keys = (declared.get("keys") or {}).values() if isinstance(declared, Mapping) else ()
+    found = {gateway_principal(name): {*_secrets(keys)} for name in gateways}
+    of_devices = {*_secrets([key for key in keys if key.get("topics")])}
+    signers = {name for key in keys for name in key.get("principals") or ()}
+    for role in (CONTROL, HISTORIAN, WEB):
+        found[role] = of_devices | (
+            {*_with_files(["NEXUS_SIGNING_KEY"])} if role in signers & {CONTROL, WEB} else set()
+        )
+    return {name: sorted(names) for name, names in sorted(found.items()) if names}
+
+
+def _secrets(keys: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    return (name for key in keys for name in _referred(key.get("secret")))
 
 
 def _referred(value: Any) -> Iterable[str]:

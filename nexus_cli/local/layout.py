@@ -36,6 +36,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
         references: Variables in `${env:…}`, by gateway.
         notification_references: Variables in `${env:…}` of channels, which the worker reads.
         password_references: Variables in `${env:…}` of users' passwords, which control reads.
+        signing_references: Variables of signing keys, by principal.
         instance: Id of this runtime, independent of its folder; its processes have it in their environment.
         beside: True when it may run beside another runtime of its site.
         listen: Address that the parts listen on; "" is the loopback interface.
@@ -67,6 +68,7 @@ class Runtime(msgspec.Struct, kw_only=True, omit_defaults=True):
     references: dict[str, list[str]] = {}
     password_references: list[str] = []
     notification_references: list[str] = []
+    signing_references: dict[str, list[str]] = {}
     instance: str = ""
     beside: bool = False
     listen: str = ""

@@ -68,6 +68,8 @@ def role_environment(
     references = {gateway_principal(name): names for name, names in runtime.references.items()}
     references[CONTROL] = runtime.password_references
     references[WORKER] = runtime.notification_references
+    for name, names in runtime.signing_references.items():
+        references[name] = [*references.get(name, ()), *names]
     kept = environment_of(principal, environ, references=references)
     if runtime.broker_kind in (MOSQUITTO, AMQTT):
         for name in (

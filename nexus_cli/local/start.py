@@ -18,7 +18,12 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.local import broker_amqtt, broker_mosquitto
 from nexus_cli.local.credentials import ensure_credentials
-from nexus_cli.local.environment import notification_references_of, password_references_of, references_of
+from nexus_cli.local.environment import (
+    notification_references_of,
+    password_references_of,
+    references_of,
+    signing_references_of,
+)
 from nexus_cli.local.instances import holds, living_parts, marks, parts_of
 from nexus_cli.local.kinds import refuse_other_kind
 from nexus_cli.local.layout import AMQTT, EMBEDDED, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime, assign_ports
@@ -164,6 +169,7 @@ def write_request(home: Home, request: StartRequest) -> Runtime:
     runtime.password_references = password_references_of(request.snapshot)
     # A mock or a replay notifies no one.
     runtime.notification_references = [] if request.environment else notification_references_of(request.snapshot)
+    runtime.signing_references = signing_references_of(request.snapshot, gateways=runtime.gateways)
     runtime.instance = _instance(home, before)
     # Beside the plant's own: neither polls its devices.
     runtime.beside = request.beside or bool(request.environment) or (running and before.beside)

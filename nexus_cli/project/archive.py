@@ -15,7 +15,7 @@ from nexus_cli.database.connect import NO_LIMITS, Connection, Limits, close, con
 from nexus_cli.database.deployments import write_audit
 from nexus_cli.database.sample_class import find_class
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.calendar import parse_moment
+from nexus_cli.history.moment import parse_moment
 from nexus_cli.model.resources import ArchiveConfig, decode
 from nexus_cli.project.history import site_of
 from nexus_cli.settings import Settings, load_settings
@@ -79,7 +79,7 @@ async def verify(
     async with _opened(settings) as (conn, site):
         config = await _config(conn, site)
         found = [each for each in await _days(conn, site, chosen) if each.manifest]
-        there = await asyncio.to_thread(store.open_store, config)
+        there = await _there(store, config, site, days=len(found))
         checked = []
         for each in found:
             try:
@@ -112,7 +112,7 @@ async def restore(
         found = [each for each in await _days(conn, site, chosen) if each.manifest]
         if not found:
             raise _nothing("The archive has none of these days.")
-        there = await asyncio.to_thread(store.open_store, config)
+        there = await _there(store, config, site, days=len(found))
         now, done = datetime.now(UTC), []
         for each in found:
             made = await find_class(conn, each.class_, site=site)
@@ -146,8 +146,23 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Connection, str]]:
 async def _config(conn: Connection, site: str) -> ArchiveConfig:
     found = await archive_days.store_config(conn, site=site)
     if found is None:
-        raise _nothing(f"{site} has no archive.")
+        raise NexusError(
+            f"{site} has no archive.",
+            code="NX6485",
+            hint="declare `archive:` in the site file (docs/archive.md), then `nexus apply`",
+        )
     return decode(found, ArchiveConfig)
+
+
+async def _there(store: Any, config: ArchiveConfig, site: str, *, days: int) -> Any:
+    """The store. A folder without the site is a disk that is not mounted, and no day of it is damaged. Raises NX6481."""
+    there = await asyncio.to_thread(store.open_store, config)
+    try:
+        if days:
+            await asyncio.to_thread(there.require, site)
+    except FileNotFoundError as error:
+        raise store.away(config, str(error)) from None
+    return there
 
 
 async def _days(conn: Connection, site: str, chosen: Chosen) -> list[ArchivedDay]:

@@ -217,7 +217,16 @@ def locate(path: Path | str | None) -> Outcome[Path]:
         hint = hint or "name a site file, or write one with `nexus init`"
         return Outcome(None, (finding("NX0007", message, hint=hint),))
     names = ", ".join(item.parent.as_posix() for item in sites[:8]) + (", …" if len(sites) > 8 else "")
-    return Outcome(None, (finding("NX0007", f"there are {len(sites)} sites here", hint=f"name one of {names}"),))
+    return Outcome(
+        None,
+        (
+            finding(
+                "NX0007",
+                f"there are {len(sites)} sites here",
+                hint=f"go to its folder, or name one of {names} (as SITE, or with --site)",
+            ),
+        ),
+    )
 
 
 def _missing(given: Path) -> Diagnostic:

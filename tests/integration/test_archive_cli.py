@@ -94,6 +94,15 @@ async def test_list_verify_restore(database: Settings, tmp_path: Path) -> None:
         told = await conn.fetch("SELECT what, detail::text FROM nexus.audit WHERE what = 'restore-archive' ORDER BY id")
         assert [orjson.loads(row["detail"])["added"] for row in told] == [len(expected), 0]
 
+        code, _, said = await nexus(database, "archive", "list", "--from", "30x", cwd=tmp_path)
+        assert (code, "NX6211" in said) == (1, True), said
+        root.rename(tmp_path / "unmounted")
+        for command in (("verify",), ("restore", *span)):
+            code, _, said = await nexus(database, "archive", *command, cwd=tmp_path)
+            assert (code, "NX6481" in said) == (6, True), said
+        assert (await the_day(conn, DAY)).error == ""
+        (tmp_path / "unmounted").rename(root)
+
         file = next(root.glob("**/*.parquet"))
         file.write_bytes(file.read_bytes()[:-1])
         code, out, _ = await nexus(database, "archive", "verify", cwd=tmp_path)

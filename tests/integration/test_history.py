@@ -130,7 +130,7 @@ def test_history_in_buckets_is_weighted_by_time(filled: Settings) -> None:
     [
         ((f"{PATH}/tmp",), "NX6210", f"did you mean '{PATH}/temp'?"),
         ((f"{PATH}/temp", "--since", "soon"), "NX6211", "write 1h"),
-        ((f"{PATH}/temp", "--since", "1h", "--until", "2h"), "NX6211", "--since is the earlier"),
+        ((f"{PATH}/temp", "--since", "1h", "--until", "2h"), "NX6211", "its start is the earlier"),
         ((f"{PATH}/temp", "--since", "400d", "--every", "1s"), "NX6211", "widen --every"),
     ],
 )

@@ -12,11 +12,10 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, seconds, utc_option
 from nexus_cli.cli.views import archive as view
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.calendar import iso
-from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.archive import Chosen, archived, restore, verify
 
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
@@ -87,22 +86,21 @@ def verify_(class_: str, since: str | None, until: str | None, zone: tzinfo | No
     return Exit.FINDINGS if any(each.problems for each in found) else Exit.OK
 
 
-def _span(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
-    try:
-        return timedelta(milliseconds=parse_duration(value))
-    except SpellingError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @command.command("restore", epilog=EXITS)
 @_which
-@click.option("--hold", default="7d", show_default=True, callback=_span, help="How long they are not dropped again.")
+@click.option(
+    "--hold",
+    "hold_s",
+    default="7d",
+    show_default=True,
+    metavar="TIME",
+    callback=seconds("1h", "3650d"),
+    help="How long they are not dropped again.",
+)
 @utc_option
 @format_option("text", "json")
 @changes_runtime("NEXUS_DATABASE_URL")
-def restore_(
-    class_: str, since: str | None, until: str | None, hold: timedelta, zone: tzinfo | None, format_: str
-) -> int:
+def restore_(class_: str, since: str | None, until: str | None, hold_s: int, zone: tzinfo | None, format_: str) -> int:
     """Put days back into the historian. What it has stays as it is: a repetition adds nothing.
 
     \b
@@ -112,6 +110,7 @@ def restore_(
     if since is None or until is None:
         raise click.UsageError("say which days: --from and --to")
     chosen = Chosen(class_=class_, since=since, until=until, zone=zone)
+    hold = timedelta(seconds=hold_s)
     held = datetime.now(UTC) + hold
     found = asyncio.run(restore(chosen, hold=hold, each_done=lambda day: note(f"{day.retention} {day.day}")))
     if format_ == "json":

@@ -13,6 +13,7 @@ from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import reads_runtime, utc_option, web_option
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.export import export
 from nexus_cli.wire.control import as_object
@@ -62,7 +63,7 @@ def command(
     if as_json:
         answer_json({"file": str(done.file), "series": done.series, "rows": done.rows, "size": done.size})
     else:
-        answer(f"{done.rows} samples of {done.series} tags in {done.file} ({done.size / 1e6:.1f} MB)")
+        answer(f"{done.rows} samples of {done.series} tags in {done.file} ({size_text(done.size)})")
     return Exit.OK
 
 

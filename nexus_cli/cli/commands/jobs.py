@@ -7,7 +7,7 @@ from datetime import tzinfo
 
 import click
 
-from nexus_cli.cli.console import answer, answer_json
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.jobs import jobs_text, stats_text
@@ -20,7 +20,7 @@ EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 @click.group("jobs", short_help="Show, retry and discard jobs.", epilog=EXITS)
 def command() -> None:
-    """Jobs are work that is done later and again until it succeeds: notifications, archiving, exports.
+    """Jobs are work that is done later and again until it succeeds: notifications, archiving.
 
     \b
     Example:
@@ -102,10 +102,16 @@ def discard(ids: tuple[int, ...], all_: bool, kind: str, format_: str) -> int:
 
 
 def _change(verb: str, ids: tuple[int, ...], all_: bool, kind: str, format_: str) -> int:
+    if ids and all_:
+        raise click.UsageError("numbers or --all, not both")
     done = asyncio.run(change_jobs(verb, ids, kind=kind, all_=all_))
     if format_ == "json":
         answer_json({"ids": done})
     else:
         word = {"retry": "begin again", "discard": "were discarded"}[verb]
         answer(f"{len(done)} jobs {word}" + (f": {', '.join(map(str, done[:20]))}" if done else ""))
-    return Exit.OK
+    if not (missed := [each for each in ids if each not in done]):
+        return Exit.OK
+    which = "failed" if verb == "retry" else "failed or waits"
+    note(f"not among them: {', '.join(map(str, missed[:20]))}; no job of this number {which} (`nexus jobs list`)")
+    return Exit.FINDINGS

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.database.archive_days import ArchivedDay
 from nexus_cli.model.calendar import iso
 
@@ -29,7 +30,7 @@ def days_text(found: Sequence[ArchivedDay], *, zone: tzinfo | None) -> str:
 
 def _files(day: ArchivedDay) -> tuple[str, str]:
     files = day.manifest.get("files", ())
-    return str(len(files)), f"{sum(each['size'] for each in files) / 1e6:.1f} MB"
+    return str(len(files)), size_text(sum(each["size"] for each in files))
 
 
 def _note(day: ArchivedDay, zone: tzinfo | None) -> str:

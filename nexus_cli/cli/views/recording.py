@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.project.record import RecordResult
 
 
@@ -13,13 +14,3 @@ def recorded_text(found: RecordResult, file: str) -> str:
     if found.lost:
         parts.append(f"the connection was lost {found.lost} times; the file says when")
     return "\n".join(parts)
-
-
-def size_text(size_bytes: int) -> str:
-    """A size for people: `812 B`, `4.2 kB`, `1.5 MB`."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, tzinfo
 
-from nexus_cli.cli.views.recording import size_text
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.model.calendar import iso, moment_of
 from nexus_cli.project.replay_player import Played
 from nexus_cli.wire.recording import Damage

@@ -11,6 +11,10 @@ from nexus_cli.database.job_queue import Taken
 FIRST_WAIT_S = 2.0
 
 
+class PlainError(Exception):
+    """A failed try whose text is the whole reason, written for people."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of job. A handler may be run again for the same job: after a worker was lost, and when it fails.

@@ -14,7 +14,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
-from nexus_cli.runtime.worker.kinds import Kind
+from nexus_cli.runtime.worker.kinds import Kind, PlainError
 from nexus_cli.settings import Settings
 
 DRAIN_S = 10.0
@@ -121,4 +121,6 @@ def _reason(error: Exception, kind: Kind) -> str:
         return f"{error.message} {error.cause}".strip() if error.cause else error.message
     if isinstance(error, TimeoutError):
         return f"it took longer than {kind.limit_s:g} s"
+    if isinstance(error, PlainError):
+        return str(error)
     return f"{type(error).__name__}: {error}"

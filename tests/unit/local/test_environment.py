@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nexus_cli.access.grants import CONTROL, HISTORIAN, gateway_principal
-from nexus_cli.local.environment import environment_of, password_references_of, references_of
+from nexus_cli.access.grants import CONTROL, HISTORIAN, WEB, gateway_principal
+from nexus_cli.local.environment import environment_of, password_references_of, references_of, signing_references_of
 from nexus_cli.model.snapshot import Snapshot
 
 ENVIRON = {
@@ -82,3 +82,20 @@ def test_references_of_users_passwords_are_controls_alone() -> None:
     snapshot = Snapshot(enterprise="acme", site="chicago", resources=users)
     assert password_references_of(snapshot) == ["ANNA", "MES"]
     assert references_of(snapshot) == {}
+
+
+def test_variables_of_signing_keys_reach_who_checks_and_who_signs_with_them() -> None:
+    keys = {
+        "people": {"secret": "${env:OWN}", "principals": ["nexus.cli", CONTROL], "topics": []},
+        "scales": {"secret": "${env:SCALES}", "principals": ["scales"], "topics": ["a/l/scale/**"]},
+        "public": {"secret": "", "principals": ["mes"], "topics": []},
+    }
+    snapshot = Snapshot(enterprise="acme", site="plant", resources={"site": {"signatures": {"keys": keys}}})
+    assert signing_references_of(snapshot, gateways=["one"]) == {
+        CONTROL: ["NEXUS_SIGNING_KEY", "NEXUS_SIGNING_KEY_FILE", "SCALES"],
+        ONE: ["OWN", "SCALES"],
+        HISTORIAN: ["SCALES"],
+        WEB: ["SCALES"],
+    }
+    unsigned = Snapshot(enterprise="acme", site="plant", resources={"site": {"signatures": None}})
+    assert signing_references_of(unsigned, gateways=["one"]) == {}

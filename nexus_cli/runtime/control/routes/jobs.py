@@ -44,7 +44,7 @@ def add_job_routes(app: FastAPI, *, base: str, service: Service, leader: Callabl
                 hint="a role with `apply: ['**']`: jobs belong to the whole site",
             )
         if not named:
-            raise NexusError("Which ones?", code="NX6440", hint="name numbers, or say that all are meant")
+            raise NexusError("Which ones?", code="NX6440", hint="name numbers, or `--all` (`all` in the API)")
         return caller.principal
 
     @app.get(base + "/jobs")

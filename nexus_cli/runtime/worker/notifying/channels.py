@@ -7,19 +7,21 @@ import smtplib
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
+from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.base import DriverError
 from nexus_cli.drivers.secrets import resolve
 from nexus_cli.model.resources import ChannelConfig
+from nexus_cli.runtime.worker.kinds import PlainError
 from nexus_cli.runtime.worker.notifying.messages import Text
 from nexus_cli.wire.webhook import WebhookError, post
 
 SMTP_S = 30.0
 
 
-class NotSentError(Exception):
+class NotSentError(PlainError):
     """It surely was not sent: no one was reached, or the server refused it. Any other error leaves open whether it was."""
 
 
@@ -55,6 +57,7 @@ def _mail(channel: ChannelConfig, text: Text) -> None:
     message = EmailMessage()
     message["Subject"] = " ".join(text.subject.split())
     message["From"], message["To"] = channel.sender, ", ".join(channel.to)
+    message["Date"] = formatdate(localtime=True)
     message["Message-ID"] = f"<{text.key}@{host or 'nexus'}>"
     message["X-Nexus-Key"] = text.key
     message.set_content(text.body)

@@ -60,7 +60,7 @@ def one_alarm(site: str, alert: Mapping[str, Any], *, step: str, zone: ZoneInfo,
     what = {"active": "active", "returned": "over"}.get(step) or _unanswered(step)
     head = f"{str(alert.get('priority') or '').upper()} {alert.get('name')}: {what}"
     lines = [REPEATED] if repeated else []
-    lines += [head, str(alert.get("description") or ""), ""]
+    lines += [head, *filter(None, [str(alert.get("description") or "")]), ""]
     moment = int(alert.get("since") or 0) if step == "returned" else int(alert.get("occurrence") or 0)
     told = {
         "Since": _wall(moment, zone),
