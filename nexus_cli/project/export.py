@@ -77,6 +77,9 @@ async def export(
         )
     if not await asyncio.to_thread(out.parent.is_dir):
         raise _not_written(out, "there is no such folder")
+    target = await asyncio.to_thread(out.resolve)  # the file itself: a link stays a link
+    if await asyncio.to_thread(lambda: target.exists() and not target.is_file()):
+        raise _not_written(out, "it is no file: devices, pipes and folders can't be replaced")
     write = _parquet if format_ == "parquet" else _csv
     conn = await open_connection(chosen, application="nexus-export", limits=NO_LIMITS)
     try:
@@ -84,12 +87,12 @@ async def export(
             async with conn.transaction(isolation="repeatable_read", readonly=True):
                 site = await site_of(conn, chosen)
                 series = _chosen(await series_facts(conn, site=site), selectors)
-                rows = await write(_Question(conn, series, start, end), out, site=site)
+                rows = await write(_Question(conn, series, start, end), target, site=site)
     except OSError as error:
         raise _not_written(out, str(error)) from None
     finally:
         await close(conn)
-    size = (await asyncio.to_thread(out.stat)).st_size
+    size = (await asyncio.to_thread(target.stat)).st_size
     return Exported(file=out, series=len(series), rows=rows, size=size)
 
 

@@ -232,7 +232,9 @@ async def test_an_alert_without_priority_and_one_that_is_shelved_notify_nobody(d
         held = {**_plain(alarm(at=1)), "shelved_until": 2}
         await notices.note(conn, SITE, Alarm(**held))
         assert await jobs.listing(conn, SITE) == []
-        await notices.note(conn, SITE, alarm(state="cleared", at=3, occurrence=1))  # its shelf ended behind its condition
+        await notices.note(
+            conn, SITE, alarm(state="cleared", at=3, occurrence=1)
+        )  # its shelf ended behind its condition
         assert await jobs.listing(conn, SITE) == []
 
 
@@ -248,7 +250,13 @@ async def test_what_a_mail_server_says_may_hold_anything(database: Settings) -> 
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    mail = {"kind": "mail", "to": ["a@acme.example"], "server": f"127.0.0.1:{port}", "security": "none", "sender": "n@acme.example"}
+    mail = {
+        "kind": "mail",
+        "to": ["a@acme.example"],
+        "server": f"127.0.0.1:{port}",
+        "security": "none",
+        "sender": "n@acme.example",
+    }
     async with server, connected(database) as conn, worker(database):
         await declare(conn, channel__post=mail, route__all={"to": ["post"]})
         await notices.note(conn, SITE, alarm(at=now_us()))
