@@ -22,7 +22,6 @@ from nexus_cli.model.resources import AlertConfig
 from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Value
 
-
 MOST_EXACT = 2**53
 """Beyond it a 64-bit integer is published as text; to it every one is a number."""
 
