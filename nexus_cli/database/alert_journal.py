@@ -61,7 +61,7 @@ async def add(conn: Connection, site: str, alert: Alert, event: AlertEvent) -> b
 
 
 async def end(conn: Connection, site: str, names: Sequence[str]) -> None:
-    """Add a line `cleared` for alerts that are taken out of the site while they are not cleared: they don't stand for ever."""
+    """Add a line `cleared` for alerts that are taken out of the site while they are not cleared: they don't stay active for ever."""
     await conn.execute(
         "INSERT INTO nexus.alert_change (site, name, at, state, value, severity, tag, acknowledged_by, kind, who, reason, "
         "priority, alarm_group, held, first_out) SELECT a.site, a.name, "

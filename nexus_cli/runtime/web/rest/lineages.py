@@ -104,7 +104,7 @@ def _plant(view: SiteView, rights: CallerRights) -> Plant:
 
 
 def _paths_in(sequence: SequenceConfig) -> set[str]:
-    """The tags that a sequence reads and writes: its name and description tell of each."""
+    """The tags that a sequence reads and writes: its name and description show each of them."""
     read = (name for text in sequence.conditions() for name in names_in(text))
     return {*(name for name in read if "/" in name), *sequence.written()}
 

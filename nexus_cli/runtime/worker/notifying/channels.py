@@ -97,7 +97,7 @@ def _surely(act: Callable[[], object]) -> None:
         act()
     except (OSError, smtplib.SMTPException) as error:
         raise NotSentError(f"the mail server did not let us in: {_said(error)}") from None
-    except ValueError:  # smtplib speaks ASCII; its words may hold what could not be said
+    except ValueError:  # smtplib sends ASCII only; its error may hold what could not be encoded
         raise NotSentError("user or password of the mail server have characters that are not ASCII") from None
 
 
