@@ -19,7 +19,11 @@ from nexus_cli.model.expression import Expression, ExpressionError, compile_expr
 from nexus_cli.model.expression_values import typed
 from nexus_cli.model.instant import same_instant
 from nexus_cli.model.resources import AlertConfig
+from nexus_cli.wire.reading import is_integer
 from nexus_cli.wire.sample import Value
+
+MOST_EXACT = 2**53
+"""Beyond it a 64-bit integer is published as text; to it every one is a number."""
 
 
 class Condition(Protocol):
@@ -80,7 +84,7 @@ class Level:
             self._below is not None and above(self._below, number)
         ):
             return True
-        return None if active and not self._released(number) else False
+        return active and not self._released(number)
 
     def due_s(self, *, active: bool) -> float | None:
         """Never."""
@@ -205,6 +209,8 @@ def _hysteresis(config: AlertConfig) -> str:
 
 
 def _equal(value: Value, wanted: bool | int | float | str) -> bool:
+    if isinstance(value, str) and not isinstance(wanted, str) and is_integer(value) and abs(int(value)) > MOST_EXACT:
+        value = int(value)
     if isinstance(value, bool) or isinstance(wanted, bool):
         return isinstance(value, (bool, int)) and isinstance(wanted, (bool, int)) and bool(value) == bool(wanted)
     if isinstance(value, (int, float)) and isinstance(wanted, (int, float)):

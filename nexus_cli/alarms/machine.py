@@ -13,6 +13,7 @@ wall clock neither raises an alert early nor delays one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -42,6 +43,8 @@ HOLDING = (State.ACTIVE, State.ACKNOWLEDGED)
 """States in which the condition holds."""
 UNANSWERED = (State.ACTIVE, State.RETURNED)
 """States in which an alarm waits for a person."""
+ROUNDING_S = 1e-4
+"""A moment and the end of a time may differ by so much, in seconds, and be the same."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class Alert:
         occurrence_us: When it last became active; 0 is never.
         first_out: Whether it was the first of its cascade; set by the panel.
         dirty: Whether what runs in it changed and is to be stored.
+        asked_s: When the condition was last asked, monotonic seconds: what was due before has had its answer.
     """
 
     config: AlertConfig
@@ -86,6 +90,7 @@ class Alert:
     suppressed_by: str = ""
     device_out: bool = False
     dirty: bool = False
+    asked_s: float = -math.inf
     condition: Condition = field(default=None)  # type: ignore[assignment]
     events: list[AlertEvent] = field(default_factory=list)
 
@@ -113,7 +118,7 @@ class Alert:
     def configure(self, config: AlertConfig, tags: Mapping[str, TagConfig], *, time_us: int, at_s: float) -> bool:
         """Take another configuration. The state stays, as far as it exists there."""
         self.config = config
-        self.condition = condition_of(config, tags, at_s=at_s)
+        self.condition, self.asked_s = condition_of(config, tags, at_s=at_s), -math.inf
         if not config.priority and self.state is State.RETURNED:
             return self._become(State.CLEARED, time_us)
         return False
@@ -152,6 +157,7 @@ class Alert:
 
     def evaluate(self, *, time_us: int, at_s: float) -> bool:
         """Ask the condition, and let it count."""
+        self.asked_s = at_s
         if self.device_out:
             self._set_pending(None)
             if self.config.on_bad != "clear":
@@ -186,9 +192,7 @@ class Alert:
             time_us, at_s: Now.
             alive_s: When the gateway of its tag last said that it runs.
         """
-        changed = False
-        if self.shelf is not None and at_s >= self.shelf.ends_s:
-            changed = self.unshelve(who="", time_us=time_us)
+        changed = self.end_shelf(time_us=time_us, at_s=at_s)
         if isinstance(self.condition, NoData) and alive_s is not None:
             self.condition.alive(alive_s)
         if isinstance(self.condition, Silence):
@@ -201,7 +205,8 @@ class Alert:
 
     def due_s(self) -> float | None:
         """When to call `tick` next; None is never."""
-        due = [self.condition.due_s(active=self.state in HOLDING)]
+        asked = self.condition.due_s(active=self.state in HOLDING)
+        due = [asked if asked is not None and asked >= self.asked_s - ROUNDING_S else None]
         if self.pending is not None:
             due.append(self.pending.began_s + self.config.for_ms / 1000)
         if self.clearing is not None:
@@ -230,6 +235,10 @@ class Alert:
         self.shelf = None
         self._note("unshelved", time_us, who=who)
         return self._released(time_us)
+
+    def end_shelf(self, *, time_us: int, at_s: float) -> bool:
+        """End it at its time; whether it was."""
+        return self.shelf is not None and at_s >= self.shelf.ends_s and self.unshelve(who="", time_us=time_us)
 
     def take_out(self, *, who: str, reason: str, time_us: int) -> bool:
         """Take it out of service; False when it is."""

@@ -13,6 +13,7 @@ from nexus_cli.alarms.cascade import Cascades
 from nexus_cli.alarms.flood import Flood, FloodDetector
 from nexus_cli.alarms.machine import HOLDING, NO_TAGS, Alert
 from nexus_cli.alarms.silence import NoData
+from nexus_cli.alarms.speed import Rate
 from nexus_cli.alarms.values import Reading
 from nexus_cli.model.config import TagConfig
 from nexus_cli.model.resources import AlertConfig
@@ -64,6 +65,8 @@ class Panel:
         self._by_gateway: dict[str, list[str]] = {}
         self._absent: set[str] = set()
         """Declared alerts whose state is not known yet: what they suppressed stays suppressed."""
+        self._changing: set[str] = set()
+        """Alerts whose devices are being changed."""
         self._depths: dict[str, int] = {}
         """How many suppress each other above an alert."""
         self._unevaluated: set[str] = set()
@@ -93,6 +96,7 @@ class Panel:
         alerts: dict[str, Alert] = {}
         fresh: list[str] = []
         self._absent = {name for name in kept if name not in self.alerts}
+        changed, self._changing = self._changing - set(kept), set(kept)
         for name, config in configs.items():
             known = self.alerts.get(name)
             if name in kept:
@@ -105,6 +109,8 @@ class Panel:
                 continue
             alerts[name] = known
             self._reconfigure(name, known, config, tags, now)
+            if name in changed and isinstance(known.condition, Rate):  # earlier points may be in another unit
+                known.condition = Rate(config)
         for name in self.alerts.keys() - alerts.keys():
             self._cascades.forget(name)
         self.alerts = alerts
@@ -134,7 +140,8 @@ class Panel:
             self._fill_condition(alert, now)
         if others:
             alert.value = None  # it was the value of another tag
-            if not any(path in self._readings for path in config.paths()):
+            silent = isinstance(alert.condition, NoData)  # of which no value is what it watches for
+            if not silent and not any(path in self._readings for path in config.paths()):
                 self._unevaluated.add(name)
 
     def _fill(self, name: str, tags: Mapping[str, TagConfig], now: Now) -> None:
@@ -216,7 +223,10 @@ class Panel:
                 due.append(name)
         for name in sorted(due, key=self._depth):
             alert = self.alerts.get(name)
-            if alert is None or name in self._unevaluated:
+            if alert is None:
+                continue
+            if name in self._unevaluated:
+                self._after(name, alert.end_shelf(time_us=now.us, at_s=now.s), now)
                 continue
             alive_s = self._alive_s.get(self._gateway(alert))
             self._after(name, alert.tick(time_us=now.us, at_s=now.s, alive_s=alive_s), now)
@@ -277,7 +287,11 @@ class Panel:
             self._flooded(ended, False)
 
     def _arm(self, name: str, at_s: float) -> None:
-        due_s = self.alerts[name].due_s()
+        alert = self.alerts[name]
+        if name in self._unevaluated:
+            due_s = alert.shelf.ends_s if alert.shelf else None
+        else:
+            due_s = alert.due_s()
         if due_s is None:
             self._armed.pop(name, None)
             return

@@ -16,6 +16,8 @@ from nexus_cli.model.secrets import is_reference, is_secret_key, password_in_url
 HERE = ("notifications",)
 KINDS = ("mail", "webhook", "url")
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})\Z")
+_MAIL = re.compile(r"[^\s@,]+@[^\s@,]+")
+_SENDER = re.compile(r"[^<>\r\n]*<[^\s@,<>]+@[^\s@,<>]+>|[^\s@,<>]+@[^\s@,<>]+")
 _HTTP = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
 _AUTHORIZING = re.compile(r"(?:authorization|cookie|.*(?:key|token|secret|password))\Z", re.IGNORECASE)
 
@@ -61,9 +63,18 @@ def channel_address(view: View) -> Iterator[Diagnostic]:
             if match is None or not 0 < int(match[1]) < 65_536:
                 message = f"'{channel.mail.server}' is not host:port"
                 yield finding("NX2732", message, where=(*where, "mail", "server"), hint="such as mail.acme.example:587")
+            sender = channel.mail.from_
+            if sender is not None and not _SENDER.fullmatch(sender):
+                yield finding(
+                    "NX2732", f"'{' '.join(sender.split())}' is no mail address", where=(*where, "mail", "from")
+                )
             for place, address in enumerate(channel.mail.to):
-                if not re.fullmatch(r"[^\s@,]+@[^\s@,]+", address):
-                    yield finding("NX2732", f"'{address}' is no mail address", where=(*where, "mail", "to", place))
+                if not _MAIL.fullmatch(address):
+                    yield finding(
+                        "NX2732",
+                        f"'{' '.join(address.split())}' is no mail address",
+                        where=(*where, "mail", "to", place),
+                    )
         if channel.webhook is not None and not (_HTTP.match(channel.webhook.url) or references(channel.webhook.url)):
             message = "the webhook's url is not http:// or https://"
             yield finding("NX2732", message, where=(*where, "webhook", "url"))

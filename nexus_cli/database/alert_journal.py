@@ -60,6 +60,20 @@ async def add(conn: Connection, site: str, alert: Alert, event: AlertEvent) -> b
     return True
 
 
+async def end(conn: Connection, site: str, names: Sequence[str]) -> None:
+    """Add a line `cleared` for alerts that are taken out of the site while they are not cleared: they don't stay active for ever."""
+    await conn.execute(
+        "INSERT INTO nexus.alert_change (site, name, at, state, value, severity, tag, acknowledged_by, kind, who, reason, "
+        "priority, alarm_group, held, first_out) SELECT a.site, a.name, "
+        "greatest(clock_timestamp(), a.changed + interval '1 microsecond'), 'cleared', last.value, last.severity, last.tag, "
+        "'', 'cleared', '', 'no longer declared', last.priority, last.alarm_group, last.held, false "
+        "FROM nexus.alert AS a CROSS JOIN LATERAL (SELECT * FROM nexus.alert_change AS c WHERE c.site = a.site "
+        "AND c.name = a.name ORDER BY c.at DESC LIMIT 1) AS last "
+        "WHERE a.site = $1 AND a.name = ANY($2::text[]) AND a.state <> 'cleared' ON CONFLICT DO NOTHING",
+        *(site, list(names)),
+    )
+
+
 async def drop_old(conn: Connection, site: str) -> int:
     """Delete lines that are older than `KEPT_DAYS`, at most `DROPPED_AT_ONCE`; how many."""
     done = await conn.execute(

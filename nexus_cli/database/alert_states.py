@@ -162,7 +162,8 @@ def _json(value: JsonObject | None) -> str | None:
 
 
 async def delete(conn: Connection, site: str, names: Sequence[str]) -> None:
-    """Delete the state of alerts that are no longer declared; their changes stay on record."""
+    """Delete the state of alerts that are no longer declared; their changes stay on record, and an end of those that were not cleared."""
+    await alert_journal.end(conn, site, names)
     await conn.execute("DELETE FROM nexus.alert WHERE site = $1 AND name = ANY($2::text[])", site, list(names))
 
 

@@ -145,7 +145,8 @@ async def _links(conn: Connection, site: str, *, after: int, limit: int) -> list
 async def _unlinked(conn: Connection, site: str) -> Sequence[Row]:
     rows = await conn.fetch(
         """SELECT id, at, site, who, what, subject, detail::text AS detail FROM nexus.audit AS line
-           WHERE site = $1 AND NOT EXISTS (SELECT FROM nexus.audit_link AS link WHERE link.audit_id = line.id)
+           WHERE site = $1 AND NOT EXISTS (SELECT FROM nexus.audit_link AS link
+             WHERE link.audit_id = line.id AND link.site = $1 AND link.number > 0)
            ORDER BY id LIMIT $2""",
         *(site, MOST_UNLINKED),
     )

@@ -33,6 +33,7 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import is_lost
 from nexus_cli.database.jobs import entrypoint
+from nexus_cli.database.nul import plain
 from nexus_cli.diagnostics.errors import NexusError
 
 TAKEOVER_S = 20.0
@@ -362,7 +363,9 @@ class Queue:
             try:
                 await do(Taken(id=int(job.id), kind=kind, payload=payload, attempt=job.attempts + 1))
             except TryAgainError as error:
-                raise RetryRequested(delay=timedelta(seconds=error.delay_s), reason=str(error)) from None
+                raise RetryRequested(delay=timedelta(seconds=error.delay_s), reason=plain(str(error))) from None
+            except GiveUpError as error:
+                raise GiveUpError(plain(str(error))) from None
 
         return run
 

@@ -17,6 +17,7 @@ import orjson
 
 from nexus_cli.database import jobs
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.nul import plain
 from nexus_cli.wire.alert import Alert
 
 HAPPENED = ""
@@ -59,6 +60,12 @@ async def note(conn: Connection, site: str, alert: Alert) -> None:
         )
         if not new:
             return
+    elif not await conn.fetchval(
+        """SELECT EXISTS (SELECT FROM nexus.notification
+                          WHERE site = $1 AND alert = $2 AND occurrence = $3 AND step = 'active' AND channel = $4)""",
+        *(site, alert.name, occurrence, HAPPENED),
+    ):
+        return  # it became active while it was held: no one knows of what is over
     key = f"notify {alert.name} {occurrence} {alert.state}"
     await jobs.enqueue(conn, site, "notify", {"alert": facts}, priority=PRIORITIES.get(priority, 10), key=key)
 
@@ -153,7 +160,7 @@ async def settle(
     await conn.execute(
         """UPDATE nexus.notification SET state = $6, detail = $7, sent = CASE WHEN $6 = 'sent' THEN now() END
            WHERE site = $1 AND alert = $2 AND occurrence = $3 AND step = $4 AND channel = $5""",
-        *(site, alert, occurrence, step, channel, "failed" if failed else "sent", failed[:1000]),
+        *(site, alert, occurrence, step, channel, "failed" if failed else "sent", plain(failed)[:1000]),
     )
 
 
@@ -199,7 +206,7 @@ async def settle_digest(conn: Connection, site: str, *, job: int, channel: str, 
     await conn.execute(
         """UPDATE nexus.notification SET state = $4, detail = $5, sent = CASE WHEN $4 = 'sent' THEN now() END
            WHERE site = $1 AND digest = $2 AND channel = $3 AND state = 'sending'""",
-        *(site, job, channel, "failed" if failed else "sent", failed[:1000]),
+        *(site, job, channel, "failed" if failed else "sent", plain(failed)[:1000]),
     )
 
 

@@ -8,6 +8,11 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """The escape of a NUL: behind an even number of backslashes, as an odd one makes the last of them a plain character."""
 
 
+def plain(text: str) -> str:
+    """Text as a column of text, and a string inside JSON, takes it: without NUL."""
+    return text.replace("\0", "\ufffd")
+
+
 def storable(text: str, *, instead: str = "\\ufffd") -> str:
     """JSON text as a column of jsonb takes it.
 

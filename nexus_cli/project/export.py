@@ -70,6 +70,9 @@ async def export(
         )
     if not await asyncio.to_thread(out.parent.is_dir):
         raise _not_written(out, "there is no such folder")
+    target = await asyncio.to_thread(out.resolve)  # the file itself: a link stays a link
+    if await asyncio.to_thread(lambda: target.exists() and not target.is_file()):
+        raise _not_written(out, "it is no file: devices, pipes and folders can't be replaced")
     conn = await open_connection(chosen, application="nexus-export", limits=NO_LIMITS)
     try:
         with plain_errors(chosen):
@@ -78,7 +81,7 @@ async def export(
                 known = await series_facts(conn, site=site)
                 picked = chosen_series({each: facts.path for each, facts in known.items()}, selectors)
                 wanted = Wanted(site=site, series={each: known[each] for each in picked}, start=start, end=end)
-                done = await write_samples(conn, Folder(out.parent), out.name, wanted=wanted, format_=format_)
+                done = await write_samples(conn, Folder(target.parent), target.name, wanted=wanted, format_=format_)
     except NotWrittenError as error:
         raise _not_written(out, str(error)) from None
     finally:

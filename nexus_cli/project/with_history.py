@@ -15,7 +15,8 @@ from nexus_cli.alarms.replay import Offender, Replay, offenders
 from nexus_cli.alarms.values import Reading as Value
 from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.queries import Series, StoredSample, series_at
-from nexus_cli.database.replayed import rows_between, sample_tables
+from nexus_cli.database.replayed import PlayedSeries, played_series, rows_between, sample_tables
+from nexus_cli.database.segments import NEVER_US
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import has_errors
@@ -97,7 +98,8 @@ async def with_history(
     ):
         paths = sorted({path for config in alerts.values() for path in config.paths()})
         series = {one.path: one for one in await series_at(conn, site=site, paths=paths)}
-        refused = _refused(alerts, tags, external, series)
+        seams = {one.path: _seam(one, tags, microseconds(start)) for one in await played_series(conn, site=site)}
+        refused = _refused(alerts, tags, external, series, seams)
         tried = {name: config for name, config in alerts.items() if name not in refused}
         replay = Replay(tried, tags, since_us=microseconds(start), until_us=microseconds(now), operators=operators)
         wanted = {series[path].id: path for config in tried.values() for path in config.paths()}
@@ -158,7 +160,11 @@ def _tags(snapshot: Snapshot) -> tuple[dict[str, TagConfig], set[str]]:
 
 
 def _refused(
-    alerts: Mapping[str, AlertConfig], tags: Mapping[str, TagConfig], external: set[str], series: Mapping[str, Series]
+    alerts: Mapping[str, AlertConfig],
+    tags: Mapping[str, TagConfig],
+    external: set[str],
+    series: Mapping[str, Series],
+    seams: Mapping[str, str],
 ) -> dict[str, str]:
     """Why an alert can't be replayed, by name."""
     found: dict[str, str] = {}
@@ -170,9 +176,27 @@ def _refused(
             elif stored.unit != (tag.publish_unit or tag.unit):
                 unit = tag.publish_unit or tag.unit or "no unit"
                 found[name] = f"{path} is stored in {stored.unit or 'no unit'}, and the site says {unit}"
+            elif seam := seams.get(path):
+                found[name] = seam
             elif config.no_data_for_ms is not None and path not in external:
                 found[name] = "of a tag that a gateway reads only changes are stored: silence leaves no rows"
     return found
+
+
+def _seam(series: PlayedSeries, tags: Mapping[str, TagConfig], since_us: int) -> str:
+    """Why what is stored of a series since a moment can't be held against today's limits; "" when it can."""
+    tag = tags.get(series.path)
+    if tag is None:
+        return ""
+    unit = tag.publish_unit or tag.unit
+    for segment in reversed(series.segments):
+        if segment.until_us > since_us and segment.unit != unit:
+            until = datetime.fromtimestamp(segment.until_us / 1e6, UTC) if segment.until_us < NEVER_US else None
+            when = f" until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+            return (
+                f"{series.path} was stored in {segment.unit or 'no unit'}{when}, and the site says {unit or 'no unit'}"
+            )
+    return ""
 
 
 async def _rows(

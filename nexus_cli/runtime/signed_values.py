@@ -145,9 +145,10 @@ class SignedValues:
                 return _OLD
         elif late:
             return Refused(TIME, f"it was signed {(now_us - time_us) / 1e6:,.1f} s ago")
-        elif time_us <= (self._floor_us if newest_us is None else newest_us):
-            what = "than the reader runs" if newest_us is None else "than another one of this topic, or is that one"
-            return Refused(REPLAYED, f"it was signed earlier {what}")
+        elif time_us <= self._floor_us:
+            return Refused(REPLAYED, "it was signed earlier than the reader runs")
+        elif newest_us is not None and time_us <= newest_us:
+            return Refused(REPLAYED, "it was signed earlier than another one of this topic, or is that one")
         if newest_us is None and len(self._newest) >= self._most and not self._forget(now_us - window_us):
             return Refused(FULL, f"the times of {self._most} topics are remembered, and none may be forgotten yet")
         self._newest[message.topic] = time_us

@@ -234,3 +234,39 @@ async def test_the_declared_rules_on_the_stored_history(world: World) -> None:
         monotonic_s=lambda: float(next(clock)),
     )
     assert cut.rows == 361, "the clock is asked every 1,000 rows"
+    moments = now - timedelta(days=9), now - timedelta(days=3) + timedelta(minutes=30)
+    terms = [
+        {"segment": n, "type": "float64", "unit": unit, "since": at.isoformat()}
+        for n, (at, unit) in enumerate(zip(moments, ("MW", ""), strict=True), start=1)
+    ]
+    await rows(world, "UPDATE nexus.series SET segments = $1 WHERE id = $2", orjson.dumps(terms).decode(), series)
+    seam = await with_history(desired, since="5d", now=now, settings=world.settings, zone=UTC)
+    why = "a/l/one/energy was stored in MW until 2026-06-07 00:30 UTC, and the site says no unit"
+    assert f"'hot' was not tried: {why}" in [each.message for each in seam.findings]
+    later = now - timedelta(days=3, minutes=-31)
+    assert (await with_history(desired, since=later.isoformat(), now=now, settings=world.settings)).alerts == 3
+
+
+async def test_an_alarm_that_is_taken_out_of_the_site_stands_no_longer(world: World) -> None:
+    from nexus_cli.database import alert_journal
+    from nexus_cli.database.connect import connection
+
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway, client(world) as alarms:
+        await applied(control, snapshot(device("a/l/one"), alert__hot=alarm(100.0)))
+        await publish(gateway, 150.0)
+        await until_state(alarms, "hot", "active")
+        await applied(control, snapshot(device("a/l/one")))
+        last = await until_found(
+            lambda: rows(
+                world, "SELECT kind, state, reason, priority FROM nexus.alert_change ORDER BY at DESC LIMIT 1"
+            ),
+            lambda found: found[0]["kind"] == "cleared",
+        )
+        assert dict(last[0]) == {
+            "kind": "cleared",
+            "state": "cleared",
+            "reason": "no longer declared",
+            "priority": alarm(100.0)["priority"],
+        }
+    async with connection(world.settings, application="test") as conn:
+        assert await alert_journal.standing_at(conn, "acme/chicago", 2**52) == {}

@@ -146,10 +146,12 @@ async def test_export_to_parquet_and_csv(database: Settings, tmp_path: Path) -> 
         assert table[0]["time"].endswith("Z")
 
         (tmp_path / "w.csv").write_text("before")
+        os.mkfifo(tmp_path / "pipe.csv")
         for wrong, problem in (
             (("nothing/**", "--out", "w.csv"), "NX6210"),
             (("--out", "missing/w.csv"), "NX6486"),
             (("--out", "w.txt"), "NX6486"),
+            (("--out", "pipe.csv"), "it is no file"),
             (("--from", "now", "--to", "1d", "--out", "w.csv"), "NX6211"),
         ):
             code, _, said = await nexus(database, "export", *wrong, cwd=tmp_path)

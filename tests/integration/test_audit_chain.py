@@ -91,6 +91,17 @@ SWAP = (
             ["INSERT INTO nexus.audit (site, who, what) VALUES ('acme/chicago', 'eve', 'apply')"],
             [("inserted", 0, 0)],
         ),
+        *(
+            (
+                [
+                    "INSERT INTO nexus.audit (site, who, what) VALUES ('acme/chicago', 'eve', 'apply')",
+                    "INSERT INTO nexus.audit_link (site, number, audit_id, at, previous, digest) "
+                    f"SELECT '{site}', {number}, max(id), now(), '', '' FROM nexus.audit",
+                ],
+                [("inserted", 0, 0)],
+            )
+            for site, number in (("acme/chicago", -1), ("acme/other", 1))  # links that no walk comes to
+        ),
         (
             ["DELETE FROM nexus.audit WHERE id >= 8", "DELETE FROM nexus.audit_link WHERE number >= 8"],
             [("cut", 8, 9)],

@@ -229,7 +229,45 @@ async def test_a_flood_of_alarms_becomes_a_digest_that_loses_none(database: Sett
 async def test_an_alert_without_priority_and_one_that_is_shelved_notify_nobody(database: Settings) -> None:
     async with connected(database) as conn:
         await notices.note(conn, SITE, Alarm(**{**json.loads(orjson.dumps(_plain(alarm(at=1)))), "priority": ""}))
+        held = {**_plain(alarm(at=1)), "shelved_until": 2}
+        await notices.note(conn, SITE, Alarm(**held))
         assert await jobs.listing(conn, SITE) == []
+        await notices.note(
+            conn, SITE, alarm(state="cleared", at=3, occurrence=1)
+        )  # its shelf ended behind its condition
+        assert await jobs.listing(conn, SITE) == []
+
+
+async def test_what_a_mail_server_says_may_hold_anything(database: Settings) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        await reader.readline()
+        writer.write(b"250 yes\r\n")
+        await reader.readline()
+        writer.write(b"550 no\0pe\xff\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mail = {
+        "kind": "mail",
+        "to": ["a@acme.example"],
+        "server": f"127.0.0.1:{port}",
+        "security": "none",
+        "sender": "n@acme.example",
+    }
+    async with server, connected(database) as conn, worker(database):
+        await declare(conn, channel__post=mail, route__all={"to": ["post"]})
+        await notices.note(conn, SITE, alarm(at=now_us()))
+
+        async def failed() -> list[Any]:
+            return [each for each in await jobs.listing(conn, SITE, kind="deliver") if each.reason]
+
+        [job] = await until_found(failed)
+        assert "550 no\ufffdpe\ufffd" in job.reason
+        state = await conn.fetchrow("SELECT state, detail FROM nexus.notification WHERE channel = 'post'")
+        assert state["state"] in ("failed", "sending") and "550 no\ufffdpe" in state["detail"]
 
 
 def _plain(one: Alarm) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from nexus_cli.wire.sample import Quality
 
 START_US = 1_790_000_000_000_000
 BOOT = "boot"
+BEYOND_S = 0.000717
+"""A wait goes a little beyond a moment at which something is due: durations that crossed a reboot are rounded to whole µs."""
 CONDITIONS: list[dict[str, Any]] = [
     {"above": 5.0, "clear_below": 3.0},
     {"above": 5.0},
@@ -87,7 +89,7 @@ class Life:
 
     def _wait(self, delay_s: float) -> None:
         """Tick at each moment at which something is due, as the panel does."""
-        end_s = self.at_s + delay_s
+        end_s = self.at_s + delay_s + BEYOND_S
         for _ in range(200):
             due_s = self.alert.due_s()
             if due_s is None or due_s > end_s:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
+from msgspec.structs import replace
+
 from nexus_cli.database.copy import FullRow
 from nexus_cli.database.queries import ExternalDevice
 from nexus_cli.model.chain import Bounds
-from nexus_cli.model.config import TagConfig
+from nexus_cli.model.config import QualityConfig, TagConfig
+from nexus_cli.model.governed import is_number
 from nexus_cli.model.judgement import REJECT, Judge, Verdict, is_worked_out
 from nexus_cli.wire.sample import Quality, Reason, pack_status
 from nexus_cli.wire.topic import Topics
@@ -41,7 +44,7 @@ class ExternalRules:
         before, self._judges = self._judges, {}
         for device in devices:
             for name, tag in device.ruled.items():
-                rules = tag.quality
+                rules = _of_type(tag)
                 if rules is None or not (is_worked_out(rules) or rules.range):
                     continue
                 topic = self._of.tag(f"{device.path}/{name}")
@@ -67,3 +70,11 @@ class ExternalRules:
         if reason is None or row.quality != _GOOD:
             return row, found
         return row._replace(quality=_UNCERTAIN, status=pack_status(reason.value, 0)), found
+
+
+def _of_type(tag: TagConfig) -> QualityConfig | None:
+    """The rules of a tag that mean something for its type: a bool is stored as a number, and has no rate of change."""
+    rules = tag.quality
+    if rules is None or not rules.rate or is_number(tag.published_type or tag.type):
+        return rules
+    return replace(rules, rate="")

@@ -29,6 +29,8 @@ class SignedTopics:
         """Follow what is recorded."""
         self._topics, self._keeper, self._cache = topics, keeper, cache
         self.values = SignedValues(wall_us=wall_us)
+        self._checked: frozenset[str] = frozenset()
+        """External devices whose messages have been checked."""
         keeper.changed.append(self._changed)
 
     def take(self, message: Message) -> None:
@@ -47,17 +49,18 @@ class SignedTopics:
         return place is not None and place.external
 
     def _changed(self) -> None:
-        """Take the recorded rules. Messages from before the first ones are checked once more."""
-        was = self.values.active
+        """Take the recorded rules. Messages from before the first ones, and from before their device was declared, are checked."""
         site = self._keeper.view.resources.get("site", {})
         self.values.configured(msgspec.convert(site.get("signatures") or {}, SignatureRules))
-        if self.values.active and not was:
-            self._again()
+        devices = frozenset(path for path, place in self._keeper.view.tree.places.items() if place.external)
+        if self.values.active and devices - self._checked:
+            self._again(devices - self._checked)
+        self._checked = devices if self.values.active else frozenset()
 
-    def _again(self) -> None:
+    def _again(self, devices: frozenset[str]) -> None:
         for slot, topic in enumerate(self._cache.topics()):
             path, payload = self._topics.path(topic) or "", self._cache.payload(slot)
-            if payload is None or not self._external(path):
+            if payload is None or "/".join(path.split("/", DEVICE_LEVELS)[:DEVICE_LEVELS]) not in devices:
                 continue
             found = self.values.admit(Message(topic, payload, 1, True), path)
             cleared = Message(topic, b"", 1, False)

@@ -78,6 +78,20 @@ def test_for_counts_from_the_first_moment_and_begins_anew() -> None:
     assert not found.tick(time_us=99 * SECOND), "only once"
 
 
+def test_between_limit_and_hysteresis_the_condition_is_not_over() -> None:
+    found = alert(above=100.0, clear_below=90.0, clear_after_ms=10_000)
+    found.feed(101.0, GOOD, time_us=0)
+    found.feed(85.0, GOOD, time_us=1_000_000)
+    found.feed(95.0, GOOD, time_us=2_000_000)
+    found.tick(time_us=12_000_000)
+    assert found.state is State.ACTIVE, "it was below 90 for a second"
+    found.feed(89.0, GOOD, time_us=20_000_000)
+    found.tick(time_us=29_900_000)
+    assert found.state is State.ACTIVE
+    found.tick(time_us=30_000_000)
+    assert found.state is State.CLEARED
+
+
 def test_between_limit_and_hysteresis_a_pending_alert_is_over() -> None:
     found = alert(above=100.0, clear_below=90.0, for_ms=10_000)
     found.feed(101.0, GOOD, time_us=0)
@@ -111,6 +125,9 @@ def test_uncertain_values_count() -> None:
 @pytest.mark.parametrize(
     ("equals", "value", "raised"),
     [
+        (9007199254740993, "9007199254740993", True),
+        (9007199254740993, "9007199254740992", False),
+        (9007199254740993, 9007199254740993, True),
         (True, True, True),
         (True, 1, True),
         (True, 0, False),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from nexus_cli.alarms.flood import Flood
 from nexus_cli.alarms.panel import Now, Panel
 from nexus_cli.alarms.values import Reading
@@ -225,3 +227,64 @@ def test_a_value_costs_the_alerts_on_its_tag() -> None:
         alert.condition.take = lambda *more, take=take, name=name, **keys: (calls.append(name), take(*more, **keys))  # type: ignore[method-assign]
     site.value("n7", 2.0)
     assert calls == ["n7"]
+
+
+def ticks_of(site: Site, until_s: float) -> int:
+    """How often it has to be asked until then."""
+    count = 0
+    while (due_s := site.panel.due_s()) is not None and due_s <= until_s and count < 100:
+        site.at_s = max(site.at_s, due_s)
+        site.panel.tick(site.now)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        ({"unchanged_for_ms": 60_000}, [(1, 1.0), (2, None)]),
+        ({"unchanged_for_ms": 60_000, "for_ms": 900_000}, [(1, 1.0)]),
+        ({"no_data_for_ms": 60_000, "on_bad": "clear"}, [(1, 1.0), (2, None)]),
+        ({"rate_above": 5.0, "rate_per_ms": 10_000, "clear_after_ms": 900_000}, [(1, 1.0), (2, 10.0)]),
+    ],
+)
+def test_what_is_due_and_decides_nothing_is_not_asked_again_and_again(keys: dict[str, Any], values: list[Any]) -> None:
+    site = Site(one={"above": None, **keys})
+    for at_s, value in values:
+        site.until(at_s)
+        quality = Quality.BAD if value is None else Quality.GOOD
+        site.panel.feed("a/l/d/one", Reading(value, quality), site.now)
+    assert 0 < ticks_of(site, 600) < 10
+
+
+def test_an_alert_on_another_tag_without_a_value_says_that_no_data_come() -> None:
+    site = Site(silent={"above": None, "no_data_for_ms": 60_000})
+    site.value("silent", 1.0, 1)
+    site.load(silent={"above": None, "no_data_for_ms": 60_000, "tag": "a/l/d/other"})
+    site.until(60)
+    assert site.state("silent") == "cleared"
+    site.until(61.1)
+    assert site.state("silent") == "active"
+
+
+def test_a_shelf_ends_also_where_the_alert_has_another_tag_without_a_value() -> None:
+    site = Site(hot={"for_ms": 5_000})
+    site.value("hot", 2.0, 1)
+    site.act("hot", "shelve", for_s=30.0, who="ann", reason="")
+    site.load(hot={"tag": "a/l/d/other", "for_ms": 5_000})
+    assert ticks_of(site, 30) == 0
+    assert ticks_of(site, 600) == 1 and site.panel.alerts["hot"].shelf is None
+    assert site.state("hot") == "cleared", "no value of the other tag says that it is hot"
+
+
+def test_a_rate_begins_anew_when_its_device_was_changed() -> None:
+    keys = {"above": None, "rate_above": 50.0, "rate_per_ms": 60_000}
+    site = Site(flow=keys)
+    site.value("flow", 5.0, 1)
+    configs = {name: alert.config for name, alert in site.panel.alerts.items()}
+    site.panel.load(configs, site.now, kept=["flow"])
+    site.panel.load(configs, site.now)
+    site.value("flow", 5000.0, 2)  # g, and no longer kg
+    assert site.state("flow") == "cleared"
+    site.value("flow", 5051.0, 3)
+    assert site.state("flow") == "active"

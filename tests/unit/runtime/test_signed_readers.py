@@ -77,11 +77,12 @@ class Keeper:
         self.changed: list[Any] = []
         self.view = SiteView.of(TOPICS, 0, {}, cache)
 
-    def record(self, signatures: dict[str, Any]) -> None:
+    def record(self, signatures: dict[str, Any], *, without: str = "") -> None:
         scale = {"path": SCALE, "protocol": "external", "tags": {"weight": {"type": "float64"}}}
         meter = {"path": METER, "protocol": "modbus", "gateway": "gw-1", "tags": {"speed": {"type": "float64"}}}
         site = {"enterprise": "acme", "site": "chicago", "signatures": signatures}
         resources = {"site": site, f"device.{SCALE}": scale, f"device.{METER}": meter}
+        resources.pop(f"device.{without}", None)
         self.view = SiteView.of(TOPICS, self.view.number + 1, resources, self._cache)
         for each in self.changed:
             each()
@@ -119,3 +120,14 @@ def test_what_was_kept_before_the_rules_is_shown_when_its_signature_is_good() ->
     keeper.record(SIGNATURES)
     assert cache.read(cache.slot(WEIGHT)).value == 2
     assert cache.read(cache.slot(WEIGHT)).time_us == clock.now_us() - 3_600_000_000
+
+
+def test_what_came_before_its_device_was_declared_is_checked_when_it_is() -> None:
+    clock = FakeClock()
+    cache = LiveCache(now_us=clock.wall_us)
+    keeper = Keeper(cache)
+    signed = SignedTopics(TOPICS, keeper=keeper, cache=cache, wall_us=clock.wall_us)  # type: ignore[arg-type]
+    keeper.record(SIGNATURES, without=SCALE)
+    signed.take(Message(WEIGHT, b'{"value": 1}', 0, False))
+    keeper.record(SIGNATURES)
+    assert cache.read(cache.slot(WEIGHT)).value is None and signed.values.refused == {"not_signed": 1}

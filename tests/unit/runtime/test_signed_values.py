@@ -185,3 +185,11 @@ def test_no_message_is_taken_twice_and_times_of_a_topic_rise(ahead_us: list[int]
                     taken.append(orjson.loads(payload)["time"])
             reader.clock.step(steps_us[at] if at < len(steps_us) else 1)
         assert taken == sorted(set(taken))
+
+
+def test_what_was_signed_before_the_reader_ran_stays_refused_behind_an_older_kept_message() -> None:
+    reader = Reader()
+    replayed, kept = reader.sealed(b"2", ahead_us=-3_000_000), reader.sealed(b"1", ahead_us=-5_000_000)
+    assert reader.reason(kept, retain=True) is None
+    assert reader.reason(replayed) == "signature_replayed"
+    assert reader.reason(reader.sealed(b"3")) is None

@@ -15,6 +15,7 @@ from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.explain.chain import Steps, others_steps, tag_steps
 from nexus_cli.explain.open_lineage import Plant, lineage_events
+from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.procedure_config import SequenceConfig
 from nexus_cli.model.resources import AlertConfig, GatewayResource, decode, paths_of
 from nexus_cli.runtime.api.bodies import answer
@@ -94,8 +95,18 @@ def _plant(view: SiteView, rights: CallerRights) -> Plant:
             for name, alert in view.of_kind("alert")
             if rights.may_hear(view.topics.alert(name))
         ],
-        sequences=[(name, decode(each, SequenceConfig)) for name, each in view.of_kind("sequence")],
+        sequences=[
+            (name, sequence)
+            for name, sequence in ((name, decode(each, SequenceConfig)) for name, each in view.of_kind("sequence"))
+            if rights.everything or all(map(may_read, _paths_in(sequence)))
+        ],
     )
+
+
+def _paths_in(sequence: SequenceConfig) -> set[str]:
+    """The tags that a sequence reads and writes: its name and description show each of them."""
+    read = (name for text in sequence.conditions() for name in names_in(text))
+    return {*(name for name in read if "/" in name), *sequence.written()}
 
 
 def _shown(steps: Steps) -> list[Step]:

@@ -6,8 +6,11 @@ import asyncio
 import smtplib
 import ssl
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.utils import formatdate
+from functools import partial
+from typing import ParamSpec
 from urllib.parse import urlsplit
 
 from nexus_cli.diagnostics.errors import NexusError
@@ -19,6 +22,9 @@ from nexus_cli.runtime.worker.notifying.messages import Text
 from nexus_cli.wire.webhook import WebhookError, post
 
 SMTP_S = 30.0
+_SENDING = ThreadPoolExecutor(max_workers=16, thread_name_prefix="send")
+"""Its own: a mail server that hangs must not keep names of others from being looked up, which the loop's threads do."""
+P = ParamSpec("P")
 
 
 class NotSentError(PlainError):
@@ -34,7 +40,7 @@ async def send(name: str, channel: ChannelConfig, text: Text) -> None:
     """
     try:
         if channel.kind == "mail":
-            await asyncio.to_thread(_mail, channel, text)
+            await _in_thread(_mail, channel, text)
         elif channel.kind == "webhook":
             headers = {key: resolve(value) for key, value in channel.headers.items()}
             key = resolve(channel.key) if channel.key else ""
@@ -42,13 +48,17 @@ async def send(name: str, channel: ChannelConfig, text: Text) -> None:
                 resolve(channel.url), text.document | {"text": text.body}, key=key, headers=headers, id_=text.key
             )
         else:
-            await asyncio.to_thread(_apprise, resolve(channel.url), text)
+            await _in_thread(_apprise, resolve(channel.url), text)
     except DriverError as error:
         raise NotSentError(f"channel {name}: {error}".replace("the gateway", "the worker")) from None
     except WebhookError as error:
         if error.sent:
             raise
         raise NotSentError(f"channel {name}: {error}") from None
+
+
+async def _in_thread(act: Callable[P, None], *args: P.args, **keys: P.kwargs) -> None:
+    await asyncio.get_running_loop().run_in_executor(_SENDING, partial(act, *args, **keys))
 
 
 def _mail(channel: ChannelConfig, text: Text) -> None:
@@ -90,6 +100,8 @@ def _surely(act: Callable[[], object]) -> None:
         act()
     except (OSError, smtplib.SMTPException) as error:
         raise NotSentError(f"the mail server did not let us in: {_said(error)}") from None
+    except ValueError:  # smtplib sends ASCII only; its error may hold what could not be encoded
+        raise NotSentError("user or password of the mail server have characters that are not ASCII") from None
 
 
 def _said(error: BaseException) -> str:

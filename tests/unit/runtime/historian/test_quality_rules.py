@@ -64,3 +64,14 @@ def test_a_deployment_that_leaves_a_rule_keeps_what_is_known() -> None:
     assert rules.judge(TOPIC, row(9.0, 2))[0] is None
     rules.load([])
     assert not rules.topics
+
+
+def test_a_bool_has_no_rate_of_change_though_it_is_stored_as_a_number() -> None:
+    rules = ExternalRules(Topics("acme", "plant"))
+    rate = QualityConfig(rate="reject", rate_above=0.5, range="reject")
+    tags = {"w": TagConfig(type="bool", quality=rate), "n": TagConfig(type="float64", quality=rate)}
+    rules.load([ExternalDevice(path="a/l/e", globs=(), max_series=0, tags=("w", "n"), ruled=tags)])
+    for at_s, value in ((1, 0.0), (2, 1.0), (3, 0.0)):
+        assert rules.judge(TOPIC, row(value, at_s)) == (row(value, at_s), None)
+    number = "acme/plant/a/l/e/n"
+    assert rules.judge(number, row(0.0, 1))[0] is not None and rules.judge(number, row(1.0, 2))[0] is None
