@@ -75,7 +75,8 @@ def run_process(command: str, *, cwd: Path) -> Step:
     if words[0] == "cat":
         return Step(command, (cwd / words[1]).read_text(encoding="utf-8").strip("\n"), 0)
     assert words[0] == "nexus", f"a session runs nexus, not {words[0]}"
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("NEXUS_") and key != "FORCE_COLOR"}
+    ours = {key for key in os.environ if key.startswith("NEXUS_") and key != "NEXUS_LOCKS"}
+    environ = {key: value for key, value in os.environ.items() if key not in {*ours, "FORCE_COLOR"}}
     with tempfile.TemporaryDirectory(prefix="nexus-said-") as kept:
         said = Path(kept, "all")
         child = nexus(words[1:], folder=cwd, environment={**environ, "NO_COLOR": "1", "COLUMNS": "100"}, log=said)

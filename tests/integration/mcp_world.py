@@ -59,7 +59,9 @@ async def plant(database: Settings, home: Path) -> AsyncIterator[WebWorld]:
 def environment(home: Path, *, token: str = "", control: str = "") -> dict[str, str]:
     """Of the server's process; without a token where there is none."""
     home.mkdir(parents=True, exist_ok=True)
-    known = {name: value for name, value in os.environ.items() if not name.startswith("NEXUS_")}
+    known = {
+        name: value for name, value in os.environ.items() if not name.startswith("NEXUS_") or name == "NEXUS_LOCKS"
+    }
     found = {**known, "NEXUS_HOME": str(home), "NEXUS_SITE": SITE}
     found |= {"NEXUS_CONTROL_TOKEN": token} if token else {}
     return found | ({"NEXUS_CONTROL_URL": control} if control else {})

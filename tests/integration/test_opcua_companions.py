@@ -122,7 +122,7 @@ async def test_a_type_is_looked_up_once_and_a_mute_server_is_walked_all_the_same
 
         service.browse = browse
         config = DeviceConfig(
-            path="a/l/d", protocol="opcua", connection={"endpoint": url.replace("opcua", "opc.tcp"), "timeout": 2_000}
+            path="a/l/d", protocol="opcua", connection={"endpoint": url.replace("opcua", "opc.tcp"), "timeout": 20_000}
         )
         session = await OpcuaDriver().connect([config], home=str(tmp_path))
         try:

@@ -42,7 +42,6 @@ from nexus_cli.diagnostics.codes.code import Code
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Related
 
 BANDS = (
-    archive,
     text,
     shape,
     meaning,

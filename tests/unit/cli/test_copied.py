@@ -52,7 +52,7 @@ def test_a_change_is_refused_and_an_answer_is_explained(
 def test_the_runtime_of_another_folder_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    for name in [name for name in os.environ if name.startswith("NEXUS_")]:
+    for name in [name for name in os.environ if name.startswith("NEXUS_") and name != "NEXUS_LOCKS"]:
         monkeypatch.delenv(name)
     for site in ("plant", "other"):
         (tmp_path / site / ".nexus").mkdir(parents=True)

@@ -46,7 +46,7 @@ def no_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".nexus").mkdir()
     (tmp_path / ".nexus/runtime.json").write_text("{}", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("NEXUS_")]:
+    for name in [name for name in os.environ if name.startswith("NEXUS_") and name != "NEXUS_LOCKS"]:
         monkeypatch.delenv(name)
 
     def refusing(real: Callable[..., Any]) -> Callable[..., Any]:

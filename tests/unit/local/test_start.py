@@ -27,7 +27,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def begun(*_: Any, **__: Any) -> None:
         pytest.fail("something was started")
 
-    for name in [one for one in os.environ if one.startswith("NEXUS_")]:
+    for name in [one for one in os.environ if one.startswith("NEXUS_") and one != "NEXUS_LOCKS"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NEXUS_HOME", str(tmp_path / ".nexus"))
     monkeypatch.chdir(tmp_path)
