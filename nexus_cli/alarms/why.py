@@ -8,11 +8,11 @@ from nexus_cli.alarms.panel import Now, Panel
 from nexus_cli.alarms.silence import Silence
 from nexus_cli.alarms.stored import facts_of
 from nexus_cli.alarms.values import shown
-from nexus_cli.wire.control_alarms import AlertWhy, JournalLine, Running, Watched
+from nexus_cli.wire.control_alarms import AlertWhy, JournalLine, Notified, Running, Watched
 
 
-def why(panel: Panel, name: str, now: Now, journal: list[JournalLine]) -> AlertWhy:
-    """All of it; `journal` are its last lines."""
+def why(panel: Panel, name: str, now: Now, journal: list[JournalLine], notified: list[Notified]) -> AlertWhy:
+    """All of it; `journal` are its last lines, `notified` the messages of its newest occurrence."""
     alert = panel.alerts[name]
     watched: list[Watched] = []
     for path in alert.config.paths():
@@ -44,6 +44,7 @@ def why(panel: Panel, name: str, now: Now, journal: list[JournalLine]) -> AlertW
             for other in alert.config.suppressed_by
         },
         journal=journal,
+        notified=notified,
     )
 
 

@@ -98,6 +98,7 @@ class Restored:
         rows: In the archive.
         added: That the historian did not have.
         skipped: Of series that this historian does not know.
+        unknown: No such class is declared: nothing of the day was put back.
     """
 
     retention: str
@@ -105,6 +106,7 @@ class Restored:
     rows: int
     added: int
     skipped: int = 0
+    unknown: bool = False
 
 
 async def restore_day(

@@ -68,6 +68,9 @@ def channel_address(view: View) -> Iterator[Diagnostic]:
                 yield finding(
                     "NX2732", f"'{' '.join(sender.split())}' is no mail address", where=(*where, "mail", "from")
                 )
+            if channel.mail.password is not None and channel.mail.user is None:
+                message = "a password without `user` is used for nothing"
+                yield finding("NX2732", message, where=(*where, "mail", "password"), hint="user: the login name")
             for place, address in enumerate(channel.mail.to):
                 if not _MAIL.fullmatch(address):
                     yield finding(

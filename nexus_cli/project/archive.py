@@ -114,11 +114,13 @@ async def restore(
             raise _nothing("The archive has none of these days.")
         there = await _there(store, config, site, days=len(found))
         now, done = datetime.now(UTC), []
+        classes = {each.class_: await find_class(conn, each.class_, site=site) for each in found}
         for each in found:
-            made = await find_class(conn, each.class_, site=site)
+            made = classes[each.class_]
             if made is None:
-                continue
-            done.append(await keeping.restore_day(conn, config, there, made, each, now=now, hold=hold))
+                done.append(keeping.Restored(retention=each.class_, day=each.day, rows=0, added=0, unknown=True))
+            else:
+                done.append(await keeping.restore_day(conn, config, there, made, each, now=now, hold=hold))
             if each_done is not None:
                 each_done(done[-1])
         await write_audit(

@@ -20,6 +20,7 @@ from nexus_cli.database.segments import NEVER_US
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.history.moment import parse_moment
 from nexus_cli.model.calendar import microseconds
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -235,12 +236,10 @@ def _findings(figures: KeyFigures, alerts: Mapping[str, AlertConfig]) -> list[Di
     for one in offenders(figures):
         where, condition = ("alerts", one.name), words_of(alerts[one.name]).text
         if one.chatters:
-            message = (
-                f"'{one.name}' ({condition}) would have come {one.alarms} times and chattered {one.chatters} times"
-            )
+            message = f"'{one.name}' ({condition}) would have come {counted(one.alarms, 'time')} and chattered {counted(one.chatters, 'time')}"
             found.append(finding("NX6432", message, where=where, on_key=True, hint=_calmer(alerts[one.name])))
         if one.a_day > 15:
-            message = f"'{one.name}' ({condition}) would have come {one.alarms} times, {one.a_day:.0f} a day"
+            message = f"'{one.name}' ({condition}) would have come {counted(one.alarms, 'time')}, {one.a_day:.0f} a day"
             found.append(finding("NX6433", message, where=where, on_key=True, hint=_calmer(alerts[one.name])))
         if one.stale:
             found.append(_stood(one, condition))
@@ -272,7 +271,7 @@ def _flood(figures: KeyFigures) -> Diagnostic:
     share = next(one for one in figures.figures if one.name == "flood-share")
     many = "a flood" if figures.flood_count == 1 else f"{figures.flood_count} floods"
     message = (
-        f"an operator would have had {many} in {figures.alarms} alarms, {share.value:.1%} of the time; the worst at "
+        f"an operator would have had {many} in {counted(figures.alarms, 'alarm')}, {share.value:.2%} of the time; the worst at "
         f"{begin:%Y-%m-%d %H:%M} UTC, {worst.peak} alarms in 10 minutes; most often came {top}"
     )
     return finding(

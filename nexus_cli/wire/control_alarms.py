@@ -110,6 +110,27 @@ class Running(Body, frozen=True, kw_only=True):
     left_s: float
 
 
+class Notified(Body, frozen=True, kw_only=True):
+    """A message about an alarm.
+
+    Attributes:
+        step: `active`, `returned`, or `escalate-MS`, so long after it became active.
+        channel: Its name.
+        state: `waiting` (for a digest), `sending` (it may have been sent), `failed` (it was not; it is tried again while tries
+            are left) or `sent`.
+        at: When it was sent, or else first tried.
+        tries: How often sending began.
+        detail: Why the last try failed.
+    """
+
+    step: str
+    channel: str
+    state: str
+    at: int
+    tries: int = 1
+    detail: str = ""
+
+
 class AlertWhy(Body, frozen=True, kw_only=True):
     """Why an alert is as it is.
 
@@ -122,6 +143,7 @@ class AlertWhy(Body, frozen=True, kw_only=True):
         running: Delays and a shelf that run.
         suppressors: Alerts that suppress it while they are active, and their state.
         journal: Its last lines, oldest first.
+        notified: Messages about its newest occurrence; of an alert without a priority there are none.
     """
 
     alert: Alert
@@ -132,6 +154,7 @@ class AlertWhy(Body, frozen=True, kw_only=True):
     running: list[Running] = []
     suppressors: dict[str, str] = {}
     journal: list[JournalLine] = []
+    notified: list[Notified] = []
 
 
 class Figure(Body, frozen=True, kw_only=True):

@@ -249,7 +249,25 @@ def public_key(text: str):  # type: ignore[no-untyped-def]
         raise SignatureError(f"the public key can't be read: {error}") from None
     if not isinstance(found, Ed25519PublicKey):
         raise SignatureError("the public key is not one of Ed25519")
+    raw = found.public_bytes_raw()
+    if bytes((*raw[:31], raw[31] & 0x7F)) in _SMALL_ORDER:
+        raise SignatureError("the public key is a point of small order: anyone can sign for it")
     return found
+
+
+_SMALL_ORDER = frozenset(
+    bytes.fromhex(point)
+    for point in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+)
+"""Points whose order divides 8, without their sign (RFC 8032 §5.1.3 lets them be decoded; Cremers and Jackson, 2019)."""
 
 
 def signer_of(settings: Settings) -> tuple[str, Signature] | None:

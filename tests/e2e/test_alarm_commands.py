@@ -47,6 +47,14 @@ def test_a_day_of_an_alarm_on_the_command_line(plant: AlarmPlant) -> None:
     assert said(plant, "list", "--priority", "low")["alerts"] == []
     why = plant.nexus("alarms", "why", "oven")
     assert f"{DEVICE}/oven" in why and "99" in why
+    wait_until(
+        lambda: (
+            [(one["step"], one["channel"], one["state"]) for one in said(plant, "why", "oven")["notified"]]
+            == [("active", "board", "sent")]
+        ),
+        "the board was told, and it is said",
+    )
+    assert "told board" in plant.nexus("alarms", "why", "oven")
     assert "oven" in plant.nexus("alarms", "ack", "oven")
     assert state(plant) == "acknowledged"
     again = plant.cli("alarms", "ack", "oven")

@@ -7,6 +7,7 @@ from datetime import tzinfo
 
 from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.diagnostics.printable import plain
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.wire.control_alarms import Figure, FloodSpan, KeyFigures
 
 Style = Callable[[str, str], str]
@@ -30,7 +31,7 @@ def figures_text(found: KeyFigures, *, style: Style, zone: tzinfo | None = None)
 
 def _lines(found: KeyFigures, style: Style, zone: tzinfo | None) -> Iterator[str]:
     shared = "1 operator" if found.operators == 1 else f"{found.operators} operators"
-    yield f"{found.alarms} alarms, {clock_text(found.since, zone=zone)} to {clock_text(found.until, zone=zone)}, {shared}"
+    yield f"{counted(found.alarms, 'alarm')}, {clock_text(found.since, zone=zone)} to {clock_text(found.until, zone=zone)}, {shared}"
     yield from (_figure(one, style) for one in found.figures)
     yield from _section("floods", [_flood(one, zone) for one in found.floods[-_MOST:]], found.flood_count)
     actors = [f"{one.name}: {one.alarms} ({one.share:.0%})" for one in found.bad_actors]

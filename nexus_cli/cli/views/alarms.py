@@ -74,12 +74,27 @@ def why_text(found: AlertWhy, *, style: Style, zone: tzinfo | None = None) -> st
         lines.append(f"  {one.path}: {value}{label}{out}")
     lines += [f"  {one.what}: {one.left_s:g} s to go" for one in found.running]
     lines += [f"  suppressed while active: {name} is {state}" for name, state in found.suppressors.items()]
+    lines += told_lines(found, style=style, zone=zone)
     if found.alert.consequence:
         lines.append(f"  if nobody acts: {one_line(found.alert.consequence)}")
     if found.journal:
         lines.append("  journal:")
         lines += [f"    {line_text(line, style=style, zone=zone)}" for line in found.journal]
     return "\n".join(lines)
+
+
+def told_lines(found: AlertWhy, *, style: Style, zone: tzinfo | None = None) -> list[str]:
+    """Whom the newest occurrence reached."""
+    words = {"sent": "told", "waiting": "waits for the digest of", "sending": "perhaps told", "failed": "not told"}
+    lines = []
+    for one in found.notified:
+        tries = f", {one.tries} tries" if one.tries > 1 else ""
+        detail = f": {one_line(one.detail)}" if one.detail and one.state != "sent" else ""
+        text = f"  {words.get(one.state, one.state)} {one.channel}, {clock_text(one.at, zone=zone)} ({one.step}{tries}){detail}"
+        lines.append(style(text, "error") if one.state == "failed" else text)
+    if not lines and found.alert.priority and found.alert.occurrence and found.alert.state == "active":
+        lines.append(style("  nobody was told: no route takes it now, or no worker runs", "warning"))
+    return lines
 
 
 def journal_text(found: Journal, *, since: str, style: Style, zone: tzinfo | None = None) -> str:

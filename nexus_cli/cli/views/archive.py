@@ -75,6 +75,11 @@ def restored_text(found: Sequence[Restored], *, until: str) -> str:
     """One line a day, and until when they are held."""
     lines = []
     for each in found:
+        if each.unknown:
+            lines.append(
+                f"{each.retention}  {each.day}  left out: no such class is declared; declare it, apply, restore again"
+            )
+            continue
         skipped = f", {each.skipped} of series that are not known here" if each.skipped else ""
         lines.append(f"{each.retention}  {each.day}  {each.added} of {each.rows} rows added{skipped}")
     return "\n".join([*lines, f"held until {until}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
 from nexus_cli.diagnostics.diagnostic import Severity
+from nexus_cli.exit_codes import Exit
 
 _MAIL = 'shift: {mail: {to: [shift@acme.example], server: "mail.acme.example:587"}}'
 CODES: tuple[Code, ...] = (
@@ -72,6 +73,7 @@ CODES: tuple[Code, ...] = (
         why="Retrying or discarding all of them by accident can't be undone.",
         bad=console("nexus jobs discard"),
         good=console("nexus jobs discard 4711, or nexus jobs discard --all"),
+        exit=Exit.USAGE,
     ),
     Code(
         id="NX6450",

@@ -71,6 +71,21 @@ def test_a_signing_key_that_can_not_be_used_is_named(text: str) -> None:
     assert signer_of(Settings()) is None
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        "00" * 32,
+        "00" * 31 + "80",
+        "01" + "00" * 31,
+        "ec" + "ff" * 30 + "7f",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    ],
+)
+def test_a_public_key_that_anyone_can_sign_for_is_refused(point: str) -> None:
+    with pytest.raises(SignatureError, match=r"small order|can't be read"):
+        public_key(base64.b64encode(bytes.fromhex(point)).decode())
+
+
 def test_a_public_key_is_raw_der_or_pem() -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat

@@ -9,12 +9,13 @@ from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.alarms.kpi import KeyFigureCount
 from nexus_cli.database import alert_journal, alert_states
 from nexus_cli.database import deployments as db
+from nexus_cli.database.told import told
 from nexus_cli.model.resources import paths_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.wire.alert import Alert
 from nexus_cli.wire.control import AlertChanges
-from nexus_cli.wire.control_alarms import JournalLine, KeyFigures
+from nexus_cli.wire.control_alarms import JournalLine, KeyFigures, Notified
 
 DECLARED = ("severity", "tag", "description", "priority", "group", "response", "consequence")
 """What an alert says that the site declares."""
@@ -58,6 +59,11 @@ class AlertService:
         """The newest lines, oldest first; arguments as of `alert_journal.newest`."""
         async with self._service.connection() as conn:
             return await alert_journal.newest(conn, self._site, **wanted)
+
+    async def told(self, name: str, occurrence_us: int) -> list[Notified]:
+        """Messages about an occurrence of an alarm."""
+        async with self._service.connection() as conn:
+            return await told(conn, self._site, alert=name, occurrence=occurrence_us)
 
     async def key_figures(
         self, *, since_us: int, until_us: int, operators: int, names: Sequence[str] | None

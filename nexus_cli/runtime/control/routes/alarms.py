@@ -130,7 +130,8 @@ def add_alarm_routes(
         if name not in alerting.panel.alerts:
             raise await unknown(caller, name)
         lines = await service.journal(since_us=0, names=[name], limit=LAST_LINES)
-        return answer(why(alerting.panel, name, alerting.now(), lines))
+        told = await service.told(name, alerting.panel.alerts[name].occurrence_us)
+        return answer(why(alerting.panel, name, alerting.now(), lines, told))
 
     @app.post(base + "/alerts/{name}/acknowledge", openapi_extra=documented(AcknowledgeRequest))
     async def acknowledge(name: Name, caller: Caller = CALLING, body: AcknowledgeRequest = seen) -> Response:

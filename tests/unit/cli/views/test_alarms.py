@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC
 
+from msgspec.structs import replace
+
 from nexus_cli.cli.views.alarm_figures import figures_text
 from nexus_cli.cli.views.alarms import journal_text, listing_text, why_text
 from nexus_cli.wire.alert import Alert
@@ -16,6 +18,7 @@ from nexus_cli.wire.control_alarms import (
     Journal,
     JournalLine,
     KeyFigures,
+    Notified,
     Running,
     Stale,
     Watched,
@@ -85,6 +88,10 @@ def test_why_has_all_of_it() -> None:
         running=[Running(what="off-delay", left_s=4.5)],
         suppressors={"power": "cleared"},
         journal=[LINE],
+        notified=[
+            Notified(step="active", channel="board", state="sent", at=AT),
+            Notified(step="escalate-600000", channel="boss", state="failed", at=AT, tries=3, detail="it said 500"),
+        ],
     )
     assert why_text(found, style=plain, zone=UTC).splitlines()[3:] == [
         "  condition: above 240, clears below 230; it holds now",
@@ -92,10 +99,20 @@ def test_why_has_all_of_it() -> None:
         "  p/l/oven/door: no value yet",
         "  off-delay: 4.5 s to go",
         "  suppressed while active: power is cleared",
+        "  told board, 2026-01-01 00:00:00Z (active)",
+        "  not told boss, 2026-01-01 00:00:00Z (escalate-600000, 3 tries): it said 500",
         "  if nobody acts: The batch is lost.",
         "  journal:",
         "    2026-01-01 00:00:00Z  active          high      oven-hot  250.5  first out",
     ]
+
+
+def test_an_alarm_that_reached_nobody_says_so() -> None:
+    alone = "  nobody was told: no route takes it now, or no worker runs"
+    for alert, said in ((HOT, True), (replace(HOT, priority=""), False), (replace(HOT, state="acknowledged"), False)):
+        alert = replace(alert, occurrence=AT)
+        text = why_text(AlertWhy(alert=alert, condition="above 240", holds=True), style=plain, zone=UTC)
+        assert (alone in text.splitlines()) is said
 
 
 def test_the_journal_has_people_floods_and_what_was_held() -> None:

@@ -91,7 +91,7 @@ export class AlarmPanel {
     if (focused && !document.activeElement?.dataset?.act) this.facts.querySelector(`[data-act="${focused}"]`)?.focus();
   }
 
-  showWhy({ condition, holds, problem, watched = [], running = [], suppressors = {}, journal = [] }) {
+  showWhy({ condition, holds, problem, watched = [], running = [], suppressors = {}, journal = [], notified = [] }) {
     const words = holds === null || holds === undefined ? `it can't be said: ${problem || 'no value yet'}` : holds ? 'holds' : 'does not hold';
     const last = [...journal].reverse();
     fill(this.why,
@@ -99,6 +99,7 @@ export class AlarmPanel {
       facts([
         ...watched.map((each) => [plain(each.path), `${value(each.value, each.label)} ${each.quality || 'no value yet'}${each.out_of_service ? ', out of service' : ''}`]),
         ...running.map((each) => [plain(each.what), `${duration(each.left_s)} left`]),
+        ...notified.map((each) => [`${each.state === 'sent' ? 'told' : each.state} ${plain(each.channel)}`, [time(each.at), each.step, each.tries > 1 && `${each.tries} tries`, each.state !== 'sent' && plain(each.detail)].filter(Boolean).join(', ')]),
         ...Object.entries(suppressors).map(([name, state]) => [`suppressed by ${plain(name)}`, `while it is active; it is ${state}`]),
       ]),
       last.length ? [h('h3', {}, 'Last changes'), h('ol', { class: 'journal' }, last.map(journalLine)),
