@@ -1,4 +1,4 @@
-"""Whom an alarm reached: the messages of one occurrence, as they stand."""
+"""Whom an alarm reached: the messages of one occurrence, and what became of each."""
 
 from __future__ import annotations
 
