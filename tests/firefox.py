@@ -48,6 +48,10 @@ found.scrollIntoView({block: 'nearest', inline: 'nearest'});
 const box = found.getBoundingClientRect();
 return [Math.round(box.left + box.width / 2), Math.round(box.top + box.height / 2)];
 """
+_CLICKABLE = """
+const found = document.querySelector(arguments[0]);
+return Boolean(found) && found.getClientRects().length > 0 && !found.disabled;
+"""
 _EMPTY = "const found = document.querySelector(arguments[0]); found.focus(); found.select();"
 
 
@@ -128,7 +132,8 @@ class Firefox(Browser):
         return found
 
     async def click(self, css: str) -> None:
-        x, y = await self.run(_PLACE, await self.find(css))
+        await self.wait(lambda: self.run(_CLICKABLE, css), f"an element {css} that can be clicked")
+        x, y = await self.run(_PLACE, css)
         await self._perform(
             {
                 "type": "pointer",

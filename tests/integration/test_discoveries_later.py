@@ -124,7 +124,9 @@ async def test_what_the_worker_finds_is_what_a_live_walk_finds(world: World, tmp
         settings = replace(world.settings, principal="nexus.worker", home=tmp_path / "worker", http_port=0)
         worker = asyncio.create_task(run_worker(settings, stop=stop))
         try:
-            found = await until_found(lambda: here.row(made), lambda row: row.state in ("done", "failed"))
+            found = await until_found(
+                lambda: here.row(made), lambda row: row.state in ("done", "failed"), deadline_s=240
+            )
         finally:
             stop.set()
             await worker

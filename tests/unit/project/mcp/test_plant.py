@@ -17,6 +17,8 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.web_client import WebDoor
 
 NOW_US = int(time.time() * 1e6)
+LONGEST_RUN_S = 4 * 3600
+"""The tests of this file may begin so long after it was imported."""
 ALERT = {"since": NOW_US, "value": 91.5, "description": "too hot", "acknowledged_by": None}
 Answers = dict[str, dict[str, Any]]
 
@@ -75,7 +77,7 @@ async def test_open_alarms_come_first_with_what_their_tag_holds_now() -> None:
         assert [each["name"] for each in found["alarms"]] == ["fire", "smoke", "warm", "door"]
         now = found["alarms"][0]["now"]
         assert (now["value"], now["range"], now["unit"]) == (95.0, [0, None], "degC")
-        assert 0 <= now["age_s"] < 3600
+        assert 0 <= now["age_s"] < LONGEST_RUN_S
         assert found["alarms"][1]["now"]["problem"].startswith("NX6802"), "a tag that the caller may not read"
         assert text.startswith("critical fire: active since 20") and "range 0 to open degC" in text
         found, _ = await asked(client, "alarms", state="cleared")
@@ -92,7 +94,7 @@ async def test_the_audit_trail_is_asked_since_a_time_ago() -> None:
     async with agent({"/audit": {"entries": entries, "truncated": True}}, seen) as client:
         found, text = await asked(client, "audit", since="8h", who="otto", limit=2)
         asked_for = dict(seen[-1].url.params)
-        assert abs(int(asked_for["since"]) - (NOW_US - 8 * 3_600_000_000)) < 3_600_000_000
+        assert abs(int(asked_for["since"]) - (NOW_US - 8 * 3_600_000_000)) < LONGEST_RUN_S * 1_000_000
         assert (asked_for["who"], asked_for["limit"]) == ("otto", "2")
         assert [each["facts"] for each in found["lines"]] == [{"state": "done", "value": each} for each in (2, 1)]
         assert found["cut"].startswith("older lines, beyond the limit of 2")
