@@ -12,6 +12,7 @@ from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option, web_option
 from nexus_cli.cli.views.exports import export_text, exports_text
+from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.exports import delete_export, fetch_export, find_export, list_exports
 from nexus_cli.wire.control import as_object
@@ -92,7 +93,7 @@ def fetch(export: str, out: Path | None, wait: bool, web: str, format_: str) -> 
     if format_ == "json":
         answer_json({"file": str(file), **as_object(found)})
     else:
-        answer(f"{found.rows} samples of {found.tags} tags in {file} ({found.size / 1e6:.1f} MB)")
+        answer(f"{found.rows} samples of {found.tags} tags in {file} ({size_text(found.size)})")
     return Exit.OK
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.jobs import columns
 from nexus_cli.wire.control_discoveries import DeviceDiscovery
 
@@ -49,6 +50,4 @@ def _plain(value: object) -> str:
 
 
 def _clock(time_us: int | None, zone: tzinfo | None) -> str:
-    if time_us is None:
-        return ""
-    return datetime.fromtimestamp(time_us / 1e6, UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if time_us is None else clock_text(time_us, zone=zone)
