@@ -29,19 +29,23 @@ FAULTS = [
     Fault(at_s=24, kind="kill", target="database", lasts_s=1),
 ]
 
-ONE_ROW = """
-select x.ctid as place from nexus.{table} x join nexus.series s on s.id = x.series_id
-where s.path = 'hall/line-a/conveyor/c01' order by x.time offset 40 limit 1
+ROWS = """
+select x.tableoid, x.ctid from nexus.{table} x join nexus.series s on s.id = x.series_id
+where s.path = 'hall/line-a/conveyor/c01' order by x.time
 """
 
 
 async def take_away(url: str) -> None:
-    """Delete one row of a counting tag."""
+    """Delete the row in the middle of a counting tag."""
     connection = await asyncpg.connect(url, password=PASSWORD)
     try:
         table = await connection.fetchval("select table_name from nexus.retention_class where name = 'process'")
-        place = f"(select place from ({ONE_ROW.format(table=table)}) found)"
-        done = await connection.execute(f"delete from nexus.{table} where ctid = {place}")
+        found = await connection.fetch(ROWS.format(table=table))
+        assert len(found) > 2, "a counting tag has rows before and behind the one that goes"
+        partition, place = found[len(found) // 2]
+        done = await connection.execute(
+            f"delete from nexus.{table} where tableoid = $1 and ctid = $2", partition, place
+        )
         assert done == "DELETE 1"
     finally:
         await connection.close()

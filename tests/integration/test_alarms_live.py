@@ -218,7 +218,7 @@ async def test_the_declared_rules_on_the_stored_history(world: World) -> None:
     for each in tried.findings:
         by_code.setdefault(each.code, []).append(each.message)
     assert set(by_code) == {"NX6432", "NX6433", "NX6434", "NX6435", "NX6436"}
-    assert by_code["NX6432"] == ["'hot' (above 100) would have come 180 times and chattered 1 times"]
+    assert by_code["NX6432"] == ["'hot' (above 100) would have come 180 times and chattered 1 time"]
     assert by_code["NX6433"] == ["'hot' (above 100) would have come 180 times, 36 a day"]
     assert by_code["NX6434"][0].startswith("'late' (above 5, clears below 0) would have stood for more than a day")
     assert "a flood in 181 alarms" in by_code["NX6435"][0] and "hot (180)" in by_code["NX6435"][0]

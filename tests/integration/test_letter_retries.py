@@ -13,6 +13,7 @@ import pytest
 
 from nexus_cli.database import letter_retries, loss
 from nexus_cli.database.connect import connection
+from nexus_cli.exit_codes import Exit
 from nexus_cli.runtime.historian import letter_retries as historian_retries
 from nexus_cli.runtime.signed_values import REASONS
 from nexus_cli.settings import Settings
@@ -220,5 +221,5 @@ async def test_over_control_and_the_command_line(world: World, tmp_path: Path) -
             code, said = await asyncio.to_thread(nexus, "retry", "--reason", "unknown_series")
             assert (code, said.strip()) == (0, "1 dead letters were stored")
             code, said = await asyncio.to_thread(nexus, "retry")
-            assert code == 6 and "NX6440" in said
+            assert code == Exit.USAGE and "NX6440" in said
     assert await rows(world.settings) == [("a", 0, "7"), ("b", 0, "1")]
