@@ -30,7 +30,7 @@ FAULTS = [
 ]
 
 ROWS = """
-select x.tableoid, x.ctid from nexus.{table} x join nexus.series s on s.id = x.series_id
+select x.series_id, x.time from nexus.{table} x join nexus.series s on s.id = x.series_id
 where s.path = 'hall/line-a/conveyor/c01' order by x.time
 """
 
@@ -41,11 +41,9 @@ async def take_away(url: str) -> None:
     try:
         table = await connection.fetchval("select table_name from nexus.retention_class where name = 'process'")
         found = await connection.fetch(ROWS.format(table=table))
-        assert len(found) > 2, "a counting tag has rows before and behind the one that goes"
-        partition, place = found[len(found) // 2]
-        done = await connection.execute(
-            f"delete from nexus.{table} where tableoid = $1 and ctid = $2", partition, place
-        )
+        assert len(found) > 2, f"{len(found)} rows: a counting tag has some before and behind the one that goes"
+        series, moment = found[len(found) // 2]
+        done = await connection.execute(f"delete from nexus.{table} where series_id = $1 and time = $2", series, moment)
         assert done == "DELETE 1"
     finally:
         await connection.close()
