@@ -136,6 +136,16 @@ class Browser:
         """Click an element."""
         await self.call("POST", f"/element/{await self.find(css)}/click")
 
+    async def choose_tab(self, name: str) -> None:
+        """Open the tab `#tab-NAME`, and again where what is above it moved it away from under the pointer."""
+        tab = f"#tab-{name}"
+
+        async def chosen() -> bool:
+            await self.click(tab)
+            return await self.count(f"{tab}[aria-selected=true]") == 1
+
+        await self.wait(chosen, f"the tab {name!r}, chosen,")
+
     async def type(self, css: str, text: str) -> None:
         """Type into a field, in place of what is there."""
         element = await self.find(css)

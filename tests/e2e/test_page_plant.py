@@ -130,7 +130,7 @@ async def test_a_write_goes_to_the_device_and_is_on_record(served: Served, page:
     await page.wait_text(".now-value", "42.5 °C")
     audit = served.plant.nexus("audit", PATH).stdout
     assert f"desk  {PATH}" in audit and "warm-up of the line" in audit
-    await page.click("#tab-commands")
+    await page.choose_tab("commands")
     await page.wait_text(".tab-body", "42.5")
     assert await page.console() == []
 
@@ -140,7 +140,7 @@ async def test_a_viewer_is_refused_as_on_the_command_line(served: Served, page: 
     await log_in(page, "guest", served.passwords["guest"])
     await go(page, f"namespace/{PATH}")
     await page.wait_text(".may-write", "You may not write this tag")
-    await page.click("#tab-access")
+    await page.choose_tab("access")
     await page.wait_text(".tab-body", "desk")
     assert await page.console() == []
     await page.click(".tag-card .primary")

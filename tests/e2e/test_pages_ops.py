@@ -305,8 +305,8 @@ async def test_the_catalogue_says_whose_data_it_is_and_where_it_comes_from(
         await page.wait_text(".rows", "43.5")
         assert await page.console() == []
         await go(page, "namespace/a/l/sum/total")
-        await page.click("#tab-lineage")
+        await page.choose_tab("lineage")
         assert "holding:0" in await page.wait_text(".tab-body .lineage-tree", "one + two")
-        await page.click("#tab-configuration")
+        await page.choose_tab("configuration")
         facts = await page.wait_text(".tab-body", "energy team")
         assert "confidential" in facts and "personal data" in facts and "cost=4711" in facts

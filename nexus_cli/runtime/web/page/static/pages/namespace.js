@@ -90,7 +90,7 @@ class NamespaceView {
   /** Opens what the address names. */
   async show() {
     const path = this.ctx.rest;
-    if (this.shown === path && this.open) return;
+    if (this.shown === path && (this.open || this.opening === path)) return;
     if (this.open) this.open.unmount();
     this.open = null;
     this.shown = path;
@@ -100,8 +100,10 @@ class NamespaceView {
       this.watch();
       return;
     }
+    this.opening = path;
     const place = await this.tree.reveal(path);
-    if (this.stopped || this.shown !== path) return;
+    if (this.stopped || this.shown !== path || this.opening !== path) return;
+    this.opening = null;
     this.view.select(path);
     const back = () => this.ctx.go('namespace');
     if (!place) this.ctx.fill(this.card, this.ctx.widgets.failure({ message: `There is no '${this.ctx.format.plain(path)}' that you may read.`, hint: 'search finds paths, descriptions and addresses' }));
