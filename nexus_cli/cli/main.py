@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "find": ("nexus_cli.cli.commands.find:command", "Search areas, lines, devices and tags by words."),
     "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),
     "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
+    "comment": ("nexus_cli.cli.commands.comment:command", "Write a text as the comment of a pull request."),
     "show": ("nexus_cli.cli.commands.show:command", "Show the recorded state, or a saved plan."),
     "up": ("nexus_cli.cli.commands.up:command", "Start the runtime on this machine."),
     "down": ("nexus_cli.cli.commands.down:command", "Stop the runtime on this machine."),
