@@ -3,6 +3,7 @@
 set -euo pipefail
 site="$NEXUS_CI_SITE" folder="$NEXUS_CI_FOLDER" report="" code=0
 mkdir -p "$folder"
+rm -f "$folder/nexus.plan"
 where=("$site")
 [ -z "${NEXUS_CI_ENV:-}" ] || where+=(--env "$NEXUS_CI_ENV")
 allowed=()
@@ -30,9 +31,9 @@ plan)
     more=()
     [ "${NEXUS_CI_PROBE:-false}" != true ] || more+=(--probe)
     nexus plan "${where[@]}" "${allowed[@]}" "${more[@]}" --out "$folder/nexus.plan" --format json >"$folder/plan.json" || code=$?
-    if [ -s "$folder/plan.json" ]; then
-        nexus plan --from "$folder/plan.json" --format markdown >"$report"
-        nexus plan --from "$folder/plan.json" --format github
+    if [ -s "$folder/nexus.plan" ]; then
+        nexus show "$folder/nexus.plan" --format markdown >"$report"
+        nexus show "$folder/nexus.plan" --format github
         output effect "$(field "$folder/plan.json" effect)"
         changes=true
         [ "$(field "$folder/plan.json" resource_changes)" != "[]" ] || changes=false

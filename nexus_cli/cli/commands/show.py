@@ -12,7 +12,9 @@ from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.deployment import state_text
+from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
+from nexus_cli.plan.document import PlanDocument
 from nexus_cli.project import change
 from nexus_cli.settings import load_settings
 from nexus_cli.wire.control import as_object
@@ -28,7 +30,7 @@ EPILOG = (
 @click.option("--deployment", type=click.IntRange(1), metavar="NUMBER", help="The plan of a deployment that was made.")
 @click.option("--steps", is_flag=True, help="Of a plan: also show what apply does, step by step.")
 @utc_option
-@format_option("text", "json")
+@format_option("text", "json", "markdown", "github")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
 def command(address: str | None, deployment: int | None, steps: bool, zone: tzinfo | None, format_: str) -> int:
@@ -41,18 +43,16 @@ def command(address: str | None, deployment: int | None, steps: bool, zone: tzin
         if address is not None:
             raise click.UsageError("--deployment shows the plan of a deployment: leave ADDRESS out.")
         document, left_out = change.deployment_plan(load_settings(), deployment)
-        found = document
-        if format_ == "text":
-            show_plan(document, steps=steps)
-            if left_out:
-                note(left_out)
-            return Exit.OK
-    elif address is not None and change.is_saved_plan(address):
-        found = change.saved_plan(address).document
-        if format_ == "text":
-            show_plan(found, steps=steps)
-            return Exit.OK
-    elif address is not None:
+        _show(document, format_, steps=steps)
+        if left_out:
+            note(left_out)
+        return Exit.OK
+    if address is not None and change.is_saved_plan(address):
+        _show(change.saved_plan(address).document, format_, steps=steps)
+        return Exit.OK
+    if format_ not in ("text", "json"):
+        raise click.UsageError(f"--format {format_} is for a saved plan, or the plan of a deployment.")
+    if address is not None:
         found = change.recorded_resource(load_settings(), address)
     else:
         state = change.recorded_state(load_settings())
@@ -62,3 +62,13 @@ def command(address: str | None, deployment: int | None, steps: bool, zone: tzin
         found = state
     answer_json(found, default=as_object)
     return Exit.OK
+
+
+def _show(plan: PlanDocument, format_: str, *, steps: bool) -> None:
+    """A plan in one of the forms of `nexus plan`."""
+    if format_ == "json":
+        answer_json(plan)
+    elif format_ == "text":
+        show_plan(plan, steps=steps)
+    else:
+        answer(plan_markdown(plan) if format_ == "markdown" else plan_annotations(plan))

@@ -15,8 +15,17 @@ MOST_ANNOTATIONS = 10
 
 
 def plan_markdown(plan: PlanDocument) -> str:
-    """The plan for a pull request, shorter than GitHub's limit, detail folded."""
-    lines = [f"### NEXUS plan for `{plan['site']}`", "", headline(plan) if plan["resource_changes"] else "No changes."]
+    """The plan for a pull request, shorter than GitHub's limit, detail folded.
+
+    Its first line is the mark by which `nexus comment` finds the same comment again.
+    """
+    marker = f"<!-- nexus plan {plan['site']} -->"
+    lines = [
+        marker,
+        f"### NEXUS plan for `{plan['site']}`",
+        "",
+        headline(plan) if plan["resource_changes"] else "No changes.",
+    ]
     open_ = [each for each in plan["hazards"] if not each["allowed"]]
     if open_:
         lines += ["", f"**{len(open_)} hazard{'s' * (len(open_) > 1)} without consent**", ""]

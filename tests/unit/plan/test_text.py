@@ -105,7 +105,7 @@ def test_markdown_stays_below_githubs_limit_and_keeps_the_headline() -> None:
         text = plan_markdown(document(left, right))
         assert len(text) < MOST_CHARACTERS and text.startswith("### NEXUS plan for `acme/chicago`")
         assert text.count("```") == 2 and text.endswith("</details>\n")
-    assert plan_markdown(document(before, before)) == "### NEXUS plan for `acme/chicago`\n\nNo changes.\n"
+    assert plan_markdown(document(before, before)) == "<!-- nexus plan acme/chicago -->\n### NEXUS plan for `acme/chicago`\n\nNo changes.\n"
 
 
 def test_markdown_fence_can_not_be_broken_by_a_value() -> None:
