@@ -113,7 +113,7 @@ def put_comment(request: Request, text: str, *, marker: str) -> bool:
     """Update the comment that begins with a marker and is ours, or write a new one. True when it is new.
 
     Ours is what the token's own account wrote; a token of a job, which has no account to ask for, takes what a bot wrote.
-    A comment of somebody else that begins in the same way is left alone.
+    A comment of another account that begins in the same way is left alone.
 
     Raises:
         NexusError: NX5052, the forge refuses (exit code 1); NX5053, it can't be reached or fails.

@@ -22,8 +22,8 @@ CODES: tuple[Code, ...] = (
         exit=Exit.FINDINGS,
         summary="A text without the first line of a NEXUS comment needs a key.",
         why="By this line the same comment is found and updated, instead of a new one with each push.",
-        bad=console("echo hello | nexus comment"),
-        good=console("echo hello | nexus comment --key greeting"),
+        bad=text("echo hello | nexus comment"),
+        good=text("echo hello | nexus comment --key greeting"),
         hint="--key WORD names it",
     ),
     Code(

@@ -103,7 +103,8 @@ def test_markdown_stays_below_githubs_limit_and_keeps_the_headline() -> None:
     after = snapshot(*(device(f"a/l/d{n}", tags={f"t{m}": tag() for m in range(300)}) for n in range(20)))
     for left, right in ((before, after), (after, before)):
         text = plan_markdown(document(left, right))
-        assert len(text) < MOST_CHARACTERS and text.startswith("### NEXUS plan for `acme/chicago`")
+        assert len(text) < MOST_CHARACTERS
+        assert text.startswith("<!-- nexus plan acme/chicago -->\n### NEXUS plan for `acme/chicago`")
         assert text.count("```") == 2 and text.endswith("</details>\n")
     assert plan_markdown(document(before, before)) == "<!-- nexus plan acme/chicago -->\n### NEXUS plan for `acme/chicago`\n\nNo changes.\n"
 
