@@ -169,7 +169,7 @@ def _of_the_wheel() -> Path:
 async def _answers(url: str) -> bool:
     try:
         opened = await asyncpg.connect(url, password=PASSWORD, timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
     await opened.close()
     return True

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import orjson
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence import qb
@@ -34,7 +33,7 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import is_lost
 from nexus_cli.database.jobs import entrypoint
 from nexus_cli.database.nul import plain
-from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.database.raised import CONNECTION_ERRORS
 
 TAKEOVER_S = 20.0
 """A job whose worker did not say for so long that it lives is taken over."""
@@ -382,7 +381,7 @@ async def schema_problems(conn: Connection) -> list[str]:
     return [str(each) for each in (*plan.statements, *plan.notes)]
 
 
-LOST: tuple[type[Exception], ...] = (NexusError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST: tuple[type[Exception], ...] = CONNECTION_ERRORS
 """What opening a connection and `Queue.run` raise when the database is away."""
 
 __all__ = ["LOST", "GiveUpError", "Line", "Queue", "Taken", "TryAgainError", "schema_problems"]

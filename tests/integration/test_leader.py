@@ -229,14 +229,14 @@ async def test_a_term_that_is_over_writes_nothing_and_its_open_transaction_ends_
                 seen = await leaders.observe(conn, SITE)
                 # The client is silent, as a stopped one is: the server ends its transaction, then the term is taken.
                 assert await leaders.take(conn, SITE, holder="two", facts={}, seen=seen) == 2
-                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)):
                     await stuck.execute("SELECT 1")
                 with pytest.raises(LeadLost):
                     async with fenced.acquire() as late:
                         await late.execute("INSERT INTO nexus.audit (site, who, what) VALUES ($1, 'late', 'x')", SITE)
                 assert not await leaders.renew(conn, SITE, term=1, lock_ttl_s=1.0)
                 assert await leaders.take(conn, SITE, holder="three", facts={}, seen=seen) is None, "it moved since"
-    except (asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         pass  # the end of `stuck`: its connection is gone
     finally:
         pool.terminate()

@@ -96,7 +96,7 @@ def bouncer(database: Settings, tmp_path: Path) -> Iterator[Bouncer]:
 async def _lets_in(url: str) -> bool:
     try:
         opened = await asyncpg.connect(url, password=PASSWORD, timeout=5)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return False
     await opened.close()
     return True

@@ -13,6 +13,7 @@ import pytest
 
 from nexus_cli.database.connect import POOLED, READING, UPKEEP, WRITING, Limits, with_files
 from nexus_cli.database.errors import Trouble, is_lost, own_cancellations, place_of, plain_errors, trouble_of
+from nexus_cli.database.job_queue import LOST
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
@@ -199,3 +200,9 @@ def test_a_lock_is_told_from_a_slow_statement_and_the_server_ends_first(limits: 
     assert limits.idle_in_transaction_s > 0
     assert limits.settings()["lock_timeout"] == f"{round(limits.lock_s * 1000)}ms"
     assert Limits().settings() == {}
+
+
+def test_a_worker_takes_every_lost_connection_for_one() -> None:
+    """asyncpg has a third word for it, which is neither an error of the server nor of the interface."""
+    assert issubclass(asyncpg.InternalClientError, LOST)
+    assert not issubclass(asyncpg.InternalClientError, asyncpg.PostgresError | asyncpg.InterfaceError)
