@@ -276,6 +276,8 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["enabled"] = False
     if tag.retention is not None and tag.retention != DEFAULT_RETENTION:
         fields["retention"] = tag.retention
+    if tag.keep == "always":
+        fields["keep_always"] = True
     if tag.live is not None and not isinstance(tag, ExternalTag):
         fields |= _live(tag.live)
     if tag.description:

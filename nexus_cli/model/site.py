@@ -157,6 +157,10 @@ class Inherited(Strict):
         default=None, description="Read in cycles (poll), or let the device report (subscribe, cyclic)."
     )
     retention: str | None = Field(default=None, description="Name of the retention class that keeps the history.")
+    keep: Literal["always", "class"] | None = Field(
+        default=None,
+        description="always: its samples are never dropped, also when this line is gone (nexus keep); class: as `retention` says (default).",
+    )
     deadband: DeadbandText | None = Field(
         default=None,
         description="Publish only when the value moved by more: a number in the published unit, or '2%' of range.",
