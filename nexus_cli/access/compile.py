@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nexus_cli.access.aliases import alias_grants
 from nexus_cli.access.globs import widens
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, Grant, gateway_principal, join
 from nexus_cli.access.people import ANY_TIME, Moment
@@ -37,7 +38,7 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True, when: Moment = ANY
         grants += _grants(CLI, "nexus replay", publish=played)
     if users:
         grants += user_grants(topics, snapshot, tree, when)
-    return join(grants)
+    return join(grants, alias_grants(grants, snapshot, topics))
 
 
 def _grants(principal: str, why: str, *, publish: Iterable[str] = (), subscribe: Iterable[str] = ()) -> Iterator[Grant]:

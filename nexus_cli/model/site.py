@@ -319,8 +319,11 @@ class Retention(Strict):
 class Moved(Strict):
     """A rename that keeps history."""
 
-    from_: str = Field(alias="from", description="Old path.")
+    from_: str = Field(alias="from", description="Old path of a tag, a device, a line or an area.")
     to: str = Field(description="New path.")
+    keep_old_for: Age | None = Field(
+        default=None, description="How long live values are published under the old path, too, e.g. 30d."
+    )
 
 
 class Site(Strict):
