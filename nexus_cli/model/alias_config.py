@@ -5,13 +5,16 @@ See docs/decisions/0105.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 
+from nexus_cli.wire.topic import is_slug
+
 ALIAS = "alias."
 """How the address of the resource begins; the old path follows."""
+TAG_LEVELS = 4
+"""area/line/device/tag."""
 
 
 class AliasConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,7 +28,13 @@ class AliasConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     to: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
     for_ms: Annotated[int, msgspec.Meta(gt=0, lt=2**53)]
-    gateways: Sequence[str] = ()
+    gateways: list[str] = []
+
+
+def is_old_path(path: str) -> bool:
+    """Whether it is the path of an area, a line, a device or a tag."""
+    levels = path.split("/")
+    return len(levels) <= TAG_LEVELS and all(map(is_slug, levels))
 
 
 def covered(prefix: str, path: str) -> bool:
