@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 import msgspec
 
-from nexus_cli.database import credentials, deployments, elevations, kept_series, lease, out_of_service, tokens
+from nexus_cli.database import (
+    alert_renames,
+    credentials,
+    deployments,
+    elevations,
+    kept_series,
+    lease,
+    out_of_service,
+    tokens,
+)
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
 from nexus_cli.database.sample_class import bring_all_policies, ensure_class, forget_archive
@@ -64,6 +73,7 @@ async def record(
             await _classes(conn, site, changed)
             await _forget_people(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
+            await alert_renames.follow_renames(conn, site, moved=moved)
             await out_of_service.follow_renames(conn, site, moved=moved, changed=changed)
             await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
             if await kept_series.protect(conn, site=site, paths=kept, deployment_id=deployment_id):

@@ -20,6 +20,7 @@ from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.moved_findings import findings_of_moves
+from nexus_cli.plan.moved_roles import findings_of_roles
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.renames import ambiguous_findings, likely_renames
 from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
@@ -137,6 +138,7 @@ def make_plan(
         *_secrets(devices),
         *findings_of_moves(changes, moved, recorded=base.digests, devices=devices),
         *ambiguous_findings(changes),
+        *findings_of_roles(changes, moved, desired),
     ]
     plan = Plan(
         enterprise=desired.enterprise,

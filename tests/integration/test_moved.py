@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from nexus_cli.access.brokers.mosquitto import acl_file
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import CONTROL, Grant, gateway_principal, join
 from nexus_cli.access.passwords import hash_password
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import to_json
 from nexus_cli.runtime.control import retained
+from nexus_cli.wire.http_kept import KeptClient
 from nexus_cli.wire.topic import matches
 from tests.access_requests import ACCOUNTS
 from tests.asking import Asker
 from tests.commanding import GW, CountingServer, counting, drive
 from tests.integration.control_world import (
+    API,
     TOPICS,
     FakeGateway,
     World,
@@ -31,6 +35,7 @@ from tests.integration.control_world import (
     plan_against,
     rows,
     snapshot,
+    tag,
 )
 from tests.integration.control_world import world as world
 from tests.integration.test_out_of_service import plant
@@ -185,3 +190,71 @@ def test_the_gateway_may_publish_on_both_topics_in_the_rights_of_the_deployment_
     assert may(together, gateway, old) and may(together, gateway, new)
     assert may(after, gateway, new)
     assert all(may(some, CONTROL, old) for some in (before, together, after))
+
+
+QUALITY = {"range": "alarm", "range_priority": "high"}
+
+
+async def test_the_alarm_of_a_rule_keeps_its_state_shelving_and_journal_under_its_new_name(world: World) -> None:
+    old, new = "quality.range.a.l.one.energy", "quality.range.a.l.two.energy"
+
+    def plant_of(path: str, name: str) -> Any:
+        alert = {
+            "tag": f"{path}/energy",
+            "quality": "range",
+            "priority": "high",
+            "severity": "warning",
+            "on_bad": "hold",
+        }
+        return snapshot(device(path), **{f"alert.{name}": {**alert, "above": 100.0}})
+
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, plant_of("a/l/one", old))
+    await rows(world, "DELETE FROM nexus.alert")
+    await rows(
+        world,
+        "INSERT INTO nexus.alert (site, name, state, since, severity, shelved_until, shelved_by) "
+        "VALUES ('acme/chicago', $1, 'active', now(), 'warning', now() + interval '1 hour', 'anna')",
+        old,
+    )
+    await rows(
+        world,
+        "INSERT INTO nexus.alert_change (site, name, at, state, severity, tag, kind) "
+        "VALUES ('acme/chicago', $1, now(), 'active', 'warning', 'a/l/one/energy', 'raised')",
+        old,
+    )
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, plant_of("a/l/two", new), moved=[("a/l/one", "a/l/two")])
+        found = await rows(world, "SELECT name, shelved_by FROM nexus.alert")
+        assert found == [{"name": new, "shelved_by": "anna"}]
+        assert {row["name"] for row in await rows(world, "SELECT DISTINCT name FROM nexus.alert_change")} == {new}
+
+
+async def test_keep_always_outlives_its_line_and_its_tag_and_ends_by_an_act_of_its_own(world: World) -> None:
+    kept_, plain = device("a/l/one", tags={"energy": tag(keep_always=True)}), device("a/l/one", tags={"energy": tag()})
+    async with world.control() as control, FakeGateway(world.settings).up():
+        client = KeptClient(dataclasses.replace(world.settings, control_token=API["nexus.cli"]))
+        async with client:
+            await applied(control, snapshot(kept_))
+            (one,) = await client.kept()
+            assert (one.path, one.deployment, one.active, one.declared) == ("a/l/one/energy", 1, True, True)
+            with pytest.raises(NexusError) as declared:
+                await client.end_keep("a/l/one/energy")
+            assert declared.value.code == "NX4115"
+            await applied(control, snapshot(plain))
+            (one,) = await client.kept()
+            assert one.active and not one.declared and one.deployment == 1
+            # under another name, and when its tag is gone
+            moved = device("a/l/two", tags={"energy": tag()})
+            await applied(control, snapshot(moved), moved=[("a/l/one", "a/l/two")])
+            assert [each.path for each in await client.kept()] == ["a/l/two/energy"]
+            await applied(control, snapshot(device("a/l/two", tags={"x": tag()})), allow=("data-loss=**",))
+            (one,) = await client.kept()
+            assert (one.path, one.active) == ("a/l/two/energy", False)
+            with pytest.raises(NexusError) as missing:
+                await client.end_keep("a/l/one/energy")
+            assert missing.value.code == "NX4116"
+            assert (await client.end_keep("a/l/two/energy")).path == "a/l/two/energy"
+            assert await client.kept() == []
+            trail = await rows(world, "SELECT who, what, subject FROM nexus.audit WHERE what = 'keep-end'")
+            assert trail == [{"who": "nexus.cli", "what": "keep-end", "subject": "a/l/two/energy"}]

@@ -62,4 +62,14 @@ CODES: tuple[Code, ...] = (
         bad=console("nexus keep end packaging/line-1/filler/tepm"),
         good=console("nexus keep end packaging/line-1/filler/temp"),
     ),
+    Code(
+        id="NX4117",
+        slug="role-does-not-follow",
+        summary="A glob of a role covers the old path of a tag that moves, and not its new one.",
+        why="Rights are never widened by a rename: whoever had the tag by its old path loses it, and a `deny` no longer holds for it. "
+        "Where the glob covers both paths nothing is to be done.",
+        bad=yaml("operator: {read: [packaging/line-1/**]}     # and line-1 moves to line-2"),
+        good=yaml("operator: {read: [packaging/line-2/**]}"),
+        severity=Severity.WARNING,
+    ),
 )

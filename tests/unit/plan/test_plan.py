@@ -413,3 +413,29 @@ def test_the_plan_says_that_keep_always_begins_and_that_its_line_does_not_end_it
     plain, kept = snapshot(device("a/l/one")), snapshot(device("a/l/one", tags={"energy": tag(keep_always=True)}))
     assert "series: energy is never dropped from now on" in texts(plan(plain, kept))
     assert "series: energy stays protected: only `nexus keep end a/l/one/energy` ends that" in texts(plan(kept, plain))
+
+
+@pytest.mark.parametrize(
+    ("globs", "said"),
+    [
+        (["a/l/one/**"], "if it should follow, write 'a/l/two/**'"),
+        (["a/l/one/energy"], "if it should follow, write 'a/l/two/energy'"),
+        (["a/*/one/*"], "write the new paths there, if it should follow"),
+        (["**"], ""),
+        (["a/l/**"], ""),
+        (["a/l/other/**"], ""),
+    ],
+)
+def test_a_role_that_named_the_old_path_is_said_with_its_edit(globs: list[str], said: str) -> None:
+    roles = {"role.r": {"read": globs, "deny": {"write": [{"path": globs[0]}]}}}
+    found = outcome(
+        snapshot(device("a/l/one"), **roles), snapshot(device("a/l/two"), **roles), moved=[("a/l/one", "a/l/two")]
+    ).findings
+    places = [("access", "roles", "r", "read", 0), ("access", "roles", "r", "deny", "write", 0)]
+    assert [(each.code, each.where, each.hint) for each in found] == (
+        [("NX4117", place, said) for place in places] if said else []
+    )
+    applied = outcome(
+        snapshot(device("a/l/two"), **roles), snapshot(device("a/l/two"), **roles), moved=[("a/l/one", "a/l/two")]
+    )
+    assert applied.findings == ()
