@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nexus_cli.access.aliases import alias_grants, with_old_paths
 from nexus_cli.access.globs import widens
 from nexus_cli.access.grants import CLI, CONTROL, HISTORIAN, WEB, WORKER, Grant, gateway_principal, join
 from nexus_cli.access.people import ANY_TIME, Moment
@@ -30,14 +31,14 @@ def compile_grants(snapshot: Snapshot, *, users: bool = True, when: Moment = ANY
         when: For users whose rights begin and end.
     """
     topics = Topics(snapshot.enterprise, snapshot.site)
-    tree = Tree.of(snapshot)
+    tree = Tree.of(with_old_paths(snapshot))
     grants = [*_platform(topics), *_gateways(topics, snapshot, tree), *_messages(snapshot)]
     if snapshot.resources.get("site", {}).get("replay_of"):
         played = [f"{topics.live}/#", f"{topics.platform}/data/#"]
         grants += _grants(CLI, "nexus replay", publish=played)
     if users:
         grants += user_grants(topics, snapshot, tree, when)
-    return join(grants)
+    return join(grants, alias_grants(grants, snapshot, topics))
 
 
 def _grants(principal: str, why: str, *, publish: Iterable[str] = (), subscribe: Iterable[str] = ()) -> Iterator[Grant]:

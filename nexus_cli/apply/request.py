@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import FindingsError, NexusError
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.alias_config import is_old_path
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -248,6 +249,8 @@ def _known_address(kind: str, name: str) -> bool:
         return not name
     if kind == "user":
         return is_user_name(name)
+    if kind == "alias":
+        return is_old_path(name)
     return kind in KINDS and is_slug(name)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from nexus_cli.access.people import period_us
 from nexus_cli.model.access import parse_hours
 from nexus_cli.model.access_config import GroupConfig, UserConfig
+from nexus_cli.model.alias_config import AliasConfig, is_old_path
 from nexus_cli.model.resources import CONFIG_OF, decode
 
 KINDS = tuple(name for name in CONFIG_OF if name not in ("site", "device"))
@@ -23,6 +24,8 @@ def problem_of(kind: str, attributes: Mapping[str, Any]) -> str:
         config = decode(attributes, CONFIG_OF[kind])
     except (msgspec.ValidationError, RecursionError) as error:
         return str(error)
+    if isinstance(config, AliasConfig):
+        return "" if is_old_path(config.to) else f"'{config.to[:200]}' is no path"
     return _time_problem(config) if isinstance(config, UserConfig | GroupConfig) else ""
 
 

@@ -8,10 +8,19 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 import msgspec
 
-from nexus_cli.database import credentials, deployments, elevations, lease, out_of_service, tokens
+from nexus_cli.database import (
+    alert_renames,
+    credentials,
+    deployments,
+    elevations,
+    kept_series,
+    lease,
+    out_of_service,
+    tokens,
+)
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
-from nexus_cli.database.sample_class import ensure_class, forget_archive
+from nexus_cli.database.sample_class import bring_all_policies, ensure_class, forget_archive
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.collection import collection_paused
@@ -56,7 +65,7 @@ async def record(
         OSError, asyncpg.PostgresError: The database is away; the journal has whether it was recorded.
     """
     # Seconds of computing for a large site: beside the loop, and before anything is locked.
-    devices, wanted = await asyncio.to_thread(_series, changed)
+    devices, wanted, kept = await asyncio.to_thread(_series, changed)
     try:
         async with pool.acquire() as conn, conn.transaction():
             if not await lease.holds(conn, site, token=token):
@@ -64,8 +73,11 @@ async def record(
             await _classes(conn, site, changed)
             await _forget_people(conn, site, changed)
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
+            await alert_renames.follow_renames(conn, site, moved=moved)
             await out_of_service.follow_renames(conn, site, moved=moved, changed=changed)
             await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
+            if await kept_series.protect(conn, site=site, paths=kept, deployment_id=deployment_id):
+                await bring_all_policies(conn, site=site)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
     except asyncpg.PostgresError as error:
         if is_lost(error):
@@ -113,18 +125,21 @@ async def _classes(conn: Connection, site: str, changed: Mapping[str, Attributes
 
 def _series(
     changed: Mapping[str, Attributes | None],
-) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts]]:
-    """The changed devices without their tags, and the facts of their series.
+) -> tuple[dict[str, DeviceConfig | None], dict[str, SeriesFacts], list[str]]:
+    """The changed devices without their tags, the facts of their series, and the paths of tags with `keep: always`.
 
     Device by device, so that the decoded tags of a large site are never held all at once.
     """
     devices: dict[str, DeviceConfig | None] = {}
     facts: dict[str, SeriesFacts] = {}
+    kept: list[str] = []
     with collection_paused():
         for address, value in changed.items():
             if not address.startswith(DEVICE):
                 continue
             path, device = address.removeprefix(DEVICE), None if value is None else device_from_json(value)
             facts |= facts_by_path({path: device})
+            if device is not None:
+                kept += [f"{path}/{name}" for name, tag in device.tags.items() if tag.keep_always]
             devices[path] = None if device is None else msgspec.structs.replace(device, tags={})
-    return devices, facts
+    return devices, facts, kept

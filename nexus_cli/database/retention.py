@@ -1,7 +1,8 @@
 """Upkeep of a site's classes: old partitions go, the next ones come, those that are complete get an index, and rollups
 are brought up to date.
 
-What the archive takes (`archive:`) goes only when the archive has it exactly: see `archive_days.may_drop`.
+What the archive takes (`archive:`) goes only when the archive has it exactly: see `archive_days.may_drop`. The rows of
+protected series (`keep: always`) never go: see `kept_series`.
 
 It waits for readers and blocks no other session. PostgreSQL grants locks in turn: an exclusive lock that waits for
 a long query blocks every later request, the writer's included. A partition is therefore detached
@@ -22,6 +23,7 @@ from nexus_cli.database.archive_rows import days_with_rows, span_of
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import Trouble, trouble_of
+from nexus_cli.database.kept_series import KEPT, drops_chunks, has_others, save_rows
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.partitions import (
     Partition,
@@ -127,7 +129,7 @@ class _Round:
         """A class with TimescaleDB: its policies, and its chunks where no policy drops them."""
         if not await bring_policies(self._conn, made):
             self.postponed.append(f"policies of {made.table}")
-        elif await drops_itself(self._conn, made):
+        elif await drops_chunks(self._conn, made):
             try:
                 await self._drop_chunks(made)
             except asyncpg.PostgresError as error:
@@ -144,8 +146,21 @@ class _Round:
                 verdict = await may_drop(self._conn, made, (made.table,), start=chunk.start, end=chunk.end)
                 if not verdict.why:
                     await mark_dropped(self._conn, site=made.site, class_=made.name, days=verdict.days)
+                    if await self._conn.fetchval(
+                        f"SELECT EXISTS (SELECT FROM {chunk.name} WHERE series_id IN ({KEPT} $1))", made.site
+                    ):
+                        self.deleted += await self._delete_others(made, start=chunk.start, end=chunk.end)
+                        continue
                     await drop_chunk(self._conn, made.table, chunk)
                     self.dropped.append(chunk.name)
+
+    async def _delete_others(self, made: SampleClass, *, start: datetime, end: datetime) -> int:
+        """Empty a chunk but for its protected rows: a chunk is dropped whole or not at all."""
+        done: str = await self._conn.execute(
+            f'DELETE FROM {SCHEMA}."{made.table}" WHERE "time" >= $1 AND "time" < $2 AND series_id NOT IN ({KEPT} $3)',
+            *(start, end, made.site),
+        )
+        return int(done.split()[-1])
 
     async def _may_drop(
         self,
@@ -213,6 +228,7 @@ class _Round:
                 self._conn, made, (each.name,), start=each.start, end=each.end, known=(each.name, made.rest)
             )
             if not verdict.why:
+                await save_rows(self._conn, made, each.name)
                 await mark_dropped(self._conn, site=made.site, class_=made.name, days=verdict.days)
                 await self._conn.execute(f'DROP TABLE IF EXISTS {SCHEMA}."{each.name}"')
         if verdict.why:
@@ -249,8 +265,9 @@ class _Round:
         while True:
             done: str = await self._conn.execute(
                 f'DELETE FROM {SCHEMA}."{made.rest}" WHERE ctid = ANY(ARRAY('
-                f'SELECT ctid FROM {SCHEMA}."{made.rest}" WHERE "time" < $1 LIMIT {DELETE_ROWS}))',
-                oldest,
+                f'SELECT ctid FROM {SCHEMA}."{made.rest}" WHERE "time" < $1 AND series_id NOT IN ({KEPT} $2)'
+                f" LIMIT {DELETE_ROWS}))",
+                *(oldest, made.site),
             )
             count = int(done.split()[-1])
             self.deleted += count
@@ -260,6 +277,8 @@ class _Round:
     async def _delete_days(self, made: SampleClass, oldest: datetime) -> None:
         """Day by day, of a class whose days the archive has, or some of which are held."""
         for day in await days_with_rows(self._conn, (made.rest,), until=oldest):
+            if not await has_others(self._conn, made, made.rest, day):
+                continue
             start, end = span_of(day)
             try:
                 # A row that arrives meanwhile is outside of the snapshot: neither counted nor deleted.
@@ -270,7 +289,9 @@ class _Round:
                         continue
                     await mark_dropped(self._conn, site=made.site, class_=made.name, days=[day])
                     done: str = await self._conn.execute(
-                        f'DELETE FROM {SCHEMA}."{made.rest}" WHERE "time" >= $1 AND "time" < $2', start, end
+                        f'DELETE FROM {SCHEMA}."{made.rest}" WHERE "time" >= $1 AND "time" < $2'
+                        f" AND series_id NOT IN ({KEPT} $3)",
+                        *(start, end, made.site),
                     )
                 self.deleted += int(done.split()[-1])
             except asyncpg.SerializationError:

@@ -13,8 +13,15 @@ from nexus_cli.model.config import readable_device
 
 _PATHS = """
   SELECT path FROM nexus.series WHERE site = $1 AND NOT active AND NOT external
-  UNION SELECT unnest(former_paths) FROM nexus.series WHERE site = $1 AND NOT external
+  UNION SELECT former.path FROM nexus.series, unnest(former_paths) AS former(path)
+  WHERE site = $1 AND NOT external AND NOT (active AND EXISTS (
+    SELECT FROM nexus.resource r JOIN nexus.deployment d ON d.id = r.deployment_id
+    WHERE r.site = $1 AND starts_with(r.address, 'alias.')
+      AND d.started + (r.attributes->>'for_ms')::float8 * interval '1 millisecond' > clock_timestamp()
+      AND starts_with(former.path || '/', substr(r.address, 7) || '/')
+      AND r.attributes->>'to' || substr(former.path, length(r.address) - 5) = series.path))
 """
+"""Without the old paths under which values are published for a while (`keep_old_for`)."""
 
 
 _NOT_RETAINED = """

@@ -17,6 +17,7 @@ import asyncpg
 
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.kept_series import KEPT
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.timescale import can_aggregate
 from nexus_cli.model.calendar import HOUR_US, microseconds, moment_of
@@ -323,15 +324,20 @@ class _Work:
         return True
 
     async def expire(self, oldest: datetime) -> None:
-        """Delete rollups that are older than the samples."""
+        """Delete rollups that are older than the samples; those of protected series stay, as their samples do.
+
+        TimescaleDB drops the rollups of all series together, so that it drops none while any series is protected.
+        """
         name = f'{SCHEMA}."{self._kept.relation}"'
         if self._kept.continuous:
             await self._conn.execute(
-                "SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz)", name, oldest
+                f"SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz) WHERE NOT EXISTS ({KEPT} $3)",
+                *(name, oldest, self._made.site),
             )
         else:
             await self._conn.execute(
-                f"DELETE FROM {name} WHERE bucket < $1", oldest - timedelta(microseconds=self._width_us)
+                f"DELETE FROM {name} WHERE bucket < $1 AND series_id NOT IN ({KEPT} $2)",
+                *(oldest - timedelta(microseconds=self._width_us), self._made.site),
             )
 
     async def _roll(self, start_us: int, end_us: int) -> None:

@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from nexus_cli.database.archive_days import drops_itself
 from nexus_cli.database.class_table import DAY_MS, KEEP_DEFAULT_MS, SampleClass, short_locks, table_name
 from nexus_cli.database.connect import Connection
+from nexus_cli.database.kept_series import drops_chunks
 from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
 from nexus_cli.database.partitions import ensure_partitions, periods_around
 from nexus_cli.database.timescale import has_timescale, keep_policies, make_hypertable
@@ -115,12 +115,18 @@ async def bring_policies(conn: Connection, made: SampleClass) -> bool:
         return True
     try:
         async with short_locks(conn, lock_s=VIEW_LOCK_S):
-            own = await drops_itself(conn, made)
+            own = await drops_chunks(conn, made)
             keep_ms = None if own else made.keep_ms
             await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
     except asyncpg.LockNotAvailableError:
         return False
     return True
+
+
+async def bring_all_policies(conn: Connection, *, site: str) -> None:
+    """Those of every class of a site: from now on upkeep may have to look at each row before a chunk goes."""
+    for made in (await load_classes(conn, site=site)).values():
+        await bring_policies(conn, made)
 
 
 async def _create(conn: Connection, name: str, *, site: str, keep_ms: int) -> SampleClass:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
+from nexus_cli.database.kept_tables import kept_series
 from nexus_cli.database.service_tables import (
     api_token,
     audit_head,
@@ -410,6 +411,7 @@ __all__ = [
     "i3x_batch",
     "i3x_subscription",
     "journal",
+    "kept_series",
     "leader",
     "lease",
     "metadata",

@@ -69,6 +69,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         owner: Who answers for the data; "".
         pii: It says something about persons.
         quality: How good a value has to be; None without rules.
+        keep_always: Its series is protected: no sample is ever dropped.
         published_type: Type of the published value (float64 once scaled or converted; else `type`).
     """
 
@@ -106,6 +107,7 @@ class TagConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner: str = ""
     pii: bool = False
     quality: QualityConfig | None = None
+    keep_always: bool = False
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,6 +14,7 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import access_resources
 from nexus_cli.model.alarms import SEVERITY_OF
+from nexus_cli.model.aliases import alias_resources
 from nexus_cli.model.archiving import Archive, ArchivedClass
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
@@ -111,6 +112,8 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
         resources[f"alert.{name}"] = encode(_alert(alert, model), "on_bad", "severity")
     resources |= quality_alerts(resources)
     resources |= notification_resources(site.notifications)
+    if site.moved:
+        resources |= alias_resources(site, {path: resources[f"device.{path}"] for path in model.devices})
     digests = {f"device.{path}": one.digest for path, one in known.items()}
     return Snapshot.of(site.enterprise, site.site, resources, digests)
 
@@ -276,6 +279,8 @@ def _common(tag: Tag | ExternalTag | Calculated) -> dict[str, Any]:
         fields["enabled"] = False
     if tag.retention is not None and tag.retention != DEFAULT_RETENTION:
         fields["retention"] = tag.retention
+    if tag.keep == "always":
+        fields["keep_always"] = True
     if tag.live is not None and not isinstance(tag, ExternalTag):
         fields |= _live(tag.live)
     if tag.description:

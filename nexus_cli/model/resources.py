@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, UserConfig
+from nexus_cli.model.alias_config import AliasConfig
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
@@ -265,6 +266,7 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "route": RouteConfig,
     "digest": DigestConfig,
     "device": DeviceConfig,
+    "alias": AliasConfig,
 }
 """The Struct of every kind of resource, by the word before the dot of its address."""
 

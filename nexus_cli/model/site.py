@@ -157,6 +157,10 @@ class Inherited(Strict):
         default=None, description="Read in cycles (poll), or let the device report (subscribe, cyclic)."
     )
     retention: str | None = Field(default=None, description="Name of the retention class that keeps the history.")
+    keep: Literal["always", "class"] | None = Field(
+        default=None,
+        description="always: its samples are never dropped, also when this line is gone (nexus keep); class: as `retention` says (default).",
+    )
     deadband: DeadbandText | None = Field(
         default=None,
         description="Publish only when the value moved by more: a number in the published unit, or '2%' of range.",
@@ -315,8 +319,11 @@ class Retention(Strict):
 class Moved(Strict):
     """A rename that keeps history."""
 
-    from_: str = Field(alias="from", description="Old path.")
+    from_: str = Field(alias="from", description="Old path of a tag, a device, a line or an area.")
     to: str = Field(description="New path.")
+    keep_old_for: Age | None = Field(
+        default=None, description="How long live values are published under the old path, too, e.g. 30d."
+    )
 
 
 class Site(Strict):

@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.aliases import AliasEntry, alias_entries
 from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
@@ -144,7 +145,7 @@ class StepEntry(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions.
+    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps`, `renames` and `aliases` are missing in plans of older versions.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -163,6 +164,7 @@ class PlanDocument(TypedDict):
     summary: dict[str, int]
     moved: list[list[str]]
     renames: NotRequired[list[list[str]]]
+    aliases: NotRequired[list[AliasEntry]]
     applyable: bool
     complete: bool
     errored: bool
@@ -195,6 +197,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
         "renames": [list(rename) for rename in plan.renames],
+        "aliases": alias_entries(plan.changes),
         "applyable": plan.applyable and not open_,
         "complete": True,
         "errored": plan.errored,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.aliases import alias_schema
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -83,6 +84,7 @@ def plan_schema() -> JsonObject:
                     "items": pair,
                     "description": "Entries missing in `moved:`: a removed and an added tag have the same address.",
                 },
+                "aliases": alias_schema(),
             },
         ),
     }

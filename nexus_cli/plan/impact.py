@@ -157,6 +157,10 @@ def _segment(tag: TagChange) -> Lines:
         yield "series", f"{name} starts a new segment: {was} -> {now}; samples stored so far stay as they are"
     if tag.before.get("retention", "default") != tag.after.get("retention", "default"):
         yield "series", f"{name} is kept in class {tag.after.get('retention', 'default')} from now on"
+    if tag.after.get("keep_always") and not tag.before.get("keep_always"):
+        yield "series", f"{name} is never dropped from now on"
+    elif tag.before.get("keep_always") and not tag.after.get("keep_always"):
+        yield "series", f"{name} stays protected: only `nexus keep end {tag.path}` ends that"
 
 
 def _kind(tag: Attributes) -> str:
@@ -343,7 +347,24 @@ def _gateway(change: Change, _: Surroundings) -> Lines:
         yield "topics", f"the record is sent as {frames}: {way}; nothing is lost in between"
 
 
+def _alias(change: Change, _: Surroundings) -> Lines:
+    old, new = change.before or {}, change.after or {}
+    to = str((new or old).get("to", ""))
+    if not new:
+        yield "topics", f"{to} is no longer published under {change.name}; its retained messages there are cleared"
+        return
+    span = duration(int(new.get("for_ms", 0)))
+    if not old:
+        yield "topics", f"{to} is published under {change.name}, too, for {span} from the apply on"
+        yield "rights", f"who hears {to} hears {change.name}; commands take the new path alone"
+    elif old.get("for_ms") != new.get("for_ms"):
+        yield "topics", f"{to} is published under {change.name}, too, for {span} from this apply on"
+    elif old.get("to") != new.get("to"):
+        yield "topics", f"{change.name} has the values of {to} instead of {old.get('to')}"
+
+
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
+    "alias": _alias,
     "archive": _archive,
     "channel": lambda change, _: channel_lines(change),
     "device": _device,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 Rename = tuple[str, str]
 """(from, to): two paths of one depth: a tag, a device, a line or an area."""
@@ -26,14 +26,15 @@ def tag_moves(moved: Sequence[Rename], *, base: Collection[str], desired: Collec
     for old in sorted(base):
         if old in desired:
             continue
-        new = _renamed(old, moved)
+        new = renamed(old, moved)
         if new != old and new in desired and new not in base and new not in taken:
             found[old] = new
             taken.add(new)
     return found
 
 
-def _renamed(path: str, moved: Sequence[Rename]) -> str:
+def renamed(path: str, moved: Sequence[Rename]) -> str:
+    """Where the entries take a path, one after the other; the path itself when none is about it."""
     for source, target in moved:
         if path == source:
             path = target
@@ -42,20 +43,42 @@ def _renamed(path: str, moved: Sequence[Rename]) -> str:
     return path
 
 
-def without_effect(moved: Sequence[Rename], *, moves: dict[str, str], created: Iterable[str]) -> list[Rename]:
+def without_effect(
+    moved: Sequence[Rename], *, moves: Mapping[str, str], created: Iterable[str], recorded: Collection[str] = ()
+) -> list[Rename]:
     """Renames whose target this plan creates: most likely their `from` is misspelt.
+
+    One whose target was recorded before has been applied: what is new below it is new.
 
     Args:
         moves: As `tag_moves` gave them.
         created: Tag paths that the plan creates.
+        recorded: Device paths that are on record.
     """
     fresh = set(created)
     targets = set(moves.values())
     return [
         (source, target)
         for source, target in moved
-        if any(_covers(target, path) for path in fresh) and not any(_covers(target, path) for path in targets)
+        if any(_covers(target, path) for path in fresh)
+        and not any(_covers(target, path) for path in targets)
+        and not any(_covers(target, path) for path in recorded)
     ]
+
+
+def onto_recorded(
+    moved: Sequence[Rename], *, forgotten: Iterable[str], created: Collection[str], declared: Callable[[str], bool]
+) -> list[Rename]:
+    """(old, new) of tags that can't follow their rename: both paths are on record, each with a history of its own.
+
+    Args:
+        moved: The site's `moved:` entries.
+        forgotten: Tag paths that the plan forgets.
+        created: Those that it creates; a rename onto one of them is one that was taken by another old path.
+        declared: Whether a tag path is declared.
+    """
+    pairs = ((old, renamed(old, moved)) for old in forgotten) if moved else ()
+    return [(old, new) for old, new in pairs if new != old and new not in created and declared(new)]
 
 
 def _covers(prefix: str, path: str) -> bool:

@@ -18,9 +18,11 @@ from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
 from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
 from nexus_cli.plan.masking import plain_secrets
-from nexus_cli.plan.moved import Rename, without_effect
+from nexus_cli.plan.moved import Rename
+from nexus_cli.plan.moved_findings import findings_of_moves
+from nexus_cli.plan.moved_roles import findings_of_roles
 from nexus_cli.plan.order import ordered
-from nexus_cli.plan.renames import likely_renames
+from nexus_cli.plan.renames import ambiguous_findings, likely_renames
 from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
 from nexus_cli.plan.running import hazards_of_runs
 from nexus_cli.plan.stale_sessions import Stale, stale_sessions
@@ -134,7 +136,9 @@ def make_plan(
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     findings = [
         *_secrets(devices),
-        *_useless_moves(changes, moved, first=not base.digests),
+        *findings_of_moves(changes, moved, recorded=base.digests, devices=devices),
+        *ambiguous_findings(changes),
+        *findings_of_roles(changes, moved, desired),
     ]
     plan = Plan(
         enterprise=desired.enterprise,
@@ -201,23 +205,6 @@ def _secrets(devices: Mapping[str, Attributes]) -> list[Diagnostic]:
         )
         for address, device in devices.items()
         for place in plain_secrets(device)
-    ]
-
-
-def _useless_moves(changes: Sequence[Change], moved: Sequence[Rename], *, first: bool) -> list[Diagnostic]:
-    if first or not moved:
-        return []
-    tags = [tag for change in changes for tag in change.tags]
-    moves = {tag.previous_path: tag.path for tag in tags if tag.previous_path is not None}
-    created = [tag.path for tag in tags if tag.action is Action.CREATE]
-    return [
-        finding(
-            "NX4005",
-            f"nothing was recorded at '{source}', so '{target}' begins without history",
-            where=("moved", list(moved).index((source, target)), "from"),
-            hint="`nexus show` lists the recorded paths",
-        )
-        for source, target in without_effect(moved, moves=moves, created=created)
     ]
 
 

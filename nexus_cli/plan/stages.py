@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.alias_config import covered, under
 from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 
 SEQUENCES = "sequences"
@@ -84,7 +85,7 @@ def rights_change(changes: Iterable[Change]) -> bool:
     """True when the changes can alter a grant: who reads which paths, roles, users, groups, gateways, messages, alerts,
     and what devices and tags are said to be."""
     return any(
-        change.type in ("gateway", "role", "user", "group", "message")
+        change.type in ("gateway", "role", "user", "group", "message", "alias")
         or (change.type == "alert" and (change.action is not Action.UPDATE or {"tag", "expr"} & set(change.keys)))
         or (change.type == "site" and bool({"labels", "time_zone"} & set(change.keys)))
         or (change.type == "device" and _moves_rights(change))
@@ -110,6 +111,10 @@ def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
     for change in changes:
         if change.type == "gateway" and change.action is Action.UPDATE and "frames" in change.keys:
             found.setdefault(change.name, set())
+        if change.type == "alias":
+            for attributes in (change.before, change.after):
+                for name in (attributes or {}).get("gateways") or ():
+                    found.setdefault(str(name), set())
         if change.type != "device":
             continue
         for attributes, path in ((change.before, change.previous_name), (change.after, change.name)):
@@ -122,6 +127,7 @@ def gateways_of(changes: Iterable[Change]) -> dict[str, tuple[str, ...]]:
 def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
     """Old paths of tags that are forgotten or moved, sorted; never one that NEXUS publishes after the same plan.
 
+    An old path on which values are published for a while (`keep_old_for`) is left: control clears it at the end.
     A tag that becomes external is among them: the last value of NEXUS would pass for one of a system that has
     not published yet. So is one that is no longer published or retained: its last value would stay for ever.
     """
@@ -130,7 +136,11 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
     ours: set[str] = set()
     theirs: set[str] = set()
     left: set[str] = set()
+    moved: dict[str, str] = {}
+    aliases: dict[str, str] = {}
     for change in changes:
+        if change.type == "alias" and change.after is not None:
+            aliases[change.name] = str(change.after["to"])
         if change.type == "device":
             ours |= _paths(change.previous_name, change.before, external=False)
             theirs |= _paths(change.name, change.after, external=True)
@@ -140,10 +150,16 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
             else:
                 kept.add(tag.path)
                 if tag.previous_path is not None:
-                    gone.add(tag.previous_path)
+                    moved[tag.previous_path] = tag.path
                 if stays_retained(tag.before) and not stays_retained(tag.after):
                     left.add(tag.path)
+    gone |= {old for old, new in moved.items() if not _aliased(old, new, aliases)}
     return tuple(sorted((gone - kept) | (ours & theirs) | (left - theirs)))
+
+
+def _aliased(old: str, new: str, aliases: Mapping[str, str]) -> bool:
+    """Whether values of `new` are published under `old` from now on, too."""
+    return any(covered(to, new) and under(new, new=to, old=was) == old for was, to in aliases.items())
 
 
 def _paths(device: str, attributes: Attributes | None, *, external: bool) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -33,6 +33,7 @@ from nexus_cli.wire.control import (
     Running,
     State,
 )
+from nexus_cli.wire.control_aliases import Alias
 from nexus_cli.wire.control_plans import DeploymentPlan
 from nexus_cli.wire.http import ControlClient
 
@@ -94,6 +95,7 @@ class RecordedState:
         deployment, digest, digests, running: As in `wire.control.State`.
         deployments: The newest first.
         lock: Who holds it; None when it is free.
+        aliases: Old paths under which values are published for a while.
     """
 
     site: str
@@ -103,6 +105,7 @@ class RecordedState:
     running: list[Running]
     deployments: list[Deployment]
     lock: Lock | None
+    aliases: list[Alias] = field(default_factory=list)
 
 
 @collection_paused(stays=True)
@@ -316,6 +319,7 @@ async def _recorded(settings: Settings) -> RecordedState:
             running=state.running,
             deployments=await control.deployments(),
             lock=await control.lock(),
+            aliases=state.aliases,
         )
 
 

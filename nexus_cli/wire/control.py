@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
+from nexus_cli.wire.control_aliases import Alias
 from nexus_cli.wire.signature import SignatureRules
 
 if TYPE_CHECKING:
@@ -100,12 +101,14 @@ class State(Body, frozen=True, kw_only=True):
         digest: Of everything.
         digests: Of each resource, by address.
         running: Sequences on their way.
+        aliases: Old paths that are declared for a while, by path, also those whose time is over.
     """
 
     deployment: int
     digest: str
     digests: dict[str, str]
     running: list[Running] = []
+    aliases: list[Alias] = []
 
 
 class Addresses(Question, frozen=True, kw_only=True):
@@ -260,6 +263,7 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
         frames, compress: How it sends the record: `columns` or `json`; compressed `never`, `auto` or `always`.
         out_of_service: Devices that it leaves alone for a while, by path; they are among `devices` all the same.
         signatures: Which commands it takes only with a signature, and the keys.
+        aliases: Old paths under which it publishes live values for a while.
     """
 
     deployment: int
@@ -269,6 +273,7 @@ class GatewayIndex(Body, frozen=True, kw_only=True):
     compress: str = "never"
     out_of_service: dict[str, ServicePause] = {}
     signatures: SignatureRules = SignatureRules()
+    aliases: list[Alias] = []
 
 
 class DevicePaths(Question, frozen=True, kw_only=True):

@@ -138,6 +138,20 @@ def _end(found: Deployment, style: Style) -> str:
     return f"{head} as deployment {found.number}: {', '.join(parts)}" + (f" ({', '.join(sure)})." if sure else ".")
 
 
+def _old_paths(state: RecordedState, *, zone: tzinfo | None) -> list[str]:
+    """Old paths under which values are published, and until when."""
+    said = []
+    for each in state.aliases:
+        until = clock_text(each.until, zone=zone)
+        when = (
+            f"until {until}"
+            if each.left_us
+            else f"over since {until}: the entry in `moved:` can lose its `keep_old_for`"
+        )
+        said.append(f"  {each.to} also under {each.old} {when}")
+    return ["", "old paths", *said] if said else []
+
+
 def state_text(state: RecordedState, *, style: Style, zone: tzinfo | None = None) -> str:
     """The recorded state: how many resources of each kind, the lock, the newest deployments."""
     kinds: dict[str, int] = {}
@@ -146,6 +160,7 @@ def state_text(state: RecordedState, *, style: Style, zone: tzinfo | None = None
         kinds[kind] = kinds.get(kind, 0) + 1
     lines = [style(state.site, "bold") + f", deployment {state.deployment}, {state.digest[:19]}…"]
     lines += [f"  {count:6} {kind}" for kind, count in sorted(kinds.items())]
+    lines += _old_paths(state, zone=zone)
     lock = state.lock
     if lock is not None:
         lines += [

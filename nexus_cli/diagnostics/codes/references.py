@@ -353,7 +353,7 @@ CODES: tuple[Code, ...] = (
         id="NX2804",
         slug="moved-form",
         summary="A move has the same path in `from` and `to`.",
-        why="Both are paths of the same depth (area/line/device or area/line/device/tag), and they differ.",
+        why="Both are paths of the same depth (an area, area/line, area/line/device or area/line/device/tag), and they differ.",
         bad=yaml("moved: [{from: a/b/c, to: a/b/c/d}]"),
         good=yaml("moved: [{from: a/b/c/x, to: a/b/c/d}]"),
     ),

@@ -13,20 +13,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from nexus_cli.apply.observation import Observations
 from nexus_cli.database import deployments as db
 from nexus_cli.database import gaps
+from nexus_cli.database.aliases import aliases
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
+from nexus_cli.model.alias_config import covered, under
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.change import stays_retained
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
+from nexus_cli.wire.control_aliases import Alias
 from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.payload import encode_live
@@ -236,11 +239,13 @@ class GatewayLiveness:
 
     async def _mark(self, gateway: str, devices: Mapping[str, Attributes]) -> None:
         payload = encode_live(None, time_us=self._clock.now_us(), quality=Quality.BAD, reason=Reason.GATEWAY_LOST)
+        old_paths = await self._old_paths(gateway)
         topics = [
-            (self._topics.tag(f"{path}/{name}"), stays_retained(tag))
+            (self._topics.tag(each), stays_retained(tag))
             for path, device in devices.items()
             for name, tag in device.get("tags", {}).items()
             if tag.get("live_publish", True)
+            for each in _paths_of(f"{path}/{name}", old_paths)
         ]
         for start in range(0, len(topics), BATCH):
             if self._is_there(gateway):
@@ -252,9 +257,21 @@ class GatewayLiveness:
             except* NexusError as failed:
                 raise _plain(failed) from None
 
+    async def _old_paths(self, gateway: str) -> list[Alias]:
+        """Old paths under which it published until now: their values are as stale."""
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                known = await aliases(conn, site=self._settings.site)
+        return [each for each in known if each.left_us and gateway in each.gateways]
+
     def _is_there(self, gateway: str) -> bool:
         health = self._seen.health(gateway)
         return health is not None and health.state == "running"
+
+
+def _paths_of(path: str, old_paths: Sequence[Alias]) -> list[str]:
+    """The path of a tag, and the old ones under which it is published, too."""
+    return [path, *(under(path, new=each.to, old=each.old) for each in old_paths if covered(each.to, path))]
 
 
 def _plain(group: BaseExceptionGroup[NexusError]) -> NexusError:

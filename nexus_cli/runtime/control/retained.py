@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nexus_cli.access.globs import matches_glob
+from nexus_cli.database.aliases import aliases
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.retired import Retired, retired
 from nexus_cli.diagnostics.errors import NexusError
@@ -35,6 +36,8 @@ in seconds."""
 RETRY_S = 5.0
 ECHO_S = 20.0
 """Limit for receiving the retained messages after a subscribe, in seconds."""
+OLD_PATH_S = 2.0
+"""How long after its end the topics of an old path (`keep_old_for`) are looked at, in seconds."""
 SETTLE_S = 0.5
 """Extra wait, in seconds: amqtt sends retained messages out of order with other messages."""
 BATCH = 200
@@ -114,7 +117,7 @@ class Retained:
             try:
                 await self.reconcile()
                 early = self._clock.monotonic_s() - self._connected_s < SILENT_S
-                wait_s = SILENT_S if early else PERIOD_S
+                wait_s = min(SILENT_S if early else PERIOD_S, await self._until_an_old_path_ends())
             except NexusError as error:
                 event(_log, "retained messages are not looked at", level=logging.DEBUG, cause=error.message)
                 wait_s = RETRY_S
@@ -140,6 +143,13 @@ class Retained:
             event(_log, "cleared what the broker kept of removed things", topics=count)
         self.cleared += count
         return count
+
+    async def _until_an_old_path_ends(self) -> float:
+        """Seconds until the next one is published no more, and a little longer: its gateway ends it by its own clock."""
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                left = [each.left_us for each in await aliases(conn, site=self._settings.site) if each.left_us]
+        return min(left, default=PERIOD_S * 1e6) / 1e6 + OLD_PATH_S
 
     async def _clear_paths(self, paths: Sequence[str]) -> int:
         async with self.quiet:  # what was declared again meanwhile is not cleared

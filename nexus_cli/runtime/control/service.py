@@ -18,6 +18,7 @@ from nexus_cli.apply.run import Work, gateway_digest
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database import out_of_service
+from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
@@ -103,7 +104,14 @@ class Service:
         async with self.connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
-        return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
+            old_paths = await aliases(conn, site=self.site)
+        return State(
+            deployment=state.number,
+            digest=state.digest,
+            digests=dict(state.digests),
+            running=list(running),
+            aliases=old_paths,
+        )
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
@@ -204,6 +212,7 @@ class Service:
             resources = await db.attributes_of_kind(conn, self.site, "gateway")
             place = (await db.attributes(conn, self.site, ["site"])).get("site", {})
             paused = await out_of_service.pauses(conn, self.site, devices)
+            old_paths = await aliases(conn, site=self.site)
         sends = decode(resources.get(gateway, {}), GatewayResource)
         return GatewayIndex(
             deployment=number,
@@ -213,6 +222,7 @@ class Service:
             compress=sends.compress,
             out_of_service=paused,
             signatures=msgspec.convert(place.get("signatures") or {}, SignatureRules),
+            aliases=[each for each in old_paths if each.left_us and gateway in each.gateways],
         )
 
     async def out_of_service(self) -> list[OutOfService]:

@@ -30,6 +30,7 @@ from nexus_cli.runtime.control.audit_chain import AnchorWriter
 from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
+from nexus_cli.runtime.control.keeping import Keeping
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.live_intake import LiveIntake
 from nexus_cli.runtime.control.loading import Loading
@@ -197,6 +198,7 @@ class Term:
         )
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
         self.anchors = AnchorWriter(pool=self.pool, settings=settings)
+        self.keeping = Keeping(settings=settings, pool=self.pool)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
 

@@ -13,6 +13,7 @@ import msgspec
 from nexus_cli.json_value import JsonValue
 from nexus_cli.model.config import DeviceConfig, GatewayConfig, device_from_json, digest
 from nexus_cli.wire.control import GatewayIndex, ServicePause
+from nexus_cli.wire.control_aliases import Alias
 from nexus_cli.wire.gateway_health import MOST_NAMED, mark_of
 from nexus_cli.wire.signature import SignatureRules
 
@@ -64,6 +65,7 @@ class Configuration:
         frames, compress: How the record is sent: `columns` or `json`; compressed `never`, `auto` or `always`.
         out_of_service: What control said last of devices that are left alone for a while.
         signatures: Which commands are taken only with a signature; in the local copy as well.
+        aliases: What control said last of old paths under which values are published, too.
     """
 
     def __init__(self, path: Path, *, enterprise: str, site: str, gateway: str) -> None:
@@ -74,6 +76,7 @@ class Configuration:
         self.frames, self.compress = "columns", "never"
         self.out_of_service: Mapping[str, ServicePause] = {}
         self.signatures = SignatureRules()
+        self.aliases: Sequence[Alias] = ()
         self._path = path
         self._enterprise, self._site, self._gateway = enterprise, site, gateway
 
@@ -148,7 +151,7 @@ class Configuration:
         self.devices.update(fetched)
         result.changed = list(fetched)
         self.deployment, self.digest = index.deployment, index.digest or _digest_of(self.devices)
-        self.compress = index.compress
+        self.compress, self.aliases = index.compress, index.aliases
         self.frames, self.out_of_service, self.signatures = index.frames, index.out_of_service, index.signatures
         return result
 

@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.garbage import GARBAGE
+from nexus_cli.runtime.gateway.aliases import Aliases
 from nexus_cli.runtime.gateway.commands.commands import Commands
 from nexus_cli.runtime.gateway.configuration import ConfigSource, Configuration, Difference
 from nexus_cli.runtime.gateway.devices.absence import Absence
@@ -56,6 +57,7 @@ class ConfigurationFollower:
         commands: Commands,
         outbox: Outbox,
         pauses: Pauses,
+        aliases: Aliases,
         changed: Callable[[], None],
     ) -> None:
         """Join the parts; `observed` is published on `topic`, and `changed` is called when health has changed."""
@@ -65,7 +67,7 @@ class ConfigurationFollower:
         self._configuration, self._source = configuration, source
         self._client, self._topic, self._clock, self._instance = client, topic, clock, instance
         self._duty, self._absence, self._links, self._commands = election, absence, links, commands
-        self._outbox, self._pauses, self._changed = outbox, pauses, changed
+        self._outbox, self._pauses, self._aliases, self._changed = outbox, pauses, aliases, changed
         self._notice = asyncio.Event()
 
     def notice(self) -> None:
@@ -150,6 +152,7 @@ class ConfigurationFollower:
         paused = self._pauses.take(configuration.out_of_service)
         if difference.changed or difference.removed or announce_all or paused:
             failed = self._run_devices()
+        self._aliases.take(configuration.aliases)
         if paused:
             self._changed()
         if (configuration.deployment, configuration.digest) == before and not announce_all:

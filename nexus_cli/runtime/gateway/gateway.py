@@ -14,6 +14,7 @@ from nexus_cli.drivers import registry
 from nexus_cli.drivers.base import Driver
 from nexus_cli.runtime.clock import RisingTime, SystemClock
 from nexus_cli.runtime.gateway import stall_watch
+from nexus_cli.runtime.gateway.aliases import Aliases
 from nexus_cli.runtime.gateway.broker_session import BrokerSession
 from nexus_cli.runtime.gateway.browsing import Browsing
 from nexus_cli.runtime.gateway.commands.admission import Clocks
@@ -145,6 +146,8 @@ class Gateway:
         self.live = LiveView(
             self._client, clock=self.clock, latencies=self.latencies, rate_per_s=settings.live_rate_per_s
         )
+        self.aliases = Aliases(settings.home, name, client=self._client, topics=topics, clock=self.clock)
+        self.aliases.beside(self.live, active=lambda: self.election.active)
         self._browsing = Browsing(self._client, topics=topics, gateway=name, clock=self.clock, owner=self)
         self.publish_check = PublishCheck(self._client, topic=topics.canary(settings.principal), changed=self._changed)
         self._health = HealthReporter(
@@ -181,11 +184,7 @@ class Gateway:
         """Build the parts between the links and the broker."""
         self.publisher = Publisher(self.outbox, self._client, clock=self.clock, gate=self.live.gate)
         pipeline = Pipeline(
-            topics=self._topics,
-            outbox=self.outbox,
-            live=self.live,
-            time=RisingTime(self.clock),
-            absence=self.absence,
+            topics=self._topics, outbox=self.outbox, live=self.live, time=RisingTime(self.clock), absence=self.absence
         )
         self.outbox.aftermath.on_over(pipeline.restate)
         seen = self._settings.home / "gateway" / "clock-synchronised"
@@ -246,6 +245,7 @@ class Gateway:
             "mark": marking.run(ends["mark"]),
             "publisher": self.publisher.run(ends["publisher"]),
             "live": self.live.run(ends["live"]),
+            "aliases": self.aliases.run(ends["live"]),
             "health": self._health.run(ends["health"]),
             "canary": self.publish_check.run(ends["client"]),
             "broker": self._broker(ends["client"]),
@@ -280,6 +280,7 @@ class Gateway:
         self.clock.raise_to(self.outbox.last_time_us)
         self.configuration.load()
         self.pauses.load()
+        self.aliases.load()
         folder = self._settings.home / "outbox" / self._name
         mark = load_mark(folder)
         self.absence = Absence(clock=self.clock, add_gap=self.outbox.add_gap)
@@ -317,6 +318,7 @@ class Gateway:
             commands=self.commands,
             outbox=self.outbox,
             pauses=self.pauses,
+            aliases=self.aliases,
             changed=self._changed,
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import orjson
@@ -34,6 +35,10 @@ SLICE_S = 0.02
 IDLE_S = 0.5
 
 
+def _nothing(*_: object) -> None:
+    """The default of what is called beside the live view."""
+
+
 class LiveView:
     """Publishes the newest value of each changed topic.
 
@@ -44,6 +49,8 @@ class LiveView:
         conflated: Values that a newer one replaced before they were published.
         doubts: What the broker does not pass on.
         gate: The window of messages to the broker, shared with the publisher of the record.
+        on_put: Called with every new sample, as `put`.
+        on_again: Called when every tag is published again.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class LiveView:
         self.gate.on_acknowledged(self._has_room)
         self.doubts = LiveDoubts(self.gate, clock=clock)
         self._clock = clock
+        self.on_put: Callable[[TagTable, Positions | None], None] = _nothing
+        self.on_again: Callable[[], None] = _nothing
         self._queues = LiveQueues(rate_per_s)
         self._tables: dict[str, LiveTable] = {}
         self._sender = LiveSender(self.gate, self.doubts, tables=self._tables, clock=clock, latency=known["live"])
@@ -96,6 +105,7 @@ class LiveView:
             one = self._known(table)
         if one in self._again:
             self._repeat(one)
+        self.on_put(table, positions)
         places = one.places(positions)
         if one.every_us is not None:
             places = self._timely(one, places)
@@ -110,6 +120,10 @@ class LiveView:
                 self._pending_count += len(part)
             elif part:
                 self._queue(one, part, reported=reported)
+
+    def tables(self) -> list[TagTable]:
+        """Those of the devices that are published."""
+        return [one.table for one in self._tables.values()]
 
     def forget(self, topic: str) -> None:
         """Stop publishing a tag that has been removed."""
@@ -132,6 +146,7 @@ class LiveView:
         """After a connect: publish every tag again, since the broker may have lost its state."""
         self._again.update(dict.fromkeys(self._tables.values()))
         self._wake.set()
+        self.on_again()
 
     def noticed(self, notice: bytes) -> None:
         """A configuration notice: with `again` every tag is published again, since control has marked them BAD

@@ -63,6 +63,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "sequence": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "publish": HTTP,
     "device": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
+    "keep": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "retained": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "alarms": HTTP | {"psutil"},
     "audit": HTTP | {"nexus_cli.wire.mqtt", "psutil"},

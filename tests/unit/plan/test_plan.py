@@ -325,3 +325,117 @@ def test_what_is_not_the_same_place_is_no_rename() -> None:
     before = snapshot(device(path, connection={"unit_id": 1}))
     other = device(path, connection={"unit_id": 2}, tags={"x": tag()})
     assert plan(before, snapshot(other)).renames == ()
+
+
+METERS = [f"packaging/line-1/meter-{number}" for number in range(3)]
+
+
+def moved_to(paths: list[str], old: str, new: str, **keys: Any) -> list[dict[str, Any]]:
+    """Devices that differ in their address, under another path."""
+    return [
+        device(path.replace(old, new, 1), connection={"host": "10.0.0.9", "unit_id": at}, **keys)
+        for at, path in enumerate(paths)
+    ]
+
+
+def test_a_line_and_an_area_under_another_name_are_one_rename_each() -> None:
+    before = snapshot(*moved_to(METERS, "", ""))
+    line = plan(before, snapshot(*moved_to(METERS, "line-1", "line-9")))
+    assert line.renames == (("packaging/line-1", "packaging/line-9"),)
+    two = [*METERS, *(path.replace("line-1", "line-2") for path in METERS)]
+    area = plan(snapshot(*moved_to(two, "", "")), snapshot(*moved_to(two, "packaging", "boxing")))
+    assert area.renames == (("packaging", "boxing"),)
+    declared = plan(before, snapshot(*moved_to(METERS, "line-1", "line-9")), moved=line.renames)
+    assert declared.renames == () and {change.action for change in declared.changes} == {Action.MOVE}
+
+
+def test_a_line_that_keeps_a_device_is_no_renamed_line() -> None:
+    before = snapshot(*moved_to(METERS, "", ""), device("packaging/line-1/rest", link="tcp:10.0.0.8:502"))
+    after = snapshot(*moved_to(METERS, "line-1", "line-9"), device("packaging/line-1/rest", link="tcp:10.0.0.8:502"))
+    assert plan(before, after).renames == tuple((path, path.replace("line-1", "line-9")) for path in METERS)
+
+
+def test_a_device_at_another_host_is_the_same_one_when_all_else_is_and_no_other_is_like_it() -> None:
+    old = device("packaging/line-1/meter")
+    new = device("packaging/line-1/counter", link="tcp:10.0.0.7:502", connection={"host": "10.0.0.7", "port": 502})
+    assert plan(snapshot(old), snapshot(new)).renames == (("packaging/line-1/meter", "packaging/line-1/counter"),)
+    twin = {**new, "path": "packaging/line-1/twin", "link": "tcp:10.0.0.6:502"}
+    assert plan(snapshot(old), snapshot(new, twin)).renames == ()
+    other = {**new, "tags": {"energy": tag(address="holding:8")}}
+    assert plan(snapshot(old), snapshot(other)).renames == ()
+
+
+def test_an_ambiguous_rename_is_said_and_not_proposed() -> None:
+    path = "packaging/line-1/meter"
+    before = snapshot(device(path, tags={"a": tag(), "b": tag()}))
+    found = outcome(before, snapshot(device(path, tags={"c": tag(), "d": tag()})))
+    assert [each.code for each in found.findings] == ["NX4113"] and found.unwrap().renames == ()
+    assert "holding:0" in found.findings[0].message and not found.unwrap().errored
+
+
+@pytest.mark.parametrize("target_changes", [False, True])
+def test_a_move_onto_a_recorded_tag_is_refused(target_changes: bool) -> None:
+    before = snapshot(device("a/l/one"), device("a/l/two"))
+    after = snapshot(device("a/l/two", **({"description": "new"} if target_changes else {})))
+    found = outcome(before, after, moved=[("a/l/one", "a/l/two")])
+    assert [(each.code, each.where) for each in found.findings] == [("NX4112", ("moved", 0, "to"))]
+    assert found.unwrap().errored
+
+
+def test_an_applied_rename_is_silent_also_when_its_target_grows() -> None:
+    before = snapshot(device("a/new/one"))
+    after = snapshot(device("a/new/one"), device("a/new/two", tags={"x": tag(address="holding:9")}))
+    found = outcome(before, after, moved=[("a/old", "a/new")])
+    assert found.findings == () and [change.action for change in found.unwrap().changes] == [Action.CREATE]
+
+
+ALIAS = {"to": "a/l/two", "for_ms": 86_400_000, "gateways": ["gw"]}
+
+
+def test_an_old_path_that_is_kept_is_not_cleared_and_its_gateway_is_notified() -> None:
+    moved = [("a/l/one", "a/l/two")]
+    begins = plan(snapshot(device("a/l/one")), snapshot(device("a/l/two"), **{"alias.a/l/one": ALIAS}), moved=moved)
+    assert cleared_paths(begins.changes) == ()
+    assert plan_document(begins)["aliases"] == [
+        {"old": "a/l/one", "to": "a/l/two", "for_ms": 86_400_000, "action": "create"}
+    ]
+    ends = plan(snapshot(device("a/l/two"), **{"alias.a/l/one": ALIAS}), snapshot(device("a/l/two")), moved=moved)
+    assert [stage.step for stage in stages_of(ends.changes)] == [
+        "record", "rights", "notify", "observe", "revoke", "finalise",
+    ]  # fmt: skip
+    assert plan_document(ends)["aliases"][0]["action"] == "forget"
+    assert texts(ends) == [
+        "topics: a/l/two is no longer published under a/l/one; its retained messages there are cleared"
+    ]
+
+
+def test_the_plan_says_that_keep_always_begins_and_that_its_line_does_not_end_it() -> None:
+    plain, kept = snapshot(device("a/l/one")), snapshot(device("a/l/one", tags={"energy": tag(keep_always=True)}))
+    assert "series: energy is never dropped from now on" in texts(plan(plain, kept))
+    assert "series: energy stays protected: only `nexus keep end a/l/one/energy` ends that" in texts(plan(kept, plain))
+
+
+@pytest.mark.parametrize(
+    ("globs", "said"),
+    [
+        (["a/l/one/**"], "if it should follow, write 'a/l/two/**'"),
+        (["a/l/one/energy"], "if it should follow, write 'a/l/two/energy'"),
+        (["a/*/one/*"], "write the new paths there, if it should follow"),
+        (["**"], ""),
+        (["a/l/**"], ""),
+        (["a/l/other/**"], ""),
+    ],
+)
+def test_a_role_that_named_the_old_path_is_said_with_its_edit(globs: list[str], said: str) -> None:
+    roles = {"role.r": {"read": globs, "deny": {"write": [{"path": globs[0]}]}}}
+    found = outcome(
+        snapshot(device("a/l/one"), **roles), snapshot(device("a/l/two"), **roles), moved=[("a/l/one", "a/l/two")]
+    ).findings
+    places = [("access", "roles", "r", "read", 0), ("access", "roles", "r", "deny", "write", 0)]
+    assert [(each.code, each.where, each.hint) for each in found] == (
+        [("NX4117", place, said) for place in places] if said else []
+    )
+    applied = outcome(
+        snapshot(device("a/l/two"), **roles), snapshot(device("a/l/two"), **roles), moved=[("a/l/one", "a/l/two")]
+    )
+    assert applied.findings == ()

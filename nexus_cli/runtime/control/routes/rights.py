@@ -57,6 +57,8 @@ DECISIONS = Decisions(
         route("POST", "/devices/{path:path}/out-of-service", "devices:service"),
         route("DELETE", "/devices/{path:path}/out-of-service", "devices:service"),
         route("POST", "/retained/clear", "apply", limit=NAMES_BODY),
+        route("GET", "/kept", "state:read"),
+        route("DELETE", "/kept/{path:path}", "apply"),
         route("GET", "/sequences", "sequences:run", "state:read"),
         route("GET", "/sequences/{name}", "sequences:run", "state:read"),
         route("POST", "/sequences/{name}/runs", "sequences:run"),

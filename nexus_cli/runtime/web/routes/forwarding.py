@@ -63,6 +63,8 @@ FORWARDED: tuple[Decision, ...] = (
     route("POST", "/devices/{path:path}/out-of-service", "devices:service"),
     route("DELETE", "/devices/{path:path}/out-of-service", "devices:service"),
     route("POST", "/retained/clear", "apply", limit=NAMES_BODY),
+    route("GET", "/kept", "state:read"),
+    route("DELETE", "/kept/{path:path}", "apply"),
 )
 """As in control's own table."""
 
