@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("nexus_cli.cli.commands.export:command", "Write stored values to a file."),
     "exports": ("nexus_cli.cli.commands.exports:command", "Show and fetch files that the worker writes."),
     "archive": ("nexus_cli.cli.commands.archive:command", "List, verify and restore archived days."),
+    "purge": ("nexus_cli.cli.commands.purge:command", "Remove forgotten series and their samples."),
     "dead-letters": ("nexus_cli.cli.commands.dead_letters:command", "Show messages that could not be stored."),
     "access": ("nexus_cli.cli.commands.access:command", "Show who may do what; write a broker's rules."),
     "certs": ("nexus_cli.cli.commands.certs:command", "Manage the site's CA, TLS and OPC UA certificates."),

@@ -83,7 +83,7 @@ async def correct(conn: Connection, tables: SampleTables, wanted: Correction, *,
         time = moment_of(wanted.time_us) if old is None else old.time
         if old is not None and _same(old, columns, wanted.quality):
             return False
-        for base, relation in await _relations(conn, site):
+        for base, relation in await relations_of_site(conn, site):
             gone = await conn.execute(
                 f'DELETE FROM {SCHEMA}."{relation}" WHERE series_id = $1 AND "time" = $2', series.id, time
             )
@@ -152,7 +152,7 @@ def _same(old: StoredSample, columns: tuple[Any, ...], quality: int) -> bool:
     )
 
 
-async def _relations(conn: Connection, site: str) -> list[tuple[str, str]]:
+async def relations_of_site(conn: Connection, site: str) -> list[tuple[str, str]]:
     """`(table of the class, relation)` of all that may hold a sample of the site: a series may have changed its class."""
     rows = await conn.fetch(
         f"SELECT table_name, hypertable FROM {SCHEMA}.retention_class WHERE site = $1 ORDER BY table_name", site

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from nexus_cli.database.kept_tables import kept_series
+from nexus_cli.database.purge_tables import purge, purge_series
 from nexus_cli.database.service_tables import (
     api_token,
     audit_head,
@@ -417,6 +418,8 @@ __all__ = [
     "metadata",
     "notification",
     "out_of_service",
+    "purge",
+    "purge_series",
     "resource",
     "retention_class",
     "rollup",

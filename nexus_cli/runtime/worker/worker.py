@@ -22,6 +22,7 @@ from nexus_cli.runtime.worker.discovering import Discovering
 from nexus_cli.runtime.worker.exporting import Exporting
 from nexus_cli.runtime.worker.kinds import chosen
 from nexus_cli.runtime.worker.notifying.kinds import notification_kinds
+from nexus_cli.runtime.worker.purging import Purging
 from nexus_cli.runtime.worker.working import Working
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
@@ -82,7 +83,8 @@ class Worker:
         self.exporting = Exporting(settings, pool=pool)
         self.discovering = Discovering(settings, pool=pool, clock=clock)
         known = notification_kinds(settings, pool=pool, clock=clock) | self.archiving.kinds() | self.exporting.kinds()
-        known |= self.discovering.kinds()
+        self.purging = Purging(settings, pool=pool)
+        known |= self.discovering.kinds() | self.purging.kinds()
         kinds = chosen(known, settings.worker_kinds)
         self._kinds = tuple(sorted(kinds))
         self.working = Working(settings, kinds=kinds, concurrency=settings.worker_jobs, clock=clock)
@@ -142,6 +144,8 @@ class Worker:
                 group.create_task(self.exporting.run(stop), name="exports")
             if "discover" in self._kinds:
                 group.create_task(self.discovering.run(stop), name="discoveries")
+            if "purge" in self._kinds:
+                group.create_task(self.purging.run(stop), name="purges")
             reporting = group.create_task(self._health.run(stop), name="health")
             await stop.wait()
             await asyncio.wait({working, reporting})

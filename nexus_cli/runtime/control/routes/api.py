@@ -31,6 +31,7 @@ from nexus_cli.runtime.control.routes.discoveries import add_discovery_routes
 from nexus_cli.runtime.control.routes.jobs import add_job_routes
 from nexus_cli.runtime.control.routes.keeping import Keeps, add_keeping_routes
 from nexus_cli.runtime.control.routes.login import add_login_routes
+from nexus_cli.runtime.control.routes.purges import add_purge_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
@@ -91,6 +92,7 @@ def make_api(
     add_keeping_routes(app, base=BASE, service=service, acting=acting)
     add_job_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_discovery_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
+    add_purge_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
     guard = RequestGuard(
