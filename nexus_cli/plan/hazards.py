@@ -19,6 +19,8 @@ NAMES: dict[str, str] = {
     "series-break": "NX4104",
     "empty-target": "NX4105",
     "running-sequence": "NX4106",
+    "over-budget": "NX4010",
+    "mass-change": "NX4011",
 }
 """Code by name of hazard."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,6 +9,7 @@ import orjson
 
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Attributes
+from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
 from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
@@ -17,7 +17,6 @@ from nexus_cli.plan.text_groups import (
     alike,
     hazard_groups,
     impact_lines,
-    narrowest,
     places,
 )
 from nexus_cli.plan.text_rights import rights_lines
@@ -31,8 +30,6 @@ FOLD_ABOVE = 25
 MOST_TAGS = 20
 MOST_HAZARDS = 40
 MOST_RENAMES = 40
-MOST_NAMED = 5
-"""Up to so many principals are named one by one in a consent."""
 RENAMED = "An address is removed under one name and added under another. To keep its history, write:"
 LONG = 40
 """Lines; a longer plan repeats its summary at the top."""
@@ -256,12 +253,7 @@ def moved_block(plan: PlanDocument) -> Iterator[str]:
 def consent(hazards: Sequence[HazardEntry], name: str) -> str:
     """The `--allow` value that consents to all hazards of this name, and to as little else as a glob permits; of a few
     principals one each."""
-    if name == "empty-target":
-        return name
-    scopes = list(dict.fromkeys(hazard["scope"] for hazard in hazards if hazard["name"] == name))
-    if name == "acl-widen" and len(scopes) <= MOST_NAMED:
-        return " --allow ".join(f"{name}={shlex.quote(scope)}" for scope in scopes)
-    return f"{name}={narrowest(scopes)}"
+    return consent_to(name, [hazard["scope"] for hazard in hazards if hazard["name"] == name])
 
 
 def _action(change: ChangeEntry) -> str:
