@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
-from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
+from nexus_cli.plan.load_facts import LinkFacts
+from nexus_cli.plan.stages import cleared_paths
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
 SHOWN = 6
@@ -26,11 +28,13 @@ class Impact:
         address: The resource whose change brings it.
         plane: `devices`, `topics`, `rights`, `series`, `load` or `database`.
         text: What happens, one line.
+        names: Every tag that it counts, where each one counts.
     """
 
     address: str
     plane: str
     text: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class Surroundings:
         roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
+        cleared: Tags whose retained message apply clears.
+        facts: What a runtime measured, by link.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +56,8 @@ class Surroundings:
     roles: Mapping[str, Attributes] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
+    cleared: frozenset[str] = frozenset()
+    facts: Mapping[str, LinkFacts] = field(default_factory=dict)
 
 
 def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
@@ -73,16 +81,20 @@ def impacts_of(changes: Sequence[Change], *, around: Surroundings) -> tuple[Impa
     for change in changes:
         source = _READERS.get(change.type)
         if source is not None:
-            found += [Impact(address=change.address, plane=plane, text=text) for plane, text in source(change, around)]
+            found += [
+                Impact(address=change.address, plane=plane, text=text, names=names[0] if names else ())
+                for plane, text, *names in source(change, around)
+            ]
     return tuple(found)
 
 
-Lines = Iterator[tuple[str, str]]
+Lines = Iterator[tuple[str, str] | tuple[str, str, tuple[str, ...]]]
+"""Plane, text, and the names of what it counts."""
 
 
 def _device(change: Change, around: Surroundings) -> Lines:
     yield from _session(change, around)
-    yield from _topics(change)
+    yield from _topics(change, around)
     yield from _series(change)
     yield from _load(change, around)
 
@@ -116,15 +128,14 @@ def _session(change: Change, around: Surroundings) -> Lines:
             yield "devices", "comes into service" if enabled else "goes out of service: BAD out_of_service"
 
 
-def _topics(change: Change) -> Lines:
+def _topics(change: Change, around: Surroundings) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
-    cleared = counts[Action.FORGET] + counts[Action.MOVE]
+    cleared = tuple(path for path in cleared_paths((change,)) if path in around.cleared)
     updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
-    cleared += sum(1 for tag in updated if stays_retained(tag.before) and not stays_retained(tag.after))
     if counts[Action.CREATE] + counts[Action.MOVE]:
         yield "topics", f"{counted(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"
     if cleared:
-        yield "topics", f"{counted(cleared, 'retained message')} cleared"
+        yield "topics", f"{counted(len(cleared), 'retained message')} cleared", cleared
     silenced = Counter(_live(tag.after) for tag in updated if _live(tag.before) != _live(tag.after))
     if silenced[False]:
         yield "topics", f"{counted(silenced[False], 'tag')} no longer published in the live view"

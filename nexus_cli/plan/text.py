@@ -19,6 +19,7 @@ from nexus_cli.plan.text_groups import (
     impact_lines,
     places,
 )
+from nexus_cli.plan.text_impact import impact_blocks
 from nexus_cli.plan.text_rights import rights_lines
 
 Style = Callable[[str, str], str]
@@ -62,6 +63,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
+    lines += impact_blocks(plan, style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)

@@ -15,6 +15,7 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import Home
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
+from nexus_cli.plan.consents import useless_consents
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
@@ -135,9 +136,10 @@ def plan_site(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
-    findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
-
     plan = planned.unwrap()
+    useless = useless_consents(plan.hazards, allow)
+    findings = (*loaded.findings, *loaded.value.tree.report_later([*planned.findings, *useless]))
+
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
@@ -242,7 +244,7 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(base, desired, moved=moved, cost=request_count)
+    return make_plan(base, desired, moved=moved, cost=request_count, template_of=loaded.tree.template_of)
 
 
 def _broker(settings: Settings) -> str:
