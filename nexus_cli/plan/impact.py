@@ -9,8 +9,10 @@ from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
+from nexus_cli.plan.impact_database import policies
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
 from nexus_cli.plan.load_facts import LinkFacts
+from nexus_cli.plan.session_gap import gap, reconnected
 from nexus_cli.plan.stages import cleared_paths
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
@@ -112,16 +114,18 @@ def _session(change: Change, around: Surroundings) -> Lines:
             left = around.links.get(old, 0)
             yield "devices", f"{old} is closed" if not left else f"{old} stays open for {counted(left, 'device')}"
     elif old != new:
-        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; gap of about one connect"
+        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; {gap(after, around.facts)}"
     elif before.get("gateway") != after.get("gateway"):
         yield (
             "devices",
-            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; gap of about one connect",
+            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; {gap(after, around.facts)}",
         )
     elif before.get("connection") != after.get("connection"):
-        yield "devices", f"session on {new or 'its link'} is set up again with the new connection"
+        yield from reconnected(before, after, sharing=around.links.get(new, 1) - 1, facts=around.facts)
     elif change.tags:
         yield "devices", "its session stays; only the tags below restart"
+    elif change.action is Action.UPDATE:
+        yield "devices", "its session stays; nothing restarts"
     if change.before is not None and change.after is not None:
         enabled = after.get("enabled", True)
         if before.get("enabled", True) != enabled:
@@ -194,6 +198,8 @@ def _retention(change: Change, _: Surroundings) -> Lines:
             "database",
             f"samples kept {duration(int(before.get('keep_ms', 0)))} -> {duration(int(after.get('keep_ms', 0)))}",
         )
+    if change.action is Action.UPDATE:
+        yield from policies(before, after)
     if change.action is not Action.FORGET:
         yield from _archived(change.name, before, after)
 

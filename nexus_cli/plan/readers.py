@@ -100,7 +100,7 @@ def readers_of(changes: Sequence[Change], desired: Mapping[str, Attributes]) -> 
         changes: Of a plan against something that is recorded.
         desired: Every resource after the change, by address.
     """
-    touched = {found.path: found for change in changes for tag in change.tags if (found := _touched(tag)) is not None}
+    touched = {one.path: one for change in changes for tag in change.tags if (one := _touched(tag)) is not None}
     if not touched:
         return ()
     found: dict[tuple[str, str], list[_Touched]] = {}
@@ -155,7 +155,7 @@ def _readings(
     for address, resource in desired.items():
         kind, _, name = address.partition(".")
         if kind == "alert":
-            yield ("alarm" if resource.get("priority") else "alert"), name, list(paths_of(resource))
+            yield ("alarm" if resource.get("priority") else "alert"), name, list(paths_of(dict(resource)))
         elif kind == "sequence":
             yield "sequence", name, _of_sequence(resource)
         elif kind == "device":
