@@ -154,11 +154,14 @@ def _live(tag: Attributes | None) -> bool:
 def _series(change: Change) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
     if counts[Action.CREATE]:
-        yield "series", f"{counts[Action.CREATE]} begin, or are resumed where the path was known before"
+        begin = "1 begins, or is" if counts[Action.CREATE] == 1 else f"{counts[Action.CREATE]:,} begin, or are"
+        yield "series", f"{begin} resumed where the path was known before"
     if counts[Action.MOVE]:
-        yield "series", f"{counts[Action.MOVE]} keep their history under a new name"
+        keep = "1 keeps its" if counts[Action.MOVE] == 1 else f"{counts[Action.MOVE]:,} keep their"
+        yield "series", f"{keep} history under a new name"
     if counts[Action.FORGET]:
-        yield "series", f"{counts[Action.FORGET]} forgotten; their samples are kept"
+        whose = "its" if counts[Action.FORGET] == 1 else "their"
+        yield "series", f"{counts[Action.FORGET]:,} forgotten; {whose} samples are kept"
     for tag in change.tags:
         yield from _segment(tag)
 
