@@ -20,13 +20,16 @@ from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.consents import consents_to
 from nexus_cli.plan.diff import diff
 from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
+from nexus_cli.plan.load import link_loads
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.rights import NO_CHANGE, Rights, may_change_rights, rights_of
 from nexus_cli.plan.running import hazards_of_runs, touched_runs
+from nexus_cli.plan.weighed import weighed_hazards
 from nexus_cli.wire.control import Running
 from nexus_cli.wire.topic import is_slug
 
@@ -168,7 +171,8 @@ def refuse_hazards(
     Args:
         before: Recorded attributes of the changed addresses.
         checked: What is changed.
-        kept: Recorded attributes of all other addresses, where `weighs_rights` asks for them.
+        kept: Recorded attributes of all other addresses, where `weighs_rights` asks for them; else what
+            `plan.weighed.needed` names.
         running: Sequences on their way.
 
     Raises:
@@ -179,8 +183,28 @@ def refuse_hazards(
         rights = _rights(request, recorded, before, kept, checked=checked)
         first = not recorded.digests
         hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
-        _refuse_hazards((*hazards, *hazards_of_runs(checked.changes, running)), request)
+        weighed = _weighed(request, recorded, before, kept, checked=checked)
+        _refuse_hazards((*hazards, *weighed, *hazards_of_runs(checked.changes, running)), request)
         refuse_while_running(checked.changes, running)
+
+
+def _weighed(
+    request: DeploymentRequest,
+    recorded: Recorded,
+    before: Mapping[str, Attributes],
+    kept: Mapping[str, Attributes],
+    *,
+    checked: Checked,
+) -> tuple[Hazard, ...]:
+    """Load, share and retention: by the functions of the plan, from what is recorded."""
+    written = {address: value for address, value in request.changed.items() if value is not None}
+    return weighed_hazards(
+        checked.changes,
+        before={**kept, **before},
+        after={**kept, **written},
+        recorded_devices=sum(address.startswith("device.") for address in recorded.digests),
+        loads=link_loads(checked.changes, kept) if recorded.digests else (),
+    )
 
 
 def _rights(
@@ -215,7 +239,7 @@ def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) 
 def _refuse_hazards(hazards: Sequence[Hazard], request: DeploymentRequest) -> None:
     open_ = blocked(hazards, request.allow)
     if open_:
-        names = " ".join(f"--allow {name}" for name in sorted({hazard.name for hazard in open_}))
+        names = " ".join(f"--allow {consent}" for consent in consents_to(open_))
         raise NexusError(
             f"Blocked: {open_[0].message}" + (f", and {len(open_) - 1} more." if len(open_) > 1 else "."),
             code="NX4002",

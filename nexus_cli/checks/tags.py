@@ -8,6 +8,7 @@ from fractions import Fraction
 from nexus_cli.checks.view import TagView, View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Related
+from nexus_cli.drivers.link_load import SHORTEST_POLL_MS
 from nexus_cli.model.bound import BoundTag
 from nexus_cli.model.chain import above, decimal_of
 from nexus_cli.model.config import digest
@@ -16,8 +17,6 @@ from nexus_cli.model.external import ExternalDevice, ExternalTag
 from nexus_cli.model.quantities import UnitError, conversion, exact_conversion
 from nexus_cli.model.resolve import DEFAULT_POLL_MS
 from nexus_cli.model.site import Tag
-
-SHORTEST_POLL_MS = 10
 
 
 def address_twice(view: View) -> Iterator[Diagnostic]:

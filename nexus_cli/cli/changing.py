@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -73,12 +74,18 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
-    """Show which hazard blocks, and how to consent."""
+def refuse_open_hazards(hazards: Sequence[HazardEntry], *, given: Sequence[str] = ()) -> None:
+    """Show which hazard blocks, and how to consent.
+
+    Args:
+        hazards: Without consent.
+        given: Consents that cover other hazards of the plan: they are still needed.
+    """
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
-    consents = sorted({f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}})
+    wanted = {f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}}
+    consents = sorted(wanted | {f"--allow {shlex.quote(each)}" for each in given})
     note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
 
 

@@ -154,6 +154,20 @@ async def attributes_of_kind(conn: Connection, site: str, kind: str) -> dict[str
     return {row["address"].removeprefix(prefix): from_jsonb(row["body"]) for row in rows}
 
 
+async def attributes_of_links(
+    conn: Connection, site: str, links: Collection[str], *, without: Collection[str] = ()
+) -> dict[str, Attributes]:
+    """Attributes of the devices on some links, by address, but for some."""
+    if not links:
+        return {}
+    rows = await conn.fetch(
+        "SELECT address, attributes::text AS body FROM nexus.resource WHERE site = $1 AND gateway <> '' "
+        "AND attributes->>'link' = ANY($2::text[]) AND address <> ALL($3::text[])",
+        *(site, list(links), list(without)),
+    )
+    return {row["address"]: from_jsonb(row["body"]) for row in rows}
+
+
 async def attributes_of_gateway(
     conn: Connection, site: str, gateway: str, paths: Sequence[str] | None = None
 ) -> dict[str, Attributes]:

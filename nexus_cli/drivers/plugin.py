@@ -26,6 +26,27 @@ class Group(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one grouped read is on the wire.
+
+    Attributes:
+        requests: How many requests it takes.
+        line_ms: Time that its bytes need on a slow line, in ms, beside the device's own; 0 on a network.
+    """
+
+    requests: int = 1
+    line_ms: float = 0.0
+
+
+ONE_REQUEST = Exchange()
+
+
+def one_request(_device: DeviceConfig, _request: Request) -> Exchange:
+    """A grouped read that is one request on a network, as of most protocols."""
+    return ONE_REQUEST
+
+
 class Simulator(Protocol):
     """A running simulator of one link.
 
@@ -117,6 +138,7 @@ class Plugin:
         serve: Imports and returns the simulator's start; None when it has no simulator.
         ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.
         library: A published client; None when there is none.
+        exchange: What one grouped read is on the wire: for the load of a link. Pure.
     """
 
     kind: DriverKind
@@ -125,6 +147,7 @@ class Plugin:
     serve: Callable[[], Serve] | None = None
     ask: Callable[[], Ask] | None = None
     library: Library | None = None
+    exchange: Callable[[DeviceConfig, Request], Exchange] = one_request
 
     @property
     def name(self) -> str:

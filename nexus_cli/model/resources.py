@@ -57,6 +57,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         signatures: Which messages must be signed, and the keys; None where the site says nothing of it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
+        mass_change: Share of the devices that one deployment may change without consent; None is no limit.
     """
 
     enterprise: str
@@ -67,6 +68,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, dict[str, str]] = {}
     places: dict[str, PlaceConfig] = {}
     signatures: SignatureRules | None = None
+    mass_change: float | None = None
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

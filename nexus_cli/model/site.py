@@ -20,6 +20,7 @@ from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
 from nexus_cli.model.governance import QualityRules
+from nexus_cli.model.limits import Limits
 from nexus_cli.model.notifications import Notifications
 from nexus_cli.model.procedures import Message, Sequence
 from nexus_cli.model.signatures import Signatures
@@ -353,4 +354,5 @@ class Site(Strict):
     views: dict[str, View] = Field(
         default_factory=dict, description="Topics that are watched together, in six priorities, by name."
     )
+    limits: Limits = Field(default_factory=Limits, description="What one deployment may change without consent.")
     moved: list[Moved] = Field(default_factory=list, description="Renames that keep history.")

@@ -10,7 +10,16 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.aliases import AliasEntry, alias_entries
 from nexus_cli.plan.change import Attributes, Change, TagChange
+from nexus_cli.plan.document_impact import (
+    LoadEntry,
+    ReaderEntry,
+    TemplateEntry,
+    load_entry,
+    reader_entry,
+    template_entry,
+)
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.impact import Impact
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.stages import stages_of
@@ -73,11 +82,12 @@ class ChangeEntry(TypedDict):
 
 
 class ImpactEntry(TypedDict):
-    """One consequence, see `plan.impact.Impact`."""
+    """One consequence, see `plan.impact.Impact`; `names` where it is about a countable few or many."""
 
     address: str
     plane: str
     text: str
+    names: NotRequired[list[str]]
 
 
 class HazardEntry(TypedDict):
@@ -145,7 +155,7 @@ class StepEntry(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps`, `renames` and `aliases` are missing in plans of older versions.
+    """The plan as JSON, the keys in this order; those that are not required are missing in plans of older versions.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -156,6 +166,9 @@ class PlanDocument(TypedDict):
     desired: DigestEntry
     resource_changes: list[ChangeEntry]
     impact: list[ImpactEntry]
+    load: NotRequired[list[LoadEntry]]
+    readers: NotRequired[list[ReaderEntry]]
+    templates: NotRequired[list[TemplateEntry]]
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]
@@ -185,7 +198,10 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "base": {"deployment": plan.base_deployment, "digest": plan.base_digest},
         "desired": {"digest": plan.desired_digest},
         "resource_changes": [_change(change) for change in plan.changes],
-        "impact": [{"address": each.address, "plane": each.plane, "text": each.text} for each in plan.impacts],
+        "impact": [_impact(each) for each in plan.impacts],
+        "load": [load_entry(each) for each in plan.loads],
+        "readers": [reader_entry(each) for each in plan.readers],
+        "templates": [template_entry(each) for each in plan.templates],
         "rights": _rights(plan.rights),
         "sessions": [
             {"principals": list(each.principals), "broker": each.broker, "at_once": each.at_once, "text": each.text}
@@ -237,6 +253,13 @@ def _tag(tag: TagChange, *, whole: bool) -> TagEntry:
     if tag.previous_path is not None:
         document["previous_address"] = f"tag.{tag.previous_path}"
     return document
+
+
+def _impact(impact: Impact) -> ImpactEntry:
+    entry: ImpactEntry = {"address": impact.address, "plane": impact.plane, "text": impact.text}
+    if impact.names:
+        entry["names"] = list(impact.names)
+    return entry
 
 
 def _rights(gains: Sequence[Gain]) -> list[RightsEntry]:

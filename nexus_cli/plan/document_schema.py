@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.aliases import alias_schema
+from nexus_cli.plan.document_impact import impact_schemas
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -38,7 +39,7 @@ def plan_schema() -> JsonObject:
         {"previous_address": _STRING, "tags": {"type": "array", "items": tag}},
     )
     pair = {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}
-    planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
+    planes = {"enum": ["devices", "topics", "rights", "series", "load", "database", "people"]}
     rights = {"principals": _KEYS, "action": _STRING, "kind": _STRING, "gained": _KEYS, "lost": _KEYS}
     sessions = {"principals": _KEYS, "broker": _STRING, "at_once": {"type": "boolean"}, "text": _STRING}
     hazard = dict.fromkeys(("name", "code", "scope", "address", "message"), _STRING)
@@ -54,7 +55,10 @@ def plan_schema() -> JsonObject:
                 "base": _object({"deployment": {"type": "integer", "minimum": 0}, "digest": _STRING}),
                 "desired": _object({"digest": _STRING}),
                 "resource_changes": {"type": "array", "items": resource},
-                "impact": {"type": "array", "items": _object({"address": _STRING, "plane": planes, "text": _STRING})},
+                "impact": {
+                    "type": "array",
+                    "items": _object({"address": _STRING, "plane": planes, "text": _STRING}, {"names": _KEYS}),
+                },
                 "hazards": {"type": "array", "items": _object({**hazard, "allowed": {"type": "boolean"}})},
                 "diagnostics": {"type": "array", "items": _object(diagnostic, {"range": {"type": "object"}})},
                 "summary": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
@@ -64,6 +68,7 @@ def plan_schema() -> JsonObject:
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
             },
             {
+                **impact_schemas(),
                 "rights": {
                     "type": "array",
                     "items": _object(rights),

@@ -19,6 +19,8 @@ NAMES: dict[str, str] = {
     "series-break": "NX4104",
     "empty-target": "NX4105",
     "running-sequence": "NX4106",
+    "over-budget": "NX4010",
+    "mass-change": "NX4011",
 }
 """Code by name of hazard."""
 
@@ -108,6 +110,7 @@ def _empty_target(changes: Sequence[Change], *, devices_left: int) -> Iterator[H
 
 
 def _of_device(change: Change) -> Iterator[Hazard]:
+    yield from _write_enable(change)
     for tag in change.tags:
         address = f"tag.{tag.path}"
         if tag.action is Action.FORGET:
@@ -119,13 +122,6 @@ def _of_device(change: Change) -> Iterator[Hazard]:
             )
         if tag.before is None or tag.after is None:
             continue
-        if tag.after.get("writable") and not tag.before.get("writable"):
-            yield Hazard(
-                name="write-enable",
-                scope=tag.path,
-                address=address,
-                message=f"{tag.path} becomes writable",
-            )
         broken = _series_break(tag.before, tag.after)
         if broken:
             yield Hazard(
@@ -134,6 +130,35 @@ def _of_device(change: Change) -> Iterator[Hazard]:
                 address=address,
                 message=f"{tag.path} changes {broken}: its series starts a new segment, samples stored so far stay as they are",
             )
+
+
+def _write_enable(change: Change) -> Iterator[Hazard]:
+    """Tags that take commands from now on: writable, and neither they nor their device out of service.
+
+    Of a new device they are no surprise; on a device that is recorded a new writable tag is one.
+    """
+    before, after = change.before or {}, change.after or {}
+    comes_back = bool(before) and not before.get("enabled", True) and bool(after.get("enabled", True))
+    for tag in change.tags:
+        if tag.before is not None and tag.after is not None:
+            if _takes_commands(tag.after) and not _takes_commands(tag.before):
+                yield _writable(tag.path, "becomes writable")
+        elif tag.action is Action.CREATE and before and _takes_commands(tag.after):
+            yield _writable(tag.path, f"is new on {change.name} and writable")
+    if comes_back:
+        touched = {tag.path for tag in change.tags}
+        for name, attributes in (after.get("tags") or {}).items():
+            path = f"{change.name}/{name}"
+            if path not in touched and _takes_commands(attributes):
+                yield _writable(path, "becomes writable: its device comes into service")
+
+
+def _takes_commands(tag: Attributes | None) -> bool:
+    return tag is not None and bool(tag.get("writable")) and bool(tag.get("enabled", True))
+
+
+def _writable(path: str, what: str) -> Hazard:
+    return Hazard(name="write-enable", scope=path, address=f"tag.{path}", message=f"{path} {what}")
 
 
 def _series_break(before: Attributes, after: Attributes) -> str:

@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
-from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
+from nexus_cli.plan.impact_database import policies
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
+from nexus_cli.plan.load_facts import LinkFacts
+from nexus_cli.plan.session_gap import gap, reconnected
+from nexus_cli.plan.stages import cleared_paths
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
 SHOWN = 6
@@ -26,11 +30,13 @@ class Impact:
         address: The resource whose change brings it.
         plane: `devices`, `topics`, `rights`, `series`, `load` or `database`.
         text: What happens, one line.
+        names: Every tag that it counts, where each one counts.
     """
 
     address: str
     plane: str
     text: str
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,8 @@ class Surroundings:
         roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
+        cleared: Tags whose retained message apply clears.
+        facts: What a runtime measured, by link.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +58,8 @@ class Surroundings:
     roles: Mapping[str, Attributes] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
+    cleared: frozenset[str] = frozenset()
+    facts: Mapping[str, LinkFacts] = field(default_factory=dict)
 
 
 def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
@@ -73,16 +83,20 @@ def impacts_of(changes: Sequence[Change], *, around: Surroundings) -> tuple[Impa
     for change in changes:
         source = _READERS.get(change.type)
         if source is not None:
-            found += [Impact(address=change.address, plane=plane, text=text) for plane, text in source(change, around)]
+            found += [
+                Impact(address=change.address, plane=plane, text=text, names=names[0] if names else ())
+                for plane, text, *names in source(change, around)
+            ]
     return tuple(found)
 
 
-Lines = Iterator[tuple[str, str]]
+Lines = Iterator[tuple[str, str] | tuple[str, str, tuple[str, ...]]]
+"""Plane, text, and the names of what it counts."""
 
 
 def _device(change: Change, around: Surroundings) -> Lines:
     yield from _session(change, around)
-    yield from _topics(change)
+    yield from _topics(change, around)
     yield from _series(change)
     yield from _load(change, around)
 
@@ -100,31 +114,32 @@ def _session(change: Change, around: Surroundings) -> Lines:
             left = around.links.get(old, 0)
             yield "devices", f"{old} is closed" if not left else f"{old} stays open for {counted(left, 'device')}"
     elif old != new:
-        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; gap of about one connect"
+        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; {gap(after, around.facts)}"
     elif before.get("gateway") != after.get("gateway"):
         yield (
             "devices",
-            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; gap of about one connect",
+            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; {gap(after, around.facts)}",
         )
     elif before.get("connection") != after.get("connection"):
-        yield "devices", f"session on {new or 'its link'} is set up again with the new connection"
+        yield from reconnected(before, after, sharing=around.links.get(new, 1) - 1, facts=around.facts)
     elif change.tags:
         yield "devices", "its session stays; only the tags below restart"
+    elif change.action is Action.UPDATE:
+        yield "devices", "its session stays; nothing restarts"
     if change.before is not None and change.after is not None:
         enabled = after.get("enabled", True)
         if before.get("enabled", True) != enabled:
             yield "devices", "comes into service" if enabled else "goes out of service: BAD out_of_service"
 
 
-def _topics(change: Change) -> Lines:
+def _topics(change: Change, around: Surroundings) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
-    cleared = counts[Action.FORGET] + counts[Action.MOVE]
+    cleared = tuple(path for path in cleared_paths((change,)) if path in around.cleared)
     updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
-    cleared += sum(1 for tag in updated if stays_retained(tag.before) and not stays_retained(tag.after))
     if counts[Action.CREATE] + counts[Action.MOVE]:
         yield "topics", f"{counted(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"
     if cleared:
-        yield "topics", f"{counted(cleared, 'retained message')} cleared"
+        yield "topics", f"{counted(len(cleared), 'retained message')} cleared", cleared
     silenced = Counter(_live(tag.after) for tag in updated if _live(tag.before) != _live(tag.after))
     if silenced[False]:
         yield "topics", f"{counted(silenced[False], 'tag')} no longer published in the live view"
@@ -139,11 +154,14 @@ def _live(tag: Attributes | None) -> bool:
 def _series(change: Change) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
     if counts[Action.CREATE]:
-        yield "series", f"{counts[Action.CREATE]} begin, or are resumed where the path was known before"
+        begin = "1 begins, or is" if counts[Action.CREATE] == 1 else f"{counts[Action.CREATE]:,} begin, or are"
+        yield "series", f"{begin} resumed where the path was known before"
     if counts[Action.MOVE]:
-        yield "series", f"{counts[Action.MOVE]} keep their history under a new name"
+        keep = "1 keeps its" if counts[Action.MOVE] == 1 else f"{counts[Action.MOVE]:,} keep their"
+        yield "series", f"{keep} history under a new name"
     if counts[Action.FORGET]:
-        yield "series", f"{counts[Action.FORGET]} forgotten; their samples are kept"
+        whose = "its" if counts[Action.FORGET] == 1 else "their"
+        yield "series", f"{counts[Action.FORGET]:,} forgotten; {whose} samples are kept"
     for tag in change.tags:
         yield from _segment(tag)
 
@@ -187,6 +205,8 @@ def _retention(change: Change, _: Surroundings) -> Lines:
             "database",
             f"samples kept {duration(int(before.get('keep_ms', 0)))} -> {duration(int(after.get('keep_ms', 0)))}",
         )
+    if change.action is Action.UPDATE:
+        yield from policies(before, after)
     if change.action is not Action.FORGET:
         yield from _archived(change.name, before, after)
 

@@ -17,16 +17,24 @@ from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
 from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
+from nexus_cli.plan.load import NO_FACTS, LinkLoad, link_loads
+from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.moved_findings import findings_of_moves
 from nexus_cli.plan.moved_roles import findings_of_roles
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.readers import Reader, readers_of
 from nexus_cli.plan.renames import ambiguous_findings, likely_renames
 from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
 from nexus_cli.plan.running import hazards_of_runs
+from nexus_cli.plan.stages import cleared_paths
 from nexus_cli.plan.stale_sessions import Stale, stale_sessions
+from nexus_cli.plan.templates import TemplateReach, template_reach
+from nexus_cli.plan.weighed import weighed_hazards
 from nexus_cli.wire.control import Running
+
+NO_TEMPLATES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,9 @@ class Plan:
         sessions: What becomes of live sessions of those who lose a right.
         moved: The renames that were taken into account.
         renames: Renames that are not declared and would keep the history of tags that seem to be renamed.
+        loads: Of the links that the changes touch, before and after.
+        readers: Who reads what is removed, moved or changed.
+        templates: What happens to the devices of each template.
         errored: True when a finding forbids applying it.
     """
 
@@ -78,6 +89,9 @@ class Plan:
     sessions: tuple[Stale, ...] = ()
     moved: tuple[Rename, ...] = ()
     renames: tuple[Rename, ...] = ()
+    loads: tuple[LinkLoad, ...] = ()
+    readers: tuple[Reader, ...] = ()
+    templates: tuple[TemplateReach, ...] = ()
     errored: bool = False
 
     @property
@@ -120,6 +134,8 @@ def make_plan(
     *,
     moved: Sequence[Rename] = (),
     cost: Cost = lambda _: None,
+    facts: Mapping[str, LinkFacts] = NO_FACTS,
+    template_of: Mapping[str, str] = NO_TEMPLATES,
 ) -> Outcome[Plan]:
     """Compare, order, weigh. Pure.
 
@@ -128,12 +144,16 @@ def make_plan(
         desired: What the files declare.
         moved: The site's renames.
         cost: Requests per device, where a driver can compute them.
+        facts: What a runtime measured, by link.
+        template_of: Template by path of the declared devices that have one.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
     rights = _rights(changes, base, desired)
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
+    first = not base.digests
+    loads = link_loads(changes, desired.resources, facts=facts)
     findings = [
         *_secrets(devices),
         *findings_of_moves(changes, moved, recorded=base.digests, devices=devices),
@@ -155,19 +175,40 @@ def make_plan(
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
                 written=written_before(changes, desired.resources),
+                cleared=frozenset(cleared_paths(changes)),
+                facts=facts,
             ),
         ),
         hazards=(
-            *hazards_of(changes, devices_left=len(devices), first=not base.digests, widened=rights.widened),
+            *hazards_of(changes, devices_left=len(devices), first=first, widened=rights.widened),
+            *weighed_hazards(
+                changes,
+                before={**_kept(desired, base), **base.resources},
+                after=desired.resources,
+                recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
+                loads=loads,
+            ),
             *hazards_of_runs(changes, base.running),
         ),
         rights=rights.gains,
         sessions=stale_sessions(rights.gains, broker=base.broker),
         moved=tuple(moved),
         renames=likely_renames(changes, declared={address.removeprefix(DEVICE) for address in devices}),
+        loads=loads,
+        readers=() if first else readers_of(changes, desired.resources),
+        templates=template_reach(changes, template_of),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
+
+
+def _kept(desired: Snapshot, base: Base) -> dict[str, Attributes]:
+    """The site and the classes of retention as they are recorded, where the change leaves them alone."""
+    return {
+        address: value
+        for address, value in desired.resources.items()
+        if (address == "site" or address.startswith("retention.")) and address in base.digests
+    }
 
 
 def _rights(changes: Sequence[Change], base: Base, desired: Snapshot) -> Rights:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import msgspec
 import orjson
 
-from nexus_cli.diagnostics.wording import counted
+from nexus_cli.diagnostics.wording import counted, duration
+from nexus_cli.model.config import TagConfig
 from nexus_cli.plan.change import Attributes
+from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
 from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
@@ -17,9 +19,9 @@ from nexus_cli.plan.text_groups import (
     alike,
     hazard_groups,
     impact_lines,
-    narrowest,
     places,
 )
+from nexus_cli.plan.text_impact import impact_blocks
 from nexus_cli.plan.text_rights import rights_lines
 
 Style = Callable[[str, str], str]
@@ -31,12 +33,16 @@ FOLD_ABOVE = 25
 MOST_TAGS = 20
 MOST_HAZARDS = 40
 MOST_RENAMES = 40
-MOST_NAMED = 5
-"""Up to so many principals are named one by one in a consent."""
 RENAMED = "An address is removed under one name and added under another. To keep its history, write:"
 LONG = 40
 """Lines; a longer plan repeats its summary at the top."""
 WIDTH = 60
+NOTHING: Mapping[str, object] = {}
+_PLAIN: Mapping[str, object] = msgspec.structs.asdict(TagConfig(type=""))
+EFFECTIVE = {
+    key: _PLAIN[key] for key in ("poll_ms", "mode", "scale", "retention", "live_qos", "live_retain", "live_publish")
+}
+"""What a tag has that says nothing else, by key: where `none` would be wrong, because something counts."""
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
 
@@ -65,6 +71,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
+    lines += impact_blocks(plan, style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
@@ -131,9 +138,28 @@ def value_text(value: object) -> str:
     return text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
 
 
-def differences(before: Attributes, after: Attributes, keys: Sequence[str]) -> Iterator[str]:
-    """`key: old -> new` for each differing key; mappings one level deep."""
+def spelt(key: str, value: object) -> str:
+    """A value as a site says it: durations with their unit."""
+    return duration(value) if key.endswith("_ms") and isinstance(value, int) else value_text(value)
+
+
+def differences(
+    before: Attributes, after: Attributes, keys: Sequence[str], *, effective: Mapping[str, object] = NOTHING
+) -> Iterator[str]:
+    """`key: old -> new` for each differing key; mappings one level deep.
+
+    Args:
+        before, after: Both sides.
+        keys: Those that differ.
+        effective: What counts where a side says nothing, by key; shown as inherited.
+    """
     for key in keys:
+        if key in effective and not (key in before and key in after):
+            sides = [side[key] if key in side else effective[key] for side in (before, after)]
+            marks = ["" if key in side else " (inherited)" for side in (before, after)]
+            old, new = (spelt(key, value) + mark for value, mark in zip(sides, marks, strict=True))
+            yield f"{key.removesuffix('_ms')}: {old} -> {new}"
+            continue
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) or isinstance(new, Mapping):
             old, new = old or {}, new or {}
@@ -141,7 +167,7 @@ def differences(before: Attributes, after: Attributes, keys: Sequence[str]) -> I
                 if old.get(inner) != new.get(inner):
                     yield f"{key}.{inner}: {value_text(old.get(inner))} -> {value_text(new.get(inner))}"
         else:
-            yield f"{key}: {value_text(old)} -> {value_text(new)}"
+            yield f"{key.removesuffix('_ms')}: {spelt(key, old)} -> {spelt(key, new)}"
 
 
 def _base(plan: PlanDocument) -> str:
@@ -199,7 +225,7 @@ def _tag(tag: TagEntry, style: Style) -> Iterator[str]:
     if before is None or after is None:
         yield f"      {mark} {name}"
         return
-    found = list(differences(before, after, _telling(before, after, inner["keys"])))
+    found = list(differences(before, after, _telling(before, after, inner["keys"]), effective=EFFECTIVE))
     yield f"      {mark} {name}" + (f"  {'; '.join(found)}" if found else "")
 
 
@@ -256,12 +282,7 @@ def moved_block(plan: PlanDocument) -> Iterator[str]:
 def consent(hazards: Sequence[HazardEntry], name: str) -> str:
     """The `--allow` value that consents to all hazards of this name, and to as little else as a glob permits; of a few
     principals one each."""
-    if name == "empty-target":
-        return name
-    scopes = list(dict.fromkeys(hazard["scope"] for hazard in hazards if hazard["name"] == name))
-    if name == "acl-widen" and len(scopes) <= MOST_NAMED:
-        return " --allow ".join(f"{name}={shlex.quote(scope)}" for scope in scopes)
-    return f"{name}={narrowest(scopes)}"
+    return consent_to(name, [hazard["scope"] for hazard in hazards if hazard["name"] == name])
 
 
 def _action(change: ChangeEntry) -> str:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nexus_cli.access.gain_words import some
+from nexus_cli.plan.consents import narrowest
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry
 
 MOST_PLACES = 6
@@ -63,20 +64,6 @@ def impact_lines(impacts: Sequence[ImpactEntry], *, name: str = "") -> Iterator[
             yield f"{plane}: … and {len(texts) - len(shown):,} more like these"
 
 
-def narrowest(scopes: Iterable[str]) -> str:
-    """The narrowest glob of a consent that covers every scope: what all share stays, `*` for a level, `**` for several."""
-    paths = [scope.split("/") for scope in scopes]
-    if len({len(path) for path in paths}) == 1:
-        levels = zip(*paths, strict=True)
-        return "/".join(level[0] if len(set(level)) == 1 else "*" for level in levels)
-    shared = []
-    for level in zip(*paths, strict=False):
-        if len(set(level)) > 1:
-            break
-        shared.append(level[0])
-    return "/".join([*shared, "**"])
-
-
 def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:
     """Hazards of one name as `(sentence, hazards)`: one by one when they are few, else by kind and place."""
     if len(hazards) <= SINGLE_HAZARDS:
@@ -97,7 +84,7 @@ def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[Ha
             if len(group) == 1:
                 yield group[0]["message"], group
             else:
-                yield f"{scope}, {len(group):,} tags{_devices(group)}: {message.removeprefix('… ')}", group
+                yield f"{scope}, {_many(group)}: {message.removeprefix('… ')}", group
 
 
 def _by_place(found: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:
@@ -113,6 +100,9 @@ def _by_place(found: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEn
         yield narrowest(hazard["scope"] for hazard in hazards), hazards
 
 
-def _devices(group: Sequence[HazardEntry]) -> str:
+def _many(group: Sequence[HazardEntry]) -> str:
+    """`40 tags of 5 devices`, or the devices where they are the scope."""
+    if all(hazard["address"].startswith("device.") for hazard in group):
+        return f"{len(group):,} devices"
     count = len({hazard["scope"].rpartition("/")[0] for hazard in group})
-    return f" of {count:,} devices" if count > 1 else ""
+    return f"{len(group):,} tags" + (f" of {count:,} devices" if count > 1 else "")

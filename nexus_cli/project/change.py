@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from nexus_cli.diagnostics import NexusError, Outcome
+from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import Home
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
+from nexus_cli.plan.consents import useless_consents, without_effect
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
@@ -73,11 +74,23 @@ class Ready:
 
     def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""
-        hazards = {
+        hazards = self._hazards()
+        return [hazards[each] for each in blocked(hazards, allow)]
+
+    def used_consents(self, allow: Sequence[str]) -> list[str]:
+        """The consents that cover a hazard of the plan."""
+        useless = without_effect(list(self._hazards()), allow)
+        return [each for each in allow if each not in useless]
+
+    def useless_consents(self, allow: Sequence[str]) -> list[Diagnostic]:
+        """NX4012 for each of the others."""
+        return useless_consents(list(self._hazards()), allow)
+
+    def _hazards(self) -> dict[Hazard, HazardEntry]:
+        return {
             Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
             for each in self.document["hazards"]
         }
-        return [hazards[each] for each in blocked(hazards, allow)]
 
     def consented(self, allow: Sequence[str]) -> PlanDocument:
         """The document with its hazards marked by these consents: a saved plan carries those of its own time."""
@@ -138,9 +151,10 @@ def plan_site(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
-    findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
-
     plan = planned.unwrap()
+    useless = useless_consents(plan.hazards, allow)
+    findings = (*loaded.findings, *loaded.value.tree.report_later([*planned.findings, *useless]))
+
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
@@ -245,7 +259,7 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(base, desired, moved=moved, cost=request_count)
+    return make_plan(base, desired, moved=moved, cost=request_count, template_of=loaded.tree.template_of)
 
 
 def _broker(settings: Settings) -> str:

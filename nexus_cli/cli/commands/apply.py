@@ -50,6 +50,7 @@ def command(
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
         refuse_stale_plan(ready, settings=settings)
+        complain(ready.useless_consents(allow))
     else:
         planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow)
         complain(planned.findings, planned.files)
@@ -64,7 +65,7 @@ def command(
         return Exit.OK
     open_ = ready.open_hazards(allow)
     if open_:
-        refuse_open_hazards(open_)
+        refuse_open_hazards(open_, given=ready.used_consents(allow))
         return Exit.BLOCKED
     if not yes and not agreed():
         return Exit.FINDINGS

@@ -72,6 +72,39 @@ REFUSALS: tuple[Code, ...] = (
     ),
 )
 
+IMPACT: tuple[Code, ...] = (
+    Code(
+        id="NX4010",
+        slug="over-budget",
+        summary="A link could not keep its poll intervals after the change, and could before or was nearer to it.",
+        why="Polls that come late are missed, on every device of the link and not only on the one that changes. The "
+        "load is counted from the requests that the gateway would send, with the time that one took where a runtime "
+        "measured it, else with a typical one. The scope is the path of each device that asks more of the link.",
+        bad=yaml("defaults: {poll: 10ms}     # of 40 devices on one serial line"),
+        good=console("nexus apply --allow over-budget=packaging/line-1/filler"),
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4011",
+        slug="mass-change",
+        summary="More devices change, move or go at once than the site allows.",
+        why="One edit of a template or a default reaches every device below it, and a half-read file looks like many "
+        "removals. `limits: {mass_change: 20%}` of the site says how large a share of the recorded devices is usual; "
+        "the limit that is recorded counts, so that a plan can't lift it for itself. New devices don't count.",
+        good=console("nexus apply --allow mass-change"),
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX4012",
+        slug="consent-without-effect",
+        summary="`--allow` covers no hazard of this plan.",
+        why="It is a typing error, or it was left over from an earlier plan, and would let a later one pass unseen.",
+        bad=console("nexus apply --allow data-loss=packaging/line-1/filer/old-tag"),
+        good=console("nexus apply --allow data-loss=packaging/line-1/filler/old-tag"),
+        severity=Severity.WARNING,
+    ),
+)
+
 HAZARDS: tuple[Code, ...] = (
     Code(
         id="NX4101",
@@ -127,4 +160,4 @@ HAZARDS: tuple[Code, ...] = (
     ),
 )
 
-CODES: tuple[Code, ...] = REFUSALS + HAZARDS
+CODES: tuple[Code, ...] = REFUSALS + IMPACT + HAZARDS

@@ -19,12 +19,11 @@ from pymodbus.transport.serialtransport import create_serial_connection
 
 from nexus_cli.drivers.modbus.channel import STRICT, Lenience, RtuChannel
 from nexus_cli.drivers.modbus.connection import SERIAL_LINE
+from nexus_cli.drivers.modbus.line_time import character_bits, silence_s
 from nexus_cli.drivers.transport import ConnectionLost, RequestTimeout
 
 TURNAROUND_S = 0.1
 """Pause after a broadcast, which is not answered. Source: §2.4.1: typically 100 to 200 ms."""
-SHORTEST_SILENCE_S = 0.00175
-"""Silence between frames above 19200 baud. Source: §2.5.1.1."""
 _PARITY = {"even": "E", "odd": "O", "none": "N"}
 
 
@@ -49,8 +48,8 @@ class Line:
     @property
     def silence_s(self) -> float:
         """Silence that separates two frames."""
-        bits = 1 + self.bytesize + (self.parity != "none") + self.stopbits
-        return max(3.5 * bits / self.baudrate, SHORTEST_SILENCE_S)
+        bits = character_bits(bytesize=self.bytesize, parity=self.parity, stopbits=self.stopbits)
+        return silence_s(bits=bits, baudrate=self.baudrate)
 
 
 def line_of(connection: Mapping[str, Any], *, device: str) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.drivers.base import Driver
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.kind import KIND
+from nexus_cli.drivers.modbus.line_time import exchange
 from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 
 
@@ -33,5 +34,11 @@ def _clients() -> Clients:
 
 
 PLUGIN = Plugin(
-    kind=KIND, group=group, driver=_driver, serve=_serve, ask=_ask, library=Library(package="pymodbus", load=_clients)
+    kind=KIND,
+    group=group,
+    driver=_driver,
+    serve=_serve,
+    ask=_ask,
+    library=Library(package="pymodbus", load=_clients),
+    exchange=exchange,
 )

@@ -14,6 +14,7 @@ from dataclasses import field as dataclass_field
 from operator import itemgetter
 
 from nexus_cli.drivers.base import Point, ReadResult, Request
+from nexus_cli.drivers.plugin import ONE_REQUEST, Exchange
 from nexus_cli.drivers.read_result import NO_FAULTS, LazyValues
 from nexus_cli.drivers.s7.codec import Decoder, compile_fields, compile_numbers
 from nexus_cli.drivers.s7.field import Field, field_of
@@ -245,3 +246,9 @@ def _text(items: Sequence[Item]) -> str:
         return f"read {items[0].text}"
     shown = ", ".join(item.text for item in items[:4])
     return f"read {len(items)} items: {shown}" + (f", and {len(items) - 4} more" if len(items) > 4 else "")
+
+
+def exchange(_device: DeviceConfig, request: Request) -> Exchange:
+    """What one grouped read is on the wire: a value longer than a reply is read in parts."""
+    block: Block = request.detail
+    return Exchange(len(block.parts(block.pdu))) if block.long else ONE_REQUEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nexus_cli.drivers.base import Driver
 from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
-from nexus_cli.drivers.s7.groups import group
+from nexus_cli.drivers.s7.groups import exchange, group
 from nexus_cli.drivers.s7.kind import KIND
 
 
@@ -39,4 +39,5 @@ PLUGIN = Plugin(
     serve=_serve,
     ask=_ask,
     library=Library(package="python-snap7", extra="second-opinion", load=_clients),
+    exchange=exchange,
 )

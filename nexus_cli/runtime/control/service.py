@@ -13,7 +13,14 @@ import msgspec
 from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
+from nexus_cli.apply.request import (
+    Checked,
+    DeploymentRequest,
+    read_request,
+    refuse_hazards,
+    refuse_stale,
+    weighs_rights,
+)
 from nexus_cli.apply.run import Work, gateway_digest
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -24,6 +31,7 @@ from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -149,6 +157,8 @@ class Service:
         if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
             async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
+        elif recorded.digests:
+            kept = await self._weighed(checked, without=list(request.changed))
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
@@ -170,6 +180,13 @@ class Service:
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
+
+    async def _weighed(self, checked: Checked, *, without: Sequence[str]) -> dict[str, Attributes]:
+        """What hazards are weighed by beside what changes."""
+        wanted = needed(checked.changes)
+        async with self.connection() as conn:
+            named = await db.attributes(conn, self.site, [each for each in wanted.addresses if each not in without])
+            return named | await db.attributes_of_links(conn, self.site, wanted.links, without=without)
 
     async def _refuse_locked(self, conn: Connection) -> None:
         held = await leases.current(conn, self.site)

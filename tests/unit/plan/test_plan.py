@@ -114,21 +114,23 @@ def test_a_misspelt_rename_is_found() -> None:
     ("change", "expected"),
     [
         (
-            {"connection": {"host": "h", "port": 503}},
-            "devices: session on tcp:10.0.0.9:502 is set up again with the new connection",
+            {"connection": {"host": "10.0.0.9", "port": 502, "connect_timeout": 500}},
+            "devices: session on tcp:10.0.0.9:502 is set up again with the new connection; "
+            "gap of about one connect (at most 1 poll at 1s)",
         ),
         (
             {"link": "tcp:other:502"},
-            "devices: session restarts: tcp:10.0.0.9:502 closes, tcp:other:502 opens; gap of about one connect",
+            "devices: session restarts: tcp:10.0.0.9:502 closes, tcp:other:502 opens; "
+            "gap of about one connect (at most 3 polls at 1s)",
         ),
-        ({"gateway": "gw2"}, "devices: moves from gateway gw to gw2; gap of about one connect"),
+        ({"gateway": "gw2"}, "devices: moves from gateway gw to gw2; gap of about one connect (at most 3 polls at 1s)"),
         ({"enabled": False}, "devices: goes out of service: BAD out_of_service"),
         ({"tags": {"energy": tag(deadband=1.0)}}, "devices: its session stays; only the tags below restart"),
         (
             {"tags": {"energy": tag(), "power": tag()}},
-            "series: 1 begin, or are resumed where the path was known before",
+            "series: 1 begins, or is resumed where the path was known before",
         ),
-        ({"tags": {}}, "series: 1 forgotten; their samples are kept"),
+        ({"tags": {}}, "series: 1 forgotten; its samples are kept"),
         ({"tags": {}}, "topics: 1 retained message cleared"),
         (
             {"tags": {"energy": tag(publish_unit="kWh")}},

@@ -129,10 +129,11 @@ class _Gate:
 
 
 class Faults:
-    """What goes wrong on demand; shared by all connections of a server."""
+    """What goes wrong on demand, and how many Reads were asked; shared by all connections of a server."""
 
     def __init__(self) -> None:
         self.stalled = False
+        self.reads = 0
         self.max_nodes_per_read = 0
         self.max_items_per_call = 0
         self.max_subscriptions = 0
@@ -248,6 +249,7 @@ class FaultyServer(Server):  # type: ignore[misc, unused-ignore]
         plain_create = subscriptions.create_monitored_items
 
         def read(parameters: ua.ReadParameters) -> list[ua.DataValue]:
+            faults.reads += 1
             most = faults.max_nodes_per_read
             if most and len(parameters.NodesToRead) > most:
                 raise ServiceError(ua.StatusCodes.BadTooManyOperations)

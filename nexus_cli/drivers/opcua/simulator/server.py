@@ -117,6 +117,11 @@ class SimulatorServer:
         """How many clients are connected."""
         return self.server.connected
 
+    @property
+    def requests(self) -> int:
+        """Reads that were asked since the start."""
+        return self.server.faults.reads
+
     def limit(self, *, read: int = 0, items: int = 0, subscriptions: int = 0, items_in_all: int = 0) -> None:
         """Refuse larger calls, and more subscriptions or items than these, from now on, without announcing it; 0 is no
         limit."""
