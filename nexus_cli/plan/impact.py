@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted, duration
+from nexus_cli.plan.aliases import stays_under
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit, stays_retained
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
 
@@ -43,6 +44,7 @@ class Surroundings:
         roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
+        old_paths: Present path by old path, of what is published under an old one from now on.
     """
 
     links: Mapping[str, int] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Surroundings:
     roles: Mapping[str, Attributes] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
+    old_paths: Mapping[str, str] = field(default_factory=dict)
 
 
 def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
@@ -82,7 +85,7 @@ Lines = Iterator[tuple[str, str]]
 
 def _device(change: Change, around: Surroundings) -> Lines:
     yield from _session(change, around)
-    yield from _topics(change)
+    yield from _topics(change, around)
     yield from _series(change)
     yield from _load(change, around)
 
@@ -116,9 +119,12 @@ def _session(change: Change, around: Surroundings) -> Lines:
             yield "devices", "comes into service" if enabled else "goes out of service: BAD out_of_service"
 
 
-def _topics(change: Change) -> Lines:
+def _topics(change: Change, around: Surroundings) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
-    cleared = counts[Action.FORGET] + counts[Action.MOVE]
+    cleared = counts[Action.FORGET] + sum(
+        tag.previous_path is not None and not stays_under(tag.previous_path, tag.path, around.old_paths)
+        for tag in change.tags
+    )
     updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
     cleared += sum(1 for tag in updated if stays_retained(tag.before) and not stays_retained(tag.after))
     if counts[Action.CREATE] + counts[Action.MOVE]:
@@ -356,7 +362,10 @@ def _alias(change: Change, _: Surroundings) -> Lines:
     span = duration(int(new.get("for_ms", 0)))
     if not old:
         yield "topics", f"{to} is published under {change.name}, too, for {span} from the apply on"
-        yield "rights", f"who hears {to} hears {change.name}; commands take the new path alone"
+        yield (
+            "rights",
+            f"who may subscribe to {to} may subscribe to {change.name}; commands take the new path alone",
+        )
     elif old.get("for_ms") != new.get("for_ms"):
         yield "topics", f"{to} is published under {change.name}, too, for {span} from this apply on"
     elif old.get("to") != new.get("to"):

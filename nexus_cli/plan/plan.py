@@ -13,6 +13,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
+from nexus_cli.plan.aliases import begun
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.hazards import Hazard, hazards_of
@@ -155,6 +156,7 @@ def make_plan(
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
                 written=written_before(changes, desired.resources),
+                old_paths=begun(changes),
             ),
         ),
         hazards=(
