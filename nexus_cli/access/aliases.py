@@ -1,8 +1,7 @@
 """Rights on old topics, while values are published there as well (`keep_old_for`): those of the new topics. Pure.
 
-Whoever hears a value under its new path hears it under the old one. Who has the old path in a role goes on to hear it there
-as long as it lasts, unless the class of the data forbids it: the old path counts as a tag of the same class, which nobody
-writes.
+Who may subscribe to a value under its new path may do so under the old one. A role with the old path still receives it there
+while it lasts, unless the class of the data forbids it: the old path counts as a read-only tag of the same class.
 
 See docs/decisions/0105.
 """

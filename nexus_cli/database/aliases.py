@@ -15,7 +15,7 @@ from nexus_cli.wire.control_aliases import Alias
 async def aliases(conn: Connection, *, site: str) -> list[Alias]:
     """Those that are recorded, by old path, also those that have ended: their entries are still in the site file.
 
-    Each counts from the deployment that recorded it as it is: one whose time is changed begins anew.
+    Each counts from the deployment that recorded it as it is: one whose time is changed begins again.
     """
     rows = await conn.fetch(
         f"""SELECT a.old, a.body, a.started, a.started + a.for_ms * interval '1 millisecond' AS until,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from nexus_cli.plan.change import Change
+from nexus_cli.model.alias_config import covered, under
+from nexus_cli.plan.change import Action, Change
 
 
 class AliasEntry(TypedDict):
@@ -32,6 +33,16 @@ def alias_entries(changes: Iterable[Change]) -> list[AliasEntry]:
                 }
             )
     return found
+
+
+def begun(changes: Iterable[Change]) -> dict[str, str]:
+    """Present path by old path, of what is published under an old one from now on."""
+    return {each["old"]: each["to"] for each in alias_entries(changes) if each["action"] != Action.FORGET}
+
+
+def stays_under(old: str, new: str, aliases: Mapping[str, str]) -> bool:
+    """Whether values of `new` are published under `old`, too; `aliases` as `begun` gives them."""
+    return any(covered(to, new) and under(new, new=to, old=was) == old for was, to in aliases.items())
 
 
 def alias_schema() -> dict[str, Any]:

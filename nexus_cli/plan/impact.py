@@ -376,7 +376,10 @@ def _alias(change: Change, _: Surroundings) -> Lines:
     span = duration(int(new.get("for_ms", 0)))
     if not old:
         yield "topics", f"{to} is published under {change.name}, too, for {span} from the apply on"
-        yield "rights", f"who hears {to} hears {change.name}; commands take the new path alone"
+        yield (
+            "rights",
+            f"who may subscribe to {to} may subscribe to {change.name}; commands take the new path alone",
+        )
     elif old.get("for_ms") != new.get("for_ms"):
         yield "topics", f"{to} is published under {change.name}, too, for {span} from this apply on"
     elif old.get("to") != new.get("to"):

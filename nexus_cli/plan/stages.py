@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
-from nexus_cli.model.alias_config import covered, under
+from nexus_cli.plan.aliases import begun, stays_under
 from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 
 SEQUENCES = "sequences"
@@ -137,10 +137,9 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
     theirs: set[str] = set()
     left: set[str] = set()
     moved: dict[str, str] = {}
-    aliases: dict[str, str] = {}
+    changes = tuple(changes)
+    aliases = begun(changes)
     for change in changes:
-        if change.type == "alias" and change.after is not None:
-            aliases[change.name] = str(change.after["to"])
         if change.type == "device":
             ours |= _paths(change.previous_name, change.before, external=False)
             theirs |= _paths(change.name, change.after, external=True)
@@ -153,13 +152,8 @@ def cleared_paths(changes: Iterable[Change]) -> tuple[str, ...]:
                     moved[tag.previous_path] = tag.path
                 if stays_retained(tag.before) and not stays_retained(tag.after):
                     left.add(tag.path)
-    gone |= {old for old, new in moved.items() if not _aliased(old, new, aliases)}
+    gone |= {old for old, new in moved.items() if not stays_under(old, new, aliases)}
     return tuple(sorted((gone - kept) | (ours & theirs) | (left - theirs)))
-
-
-def _aliased(old: str, new: str, aliases: Mapping[str, str]) -> bool:
-    """Whether values of `new` are published under `old` from now on, too."""
-    return any(covered(to, new) and under(new, new=to, old=was) == old for was, to in aliases.items())
 
 
 def _paths(device: str, attributes: Attributes | None, *, external: bool) -> set[str]:

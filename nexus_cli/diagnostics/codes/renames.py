@@ -66,7 +66,7 @@ CODES: tuple[Code, ...] = (
         id="NX4117",
         slug="role-does-not-follow",
         summary="A glob of a role covers the old path of a tag that moves, and not its new one.",
-        why="Rights are never widened by a rename: whoever had the tag by its old path loses it, and a `deny` no longer holds for it. "
+        why="Rights are never widened by a rename: who had the tag by its old path loses it, and a `deny` no longer holds for it. "
         "Where the glob covers both paths nothing is to be done.",
         bad=yaml("operator: {read: [packaging/line-1/**]}     # and line-1 moves to line-2"),
         good=yaml("operator: {read: [packaging/line-2/**]}"),

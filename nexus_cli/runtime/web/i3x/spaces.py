@@ -11,6 +11,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.compression import compressed
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import CallerRights
+from nexus_cli.runtime.web.former_names import with_levels
 from nexus_cli.runtime.web.i3x.address_space import AddressSpace
 from nexus_cli.runtime.web.i3x.skeleton import Skeleton
 from nexus_cli.runtime.web.parts import WebParts
@@ -100,22 +101,9 @@ class Spaces:
                     moved = await former_paths(conn, site=settings.site)
         except NexusError:
             return
-        self._former = _with_levels(moved)
+        self._former = with_levels(moved)
         self._former_of = view
 
 
 def _packed(space: AddressSpace, metadata: bool) -> bytes:
     return compressed(space.listing(metadata=metadata))
-
-
-def _with_levels(moved: list[tuple[str, str]]) -> dict[str, str]:
-    """Former paths of tags, and of the devices, lines and areas that were renamed with everything below."""
-    found: dict[str, str] = {}
-    for former, current in moved:
-        found[former] = current
-        old, new = former.split("/"), current.split("/")
-        while len(old) == len(new) > 1 and old[-1] == new[-1]:
-            old, new = old[:-1], new[:-1]
-            if old != new:
-                found["/".join(old)] = "/".join(new)
-    return found

@@ -14,6 +14,7 @@ from nexus_cli.runtime.web.rest import (
     orphans,
     plants,
     records,
+    renamed,
     statistics,
     whys,
 )
@@ -29,6 +30,7 @@ ROUTES = (
     *devices.ROUTES,
     *plants.ROUTES,
     *records.ROUTES,
+    *renamed.ROUTES,
     *discoveries.ROUTES,
     *orphans.ROUTES,
     *latencies.ROUTES,

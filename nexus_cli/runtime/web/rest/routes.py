@@ -16,6 +16,7 @@ from nexus_cli.runtime.web.rest.lineages import add_lineage_routes
 from nexus_cli.runtime.web.rest.orphans import add_orphan_routes
 from nexus_cli.runtime.web.rest.plants import add_plant_routes
 from nexus_cli.runtime.web.rest.records import add_record_routes
+from nexus_cli.runtime.web.rest.renamed import add_renamed_routes
 from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.statistics import add_statistics_routes
 from nexus_cli.runtime.web.rest.stored import Stored
@@ -37,4 +38,5 @@ def add_rest_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
     add_plant_routes(app, base=base, parts=parts, stored=stored, reports=reports)
     add_record_routes(app, base=base, parts=parts, stored=stored)
     add_discovery_routes(app, base=base, parts=parts, stored=stored)
+    add_renamed_routes(app, base=base, parts=parts)
     add_orphan_routes(app, base=base, parts=parts)

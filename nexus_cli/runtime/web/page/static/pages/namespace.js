@@ -106,11 +106,23 @@ class NamespaceView {
     this.opening = null;
     this.view.select(path);
     const back = () => this.ctx.go('namespace');
+    if (!place && (await this.follow(path))) return;
     if (!place) this.ctx.fill(this.card, this.ctx.widgets.failure({ message: `There is no '${this.ctx.format.plain(path)}' that you may read.`, hint: 'search finds paths, descriptions and addresses' }));
     else if (place.leaf) this.open = mountCard(this.card, this.ctx, path, { live: this.live, onBack: back });
     else this.open = mountBranch(this.card, this.ctx, place, { onBack: back });
     this.watch();
     this.ctx.twinChanged();
+  }
+
+  /** A link with a former path leads to where it is now; false when nothing was called so. */
+  async follow(path) {
+    try {
+      const found = await this.ctx.api(`/renamed/${this.ctx.pathOf(path)}`);
+      if (!this.stopped && this.shown === path) this.ctx.go(`namespace/${this.ctx.pathOf(found.path)}`);
+      return true;
+    } catch {
+      return this.stopped || this.shown !== path;
+    }
   }
 
   welcome() {
