@@ -15,6 +15,7 @@ import msgspec
 from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, UserConfig
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.expression_text import names_in
+from nexus_cli.model.policy_config import ApprovalsConfig, PolicyConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
@@ -264,6 +265,8 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "channel": ChannelConfig,
     "route": RouteConfig,
     "digest": DigestConfig,
+    "policy": PolicyConfig,
+    "approvals": ApprovalsConfig,
     "device": DeviceConfig,
 }
 """The Struct of every kind of resource, by the word before the dot of its address."""
