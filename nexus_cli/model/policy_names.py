@@ -102,7 +102,9 @@ def _device(key: str, default: Value) -> Callable[[Any], Value]:
 
 
 _MOMENT: dict[str, Name] = {
-    "weekday": Name(INTEGER, "day of the week where the site is: 'monday' to 'sunday'", lambda f: f.moment.at.weekday()),
+    "weekday": Name(
+        INTEGER, "day of the week where the site is: 'monday' to 'sunday'", lambda f: f.moment.at.weekday()
+    ),
     "hour": Name(INTEGER, "0 to 23 where the site is", lambda f: f.moment.at.hour),
     "minute": Name(INTEGER, "0 to 59", lambda f: f.moment.at.minute),
     "day": Name(INTEGER, "day of the month, from 1", lambda f: f.moment.at.day),

@@ -12,6 +12,7 @@ from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.policy_document import PolicyEntry, policy_entries
 from nexus_cli.plan.stages import stages_of
 
 FORMAT_VERSION = "1.0"
@@ -144,7 +145,8 @@ class StepEntry(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions.
+    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps`, `renames`, `effect`
+    and `policies` are missing in plans of older versions.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -153,11 +155,13 @@ class PlanDocument(TypedDict):
     site: str
     base: BaseEntry
     desired: DigestEntry
+    effect: NotRequired[str]
     resource_changes: list[ChangeEntry]
     impact: list[ImpactEntry]
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]
+    policies: NotRequired[list[PolicyEntry]]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
     summary: dict[str, int]
@@ -182,6 +186,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "site": f"{plan.enterprise}/{plan.site}",
         "base": {"deployment": plan.base_deployment, "digest": plan.base_digest},
         "desired": {"digest": plan.desired_digest},
+        "effect": plan.effect,
         "resource_changes": [_change(change) for change in plan.changes],
         "impact": [{"address": each.address, "plane": each.plane, "text": each.text} for each in plan.impacts],
         "rights": _rights(plan.rights),
@@ -190,6 +195,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
             for each in plan.sessions
         ],
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
+        "policies": policy_entries(plan.violations),
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
         "summary": plan.counts(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.policy_document import EFFECT_SCHEMA, policies_schema
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -63,6 +64,8 @@ def plan_schema() -> JsonObject:
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
             },
             {
+                "effect": EFFECT_SCHEMA,
+                "policies": policies_schema(),
                 "rights": {
                     "type": "array",
                     "items": _object(rights),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
@@ -12,14 +13,17 @@ from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
+from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
+from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
 from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename, without_effect
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.policies import Violation, judge, moment_of, override_hazards, rules_in_force
 from nexus_cli.plan.renames import likely_renames
 from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
 from nexus_cli.plan.running import hazards_of_runs
@@ -61,6 +65,8 @@ class Plan:
         sessions: What becomes of live sessions of those who lose a right.
         moved: The renames that were taken into account.
         renames: Renames that are not declared and would keep the history of tags that seem to be renamed.
+        violations: Policies that it violates.
+        effect: What it does, as a digest (`plan.effect`).
         errored: True when a finding forbids applying it.
     """
 
@@ -76,6 +82,8 @@ class Plan:
     sessions: tuple[Stale, ...] = ()
     moved: tuple[Rename, ...] = ()
     renames: tuple[Rename, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    effect: str = ""
     errored: bool = False
 
     @property
@@ -86,7 +94,7 @@ class Plan:
     @property
     def applyable(self) -> bool:
         """True when there is something to do and nothing forbids it."""
-        return bool(self.changes) and not self.errored
+        return bool(self.changes) and not self.errored and not any(one.blocking for one in self.violations)
 
     @property
     def desired(self) -> Changed:
@@ -118,6 +126,8 @@ def make_plan(
     *,
     moved: Sequence[Rename] = (),
     cost: Cost = lambda _: None,
+    at: datetime | None = None,
+    reason: str = "",
 ) -> Outcome[Plan]:
     """Compare, order, weigh. Pure.
 
@@ -126,6 +136,8 @@ def make_plan(
         desired: What the files declare.
         moved: The site's renames.
         cost: Requests per device, where a driver can compute them.
+        at: When it is judged by the policies; None judges nothing.
+        reason: For policies that ask for one.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
@@ -136,6 +148,11 @@ def make_plan(
         *_secrets(devices),
         *_useless_moves(changes, moved, first=not base.digests),
     ]
+    hazards = (
+        *hazards_of(changes, devices_left=len(devices), first=not base.digests, widened=rights.widened),
+        *hazards_of_runs(changes, base.running),
+    )
+    violations = _violations(changes, hazards, base, desired, at=at, reason=reason)
     plan = Plan(
         enterprise=desired.enterprise,
         site=desired.site,
@@ -153,17 +170,45 @@ def make_plan(
                 written=written_before(changes, desired.resources),
             ),
         ),
-        hazards=(
-            *hazards_of(changes, devices_left=len(devices), first=not base.digests, widened=rights.widened),
-            *hazards_of_runs(changes, base.running),
-        ),
+        hazards=(*hazards, *override_hazards(violations)),
         rights=rights.gains,
         sessions=stale_sessions(rights.gains, broker=base.broker),
         moved=tuple(moved),
         renames=likely_renames(changes, declared={address.removeprefix(DEVICE) for address in devices}),
+        violations=violations,
+        effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
+
+
+def _violations(
+    changes: Sequence[Change],
+    hazards: Sequence[Hazard],
+    base: Base,
+    desired: Snapshot,
+    *,
+    at: datetime | None,
+    reason: str,
+) -> tuple[Violation, ...]:
+    """What the policies say: those on record are what the base has, and what is declared where both are the same."""
+    declared = {address: one for address, one in desired.resources.items() if address.startswith(POLICY)}
+    kept = {
+        address: base.resources.get(address) or declared[address]
+        for address in base.digests
+        if address.startswith(POLICY)
+    }
+    if at is None or not changes or not (declared or kept):
+        return ()
+    site = base.resources.get("site") or desired.resources.get("site") or {}
+    return judge(
+        rules_in_force(kept, declared),
+        changes=changes,
+        hazards=hazards,
+        devices=(one for address, one in desired.resources.items() if address.startswith(DEVICE)),
+        first=not base.digests,
+        moment=moment_of(at, zone=str(site.get("time_zone", "")), reason=reason),
+    )
 
 
 def _rights(changes: Sequence[Change], base: Base, desired: Snapshot) -> Rights:
