@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.alert import Alert as Alert
 from nexus_cli.wire.signature import SignatureRules
 
@@ -141,6 +142,8 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         plan: What of the plan control needs.
         reason: For the journal, the lock and the audit trail.
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
+        effect: The effect that it must have, `sha256:…`; "" is any.
+        approvals: Signed approvals of that effect.
     """
 
     base_digest: Name
@@ -149,6 +152,8 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     plan: PlanSummary = PlanSummary()
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+    effect: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    approvals: Annotated[list[Approval], msgspec.Meta(max_length=20)] = []
 
 
 class Accepted(Body, frozen=True, kw_only=True):

@@ -36,6 +36,8 @@ async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[st
         moved=read.plan.moved,
         allow=read.allow,
         reason=read.reason,
+        effect=read.effect,
+        approvals=read.approvals,
     )
     return asked, read.plan.summary
 
