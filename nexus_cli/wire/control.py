@@ -13,7 +13,6 @@ import msgspec
 import orjson
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.alert import Alert as Alert
 from nexus_cli.wire.signature import SignatureRules
 
@@ -153,7 +152,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
     effect: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    approvals: Annotated[list[Approval], msgspec.Meta(max_length=20)] = []
+    approvals: Annotated[list[JsonObject], msgspec.Meta(max_length=20)] = []
 
 
 class Accepted(Body, frozen=True, kw_only=True):
