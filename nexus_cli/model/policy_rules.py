@@ -95,8 +95,8 @@ def compile_policy(name: str, config: PolicyConfig) -> Outcome[Rule]:
             text, types={one: each.type for one, each in known.items()}, labels=LABELS, result=BOOL
         )
         findings += [
-            finding("NX1062", f"'{key}' of policy '{name}': {one.message}", where=where, hint=one.hint)
-            for one in found.findings
+            finding("NX1062", f"'{key}' of policy '{name}': {message}", where=where, hint=hint)
+            for message, hint in map(_worded, found.findings)
         ]
         if found.value is not None:
             compiled[key] = found.value
@@ -111,6 +111,16 @@ def compile_policy(name: str, config: PolicyConfig) -> Outcome[Rule]:
         names=known,
     )
     return Outcome(rule)
+
+
+def _worded(found: Diagnostic) -> tuple[str, str]:
+    """Message and hint of a finding of an expression; its words for a result of another type are those of a tag."""
+    given, tag, _ = found.message.partition(", the tag is ")
+    return (
+        (f"{given}, and a policy needs true or false", "compare it: poll_ms < 100")
+        if tag
+        else (found.message, found.hint)
+    )
 
 
 def state_facts(rule: Rule, device: Facts, *, only: frozenset[str] | None = None) -> Iterator[TagFact | DeviceFact]:
