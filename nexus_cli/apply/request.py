@@ -30,6 +30,7 @@ from nexus_cli.plan.order import ordered
 from nexus_cli.plan.rights import NO_CHANGE, Rights, may_change_rights, rights_of
 from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.plan.weighed import weighed_hazards
+from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import Running
 from nexus_cli.wire.topic import is_slug
 
@@ -45,7 +46,9 @@ class DeploymentRequest:
         changed: Attributes to record by address; None removes.
         moved: Renames of tags, devices or whole lines.
         allow: Consents to hazards.
-        reason: Why, for the journal and the lock.
+        reason: Why, for the journal, the lock and policies that ask for it.
+        effect: The effect that it must have (`plan.effect`); "" is any.
+        approvals: Signed approvals of that effect.
     """
 
     base_digest: str
@@ -54,6 +57,8 @@ class DeploymentRequest:
     moved: Sequence[Rename] = ()
     allow: Sequence[str] = ()
     reason: str = ""
+    effect: str = ""
+    approvals: Sequence[Approval] = ()
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
@@ -180,12 +185,25 @@ def refuse_hazards(
             deployment touches what changes.
     """
     with collection_paused():
-        rights = _rights(request, recorded, before, kept, checked=checked)
-        first = not recorded.digests
-        hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
-        weighed = _weighed(request, recorded, before, kept, checked=checked)
-        _refuse_hazards((*hazards, *weighed, *hazards_of_runs(checked.changes, running)), request)
+        refuse_open(request_hazards(request, recorded, before, checked, kept=kept, running=running), request)
         refuse_while_running(checked.changes, running)
+
+
+def request_hazards(
+    request: DeploymentRequest,
+    recorded: Recorded,
+    before: Mapping[str, Attributes],
+    checked: Checked,
+    *,
+    kept: Mapping[str, Attributes],
+    running: Sequence[Running] = (),
+) -> tuple[Hazard, ...]:
+    """The hazards of a request, by what is recorded; arguments as for `refuse_hazards`."""
+    rights = _rights(request, recorded, before, kept, checked=checked)
+    first = not recorded.digests
+    hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
+    weighed = _weighed(request, recorded, before, kept, checked=checked)
+    return (*hazards, *weighed, *hazards_of_runs(checked.changes, running))
 
 
 def _weighed(
@@ -236,7 +254,8 @@ def refuse_while_running(changes: Sequence[Change], running: Sequence[Running]) 
             )
 
 
-def _refuse_hazards(hazards: Sequence[Hazard], request: DeploymentRequest) -> None:
+def refuse_open(hazards: Sequence[Hazard], request: DeploymentRequest) -> None:
+    """Raises NexusError NX4002 (exit code 3) when a hazard has no consent."""
     open_ = blocked(hazards, request.allow)
     if open_:
         names = " ".join(f"--allow {consent}" for consent in consents_to(open_))

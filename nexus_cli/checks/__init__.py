@@ -18,6 +18,7 @@ from nexus_cli.checks import (
     names,
     notifications,
     parameters,
+    policies,
     procedures,
     quality,
     retention,
@@ -59,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     *procedures.CHECKS,
     *parameters.CHECKS,
     *signatures.CHECKS,
+    *policies.CHECKS,
     *views.CHECKS,
     *moved.CHECKS,
 )

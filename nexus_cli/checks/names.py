@@ -43,6 +43,7 @@ def _declared(view: View) -> Iterator[tuple[str, str, ModelPath]]:
         (("alerts",), "alert", site.alerts),
         (("notifications", "channels"), "channel", site.notifications.channels),
         (("notifications", "routes"), "route", site.notifications.routes),
+        (("policies",), "policy", site.policies),
         (("sequences",), "sequence", site.sequences),
         (("messages",), "message", site.messages),
         (("views",), "view", site.views),

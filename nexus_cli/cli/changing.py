@@ -17,6 +17,7 @@ from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.hazards import NAMES, unknown_names
+from nexus_cli.plan.policy_document import PolicyEntry
 from nexus_cli.plan.text import consent, plan_text
 from nexus_cli.source.nodes import SourceFile
 from nexus_cli.wire.control import DeploymentProgress, as_object
@@ -87,6 +88,21 @@ def refuse_open_hazards(hazards: Sequence[HazardEntry], *, given: Sequence[str] 
     wanted = {f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}}
     consents = sorted(wanted | {f"--allow {shlex.quote(each)}" for each in given})
     note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
+
+
+def refuse_policies(policies: Sequence[PolicyEntry]) -> None:
+    """Show which policy blocks, whose it is, and what violates it."""
+    colour = styler(sys.stderr)
+    for one in policies:
+        note(
+            colour("error[NX4032]", "error")
+            + f": blocked by policy {one['name']}, and nothing was changed: {one['message']}"
+        )
+        paths = one["paths"]
+        more = f" and {len(paths) - MOST_OF_A_CODE:,} more" if len(paths) > MOST_OF_A_CODE else ""
+        note(f"  {', '.join(paths[:MOST_OF_A_CODE])}{more}")
+        if one["owner"]:
+            note(f"  = hint: its owner is {one['owner']}")
 
 
 def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_: str) -> None:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("nexus_cli.cli.commands.probe:command", "Find the register that holds a known value."),
     "find": ("nexus_cli.cli.commands.find:command", "Search areas, lines, devices and tags by words."),
     "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),
+    "approve": ("nexus_cli.cli.commands.approve:command", "Sign what a plan does."),
     "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
     "comment": ("nexus_cli.cli.commands.comment:command", "Write a text as the comment of a pull request."),
     "show": ("nexus_cli.cli.commands.show:command", "Show the recorded state, or a saved plan."),

@@ -25,6 +25,7 @@ from nexus_cli.model.gateways import DEFAULT_GATEWAY
 from nexus_cli.model.governed import about, places_of, quality_alerts
 from nexus_cli.model.limits import share_of
 from nexus_cli.model.notification_config import notification_resources
+from nexus_cli.model.policy_config import APPROVALS, POLICY, approvals_config, policy_configs
 from nexus_cli.model.procedure_config import message_config, sequence_config
 from nexus_cli.model.quantities import UnitError, conversion
 from nexus_cli.model.resources import (
@@ -116,6 +117,9 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
     resources |= notification_resources(site.notifications)
     if site.moved:
         resources |= alias_resources(site, {path: resources[f"device.{path}"] for path in model.devices})
+    resources |= {POLICY + name: encode(one) for name, one in policy_configs(site.policies).items()}
+    if site.approvals is not None:
+        resources[APPROVALS] = encode(approvals_config(site.approvals))
     digests = {f"device.{path}": one.digest for path, one in known.items()}
     return Snapshot.of(site.enterprise, site.site, resources, digests)
 

@@ -16,6 +16,7 @@ from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, 
 from nexus_cli.model.alias_config import AliasConfig
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.expression_text import names_in
+from nexus_cli.model.policy_config import ApprovalsConfig, PolicyConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
@@ -267,6 +268,8 @@ CONFIG_OF: Mapping[str, type[msgspec.Struct]] = {
     "channel": ChannelConfig,
     "route": RouteConfig,
     "digest": DigestConfig,
+    "policy": PolicyConfig,
+    "approvals": ApprovalsConfig,
     "device": DeviceConfig,
     "alias": AliasConfig,
 }

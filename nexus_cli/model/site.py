@@ -22,6 +22,7 @@ from nexus_cli.model.datatype import parse_type, type_hint
 from nexus_cli.model.governance import QualityRules
 from nexus_cli.model.limits import Limits
 from nexus_cli.model.notifications import Notifications
+from nexus_cli.model.policies import Approvals, Policy
 from nexus_cli.model.procedures import Message, Sequence
 from nexus_cli.model.signatures import Signatures
 from nexus_cli.model.spelling import Age as Age
@@ -348,6 +349,8 @@ class Site(Strict):
     alerts: dict[str, Alert] = Field(default_factory=dict, description="Conditions on tags, by name.")
     notifications: Notifications = Field(default_factory=Notifications, description="Whom alarms reach.")
     signatures: Signatures = Field(default_factory=Signatures, description="Which messages must be signed.")
+    policies: dict[str, Policy] = Field(default_factory=dict, description="What a plan must keep to, by name.")
+    approvals: Approvals | None = Field(default=None, description="Who has to sign a plan.")
     archive: Archive | None = Field(default=None, description="Where old history goes before it is dropped.")
     sequences: dict[str, Sequence] = Field(default_factory=dict, description="Ordered writes with waits, by name.")
     messages: dict[str, Message] = Field(default_factory=dict, description="Messages that may be published, by name.")

@@ -22,6 +22,7 @@ from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.impact import Impact
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.policy_document import PolicyEntry, policy_entries
 from nexus_cli.plan.stages import stages_of
 
 FORMAT_VERSION = "1.0"
@@ -164,6 +165,7 @@ class PlanDocument(TypedDict):
     site: str
     base: BaseEntry
     desired: DigestEntry
+    effect: NotRequired[str]
     resource_changes: list[ChangeEntry]
     impact: list[ImpactEntry]
     load: NotRequired[list[LoadEntry]]
@@ -172,6 +174,7 @@ class PlanDocument(TypedDict):
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]
+    policies: NotRequired[list[PolicyEntry]]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
     summary: dict[str, int]
@@ -197,6 +200,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "site": f"{plan.enterprise}/{plan.site}",
         "base": {"deployment": plan.base_deployment, "digest": plan.base_digest},
         "desired": {"digest": plan.desired_digest},
+        "effect": plan.effect,
         "resource_changes": [_change(change) for change in plan.changes],
         "impact": [_impact(each) for each in plan.impacts],
         "load": [load_entry(each) for each in plan.loads],
@@ -208,6 +212,7 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
             for each in plan.sessions
         ],
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
+        "policies": policy_entries(plan.violations),
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
         "summary": plan.counts(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.aliases import alias_schema
 from nexus_cli.plan.document_impact import impact_schemas
+from nexus_cli.plan.policy_document import EFFECT_SCHEMA, policies_schema
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -69,6 +70,8 @@ def plan_schema() -> JsonObject:
             },
             {
                 **impact_schemas(),
+                "effect": EFFECT_SCHEMA,
+                "policies": policies_schema(),
                 "rights": {
                     "type": "array",
                     "items": _object(rights),

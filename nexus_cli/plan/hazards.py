@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nexus_cli.access.gain_words import NOW, gain_sentence
 from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.wording import duration
+from nexus_cli.model.policy_config import is_rule
 from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
 from nexus_cli.plan.representatives import LOGIN, OIDC
 
@@ -21,6 +22,8 @@ NAMES: dict[str, str] = {
     "running-sequence": "NX4106",
     "over-budget": "NX4010",
     "mass-change": "NX4011",
+    "policy-change": "NX4030",
+    "policy": "NX4031",
 }
 """Code by name of hazard."""
 
@@ -63,6 +66,7 @@ def hazards_of(
     found = list(_empty_target(changes, devices_left=devices_left))
     for change in changes:
         found += _of_device(change) if change.type == "device" else _of_other(change)
+        found += _of_rule(change)
     return (*found, *_widened(widened))
 
 
@@ -198,6 +202,14 @@ def _of_other(change: Change) -> Iterator[Hazard]:
                 address=change.address,
                 message=f"class {change.name} is no longer archived: samples that are not in the archive are dropped after {duration(new)}",
             )
+
+
+def _of_rule(change: Change) -> Iterator[Hazard]:
+    """A policy, or who approves, that was on record and is another one afterwards."""
+    if is_rule(change.address) and change.before is not None:
+        what = f"policy {change.name}" if change.type == "policy" else "who has to approve a plan"
+        end = "goes: what it forbids is allowed from then on" if change.after is None else "changes"
+        yield Hazard(name="policy-change", scope=change.name, address=change.address, message=f"{what} {end}")
 
 
 def _widened(gains: Sequence[Gain]) -> Iterator[Hazard]:

@@ -22,6 +22,8 @@ _KINDS = (
     "message",
     "sequence",
     "view",
+    "policy",
+    "approvals",
 )
 """Resources that others refer to are first; among deletes, last."""
 

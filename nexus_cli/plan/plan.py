@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
@@ -12,9 +13,11 @@ from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
+from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
+from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
 from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
 from nexus_cli.plan.load import NO_FACTS, LinkLoad, link_loads
@@ -24,6 +27,7 @@ from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.moved_findings import findings_of_moves
 from nexus_cli.plan.moved_roles import findings_of_roles
 from nexus_cli.plan.order import ordered
+from nexus_cli.plan.policies import Violation, judge, moment_of, override_hazards, rules_in_force
 from nexus_cli.plan.readers import Reader, readers_of
 from nexus_cli.plan.renames import ambiguous_findings, likely_renames
 from nexus_cli.plan.rights import NO_CHANGE, PEOPLE, Rights, holdings, may_change_rights, rights_of, whole_base
@@ -74,6 +78,8 @@ class Plan:
         loads: Of the links that the changes touch, before and after.
         readers: Who reads what is removed, moved or changed.
         templates: What happens to the devices of each template.
+        violations: Policies that it violates.
+        effect: What it does, as a digest (`plan.effect`).
         errored: True when a finding forbids applying it.
     """
 
@@ -92,6 +98,8 @@ class Plan:
     loads: tuple[LinkLoad, ...] = ()
     readers: tuple[Reader, ...] = ()
     templates: tuple[TemplateReach, ...] = ()
+    violations: tuple[Violation, ...] = ()
+    effect: str = ""
     errored: bool = False
 
     @property
@@ -102,7 +110,7 @@ class Plan:
     @property
     def applyable(self) -> bool:
         """True when there is something to do and nothing forbids it."""
-        return bool(self.changes) and not self.errored
+        return bool(self.changes) and not self.errored and not any(one.blocking for one in self.violations)
 
     @property
     def desired(self) -> Changed:
@@ -136,6 +144,8 @@ def make_plan(
     cost: Cost = lambda _: None,
     facts: Mapping[str, LinkFacts] = NO_FACTS,
     template_of: Mapping[str, str] = NO_TEMPLATES,
+    at: datetime | None = None,
+    reason: str = "",
 ) -> Outcome[Plan]:
     """Compare, order, weigh. Pure.
 
@@ -146,6 +156,8 @@ def make_plan(
         cost: Requests per device, where a driver can compute them.
         facts: What a runtime measured, by link.
         template_of: Template by path of the declared devices that have one.
+        at: When it is judged by the policies; None judges nothing.
+        reason: For policies that ask for one.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
     changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
@@ -160,6 +172,18 @@ def make_plan(
         *ambiguous_findings(changes),
         *findings_of_roles(changes, moved, desired),
     ]
+    hazards = (
+        *hazards_of(changes, devices_left=len(devices), first=first, widened=rights.widened),
+        *weighed_hazards(
+            changes,
+            before={**_kept(desired, base), **base.resources},
+            after=desired.resources,
+            recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
+            loads=loads,
+        ),
+        *hazards_of_runs(changes, base.running),
+    )
+    violations = _violations(changes, hazards, base, desired, at=at, reason=reason)
     plan = Plan(
         enterprise=desired.enterprise,
         site=desired.site,
@@ -179,17 +203,7 @@ def make_plan(
                 facts=facts,
             ),
         ),
-        hazards=(
-            *hazards_of(changes, devices_left=len(devices), first=first, widened=rights.widened),
-            *weighed_hazards(
-                changes,
-                before={**_kept(desired, base), **base.resources},
-                after=desired.resources,
-                recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
-                loads=loads,
-            ),
-            *hazards_of_runs(changes, base.running),
-        ),
+        hazards=(*hazards, *override_hazards(violations)),
         rights=rights.gains,
         sessions=stale_sessions(rights.gains, broker=base.broker),
         moved=tuple(moved),
@@ -197,6 +211,8 @@ def make_plan(
         loads=loads,
         readers=() if first else readers_of(changes, desired.resources),
         templates=template_reach(changes, template_of),
+        violations=violations,
+        effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
@@ -209,6 +225,35 @@ def _kept(desired: Snapshot, base: Base) -> dict[str, Attributes]:
         for address, value in desired.resources.items()
         if (address == "site" or address.startswith("retention.")) and address in base.digests
     }
+
+
+def _violations(
+    changes: Sequence[Change],
+    hazards: Sequence[Hazard],
+    base: Base,
+    desired: Snapshot,
+    *,
+    at: datetime | None,
+    reason: str,
+) -> tuple[Violation, ...]:
+    """What the policies say: those on record are what the base has, and what is declared where both are the same."""
+    declared = {address: one for address, one in desired.resources.items() if address.startswith(POLICY)}
+    kept = {
+        address: base.resources.get(address) or declared[address]
+        for address in base.digests
+        if address.startswith(POLICY)
+    }
+    if at is None or not changes or not (declared or kept):
+        return ()
+    site = base.resources.get("site") or desired.resources.get("site") or {}
+    return judge(
+        rules_in_force(kept, declared),
+        changes=changes,
+        hazards=hazards,
+        devices=(one for address, one in desired.resources.items() if address.startswith(DEVICE)),
+        first=not base.digests,
+        moment=moment_of(at, zone=str(site.get("time_zone", "")), reason=reason),
+    )
 
 
 def _rights(changes: Sequence[Change], base: Base, desired: Snapshot) -> Rights:

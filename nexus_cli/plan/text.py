@@ -13,6 +13,7 @@ from nexus_cli.model.config import TagConfig
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
+from nexus_cli.plan.policy_document import effect_line, policy_lines
 from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
     SINGLE_HAZARDS,
@@ -74,6 +75,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     lines += impact_blocks(plan, style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
+    lines += policy_lines(plan, style)
     lines += _renames(plan, style)
     if steps and plan.get("steps"):
         lines += ["", style("Steps of apply:", "bold")]
@@ -81,7 +83,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     if plan["resource_changes"]:
         if len(lines) > LONG or len(plan["resource_changes"]) > FOLD_ABOVE:
             lines[1:1] = [headline(plan), *_reach(plan)]
-        lines += ["", headline(plan)]
+        lines += ["", *filter(None, [effect_line(plan)]), headline(plan)]
     return "\n".join(lines)
 
 

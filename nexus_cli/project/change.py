@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
@@ -21,9 +24,12 @@ from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
+from nexus_cli.plan.policies import OVERRIDE
+from nexus_cli.plan.policy_document import PolicyEntry, blocking_policies
 from nexus_cli.plan.requests import request_count
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import (
     Deployment,
     DeploymentProgress,
@@ -55,12 +61,14 @@ class Ready:
         document: The plan as JSON (`plan/document.py`).
         changed: Attributes to record by address; None removes.
         source: Which files it was made from.
+        saved: It comes from a file: what policies say of the moment, control says alone.
     """
 
     site: str
     document: PlanDocument
     changed: Changed
     source: PlanSource
+    saved: bool = False
 
     @property
     def errored(self) -> bool:
@@ -71,6 +79,10 @@ class Ready:
     def empty(self) -> bool:
         """True when there is nothing to do."""
         return not self.changed
+
+    def blocking_policies(self) -> list[PolicyEntry]:
+        """Violated policies that nobody may override."""
+        return [] if self.saved else blocking_policies(self.document)
 
     def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""
@@ -90,6 +102,7 @@ class Ready:
         return {
             Hazard(name=each["name"], scope=each["scope"], address=each["address"], message=each["message"]): each
             for each in self.document["hazards"]
+            if not (self.saved and each["name"] == OVERRIDE)
         }
 
     def consented(self, allow: Sequence[str]) -> PlanDocument:
@@ -130,6 +143,7 @@ def plan_site(
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
     use_cache: bool = False,
+    reason: str = "",
 ) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
 
@@ -140,6 +154,7 @@ def plan_site(
         variables: Values over the declared `vars`.
         allow: Consents; the document marks what they cover.
         use_cache: As of `load`.
+        reason: For policies that ask for one.
 
     Raises:
         NexusError: Control can't be reached, or serves another site.
@@ -150,7 +165,7 @@ def plan_site(
     loaded = load(located.value, env=env, variables=variables, use_cache=use_cache)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
-    planned = asyncio.run(_compare(loaded.value, settings))
+    planned = asyncio.run(_compare(loaded.value, settings, reason=reason))
     plan = planned.unwrap()
     useless = useless_consents(plan.hazards, allow)
     findings = (*loaded.findings, *loaded.value.tree.report_later([*planned.findings, *useless]))
@@ -178,7 +193,7 @@ def is_saved_plan(path: str | None) -> bool:
 def saved_plan(path: str) -> Ready:
     """Read a saved plan. Raises NexusError NX4003 or NX4006."""
     saved = read_planfile(Path(path))
-    return Ready(site=saved.site, document=saved.document, changed=saved.changed, source=saved.source)
+    return Ready(site=saved.site, document=saved.document, changed=saved.changed, source=saved.source, saved=True)
 
 
 def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
@@ -201,8 +216,22 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
         raise _stale(f"the recorded state moved: it was deployment {base['deployment']}, it is now {state.deployment}")
 
 
+def refuse_other_effect(ready: Ready, effect: str) -> None:
+    """Raises NexusError NX4033 (exit code 5): a plan does something else than what was approved."""
+    found = ready.document.get("effect", "")
+    if effect and effect != found:
+        raise NexusError(f"The plan does something else than what was approved: its effect is {found}.", code="NX4033")
+
+
 def apply_ready(
-    ready: Ready, *, settings: Settings, allow: Sequence[str] = (), reason: str = "", on_event: OnEvent
+    ready: Ready,
+    *,
+    settings: Settings,
+    allow: Sequence[str] = (),
+    reason: str = "",
+    effect: str = "",
+    approvals: Sequence[Approval] = (),
+    on_event: OnEvent,
 ) -> DeploymentProgress:
     """Send a plan to control and follow it to its end. Ending this process changes nothing about it.
 
@@ -212,7 +241,18 @@ def apply_ready(
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
     """
-    return asyncio.run(_apply(ready, settings=settings, allow=allow, reason=reason, on_event=on_event))
+    document = ready.document
+    request = DeploymentRequest(
+        base_digest=document["base"]["digest"],
+        desired_digest=document["desired"]["digest"],
+        changed=ready.changed,
+        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        reason=reason,
+        allow=list(allow),
+        effect=effect,
+        approvals=[msgspec.to_builtins(one) for one in approvals],
+    )
+    return asyncio.run(_apply(ready.site, request, settings=settings, on_event=on_event))
 
 
 def recorded_state(settings: Settings) -> RecordedState:
@@ -244,12 +284,13 @@ async def _deployment_plan(settings: Settings, number: int) -> DeploymentPlan:
         return await control.call("GET", f"/deployments/{number}/plan", DeploymentPlan, params={"document": "true"})
 
 
-async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
+async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Outcome[Plan]:
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
         wanted = [address for address in differing(state.digests, desired.digests) if address in state.digests]
-        resources = await control.resources(wanted)
+        site = ["site"] if "site" in state.digests else []  # policies are judged by the time zone on record
+        resources = await control.resources([*wanted, *(one for one in site if one not in wanted)])
     base = Base(
         deployment=state.deployment,
         digest=state.digest,
@@ -259,7 +300,15 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(base, desired, moved=moved, cost=request_count, template_of=loaded.tree.template_of)
+    return make_plan(
+        base,
+        desired,
+        moved=moved,
+        cost=request_count,
+        template_of=loaded.tree.template_of,
+        at=datetime.now(UTC),
+        reason=reason,
+    )
 
 
 def _broker(settings: Settings) -> str:
@@ -280,19 +329,8 @@ async def _state(settings: Settings, site: str) -> State:
         return await control.state()
 
 
-async def _apply(
-    ready: Ready, *, settings: Settings, allow: Sequence[str], reason: str, on_event: OnEvent
-) -> DeploymentProgress:
-    document = ready.document
-    request = DeploymentRequest(
-        base_digest=document["base"]["digest"],
-        desired_digest=document["desired"]["digest"],
-        changed=ready.changed,
-        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
-        reason=reason,
-        allow=list(allow),
-    )
-    async with _client(settings, ready.site) as control:
+async def _apply(site: str, request: DeploymentRequest, *, settings: Settings, on_event: OnEvent) -> DeploymentProgress:
+    async with _client(settings, site) as control:
         number = await control.deploy(request)
         return await _follow(control, number, on_event=on_event)
 

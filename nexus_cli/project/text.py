@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nexus_cli.checks import check
+from nexus_cli.checks.policies import not_met
 from nexus_cli.diagnostics import Diagnostic, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
@@ -139,6 +140,8 @@ def _read(path: Path, env: str | None, variables: Mapping[str, str] | None, cach
     sound = cache.sound_links(model, tree) if cache is not None and model is not None else ()
     checked = check(model, sound_links=sound) if model is not None else ()
     raw = [*source.findings, *bound.findings, *checked]
+    if model is not None and model.site.policies and not has_errors(raw):
+        raw += not_met(model)
     findings = tree.report(raw)
     if cache is not None and model is not None:
         cache.remember(tree, model, raw)

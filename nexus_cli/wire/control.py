@@ -144,6 +144,8 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         plan: What of the plan control needs.
         reason: For the journal, the lock and the audit trail.
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
+        effect: The effect that it must have, `sha256:…`; "" is any.
+        approvals: Signed approvals of that effect.
     """
 
     base_digest: Name
@@ -152,6 +154,8 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     plan: PlanSummary = PlanSummary()
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+    effect: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    approvals: Annotated[list[JsonObject], msgspec.Meta(max_length=20)] = []
 
 
 class Accepted(Body, frozen=True, kw_only=True):

@@ -164,6 +164,7 @@ def test_a_change_of_rights_is_told_by_who_gains_and_loses(world: World, shell: 
         assert first.returncode == 0 and "Rights:" not in first.stdout, first.stdout
         shell.edit("ann: {role: look}, bob: {roles: []}", "ann: {roles: []}, bob: {role: look}")
         planned = shell("plan", "--out", "swap.plan")
+        effect = next(line for line in planned.stdout.splitlines() if line.startswith("Effect: sha256:"))
         assert planned.stdout.partition("Rights:")[2] == (
             "\n"
             "  - ann may no longer read 2 tags: packaging/line-1/meter/energy, packaging/line-1/meter/power\n"
@@ -178,6 +179,7 @@ def test_a_change_of_rights_is_told_by_who_gains_and_loses(world: World, shell: 
             " [not allowed]\n"
             "    consent: --allow acl-widen=bob\n"
             "\n"
+            f"{effect}\n"
             "Plan: 2 to update.\n"
         )
         (home / "runtime.json").write_bytes(

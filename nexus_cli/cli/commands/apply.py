@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import click
 
-from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
+from nexus_cli.cli.changing import (
+    agreed,
+    check_consents,
+    complain,
+    refuse_open_hazards,
+    refuse_policies,
+    show_end,
+    show_plan,
+)
 from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
+from nexus_cli.project.approve import read_approvals
+from nexus_cli.project.change import (
+    apply_ready,
+    is_saved_plan,
+    plan_site,
+    refuse_other_effect,
+    refuse_stale_plan,
+    saved_plan,
+)
 from nexus_cli.project.live import not_good_after
 from nexus_cli.settings import load_settings
 
@@ -28,6 +44,8 @@ OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "fail
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard. Repeatable.")
 @click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
+@click.option("--effect", default="", metavar="DIGEST", help="Apply only a plan with this effect (`nexus plan`).")
+@click.option("--approval", "approvals", multiple=True, metavar="FILE", help="A signed approval. Repeatable.")
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -38,6 +56,8 @@ def command(
     yes: bool,
     allow: tuple[str, ...],
     reason: str,
+    effect: str,
+    approvals: tuple[str, ...],
     format_: str,
 ) -> int:
     """Make the runtime match the site file, or apply a saved plan.
@@ -46,13 +66,14 @@ def command(
     stopping this command does not stop it.
     """
     check_consents(allow)
+    signed = read_approvals(approvals)
     settings = load_settings()
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
         refuse_stale_plan(ready, settings=settings)
         complain(ready.useless_consents(allow))
     else:
-        planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow)
+        planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow, reason=reason)
         complain(planned.findings, planned.files)
         if planned.value is None or planned.value.errored:
             return Exit.FINDINGS
@@ -63,6 +84,10 @@ def command(
         if format_ == "json":
             answer_json({"outcome": "nothing", "counts": {}, "table": []})
         return Exit.OK
+    refuse_other_effect(ready, effect)
+    if policies := ready.blocking_policies():
+        refuse_policies(policies)
+        return Exit.BLOCKED
     open_ = ready.open_hazards(allow)
     if open_:
         refuse_open_hazards(open_, given=ready.used_consents(allow))
@@ -71,7 +96,15 @@ def command(
         return Exit.FINDINGS
     try:
         with following() as show:
-            found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=show)
+            found = apply_ready(
+                ready,
+                settings=settings,
+                allow=allow,
+                reason=reason,
+                effect=effect,
+                approvals=signed,
+                on_event=show,
+            )
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise

@@ -21,6 +21,7 @@ from nexus_cli.cli.options import (
 )
 from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.approve import approve, of_planfile, signer_from, write_approval
 from nexus_cli.project.change import plan_site, save_plan
 from nexus_cli.settings import load_settings
 
@@ -36,6 +37,8 @@ EPILOG = (
 @var_option
 @click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies exactly that.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
+@click.option("--sign", "key", type=click.Path(dir_okay=False), help="With --out: also FILE.approval.json, signed.")
+@click.option("--reason", default="", help="For policies that ask for one.")
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
@@ -48,6 +51,8 @@ def command(
     variables: dict[str, str],
     out: str | None,
     allow: tuple[str, ...],
+    key: str | None,
+    reason: str,
     steps: bool,
     detailed_exitcode: bool,
     format_: str,
@@ -58,7 +63,18 @@ def command(
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     check_consents(allow)
-    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow, use_cache=use_cache)
+    if key is not None and out is None:
+        raise click.UsageError("--sign signs what --out saves: give both")
+    signer = signer_from(key) if key is not None else None
+    planned = plan_site(
+        path,
+        settings=load_settings(),
+        env=env,
+        variables=variables,
+        allow=allow,
+        use_cache=use_cache,
+        reason=reason,
+    )
     complain(planned.findings, planned.files)
     if planned.value is None:
         return Exit.FINDINGS
@@ -78,4 +94,7 @@ def command(
     if out is not None:
         save_plan(ready, out)
         note(f"saved in {out}: `nexus apply {shlex.quote(out)}` does exactly this")
+        if signer is not None:
+            write_approval(f"{out}.approval.json", approve(of_planfile(out), signer, expires="7d"))
+            note(f"signed by {signer.name} in {out}.approval.json, valid for 7 days")
     return Exit.CHANGES if detailed_exitcode and not ready.empty else Exit.OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nexus_cli.plan.document import HazardEntry, PlanDocument, RangeEntry
+from nexus_cli.plan.policy_document import policy_markdown
 from nexus_cli.plan.text import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
 from nexus_cli.plan.text_groups import hazard_groups
 
@@ -30,6 +31,9 @@ def plan_markdown(plan: PlanDocument) -> str:
     if open_:
         lines += ["", f"**{len(open_)} hazard{'s' * (len(open_) > 1)} without consent**", ""]
         lines += _open_hazards(open_)
+    lines += policy_markdown(plan)
+    if plan.get("effect") and plan["resource_changes"]:
+        lines += ["", f"Effect: `{plan['effect']}`"]
     if plan.get("renames"):
         lines += ["", f"**Renamed?** {RENAMED}", "", "```yaml", *moved_block(plan), "```"]
     for each in plan["diagnostics"]:

@@ -12,15 +12,9 @@ import msgspec
 
 from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.access.lines import TagFacts, tag_facts
+from nexus_cli.apply.consent import weigh
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import (
-    Checked,
-    DeploymentRequest,
-    read_request,
-    refuse_hazards,
-    refuse_stale,
-    weighs_rights,
-)
+from nexus_cli.apply.request import Checked, DeploymentRequest, read_request, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -32,6 +26,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.weighed import needed
+from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -135,6 +130,23 @@ class Service:
         summary: Mapping[str, int],
         within: Callable[[Mapping[str, Attributes]], None] = lambda _: None,
     ) -> int:
+        """As `_deploy`; what policies, effect and approvals refuse is in the audit trail."""
+        try:
+            return await self._deploy(leader, request, who=who, summary=summary, within=within)
+        except NexusError as error:
+            with plain_errors(self.settings):
+                await note_refusal(leader.pool, self.site, error, who=who)
+            raise
+
+    async def _deploy(
+        self,
+        leader: LeaderParts,
+        request: DeploymentRequest,
+        *,
+        who: str,
+        summary: Mapping[str, int],
+        within: Callable[[Mapping[str, Attributes]], None],
+    ) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
         The checks of a large site take seconds: they run in a thread, before anything is locked. `within` gets what is
@@ -150,16 +162,18 @@ class Service:
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
+            gate = await read_gate(conn, request, recorded)
         await asyncio.to_thread(within, before)
         refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
         kept: Mapping[str, Attributes] = {}
-        if weighs_rights(checked, recorded):  # only then the whole state is read; under the lock it must be the same
+        # Only where it has to, the whole state is read; under the lock it must be the same.
+        if gate.needs_devices or weighs_rights(checked, recorded):
             async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
         elif recorded.digests:
             kept = await self._weighed(checked, without=list(request.changed))
-        await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
+        weighed = await asyncio.to_thread(weigh, gate, request, recorded, before, checked, kept=kept, running=running)
         work = Work.accepted(request, checked, before=before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self.settings):
@@ -167,6 +181,7 @@ class Service:
                 # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
                 refuse_stale(request, await db.recorded(conn, self.site))
+                await refuse_used(conn, self.site, weighed.approvals)
                 deployment_id, number = await db.begin_deployment(
                     conn,
                     self.site,
@@ -176,6 +191,7 @@ class Service:
                     desired=request.desired_digest,
                     plan=work.document(),
                 )
+                await note_used(conn, self.site, weighed.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()

@@ -48,6 +48,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "probe": set(),
     "find": set(),
     "plan": HTTP,
+    "approve": set(),
     "apply": HTTP | {"nexus_cli.wire.mqtt"},
     "show": HTTP,
     "up": {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},

@@ -37,7 +37,7 @@ def test_text_of_a_small_plan() -> None:
     found = document(before, after, moved=[("a/l/one/temp", "a/l/one/temperature")])
     assert (
         plan_text(found, style=plain)
-        == """\
+        == f"""\
 Plan for acme/chicago against deployment 1
 
   + device.a/l/two (1 tag)
@@ -62,6 +62,7 @@ Needs consent:
   ! data-loss: a/l/one/old is forgotten: its samples stay, no new ones are stored [not allowed]
     consent: --allow data-loss=a/l/one/old
 
+Effect: {found["effect"]}
 Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to forget)."""
     )
 
@@ -277,9 +278,10 @@ def rights_plan(**keys: Any) -> dict[str, Any]:
 
 
 def test_text_of_a_plan_that_changes_rights() -> None:
+    found = rights_plan(allow=("acl-widen=ann",))
     assert (
-        plan_text(rights_plan(allow=("acl-widen=ann",)), style=plain)
-        == """\
+        plan_text(found, style=plain)
+        == f"""\
 Plan for acme/chicago against deployment 1
 
   ~ role.op
@@ -301,6 +303,7 @@ Needs consent:
   ! acl-widen: eve may now use role contractor until 2027-06-30 (before: until 2026-12-31) [not allowed]
     consent for all of them: --allow acl-widen=ann --allow acl-widen=bob --allow acl-widen=eve
 
+Effect: {found["effect"]}
 Plan: 2 to update."""
     )
 

@@ -14,6 +14,7 @@ import orjson
 from nexus_cli.apply import request as apply
 from nexus_cli.json_value import JsonObject, JsonValue
 from nexus_cli.runtime.api.bodies import refused, words
+from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import MOST_RESOURCES, DeploymentRequest
 
 LARGEST_RESOURCE = 8 * 2**20
@@ -36,8 +37,17 @@ async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[st
         moved=read.plan.moved,
         allow=read.allow,
         reason=read.reason,
+        effect=read.effect,
+        approvals=_approvals(read.approvals),
     )
     return asked, read.plan.summary
+
+
+def _approvals(given: list[JsonObject]) -> list[Approval]:
+    try:
+        return msgspec.convert(given, list[Approval])
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise refused("approvals", words(error)) from None
 
 
 def _read(body: bytes) -> DeploymentRequest:

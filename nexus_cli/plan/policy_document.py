@@ -1,0 +1,124 @@
+"""Violated policies as JSON and as text; the effect digest's line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.policies import Violation
+
+if TYPE_CHECKING:
+    from nexus_cli.plan.document import PlanDocument
+
+MOST_PATHS = 5
+_STYLES = {"error": "error", "warning": "warning", "info": "info"}
+
+
+class PolicyEntry(TypedDict):
+    """A violated policy, see `plan.policies.Violation`; `blocking` where nothing allows it, `allowed` by a consent."""
+
+    name: str
+    severity: str
+    owner: str
+    message: str
+    subject: str
+    paths: list[str]
+    recorded: bool
+    overridable: bool
+    blocking: bool
+
+
+def policy_entries(violations: Sequence[Violation]) -> list[PolicyEntry]:
+    """As JSON, in the order of the violations."""
+    return [
+        {
+            "name": one.name,
+            "severity": one.severity,
+            "owner": one.owner,
+            "message": one.message,
+            "subject": one.subject,
+            "paths": list(one.paths),
+            "recorded": one.recorded,
+            "overridable": one.overridable,
+            "blocking": one.blocking,
+        }
+        for one in violations
+    ]
+
+
+def blocking_policies(plan: PlanDocument) -> list[PolicyEntry]:
+    """The violated policies that no consent overrides."""
+    return [one for one in plan.get("policies", ()) if one["blocking"]]
+
+
+def policy_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
+    """A block for a terminal; nothing where no policy is violated."""
+    if plan.get("policies"):
+        yield ""
+        yield style("Violates policies:", "bold")
+    for one in plan.get("policies", ()):
+        end = "can't be overridden" if one["blocking"] else "needs consent" if one["severity"] == "error" else ""
+        kept = ", on record" if one["recorded"] else ""
+        owner = f" ({one['owner']})" if one["owner"] else ""
+        yield f"  ! {style(one['severity'], _STYLES[one['severity']])} {one['name']}{owner}: {one['message']}" + (
+            f" [{end}{kept}]" if end else ""
+        )
+        yield from (f"      {path}" for path in one["paths"][:MOST_PATHS])
+        if len(one["paths"]) > MOST_PATHS:
+            yield f"      … and {len(one['paths']) - MOST_PATHS:,} more (--format json shows all)"
+
+
+def policy_markdown(plan: PlanDocument) -> Iterator[str]:
+    """The same for a pull request, the paths folded."""
+    for one in plan.get("policies", ()):
+        owner = f", owner: {one['owner']}" if one["owner"] else ""
+        yield ""
+        yield f"**{one['severity']}: policy `{one['name']}`**{owner}: {one['message']}"
+        yield ""
+        yield f"<details><summary>{len(one['paths']):,} × {one['subject']}</summary>"
+        yield ""
+        yield from (f"- `{path}`" for path in one["paths"][:50])
+        if len(one["paths"]) > 50:
+            yield f"- … and {len(one['paths']) - 50:,} more"
+        yield ""
+        yield "</details>"
+
+
+def effect_line(plan: PlanDocument) -> str:
+    """`Effect: sha256:…`; "" for a plan of an older version."""
+    return f"Effect: {plan['effect']}" if plan.get("effect") else ""
+
+
+def policies_schema() -> JsonObject:
+    """JSON Schema of the document's `policies`."""
+    text = {"type": "string"}
+    flag = {"type": "boolean"}
+    properties: JsonObject = {
+        "name": text,
+        "severity": {"enum": ["error", "warning", "info"]},
+        "owner": text,
+        "message": text,
+        "subject": {"enum": ["tag", "device", "change", "hazard", "plan"]},
+        "paths": {"type": "array", "items": text, "minItems": 1},
+        "recorded": flag,
+        "overridable": flag,
+        "blocking": flag,
+    }
+    return {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        },
+        "description": "Policies that the plan violates, those on record and those that it declares.",
+    }
+
+
+EFFECT_SCHEMA: JsonObject = {
+    "type": "string",
+    "pattern": "^sha256:[0-9a-f]{64}$",
+    "description": "What the plan does, whatever the files look like: approvals name it, `apply --effect` demands it.",
+}
