@@ -30,6 +30,7 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    site_tests,
     steering,
     text,
     transport,
@@ -44,6 +45,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Relat
 BANDS = (
     text,
     shape,
+    site_tests,
     meaning,
     references,
     alarms,

@@ -17,7 +17,7 @@ BY_THEMSELVES = {"up", "down", "status"}
 """They go by the processes, each in its own way."""
 FILES_ALONE = {"access list", "access who-can", "access can", "access explain", "access render"}
 """Commands of a group that ask the site file."""
-OF_NO_RUNTIME = {"init", "validate", "fmt", "schema", "explain", "find", "discover", "probe", "certs", "demo", "sim"}
+OF_NO_RUNTIME = {"init", "validate", "test", "fmt", "schema", "explain", "find", "discover", "probe", "certs", "demo", "sim"}
 
 
 def _leaves(command: click.Command) -> Iterator[click.Command]:
