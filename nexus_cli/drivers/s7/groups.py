@@ -82,6 +82,11 @@ class Block:
     _whole: tuple[Frame, Callable[[bytes], ReadResult]] | None = dataclass_field(default=None, repr=False)
     _image: Decoder | None = dataclass_field(default=None, repr=False)
 
+    def decode(self, raw: bytes) -> ReadResult:
+        """The values in the bytes of all items, one after the other."""
+        values, faults = self.image()(raw)
+        return ReadResult(values, faults)
+
     def whole(self) -> tuple[Frame, Callable[[bytes], ReadResult]]:
         """The request as one frame, and the decoder of a reply in which every item succeeded."""
         if self._whole is None:

@@ -168,8 +168,8 @@ class Plant:
             tag = self._names.tags[path]
             polled = tag.mode == "poll" and at_ms % max(10, tag.poll_ms) == 0
             if path in fresh or polled:
-                device, _, name = path.rpartition("/")
-                due.setdefault(device, []).append(name)
+                of, _, name = path.rpartition("/")
+                due.setdefault(of, []).append(name)
         for path, every in due.items():
             device = self._devices[path]
             names = [name for name in every if device.config.enabled and device.config.tags[name].enabled]
@@ -188,7 +188,7 @@ class Plant:
         for device in self._devices.values():
             due = [
                 state
-                for state in device.normaliser.field_states()
+                for state in device.field_states()
                 if state.known and state.config.mode != "poll" and state.config.heartbeat_ms and self._due(state)
             ]
             if due:
