@@ -31,6 +31,11 @@ class UnfitValue(Exception):
 class Decodes(Protocol):
     """The detail of a request whose answer's bytes have a meaning without the device."""
 
+    @property
+    def octets(self) -> int:
+        """How many bytes of values the answer has."""
+        ...
+
     def decode(self, raw: bytes) -> ReadResult:
         """The values in the bytes."""
         ...
@@ -127,12 +132,15 @@ def _decoded(device: DeviceConfig, name: str, octets: bytes) -> tuple[Value, Fau
         raise UnfitValue(f"'{name}' has no bytes: {error}", hint=hint) from None
     if not isinstance(request.detail, Decodes):
         raise UnfitValue(f"{device.protocol} sends values with their type, not bytes of an address", hint=hint)
+    if len(octets) != request.detail.octets:
+        raise UnfitValue(
+            f"{len(octets)} bytes are given, and '{request.text}' reads {request.detail.octets} ({device.tags[name].type})",
+            hint="give as many as the request reads",
+        )
+    if getattr(request.detail, "scales", ()):
+        raise UnfitValue(f"the scale factor of '{name}' is in another register", hint=hint)
     try:
         result = request.detail.decode(octets)
-        value, fault = result.values[0], result.faults.get(0)
-    except (struct.error, ValueError, IndexError):
-        raise UnfitValue(
-            f"{len(octets)} bytes do not fill '{request.text}' ({device.tags[name].type})",
-            hint="give as many bytes as the request reads",
-        ) from None
-    return value, fault
+    except (struct.error, ValueError, IndexError) as error:
+        raise UnfitValue(f"the bytes are no {device.tags[name].type}: {error}", hint=hint) from None
+    return result.values[0], result.faults.get(0)
