@@ -10,7 +10,7 @@ from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
-from nexus_cli.project.testing.document import file_schema, report_schema
+from nexus_cli.project.testing.schema import file_schema, report_schema
 from nexus_cli.wire.schemas import message_schemas
 
 

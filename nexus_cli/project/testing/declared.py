@@ -11,6 +11,8 @@ from nexus_cli.wire.sample import Value
 
 KINDS = ("sample", "topic", "alarm", "right", "row", "finding")
 """What can be expected, in the order in which a report shows it."""
+STATES = ("cleared", "active", "acknowledged", "returned")
+"""The states of an alert."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from nexus_cli.access.lines import RIGHTS
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.project.testing.declared import KINDS, Expectation
+from nexus_cli.project.testing.declared import KINDS, STATES, Expectation
 from nexus_cli.project.testing.file_text import TestFile, Wrong
 from nexus_cli.source.nodes import Map, Seq
 from nexus_cli.wire.sample import Quality, Reason
@@ -16,7 +16,6 @@ from nexus_cli.wire.sample import Quality, Reason
 SAMPLE_KEYS = ("value", "quality", "reason", "unit", "label", "within", "at")
 TOPIC_KEYS = ("value", "quality", "reason", "unit", "label", "timestamp", "source_timestamp", "within", "at")
 ROW_KEYS = ("value", "quality", "at", "within")
-STATES = ("cleared", "active", "acknowledged", "returned")
 NONE = "none"
 """There must be no sample, or no message."""
 CLOSED: dict[str, tuple[str, ...]] = {

@@ -1,4 +1,4 @@
-"""What came out against what was expected: one result per assertion, with how the value came about."""
+"""A record against what was expected: one result per assertion, with how the value came about."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """A plant in memory: the gateway's own pipeline and control's own alarms, fed with given values on a clock of its own.
 
 Nothing here opens a socket, a file or a database: outbox and live view are two lists.
+
+See docs/decisions/0107.
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ class Plant:
     """The devices that a test gives values for, and all alarms.
 
     Attributes:
-        record: What came out so far.
+        record: Samples, rows and alarms so far.
         json_frames: As of the outbox: the frames keep integers and booleans.
     """
 
@@ -112,9 +114,7 @@ class Plant:
         self.record = Record()
         self.json_frames = True
         self._names, self._clock = names, PlantClock()
-        this: Any = (
-            self  # stands in for outbox and live view, of which the pipeline calls add_frame, add_gap, put, forget
-        )
+        this: Any = self  # outbox and live view in one: the pipeline calls add_frame, add_gap, put and forget of them
         self._pipeline = Pipeline(
             topics=names.topics,
             outbox=this,

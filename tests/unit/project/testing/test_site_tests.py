@@ -35,7 +35,7 @@ areas:
             protocol: modbus
             connection: {host: 10.0.0.9}
             tags:
-              temperature: {address: "holding:0", type: int16, scale: 0.1, unit: degC, range: [0, 300], deadband: 0.5, heartbeat: 5s}
+              temperature: {address: "holding:0", type: int16, scale: 0.1, unit: degC, range: [-20, 300], deadband: 0.5, heartbeat: 5s}
               flow: {address: "holding:2", type: float32, unit: l/min}
               total: {address: "holding:4", type: uint64}
               open: {address: "coil:0", type: bool}
