@@ -16,6 +16,7 @@ from nexus_cli.exit_codes import Exit
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("nexus_cli.cli.commands.init:command", "Start a new site folder."),
     "validate": ("nexus_cli.cli.commands.validate:command", "Check a site file and everything it includes."),
+    "test": ("nexus_cli.cli.commands.test:command", "Run the tests of a site: given device values, expected results."),
     "fmt": ("nexus_cli.cli.commands.fmt:command", "Format site files; comments are kept."),
     "schema": ("nexus_cli.cli.commands.schema:command", "Write the JSON Schemas."),
     "explain": (

@@ -10,6 +10,7 @@ from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
+from nexus_cli.project.testing.schema import file_schema, report_schema
 from nexus_cli.wire.approval_schema import approval_schema
 from nexus_cli.wire.schemas import message_schemas
 
@@ -24,6 +25,7 @@ def schema_files() -> dict[str, str]:
         "approval": approval_schema(),
         **message_schemas(),
     }
+    schemas |= {"test-file": file_schema(), "test-report": report_schema()}
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }

@@ -29,10 +29,10 @@ def junit(answer: dict[str, Any], *, strict: bool = False) -> str:
     for name, items in suites.items():
         failed = sum(_fails(item, strict=strict) for item in items)
         count = max(1, len(items))
-        lines.append(f'  <testsuite name={_attribute(name)} tests="{count}" failures="{failed}" errors="0">')
+        lines.append(f'  <testsuite name={attribute(name)} tests="{count}" failures="{failed}" errors="0">')
         lines += [_case(name, item, strict=strict) for item in items]
         if not items:
-            lines.append(f'    <testcase classname={_attribute(name)} name="valid"/>')
+            lines.append(f'    <testcase classname={attribute(name)} name="valid"/>')
         lines.append("  </testsuite>")
     return "\n".join([*lines, "</testsuites>", ""])
 
@@ -47,26 +47,26 @@ def _case(suite: str, item: dict[str, Any], *, strict: bool) -> str:
     name = f"{item['code']} {at}".strip()
     words = "\n".join(part for part in (f"{suite}:{at}" if at else "", item["summary"], _hint(item)) if part)
     inner = (
-        f"<failure type={_attribute(item['code'])} message={_attribute(item['summary'])}>{_text(words)}</failure>"
+        f"<failure type={attribute(item['code'])} message={attribute(item['summary'])}>{xml_text(words)}</failure>"
         if _fails(item, strict=strict)
-        else f"<system-out>{_text(item['severity'] + ': ' + words)}</system-out>"
+        else f"<system-out>{xml_text(item['severity'] + ': ' + words)}</system-out>"
     )
     line = f' line="{place["start"]["line"]}"' if place else ""
-    file = f" file={_attribute(suite)}{line}" if place else ""
-    return f"    <testcase classname={_attribute(suite)} name={_attribute(name)}{file}>{inner}</testcase>"
+    file = f" file={attribute(suite)}{line}" if place else ""
+    return f"    <testcase classname={attribute(suite)} name={attribute(name)}{file}>{inner}</testcase>"
 
 
 def _hint(item: dict[str, Any]) -> str:
     return f"hint: {item['detail']}" if item["detail"] else ""
 
 
-def _text(words: str) -> str:
+def xml_text(words: str) -> str:
     return html.escape(_NOT_XML.sub("?", words), quote=False)
 
 
-def _attribute(words: str) -> str:
+def attribute(words: str) -> str:
     """A value with its quotes. `xml.sax.saxutils` does the same, but loads the HTTP client of the standard library."""
-    text = _text(words).translate(_SPACES)
+    text = xml_text(words).translate(_SPACES)
     if '"' not in text:
         return f'"{text}"'
     if "'" not in text:

@@ -34,6 +34,7 @@ from nexus_cli.diagnostics.codes import (
     runtime,
     s7,
     shape,
+    site_tests,
     steering,
     text,
     transport,
@@ -48,6 +49,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Place, Relat
 BANDS = (
     text,
     shape,
+    site_tests,
     meaning,
     references,
     alarms,

@@ -58,6 +58,11 @@ class Block:
     size: int
     numbers: Columns | None
 
+    @property
+    def octets(self) -> int:
+        """How many bytes of values its answer has."""
+        return self.head[1]
+
     def decode(self, raw: bytes) -> ReadResult:
         """The values in an answer's data, before scale factors that lie outside of it."""
         if self.numbers is not None:

@@ -83,6 +83,16 @@ class Block:
     _whole: tuple[Frame, Callable[[bytes], ReadResult]] | None = dataclass_field(default=None, repr=False)
     _image: Decoder | None = dataclass_field(default=None, repr=False)
 
+    @property
+    def octets(self) -> int:
+        """How many bytes of values its answer has."""
+        return sum(item.size for item in self.items)
+
+    def decode(self, raw: bytes) -> ReadResult:
+        """The values in the bytes of all items, one after the other."""
+        values, faults = self.image()(raw)
+        return ReadResult(values, faults)
+
     def whole(self) -> tuple[Frame, Callable[[bytes], ReadResult]]:
         """The request as one frame, and the decoder of a reply in which every item succeeded."""
         if self._whole is None:

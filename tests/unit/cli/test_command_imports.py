@@ -40,6 +40,7 @@ HTTP = {"httpx", "rich"}
 MAY_LOAD: dict[str, set[str]] = {
     "init": set(),
     "validate": set(),
+    "test": {"nexus_cli.wire.mqtt"},
     "fmt": set(),
     "schema": set(),
     "explain": set(),

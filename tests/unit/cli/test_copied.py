@@ -20,6 +20,8 @@ FILES_ALONE = {"access list", "access who-can", "access can", "access explain", 
 OF_NO_RUNTIME = {
     "init",
     "validate",
+    "test",
+    "comment",
     "fmt",
     "schema",
     "explain",

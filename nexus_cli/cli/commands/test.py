@@ -1,0 +1,82 @@
+"""`nexus test`: the assertions of a site."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
+from nexus_cli.cli.exit_help import help_text
+from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.views import site_tests as view
+from nexus_cli.exit_codes import Exit
+from nexus_cli.project.test import run_tests
+from nexus_cli.project.testing.document import document
+
+EPILOG = (
+    "\b\nExamples:\n  nexus test sites/demo\n  nexus test --only 'filler*' --coverage\n"
+    "  nexus test --format junit > report.xml\n\n" + help_text(Exit.OK, Exit.FINDINGS)
+)
+
+
+def _percent(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+    """`80%` or `80`, 0 to 100."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?\s*%?", text) or float(text.rstrip("% ")) > 100:
+        raise click.BadParameter(f"'{text}' is not a share; write 80%")
+    return float(text.rstrip("% "))
+
+
+@click.command("test", epilog=EPILOG)
+@site_argument
+@env_option
+@var_option
+@click.option(
+    "--only", multiple=True, metavar="GLOB", help="Run the tests whose `file/test` or name matches; repeatable."
+)
+@format_option("text", "json", "junit", "github")
+@click.option(
+    "--junit",
+    "junit_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write JUnit XML to FILE.",
+    metavar="FILE",
+)
+@click.option("--coverage", is_flag=True, help="List the tags, alarms and rights that no test touches.")
+@click.option(
+    "--coverage-min", metavar="SHARE", callback=_percent, help="Fail when tests touch a smaller share, such as 80%."
+)
+@color_option
+def command(
+    path: str | None,
+    env: str | None,
+    variables: dict[str, str],
+    only: tuple[str, ...],
+    format_: str,
+    junit_file: Path | None,
+    coverage: bool,
+    coverage_min: float | None,
+) -> int:
+    """Run the tests in the folder `tests` beside the site file: what a device holds, and what has to come of it.
+
+    Values pass the real chain in memory, on a clock of their own. No device, broker or database is reached.
+    """
+    report, _ = run_tests(path, only=only, env=env, variables=variables, coverage_min=coverage_min)
+    result = document(report)
+    if junit_file is not None:
+        junit_file.write_text(view.junit(result), encoding="utf-8")
+    if format_ == "json":
+        answer_json(result)
+    elif format_ == "junit":
+        answer(view.junit(result), newline=False)
+    elif format_ == "github":
+        answer(view.github(result))
+    else:
+        colour = colour_wanted(sys.stdout)
+        shown = view.text(result, style=lambda words, name: style(words, name, enabled=colour), coverage=coverage)
+        answer(shown)
+    return Exit.OK if report.passed else Exit.FINDINGS
