@@ -125,10 +125,7 @@ class Links:
 
     def health(self) -> dict[str, LinkHealth]:
         """How each link is, by link id."""
-        return {
-            link: LinkHealth(state=one.state.state, detail=one.state.detail, since=one.state.since_us)
-            for link, one in self.supervisors.items()
-        }
+        return {link: _health(one) for link, one in self.supervisors.items()}
 
     def activities(self) -> dict[str, Activity]:
         """The progress of each link, by name; for the role's stall watch."""
@@ -196,6 +193,21 @@ class Links:
             del self._tasks[link]
             self._cuts.pop(link, None)
             self.restarts.pop(link, None)
+
+
+def _health(one: Supervisor) -> LinkHealth:
+    on = [device for device in one.devices.values() if device.config.enabled]
+    return LinkHealth(
+        state=one.state.state,
+        detail=one.state.detail,
+        since=one.state.since_us,
+        devices=len(on),
+        answering=sum(device.reachable for device in on) if one.connected else 0,
+        connect_ms=round(one.times.connect_ms, 1),
+        cycle_ms=round(one.times.cycle_ms, 1),
+        requests=one.times.requests,
+        request_ms=round(one.times.request_ms, 2),
+    )
 
 
 def _no_driver(protocol: str, error: Exception) -> str:
