@@ -11,7 +11,9 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
+from nexus_cli.plan.measured import MeasuredEntry
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.probed import ProbeEntry
 from nexus_cli.plan.stages import stages_of
 
 FORMAT_VERSION = "1.0"
@@ -72,15 +74,17 @@ class ChangeEntry(TypedDict):
 
 
 class ImpactEntry(TypedDict):
-    """One consequence, see `plan.impact.Impact`."""
+    """One consequence, see `plan.impact.Impact`; `measured` has its counts where the runtime gave them."""
 
     address: str
     plane: str
     text: str
+    measured: NotRequired[str]
 
 
 class HazardEntry(TypedDict):
-    """One hazard, see `plan.hazards.Hazard`; `allowed` where a consent covers it."""
+    """One hazard, see `plan.hazards.Hazard`; `allowed` where a consent covers it. `measured` is what is stored of its series
+    now: no part of what the hazard is."""
 
     name: str
     code: str
@@ -88,6 +92,7 @@ class HazardEntry(TypedDict):
     address: str
     message: str
     allowed: bool
+    measured: NotRequired[str]
 
 
 class RightsEntry(TypedDict):
@@ -145,6 +150,7 @@ class StepEntry(TypedDict):
 
 class PlanDocument(TypedDict):
     """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions.
+    `measured` and `unknowns` are there where the runtime was asked, `probe` where addresses were tried.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -155,6 +161,9 @@ class PlanDocument(TypedDict):
     desired: DigestEntry
     resource_changes: list[ChangeEntry]
     impact: list[ImpactEntry]
+    measured: NotRequired[MeasuredEntry]
+    probe: NotRequired[list[ProbeEntry]]
+    unknowns: NotRequired[list[str]]
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]

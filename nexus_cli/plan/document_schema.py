@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.measured_schema import measured_schemas
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
 _ATTRIBUTES = {"type": ["object", "null"]}
 _KEYS = {"type": "array", "items": _STRING}
+PLANES = ["devices", "topics", "rights", "series", "load", "database"]
 
 
 def _object(required: JsonObject, optional: JsonObject | None = None) -> JsonObject:
@@ -37,7 +39,7 @@ def plan_schema() -> JsonObject:
         {"previous_address": _STRING, "tags": {"type": "array", "items": tag}},
     )
     pair = {"type": "array", "items": _STRING, "minItems": 2, "maxItems": 2}
-    planes = {"enum": ["devices", "topics", "rights", "series", "load", "database"]}
+    impact = _object({"address": _STRING, "plane": {"enum": PLANES}, "text": _STRING}, {"measured": _STRING})
     rights = {"principals": _KEYS, "action": _STRING, "kind": _STRING, "gained": _KEYS, "lost": _KEYS}
     sessions = {"principals": _KEYS, "broker": _STRING, "at_once": {"type": "boolean"}, "text": _STRING}
     hazard = dict.fromkeys(("name", "code", "scope", "address", "message"), _STRING)
@@ -53,8 +55,11 @@ def plan_schema() -> JsonObject:
                 "base": _object({"deployment": {"type": "integer", "minimum": 0}, "digest": _STRING}),
                 "desired": _object({"digest": _STRING}),
                 "resource_changes": {"type": "array", "items": resource},
-                "impact": {"type": "array", "items": _object({"address": _STRING, "plane": planes, "text": _STRING})},
-                "hazards": {"type": "array", "items": _object({**hazard, "allowed": {"type": "boolean"}})},
+                "impact": {"type": "array", "items": impact},
+                "hazards": {
+                    "type": "array",
+                    "items": _object({**hazard, "allowed": {"type": "boolean"}}, {"measured": _STRING}),
+                },
                 "diagnostics": {"type": "array", "items": _object(diagnostic, {"range": {"type": "object"}})},
                 "summary": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
                 "moved": {"type": "array", "items": pair},
@@ -63,6 +68,7 @@ def plan_schema() -> JsonObject:
                 "errored": {"type": "boolean", "description": "A finding forbids applying it."},
             },
             {
+                **measured_schemas(),
                 "rights": {
                     "type": "array",
                     "items": _object(rights),

@@ -20,6 +20,7 @@ from nexus_cli.plan.text_groups import (
     narrowest,
     places,
 )
+from nexus_cli.plan.text_measured import measured_blocks
 from nexus_cli.plan.text_rights import rights_lines
 
 Style = Callable[[str, str], str]
@@ -65,6 +66,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
+    lines += measured_blocks(plan, style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
@@ -226,7 +228,8 @@ def _hazards(hazards: Sequence[HazardEntry], style: Style) -> Iterator[str]:
         for sentence, group in groups[:MOST_HAZARDS]:
             allowed = all(hazard["allowed"] for hazard in group)
             state = style("allowed", "good") if allowed else style("not allowed", "error")
-            yield f"  ! {name}: {sentence} [{state}]"
+            counts = f" ({group[0]['measured']})" if len(group) == 1 and "measured" in group[0] else ""
+            yield f"  ! {name}: {sentence}{counts} [{state}]"
             if not allowed and len(found) > SINGLE_HAZARDS:
                 yield f"      consent: --allow {consent(group, name)}"
         if len(groups) > MOST_HAZARDS:

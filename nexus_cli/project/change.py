@@ -18,9 +18,12 @@ from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
+from nexus_cli.plan.probed import Tried
 from nexus_cli.plan.requests import request_count
+from nexus_cli.project.measure import measure
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -114,6 +117,7 @@ def plan_site(
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
     use_cache: bool = False,
+    probe: bool = False,
 ) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
 
@@ -124,6 +128,7 @@ def plan_site(
         variables: Values over the declared `vars`.
         allow: Consents; the document marks what they cover.
         use_cache: As of `load`.
+        probe: Also have the gateways read each new or changed address once.
 
     Raises:
         NexusError: Control can't be reached, or serves another site.
@@ -135,13 +140,25 @@ def plan_site(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings))
-    findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
+    plan, found = planned.unwrap(), list(planned.findings)
+    tried: Tried | None = None
+    if probe and not plan.errored:
+        from nexus_cli.project.trial import try_addresses  # noqa: PLC0415 - it loads MQTT, which a plan without it never needs
 
-    plan = planned.unwrap()
+        tried = asyncio.run(try_addresses(plan, settings))
+        found += tried.findings
+    measured = asyncio.run(measure(plan, settings))
+    findings = (*loaded.findings, *loaded.value.tree.report_later(found))
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
-        document=plan_document(plan, findings=findings, allow=allow),
+        document=with_measures(
+            plan_document(plan, findings=findings, allow=allow),
+            plan.changes,
+            measured,
+            probe=None if tried is None else tried.entries,
+            unknown=() if tried is None else tried.unknown,
+        ),
         changed=plan.desired,
         source=source,
     )

@@ -36,6 +36,7 @@ EPILOG = (
 @var_option
 @click.option("--out", type=click.Path(dir_okay=False), help="Save the plan; `nexus apply FILE` applies exactly that.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
+@click.option("--probe", is_flag=True, help="Have the gateways read each new or changed address once.")
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
@@ -48,6 +49,7 @@ def command(
     variables: dict[str, str],
     out: str | None,
     allow: tuple[str, ...],
+    probe: bool,
     steps: bool,
     detailed_exitcode: bool,
     format_: str,
@@ -58,7 +60,9 @@ def command(
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     check_consents(allow)
-    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow, use_cache=use_cache)
+    planned = plan_site(
+        path, settings=load_settings(), env=env, variables=variables, allow=allow, use_cache=use_cache, probe=probe
+    )
     complain(planned.findings, planned.files)
     if planned.value is None:
         return Exit.FINDINGS

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Cut
-from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.base import Driver, DriverError, Scope
+from nexus_cli.drivers.door import GuardedDriver, GuardedSession, guarded
+from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
@@ -112,6 +114,14 @@ class Links:
         for link in started:
             self._start(link)
         return failed
+
+    async def open_apart(self, device: DeviceConfig) -> tuple[GuardedSession, GuardedDriver]:
+        """A session for one device whose link does not run, and its driver; the caller closes it. Raises DriverError."""
+        try:
+            driver = guarded(self._drivers(device.protocol))
+        except (KeyError, ImportError) as error:
+            raise DriverError(_no_driver(device.protocol, error), scope=Scope.SESSION, retriable=False) from None
+        return await driver.connect([device], home=self._home), driver
 
     async def close(self) -> None:
         """Stop all links concurrently; one that hangs is cancelled after `CLOSE_S`."""
