@@ -118,6 +118,11 @@ class Asking:
         if self._silent >= SILENT_MOST:
             return self.unanswered(point, "the device is silent")
         try:
+            driver.group(self._device, [point])
+        except (ValueError, KeyError, TypeError) as error:  # a request may say anything: no session meets it
+            fault = Fault(Reason.ILLEGAL_ADDRESS)
+            return self.answered(point, Opinion(asked=point.address, problem=str(error), fault=fault))
+        try:
             async with asyncio.timeout(limit_s):
                 opinion = await _opinion(session, driver, self._device, point)
         except TimeoutError:
