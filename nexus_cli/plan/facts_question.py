@@ -15,25 +15,31 @@ class Concerned:
     Attributes:
         series: Recorded paths of tags that are forgotten, moved, or whose series breaks.
         links: Link ids that changed devices leave, keep or get.
+        arriving: Those of the links that no changed device had before: nothing measured of them is no surprise.
         classes: Retention classes that are declared and new or changed.
     """
 
     series: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    arriving: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
 
 
 def concerned(changes: Sequence[Change]) -> Concerned:
     """What the changes concern."""
-    links, classes = [], []
+    left: list[str] = []
+    taken: list[str] = []
+    classes: list[str] = []
     for change in changes:
         if change.type == "device":
-            links += [str((side or {}).get("link") or "") for side in (change.before, change.after)]
+            left.append(str((change.before or {}).get("link") or ""))
+            taken.append(str((change.after or {}).get("link") or ""))
         elif change.type == "retention" and change.action is not Action.FORGET:
             classes.append(change.name)
     return Concerned(
         series=tuple(dict.fromkeys(path for change in changes for path in _series(change))),
-        links=tuple(dict.fromkeys(link for link in links if link)),
+        links=tuple(dict.fromkeys(link for link in (*left, *taken) if link)),
+        arriving=frozenset(taken) - frozenset(left),
         classes=tuple(classes),
     )
 

@@ -82,11 +82,13 @@ class Measured:
         facts: As control gave them; None when it gave none.
         unknowns: One line each, with the reason.
         retained: Retained messages that the plan clears.
+        arriving: Links of which nothing can be measured yet.
     """
 
     facts: Facts | None = None
     unknowns: tuple[str, ...] = ()
     retained: int = 0
+    arriving: frozenset[str] = frozenset()
 
     def links(self) -> dict[str, LinkFacts]:
         """What was measured of each link, by link id."""
@@ -125,7 +127,8 @@ def unknowns_of(found: Measured) -> list[str]:
     if found.facts is not None:
         lines += found.facts.unknown
         lines += _together("samples", ((each.why, each.path) for each in found.facts.series if each.samples is None))
-        lines += _together("measures", ((each.why, each.link) for each in found.facts.links if each.why))
+        links = [each for each in found.facts.links if each.gateway or each.link not in found.arriving]
+        lines += _together("measures", ((each.why, each.link) for each in links if each.why))
     if found.retained:
         lines.append(NO_SUBSCRIBERS)
     return list(dict.fromkeys(lines))

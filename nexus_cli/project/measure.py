@@ -40,7 +40,7 @@ async def measure(plan: Plan, settings: Settings) -> Measured:
     except NexusError as error:
         why = "control is of a version without these facts" if error.code in ("NX6404", "NX6406", "NX6403") else ""
         unknowns.append(f"what the runtime measured: {why or error.message.rstrip('.')}")
-    return Measured(facts=facts, unknowns=tuple(unknowns), retained=_cleared(plan))
+    return Measured(facts=facts, unknowns=tuple(unknowns), retained=_cleared(plan), arriving=asked.arriving)
 
 
 def _cleared(plan: Plan) -> int:

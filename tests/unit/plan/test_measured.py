@@ -86,6 +86,7 @@ def test_a_plan_asks_for_what_its_changes_concern_alone() -> None:
     found = concerned(plan_of(before, after, retention__long={"keep_ms": 1}).changes)
     assert found.series == ("a/l/one/b",), "what is forgotten; what is new has no samples"
     assert set(found.links) == {"tcp:x:502", "tcp:y:502", "tcp:z:502"}
+    assert found.arriving == {"tcp:z:502"}
     assert found.classes == ("long",)
     assert not concerned(plan_of(before, before).changes).links
 
@@ -156,6 +157,9 @@ def test_each_unknown_is_named_once_with_its_reason() -> None:
         "database: away",
         "samples of a/l/one/t0 and 2 more: counting took too long",
         "measures of tcp:x:502: no running gateway reports it",
+    ]
+    assert not [
+        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({"tcp:x:502"}))) if "tcp:x" in each
     ]
     assert unknowns_of(Measured()) == []
     assert measured_entry(Measured())["series"] == []
