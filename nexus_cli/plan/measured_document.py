@@ -1,6 +1,6 @@
 """A plan document with what was measured and tried beside what is predicted.
 
-Counts stand in keys of their own (`measured` of an impact or a hazard), never in a text that says what a hazard is: the
+Counts are in keys of their own (`measured` of an impact or a hazard), never in a text that says what a hazard is: the
 effect of a plan is the same while samples arrive.
 """
 

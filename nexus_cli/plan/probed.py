@@ -54,7 +54,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """What came of the trial reads.
+    """The outcome of the trial reads.
 
     Attributes:
         entries: One per address, in the order of the plan.

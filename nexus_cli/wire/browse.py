@@ -92,7 +92,7 @@ class AddressRead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialRead(AddressRead, frozen=True, kw_only=True):
-    """What came of one address of a trial.
+    """The outcome of one address of a trial.
 
     Attributes:
         tag: Its name.
@@ -114,7 +114,7 @@ class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):
         error: Why the walk ended early.
         again: With an error: the same request may be answered soon.
         read: What the device answered to a request to read.
-        trials: What came of the next addresses of a trial.
+        trials: The outcome of the next addresses of a trial.
     """
 
     id: str

@@ -40,7 +40,7 @@ class PlanFacts:
 
         Args:
             asked: What the plan changes.
-            reports: Of the gateways; None in a control that does not lead, which hears none.
+            reports: Of the gateways; None in a control that does not lead: they report to the leader.
         """
         unknown: list[str] = []
         series: list[MeasuredSeries] = []
@@ -56,7 +56,7 @@ class PlanFacts:
             unknown.append(f"database: {error.message}")
         links: list[MeasuredLink] = []
         if asked.links and reports is None:
-            unknown.append("links: this control does not lead, and hears no gateway")
+            unknown.append("links: this control does not lead, and gateways report to the leader")
         elif reports is not None:
             healths = reports.healths()
             links = [_link(link, healths) for link in asked.links]

@@ -14,13 +14,13 @@ from nexus_cli.runtime.control.plan_facts import PlanFacts
 from nexus_cli.wire.control_facts import FactsQuestion
 
 
-class Hears(Protocol):
-    """The part of a control that leads which hears the gateways."""
+class Leading(Protocol):
+    """The part of a control that leads which has the reports of the gateways."""
 
     seen: Observations
 
 
-def add_facts_route(app: FastAPI, *, base: str, facts: PlanFacts, acting: Callable[[], Hears]) -> None:
+def add_facts_route(app: FastAPI, *, base: str, facts: PlanFacts, acting: Callable[[], Leading]) -> None:
     """Add it. A control that does not lead answers, too: without links."""
     question = Depends(reader(FactsQuestion))
 
