@@ -81,6 +81,10 @@ class Observations:
         """The newest health of a gateway."""
         return self._health.get(gateway)
 
+    def healths(self) -> dict[str, GatewayHealth]:
+        """The newest health of every gateway, by name."""
+        return dict(self._health)
+
     def reachable(self, gateway: str, link: str) -> bool:
         """True when the gateway says that the link is connected."""
         health = self._health.get(gateway)

@@ -23,7 +23,7 @@ from nexus_cli.discover.target import HERE, PLACE, Target
 from nexus_cli.drivers.base import Browsed
 from nexus_cli.drivers.browse_shapes import restored
 from nexus_cli.settings import Settings
-from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, decode_page
+from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, TrialRead, decode_page
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.topic import Topics
@@ -193,6 +193,31 @@ async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -
     )
 
 
+async def try_via(
+    device: dict[str, Any], *, gateway: str, settings: Settings, silence_s: float = SILENCE_S
+) -> AsyncGenerator[TrialRead, None]:
+    """What a gateway reads at the addresses of a declared device, each once, in order.
+
+    Args:
+        device: Its attributes, with the tags to read alone; references to secrets are resolved by the gateway.
+        gateway: That has its link, or will have it.
+        settings: Site and broker.
+        silence_s: Longest wait for a page.
+
+    Raises:
+        NexusError: As `read_via`.
+    """
+    enterprise, _, site = settings.site.partition("/")
+    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s)
+    async with (
+        contextlib.aclosing(asking),
+        contextlib.aclosing(asking.answers(BrowseRequest(id="", trial=device))) as pages,
+    ):
+        async for page in pages:
+            for read in page.trials or ():
+                yield read
+
+
 class _Asking:
     """Sends requests one after the other, each answered in pages.
 
@@ -242,7 +267,7 @@ class _Asking:
                 expected += 1
                 if page.error:
                     done = True
-                    what = "read it" if request.read else "browse"
+                    what = "read it" if request.read or request.trial else "browse"
                     why = f"The gateway '{self._gateway}' does not {what}: {page.error}."
                     raise NexusError(why, code="NX6610", retriable=bool(page.again))
                 if page.page != expected:

@@ -21,8 +21,10 @@ from nexus_cli.plan.document_impact import (
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.impact import Impact
 from nexus_cli.plan.masking import masked, sensitive
+from nexus_cli.plan.measured import MeasuredEntry
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.policy_document import PolicyEntry, policy_entries
+from nexus_cli.plan.probed import ProbeEntry
 from nexus_cli.plan.stages import stages_of
 
 FORMAT_VERSION = "1.0"
@@ -83,16 +85,20 @@ class ChangeEntry(TypedDict):
 
 
 class ImpactEntry(TypedDict):
-    """One consequence, see `plan.impact.Impact`; `names` where it is about a countable few or many."""
+    """One consequence, see `plan.impact.Impact`; `names` where it is about a countable few or many, `measured` where the
+    runtime gave its counts.
+    """
 
     address: str
     plane: str
     text: str
     names: NotRequired[list[str]]
+    measured: NotRequired[str]
 
 
 class HazardEntry(TypedDict):
-    """One hazard, see `plan.hazards.Hazard`; `allowed` where a consent covers it."""
+    """One hazard, see `plan.hazards.Hazard`; `allowed` where a consent covers it. `measured` is what is stored of its series
+    now: no part of what the hazard is."""
 
     name: str
     code: str
@@ -100,6 +106,7 @@ class HazardEntry(TypedDict):
     address: str
     message: str
     allowed: bool
+    measured: NotRequired[str]
 
 
 class RightsEntry(TypedDict):
@@ -171,6 +178,9 @@ class PlanDocument(TypedDict):
     load: NotRequired[list[LoadEntry]]
     readers: NotRequired[list[ReaderEntry]]
     templates: NotRequired[list[TemplateEntry]]
+    measured: NotRequired[MeasuredEntry]
+    probe: NotRequired[list[ProbeEntry]]
+    unknowns: NotRequired[list[str]]
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]

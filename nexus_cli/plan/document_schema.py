@@ -5,12 +5,14 @@ from __future__ import annotations
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.aliases import alias_schema
 from nexus_cli.plan.document_impact import impact_schemas
+from nexus_cli.plan.measured_schema import measured_schemas
 from nexus_cli.plan.policy_document import EFFECT_SCHEMA, policies_schema
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
 _ATTRIBUTES = {"type": ["object", "null"]}
 _KEYS = {"type": "array", "items": _STRING}
+PLANES = ["devices", "topics", "rights", "series", "load", "database"]
 
 
 def _object(required: JsonObject, optional: JsonObject | None = None) -> JsonObject:
@@ -58,9 +60,14 @@ def plan_schema() -> JsonObject:
                 "resource_changes": {"type": "array", "items": resource},
                 "impact": {
                     "type": "array",
-                    "items": _object({"address": _STRING, "plane": planes, "text": _STRING}, {"names": _KEYS}),
+                    "items": _object(
+                        {"address": _STRING, "plane": planes, "text": _STRING}, {"names": _KEYS, "measured": _STRING}
+                    ),
                 },
-                "hazards": {"type": "array", "items": _object({**hazard, "allowed": {"type": "boolean"}})},
+                "hazards": {
+                    "type": "array",
+                    "items": _object({**hazard, "allowed": {"type": "boolean"}}, {"measured": _STRING}),
+                },
                 "diagnostics": {"type": "array", "items": _object(diagnostic, {"range": {"type": "object"}})},
                 "summary": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
                 "moved": {"type": "array", "items": pair},
@@ -72,6 +79,7 @@ def plan_schema() -> JsonObject:
                 **impact_schemas(),
                 "effect": EFFECT_SCHEMA,
                 "policies": policies_schema(),
+                **measured_schemas(),
                 "rights": {
                     "type": "array",
                     "items": _object(rights),

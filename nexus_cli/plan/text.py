@@ -23,6 +23,7 @@ from nexus_cli.plan.text_groups import (
     places,
 )
 from nexus_cli.plan.text_impact import impact_blocks
+from nexus_cli.plan.text_measured import measured_blocks
 from nexus_cli.plan.text_rights import rights_lines
 
 Style = Callable[[str, str], str]
@@ -73,6 +74,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
     lines += impact_blocks(plan, style)
+    lines += measured_blocks(plan, style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += policy_lines(plan, style)
@@ -254,7 +256,8 @@ def _hazards(hazards: Sequence[HazardEntry], style: Style) -> Iterator[str]:
         for sentence, group in groups[:MOST_HAZARDS]:
             allowed = all(hazard["allowed"] for hazard in group)
             state = style("allowed", "good") if allowed else style("not allowed", "error")
-            yield f"  ! {name}: {sentence} [{state}]"
+            counts = f" ({group[0]['measured']})" if len(group) == 1 and "measured" in group[0] else ""
+            yield f"  ! {name}: {sentence}{counts} [{state}]"
             if not allowed and len(found) > SINGLE_HAZARDS:
                 yield f"      consent: --allow {consent(group, name)}"
         if len(groups) > MOST_HAZARDS:

@@ -56,12 +56,16 @@ def impact_lines(impacts: Sequence[ImpactEntry], *, name: str = "") -> Iterator[
     """
     by_plane: dict[str, list[str]] = defaultdict(list)
     for impact in impacts:
-        by_plane[impact["plane"]].append(impact["text"].replace(name, "…") if name else impact["text"])
+        by_plane[impact["plane"]].append(impact["text"].replace(name, "…") if name else _with_counts(impact))
     for plane, texts in by_plane.items():
         shown = texts if len(texts) <= SAME_IMPACTS + 1 else texts[:SAME_IMPACTS]
         yield from (f"{plane}: {text}" for text in shown)
         if len(texts) > len(shown):
             yield f"{plane}: … and {len(texts) - len(shown):,} more like these"
+
+
+def _with_counts(impact: ImpactEntry) -> str:
+    return f"{impact['text']}: {impact['measured']}" if "measured" in impact else impact["text"]
 
 
 def hazard_groups(hazards: Sequence[HazardEntry]) -> Iterator[tuple[str, list[HazardEntry]]]:

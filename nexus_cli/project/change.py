@@ -22,11 +22,14 @@ from nexus_cli.plan.consents import useless_consents, without_effect
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
 from nexus_cli.plan.policies import OVERRIDE
 from nexus_cli.plan.policy_document import PolicyEntry, blocking_policies
+from nexus_cli.plan.probed import Tried
 from nexus_cli.plan.requests import request_count
+from nexus_cli.project.measure import measure
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
 from nexus_cli.wire.approval import Approval
@@ -144,6 +147,7 @@ def plan_site(
     allow: Sequence[str] = (),
     use_cache: bool = False,
     reason: str = "",
+    probe: bool = False,
 ) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
 
@@ -155,6 +159,7 @@ def plan_site(
         allow: Consents; the document marks what they cover.
         use_cache: As of `load`.
         reason: For policies that ask for one.
+        probe: Also have the gateways read each new or changed address once.
 
     Raises:
         NexusError: Control can't be reached, or serves another site.
@@ -166,14 +171,26 @@ def plan_site(
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
     planned = asyncio.run(_compare(loaded.value, settings, reason=reason))
-    plan = planned.unwrap()
-    useless = useless_consents(plan.hazards, allow)
-    findings = (*loaded.findings, *loaded.value.tree.report_later([*planned.findings, *useless]))
+    plan, found = planned.unwrap(), list(planned.findings)
+    tried: Tried | None = None
+    if probe and not plan.errored:
+        from nexus_cli.project.trial import try_addresses  # noqa: PLC0415 - it loads MQTT, which a plan without it never needs
 
+        tried = asyncio.run(try_addresses(plan, settings))
+        found += tried.findings
+    measured = asyncio.run(measure(plan, settings))
+    found += useless_consents(plan.hazards, allow)
+    findings = (*loaded.findings, *loaded.value.tree.report_later(found))
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
-        document=plan_document(plan, findings=findings, allow=allow),
+        document=with_measures(
+            plan_document(plan, findings=findings, allow=allow),
+            plan.changes,
+            measured,
+            probe=None if tried is None else tried.entries,
+            unknown=() if tried is None else tried.unknown,
+        ),
         changed=plan.desired,
         source=source,
     )

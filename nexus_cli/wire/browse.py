@@ -29,6 +29,7 @@ class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         nodes: OPC UA: `[node, path, is a variable, is a property]`; empty browses from `start`.
         depth: Levels; 0 for all.
         properties: Whether OPC UA properties are included.
+        trial: A device as declared, which need not run: the addresses of its tags are read once, and nothing is browsed.
         cancel: End the request with this id.
         expires_at: After this time nothing is browsed any more, µs since 1970 UTC.
     """
@@ -58,6 +59,12 @@ class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = []
     depth: Count = 0
     properties: bool = False
+    trial: Annotated[
+        dict[str, Any],
+        Meta(
+            description="A device as it is declared, with the tags to read once, 200 at most; nothing else is then asked."
+        ),
+    ] = {}
     cancel: Annotated[bool, Meta(description="End the walk with this id.")] = False
     expires_at: Microseconds | UnsetType = UNSET
 
@@ -84,6 +91,18 @@ class AddressRead(msgspec.Struct, frozen=True, kw_only=True):
     time: Microseconds
 
 
+class TrialRead(AddressRead, frozen=True, kw_only=True):
+    """The outcome of one address of a trial.
+
+    Attributes:
+        tag: Its name.
+        code: The protocol's own; 0 for none.
+    """
+
+    tag: Annotated[str, Meta(description="Name of the tag.")]
+    code: Annotated[int, Meta(description="The protocol's own code; 0 for none.")] = 0
+
+
 class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):
     """One of several answers to a request.
 
@@ -95,6 +114,7 @@ class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):
         error: Why the walk ended early.
         again: With an error: the same request may be answered soon.
         read: What the device answered to a request to read.
+        trials: The outcome of the next addresses of a trial.
     """
 
     id: str
@@ -114,6 +134,10 @@ class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):
         UNSET
     )
     read: AddressRead | UnsetType = UNSET
+    trials: (
+        Annotated[list[TrialRead], Meta(description="Answers to a trial, each once, in the order of the tags.")]
+        | UnsetType
+    ) = UNSET
 
 
 _request = msgspec.json.Decoder(BrowseRequest)

@@ -21,11 +21,27 @@ MARK_DIGITS = 8
 
 
 class LinkHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """One link: its state, why it is not connected or what limits it, and since when (µs since 1970 UTC)."""
+    """One link.
+
+    Attributes:
+        state: One of `LINK_STATES`.
+        detail: Why it is not connected, or what limits it.
+        since: Of the state, µs since 1970 UTC.
+        devices, answering: Devices that are switched on; those of them that give values.
+        connect_ms: How long the newest connect took; 0: not measured, as in every measure here.
+        cycle_ms, requests: The longest of the newest poll turns, and its requests.
+        request_ms: How long one request takes, smoothed.
+    """
 
     state: Annotated[str, one_of(LINK_STATES)] = ""
     detail: str = ""
     since: Microseconds = 0
+    devices: Count = 0
+    answering: Count = 0
+    connect_ms: float = 0.0
+    cycle_ms: float = 0.0
+    requests: Count = 0
+    request_ms: float = 0.0
 
 
 class SilentDevice(msgspec.Struct, frozen=True, kw_only=True):

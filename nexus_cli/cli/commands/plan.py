@@ -39,6 +39,7 @@ EPILOG = (
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
 @click.option("--sign", "key", type=click.Path(dir_okay=False), help="With --out: also FILE.approval.json, signed.")
 @click.option("--reason", default="", help="For policies that ask for one.")
+@click.option("--probe", is_flag=True, help="Have the gateways read each new or changed address once.")
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
 @format_option("text", "json", "markdown", "github")
@@ -53,6 +54,7 @@ def command(
     allow: tuple[str, ...],
     key: str | None,
     reason: str,
+    probe: bool,
     steps: bool,
     detailed_exitcode: bool,
     format_: str,
@@ -74,6 +76,7 @@ def command(
         allow=allow,
         use_cache=use_cache,
         reason=reason,
+        probe=probe,
     )
     complain(planned.findings, planned.files)
     if planned.value is None:

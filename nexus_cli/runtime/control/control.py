@@ -20,6 +20,7 @@ from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.database_watch import DatabaseWatch
 from nexus_cli.runtime.control.leadership import Leadership
+from nexus_cli.runtime.control.plan_facts import PlanFacts
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
@@ -124,6 +125,7 @@ class Control:
             service=self._service,
             runs=self._runs,
             plans=self._plans,
+            facts=PlanFacts(pool=self._pool, settings=self._settings),
             chain=self._chain,
             acting=self.acting,
             alerts=self.alerts,

@@ -23,6 +23,10 @@ NEEDS_S = 0.02
 """The assumed duration of one read."""
 
 
+GIVE_UP_S = 120.0
+"""A walk or a read that found no room at all for so long ends with that reason."""
+
+
 class Look:
     """One read of one tag's address.
 
@@ -31,6 +35,7 @@ class Look:
         ended: True once it was.
         forced: Whether it goes out although a poll is near.
         needs_s: Seconds that have to be free before the next poll.
+        give_up_s: How long it waits for that, in seconds.
         found: Always empty: nothing is browsed.
     """
 
@@ -46,7 +51,7 @@ class Look:
         self.supervisor = supervisor
         self.answer: AddressRead | None = None
         self.ended = self.forced = False
-        self.needs_s = NEEDS_S
+        self.needs_s, self.give_up_s = NEEDS_S, GIVE_UP_S
         self.found: list[list[Any]] = []
         self._path, self._tag, self._clock = path, tag, clock
 

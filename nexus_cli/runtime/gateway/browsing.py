@@ -8,6 +8,7 @@ asked for piece by piece (`nodes`), so that nothing of a walk is kept here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
@@ -19,10 +20,11 @@ from nexus_cli.diagnostics import NexusError
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
-from nexus_cli.runtime.gateway.address_read import Look
+from nexus_cli.runtime.gateway.address_read import GIVE_UP_S, Look
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
-from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, decode_request
+from nexus_cli.runtime.gateway.trial import Trial, device_of, read_apart, runs_link
+from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, TrialRead, decode_request
 from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import is_id
 from nexus_cli.wire.topic import Topics
@@ -39,8 +41,6 @@ FIRST_STEP_S = 0.02
 """The assumed duration of a step before one was measured."""
 STARVED_S = 5.0
 """A walk that found no room for so long takes one step between two polls all the same."""
-GIVE_UP_S = 120.0
-"""A walk that found no room at all for so long ends with that reason."""
 MOST_BYTES = 65_536
 
 Requests = asyncio.Queue[tuple[str, BrowseRequest]]
@@ -67,6 +67,7 @@ class Browsing:
     Attributes:
         steps: Steps carried out since the start.
         deferred: Times that a step waited for a poll.
+        tried: Addresses read for a plan.
     """
 
     def __init__(self, client: Publishes, *, topics: Topics, gateway: str, clock: Clock, owner: Owner) -> None:
@@ -84,9 +85,10 @@ class Browsing:
         self._gateway = gateway
         self._walks: Requests = asyncio.Queue(WAITING)
         self._reads: Requests = asyncio.Queue(WAITING)  # none waits for a walk
+        self._trials: Requests = asyncio.Queue(WAITING)
         self._cancelled: set[str] = set()
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
-        self.steps = self.deferred = 0
+        self.steps = self.deferred = self.tried = 0
 
     def receive(self, message: Message) -> None:
         """Take a message; anything but a request to this gateway is ignored, a retained message always."""
@@ -104,7 +106,8 @@ class Browsing:
             self._cancelled.add(name)
             return
         try:
-            (self._reads if request.read else self._walks).put_nowait((principal, request))
+            kind = self._trials if request.trial else self._reads if request.read else self._walks
+            kind.put_nowait((principal, request))
         except asyncio.QueueFull:
             if not self._refusals.full():
                 self._refusals.put_nowait((principal, name, "this gateway is busy with such requests; try again later"))
@@ -115,6 +118,7 @@ class Browsing:
             answering = [
                 group.create_task(self._answer_all(self._walks), name="browse"),
                 group.create_task(self._answer_all(self._reads), name="read for somebody"),
+                group.create_task(self._answer_all(self._trials), name="read for a plan"),
             ]
             refusing = group.create_task(self._refuse_all(), name="browse refusals")
             await stop.wait()
@@ -141,6 +145,9 @@ class Browsing:
                 self._cancelled.discard(pages.name)
 
     async def _answer(self, pages: _Pages, request: BrowseRequest) -> None:
+        if request.trial:
+            await self._try(pages, request)
+            return
         supervisor, path = self._find(request)
         if supervisor is None:
             place = ", ".join(f"{key} {value}" for key, value in request.connection.items())
@@ -149,23 +156,48 @@ class Browsing:
             return
         _require_connected(supervisor)
         tag = request.read
-        steps: _Steps | Look
+        steps: _Steps | Look | Trial
         if tag:
             _log.info("reading %s/%s for %s", path, tag, pages.principal)
             steps = Look(supervisor, path, tag, clock=self._clock)
         else:
             _log.info("browsing %s for %s", supervisor.link, pages.principal)
             steps = _Steps(supervisor, request, path, clock=self._clock)
+        await self._go(pages, request, steps)
+
+    async def _try(self, pages: _Pages, request: BrowseRequest) -> None:
+        """The addresses of a declared device, over the link that runs or a connection of its own."""
+        device, points = device_of(request.trial)
+        _log.info("reading %d addresses of %s for a plan of %s", len(points), device.path, pages.principal)
+        supervisor = self._owner.links.supervisors.get(device.link)
+        if supervisor is not None and runs_link(supervisor):
+            _require_connected(supervisor)
+            await self._go(pages, request, Trial(supervisor, device, points, clock=self._clock))
+            return
+        async with contextlib.aclosing(read_apart(self._owner.links, device, points, clock=self._clock)) as reads:
+            async for read in reads:
+                if pages.name in self._cancelled:
+                    break
+                self.tried += 1
+                await self._send(pages, trials=[read])
+        await self._send(pages, done=True)
+
+    async def _go(self, pages: _Pages, request: BrowseRequest, steps: _Steps | Look | Trial) -> None:
+        """Every step, each in time that the polls leave."""
         told_s = began_s = self._clock.monotonic_s()
         while not steps.ended:
             if pages.name in self._cancelled or _too_late(request, self._clock.wall_us()):
                 await self._send(pages, error="cancelled", done=True)
                 return
-            _require_connected(supervisor)  # it may be lost between two steps
+            _require_connected(steps.supervisor)  # it may be lost between two steps
             if await self._room(steps, began_s):
                 await self._step(steps)
                 self.steps += 1
                 began_s = self._clock.monotonic_s()
+            if isinstance(steps, Trial) and steps.reads:
+                self.tried += len(steps.reads)
+                await self._send(pages, trials=steps.taken())
+                told_s = self._clock.monotonic_s()
             now_s = self._clock.monotonic_s()
             while len(steps.found) >= PAGE or (steps.found and steps.ended):
                 await self._send(pages, items=steps.page())
@@ -173,15 +205,15 @@ class Browsing:
             if now_s - told_s >= SIGN_OF_LIFE_S:
                 await self._send(pages, items=steps.page())
                 told_s = now_s
-            if now_s - began_s > GIVE_UP_S:
+            if now_s - began_s > steps.give_up_s:
                 await self._send(pages, error="the link has no time left beside its polls", done=True)
                 return
         await self._send(pages, done=True, read=steps.answer if isinstance(steps, Look) else None)
 
-    async def _room(self, steps: _Steps | Look, since_s: float) -> bool:
+    async def _room(self, steps: _Steps | Look | Trial, since_s: float) -> bool:
         """Whether a step fits before the next poll; waits a little when it does not."""
         free_s = steps.supervisor.free_s()
-        starved = self._clock.monotonic_s() - since_s > STARVED_S and free_s > 0
+        starved = not isinstance(steps, Trial) and self._clock.monotonic_s() - since_s > STARVED_S and free_s > 0
         if free_s > steps.needs_s or starved:
             steps.forced = starved
             return True
@@ -189,7 +221,7 @@ class Browsing:
         await self._clock.sleep(min(0.05, max(0.002, free_s)))
         return False
 
-    async def _step(self, steps: _Steps | Look) -> None:
+    async def _step(self, steps: _Steps | Look | Trial) -> None:
         """One step on the session, in the order of the link's own work."""
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -240,8 +272,9 @@ class Browsing:
         done: bool = False,
         again: bool = False,
         read: AddressRead | None = None,
+        trials: list[TrialRead] | None = None,
     ) -> None:
-        """One page; `again` says that the same request may be answered soon, `read` is what a device answered."""
+        """One page; `again` says that the same request may be answered soon, `read` is what a device answered, `trials` the same for a plan."""
         pages.number += 1
         page = BrowsePage(
             id=pages.name,
@@ -251,6 +284,7 @@ class Browsing:
             error=error or msgspec.UNSET,
             again=again if error else msgspec.UNSET,
             read=msgspec.UNSET if read is None else read,
+            trials=trials or msgspec.UNSET,
         )
         topic = self._topics.response(self._gateway, pages.principal, pages.name)
         await self._client.publish(topic, _encoded(page))
@@ -287,7 +321,7 @@ class _Steps:
         self.found: list[list[Any]] = []
         self.ended = False
         self.forced = False
-        self.needs_s = FIRST_STEP_S
+        self.needs_s, self.give_up_s = FIRST_STEP_S, GIVE_UP_S
         self._request, self._path = request, path
         self._nodes = [one for one in request.nodes if _is_node(one)]
         self._session: Session | None = None

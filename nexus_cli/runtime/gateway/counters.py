@@ -31,6 +31,7 @@ def register(
     pipeline: Pipeline,
     commands: Commands,
     absence: Absence,
+    tried: Callable[[], int] = lambda: 0,
 ) -> None:
     """Hand every counter of the gateway to its metrics."""
     _register_links(metrics, links)
@@ -43,6 +44,7 @@ def register(
         "nexus_gateway_live_published": ("Live values published.", lambda: live.published),
         "nexus_gateway_live_conflated": ("Live values replaced before they were published.", lambda: live.conflated),
         "nexus_gateway_rejected_values": ("Values that rules of quality rejected.", lambda: pipeline.rejected),
+        "nexus_gateway_trial_reads": ("Addresses read for a plan.", tried),
         "nexus_gateway_accepted": ("Frames and gaps made durable.", lambda: outbox.accepted),
     }
     for name, (text, read) in totals.items():

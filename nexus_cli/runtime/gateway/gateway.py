@@ -226,6 +226,7 @@ class Gateway:
             pipeline=pipeline,
             commands=self.commands,
             absence=self.absence,
+            tried=lambda: self._browsing.tried,
         )
         stall_watch.watch(
             self.progress,

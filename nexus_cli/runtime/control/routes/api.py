@@ -20,6 +20,7 @@ from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.audit_chain import AuditChain
+from nexus_cli.runtime.control.plan_facts import PlanFacts
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.alarms import add_alarm_routes
@@ -31,6 +32,7 @@ from nexus_cli.runtime.control.routes.discoveries import add_discovery_routes
 from nexus_cli.runtime.control.routes.jobs import add_job_routes
 from nexus_cli.runtime.control.routes.keeping import Keeps, add_keeping_routes
 from nexus_cli.runtime.control.routes.login import add_login_routes
+from nexus_cli.runtime.control.routes.plan_facts import add_facts_route
 from nexus_cli.runtime.control.routes.purges import add_purge_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
@@ -51,6 +53,7 @@ def make_api(
     service: Service,
     runs: Runs,
     plans: RecordedPlans,
+    facts: PlanFacts,
     chain: AuditChain,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
@@ -65,6 +68,7 @@ def make_api(
         service: Operations that each control can do.
         runs: The same for sequences.
         plans: Plans of deployments on record.
+        facts: What the runtime measured, for plans.
         chain: Checks the audit trail.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
@@ -86,6 +90,7 @@ def make_api(
     _Routes(app, service=service, acting=acting)
     add_alarm_routes(app, base=BASE, service=AlertService(service), acting=acting, alerts=alerts)
     add_plan_route(app, base=BASE, plans=plans)
+    add_facts_route(app, base=BASE, facts=facts, acting=acting)
     add_audit_routes(app, base=BASE, service=service, chain=chain)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)

@@ -23,6 +23,7 @@ DECISIONS = Decisions(
         route("POST", "/resources", "state:read", limit=NAMES_BODY),
         route("GET", "/lock", "state:read"),
         route("DELETE", "/lock", "lock:break"),
+        route("POST", "/plan/facts", "state:read", limit=NAMES_BODY),
         route("POST", "/deployments", "apply", limit=LARGE_BODY),
         route("GET", "/deployments", "deployments:read"),
         route("GET", "/deployments/{number}", "deployments:read"),

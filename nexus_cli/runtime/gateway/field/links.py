@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.foreign import Door, name_of
 from nexus_cli.diagnostics.groups import Cut
-from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.base import Driver, DriverError, Scope
+from nexus_cli.drivers.door import GuardedDriver, GuardedSession, guarded
+from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.configuration import Wanted
@@ -113,6 +115,14 @@ class Links:
             self._start(link)
         return failed
 
+    async def open_apart(self, device: DeviceConfig) -> tuple[GuardedSession, GuardedDriver]:
+        """A session for one device whose link does not run, and its driver; the caller closes it. Raises DriverError."""
+        try:
+            driver = guarded(self._drivers(device.protocol))
+        except (KeyError, ImportError) as error:
+            raise DriverError(_no_driver(device.protocol, error), scope=Scope.SESSION, retriable=False) from None
+        return await driver.connect([device], home=self._home), driver
+
     async def close(self) -> None:
         """Stop all links concurrently; one that hangs is cancelled after `CLOSE_S`."""
         for stop in self._stops.values():
@@ -125,10 +135,7 @@ class Links:
 
     def health(self) -> dict[str, LinkHealth]:
         """How each link is, by link id."""
-        return {
-            link: LinkHealth(state=one.state.state, detail=one.state.detail, since=one.state.since_us)
-            for link, one in self.supervisors.items()
-        }
+        return {link: _health(one) for link, one in self.supervisors.items()}
 
     def activities(self) -> dict[str, Activity]:
         """The progress of each link, by name; for the role's stall watch."""
@@ -196,6 +203,21 @@ class Links:
             del self._tasks[link]
             self._cuts.pop(link, None)
             self.restarts.pop(link, None)
+
+
+def _health(one: Supervisor) -> LinkHealth:
+    on = [device for device in one.devices.values() if device.config.enabled]
+    return LinkHealth(
+        state=one.state.state,
+        detail=one.state.detail,
+        since=one.state.since_us,
+        devices=len(on),
+        answering=sum(device.reachable for device in on) if one.connected else 0,
+        connect_ms=round(one.times.connect_ms, 1),
+        cycle_ms=round(one.times.cycle_ms, 1),
+        requests=one.times.requests,
+        request_ms=round(one.times.request_ms, 2),
+    )
 
 
 def _no_driver(protocol: str, error: Exception) -> str:

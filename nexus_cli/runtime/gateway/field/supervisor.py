@@ -19,6 +19,7 @@ from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.field.link_devices import LinkDevices
 from nexus_cli.runtime.gateway.field.link_state import LinkState
+from nexus_cli.runtime.gateway.field.link_times import LinkTimes
 from nexus_cli.runtime.gateway.field.polling import Poller, Work, WorkQueue
 from nexus_cli.runtime.gateway.field.prompt import PromptPolls
 from nexus_cli.runtime.gateway.field.schedule import CHECK_S, CheckTimer
@@ -47,7 +48,7 @@ class Supervisor:
     Attributes:
         link: The link's id.
         driver: The driver of its protocol, behind the door.
-        state: For health.
+        state, times: For health.
         devices: The running devices, by path.
         reconnects: Sessions opened after the first.
     """
@@ -77,7 +78,7 @@ class Supervisor:
             changed: Called when the state of the link changes.
         """
         self.link = link
-        self.state = LinkState(clock)
+        self.state, self.times = LinkState(clock), LinkTimes(clock)
         self.reconnects = 0
         self.driver, self._home = guarded(driver), home
         self._devices = LinkDevices(self.driver, link_keys=link_keys, clock=clock, pipeline=pipeline)
@@ -202,7 +203,8 @@ class Supervisor:
         self._turns += 1
         try:
             with Door(_broke_off):
-                session = self._session = await self.driver.connect(enabled, home=self._home)
+                opening = self.driver.connect(enabled, home=self._home)
+                session = self._session = await self.times.connecting(opening)
                 try:
                     self._connected()
                     await self._serve(session, stop)
@@ -300,8 +302,12 @@ class Supervisor:
         """A poll without the task begins, or ends well."""
         self._polling = self._busy = begins
         self._turns += 1
+        self._time_turn(begins=begins)
         if not begins:
             self._answered(timer)
+
+    def _time_turn(self, *, begins: bool) -> None:
+        self.times.turn(begins=begins, calls=0 if self._session is None else self._session.calls)
 
     def _answered(self, timer: CheckTimer) -> None:
         self._backoff.reset()
@@ -323,8 +329,10 @@ class Supervisor:
         await poller.work()
         due = self._schedule.pop_due(self._clock.monotonic_s())
         self._polling = bool(due)
+        self._time_turn(begins=True)
         answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
         if answered:
+            self._time_turn(begins=False)
             self._answered(timer)
         now_s = self._clock.monotonic_s()
         # In this order: a repeated heartbeat claims that the device still has the value, so the session is checked

@@ -1,0 +1,77 @@
+"""A plan document with what was measured and tried beside what is predicted.
+
+Counts are in keys of their own (`measured` of an impact or a hazard), never in a text that says what a hazard is: the
+effect of a plan is the same while samples arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.document import HazardEntry, ImpactEntry, PlanDocument
+from nexus_cli.plan.measured import KEPT, Measured, measured_entry, samples_text, unknowns_of
+from nexus_cli.plan.probed import ProbeEntry
+from nexus_cli.wire.control_facts import MeasuredSeries
+
+BEFORE = ("impact", "load", "readers", "templates")
+"""The keys of a document that the measured ones follow, as far as it has them."""
+OF_SERIES = frozenset({"data-loss", "series-break"})
+
+
+def with_measures(
+    document: PlanDocument,
+    changes: Sequence[Change],
+    measured: Measured,
+    *,
+    probe: Sequence[ProbeEntry] | None = None,
+    unknown: Sequence[str] = (),
+) -> PlanDocument:
+    """The document with `measured`, `probe` and `unknowns`, and with the counts at impacts and hazards.
+
+    Args:
+        document: As `plan_document` gave it.
+        changes: Of the plan.
+        measured: Facts of the runtime.
+        probe: Trial reads; None when nothing was to be tried.
+        unknown: What could not be tried, and why.
+    """
+    series = measured.series()
+    added: dict[str, object] = {"measured": measured_entry(measured)}
+    if probe is not None:
+        added["probe"] = list(probe)
+    added["unknowns"] = [*unknowns_of(measured), *unknown]
+    after = [key for key in document if key in BEFORE][-1]
+    found: dict[str, object] = {}
+    for key, value in document.items():
+        found[key] = value
+        if key == after:
+            found.update(added)
+    found["impact"] = _impacts(document["impact"], changes, series)
+    found["hazards"] = [_hazard(each, series) for each in document["hazards"]]
+    return cast("PlanDocument", found)
+
+
+def _impacts(
+    impacts: Sequence[ImpactEntry], changes: Sequence[Change], series: Mapping[str, MeasuredSeries]
+) -> list[ImpactEntry]:
+    gone = {
+        change.address: [series[tag.path] for tag in change.tags if tag.action is Action.FORGET and tag.path in series]
+        for change in changes
+    }
+    found: list[ImpactEntry] = []
+    for each in impacts:
+        text = samples_text(gone.get(each["address"], ())) if each["plane"] == "series" else ""
+        if text and "forgotten" in each["text"]:
+            found.append({**each, "measured": f"{text}; {KEPT}"})
+        else:
+            found.append(each)
+    return found
+
+
+def _hazard(hazard: HazardEntry, series: Mapping[str, MeasuredSeries]) -> HazardEntry:
+    if hazard["name"] not in OF_SERIES or hazard["scope"] not in series:
+        return hazard
+    text = samples_text([series[hazard["scope"]]])
+    return {**hazard, "measured": text} if text else hazard

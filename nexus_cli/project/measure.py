@@ -1,0 +1,53 @@
+"""Ask control once what it measured of the things that a plan changes. A control that can't say costs a line, no plan."""
+
+from __future__ import annotations
+
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.plan.change import Action, stays_retained
+from nexus_cli.plan.facts_question import concerned
+from nexus_cli.plan.measured import Measured
+from nexus_cli.plan.plan import Plan
+from nexus_cli.settings import Settings
+from nexus_cli.wire.control_facts import MOST_CLASSES, MOST_LINKS, MOST_SERIES, Facts, FactsQuestion
+from nexus_cli.wire.http import ControlClient
+
+TIMEOUT_S = 15.0
+
+
+async def measure(plan: Plan, settings: Settings) -> Measured:
+    """The facts about a plan's changes; nothing is asked for an empty plan. Never raises for a runtime that can't answer."""
+    if plan.empty:
+        return Measured()
+    asked = concerned(plan.changes)
+    question = FactsQuestion(
+        series=list(asked.series[:MOST_SERIES]),
+        links=list(asked.links[:MOST_LINKS]),
+        classes=list(asked.classes[:MOST_CLASSES]),
+    )
+    unknowns = [
+        f"{what}: {len(all_) - most:,} more than the {most:,} that one plan asks for"
+        for what, all_, most in (
+            ("stored samples", asked.series, MOST_SERIES),
+            ("links", asked.links, MOST_LINKS),
+            ("retention classes", asked.classes, MOST_CLASSES),
+        )
+        if len(all_) > most
+    ]
+    facts: Facts | None = None
+    try:
+        async with ControlClient(settings, site=f"{plan.enterprise}/{plan.site}", timeout_s=TIMEOUT_S) as control:
+            facts = await control.call("POST", "/plan/facts", Facts, body=question)
+    except NexusError as error:
+        why = "control is of a version without these facts" if error.code in ("NX6404", "NX6406", "NX6403") else ""
+        unknowns.append(f"what the runtime measured: {why or error.message.rstrip('.')}")
+    return Measured(facts=facts, unknowns=tuple(unknowns), retained=_cleared(plan), arriving=asked.arriving)
+
+
+def _cleared(plan: Plan) -> int:
+    """Retained messages that go, by the recorded state."""
+    return sum(
+        1
+        for change in plan.changes
+        for tag in change.tags
+        if stays_retained(tag.before) and (tag.action in (Action.FORGET, Action.MOVE) or not stays_retained(tag.after))
+    )

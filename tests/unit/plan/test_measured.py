@@ -1,0 +1,171 @@
+"""What was measured, as entries and lines; what is not known is named once, with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from nexus_cli.model.snapshot import Snapshot
+from nexus_cli.plan.document import plan_document
+from nexus_cli.plan.document_schema import plan_schema
+from nexus_cli.plan.facts_question import concerned
+from nexus_cli.plan.load_facts import LinkFacts
+from nexus_cli.plan.measured import Measured, measured_entry, samples_text, size_words, unknowns_of
+from nexus_cli.plan.measured_document import with_measures
+from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.plan.planfile import PlanSource, read_planfile, write_planfile
+from nexus_cli.plan.text import plan_text
+from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
+
+YEARS = MeasuredSeries(
+    path="a/l/one/b",
+    samples=63_072_000,
+    exact=True,
+    first=1_732_924_800_000_000,
+    last=1_796_000_000_000_000,
+    bytes=1_200_000_000,
+)
+
+
+def tag(**keys: Any) -> dict[str, Any]:
+    return {"type": "float64", "published_type": "float64", "address": "holding:0", **keys}
+
+
+def device(path: str, *names: str, **keys: Any) -> dict[str, Any]:
+    return {
+        "path": path,
+        "protocol": "modbus",
+        "link": "tcp:x:502",
+        "gateway": "gw-1",
+        "connection": {"host": "x"},
+        "tags": {name: tag(address=f"holding:{place}") for place, name in enumerate(names)},
+        **keys,
+    }
+
+
+def plan_of(before: list[dict[str, Any]], after: list[dict[str, Any]], **others: Any) -> Plan:
+    site = {"site": {"enterprise": "acme", "site": "chicago"}}
+    old = Snapshot.of("acme", "chicago", {**site, **{f"device.{each['path']}": each for each in before}})
+    resources = {**site, **{f"device.{each['path']}": each for each in after}}
+    new = Snapshot.of(
+        "acme", "chicago", {**resources, **{name.replace("__", "."): one for name, one in others.items()}}
+    )
+    return make_plan(Base(deployment=1, digest=old.digest, digests=old.digests, resources=old.resources), new).unwrap()
+
+
+@pytest.mark.parametrize(
+    ("series", "text"),
+    [
+        ([YEARS], "63,072,000 samples since 2024-11-30, about 1.2 GB"),
+        (
+            [MeasuredSeries(path="x", samples=1, exact=True, first=0, bytes=110)],
+            "1 sample since 1970-01-01, about 110 B",
+        ),
+        ([MeasuredSeries(path="x", samples=0, exact=True, bytes=0)], "0 samples"),
+        ([MeasuredSeries(path="x", samples=9, exact=False, bytes=0)], "about 9 samples"),
+        ([YEARS, MeasuredSeries(path="x", why="no")], "at least 63,072,000 samples since 2024-11-30, about 1.2 GB"),
+        ([MeasuredSeries(path="x", why="no")], ""),
+        ([], ""),
+    ],
+)
+def test_samples_in_words(series: list[MeasuredSeries], text: str) -> None:
+    assert samples_text(series) == text
+
+
+def test_sizes_in_words() -> None:
+    assert [size_words(each) for each in (0, 999, 1_000, 123_456, 1_500_000_000, 2 * 10**15)] == [
+        *("0 B", "999 B", "1.0 kB", "123 kB", "1.5 GB", "2000.0 TB")
+    ]
+
+
+def test_a_plan_asks_for_what_its_changes_concern_alone() -> None:
+    before = [device("a/l/one", "a", "b"), device("a/l/two", "a", link="tcp:y:502")]
+    after = [device("a/l/one", "a", "c"), device("a/l/two", "a", link="tcp:z:502")]
+    found = concerned(plan_of(before, after, retention__long={"keep_ms": 1}).changes)
+    assert found.series == ("a/l/one/b",), "what is forgotten; what is new has no samples"
+    assert set(found.links) == {"tcp:x:502", "tcp:y:502", "tcp:z:502"}
+    assert found.arriving == {"tcp:z:502"}
+    assert found.classes == ("long",)
+    assert not concerned(plan_of(before, before).changes).links
+
+
+def test_a_series_that_breaks_or_changes_its_class_is_asked_for() -> None:
+    before = device("a/l/one", "a", "b", "c")
+    after = {
+        **before,
+        "tags": {
+            **before["tags"],
+            "a": tag(type="int16", published_type="int16"),
+            "b": tag(address="holding:1", retention="long"),
+        },
+    }
+    assert set(concerned(plan_of([before], [after]).changes).series) == {"a/l/one/a", "a/l/one/b"}
+
+
+def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any) -> None:
+    plan = plan_of([device("a/l/one", "a", "b")], [device("a/l/one", "a")])
+    plain = plan_document(plan)
+    facts = Facts(
+        series=[YEARS],
+        links=[
+            MeasuredLink(
+                link="tcp:x:502", gateway="gw-1", state="connected", devices=1, answering=1, cycle_ms=4.5, requests=1
+            )
+        ],
+        database=MeasuredDatabase(revision="0022", head="0023", pending=["0023"], tables=["long"]),
+    )
+    document = with_measures(plain, plan.changes, Measured(facts=facts, retained=1), probe=[], unknown=["x: y"])
+    jsonschema.validate(document, plan_schema())
+    jsonschema.validate(plain, plan_schema())
+    keys = list(document)
+    assert keys[keys.index("impact") + 1 :][:3] == ["measured", "probe", "unknowns"]
+    file = tmp_path / "one.plan"
+    source: PlanSource = {"path": "x", "env": None, "variables": {}}
+    write_planfile(file, document=document, changed=plan.desired, source=source)
+    assert read_planfile(file).document == document
+    text = plan_text(document, style=lambda each, _: each)
+    assert (
+        "1 forgotten; their samples are kept: 63,072,000 samples since 2024-11-30, about 1.2 GB; they are kept until `nexus purge`"
+        in text
+    )
+    assert "no new ones are stored (63,072,000 samples since 2024-11-30, about 1.2 GB) [not allowed]" in text
+    assert (
+        "database: 1 migration pending (0022 -> 0023); new tables for long; the historian drops what is too old" in text
+    )
+    assert "Trial read:\n  no address is new or changed" in text and "  x: y" in text
+
+
+def test_counts_are_no_part_of_what_a_hazard_is() -> None:
+    plan = plan_of([device("a/l/one", "a", "b")], [device("a/l/one", "a")])
+    plain = plan_document(plan)
+    document = with_measures(plain, plan.changes, Measured(facts=Facts(series=[YEARS])))
+    for key in ("name", "code", "scope", "address", "message", "allowed"):
+        assert [each[key] for each in document["hazards"]] == [each[key] for each in plain["hazards"]]  # type: ignore[literal-required]
+    assert [each["text"] for each in document["impact"]] == [each["text"] for each in plain["impact"]]
+
+
+def test_each_unknown_is_named_once_with_its_reason() -> None:
+    facts = Facts(
+        series=[MeasuredSeries(path=f"a/l/one/t{place}", why="counting took too long") for place in range(3)],
+        links=[MeasuredLink(link="tcp:x:502", why="no running gateway reports it")],
+        unknown=["database: away"],
+    )
+    assert unknowns_of(Measured(facts=facts, unknowns=("stored samples: 5 more",))) == [
+        "stored samples: 5 more",
+        "database: away",
+        "samples of a/l/one/t0 and 2 more: counting took too long",
+        "measures of tcp:x:502: no running gateway reports it",
+    ]
+    assert not [
+        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({"tcp:x:502"}))) if "tcp:x" in each
+    ]
+    assert unknowns_of(Measured()) == []
+    assert measured_entry(Measured())["series"] == []
+
+
+def test_links_are_given_to_who_predicts() -> None:
+    facts = Facts(links=[MeasuredLink(link="l", cycle_ms=2.0, requests=3)])
+    assert Measured(facts=facts).links() == {"l": LinkFacts(link="l", cycle_ms=2.0, requests=3)}
+    assert Measured().links() == {}
