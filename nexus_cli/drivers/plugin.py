@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nexus_cli.drivers.base import Driver, Opinion, Point, Request
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import DriverKind
@@ -117,6 +118,7 @@ class Plugin:
         serve: Imports and returns the simulator's start; None when it has no simulator.
         ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.
         library: A published client; None when there is none.
+        examine: Imports and returns what compares the device with what is declared; None reads the addresses.
     """
 
     kind: DriverKind
@@ -125,6 +127,7 @@ class Plugin:
     serve: Callable[[], Serve] | None = None
     ask: Callable[[], Ask] | None = None
     library: Library | None = None
+    examine: Callable[[], Examiner] | None = None
 
     @property
     def name(self) -> str:
