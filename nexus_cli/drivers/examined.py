@@ -9,7 +9,7 @@ See docs/decisions/0106.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -136,3 +136,22 @@ class ReadExaminer:
                     Examined(name=point.name, presence=Presence.THERE) if fault is None else of_fault(point.name, fault)
                 )
         return [found[point.name] for point in points]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceExamined:
+    """What is known of one device after a check.
+
+    Attributes:
+        path: `area/line/device`.
+        addresses: By tag; without those that were not looked at.
+        identity: What the device says of itself.
+        silent: Why the device gave no answer; "" when it answered.
+        unseen: Why it could not be looked at; "" when it was.
+    """
+
+    path: str
+    addresses: Mapping[str, Examined] = field(default_factory=dict)
+    identity: Mapping[str, str] = field(default_factory=dict)
+    silent: str = ""
+    unseen: str = ""
