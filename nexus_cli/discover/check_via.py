@@ -6,12 +6,13 @@ See docs/decisions/0106.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.diagnostics.groups import Group
 from nexus_cli.discover.via import SILENCE_S, Asking
 from nexus_cli.drivers.examined import DeviceExamined, Examined, Presence
 from nexus_cli.settings import Settings
@@ -47,6 +48,25 @@ async def check_via(
                 yield DeviceExamined(path=path, unseen=why)
                 if error.code != "NX6610":  # it is the gateway or the broker that is away, not the device
                     gone = why
+
+
+async def check_gateways(asked: Mapping[str, Sequence[str]], *, settings: Settings) -> list[DeviceExamined]:
+    """Have gateways check these devices side by side, each one device after the other. What can't be looked at says why."""
+    found: dict[str, DeviceExamined] = {}
+
+    async def of(gateway: str, paths: Sequence[str]) -> None:
+        try:
+            async with contextlib.aclosing(check_via(paths, gateway=gateway, settings=settings)) as answers:
+                async for one in answers:
+                    found[one.path] = one
+        except NexusError as error:  # the broker, when the connection is left
+            missing = [path for path in paths if path not in found]
+            found.update({path: DeviceExamined(path=path, unseen=error.message) for path in missing})
+
+    async with Group() as group:
+        for gateway, paths in asked.items():
+            group.create_task(of(gateway, paths), name=f"check {gateway}")
+    return [found[path] for paths in asked.values() for path in paths]
 
 
 async def _check(asking: Asking, path: str) -> DeviceExamined:

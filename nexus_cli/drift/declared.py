@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from nexus_cli.drift.kinds import found
-from nexus_cli.model.snapshot import Attributes
-from nexus_cli.plan.change import Action, Change, TagChange
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange
 from nexus_cli.wire.control_drift import DriftFinding
 
 RIGHTS = frozenset({"role", "user", "group", "login"})

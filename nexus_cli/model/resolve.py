@@ -18,6 +18,7 @@ from nexus_cli.model.archiving import Archive, ArchivedClass
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.drift import drift_config
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
@@ -78,6 +79,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 labels=_labels(site),
                 places=places_of(site),
                 signatures=signature_rules(site.signatures, zone=site.time_zone),
+                drift=drift_config(site.drift),
             )
         )
     }
