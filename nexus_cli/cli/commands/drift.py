@@ -38,7 +38,7 @@ EPILOG = (
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @format_option("text", "json", "github", "markdown")
 @color_option
-@reads_runtime("NEXUS_CONTROL_URL", "NEXUS_BROKER_URL")
+@reads_runtime("NEXUS_CONTROL_URL")
 def command(
     path: str | None,
     env: str | None,
