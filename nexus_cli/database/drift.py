@@ -46,6 +46,12 @@ async def store(conn: Connection, site: str, report: DriftReport) -> None:
         )
 
 
+async def looked(conn: Connection, site: str) -> int:
+    """When the newest result was found, µs since 1970 UTC; 0 without one."""
+    found = await conn.fetchval(f"SELECT max(time_us) FROM {SCHEMA}.drift_report WHERE site = $1", site)
+    return int(found or 0)
+
+
 async def newest(conn: Connection, site: str, *, limit: int = 1) -> list[DriftReport]:
     """The newest results first; one that can't be read is left out."""
     rows = await conn.fetch(

@@ -84,16 +84,15 @@ class DriftWatch:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look whenever it is due, until stopped."""
-        known = False
         while not stop.is_set():
             wait_s = LOOK_S
             try:
                 with plain_errors(self._settings):
                     async with self._pool.acquire() as conn:
                         self._config = await schedule(conn, self._settings.site)
-                        if not known:
+                        looked = await stored.looked(conn, self._settings.site)
+                        if looked != (0 if self.newest is None else self.newest.time):
                             self.newest = next(iter(await stored.newest(conn, self._settings.site)), None)
-                            known = True
                     if self._config is not None:
                         self._tell()
                         if self._due(self._config):
@@ -141,8 +140,8 @@ class DriftWatch:
         links = {path: device.link for path, device in devices.items()}
         fresh = {path: one for path, one in look.identities.items() if path not in facts.identities}
         async with self._pool.acquire() as conn:
-            await stored.store(conn, site, report)
             await stored.record_identities(conn, site, fresh, links)
+            await stored.store(conn, site, report)
         self.newest = report
         event(_log, "looked for drift", findings=len(report.findings), unknown=len(report.unknown))
         self._tell()
