@@ -1,6 +1,6 @@
 """What a device says of the addresses that are declared for it, and of itself: looked at without a write.
 
-`Examiner` is the optional part of a plug-in that knows more than a read can tell: types, rights and identity. For a
+`Examiner` is the optional part of a plug-in that learns more than a read gives: types, rights and identity. For a
 protocol without one, `ReadExaminer` reads the addresses.
 
 See docs/decisions/0106.
