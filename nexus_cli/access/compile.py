@@ -63,6 +63,8 @@ def _platform(topics: Topics) -> Iterator[Grant]:
             topics.committed("+"),
             topics.health("gateway", "+"),
             topics.canary(CONTROL),
+            # Its look for drift has gateways check their devices.
+            topics.browse("+", CONTROL),
         ],
         subscribe=[
             f"{topics.live}/#",

@@ -77,6 +77,10 @@ class Observations:
             return None
         return answer
 
+    def newest(self, gateway: str) -> Observed | None:
+        """What the gateway said last that it runs, whatever it is."""
+        return self._answers.get(gateway)
+
     def health(self, gateway: str) -> GatewayHealth | None:
         """The newest health of a gateway."""
         return self._health.get(gateway)

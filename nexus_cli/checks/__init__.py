@@ -10,6 +10,7 @@ from nexus_cli.checks import (
     alerts,
     archive,
     commands,
+    drift,
     expressions,
     gateways,
     links,
@@ -63,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     *policies.CHECKS,
     *views.CHECKS,
     *moved.CHECKS,
+    *drift.CHECKS,
 )
 
 OF_ONE_TAG: frozenset[Check] = frozenset(

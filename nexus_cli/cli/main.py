@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "discover": ("nexus_cli.cli.commands.discover:command", "Turn what a device offers into site YAML."),
     "discoveries": ("nexus_cli.cli.commands.discoveries:command", "Show discoveries that the worker does."),
+    "drift": ("nexus_cli.cli.commands.drift:command", "Compare files, record, gateways and devices."),
     "probe": ("nexus_cli.cli.commands.probe:command", "Find the register that holds a known value."),
     "find": ("nexus_cli.cli.commands.find:command", "Search areas, lines, devices and tags by words."),
     "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),

@@ -281,3 +281,25 @@ device_walk_piece = Table(
     ForeignKeyConstraint(["site", "walk"], [device_walk.c.site, device_walk.c.id], ondelete="CASCADE"),
     PrimaryKeyConstraint("site", "walk", "number"),
 )
+
+drift_report = Table(
+    "drift_report",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("time_us", BigInteger, nullable=False, comment="of the look, µs since 1970 UTC"),
+    Column("report", JSONB, nullable=False, comment="as schemas/drift.schema.json"),
+    PrimaryKeyConstraint("site", "time_us"),
+    comment="results of the schedule of drift",
+)
+
+device_identity = Table(
+    "device_identity",
+    metadata,
+    Column("site", Text, nullable=False),
+    Column("device", Text, nullable=False, comment="area/line/device"),
+    Column("link", Text, nullable=False, comment="on which it was said"),
+    Column("facts", JSONB, nullable=False, comment="maker, product, version"),
+    now("since"),
+    PrimaryKeyConstraint("site", "device"),
+    comment="what devices said of themselves",
+)

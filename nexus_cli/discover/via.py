@@ -63,7 +63,7 @@ async def browse_via(
     if not slash:
         raise NexusError("Which site?", code="NX6510", hint="set NEXUS_SITE=enterprise/site")
     request = _request(target, wanted)
-    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s or SILENCE_S)
+    asking = Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s or SILENCE_S)
     async with contextlib.aclosing(asking):
         walk = _whole(asking, request) if frontier is None else _pieces(asking, request, frontier)
         async with contextlib.aclosing(walk) as found:
@@ -71,7 +71,7 @@ async def browse_via(
                 yield browsed
 
 
-async def _whole(asking: _Asking, request: BrowseRequest) -> AsyncGenerator[Browsed, None]:
+async def _whole(asking: Asking, request: BrowseRequest) -> AsyncGenerator[Browsed, None]:
     """A walk in one request; repeated when it was cut, without what was reported before."""
     reported: set[tuple[Any, ...]] = set()
     retry = _Retry()
@@ -91,7 +91,7 @@ async def _whole(asking: _Asking, request: BrowseRequest) -> AsyncGenerator[Brow
             yield sign
 
 
-async def _pieces(asking: _Asking, request: BrowseRequest, frontier: Frontier) -> AsyncGenerator[Browsed, None]:
+async def _pieces(asking: Asking, request: BrowseRequest, frontier: Frontier) -> AsyncGenerator[Browsed, None]:
     """A walk in pieces; of a piece that was cut, only the nodes that are not done are requested again."""
     has_facts = False
     retry = _Retry()
@@ -178,7 +178,7 @@ async def read_via(device: str, tag: str, *, gateway: str, settings: Settings) -
         NexusError: NX6610 the gateway refuses, NX6611 it does not answer or knows no such request, NX6010 … of the broker.
     """
     enterprise, _, site = settings.site.partition("/")
-    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=SILENCE_S)
+    asking = Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=SILENCE_S)
     async with (
         contextlib.aclosing(asking),
         contextlib.aclosing(asking.answers(BrowseRequest(id="", device=device, read=tag))) as pages,
@@ -208,7 +208,7 @@ async def try_via(
         NexusError: As `read_via`.
     """
     enterprise, _, site = settings.site.partition("/")
-    asking = _Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s)
+    asking = Asking(settings, Topics(enterprise, site), gateway=gateway, silence_s=silence_s)
     async with (
         contextlib.aclosing(asking),
         contextlib.aclosing(asking.answers(BrowseRequest(id="", trial=device))) as pages,
@@ -218,7 +218,7 @@ async def try_via(
                 yield read
 
 
-class _Asking:
+class Asking:
     """Sends requests one after the other, each answered in pages.
 
     After a request that was cut, pages may still arrive: the next one has another id and its own connection.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from nexus_cli.diagnostics.foreign import Door, is_foreign, name_of
 from nexus_cli.drivers.base import (
@@ -37,6 +37,7 @@ from nexus_cli.drivers.plugin import Ask
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.wire.sample import Reason, Value
 
+T = TypeVar("T")
 _log = logging.getLogger("nexus.link")
 CLOSE_S = 5.0
 
@@ -123,6 +124,14 @@ class GuardedSession:
         try:
             with Door(_broken):
                 return await how(self.inner, device, point)
+        finally:
+            self.calls += 1
+
+    async def through(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Let a part of the driver's plug-in work with the bare session. Raises DriverError."""
+        try:
+            with Door(_broken):
+                return await work(self.inner)
         finally:
             self.calls += 1
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from nexus_cli.drivers.base import Driver, Opinion, Point, Request
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.model.driver_kind import DriverKind
@@ -139,6 +140,7 @@ class Plugin:
         ask: Imports and returns what reads one address with its bytes; None where a read gives the value alone.
         library: A published client; None when there is none.
         exchange: What one grouped read is on the wire: for the load of a link. Pure.
+        examine: Imports and returns what compares the device with what is declared; None reads the addresses.
     """
 
     kind: DriverKind
@@ -148,6 +150,7 @@ class Plugin:
     ask: Callable[[], Ask] | None = None
     library: Library | None = None
     exchange: Callable[[DeviceConfig, Request], Exchange] = one_request
+    examine: Callable[[], Examiner] | None = None
 
     @property
     def name(self) -> str:

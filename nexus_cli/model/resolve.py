@@ -19,6 +19,7 @@ from nexus_cli.model.archiving import Archive, ArchivedClass
 from nexus_cli.model.bound import BoundDevice, Model
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
+from nexus_cli.model.drift import drift_config
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
@@ -82,6 +83,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 places=places_of(site),
                 signatures=signature_rules(site.signatures, zone=site.time_zone),
                 mass_change=share_of(site.limits.mass_change),
+                drift=drift_config(site.drift),
             )
         )
     }

@@ -15,6 +15,7 @@ import msgspec
 from nexus_cli.model.access_config import GroupConfig, LoginConfig, RoleConfig, UserConfig
 from nexus_cli.model.alias_config import AliasConfig
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.drift import DriftConfig
 from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.policy_config import ApprovalsConfig, PolicyConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
@@ -56,6 +57,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         description: For people.
         replay_of: `enterprise/site` that a replay plays; "" of every plant. No site file can say it.
         signatures: Which messages must be signed, and the keys; None where the site says nothing of it.
+        drift: How often control looks for drift; None without a schedule.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
         mass_change: Share of the devices that one deployment may change without consent; None is no limit.
@@ -70,6 +72,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     places: dict[str, PlaceConfig] = {}
     signatures: SignatureRules | None = None
     mass_change: float | None = None
+    drift: DriftConfig | None = None
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,6 +19,7 @@ from nexus_cli.model.archiving import Archive
 from nexus_cli.model.calendar import ZoneName
 from nexus_cli.model.datatype import NAMES as TYPE_NAMES
 from nexus_cli.model.datatype import parse_type, type_hint
+from nexus_cli.model.drift import Drift
 from nexus_cli.model.governance import QualityRules
 from nexus_cli.model.limits import Limits
 from nexus_cli.model.notifications import Notifications
@@ -351,6 +352,7 @@ class Site(Strict):
     signatures: Signatures = Field(default_factory=Signatures, description="Which messages must be signed.")
     policies: dict[str, Policy] = Field(default_factory=dict, description="What a plan must keep to, by name.")
     approvals: Approvals | None = Field(default=None, description="Who has to sign a plan.")
+    drift: Drift | None = Field(default=None, description="How often control looks for drift.")
     archive: Archive | None = Field(default=None, description="Where old history goes before it is dropped.")
     sequences: dict[str, Sequence] = Field(default_factory=dict, description="Ordered writes with waits, by name.")
     messages: dict[str, Message] = Field(default_factory=dict, description="Messages that may be published, by name.")

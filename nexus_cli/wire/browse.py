@@ -1,4 +1,4 @@
-"""Browsing through a gateway: the request, and the pages that answer it.
+"""Browsing through a gateway, and checks of its devices: the request, and the pages that answer it.
 
 `_nexus/{enterprise}/{site}/browse/{gateway}/{principal}`, answered on `…/response/{gateway}/{principal}/{id}`.
 
@@ -17,12 +17,13 @@ from nexus_cli.wire.sample import REASONS, Quality
 
 
 class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Asks a gateway to browse one of its links, or to read one address there.
+    """Asks a gateway to browse one of its links, to read one address there, or to check the addresses of a device.
 
     Attributes:
         id: Names the request; the answers come on a topic with this level.
         device: `area/line/device` that the gateway runs; "" where a link is named.
         read: Name of a tag of the device; "" browses.
+        check: Look at the declared addresses of the device, and browse nothing.
         link: Link id, when no device is named.
         connection: Connection keys that the device of the link must have.
         start: Where to begin, in the protocol's spelling; "" for everything.
@@ -39,6 +40,9 @@ class BrowseRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     read: Annotated[
         str, Meta(description="Name of a tag of the device: its address is read now, and nothing is browsed.")
     ] = ""
+    check: Annotated[
+        bool, Meta(description="The device's declared addresses are looked at, read-only, and nothing is browsed.")
+    ] = False
     link: Annotated[str, Meta(description="Link id, when no device is named.")] = ""
     connection: Annotated[
         dict[str, Any],
@@ -101,6 +105,25 @@ class TrialRead(AddressRead, frozen=True, kw_only=True):
 
     tag: Annotated[str, Meta(description="Name of the tag.")]
     code: Annotated[int, Meta(description="The protocol's own code; 0 for none.")] = 0
+
+
+class CheckedAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """`detail.checked` of an item that answers a check: the address of the tag that its path names.
+
+    The item's address is where it is now, "" where that is not known to be another; its type is that on the device, "" where
+    the device does not say. An item without a path has `detail.facts` (identity) or `detail.silent` (why nothing is known).
+
+    Attributes:
+        presence: As `drivers.examined.Presence`.
+        writable: Whether the device takes a write; None where it does not say.
+        problem: The device's words.
+        code: The protocol's own.
+    """
+
+    presence: str = "unknown"
+    writable: bool | None = None
+    problem: str = ""
+    code: int = 0
 
 
 class BrowsePage(msgspec.Struct, frozen=True, kw_only=True):

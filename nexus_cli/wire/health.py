@@ -198,6 +198,24 @@ class WorkerHealth(Health, frozen=True, kw_only=True):
     archive: ArchiveHealth = ArchiveHealth()
 
 
+class DriftHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Control's look for drift.
+
+    Attributes:
+        every_ms: Time from one look to the next, in ms.
+        looked: When it looked last, µs since 1970 UTC; 0 is never.
+        findings: Of the newest look, by severity.
+        unknown: Parts that it could not look at.
+        problem: Why the last look failed.
+    """
+
+    every_ms: int = 0
+    looked: Microseconds = 0
+    findings: dict[str, int] = {}
+    unknown: int = 0
+    problem: str = ""
+
+
 class ControlHealth(Health, frozen=True, kw_only=True):
     """A control; what belongs to a term is unset in a standby.
 
@@ -218,6 +236,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
         sequences_running: By name.
         alerts_active: Alerts that are not cleared.
         alert_changes_waiting: Changes of alerts that are not stored yet.
+        drift: Its look for drift; unset without a schedule.
         audit_anchor: `NUMBER:DIGEST` of the audit trail's newest link; "" before the first.
     """
 
@@ -240,6 +259,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
     alerts_active: int | UnsetType = UNSET
     alert_changes_waiting: int | UnsetType = UNSET
     audit_anchor: str | UnsetType = UNSET
+    drift: DriftHealth | UnsetType = UNSET
 
 
 H = TypeVar("H", bound=Health)

@@ -17,6 +17,7 @@ from nexus_cli.wire.alert import Alert
 from nexus_cli.wire.browse import BrowsePage, BrowseRequest
 from nexus_cli.wire.command import Command, Report, Response
 from nexus_cli.wire.configuration import Notice, Observed
+from nexus_cli.wire.control_drift import DriftReport
 from nexus_cli.wire.frame import Committed, Frame, Gap
 from nexus_cli.wire.frame_batch import FrameBatch
 from nexus_cli.wire.gateway_health import GatewayHealth
@@ -147,6 +148,11 @@ _MESSAGES = {
         title="Request to browse",
         text="Asks a gateway to browse one of its links, or to read one address there: "
         f"{_SITE}/browse/{{gateway}}/{{principal}}",
+    ),
+    "drift": _Message(
+        type=DriftReport,
+        title="Drift",
+        text="The report of `nexus drift --format json`, and of control's schedule.",
     ),
     "browse-page": _Message(
         type=BrowsePage,

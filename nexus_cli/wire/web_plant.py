@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.wire.control import Body
+from nexus_cli.wire.health import DriftHealth
 from nexus_cli.wire.web_find import QualityCounts
 
 
@@ -218,6 +219,7 @@ class PlantHealth(Body, frozen=True, kw_only=True):
         links: Links by state, over all gateways.
         silent_devices: Devices that give no value that counts, by reason.
         counts: Tags that the caller may read, by quality.
+        drift: Control's look for drift; null without a schedule.
     """
 
     site: str
@@ -233,3 +235,4 @@ class PlantHealth(Body, frozen=True, kw_only=True):
     links: dict[str, int]
     silent_devices: dict[str, int]
     counts: QualityCounts
+    drift: DriftHealth | None = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.drift_status import drift_lines
 from nexus_cli.cli.views.escaped import escaped
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.local import broker_amqtt, broker_mosquitto
@@ -94,6 +95,7 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
     if access.managed and found.state != DOWN:
         word = "in force" if access.in_force else "waiting for the broker"
         lines += ["", f"  access: {access.rules} rules, {word}"]
+    lines += drift_lines(found, now)
     doubts = [one.doubt for one in found.certificates if one.doubt]
     lines += ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, *_next(found, rows)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.drivers.ads.groups import group
 from nexus_cli.drivers.ads.kind import KIND
 from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 
 
@@ -26,6 +27,12 @@ def _ask() -> Ask:
     return DRIVER.ask
 
 
+def _examine() -> Examiner:
+    from nexus_cli.drivers.ads.examine import EXAMINER
+
+    return EXAMINER
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.ads import opinion
 
@@ -38,5 +45,6 @@ PLUGIN = Plugin(
     driver=_driver,
     serve=_serve,
     ask=_ask,
+    examine=_examine,
     library=Library(package="pyads", extra="ads", load=_clients),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.drivers.modbus.groups import group
 from nexus_cli.drivers.modbus.kind import KIND
 from nexus_cli.drivers.modbus.line_time import exchange
@@ -27,6 +28,12 @@ def _ask() -> Ask:
     return DRIVER.ask
 
 
+def _examine() -> Examiner:
+    from nexus_cli.drivers.modbus.examine import EXAMINER
+
+    return EXAMINER
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.modbus import opinion
 
@@ -41,4 +48,5 @@ PLUGIN = Plugin(
     ask=_ask,
     library=Library(package="pymodbus", load=_clients),
     exchange=exchange,
+    examine=_examine,
 )

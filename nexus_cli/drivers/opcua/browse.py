@@ -220,7 +220,7 @@ class Walk:
         if data_type is not None and not data_type.NamespaceIndex and data_type.Identifier in NODE_IDS:
             return self._skipped(entry.path, node, "a node id, no value of the process")
         facts = await self._types.facts(data_type)
-        kind = _type(facts.type, rank, dimensions)
+        kind = type_name(facts.type, rank, dimensions)
         detail: BrowseDetail = {"data_type": data_type.to_string() if data_type is not None else ""}
         if entry.property:
             detail["property"] = True
@@ -298,7 +298,8 @@ def _names(references: Sequence[Any]) -> frozenset[str]:
     return frozenset(str(one.BrowseName.Name) for one in references if not one.BrowseName.NamespaceIndex)
 
 
-def _type(base: str, rank: Any, dimensions: Any) -> str:
+def type_name(base: str, rank: Any, dimensions: Any) -> str:
+    """The type of a value by its base, ValueRank and ArrayDimensions; `json` where the number of elements is not known."""
     if rank is None or rank < 0:
         return base  # Source: OPC 10000-3 §5.6.2: -1 scalar, -2 any, -3 scalar or one dimension
     known = isinstance(dimensions, list) and len(dimensions) == 1 and 0 < dimensions[0] < 100_000  # rank 0: one or more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.drivers.opcua.groups import group
 from nexus_cli.drivers.opcua.kind import KIND
 from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
@@ -26,6 +27,12 @@ def _ask() -> Ask:
     return DRIVER.ask
 
 
+def _examine() -> Examiner:
+    from nexus_cli.drivers.opcua.examine import EXAMINER
+
+    return EXAMINER
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.opcua import opinion
 
@@ -33,5 +40,11 @@ def _clients() -> Clients:
 
 
 PLUGIN = Plugin(
-    kind=KIND, group=group, driver=_driver, serve=_serve, ask=_ask, library=Library(package="asyncua", load=_clients)
+    kind=KIND,
+    group=group,
+    driver=_driver,
+    serve=_serve,
+    ask=_ask,
+    examine=_examine,
+    library=Library(package="asyncua", load=_clients),
 )

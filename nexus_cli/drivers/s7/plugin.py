@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.drivers.base import Driver
+from nexus_cli.drivers.examined import Examiner
 from nexus_cli.drivers.plugin import Ask, Clients, Library, Plugin, Serve
 from nexus_cli.drivers.s7.groups import exchange, group
 from nexus_cli.drivers.s7.kind import KIND
@@ -26,6 +27,12 @@ def _ask() -> Ask:
     return DRIVER.ask
 
 
+def _examine() -> Examiner:
+    from nexus_cli.drivers.s7.examine import EXAMINER
+
+    return EXAMINER
+
+
 def _clients() -> Clients:
     from nexus_cli.drivers.s7 import opinion
 
@@ -38,6 +45,7 @@ PLUGIN = Plugin(
     driver=_driver,
     serve=_serve,
     ask=_ask,
+    examine=_examine,
     library=Library(package="python-snap7", extra="second-opinion", load=_clients),
     exchange=exchange,
 )

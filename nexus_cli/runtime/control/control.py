@@ -263,6 +263,12 @@ class Control:
         gauge(
             "nexus_control_alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record))
         )
+        watch.watch_gauges(
+            "nexus_drift_findings",
+            "Findings of the newest look for drift, by severity",
+            ("severity",),
+            lambda: {} if self.term is None else self.term.drift.counts(),
+        )
         counter("nexus_control_alert_changes", "Changes of state of alerts", of(lambda term: term.alerting.changed))
         counter(
             "nexus_control_alert_changes_dropped",

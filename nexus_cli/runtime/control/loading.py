@@ -15,6 +15,8 @@ from nexus_cli.model.config import TagConfig, readable_device
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control.alerts.alerting import Alerting
+from nexus_cli.runtime.control.drift_alarm import drift_alarms
+from nexus_cli.runtime.control.drift_watch import schedule
 from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
@@ -69,7 +71,7 @@ class Loading:
         """
         site = self._settings.site
         async with self._pool.acquire() as conn:
-            configs = await db.attributes_of_kind(conn, site, "alert")
+            configs = {**drift_alarms(await schedule(conn, site)), **await db.attributes_of_kind(conn, site, "alert")}
             stored = await alert_states.load(conn, site)
             inputs = await self._inputs(conn, configs.values())
             flood = [] if self.loaded else await alert_journal.flood_lines(conn, site)

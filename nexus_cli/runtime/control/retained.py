@@ -21,6 +21,7 @@ from nexus_cli.database.retired import Retired, retired
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group, first_of_group
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.control.drift_alarm import PREFIX
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.logging import event
@@ -197,7 +198,7 @@ class Retained:
         for topic in sorted(found.retained):
             name = topic.removeprefix(self._topics.alert(""))
             if name != topic:
-                if name not in known.alerts:
+                if name not in known.alerts and not name.startswith(PREFIX):
                     gone.append(topic)
                 continue
             name = next((topic[len(prefix) :] for prefix, _ in prefixes if topic.startswith(prefix)), "")

@@ -60,6 +60,11 @@ class RightsKeeper:
         self._site_passwords = SitePasswords(settings.site)
         self.rights = Rights(settings.home, enterprise=enterprise, site=name, given=self._given)
 
+    @property
+    def problem(self) -> str:
+        """Why the rights could not be written at the last try; "" when they were."""
+        return self._problem
+
     async def changed(self) -> None:
         """A password or an elevation changed: the rights follow at once. Waits until they are in force, `PATIENCE_S` at most."""
         self._in_line.clear()

@@ -29,6 +29,7 @@ from nexus_cli.runtime.control.alerts.record import AlertRecord
 from nexus_cli.runtime.control.audit_chain import AnchorWriter
 from nexus_cli.runtime.control.clearing import Clearing
 from nexus_cli.runtime.control.deployer import Deployer
+from nexus_cli.runtime.control.drift_watch import DriftWatch
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.keeping import Keeping
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
@@ -36,6 +37,7 @@ from nexus_cli.runtime.control.live_intake import LiveIntake
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
+from nexus_cli.runtime.control.reverting import Reverting
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
@@ -201,6 +203,27 @@ class Term:
         self.keeping = Keeping(settings=settings, pool=self.pool)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
+        self._join_drift()
+
+    def _join_drift(self) -> None:
+        """Build the schedule of drift, and what puts back."""
+        self.drift = DriftWatch(
+            settings=self._settings,
+            pool=self.pool,
+            clock=self._clock,
+            seen=self.seen,
+            feed=self.alerting.feed_own,
+            changed=self._health.changed,
+            rights_problem=lambda: self.rights_keeper.problem,
+        )
+        self.reverting = Reverting(
+            settings=self._settings,
+            pool=self.pool,
+            watch=self.drift,
+            notify=self._notify,
+            rights=self.rights_keeper.changed,
+            retained=self.retained.look,
+        )
 
     def _watch(self, timing: Timing) -> None:
         """Watch the parts for stalls."""
@@ -256,6 +279,7 @@ class Term:
             "health": self._health.run(over),
             "progress": self.progress.run(over),
             "audit anchors": self.anchors.run(over),
+            "drift": self.drift.run(over),
         }
 
     async def _end(self) -> None:
@@ -281,6 +305,7 @@ class Term:
             alerts_active=self.alerting.active,
             alert_changes_waiting=len(self.record),
             audit_anchor=self.anchors.newest,
+            drift=self.drift.health(),
         )
 
     def problem(self) -> str:

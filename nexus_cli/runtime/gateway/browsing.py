@@ -1,6 +1,6 @@
-"""A gateway browses on request, or reads one address: through its own link, in the time that its polls leave.
+"""A gateway browses on request, reads one address or checks a device: through its own link, in the time that its polls leave.
 
-One walk at a time, and one read beside it; each of its steps is a request or two, and goes out only when no poll is due for longer than
+One walk at a time, and one read and one check beside it; each of its steps is a request or two, and goes out only when no poll is due for longer than
 such a step takes. The client receives a page, or a sign of life, at least every few seconds. A large address space is
 asked for piece by piece (`nodes`), so that nothing of a walk is kept here.
 """
@@ -21,6 +21,7 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.base import Browsed, BrowseOptions, DriverError, Scope, Session
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.address_read import GIVE_UP_S, Look
+from nexus_cli.runtime.gateway.device_check import Check
 from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.trial import Trial, device_of, read_apart, runs_link
@@ -86,6 +87,7 @@ class Browsing:
         self._walks: Requests = asyncio.Queue(WAITING)
         self._reads: Requests = asyncio.Queue(WAITING)  # none waits for a walk
         self._trials: Requests = asyncio.Queue(WAITING)
+        self._checks: Requests = asyncio.Queue(WAITING)
         self._cancelled: set[str] = set()
         self._refusals: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue(WAITING)
         self.steps = self.deferred = self.tried = 0
@@ -106,8 +108,9 @@ class Browsing:
             self._cancelled.add(name)
             return
         try:
-            kind = self._trials if request.trial else self._reads if request.read else self._walks
-            kind.put_nowait((principal, request))
+            kinds = ((request.trial, self._trials), (request.read, self._reads), (request.check, self._checks))
+            queue = next((queue for wanted, queue in kinds if wanted), self._walks)
+            queue.put_nowait((principal, request))
         except asyncio.QueueFull:
             if not self._refusals.full():
                 self._refusals.put_nowait((principal, name, "this gateway is busy with such requests; try again later"))
@@ -119,6 +122,7 @@ class Browsing:
                 group.create_task(self._answer_all(self._walks), name="browse"),
                 group.create_task(self._answer_all(self._reads), name="read for somebody"),
                 group.create_task(self._answer_all(self._trials), name="read for a plan"),
+                group.create_task(self._answer_all(self._checks), name="check for somebody"),
             ]
             refusing = group.create_task(self._refuse_all(), name="browse refusals")
             await stop.wait()
@@ -156,10 +160,13 @@ class Browsing:
             return
         _require_connected(supervisor)
         tag = request.read
-        steps: _Steps | Look | Trial
+        steps: Taking
         if tag:
             _log.info("reading %s/%s for %s", path, tag, pages.principal)
             steps = Look(supervisor, path, tag, clock=self._clock)
+        elif request.check:
+            _log.info("checking %s for %s", path, pages.principal)
+            steps = Check(supervisor, path, clock=self._clock)
         else:
             _log.info("browsing %s for %s", supervisor.link, pages.principal)
             steps = _Steps(supervisor, request, path, clock=self._clock)
@@ -182,7 +189,7 @@ class Browsing:
                 await self._send(pages, trials=[read])
         await self._send(pages, done=True)
 
-    async def _go(self, pages: _Pages, request: BrowseRequest, steps: _Steps | Look | Trial) -> None:
+    async def _go(self, pages: _Pages, request: BrowseRequest, steps: Taking) -> None:
         """Every step, each in time that the polls leave."""
         told_s = began_s = self._clock.monotonic_s()
         while not steps.ended:
@@ -210,7 +217,7 @@ class Browsing:
                 return
         await self._send(pages, done=True, read=steps.answer if isinstance(steps, Look) else None)
 
-    async def _room(self, steps: _Steps | Look | Trial, since_s: float) -> bool:
+    async def _room(self, steps: Taking, since_s: float) -> bool:
         """Whether a step fits before the next poll; waits a little when it does not."""
         free_s = steps.supervisor.free_s()
         starved = not isinstance(steps, Trial) and self._clock.monotonic_s() - since_s > STARVED_S and free_s > 0
@@ -221,7 +228,7 @@ class Browsing:
         await self._clock.sleep(min(0.05, max(0.002, free_s)))
         return False
 
-    async def _step(self, steps: _Steps | Look | Trial) -> None:
+    async def _step(self, steps: Taking) -> None:
         """One step on the session, in the order of the link's own work."""
         outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -304,6 +311,32 @@ def _encoded(page: BrowsePage) -> bytes:
 
 def _builtin(value: object) -> object:
     return msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else str(value)
+
+
+class Taking(Protocol):
+    """What is done step by step on a link.
+
+    Attributes:
+        supervisor: Of the link.
+        found: What waits to be sent.
+        ended: True after the last step.
+        forced: Whether a step goes out although a poll is near.
+        needs_s: Seconds that have to be free before the next poll.
+    """
+
+    supervisor: Supervisor
+    found: list[list[Any]]
+    ended: bool
+    forced: bool
+    needs_s: float
+
+    async def take(self, session: Session) -> None:
+        """Do one step. Raises DriverError."""
+        ...
+
+    def page(self) -> list[list[Any]]:
+        """Take as much of what was found as fits on a page."""
+        ...
 
 
 class _Pages:

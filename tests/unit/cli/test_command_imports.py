@@ -46,6 +46,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "explain": set(),
     "discover": set(),
     "discoveries": HTTP,
+    "drift": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "probe": set(),
     "find": set(),
     "plan": HTTP,

@@ -43,6 +43,8 @@ from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics
 
 Publish = Callable[[str, bytes], Awaitable[None]]
+PLATFORM = "_"
+"""Paths that begin so are no tags: control gives their values itself."""
 TICK_S = 0.25
 RETRY_S = 1.0
 TOGETHER = 100
@@ -161,11 +163,13 @@ class Alerting:
 
     def topics(self) -> list[str]:
         """The live topics of the watched tags, sorted."""
-        return sorted(self._topics.tag(path) for path in self.panel.paths())
+        return sorted(self._topics.tag(path) for path in self.panel.paths() if not path.startswith(PLATFORM))
 
     def unreceived(self) -> list[str]:
         """Paths of watched tags without a value yet, sorted."""
-        return [path for path in self.panel.paths() if self.panel.reading(path) is None]
+        return [
+            path for path in self.panel.paths() if not path.startswith(PLATFORM) and self.panel.reading(path) is None
+        ]
 
     def listing(self) -> list[wire.Alert]:
         """Every alert and its state, by name; times in µs since 1970 UTC."""
@@ -188,6 +192,10 @@ class Alerting:
         out = found.reason == Reason.OUT_OF_SERVICE.value
         reading = Reading(found.value, found.state, found.label or None, out)
         self.panel.feed(self._topics.path(topic) or "", reading, self.now(), fresh=not retained)
+
+    def feed_own(self, path: str, value: float) -> None:
+        """Take a value that control itself gives an alarm of its own."""
+        self.panel.feed(path, Reading(value, Quality.GOOD, None, False), self.now())
 
     def alive(self, gateway: str) -> None:
         """A gateway said that it runs."""

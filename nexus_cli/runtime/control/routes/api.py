@@ -29,6 +29,7 @@ from nexus_cli.runtime.control.routes.behind_web import BehindWeb
 from nexus_cli.runtime.control.routes.deployment_body import read_deployment
 from nexus_cli.runtime.control.routes.deployment_plan import add_plan_route
 from nexus_cli.runtime.control.routes.discoveries import add_discovery_routes
+from nexus_cli.runtime.control.routes.drift import Drifting, add_drift_routes
 from nexus_cli.runtime.control.routes.jobs import add_job_routes
 from nexus_cli.runtime.control.routes.keeping import Keeps, add_keeping_routes
 from nexus_cli.runtime.control.routes.login import add_login_routes
@@ -95,6 +96,7 @@ def make_api(
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)
     add_keeping_routes(app, base=BASE, service=service, acting=acting)
+    add_drift_routes(app, base=BASE, service=service, acting=acting)
     add_job_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_discovery_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_purge_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
@@ -112,7 +114,7 @@ def make_api(
     return BehindWeb(guard, tokens=identity.tokens)
 
 
-class Acting(LeaderParts, Steering, Keeps, Protocol):
+class Acting(LeaderParts, Steering, Keeps, Drifting, Protocol):
     """The parts of a control that leads."""
 
     alerting: Alerting

@@ -25,7 +25,7 @@ from nexus_cli.runtime.web.rest.reports import Reports
 from nexus_cli.runtime.web.rest.stored import Stored
 from nexus_cli.settings import Settings
 from nexus_cli.wire.gateway_health import GatewayHealth
-from nexus_cli.wire.health import ControlHealth, Health, HistorianHealth, WebHealth, WorkerHealth
+from nexus_cli.wire.health import ControlHealth, DriftHealth, Health, HistorianHealth, WebHealth, WorkerHealth
 from nexus_cli.wire.web_plant import (
     CertificateState,
     DatabaseHealth,
@@ -87,6 +87,7 @@ def add_plant_routes(app: FastAPI, *, base: str, parts: WebParts, stored: Stored
                 links=dict(Counter(link.state for one in gateways.values() for link in one.links.values())),
                 silent_devices=_silent(gateways.values()),
                 counts=counts,
+                drift=_drift([one for _, _, one in said]),
             )
         )
 
@@ -105,6 +106,12 @@ def _role(role: str, name: str, health: Health, *, now_us: int) -> RoleHealth:
         host=health.host if isinstance(health, GatewayHealth) else "",
         detail=_detail(health),
     )
+
+
+def _drift(said: Iterable[Health]) -> DriftHealth | None:
+    """Of the control that leads."""
+    found = (one.drift for one in said if isinstance(one, ControlHealth) and one.leads)
+    return next((one for one in found if isinstance(one, DriftHealth)), None)
 
 
 def _detail(health: Health) -> str:

@@ -46,7 +46,7 @@ class HealthPage {
     const { state, problems, deployment } = found;
     fill(this.said, h('p', { class: 'run-said' }, badge(state, state === 'up' ? 'good' : 'bad'), ` deployment ${deployment}`),
       problems.length ? h('ul', { class: 'failure problems' }, problems.map((each) => h('li', {}, plain(each)))) : null);
-    fill(this.cards, rolesCard(found), serversCard(found), fieldCard(found), outboxCard(found), diskCard(found), certificateCard(found));
+    fill(this.cards, rolesCard(found), serversCard(found), fieldCard(found), outboxCard(found), diskCard(found), certificateCard(found), driftCard(found));
   }
 
   showLatencies({ rows, missing }) {
@@ -124,6 +124,18 @@ function certificateCard({ certificates }) {
     { title: 'In', cell: (each) => (left(each) > 0 ? badge(duration(left(each)), left(each) < SOON_S ? 'warn' : 'good') : badge('over', 'bad')) },
   ];
   return card('Certificates', table(columns, certificates, { caption: 'Certificates', empty: 'This runtime has none: without TLS.' }));
+}
+
+function driftCard({ drift }) {
+  if (!drift) return null;
+  const { findings, unknown, looked, problem } = drift;
+  const look = { critical: 'bad', high: 'bad', medium: 'warn', low: 'quiet' };
+  const shown = Object.entries(findings).filter(([, many]) => many).map(([severity, many]) => [badge(`${count(many)} ${severity}`, look[severity] ?? 'warn'), ' ']);
+  return card('Drift', facts([
+    ['Findings', !looked ? 'not looked for yet' : shown.length ? h('span', {}, shown) : 'none'],
+    ['Not known', count(unknown)],
+    ['Looked', looked ? age(looked) : '–'],
+  ]), problem ? h('p', { class: 'problem' }, plain(problem)) : null, h('p', { class: 'quiet' }, 'nexus drift shows them.'));
 }
 
 export const page = {

@@ -1,0 +1,131 @@
+"""The verb of `nexus drift`: what differs between files, record, gateways and devices; nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from nexus_cli.discover.check_via import check_gateways
+from nexus_cli.drift.declared import declared_drift
+from nexus_cli.drift.kinds import LOW, Ignored
+from nexus_cli.drift.report import Look, askable
+from nexus_cli.model.config import DeviceConfig, readable_device
+from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.diff import diff, differing
+from nexus_cli.project.text import LoadedSite, Sourced, load
+from nexus_cli.settings import Settings
+from nexus_cli.wire.control import State
+from nexus_cli.wire.control_drift import DriftFacts, DriftReport, Reverted
+from nexus_cli.wire.http_drift import DriftClient
+from nexus_cli.wire.http_steering import SteeringClient
+
+BATCH = 2_000
+"""Resources in one question."""
+
+
+def drift_site(
+    path: str | None,
+    *,
+    settings: Settings,
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    ignore: Sequence[Ignored] = (),
+    least: str = LOW,
+    devices: bool = True,
+) -> Sourced[DriftReport]:
+    """Compare the files with the record, the record with the gateways, and with the devices. Writes nothing, anywhere.
+
+    Args:
+        path: Site file, folder, or None for the only one.
+        settings: Where control and the broker are.
+        env: Overlay.
+        variables: Values over the declared `vars`.
+        ignore: What is no finding.
+        least: The least severity that counts.
+        devices: False asks no device.
+
+    Raises:
+        NexusError: Control can't be reached.
+    """
+    loaded = load(path, env=env, variables=variables)
+    if loaded.value is None:
+        return Sourced(None, loaded.findings, loaded.files)
+    report = asyncio.run(_look(loaded.value, settings, ignore=ignore, least=least, devices=devices))
+    return Sourced(report, loaded.findings, loaded.files)
+
+
+def revert_drift(settings: Settings, *, preview: bool) -> Reverted:
+    """Have control put back what can be put back, or say what would be. Raises NexusError NX4203 and those of control."""
+    return asyncio.run(_revert(settings, preview=preview))
+
+
+async def _revert(settings: Settings, *, preview: bool) -> Reverted:
+    async with DriftClient(settings) as control:
+        return await control.revert_drift(preview=preview)
+
+
+async def _look(
+    loaded: LoadedSite, settings: Settings, *, ignore: Sequence[Ignored], least: str, devices: bool
+) -> DriftReport:
+    desired = loaded.snapshot
+    site = f"{desired.enterprise}/{desired.site}"
+    async with DriftClient(settings, site=site) as control:
+        state, facts = await control.state(), await control.drift()
+        wanted = {one for one in differing(state.digests, desired.digests) if one in state.digests}
+        if devices:
+            wanted |= {one for one in state.digests if one.startswith("device.")}
+        resources = await _resources(control, sorted(wanted))
+    look = Look(planes=["declared", "recorded", "observed"])
+    look.findings += declared_drift(_changes(loaded, state, resources), changing=facts.changing)
+    look.findings += facts.findings
+    look.unknown += facts.unknown
+    look.notes += facts.notes
+    if devices:
+        await _ask(look, resources, facts, settings, site=site)
+    return look.report(
+        site=site,
+        time_us=time.time_ns() // 1000,
+        deployment=state.deployment,
+        running=facts.running,
+        ignore=ignore,
+        least=least,
+    )
+
+
+async def _ask(
+    look: Look, resources: Mapping[str, Attributes], facts: DriftFacts, settings: Settings, *, site: str
+) -> None:
+    """Have the gateways check the recorded devices."""
+    look.planes.append("device")
+    recorded: dict[str, DeviceConfig] = {}
+    for address, attributes in resources.items():
+        device = readable_device(attributes, address=address) if address.startswith("device.") else None
+        if device is not None:
+            recorded[device.path] = device
+    async with SteeringClient(settings, site=site) as control:
+        paused = {one.device: one.reason for one in await control.out_of_service()}
+    asked, unknown = askable(recorded.values(), changing=facts.changing, paused=paused)
+    look.unknown += unknown
+    paths = {gateway: [one.path for one in each] for gateway, each in asked.items()}
+    for examined in await check_gateways(paths, settings=settings):
+        look.take_device(recorded[examined.path], examined, facts.identities)
+    fresh = sum(path not in facts.identities for path in look.identities)
+    if fresh:
+        look.notes.append(
+            f"what {fresh} devices say of themselves is not recorded yet: `drift: {{every: 6h}}` in the site file records it"
+        )
+
+
+def _changes(loaded: LoadedSite, state: State, resources: Mapping[str, Attributes]) -> tuple[Change, ...]:
+    desired = loaded.snapshot
+    base = Snapshot(desired.enterprise, desired.site, dict(resources), dict(state.digests))
+    return diff(base, desired, moved=[(one.from_, one.to) for one in loaded.model.site.moved])
+
+
+async def _resources(control: DriftClient, addresses: Sequence[str]) -> dict[str, Attributes]:
+    found: dict[str, Attributes] = {}
+    for start in range(0, len(addresses), BATCH):
+        found.update(await control.resources(addresses[start : start + BATCH]))
+    return found
