@@ -55,6 +55,7 @@ deployment = Table(
     Column("summary", JSONB, nullable=False, server_default="{}"),
     now("started"),
     Column("ended", DateTime(timezone=True)),
+    Column("allow", ARRAY(Text), nullable=False, server_default="{}", comment="consents to hazards"),
     Column("run_url", Text, nullable=False, server_default="", comment="page of the CI run that made it"),
     Column("undoes", Integer, comment="the first deployment that it takes back"),
     UniqueConstraint("site", "number"),
