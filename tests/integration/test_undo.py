@@ -23,6 +23,7 @@ from tests.integration.control_world import (
     body_of,
     device,
     ended,
+    journal_has,
     plan_against,
     rows,
     snapshot,
