@@ -111,14 +111,26 @@ async def test_the_deployment_has_fifty_changes_and_every_step(world: World) -> 
         assert {stage.step for stage in stages_of(plan.changes)} == {line.split()[1] for line in LINES} - {"end"}
 
 
+@pytest.fixture
+def postgres(victim: str) -> Iterator[EmbeddedPostgres | None]:
+    """A server of its own where the database is the victim."""
+    if victim != "database":
+        yield None
+        return
+    server = EmbeddedPostgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "line", "ending"), _cases())
 async def test_both_ways_end_exactly(
-    world: World, tmp_path: Path, request: pytest.FixtureRequest, victim: str, line: str, ending: str
+    world: World, tmp_path: Path, postgres: EmbeddedPostgres | None, victim: str, line: str, ending: str
 ) -> None:
-    postgres: EmbeddedPostgres | None = None
-    if victim == "database":
-        postgres = request.getfixturevalue("own_postgres")
+    if postgres is not None:
         world = World(dataclasses.replace(world.settings, database_url=postgres.url), world.broker)
         await migrate.upgrade(world.settings)
     async with world.control(FAST) as control, FakeGateway(world.settings).up():
