@@ -122,6 +122,9 @@ def weigh(
     with collection_paused():
         hazards = request_hazards(request, recorded, before, checked, kept=kept, running=running)
         effect = effect_of(gate, request, checked, hazards)
+        if request.agreed:  # it takes back what was agreed to: neither a policy nor a missing approval may hold that up
+            refuse_while_running(checked.changes, running)
+            return Weighed(effect=effect, approvals=())
         written = (one for address, one in request.changed.items() if one is not None and address.startswith(DEVICE))
         left = (one for address, one in kept.items() if address.startswith(DEVICE) and address not in request.changed)
         policies = policy_hazards(

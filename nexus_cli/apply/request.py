@@ -49,6 +49,10 @@ class DeploymentRequest:
         reason: Why, for the journal, the lock and policies that ask for it.
         effect: The effect that it must have (`plan.effect`); "" is any.
         approvals: Signed approvals of that effect.
+        confirm_within_s: How long after its end it waits to be confirmed; 0 is not at all.
+        undoes: The first deployment that it takes back; 0 is none.
+        run_url: Page of the CI run that asks for it.
+        agreed: True when its hazards were agreed to before: it takes back what nobody confirmed.
     """
 
     base_digest: str
@@ -59,6 +63,10 @@ class DeploymentRequest:
     reason: str = ""
     effect: str = ""
     approvals: Sequence[Approval] = ()
+    confirm_within_s: int = 0
+    undoes: int = 0
+    run_url: str = ""
+    agreed: bool = False
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
@@ -185,7 +193,8 @@ def refuse_hazards(
             deployment touches what changes.
     """
     with collection_paused():
-        refuse_open(request_hazards(request, recorded, before, checked, kept=kept, running=running), request)
+        if not request.agreed:
+            refuse_open(request_hazards(request, recorded, before, checked, kept=kept, running=running), request)
         refuse_while_running(checked.changes, running)
 
 

@@ -75,19 +75,22 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[HazardEntry], *, given: Sequence[str] = ()) -> None:
+def refuse_open_hazards(
+    hazards: Sequence[HazardEntry], *, given: Sequence[str] = (), command: str = "nexus apply"
+) -> None:
     """Show which hazard blocks, and how to consent.
 
     Args:
         hazards: Without consent.
         given: Consents that cover other hazards of the plan: they are still needed.
+        command: What is typed again, with the consents.
     """
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
     wanted = {f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}}
     consents = sorted(wanted | {f"--allow {shlex.quote(each)}" for each in given})
-    note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
+    note(f"  = hint: if that is what you want: {command} {' '.join(consents)}")
 
 
 def refuse_policies(policies: Sequence[PolicyEntry]) -> None:

@@ -248,9 +248,22 @@ def apply_ready(
     reason: str = "",
     effect: str = "",
     approvals: Sequence[Approval] = (),
+    confirm_within_s: int = 0,
+    undoes: int = 0,
+    run_url: str = "",
     on_event: OnEvent,
 ) -> DeploymentProgress:
     """Send a plan to control and follow it to its end. Ending this process changes nothing about it.
+
+    Args:
+        ready: The plan.
+        settings: Where control is.
+        allow: Consents to hazards.
+        reason: For the journal, the lock and the audit trail.
+        confirm_within_s: Control takes it back when nobody confirms it so long after its end; 0 is never.
+        undoes: The first deployment that it takes back; 0 is none.
+        run_url: Page of the CI run that asks for it; "" is none.
+        on_event: Called with every line of the journal.
 
     Returns:
         The deployment as control gives it at its end.
@@ -268,8 +281,11 @@ def apply_ready(
         allow=list(allow),
         effect=effect,
         approvals=[msgspec.to_builtins(one) for one in approvals],
+        confirm_within_s=confirm_within_s or msgspec.UNSET,
+        undoes=undoes or msgspec.UNSET,
+        run_url=run_url or msgspec.UNSET,
     )
-    return asyncio.run(_apply(ready.site, request, settings=settings, on_event=on_event))
+    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
 
 
 def recorded_state(settings: Settings) -> RecordedState:
@@ -346,15 +362,20 @@ async def _state(settings: Settings, site: str) -> State:
         return await control.state()
 
 
-async def _apply(site: str, request: DeploymentRequest, *, settings: Settings, on_event: OnEvent) -> DeploymentProgress:
+async def _apply(request: DeploymentRequest, *, site: str, settings: Settings, on_event: OnEvent) -> DeploymentProgress:
     async with _client(settings, site) as control:
         number = await control.deploy(request)
-        return await _follow(control, number, on_event=on_event)
+        return await follow(control, number, on_event=on_event)
 
 
-async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> DeploymentProgress:
+async def follow(control: ControlClient, number: int, *, after: int = 0, on_event: OnEvent) -> DeploymentProgress:
+    """Follow a deployment to its end, from the line of its journal behind `after` on.
+
+    Raises:
+        NexusError: Control refuses, or did not answer for `LOST_S`.
+    """
     loop = asyncio.get_running_loop()
-    after, answered_s, away = 0, loop.time(), False
+    answered_s, away = loop.time(), False
     while True:
         try:
             found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)

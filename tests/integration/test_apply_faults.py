@@ -68,11 +68,11 @@ async def test_a_broken_lock_stops_the_deployment_before_its_next_step(world: Wo
         assert (
             held is not None and held.owner == "nexus.cli" and held.reason == "slow" and "token" not in as_object(held)
         )
-        assert await control.break_lock() is True
+        assert (await control.break_lock("slow")).broken
         found = await ended(control, number)
         assert found.outcome in ("partly", "failed")
         assert found.journal[-1].step == "finalise" and found.journal[-1].detail["code"] == "NX5005"
-        assert await control.break_lock() is False
+        assert not (await control.break_lock("slow")).broken
 
 
 async def test_control_killed_in_the_middle_finishes_after_its_restart(world: World) -> None:
@@ -167,13 +167,13 @@ async def test_a_poisoned_deployment_fails_alone(world: World, plan: str, caplog
 
 
 async def test_a_bug_in_the_middle_gives_the_lock_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nexus_cli.apply.engine import Engine
+    from nexus_cli.apply.steps import Steps
 
-    async def bug(self: Engine, run: object) -> None:
+    async def bug(self: Steps, run: object) -> None:
         raise ZeroDivisionError("a bug")
 
     async with world.control() as control, FakeGateway(world.settings).up():
-        monkeypatch.setattr(Engine, "_observe", bug)
+        monkeypatch.setattr(Steps, "observe", bug)
         found = await applied(control, snapshot(device("a/l/one")))
         assert (found.outcome, await control.lock()) == ("partly", None), "it was recorded before"
         monkeypatch.undo()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
+from nexus_cli.cli.applying import RESUME, confirm_within_option, run_url_option
 from nexus_cli.cli.changing import (
     agreed,
     check_consents,
@@ -17,7 +20,9 @@ from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
-from nexus_cli.exit_codes import Exit
+from nexus_cli.cli.views.deployments import confirmation_text
+from nexus_cli.exit_codes import OUTCOMES, Exit
+from nexus_cli.project import undo
 from nexus_cli.project.approve import read_approvals
 from nexus_cli.project.change import (
     apply_ready,
@@ -27,14 +32,16 @@ from nexus_cli.project.change import (
     refuse_stale_plan,
     saved_plan,
 )
+from nexus_cli.project.ci_run import run_page
 from nexus_cli.project.live import not_good_after
-from nexus_cli.settings import load_settings
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.control import DeploymentProgress
 
 EPILOG = (
-    "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n\n"
+    "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n"
+    "  nexus apply --confirm-within 5m\n  nexus apply --resume\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.BLOCKED, Exit.PARTLY, Exit.CONFLICT, Exit.OUTSIDE)
 )
-OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "failed": Exit.FINDINGS}
 
 
 @click.command("apply", epilog=EPILOG)
@@ -46,6 +53,11 @@ OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "fail
 @click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
 @click.option("--effect", default="", metavar="DIGEST", help="Apply only a plan with this effect (`nexus plan`).")
 @click.option("--approval", "approvals", multiple=True, metavar="FILE", help="A signed approval. Repeatable.")
+@confirm_within_option
+@click.option(
+    "--resume", type=click.IntRange(0, 2**31 - 1), is_flag=False, flag_value=0, metavar="[DEPLOYMENT]", help=RESUME
+)
+@run_url_option
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -58,6 +70,9 @@ def command(
     reason: str,
     effect: str,
     approvals: tuple[str, ...],
+    confirm_within_s: int,
+    resume: int | None,
+    run_url: str,
     format_: str,
 ) -> int:
     """Make the runtime match the site file, or apply a saved plan.
@@ -68,6 +83,14 @@ def command(
     check_consents(allow)
     signed = read_approvals(approvals)
     settings = load_settings()
+    if resume is not None:
+        if path is not None or confirm_within_s:
+            raise click.UsageError(
+                "--resume goes on with a deployment as it was asked for: leave SITE and --confirm-within out."
+            )
+        with following() as show:
+            found = undo.resume(settings, resume, reason=reason, on_event=show)
+        return _ended(found, settings=settings, format_=format_)
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
         refuse_stale_plan(ready, settings=settings)
@@ -103,10 +126,19 @@ def command(
                 reason=reason,
                 effect=effect,
                 approvals=signed,
+                confirm_within_s=confirm_within_s,
+                run_url=run_url or run_page(os.environ),
                 on_event=show,
             )
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise
+    return _ended(found, settings=settings, format_=format_)
+
+
+def _ended(found: DeploymentProgress, *, settings: Settings, format_: str) -> int:
+    """Show the end, and what it waits for."""
     show_end(found, not_good=not_good_after(found, settings=settings), format_=format_)
+    if found.confirmation is not None:
+        note(f"deployment {found.number} {confirmation_text(found.confirmation)}")
     return OUTCOMES.get(found.outcome, Exit.PARTLY)

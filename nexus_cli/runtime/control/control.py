@@ -26,6 +26,7 @@ from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term
+from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.identity.refusals import REASONS
@@ -112,6 +113,7 @@ class Control:
         self._leadership = Leadership(settings=settings, clock=clock, ttl_s=timing.leader_ttl_s)
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
+        self._undoing = Undoing(self._service, lease_ttl_s=timing.lease_ttl_s)
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self._plans = RecordedPlans(pool=pool, settings=settings)
         self._chain = AuditChain(pool=pool, settings=settings)
@@ -126,6 +128,7 @@ class Control:
             runs=self._runs,
             plans=self._plans,
             facts=PlanFacts(pool=self._pool, settings=self._settings),
+            undoing=self._undoing,
             chain=self._chain,
             acting=self.acting,
             alerts=self.alerts,
@@ -174,6 +177,7 @@ class Control:
             clock=self._clock,
             leadership=self._leadership,
             service=self._service,
+            undoing=self._undoing,
             runs=self._runs,
             status=self.status,
             latency=self._latencies["write"],

@@ -16,19 +16,22 @@ from nexus_cli.apply.consent import weigh
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import Checked, DeploymentRequest, read_request, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
+from nexus_cli.database import confirmations, out_of_service
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
-from nexus_cli.database import out_of_service
 from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
+from nexus_cli.runtime.control import unconfirmed
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.settings import Settings
+from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import (
     AuditTrail,
     Deployment,
@@ -153,11 +156,13 @@ class Service:
         recorded of the changed resources, and raises for who may not change them.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `apply.request` raises. A sequence that
-                starts afterwards is awaited, or aborted, before anything is recorded.
+            NexusError: NX5001 locked, NX5002 stale, NX5011 another one waits to be confirmed (all exit code 5), or what
+                `apply.request` raises. A sequence that starts afterwards is awaited, or aborted, before anything is
+                recorded.
         """
         async with self.connection() as conn:
             await self._refuse_locked(conn)
+            await unconfirmed.refuse(conn, self.site, request)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
@@ -190,9 +195,12 @@ class Service:
                     base=request.base_digest,
                     desired=request.desired_digest,
                     plan=work.document(),
+                    run_url=request.run_url,
+                    undoes=request.undoes,
                 )
                 await note_used(conn, self.site, weighed.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
+                await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
@@ -207,11 +215,11 @@ class Service:
     async def _refuse_locked(self, conn: Connection) -> None:
         held = await leases.current(conn, self.site)
         if held is not None and not held.expired:
-            raise _locked(held)
+            raise locked(held)
 
     async def _take_lease(self, conn: Connection, *, who: str, reason: str, token: str) -> None:
         if not await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
-            raise _locked(await leases.current(conn, self.site))
+            raise locked(await leases.current(conn, self.site))
 
     async def deployment(self, number: int, *, after: int, wait_s: float) -> DeploymentProgress:
         """One deployment: its state, and what the journal says beyond line `after`."""
@@ -221,22 +229,24 @@ class Service:
             async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
+                waits = await confirmations.of_deployments(conn, self.site, [number])
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
-                return _progress(found, lines)
+                return _progress(found, lines, waits.get(number))
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
             except TimeoutError:
                 continue
 
-    async def deployments(self) -> Deployments:
-        """The deployments, newest first."""
+    async def deployments(self, **wanted: Any) -> Deployments:
+        """The deployments, newest first; arguments as of `database.deployments.deployments`."""
         async with self.connection() as conn:
-            found = await db.deployments(conn, self.site)
-        return Deployments(deployments=[_header(each) for each in found])
+            found = await db.deployments(conn, self.site, **wanted)
+            waits = await confirmations.of_deployments(conn, self.site, [each.number for each in found])
+        return Deployments(deployments=[_header(each, waits.get(each.number)) for each in found])
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
@@ -291,21 +301,28 @@ class Service:
         async with self.connection() as conn:
             return await trail(conn, self.site, **wanted)
 
-    async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
-        """Break the lock; its deployment stops before the next step."""
+    async def break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
+        """Break the lock; its deployment stops before the next step, also under another control."""
         with plain_errors(self.settings):
-            return await self._break_lock(leader, who=who)
+            return await self._break_lock(leader, who=who, reason=reason)
 
-    async def _break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
+    async def _break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
         async with leader.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
-            if held is not None:
-                detail = {"owner": held.owner, "reason": held.reason}
-                await db.write_audit(conn, self.site, who=who, what="break-lock", detail=detail)
-        return LockBroken(broken=held is not None)
+            if held is None:
+                return LockBroken(broken=False)
+            detail = {"owner": held.owner, "reason": reason, "held_for": held.reason, "deployment": held.deployment}
+            subject = f"deployment {held.deployment}" if held.deployment else ""
+            await db.write_audit(conn, self.site, who=who, what="break-lock", subject=subject, detail=detail)
+            if held.deployment_id is not None:
+                why = {"message": f"{who} broke the lock: {reason}", "code": "NX5005", "who": who, "reason": reason}
+                await db.write_journal(conn, held.deployment_id, LOCK, "failed", detail=why)
+        self.stepped()
+        return LockBroken(broken=True, lock=held.public())
 
 
-def _locked(held: leases.Lease | None) -> NexusError:
+def locked(held: leases.Lease | None) -> NexusError:
+    """What is refused while another deployment holds the lock."""
     return NexusError(
         "Another deployment is running."
         if held is None
@@ -314,7 +331,7 @@ def _locked(held: leases.Lease | None) -> NexusError:
     )
 
 
-def _header(found: db.Deployment) -> Deployment:
+def _header(found: db.Deployment, confirmation: Confirmation | None) -> Deployment:
     return Deployment(
         number=found.number,
         who=found.who,
@@ -325,8 +342,13 @@ def _header(found: db.Deployment) -> Deployment:
         ended=None if found.ended is None else db.microseconds(found.ended),
         counts=found.summary.counts,
         left_out=found.summary.left_out,
+        allow=found.allow,
+        run_url=found.run_url,
+        undoes=found.undoes,
+        confirmation=confirmation,
     )
 
 
-def _progress(found: db.Deployment, lines: list[JournalLine]) -> DeploymentProgress:
-    return DeploymentProgress(**msgspec.structs.asdict(_header(found)), journal=lines, table=found.summary.table)
+def _progress(found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None) -> DeploymentProgress:
+    facts = msgspec.structs.asdict(_header(found, confirmation))
+    return DeploymentProgress(**facts, journal=lines, table=found.summary.table)

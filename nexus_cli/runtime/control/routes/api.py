@@ -38,9 +38,11 @@ from nexus_cli.runtime.control.routes.purges import add_purge_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
+from nexus_cli.runtime.control.routes.undoing import add_undo_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
+from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
@@ -55,6 +57,7 @@ def make_api(
     runs: Runs,
     plans: RecordedPlans,
     facts: PlanFacts,
+    undoing: Undoing,
     chain: AuditChain,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
@@ -70,6 +73,7 @@ def make_api(
         runs: The same for sequences.
         plans: Plans of deployments on record.
         facts: What the runtime measured, for plans.
+        undoing: Confirms, rolls back and resumes.
         chain: Checks the audit trail.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
@@ -92,6 +96,7 @@ def make_api(
     add_alarm_routes(app, base=BASE, service=AlertService(service), acting=acting, alerts=alerts)
     add_plan_route(app, base=BASE, plans=plans)
     add_facts_route(app, base=BASE, facts=facts, acting=acting)
+    add_undo_routes(app, base=BASE, undoing=undoing, acting=acting)
     add_audit_routes(app, base=BASE, service=service, chain=chain)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)
@@ -153,8 +158,11 @@ class _Routes:
             return answer(await service.lock())
 
         @app.delete(base + "/lock")
-        async def break_lock(caller: Caller = CALLING) -> Response:
-            return answer(await service.break_lock(self._acting(), who=caller.principal))
+        async def break_lock(
+            reason: Annotated[str, Query(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")],
+            caller: Caller = CALLING,
+        ) -> Response:
+            return answer(await service.break_lock(self._acting(), who=caller.principal, reason=reason))
 
     def _deployment_routes(self, app: FastAPI) -> None:
         service, base = self._service, BASE
@@ -172,8 +180,16 @@ class _Routes:
             return answer(Accepted(number=number), status=202)
 
         @app.get(base + "/deployments")
-        async def deployments() -> Response:
-            return answer(await service.deployments())
+        async def deployments(
+            who: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+            outcome: Annotated[str, Query(max_length=20, pattern=r"^[a-z]*$")] = "",
+            since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
+            before: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+            limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        ) -> Response:
+            return answer(
+                await service.deployments(who=who, outcome=outcome, since_us=since, before=before, limit=limit)
+            )
 
         @app.get(base + "/deployments/{number}")
         async def deployment(

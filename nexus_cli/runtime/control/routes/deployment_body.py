@@ -39,6 +39,9 @@ async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[st
         reason=read.reason,
         effect=read.effect,
         approvals=_approvals(read.approvals),
+        confirm_within_s=read.confirm_within_s or 0,
+        undoes=read.undoes or 0,
+        run_url=read.run_url or "",
     )
     return asked, read.plan.summary
 
