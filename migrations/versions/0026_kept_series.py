@@ -1,7 +1,7 @@
 """Series whose samples are never dropped (`keep: always`).
 
 Revision ID: 0026
-Revises: 0022
+Revises: 0024
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0026"
-down_revision: str | None = "0022"
+down_revision: str | None = "0024"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -1,7 +1,7 @@
 """Drift: results of the schedule, and what devices said of themselves.
 
 Revision ID: 0027
-Revises: 0022
+Revises: 0026
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0027"
-down_revision: str | None = "0022"
+down_revision: str | None = "0026"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
