@@ -35,7 +35,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "health": {
         "state": "running", "time": 1, "instance": "i", "host": "h", "pid": 1, "term": 1, "accounted_since": 1,
         "version": "1", "role": "gateway", "name": "gw", "counters": COUNTERS, "clock": CLOCK, "stalled": ["x"],
-        "links": {"tcp:x:1": {"state": "connected", "detail": "", "since": 1}},
+        "links": {
+            "tcp:x:1": {
+                "state": "connected", "detail": "", "since": 1, "devices": 2, "answering": 1,
+                "connect_ms": 3.5, "cycle_ms": 12.5, "requests": 2, "request_ms": 6.25,
+            }
+        },
         "limited": {"a/l/d": {"polled": ["t"], "count": 1, "why": "w"}},
     },
     "alert": {

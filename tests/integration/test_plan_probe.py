@@ -163,17 +163,19 @@ async def test_a_link_that_does_not_run_is_opened_and_closed(broker: TestBroker,
 def of_protocol(protocol: str, port: int) -> tuple[DeviceConfig, Any]:
     """A device with one tag, and what serves it."""
     host: dict[str, Any] = {"host": "127.0.0.1", "port": port}
+    connection: dict[str, Any]
+    serve: Any
     if protocol == "opcua":
         endpoint = f"opc.tcp://127.0.0.1:{port}"
-        address, connection, kind, serve = "nsu=http://acme/plc;s=Speed", {"endpoint": endpoint}, "float64", serve_opcua
-        link = endpoint
+        address, kind, link = "nsu=http://acme/plc;s=Speed", "float64", endpoint
+        connection, serve = {"endpoint": endpoint}, serve_opcua
     elif protocol == "s7":
-        address, connection, kind, serve = "%DB1:10:INT", {**host, "rack": 0, "slot": 1}, "int16", serve_s7
-        link = f"s7:127.0.0.1:{port}"
+        address, kind, link = "%DB1:10:INT", "int16", f"s7:127.0.0.1:{port}"
+        connection, serve = {**host, "rack": 0, "slot": 1}, serve_s7
     else:
+        address, kind, link = "MAIN.speed", "int16", f"ads:127.0.0.1:{port}"
         connection = {"host": "127.0.0.1", "tcp_port": port, "ams_net_id": "127.0.0.1.1.1", "port": 851}
-        address, kind, serve = "MAIN.speed", "int16", serve_ads
-        link = f"ads:127.0.0.1:{port}"
+        serve = serve_ads
     tags = {"speed": TagConfig(address=address, type=kind, published_type=kind, poll_ms=1000, simulate={"value": 42})}
     device = DeviceConfig(
         path="a/l/other", protocol=protocol, link=link, gateway="gw-1", connection=connection, tags=tags

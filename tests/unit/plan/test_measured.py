@@ -142,7 +142,7 @@ def test_counts_are_no_part_of_what_a_hazard_is() -> None:
     plain = plan_document(plan)
     document = with_measures(plain, plan.changes, Measured(facts=Facts(series=[YEARS])))
     for key in ("name", "code", "scope", "address", "message", "allowed"):
-        assert [each[key] for each in document["hazards"]] == [each[key] for each in plain["hazards"]]  # type: ignore[literal-required]
+        assert [each[key] for each in document["hazards"]] == [each[key] for each in plain["hazards"]]
     assert [each["text"] for each in document["impact"]] == [each["text"] for each in plain["impact"]]
 
 
