@@ -39,7 +39,7 @@ policies: {units: {for: tag, require: "unit != ''"}}
 approvals: {keys: {ann: "%s"}}
 notifications:
   channels:
-    shift: {mail: {to: [shift@acme.example], server: "mail.acme.example", user: nexus, password: "${env:MAIL_PASSWORD}"}}
+    shift: {mail: {to: [shift@acme.example], server: "mail.acme.example:587", user: nexus, password: "${env:MAIL_PASSWORD}"}}
 areas:
   a:
     lines:
@@ -47,7 +47,7 @@ areas:
         devices:
           d:
             protocol: opcua
-            connection: {url: "opc.tcp://10.0.0.9:4840", user: nexus, password: "${env:OPC_PASSWORD}"}
+            connection: {endpoint: "opc.tcp://10.0.0.9:4840", user: nexus, password: "${env:OPC_PASSWORD}"}
             tags: {t: {node: "ns=2;s=t", type: float64, unit: kWh}}
 """
 
