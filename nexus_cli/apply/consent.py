@@ -162,7 +162,7 @@ def policy_hazards(
         first: Nothing was recorded before.
 
     Raises:
-        NexusError: NX4032 (exit code 3), a policy that nobody may override is violated.
+        NexusError: NX4032 (exit code 3), a policy that no consent overrides is violated.
     """
     violations = judge(
         gate.rules,

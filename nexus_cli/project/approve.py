@@ -122,7 +122,7 @@ def write_approval(path: str, approval: Approval) -> None:
 
 
 def read_approvals(paths: Sequence[str]) -> list[Approval]:
-    """Approvals from files. Raises NexusError NX4036, the first that is none; whether they count, control says."""
+    """Approvals from files. Raises NexusError NX4036, one is no approval. Whether they count, control says."""
     found = []
     for path in paths:
         try:

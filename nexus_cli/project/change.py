@@ -84,7 +84,7 @@ class Ready:
         return not self.changed
 
     def blocking_policies(self) -> list[PolicyEntry]:
-        """Violated policies that nobody may override."""
+        """Violated policies that no consent overrides."""
         return [] if self.saved else blocking_policies(self.document)
 
     def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:

@@ -36,7 +36,7 @@ LANGUAGE: tuple[Code, ...] = (
         why="Someone decided so, and answers for it: `owner` of the policy says who. Control refuses it as well. The severity "
         "is the policy's; a policy that is `overridable` is a warning here, and needs a consent in the plan.",
         bad=yaml(
-            "policies: {units: {for: tag, require: unit != ''}}\n…\ntags: {speed: {address: 'holding:1', type: int16}}"
+            "policies: {units: {for: tag, require: unit != ''}}\ntags: {speed: {address: 'holding:1', type: int16}}"
         ),
         good=yaml("tags: {speed: {address: 'holding:1', type: int16, unit: rpm}}"),
     ),
@@ -44,7 +44,7 @@ LANGUAGE: tuple[Code, ...] = (
         id="NX1064",
         slug="approvals-unusable",
         summary="`approvals` names keys that can't be used, or fewer than it requires.",
-        why="Nobody could approve a plan any more, or one person could do it for two.",
+        why="No one could approve a plan any more, or one person could do it for two.",
         bad=yaml('approvals: {required: 2, keys: {ann: "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="}}'),
         good=yaml('approvals: {required: 1, keys: {ann: "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg="}}'),
     ),
@@ -115,7 +115,7 @@ PLAN: tuple[Code, ...] = (
         summary="A signing key or an approval can't be read.",
         why="A key is a file with an Ed25519 private key in PEM (PKCS #8), or `NAME:ed25519:BASE64` as in NEXUS_SIGNING_KEY.",
         bad=console("nexus approve monday.plan --key ann.pub"),
-        good=console("openssl genpkey -algorithm ed25519 -out ann.pem\nnexus approve monday.plan --key ann.pem"),
+        good=console("nexus approve monday.plan --key ann.pem"),
     ),
 )
 CODES: tuple[Code, ...] = LANGUAGE + PLAN

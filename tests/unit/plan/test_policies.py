@@ -138,7 +138,7 @@ def test_text_markdown_and_json_name_policy_owner_message_and_paths() -> None:
     assert orjson.loads(orjson.dumps(document)) == document
 
 
-def test_only_errors_that_nobody_may_override_block() -> None:
+def test_only_errors_without_an_override_block() -> None:
     one = {"name": "n", "owner": "", "message": "", "subject": "plan", "paths": ("plan",), "recorded": True}
     kinds = [("error", False), ("error", True), ("warning", False), ("info", False)]
     blocking = [Violation(severity=severity, overridable=over, **one).blocking for severity, over in kinds]
