@@ -74,9 +74,9 @@ async def test_modbus(broker: TestBroker, tmp_path: Path) -> None:
     functions: set[int] = set()
     plain = server.respond
 
-    def respond(unit: int, pdu: bytes) -> bytes | None:
+    def respond(unit_id: int, pdu: bytes) -> bytes | None:
         functions.add(pdu[0])
-        return plain(unit, pdu)
+        return plain(unit_id, pdu)
 
     server.respond = respond  # type: ignore[method-assign]
     try:
@@ -85,7 +85,7 @@ async def test_modbus(broker: TestBroker, tmp_path: Path) -> None:
             assert kinds(device, before, before.identity) == {}
             assert "vendor" in before.identity
             server.forbid(device.path, "r2")
-            server.units[1].identity[0] = b"Somebody else"  # type: ignore[index]
+            server.units[1].identity[0] = b"Somebody else"
             after = (await checked(broker, tmp_path, device.path))[device.path]
             assert kinds(device, after, before.identity) == {
                 "meter": ("identity-changed", {"vendor": "Somebody else"}),

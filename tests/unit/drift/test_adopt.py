@@ -91,8 +91,8 @@ def test_a_tag_of_a_template_gets_its_own_entry(tmp_path: Path) -> None:
     made = adopted(tmp_path, said)
     assert not made.left
     devices = load(tmp_path / "site.yaml").unwrap().model.devices
-    assert devices["a/l/one"].tags["force"].tag.writable is False
-    assert devices["a/l/two"].tags["force"].tag.writable is True
+    assert devices["a/l/one"].tags["force"].tag.model_dump()["writable"] is False
+    assert devices["a/l/two"].tags["force"].tag.model_dump()["writable"] is True
     assert "# the first one" in (tmp_path / "site.yaml").read_text()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nexus_cli.drift.kinds import KINDS, ON_WRITABLE, Ignored, chosen, counted, found, ignored_of, order, worst
 from nexus_cli.model.drift import KIND_NAMES
-from nexus_cli.wire.control_drift import SEVERITIES
+from nexus_cli.wire.control_drift import SEVERITIES, DriftFinding
 
 FINDINGS = st.lists(
     st.builds(
@@ -32,7 +32,7 @@ def test_what_may_write_comes_before_types_before_addresses_before_descriptions(
 
 
 @given(FINDINGS, st.sampled_from(SEVERITIES))
-def test_none_is_lost_and_the_worst_come_first(findings: list, least: str) -> None:
+def test_none_is_lost_and_the_worst_come_first(findings: list[DriftFinding], least: str) -> None:
     kept, left = chosen(findings, least=least)
     assert len(kept) + left == len(findings)
     assert kept == sorted(kept, key=order)
@@ -42,7 +42,7 @@ def test_none_is_lost_and_the_worst_come_first(findings: list, least: str) -> No
 
 
 @given(FINDINGS)
-def test_what_is_ignored_is_counted(findings: list) -> None:
+def test_what_is_ignored_is_counted(findings: list[DriftFinding]) -> None:
     kept, left = chosen(findings, ignore=[Ignored(glob="a/**", kind="address-*")])
     gone = [one for one in findings if one not in kept]
     assert len(kept) + left == len(findings)
