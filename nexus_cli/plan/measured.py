@@ -7,7 +7,7 @@ See docs/decisions/0101.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
@@ -230,13 +230,13 @@ def _database(found: MeasuredDatabase) -> DatabaseEntry:
     }
 
 
-def measured_lines(entry: Mapping[str, object] | MeasuredEntry | None) -> Iterator[str]:
+def measured_lines(entry: MeasuredEntry | None) -> Iterator[str]:
     """The measures of links and database as lines of a plan's text."""
     if entry is None:
         return
-    for each in entry["links"]:  # type: ignore[index]
+    for each in entry["links"]:
         if not each["text"].startswith("unknown"):
             yield f"{each['link']}: {each['text']}"
     database = entry.get("database")
-    if database and (database["pending"] or database["tables"]):  # type: ignore[index]
-        yield f"database: {database['text']}"  # type: ignore[index]
+    if database and (database["pending"] or database["tables"]):
+        yield f"database: {database['text']}"

@@ -322,6 +322,7 @@ class Taking(Protocol):
         ended: True after the last step.
         forced: Whether a step goes out although a poll is near.
         needs_s: Seconds that have to be free before the next poll.
+        give_up_s: How long it waits for that, in seconds.
     """
 
     supervisor: Supervisor
@@ -329,6 +330,7 @@ class Taking(Protocol):
     ended: bool
     forced: bool
     needs_s: float
+    give_up_s: float
 
     async def take(self, session: Session) -> None:
         """Do one step. Raises DriverError."""

@@ -24,6 +24,8 @@ from nexus_cli.wire.browse import CheckedAddress
 
 PAGE = 100
 """Addresses on one page."""
+GIVE_UP_S = 120.0
+"""A check that found no room at all for so long ends with that reason."""
 FIRST_STEP_S = 0.02
 """The assumed duration of a step before one was measured."""
 
@@ -36,7 +38,7 @@ class Check:
         found: Rows that wait to be sent.
         ended: True after the last step.
         forced: Whether a step goes out although a poll is near.
-        needs_s: Seconds that have to be free before the next poll.
+        needs_s, give_up_s: Seconds that have to be free before the next poll, and how long it waits for them.
     """
 
     def __init__(self, supervisor: Supervisor, path: str, *, clock: Clock) -> None:
@@ -50,7 +52,7 @@ class Check:
         self.supervisor, self._path, self._clock = supervisor, path, clock
         self.found: list[list[Any]] = []
         self.ended = self.forced = False
-        self.needs_s = FIRST_STEP_S
+        self.needs_s, self.give_up_s = FIRST_STEP_S, GIVE_UP_S
         self._pieces: deque[Sequence[Point]] | None = None
         self._examiner: Examiner | None = None
 

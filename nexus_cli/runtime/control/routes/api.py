@@ -33,7 +33,7 @@ from nexus_cli.runtime.control.routes.drift import Drifting, add_drift_routes
 from nexus_cli.runtime.control.routes.jobs import add_job_routes
 from nexus_cli.runtime.control.routes.keeping import Keeps, add_keeping_routes
 from nexus_cli.runtime.control.routes.login import add_login_routes
-from nexus_cli.runtime.control.routes.plan_facts import add_facts_route
+from nexus_cli.runtime.control.routes.plan_facts import Leading, add_facts_route
 from nexus_cli.runtime.control.routes.purges import add_purge_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
@@ -119,7 +119,7 @@ def make_api(
     return BehindWeb(guard, tokens=identity.tokens)
 
 
-class Acting(LeaderParts, Steering, Keeps, Drifting, Protocol):
+class Acting(LeaderParts, Steering, Keeps, Drifting, Leading, Protocol):
     """The parts of a control that leads."""
 
     alerting: Alerting
