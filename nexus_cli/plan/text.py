@@ -157,8 +157,8 @@ def differences(
         if key in effective and not (key in before and key in after):
             sides = [side[key] if key in side else effective[key] for side in (before, after)]
             marks = ["" if key in side else " (inherited)" for side in (before, after)]
-            old, new = (spelt(key, value) + mark for value, mark in zip(sides, marks, strict=True))
-            yield f"{key.removesuffix('_ms')}: {old} -> {new}"
+            said = [spelt(key, value) + mark for value, mark in zip(sides, marks, strict=True)]
+            yield f"{key.removesuffix('_ms')}: {said[0]} -> {said[1]}"
             continue
         old, new = before.get(key), after.get(key)
         if isinstance(old, Mapping) or isinstance(new, Mapping):
