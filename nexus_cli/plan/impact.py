@@ -11,6 +11,7 @@ from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
 from nexus_cli.plan.impact_database import policies
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
+from nexus_cli.plan.load import weighs
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.session_gap import gap, reconnected
 from nexus_cli.plan.stages import cleared_paths
@@ -186,6 +187,8 @@ def _kind(tag: Attributes) -> str:
 
 
 def _load(change: Change, around: Surroundings) -> Lines:
+    if not weighs(change):
+        return
     before = around.cost(change.before) if change.before else 0
     after = around.cost(change.after) if change.after else 0
     if before is None or after is None or before == after:

@@ -20,7 +20,7 @@ from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
 from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
-from nexus_cli.plan.load import NO_FACTS, LinkLoad, link_loads
+from nexus_cli.plan.load import NO_FACTS, LinkLoad, Memory, link_loads
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
 from nexus_cli.plan.moved import Rename
@@ -165,7 +165,8 @@ def make_plan(
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     first = not base.digests
-    loads = link_loads(changes, desired.resources, facts=facts)
+    memory: Memory = {}
+    loads = link_loads(changes, desired.resources, facts=facts, memory=memory)
     findings = [
         *_secrets(devices),
         *findings_of_moves(changes, moved, recorded=base.digests, devices=devices),
@@ -195,7 +196,7 @@ def make_plan(
             changes,
             around=Surroundings(
                 links=links_of(devices),
-                cost=cost,
+                cost=lambda device: known.requests if (known := memory.get(id(device))) is not None else cost(device),
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
                 written=written_before(changes, desired.resources),

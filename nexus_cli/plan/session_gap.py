@@ -17,7 +17,7 @@ POLL_MS: int = TagConfig(type="bool").poll_ms
 
 
 def gap(device: Attributes, facts: Mapping[str, LinkFacts]) -> str:
-    """Of a device that opens its session anew, as a phrase: measured where its link was, else the longest.
+    """Of a device that opens a new session, as a phrase: measured where its link was, else the longest.
 
     Args:
         device: After the change.

@@ -68,7 +68,7 @@ def _mass(changes: Sequence[Change], before: Mapping[str, Attributes], recorded:
     if not isinstance(limit, int | float):
         return
     touched = sum(change.type == "device" and change.action is not Action.CREATE for change in changes)
-    if Fraction(touched, recorded) > Fraction(limit):
+    if Fraction(touched, recorded) > Fraction(str(limit)):  # 0.3 as it is written, not as its float is
         yield Hazard(
             name="mass-change",
             scope=SITE,

@@ -44,6 +44,7 @@ Plan for acme/chicago against deployment 1
       devices: gateway gw reads it over tcp:10.0.0.9:502, shared with 1 device
       topics: 1 new topic
       series: 1 begins, or is resumed where the path was known before
+      load: 0 -> 1 request for a full read on tcp:10.0.0.9:502
   ~ device.a/l/one
       description: none -> meter
       ~ energy  deadband: 0.5 -> 1.0
