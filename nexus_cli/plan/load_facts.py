@@ -24,6 +24,11 @@ class LinkFacts:
     time_per_request_ms: float | None = None
     connect_ms: float | None = None
 
+    @property
+    def is_measured(self) -> bool:
+        """True when there is anything to predict from."""
+        return self.connect_ms is not None or self.request_ms() is not None
+
     def request_ms(self, *, pause_ms: float = 0.0) -> float | None:
         """Measured time of one request without the pause, in ms; None where nothing was measured."""
         if self.time_per_request_ms is not None:

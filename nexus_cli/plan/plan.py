@@ -180,7 +180,8 @@ def make_plan(
             before={**_kept(desired, base), **base.resources},
             after=desired.resources,
             recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
-            loads=loads,
+            # As control weighs it, without measures; and where only the measures say that a link is too slow.
+            loads=(*link_loads(changes, desired.resources), *loads) if facts else loads,
         ),
         *hazards_of_runs(changes, base.running),
     )

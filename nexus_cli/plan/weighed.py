@@ -55,7 +55,7 @@ def weighed_hazards(
         changes: The plan's.
         before, after: Both sides by address; what `needed` names is enough.
         recorded_devices: Devices before the change; 0 is a first plan.
-        loads: Of the links that the changes touch.
+        loads: Of the links that the changes touch; of two of one link either is enough.
     """
     if not recorded_devices:
         return ()
@@ -78,8 +78,11 @@ def _mass(changes: Sequence[Change], before: Mapping[str, Attributes], recorded:
 
 
 def _over_budget(loads: Sequence[LinkLoad]) -> Iterator[Hazard]:
+    seen: set[str] = set()
     for path, message in over_budget(loads):
-        yield Hazard(name="over-budget", scope=path, address=f"device.{path}", message=message)
+        if path not in seen:
+            seen.add(path)
+            yield Hazard(name="over-budget", scope=path, address=f"device.{path}", message=message)
 
 
 def _shorter(

@@ -22,6 +22,7 @@ from nexus_cli.plan.consents import useless_consents, without_effect
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
@@ -170,15 +171,20 @@ def plan_site(
     loaded = load(located.value, env=env, variables=variables, use_cache=use_cache)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
-    planned = asyncio.run(_compare(loaded.value, settings, reason=reason))
-    plan, found = planned.unwrap(), list(planned.findings)
+    compared = asyncio.run(_compare(loaded.value, settings, reason=reason))
+    planned = compared({})
+    plan = planned.unwrap()
+    measured = asyncio.run(measure(plan, settings))
+    if links := {name: each for name, each in measured.links().items() if each.is_measured}:
+        planned = compared(links)
+        plan = planned.unwrap()
+    found = list(planned.findings)
     tried: Tried | None = None
     if probe and not plan.errored:
         from nexus_cli.project.trial import try_addresses  # noqa: PLC0415 - it loads MQTT, which a plan without it never needs
 
         tried = asyncio.run(try_addresses(plan, settings))
         found += tried.findings
-    measured = asyncio.run(measure(plan, settings))
     found += useless_consents(plan.hazards, allow)
     findings = (*loaded.findings, *loaded.value.tree.report_later(found))
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
@@ -317,7 +323,11 @@ async def _deployment_plan(settings: Settings, number: int) -> DeploymentPlan:
         return await control.call("GET", f"/deployments/{number}/plan", DeploymentPlan, params={"document": "true"})
 
 
-async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Outcome[Plan]:
+Compared = Callable[[Mapping[str, LinkFacts]], Outcome[Plan]]
+"""The plan of two states, with what was measured of links where something was."""
+
+
+async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Compared:
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
@@ -333,13 +343,15 @@ async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Ou
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(
+    at = datetime.now(UTC)
+    return lambda facts: make_plan(
         base,
         desired,
         moved=moved,
         cost=request_count,
+        facts=facts,
         template_of=loaded.tree.template_of,
-        at=datetime.now(UTC),
+        at=at,
         reason=reason,
     )
 
