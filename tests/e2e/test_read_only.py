@@ -31,7 +31,8 @@ BEATS = frozenset({"leader"})
 """Tables in which a control that leads writes all the time."""
 FROM_GATEWAYS = ("acme/counting/", "_nexus/acme/counting/data/", "_nexus/acme/counting/health/", "$SYS/")
 """Topics on which a gateway, or a role's health, publishes by itself."""
-ASKED = ("_nexus/acme/counting/trial/", "_nexus/acme/counting/check/")
+ASKED = ("_nexus/acme/counting/browse/", "_nexus/acme/counting/response/gateway/nexus.cli/")
+"""How addresses are read through a gateway, and its answers."""
 
 
 class RecordedPlant(Plant):
