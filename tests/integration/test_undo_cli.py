@@ -67,7 +67,9 @@ def test_applied_confirmed_rolled_back_and_shown(world: World, shell: Shell) -> 
         assert resumed.returncode == 1 and "NX5015" in resumed.stderr
         assert _checked(shell("lock", "list", "--format", "json"), "lock") == {"lock": None}
         assert _ok(shell("lock", "break", "--reason", "none")) == "the lock is free: nothing was broken\n"
-        assert _checked(shell("lock", "break", "--reason", "none", "--format", "json"), "lock-broken")["broken"] is False
+        assert (
+            _checked(shell("lock", "break", "--reason", "none", "--format", "json"), "lock-broken")["broken"] is False
+        )
         assert shell("lock", "break").returncode == 64
         lines = _ok(shell("audit", "--what", "confirm", "--format", "csv")).splitlines()
         assert lines[0].startswith("at,kind,what,who,subject,") and ",confirm,nexus.cli,deployment 2," in lines[1]
@@ -77,7 +79,7 @@ def test_applied_confirmed_rolled_back_and_shown(world: World, shell: Shell) -> 
 
 def test_states_are_compared_wherever_they_are(world: World, shell: Shell) -> None:
     def git(*arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=shell.folder, check=True, capture_output=True)  # noqa: S603, S607
+        subprocess.run(["git", *arguments], cwd=shell.folder, check=True, capture_output=True)
 
     git("init", "-b", "main")
     git("add", "site.yaml")
@@ -85,7 +87,12 @@ def test_states_are_compared_wherever_they_are(world: World, shell: Shell) -> No
     with running(world):
         _ok(shell("apply", "--yes"))
         shell.edit("host: 10.0.0.9", "host: 10.0.0.7")
-        for sides in (("git:main", "site.yaml"), ("main:site.yaml", "."), ("1", "site.yaml"), ("recorded", "site.yaml")):
+        for sides in (
+            ("git:main", "site.yaml"),
+            ("main:site.yaml", "."),
+            ("1", "site.yaml"),
+            ("recorded", "site.yaml"),
+        ):
             found = _checked(shell("diff", *sides, "--format", "json"), "diff")
             (change,) = found["plan"]["resource_changes"]
             assert (change["address"], found["from"]["name"]) == ("device.packaging/line-1/meter", sides[0])
