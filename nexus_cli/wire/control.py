@@ -149,7 +149,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
         effect: The effect that it must have, `sha256:…`; "" is any.
         approvals: Signed approvals of that effect.
-        confirm_within_s: Control takes it back by itself when nobody confirms it so long after its end.
+        confirm_within_s: Control takes it back by itself when it is not confirmed so long after its end.
         undoes: The first deployment that it takes back; later ones are taken back with it.
         run_url: Page of the CI run that asks for it.
     """

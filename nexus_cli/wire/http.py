@@ -107,7 +107,7 @@ class ControlClient:
         return (await self.call("POST", f"/deployments/{number}/rollback", control.Accepted, body=asked)).number
 
     async def resume(self, number: int = 0, *, reason: str = "") -> int:
-        """Let a deployment go on that did not come to its end; gives its number."""
+        """Let a deployment continue that did not come to its end; gives its number."""
         asked = control_undo.UndoRequest(reason=reason)
         return (await self.call("POST", f"/deployments/{number}/resume", control.Accepted, body=asked)).number
 

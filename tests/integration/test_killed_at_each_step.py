@@ -112,7 +112,7 @@ async def test_the_deployment_has_fifty_changes_and_every_step(world: World) -> 
 
 
 @pytest.fixture
-def postgres(victim: str) -> Iterator[EmbeddedPostgres | None]:
+def victims_postgres(victim: str) -> Iterator[EmbeddedPostgres | None]:
     """A server of its own where the database is the victim."""
     if victim != "database":
         yield None
@@ -128,8 +128,9 @@ def postgres(victim: str) -> Iterator[EmbeddedPostgres | None]:
 @pytest.mark.slow
 @pytest.mark.parametrize(("victim", "line", "ending"), _cases())
 async def test_both_ways_end_exactly(
-    world: World, tmp_path: Path, postgres: EmbeddedPostgres | None, victim: str, line: str, ending: str
+    world: World, tmp_path: Path, victims_postgres: EmbeddedPostgres | None, victim: str, line: str, ending: str
 ) -> None:
+    postgres = victims_postgres
     if postgres is not None:
         world = World(dataclasses.replace(world.settings, database_url=postgres.url), world.broker)
         await migrate.upgrade(world.settings)

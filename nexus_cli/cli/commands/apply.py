@@ -86,7 +86,7 @@ def command(
     if resume is not None:
         if path is not None or confirm_within_s:
             raise click.UsageError(
-                "--resume goes on with a deployment as it was asked for: leave SITE and --confirm-within out."
+                "--resume continues a deployment as it was asked for: leave SITE and --confirm-within out."
             )
         with following() as show:
             found = undo.resume(settings, resume, reason=reason, on_event=show)
