@@ -160,8 +160,8 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     plan: PlanSummary = PlanSummary()
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
-    effect: Annotated[str, msgspec.Meta(max_length=100)] = ""
-    approvals: Annotated[list[JsonObject], msgspec.Meta(max_length=20)] = []
+    effect: Annotated[str, msgspec.Meta(max_length=100)] | Absent = msgspec.UNSET
+    approvals: Annotated[list[JsonObject], msgspec.Meta(max_length=20)] | Absent = msgspec.UNSET
     confirm_within_s: Annotated[int, msgspec.Meta(ge=LEAST_CONFIRM_S, le=MOST_CONFIRM_S)] | Absent = msgspec.UNSET
     undoes: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | Absent = msgspec.UNSET
     run_url: Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^https?://[^\x00-\x20]+$")] | Absent = msgspec.UNSET

@@ -29,6 +29,10 @@ PROGRESS: dict[str, Any] = {
     "ended": None,
     "counts": {"applied": 1},
     "left_out": 0,
+    "allow": [],
+    "run_url": "",
+    "undoes": 0,
+    "confirmation": None,
     "journal": [{"id": 1, "step": "record", "subject": "", "state": "begun", "detail": {"b": [1.5], "a": {}}, "at": 2}],
     "table": [
         {"state": "applied", "action": "create", "detail": "", "address": "site", "gateway": "", "verification": ""}
