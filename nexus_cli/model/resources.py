@@ -18,6 +18,7 @@ from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
+from nexus_cli.model.window_config import WindowConfig
 from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_MS = 2**53
@@ -56,6 +57,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         signatures: Which messages must be signed, and the keys; None where the site says nothing of it.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
+        windows: Maintenance windows by name.
+        window_at: Name of the window of a path; "" takes an outer one away.
     """
 
     enterprise: str
@@ -66,6 +69,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, dict[str, str]] = {}
     places: dict[str, PlaceConfig] = {}
     signatures: SignatureRules | None = None
+    windows: dict[str, WindowConfig] = {}
+    window_at: dict[str, str] = {}
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
