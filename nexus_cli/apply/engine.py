@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection
 
 from nexus_cli.apply import table
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.rights import Rights, after_and_before
-from nexus_cli.apply.run import Run, Work, gateway_digest, notice
+from nexus_cli.apply.rights import Rights
+from nexus_cli.apply.run import Run, Work
+from nexus_cli.apply.steps import Publish, Steps
 from nexus_cli.apply.timing import Timing
+from nexus_cli.database import confirmations
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.connect import Connection, Pool
 from nexus_cli.database.leader import FencedPool, LeadLost
-from nexus_cli.database.recording import LeaseLost, record
-from nexus_cli.database.seams import place_segments
+from nexus_cli.database.recording import LeaseLost
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.groups import Group
 from nexus_cli.plan import stages as step
 from nexus_cli.plan.change import Change
-from nexus_cli.plan.stages import Stage
-from nexus_cli.wire.configuration import Observed, Verification
 from nexus_cli.wire.control import JournalLine
-from nexus_cli.wire.topic import Topics
-
-Publish = Callable[[str, bytes], Coroutine[object, object, None]]
-"""Publishes a retained message at QoS 1; raises NexusError when the broker is away."""
 
 OnRecorded = Callable[[Collection[str]], Awaitable[None]]
 
@@ -49,10 +42,6 @@ returns when no sequence runs that uses what changes, and holds off new ones unt
 
 async def _clear_way(_: tuple[Change, ...], __: int, ___: Callable[[str], Awaitable[None]]) -> None:
     """No sequences run here."""
-
-
-CLEAR_BATCH = 200
-"""Retained messages cleared at once; well under a broker's window of messages in flight."""
 
 
 class Engine:
@@ -89,14 +78,21 @@ class Engine:
             may_act: Raises NexusError when this control does not lead (any more): asked before what no database
                 and no broker sees, which is the file with the grants.
         """
-        enterprise, _, name = site.partition("/")
-        self._topics = Topics(enterprise, name)
-        self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
-        self._seen, self._timing, self._on_step, self._on_recorded = observations, timing, on_step, on_recorded
-        self._may_act, self._make_way = may_act, make_way
+        self._pool, self._site, self._timing = pool, site, timing
+        self._on_step, self._on_recorded, self._make_way = on_step, on_recorded, make_way
+        self._steps = Steps(
+            pool=pool,
+            site=site,
+            publish=publish,
+            observations=observations,
+            rights=rights,
+            timing=timing,
+            on_step=on_step,
+            may_act=may_act,
+        )
         self._tokens: dict[int, str] = {}
         self._accepted: dict[int, Work] = {}
-        self._token = self._held = ""
+        self._token = ""
 
     def adopt(self, deployment_id: int, *, token: str, work: Work) -> None:
         """The lease that was taken when the deployment was accepted, and its plan, which need not be read back."""
@@ -113,31 +109,33 @@ class Engine:
         async with self._pool.acquire() as conn:
             journal = await db.journal(conn, deployment.id, limit=100_000)
         run = await self._run(deployment, journal)
+        if run.broken:
+            return await self._lock_lost(run, token)
         if token is None:
             table.recorded(run.rows)
-            await self._want(run)
-            run.answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
+            await self._steps.want(run)
+            run.answers = {gateway: self._steps.answer(run, gateway) for gateway in run.wanted}
             table.answered(run.rows, run.answers)
         else:
-            self._token = self._held = token
+            self._token = self._steps.held = token
             try:
                 async with kept(self._pool, self._site, token=token, ttl_s=self._timing.lease_ttl_s) as over:
                     await self._under_lease(run, token, over)
             except LeaseLost:
-                self._held = ""
+                self._steps.held = ""
                 return await self._lock_lost(run)
             except LeadLost:
                 raise
             except NexusError as error:
                 return await self._refused(run, token, error)
             finally:
-                self._held = ""
+                self._steps.held = ""
                 self._tokens.pop(deployment.id, None)
                 self._accepted.pop(deployment.id, None)
-        await self._verify(run)
+        await self._steps.verify(run)
         outcome = table.outcome_of(run.rows)
         async with self._pool.acquire() as conn:
-            await db.end_deployment(conn, deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+            await _end(conn, deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
         self._on_step()
         return outcome
 
@@ -155,7 +153,7 @@ class Engine:
             }
             await db.write_journal(conn, deployment.id, step.FINALISE, "failed", detail=detail)
             outcome = "partly" if begun else "failed"
-            await db.end_deployment(conn, deployment.id, outcome=outcome, summary=db.Summary())
+            await _end(conn, deployment.id, outcome=outcome, summary=db.Summary())
             await leases.release(conn, self._site, token=self._tokens.pop(deployment.id, self._token))
         self._on_step()
         return outcome
@@ -171,7 +169,7 @@ class Engine:
     async def _is_finalised(self, deployment: db.Deployment) -> bool:
         """Whether only its verification is left, for which no lock is needed."""
         async with self._pool.acquire() as conn:
-            return await db.has_step(conn, deployment.id, step=step.FINALISE, state="done")
+            return await db.has_step(conn, deployment.id, step=step.FINALISE, state="done", since=step.RESUME)
 
     async def _lease(self, deployment: db.Deployment) -> str:
         """The lock of this deployment; one that an earlier term of control left is taken over at once."""
@@ -196,123 +194,27 @@ class Engine:
         return token
 
     async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
-        await self._make_way(run.changes, run.deployment.number, lambda each: self._waits(run, each))
+        await self._make_way(run.changes, run.deployment.number, lambda each: self._steps.waits(run, each))
         if not run.is_done(step.RECORD):
-            await self._record(run, token)
+            await self._steps.record(run, token)
         table.recorded(run.rows)
         await self._on_recorded(_devices_of(run))
-        await self._hold_rights(run, step.RIGHTS)
-        await self._notify(run)
-        await self._observe(run)
+        await self._steps.hold_rights(run, step.RIGHTS)
+        await self._steps.notify(run)
+        await self._steps.observe(run)
         await self._on_recorded(())
         for stage in run.stages_named(step.CLEAR):
-            await self._clear(run, stage)
-        await self._hold_rights(run, step.REVOKE)
-        await self._journal(run, step.FINALISE, "begun")
+            await self._steps.clear(run, stage)
+        await self._steps.hold_rights(run, step.REVOKE)
+        await self._steps.journal(run, step.FINALISE, "begun")
         over.set()  # a heartbeat that meets the released lease must not take it for lost
         await self._close(run, token)
-
-    async def _waits(self, run: Run, sequence_run: str) -> None:
-        await self._journal(run, step.SEQUENCES, "begun", subject=sequence_run)
-
-    async def _record(self, run: Run, token: str) -> None:
-        run.reachable_before = run.reachable_before or self._reachable_now(run)
-        await self._journal(run, step.RECORD, "begun", detail={"reachable_before": run.reachable_before})
-        await record(
-            self._pool,
-            self._site,
-            deployment_id=run.deployment.id,
-            token=token,
-            changed=run.plan.changed,
-            digests=run.plan.digests,
-            moved=run.moves(),
-        )
-        self._on_step()
-
-    async def _hold_rights(self, run: Run, name: str) -> None:
-        """Both states' rights before the gateways act, the new state's alone afterwards."""
-        if not run.stages_named(name):
-            return
-        await self._journal(run, name, "begun")
-        if run.kept is None:
-            async with self._pool.acquire() as conn:
-                run.kept = await db.full_state(conn, self._site, without=run.plan.changed)
-        states = after_and_before(run.kept, changed=run.plan.changed, before=run.plan.before)
-        self._may_act()
-        try:
-            await self._rights.hold(*(states if name == step.RIGHTS else states[:1]))
-        except NexusError as error:
-            detail = {"message": error.message, "code": error.code, "cause": error.cause}
-            await self._journal(run, name, "failed", detail=detail)
-        else:
-            await self._journal(run, name, "done")
-
-    async def _want(self, run: Run) -> None:
-        async with self._pool.acquire() as conn:
-            state = await db.recorded(conn, self._site)
-        for stage in run.stages_named(step.NOTIFY):
-            run.wanted[stage.subject] = gateway_digest(state.gateway_devices(stage.subject))
-
-    async def _notify(self, run: Run) -> None:
-        await self._want(run)
-        for gateway, wanted in run.wanted.items():
-            await self._journal(run, step.NOTIFY, "begun", subject=gateway)
-            try:
-                await self._publish(
-                    self._topics.config(gateway), notice(deployment=run.deployment.number, digest=wanted)
-                )
-            except NexusError as error:
-                # The notice is published again when the broker is back; the wait below continues meanwhile.
-                await self._journal(run, step.NOTIFY, "failed", subject=gateway, detail={"message": error.message})
-            else:
-                await self._journal(run, step.NOTIFY, "done", subject=gateway)
-
-    async def _observe(self, run: Run) -> None:
-        async with Group() as group:
-            for stage in run.stages_named(step.OBSERVE):
-                group.create_task(self._observe_one(run, stage), name=f"observe-{stage.subject}")
-        table.answered(run.rows, run.answers)
-
-    async def _observe_one(self, run: Run, stage: Stage) -> None:
-        gateway = stage.subject
-        await self._journal(run, step.OBSERVE, "begun", subject=gateway)
-        there = await self._seen.there(gateway, timing=self._timing)
-        answered = there and await self._seen.until(
-            lambda: self._answer(run, gateway) is not None, timeout_s=self._timing.observe_s
-        )
-        answer = run.answers[gateway] = self._answer(run, gateway)
-        if answer is not None and answer.time and not answer.verification:  # sent when it applied the deployment
-            async with self._pool.acquire() as conn:
-                await place_segments(
-                    conn, site=self._site, number=run.deployment.number, devices=stage.paths, time_us=answer.time
-                )
-        why = f"no answer within {self._timing.observe_s:g} s" if there else "no gateway of this name has ever reported"
-        detail, state = ({}, "done") if answered else ({"message": why}, "failed")
-        await self._journal(run, step.OBSERVE, state, subject=gateway, detail=detail)
-
-    def _answer(self, run: Run, gateway: str) -> Observed | None:
-        return self._seen.answer(gateway, digest=run.wanted[gateway], deployment=run.deployment.number)
-
-    async def _clear(self, run: Run, stage: Stage) -> None:
-        if run.is_done(step.CLEAR):
-            return
-        await self._journal(run, step.CLEAR, "begun", detail={"count": len(stage.paths)})
-        try:
-            for start in range(0, len(stage.paths), CLEAR_BATCH):
-                async with Group() as group:
-                    for path in stage.paths[start : start + CLEAR_BATCH]:
-                        group.create_task(self._publish(self._topics.tag(path), b""), name=f"clear-{path}")
-        except* NexusError as failed:
-            message = str(failed.exceptions[0])
-            await self._journal(run, step.CLEAR, "failed", detail={"message": message})
-        else:
-            await self._journal(run, step.CLEAR, "done", detail={"count": len(stage.paths)})
 
     async def _close(self, run: Run, token: str, *, final: bool = False) -> None:
         """Audit and give the lock back; `final` also closes the deployment, when there is nothing to verify."""
         outcome, summary = table.outcome_of(run.rows), table.summary_of(run.rows)
         async with self._pool.acquire() as conn, conn.transaction():
-            await self._assert_held(conn)
+            await self._steps.assert_held(conn)
             await db.write_audit(
                 conn,
                 self._site,
@@ -324,38 +226,21 @@ class Engine:
             await db.write_journal(conn, run.deployment.id, step.FINALISE, "done", detail={"outcome": outcome})
             await leases.release(conn, self._site, token=token)
             if final:
-                await db.end_deployment(conn, run.deployment.id, outcome=outcome, summary=summary)
+                await _end(conn, run.deployment.id, outcome=outcome, summary=summary)
         self._on_step()
 
     async def _refused(self, run: Run, token: str, error: NexusError) -> str:
         table.failed(run.rows, error.message)
         detail = {"message": error.message, "code": error.code, "cause": error.cause}
-        await self._journal(run, step.RECORD, "failed", detail=detail)
+        await self._steps.journal(run, step.RECORD, "failed", detail=detail)
         await self._close(run, token, final=True)
         return table.outcome_of(run.rows)
 
-    async def _verify(self, run: Run) -> None:
-        wanted = [path for stage in run.stages_named(step.VERIFY) for path in stage.paths]
-        home = {row.address.partition(".")[2]: row.gateway for row in run.rows if row.state == "applied"}
-        wanted = [path for path in wanted if path in home]
-        if not wanted:
-            return
-        await self._journal(run, step.VERIFY, "begun", detail={"devices": len(wanted)})
+    async def _lock_lost(self, run: Run, token: str | None = None) -> str:
+        """The lock was broken: record nothing more, report how far the deployment came.
 
-        def found() -> dict[str, Verification]:
-            answers = {gateway: self._answer(run, gateway) for gateway in run.wanted}
-            return {
-                path: answer.verified[path]
-                for path in wanted
-                if (answer := answers.get(home[path])) is not None and path in answer.verified
-            }
-
-        await self._seen.until(lambda: len(found()) == len(wanted), timeout_s=self._timing.verify_s)
-        table.verified(run.rows, verifications=found(), wanted=wanted, reachable_before=run.reachable_before or [])
-        await self._journal(run, step.VERIFY, "done", detail=table.summary_of(run.rows).counts)
-
-    async def _lock_lost(self, run: Run) -> str:
-        """The lock was broken: record nothing more, report how far the deployment came."""
+        A control that took the deployment over after the break has a `token` of its own, which is given back.
+        """
         async with self._pool.acquire() as conn:
             run.journal = await db.journal(conn, run.deployment.id, limit=100_000)
         if run.is_done(step.RECORD):
@@ -366,33 +251,18 @@ class Engine:
         detail = {"code": "NX5005", "message": "the lock was broken or ran out"}
         async with self._pool.acquire() as conn, conn.transaction():
             await db.write_journal(conn, run.deployment.id, step.FINALISE, "failed", detail=detail)
-            await db.end_deployment(conn, run.deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+            await _end(conn, run.deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
+            if token is not None:
+                await leases.release(conn, self._site, token=token)
+        self._tokens.pop(run.deployment.id, None)
         self._on_step()
         return outcome
 
-    def _reachable_now(self, run: Run) -> list[str]:
-        return [
-            change.name
-            for change in run.changes
-            if change.type == "device"
-            and change.before is not None
-            and self._seen.answers(
-                str(change.before.get("gateway", "")), str(change.before.get("link", "")), change.previous_name
-            )
-        ]
 
-    async def _journal(
-        self, run: Run, name: str, state: str, *, subject: str = "", detail: Mapping[str, Any] | None = None
-    ) -> None:
-        async with self._pool.acquire() as conn:
-            await self._assert_held(conn)
-            await db.write_journal(conn, run.deployment.id, name, state, subject=subject, detail=detail)
-        self._on_step()
-
-    async def _assert_held(self, conn: Connection) -> None:
-        """Under the lock, every line is written with the proof that it is still ours. Raises LeaseLost."""
-        if self._held and not await leases.holds(conn, self._site, token=self._held):
-            raise LeaseLost
+async def _end(conn: Connection, deployment_id: int, *, outcome: str, summary: db.Summary) -> None:
+    """Close a deployment; what waits for a confirmation waits from now on."""
+    await db.end_deployment(conn, deployment_id, outcome=outcome, summary=summary)
+    await confirmations.begin(conn, deployment_id)
 
 
 def _devices_of(run: Run) -> set[str]:

@@ -18,7 +18,7 @@ from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.moved import Rename
-from nexus_cli.plan.stages import Stage, stages_of
+from nexus_cli.plan.stages import LOCK, RESUME, Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
 from nexus_cli.wire.control import JournalLine
 
@@ -118,6 +118,17 @@ class Run:
     wanted: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Observed | None] = field(default_factory=dict)
     reachable_before: list[str] = field(default_factory=list)
+
+    @property
+    def resumed(self) -> bool:
+        """True when the deployment had ended and goes on because somebody asked for it."""
+        return any(line.step == RESUME for line in self.journal)
+
+    @property
+    def broken(self) -> bool:
+        """True when its lock was broken since it was begun, or resumed last."""
+        last = next((line.step for line in reversed(self.journal) if line.step in (RESUME, LOCK)), "")
+        return last == LOCK
 
     @classmethod
     def of(cls, deployment: Deployment, work: Work, *, journal: list[JournalLine]) -> Run:

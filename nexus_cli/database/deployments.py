@@ -304,11 +304,12 @@ async def journal(conn: Connection, deployment_id: int, *, after: int = 0, limit
     ]
 
 
-async def has_step(conn: Connection, deployment_id: int, *, step: str, state: str) -> bool:
-    """Whether a line of the journal says so."""
+async def has_step(conn: Connection, deployment_id: int, *, step: str, state: str, since: str = "") -> bool:
+    """Whether a line of the journal says so, after the last line of the step `since` where there is one."""
     found = await conn.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM nexus.journal WHERE deployment_id = $1 AND step = $2 AND state = $3)",
-        *(deployment_id, step, state),
+        "SELECT EXISTS (SELECT 1 FROM nexus.journal WHERE deployment_id = $1 AND step = $2 AND state = $3 AND id > "
+        "coalesce((SELECT max(id) FROM nexus.journal WHERE deployment_id = $1 AND step = $4), 0))",
+        *(deployment_id, step, state, since),
     )
     return bool(found)
 

@@ -55,7 +55,23 @@ deployment = Table(
     Column("summary", JSONB, nullable=False, server_default="{}"),
     now("started"),
     Column("ended", DateTime(timezone=True)),
+    Column("run_url", Text, nullable=False, server_default="", comment="page of the CI run that made it"),
+    Column("undoes", Integer, comment="the first deployment that it takes back"),
     UniqueConstraint("site", "number"),
+)
+
+confirmation = Table(
+    "confirmation",
+    metadata,
+    Column("deployment_id", BigInteger, ForeignKey(deployment.c.id), primary_key=True),
+    Column("state", Text, nullable=False, comment="armed | waiting | confirmed | rolled-back | dropped"),
+    Column("within_s", Integer, nullable=False),
+    Column("left_us", BigInteger, nullable=False, comment="of that, when `at` was written"),
+    Column("who", Text, nullable=False, server_default="", comment="who ended the wait"),
+    Column("reason", Text, nullable=False, server_default="", comment="why it was rolled back"),
+    Column("undone_by", BigInteger, comment="the deployment that rolled it back"),
+    now("at"),
+    comment="deployments that have to be confirmed",
 )
 
 journal = Table(
@@ -398,6 +414,7 @@ __all__ = [
     "audit_link",
     "command",
     "committed",
+    "confirmation",
     "credential",
     "dead_letter",
     "deployment",

@@ -167,13 +167,13 @@ async def test_a_poisoned_deployment_fails_alone(world: World, plan: str, caplog
 
 
 async def test_a_bug_in_the_middle_gives_the_lock_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nexus_cli.apply.engine import Engine
+    from nexus_cli.apply.steps import Steps
 
-    async def bug(self: Engine, run: object) -> None:
+    async def bug(self: Steps, run: object) -> None:
         raise ZeroDivisionError("a bug")
 
     async with world.control() as control, FakeGateway(world.settings).up():
-        monkeypatch.setattr(Engine, "_observe", bug)
+        monkeypatch.setattr(Steps, "observe", bug)
         found = await applied(control, snapshot(device("a/l/one")))
         assert (found.outcome, await control.lock()) == ("partly", None), "it was recorded before"
         monkeypatch.undo()
