@@ -38,6 +38,7 @@ from nexus_cli.database.service_tables import (
     notification,
     out_of_service,
 )
+from nexus_cli.database.rollout_tables import rollout, rollout_wave
 from nexus_cli.database.table_metadata import metadata, now
 
 deployment = Table(
@@ -48,7 +49,7 @@ deployment = Table(
     Column("number", Integer, nullable=False, comment="counts from 1 within the site"),
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
-    Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing"),
+    Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing | stopped"),
     Column("base_digest", Text, nullable=False),
     Column("desired_digest", Text, nullable=False),
     Column("plan", JSON, nullable=False),
@@ -187,6 +188,8 @@ retention_class = Table(
 )
 
 rollup = Table(
+    "rollout",
+    "rollout_wave",
     "rollup",
     metadata,
     Column("table_name", Text, nullable=False, comment="the class's table of samples"),
@@ -434,6 +437,8 @@ __all__ = [
     "out_of_service",
     "resource",
     "retention_class",
+    "rollout",
+    "rollout_wave",
     "rollup",
     "rollup_change",
     "sequence_run",

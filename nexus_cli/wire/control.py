@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
+from nexus_cli.wire.rollout import RolloutOf, RolloutRequest
 from nexus_cli.wire.signature import SignatureRules
 
 if TYPE_CHECKING:
@@ -100,12 +101,14 @@ class State(Body, frozen=True, kw_only=True):
         digest: Of everything.
         digests: Of each resource, by address.
         running: Sequences on their way.
+        in_flight: What is being applied at the moment, in words; "" is nothing.
     """
 
     deployment: int
     digest: str
     digests: dict[str, str]
     running: list[Running] = []
+    in_flight: str = ""
 
 
 class Addresses(Question, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         plan: What of the plan control needs.
         reason: For the journal, the lock and the audit trail.
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
+        rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 
     base_digest: Name
@@ -149,12 +153,19 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     plan: PlanSummary = PlanSummary()
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+    rollout: RolloutRequest | None = None
 
 
 class Accepted(Body, frozen=True, kw_only=True):
-    """A deployment was accepted and got this number, from 1 upwards."""
+    """A deployment was accepted and got this number, from 1 upwards; or a rollout, whose waves get theirs one by one.
+
+    Attributes:
+        number: Of the deployment; 0 of a rollout.
+        rollout: Number of the rollout; 0 of a deployment that goes out at once.
+    """
 
     number: int
+    rollout: int = 0
 
 
 class Deployment(Body, frozen=True, kw_only=True):
@@ -165,10 +176,11 @@ class Deployment(Body, frozen=True, kw_only=True):
         who: Principal.
         reason: As it was given.
         state: `running` or `ended`.
-        outcome: `running`, `applied`, `partly`, `failed` or `nothing`.
+        outcome: `running`, `applied`, `partly`, `failed`, `nothing`, or `stopped`: a wave whose gates failed.
         started, ended: `ended` is None while it runs.
         counts: Rows of its table by state and verification.
         left_out: Rows that its table does not have.
+        rollout: The rollout of which it is a wave.
     """
 
     number: int
@@ -180,6 +192,7 @@ class Deployment(Body, frozen=True, kw_only=True):
     ended: int | None = None
     counts: dict[str, int] = {}
     left_out: int = 0
+    rollout: RolloutOf | Absent = msgspec.UNSET
 
 
 class Deployments(Body, frozen=True, kw_only=True):
