@@ -13,6 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from nexus_cli.apply.request import DeploymentRequest, changes_between
 from nexus_cli.apply.run import StoredPlan, Work
 from nexus_cli.database.deployments import Recorded
@@ -111,12 +113,11 @@ def refuse_never(windows: Windows, waves: Sequence[Sequence[Change]], moment: da
 def part_of(plan: StoredPlan, addresses: Collection[str]) -> StoredPlan:
     """The part of a plan that a wave does."""
     wanted = set(addresses)
-    return StoredPlan(
+    return msgspec.structs.replace(
+        plan,
         changed={address: value for address, value in plan.changed.items() if address in wanted},
         before={address: value for address, value in plan.before.items() if address in wanted},
         digests={address: value for address, value in plan.digests.items() if address in wanted},
-        moved=plan.moved,
-        allow=plan.allow,
         summary={},
     )
 
@@ -127,35 +128,22 @@ def undone(plan: StoredPlan, digests_before: Mapping[str, str]) -> StoredPlan:
     before: dict[str, Attributes] = {
         address: value for address, value in plan.changed.items() if value is not None
     }
-    return StoredPlan(
+    return msgspec.structs.replace(
+        plan,
         changed=changed,
         before=before,
         digests={address: digests_before[address] for address, value in changed.items() if value is not None},
         moved=[(new, old) for old, new in reversed(plan.moved)],
-        allow=plan.allow,
         summary={},
     )
 
 
 def work_of(plan: StoredPlan) -> Work:
-    """The work of a part of a plan, or of what takes it back."""
+    """The work of a part of a plan, or of what takes it back; its counts are those of `plan.plan.Plan.counts`."""
     changes = changes_between(plan.changed, plan.before, moved=plan.moved, digests=plan.digests)
-    return Work(plan=counted_plan(plan, changes), changes=changes)
-
-
-def counted_plan(plan: StoredPlan, changes: Sequence[Change]) -> StoredPlan:
-    """The plan with the counts of its changes (`plan.plan.Plan.counts`)."""
     resources = Counter(change.action.value for change in changes)
     tags = Counter(f"tags_{tag.action.value}" for change in changes for tag in change.tags)
-    summary = {name: count for name, count in (*resources.items(), *tags.items()) if count}
-    return StoredPlan(
-        changed=plan.changed,
-        before=plan.before,
-        digests=plan.digests,
-        moved=plan.moved,
-        allow=plan.allow,
-        summary=summary,
-    )
+    return Work(plan=msgspec.structs.replace(plan, summary={**resources, **tags}), changes=changes)
 
 
 def digest_after(recorded: Recorded, plan: StoredPlan) -> str:
