@@ -35,3 +35,11 @@ TEXT: dict[int, str] = {
     Exit.CONFLICT: "lock held, or plan stale",
     Exit.OUTSIDE: "runtime, broker, database or device unreachable",
 }
+
+OUTCOMES: dict[str, Exit] = {
+    "applied": Exit.OK,
+    "nothing": Exit.OK,
+    "partly": Exit.PARTLY,
+    "failed": Exit.FINDINGS,
+}
+"""Of a deployment that ended; any other outcome is `PARTLY`."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision: str = "0024"
 down_revision: str | None = "0022"
@@ -18,7 +19,18 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    """A table, and two columns of a deployment."""
+    """A table, and three columns of a deployment."""
+    op.add_column(
+        "deployment",
+        sa.Column(
+            "allow", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False, comment="consents to hazards"
+        ),
+        schema="nexus",
+    )
+    op.execute(
+        "UPDATE nexus.deployment SET allow = ARRAY(SELECT json_array_elements_text(plan->'allow')) "
+        "WHERE json_typeof(plan) = 'object' AND json_typeof(plan->'allow') = 'array'"
+    )
     op.add_column(
         "deployment",
         sa.Column("run_url", sa.Text(), server_default="", nullable=False, comment="page of the CI run that made it"),
@@ -51,3 +63,4 @@ def downgrade() -> None:
     op.drop_table("confirmation", schema="nexus")
     op.drop_column("deployment", "undoes", schema="nexus")
     op.drop_column("deployment", "run_url", schema="nexus")
+    op.drop_column("deployment", "allow", schema="nexus")

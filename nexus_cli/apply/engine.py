@@ -94,9 +94,11 @@ class Engine:
         self._accepted: dict[int, Work] = {}
         self._token = ""
 
-    def adopt(self, deployment_id: int, *, token: str, work: Work) -> None:
-        """The lease that was taken when the deployment was accepted, and its plan, which need not be read back."""
-        self._tokens[deployment_id], self._accepted[deployment_id] = token, work
+    def adopt(self, deployment_id: int, *, token: str, work: Work | None = None) -> None:
+        """The lease that was taken when the deployment was accepted, and its plan, which then need not be read back."""
+        self._tokens[deployment_id] = token
+        if work is not None:
+            self._accepted[deployment_id] = work
 
     async def carry_out(self, deployment: db.Deployment) -> str:
         """Bring a running deployment to its end and give its outcome.

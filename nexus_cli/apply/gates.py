@@ -114,9 +114,7 @@ def _good(limit: float, before: Measured, after: Measured) -> Verdict:
 
 def _missed(limit: float, before: Mapping[str, Polls], after: Measured) -> Verdict:
     if not after.polls and not after.unheard:
-        return Verdict(
-            gate="missed_polls", state="not-applicable", text="none of its devices is polled", limit=limit
-        )
+        return Verdict(gate="missed_polls", state="not-applicable", text="none of its devices is polled", limit=limit)
     since = {path: polls.since(before.get(path, Polls())) for path, polls in after.polls.items()}
     silent = sorted([*after.unheard, *(path for path, each in since.items() if not each.done + each.missed)])
     if silent:

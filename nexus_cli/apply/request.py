@@ -27,6 +27,7 @@ from nexus_cli.plan.order import ordered
 from nexus_cli.plan.rights import NO_CHANGE, Rights, may_change_rights, rights_of
 from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.wire.control import Running
+from nexus_cli.wire.rollout import RolloutRequest
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
@@ -42,6 +43,11 @@ class DeploymentRequest:
         moved: Renames of tags, devices or whole lines.
         allow: Consents to hazards.
         reason: Why, for the journal and the lock.
+        confirm_within_s: How long after its end it waits to be confirmed; 0 is not at all.
+        undoes: The first deployment that it takes back; 0 is none.
+        run_url: Page of the CI run that asks for it.
+        agreed: True when its hazards were agreed to before: it takes back what nobody confirmed.
+        rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 
     base_digest: str
@@ -50,6 +56,11 @@ class DeploymentRequest:
     moved: Sequence[Rename] = ()
     allow: Sequence[str] = ()
     reason: str = ""
+    confirm_within_s: int = 0
+    undoes: int = 0
+    run_url: str = ""
+    agreed: bool = False
+    rollout: RolloutRequest | None = None
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
@@ -178,7 +189,8 @@ def refuse_hazards(
         rights = _rights(request, recorded, before, kept, checked=checked)
         first = not recorded.digests
         hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
-        _refuse_hazards((*hazards, *hazards_of_runs(checked.changes, running)), request)
+        if not request.agreed:
+            _refuse_hazards((*hazards, *hazards_of_runs(checked.changes, running)), request)
         refuse_while_running(checked.changes, running)
 
 

@@ -125,9 +125,7 @@ def part_of(plan: StoredPlan, addresses: Collection[str]) -> StoredPlan:
 def undone(plan: StoredPlan, digests_before: Mapping[str, str]) -> StoredPlan:
     """The plan that takes another one back."""
     changed: Changed = {address: plan.before.get(address) for address in plan.changed}
-    before: dict[str, Attributes] = {
-        address: value for address, value in plan.changed.items() if value is not None
-    }
+    before: dict[str, Attributes] = {address: value for address, value in plan.changed.items() if value is not None}
     return msgspec.structs.replace(
         plan,
         changed=changed,

@@ -73,13 +73,13 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(hazards: Sequence[HazardEntry]) -> None:
+def refuse_open_hazards(hazards: Sequence[HazardEntry], *, command: str = "nexus apply") -> None:
     """Show which hazard blocks, and how to consent."""
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
     consents = sorted({f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}})
-    note(f"  = hint: if that is what you want: nexus apply {' '.join(consents)}")
+    note(f"  = hint: if that is what you want: {command} {' '.join(consents)}")
 
 
 def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_: str) -> None:

@@ -16,7 +16,7 @@ from nexus_cli.wire.control import AuditEntry, AuditTrail
 KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
     "sequence": ("sequence",),
-    "deployment": ("apply", "break-lock"),
+    "deployment": ("apply", "break-lock", "confirm", "resume"),
     "alert": ("acknowledge", "shelve", "unshelve", "alert-out-of-service", "alert-in-service"),
     "message": ("publish",),
     "device": ("out-of-service", "in-service", "discover", "delete-discovery"),

@@ -39,6 +39,21 @@ async def begin(conn: Connection, deployment_id: int) -> None:
         "WHERE deployment_id = $1 AND state = 'armed'",
         *(deployment_id, RECORD_STEP),
     )
+    # A rollback that recorded nothing took nothing back: what it was for waits again.
+    await conn.execute(
+        "UPDATE nexus.confirmation SET state = 'waiting', who = '', reason = '', undone_by = NULL, at = now() "
+        "WHERE undone_by = $1 AND state = 'rolled-back' AND NOT EXISTS (SELECT 1 FROM nexus.journal j WHERE "
+        "j.deployment_id = $1 AND j.step = $2 AND j.state = 'done')",
+        *(deployment_id, RECORD_STEP),
+    )
+
+
+async def arm_again(conn: Connection, deployment_id: int) -> None:
+    """A deployment that recorded nothing is resumed: it has to be confirmed as before."""
+    await conn.execute(
+        "UPDATE nexus.confirmation SET state = 'armed', at = now() WHERE deployment_id = $1 AND state = 'dropped'",
+        deployment_id,
+    )
 
 
 async def open_one(conn: Connection, site: str) -> Confirmation | None:
@@ -67,9 +82,10 @@ async def catch_up(conn: Connection, site: str) -> None:
 
 
 async def count_down(conn: Connection, site: str, *, elapsed_us: int) -> Confirmation | None:
-    """Take off what passed on the clock of control; gives what waits, with what is left now."""
+    """Take off what passed on the clock of control, but no more than the wait is old; gives what waits, with what is left."""
     row = await conn.fetchrow(
-        "UPDATE nexus.confirmation c SET at = now(), left_us = greatest(0, left_us - $2) FROM nexus.deployment d "
+        "UPDATE nexus.confirmation c SET at = now(), left_us = greatest(0, left_us - least($2, "
+        "greatest(0, (extract(epoch FROM now() - c.at) * 1000000)::bigint))) FROM nexus.deployment d "
         "WHERE d.id = c.deployment_id AND d.site = $1 AND c.state = 'waiting' "
         "RETURNING d.number, c.state, c.within_s, c.left_us, c.who, c.reason, c.at, 0 AS undone_by",
         *(site, elapsed_us),

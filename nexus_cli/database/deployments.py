@@ -88,6 +88,9 @@ class Deployment:
     summary: Summary
     started: dt.datetime
     ended: dt.datetime | None
+    allow: list[str]
+    run_url: str
+    undoes: int
 
 
 async def recorded(conn: Connection, site: str) -> Recorded:
@@ -206,19 +209,31 @@ async def write_resources(
 
 
 async def begin_deployment(
-    conn: Connection, site: str, *, who: str, reason: str, base: str, desired: str, plan: JsonObject
+    conn: Connection,
+    site: str,
+    *,
+    who: str,
+    reason: str,
+    base: str,
+    desired: str,
+    plan: JsonObject,
+    run_url: str = "",
+    undoes: int = 0,
 ) -> tuple[int, int]:
     """Write a deployment as `running`; gives its id and its number. Call while holding the lease."""
     row = await conn.fetchrow(
-        "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan) "
-        "SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::json "
-        "FROM nexus.deployment WHERE site = $1 RETURNING id, number",
+        "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan, allow, "
+        "run_url, undoes) SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'running', $4, $5, $6::text::json, "
+        "$7::text[], $8, nullif($9::int, 0) FROM nexus.deployment WHERE site = $1 RETURNING id, number",
         site,
         who,
         reason,
         base,
         desired,
         to_jsonb(plan, PLAN),
+        list(plan.get("allow", ())),
+        run_url,
+        undoes,
     )
     return int(row["id"]), int(row["number"])
 
@@ -234,9 +249,22 @@ async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, 
     )
 
 
+async def reopen(conn: Connection, deployment_id: int, *, detail: Mapping[str, Any]) -> bool:
+    """Let a deployment that ended go on from its journal; False when it runs, or came to its end. Call while holding the lease."""
+    row = await conn.fetchrow(
+        "UPDATE nexus.deployment SET outcome = 'running', ended = NULL WHERE id = $1 AND outcome NOT IN ('running', 'applied', 'nothing') "
+        "RETURNING id",
+        deployment_id,
+    )
+    if row is None:
+        return False
+    await write_journal(conn, deployment_id, "resume", "begun", detail=detail)
+    return True
+
+
 _DEPLOYMENT = (
-    "SELECT id, site, number, who, reason, outcome, base_digest, desired_digest, "
-    "summary::text AS summary, started, ended FROM nexus.deployment WHERE site = $1 "
+    "SELECT id, site, number, who, reason, outcome, base_digest, desired_digest, summary::text AS summary, started, "
+    "ended, allow, run_url, coalesce(undoes, 0) AS undoes FROM nexus.deployment WHERE site = $1 "
 )
 
 
@@ -246,9 +274,32 @@ async def deployment(conn: Connection, site: str, number: int) -> Deployment | N
     return None if row is None else _deployment(row)
 
 
-async def deployments(conn: Connection, site: str, *, limit: int = 50) -> list[Deployment]:
-    """The newest deployments first."""
-    rows = await conn.fetch(_DEPLOYMENT + "ORDER BY number DESC LIMIT $2", site, limit)
+async def deployments(
+    conn: Connection,
+    site: str,
+    *,
+    limit: int = 50,
+    who: str = "",
+    outcome: str = "",
+    since_us: int = 0,
+    before: int = 0,
+) -> list[Deployment]:
+    """The newest deployments first.
+
+    Args:
+        conn: Where they are.
+        site: `enterprise/site`.
+        limit: At most so many.
+        who: Only of this principal.
+        outcome: Only with this one.
+        since_us: Only begun then or later, µs since 1970 UTC.
+        before: Only with a smaller number; 0 is all.
+    """
+    rows = await conn.fetch(
+        _DEPLOYMENT + "AND ($3 = '' OR who = $3) AND ($4 = '' OR outcome = $4) AND ($6 = 0 OR number < $6) "
+        "AND started >= to_timestamp($5::float8) ORDER BY number DESC LIMIT $2",
+        *(site, limit, who, outcome, since_us / 1e6, before),
+    )
     return [_deployment(row) for row in rows]
 
 

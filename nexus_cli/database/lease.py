@@ -26,6 +26,8 @@ class Lease:
     heartbeat: dt.datetime
     expires: dt.datetime
     expired: bool
+    deployment_id: int | None
+    deployment: int
 
     def public(self) -> Lock:
         """The form for the API: everything but the token."""
@@ -36,6 +38,7 @@ class Lease:
             heartbeat=microseconds(self.heartbeat),
             expires=microseconds(self.expires),
             expired=self.expired,
+            deployment=self.deployment,
         )
 
 
@@ -43,7 +46,11 @@ _EXPIRED = (
     "NOT EXISTS (SELECT 1 FROM nexus.leader AS l WHERE l.site = lease.site AND l.term = lease.term AND NOT l.resigned)"
 )
 """True for a lock whose term is over: the next leader takes it."""
-_COLUMNS = f"site, owner, reason, token, acquired, heartbeat, expires, {_EXPIRED} AS expired"
+_NUMBER = "coalesce((SELECT d.number FROM nexus.deployment d WHERE d.id = lease.deployment_id), 0)"
+_COLUMNS = (
+    f"site, owner, reason, token, acquired, heartbeat, expires, {_EXPIRED} AS expired, deployment_id, "
+    f"{_NUMBER} AS deployment"
+)
 
 
 async def acquire(

@@ -45,6 +45,15 @@ async def since(conn: Connection, site: str, number: int) -> Since:
     )
 
 
+async def recorded_numbers(conn: Connection, site: str, *, since: int = 0) -> list[int]:
+    """Numbers of the deployments from `since` on that recorded something, the newest first."""
+    rows = await conn.fetch(
+        f"SELECT d.number FROM nexus.deployment d WHERE d.site = $1 AND d.number >= $3 AND {_RECORDED} ORDER BY d.number DESC",
+        *(site, RECORD_STEP, since),
+    )
+    return [row["number"] for row in rows]
+
+
 async def plan_of(conn: Connection, site: str, number: int) -> str | None:
     """The plan of a deployment as JSON text, as `apply.run.Work` reads it; None when there is no such deployment."""
     text: str | None = await conn.fetchval(

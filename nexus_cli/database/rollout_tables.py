@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKeyConstraint, Identity, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from nexus_cli.database.table_metadata import metadata, now
@@ -46,7 +57,9 @@ rollout_wave = Table(
     Column("addresses", JSONB, nullable=False),
     Column("soak_ms", BigInteger, nullable=False),
     Column("left_ms", BigInteger, nullable=False, comment="of the soak"),
-    Column("state", Text, nullable=False, comment="pending | waiting | applying | soaking | passed | failed | rolled-back"),
+    Column(
+        "state", Text, nullable=False, comment="pending | waiting | applying | soaking | passed | failed | rolled-back"
+    ),
     Column("deployment", Integer, nullable=False, server_default="0", comment="its number; 0 before it began"),
     Column("opens", DateTime(timezone=True), comment="when the window that it waits for opens"),
     Column("begun", DateTime(timezone=True), comment="by the clock of control"),

@@ -22,8 +22,8 @@ from nexus_cli.database.nul import storable
 from nexus_cli.database.ordered import PLAN, to_jsonb
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.control import encode
-from nexus_cli.wire.control_rollouts import ACTIVE, Rollout, RolloutWave, Verdict
-from nexus_cli.wire.rollout import Gates, RolloutOf, RolloutRequest, WaveRequest
+from nexus_cli.wire.control_rollouts import Rollout, RolloutWave, Verdict
+from nexus_cli.wire.rollout import ACTIVE, Gates, RolloutOf, RolloutRequest, WaveRequest
 
 _COLUMNS = (
     "id, number, who, reason, state, why, position, gates::text AS gates, on_failure, window_use, base, expects, "
@@ -148,6 +148,11 @@ async def create(
     return int(row["number"])
 
 
+async def locked(conn: Connection, site: str) -> None:
+    """Wait for who changes a rollout of the site, until the end of this transaction: what is read afterwards stays so."""
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtextextended('rollout ' || $1, 0))", site)
+
+
 async def active(conn: Connection, site: str) -> Stored | None:
     """The rollout that is in flight; there is one at most."""
     row = await conn.fetchrow(
@@ -214,7 +219,9 @@ async def stop_deployment(conn: Connection, site: str, number: int, *, why: str,
         *(site, number),
     )
     if row is not None:
-        detail = orjson.dumps({"message": why, "code": "NX5033", "gates": [msgspec.to_builtins(each) for each in verdicts]})
+        detail = orjson.dumps(
+            {"message": why, "code": "NX5033", "gates": [msgspec.to_builtins(each) for each in verdicts]}
+        )
         await conn.execute(
             "INSERT INTO nexus.journal (deployment_id, step, subject, state, detail) "
             "VALUES ($1, 'gates', '', 'failed', $2::text::jsonb)",
@@ -239,11 +246,13 @@ async def _set(conn: Connection, table: str, where: str, keys: Sequence[object],
         json = name in ("measured", "verdicts")
         values.append(storable(orjson.dumps(value, default=msgspec.to_builtins).decode()) if json else value)
         parts.append(f"{name} = ${len(values)}" + ("::text::jsonb" if json else ""))
-    await conn.execute(f"UPDATE nexus.{table} SET {', '.join(parts)} WHERE {where}", *values)  # noqa: S608 - our names
+    await conn.execute(f"UPDATE nexus.{table} SET {', '.join(parts)} WHERE {where}", *values)
 
 
 async def _whole(conn: Connection, row: Any) -> Stored:
-    waves = await conn.fetch(f"SELECT {_WAVE} FROM nexus.rollout_wave WHERE rollout_id = $1 ORDER BY position", row["id"])
+    waves = await conn.fetch(
+        f"SELECT {_WAVE} FROM nexus.rollout_wave WHERE rollout_id = $1 ORDER BY position", row["id"]
+    )
     fields = dict(row)
     return Stored(
         **{key: fields[key] for key in ("id", "number", "who", "reason", "state", "why", "position", "on_failure")},

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
+from nexus_cli.database.rollout_tables import rollout, rollout_wave
 from nexus_cli.database.service_tables import (
     api_token,
     audit_head,
@@ -38,7 +39,6 @@ from nexus_cli.database.service_tables import (
     notification,
     out_of_service,
 )
-from nexus_cli.database.rollout_tables import rollout, rollout_wave
 from nexus_cli.database.table_metadata import metadata, now
 
 deployment = Table(
@@ -56,6 +56,7 @@ deployment = Table(
     Column("summary", JSONB, nullable=False, server_default="{}"),
     now("started"),
     Column("ended", DateTime(timezone=True)),
+    Column("allow", ARRAY(Text), nullable=False, server_default="{}", comment="consents to hazards"),
     Column("run_url", Text, nullable=False, server_default="", comment="page of the CI run that made it"),
     Column("undoes", Integer, comment="the first deployment that it takes back"),
     UniqueConstraint("site", "number"),
@@ -188,8 +189,6 @@ retention_class = Table(
 )
 
 rollup = Table(
-    "rollout",
-    "rollout_wave",
     "rollup",
     metadata,
     Column("table_name", Text, nullable=False, comment="the class's table of samples"),

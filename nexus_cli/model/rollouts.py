@@ -51,7 +51,9 @@ class Wave(Strict):
     devices: list[str] = Field(
         min_length=1, description="Paths of devices, lines or areas, with * and **: packaging/line-1/*."
     )
-    soak: Wait = Field(default=0, description="How long it runs before its gates are measured and the next wave begins.")
+    soak: Wait = Field(
+        default=0, description="How long it runs before its gates are measured and the next wave begins."
+    )
 
 
 class Gates(Strict):

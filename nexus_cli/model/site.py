@@ -256,7 +256,9 @@ class Device(Inherited):
     calculated: dict[str, Calculated] = Field(default_factory=dict, description="Values computed from other tags.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
-    window: str | None = Field(default=None, description="Maintenance window of the device; none takes an outer one away.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of the device; none takes an outer one away."
+    )
 
 
 class Line(Strict):
@@ -269,7 +271,9 @@ class Line(Strict):
     )
     owner: str | None = Field(default=None, description="Who answers for the data below.")
     pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
-    window: str | None = Field(default=None, description="Maintenance window of what is below; none takes an outer one away.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of what is below; none takes an outer one away."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")
 
@@ -284,7 +288,9 @@ class Area(Strict):
     )
     owner: str | None = Field(default=None, description="Who answers for the data below.")
     pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
-    window: str | None = Field(default=None, description="Maintenance window of what is below; none takes an outer one away.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of what is below; none takes an outer one away."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 

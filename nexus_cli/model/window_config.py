@@ -50,9 +50,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
     def recorded(cls, site: Mapping[str, object]) -> Windows:
         """Of the recorded attributes of the resource `site`; none where they can't be read."""
         try:
-            return msgspec.convert(
-                {"windows": site.get("windows") or {}, "at": site.get("window_at") or {}}, Windows
-            )
+            return msgspec.convert({"windows": site.get("windows") or {}, "at": site.get("window_at") or {}}, Windows)
         except msgspec.ValidationError:
             return cls()
 
@@ -155,4 +153,3 @@ def _around(window: WindowConfig, moment: datetime, *, days: int) -> Iterator[Op
 
 def _at(day: date, minute: int) -> datetime:
     return datetime.combine(day, time()) + timedelta(minutes=min(minute, LAST_MINUTE))
-

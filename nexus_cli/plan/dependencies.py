@@ -86,7 +86,7 @@ class _Index:
                 if tag.action in GONE:
                     self.home_of_gone[tag.previous_path or tag.path] = change.address
             if change.type == "alert":
-                for path in {*paths_of(change.before or {}), *paths_of(change.after or {})}:
+                for path in {*paths_of(dict(change.before or {})), *paths_of(dict(change.after or {}))}:
                     self.watchers[path].append(change.address)
             for address in _uses(change, change.before):
                 self.users[address].append(change.address)
@@ -159,7 +159,7 @@ def _of_person(change: Change, index: _Index) -> Iterator[Need]:
 
 
 def _of_alert(change: Change, index: _Index) -> Iterator[Need]:
-    for path in paths_of(change.after or {}):
+    for path in paths_of(dict(change.after or {})):
         if path in index.home_of_new:
             yield Need(change.address, index.home_of_new[path], f"the alert watches {path}", source=path)
 

@@ -101,9 +101,7 @@ def part_of(
     picked = _picked(changes, targets)
     added = _close(changes, picked, targets)
     left = sum(_left_of(change, picked) for change in changes)
-    part = Part(
-        target=targets.target, exclude=targets.exclude, added=added, left_out=left, files=desired.digest
-    )
+    part = Part(target=targets.target, exclude=targets.exclude, added=added, left_out=left, files=desired.digest)
     return _snapshot(changes, picked, recorded, desired), part
 
 
@@ -199,9 +197,7 @@ def _what_is_left(need: Need, needed: Change, targets: Targets) -> frozenset[str
     return frozenset(_name(tag) for tag in needed.tags) - out
 
 
-def _refuse_nothing(
-    option: str, glob: str, recorded: Snapshot, desired: Snapshot, changes: Sequence[Change]
-) -> None:
+def _refuse_nothing(option: str, glob: str, recorded: Snapshot, desired: Snapshot, changes: Sequence[Change]) -> None:
     """A glob that names nothing recorded and nothing declared; one of what does not change is no mistake."""
     addresses = {*recorded.digests, *desired.digests}
     if is_address(glob) and not glob.startswith(("device.", "tag.")):
@@ -230,7 +226,8 @@ def _matches_nothing(option: str, glob: str, choices: Iterable[str]) -> NexusErr
     return NexusError(
         f"{option} '{glob}' matches nothing that is declared or recorded.",
         code="NX5030",
-        hint=did_you_mean(glob, choices) or "name an area, a line, a device, a tag, or an address such as role.operator",
+        hint=did_you_mean(glob, choices)
+        or "name an area, a line, a device, a tag, or an address such as role.operator",
     )
 
 
@@ -253,9 +250,7 @@ def _left_of(change: Change, picked: _Selection) -> int:
     return 0 if tags is None else len({_name(tag) for tag in change.tags} - tags)
 
 
-def _snapshot(
-    changes: Sequence[Change], picked: _Selection, recorded: Snapshot, desired: Snapshot
-) -> Snapshot:
+def _snapshot(changes: Sequence[Change], picked: _Selection, recorded: Snapshot, desired: Snapshot) -> Snapshot:
     """The declared state in which what is not taken is as it is recorded."""
     resources, digests = dict(desired.resources), dict(desired.digests)
 

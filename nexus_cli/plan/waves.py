@@ -91,9 +91,14 @@ def _delay(at: dict[str, int], needs: Iterable[Need]) -> None:
 def _wave_of_other(change: Change, at: Mapping[str, int], needs: Iterable[Need], *, last: int) -> int:
     """Of what is no device; devices have their wave by now."""
     if change.type in BASES and change.action is not Action.FORGET:
-        return min((at[need.address] for need in needs if need.needs == change.address and need.address in at), default=last)
+        return min(
+            (at[need.address] for need in needs if need.needs == change.address and need.address in at), default=last
+        )
     if change.type == "alert":
-        watched = {path.rpartition("/")[0] for path in {*paths_of(change.before or {}), *paths_of(change.after or {})}}
+        watched = {
+            path.rpartition("/")[0]
+            for path in {*paths_of(dict(change.before or {})), *paths_of(dict(change.after or {}))}
+        }
         waves = [at[address] for address in (f"device.{path}" for path in watched) if address in at]
         return (min if change.action is Action.FORGET else max)(waves, default=last)
     return last

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from msgspec import UNSET
+
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -185,9 +187,27 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
 
 
 def apply_ready(
-    ready: Ready, *, settings: Settings, allow: Sequence[str] = (), reason: str = "", on_event: OnEvent
+    ready: Ready,
+    *,
+    settings: Settings,
+    allow: Sequence[str] = (),
+    reason: str = "",
+    confirm_within_s: int = 0,
+    undoes: int = 0,
+    run_url: str = "",
+    on_event: OnEvent,
 ) -> DeploymentProgress:
     """Send a plan to control and follow it to its end. Ending this process changes nothing about it.
+
+    Args:
+        ready: The plan.
+        settings: Where control is.
+        allow: Consents to hazards.
+        reason: For the journal, the lock and the audit trail.
+        confirm_within_s: Control takes it back when nobody confirms it so long after its end; 0 is never.
+        undoes: The first deployment that it takes back; 0 is none.
+        run_url: Page of the CI run that asks for it; "" is none.
+        on_event: Called with every line of the journal.
 
     Returns:
         The deployment as control gives it at its end.
@@ -195,7 +215,19 @@ def apply_ready(
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
     """
-    return asyncio.run(_apply(ready, settings=settings, allow=allow, reason=reason, on_event=on_event))
+    document = ready.document
+    request = DeploymentRequest(
+        base_digest=document["base"]["digest"],
+        desired_digest=document["desired"]["digest"],
+        changed=ready.changed,
+        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        reason=reason,
+        allow=list(allow),
+        confirm_within_s=confirm_within_s or UNSET,
+        undoes=undoes or UNSET,
+        run_url=run_url or UNSET,
+    )
+    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
 
 
 def recorded_state(settings: Settings) -> RecordedState:
@@ -263,26 +295,20 @@ async def _state(settings: Settings, site: str) -> State:
         return await control.state()
 
 
-async def _apply(
-    ready: Ready, *, settings: Settings, allow: Sequence[str], reason: str, on_event: OnEvent
-) -> DeploymentProgress:
-    document = ready.document
-    request = DeploymentRequest(
-        base_digest=document["base"]["digest"],
-        desired_digest=document["desired"]["digest"],
-        changed=ready.changed,
-        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
-        reason=reason,
-        allow=list(allow),
-    )
-    async with _client(settings, ready.site) as control:
+async def _apply(request: DeploymentRequest, *, site: str, settings: Settings, on_event: OnEvent) -> DeploymentProgress:
+    async with _client(settings, site) as control:
         number = await control.deploy(request)
-        return await _follow(control, number, on_event=on_event)
+        return await follow(control, number, on_event=on_event)
 
 
-async def _follow(control: ControlClient, number: int, *, on_event: OnEvent) -> DeploymentProgress:
+async def follow(control: ControlClient, number: int, *, after: int = 0, on_event: OnEvent) -> DeploymentProgress:
+    """Follow a deployment to its end, from the line of its journal behind `after` on.
+
+    Raises:
+        NexusError: Control refuses, or did not answer for `LOST_S`.
+    """
     loop = asyncio.get_running_loop()
-    after, answered_s, away = 0, loop.time(), False
+    answered_s, away = loop.time(), False
     while True:
         try:
             found = await control.deployment(number, after=after, wait_s=FOLLOW_WAIT_S)

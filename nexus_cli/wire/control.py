@@ -14,6 +14,7 @@ import orjson
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
+from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.rollout import RolloutOf, RolloutRequest
 from nexus_cli.wire.signature import SignatureRules
 
@@ -26,6 +27,8 @@ MOST_RESOURCES = 100_000
 """Resources in one deployment."""
 MOST_NAMES = 20_000
 """Addresses or paths in one question."""
+LEAST_CONFIRM_S, MOST_CONFIRM_S = 10, 7 * 86_400
+"""Limits of `confirm_within_s`, both included."""
 NO_NUL = r"^[^\x00]*$"
 """A NUL can't be stored as text."""
 
@@ -144,6 +147,9 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         plan: What of the plan control needs.
         reason: For the journal, the lock and the audit trail.
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
+        confirm_within_s: Control takes it back by itself when nobody confirms it so long after its end.
+        undoes: The first deployment that it takes back; later ones are taken back with it.
+        run_url: Page of the CI run that asks for it.
         rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 
@@ -153,6 +159,9 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     plan: PlanSummary = PlanSummary()
     reason: Annotated[str, msgspec.Meta(max_length=1000, pattern=NO_NUL)] = ""
     allow: Annotated[list[Name], msgspec.Meta(max_length=1000)] = []
+    confirm_within_s: Annotated[int, msgspec.Meta(ge=LEAST_CONFIRM_S, le=MOST_CONFIRM_S)] | Absent = msgspec.UNSET
+    undoes: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | Absent = msgspec.UNSET
+    run_url: Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^https?://[^\x00-\x20]+$")] | Absent = msgspec.UNSET
     rollout: RolloutRequest | None = None
 
 
@@ -180,6 +189,10 @@ class Deployment(Body, frozen=True, kw_only=True):
         started, ended: `ended` is None while it runs.
         counts: Rows of its table by state and verification.
         left_out: Rows that its table does not have.
+        allow: Consents to hazards that it had.
+        run_url: Page of the CI run that made it; "" of one that a person made.
+        undoes: The first deployment that it takes back; 0 when it takes none back.
+        confirmation: How long it waits to be confirmed, or what became of that; None when it had not to be.
         rollout: The rollout of which it is a wave.
     """
 
@@ -192,6 +205,10 @@ class Deployment(Body, frozen=True, kw_only=True):
     ended: int | None = None
     counts: dict[str, int] = {}
     left_out: int = 0
+    allow: list[str] = []
+    run_url: str = ""
+    undoes: int = 0
+    confirmation: Confirmation | None = None
     rollout: RolloutOf | Absent = msgspec.UNSET
 
 
@@ -304,6 +321,7 @@ class Lock(Body, frozen=True, kw_only=True):
         reason: Of the deployment that holds it.
         acquired, heartbeat, expires: When it was taken, prolonged, and runs out.
         expired: True when the term that it belongs to is over: the next deployment takes it.
+        deployment: Number of the deployment that holds it; 0 is not known.
     """
 
     owner: str
@@ -312,6 +330,7 @@ class Lock(Body, frozen=True, kw_only=True):
     heartbeat: int = 0
     expires: int = 0
     expired: bool = False
+    deployment: int = 0
 
 
 class LockHeld(Body, frozen=True, kw_only=True):
@@ -321,9 +340,10 @@ class LockHeld(Body, frozen=True, kw_only=True):
 
 
 class LockBroken(Body, frozen=True, kw_only=True):
-    """Whether the lock was held before it was taken away."""
+    """Whether the lock was held before it was taken away, and by whom."""
 
     broken: bool
+    lock: Lock | None = None
 
 
 class Alerts(Body, frozen=True, kw_only=True):

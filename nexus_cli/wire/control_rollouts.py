@@ -101,3 +101,24 @@ class RolloutNote(Question, frozen=True, kw_only=True):
     """Why a rollout is stopped, continued or taken back."""
 
     reason: Why = ""
+
+
+def in_words(rollout: Rollout) -> str:
+    """Where a rollout is, in one line: `rollout 3: wave canary (1 of 3) soaks, 4 min left`."""
+    wave = rollout.waves[rollout.wave - 1] if rollout.waves else RolloutWave(name="all", state="pending")
+    at = f"wave {wave.name} ({rollout.wave} of {len(rollout.waves)})"
+    if rollout.state == "waiting":
+        what = "waits for its maintenance window" if wave.state == "waiting" else "is about to begin"
+        text = f"{at} {what}"
+    elif rollout.state == "applying":
+        text = f"{at} is being applied as deployment {wave.deployment}"
+    elif rollout.state == "soaking":
+        left_s = wave.left_ms // 1000
+        text = f"{at} soaks, " + (f"{left_s // 60} min left" if left_s >= 120 else f"{left_s} s left")
+    elif rollout.state == "rolling-back":
+        text = f"it is being taken back; {rollout.why}"
+    elif rollout.state == "applied":
+        text = f"applied in {len(rollout.waves)} waves"
+    else:
+        text = f"{'stopped' if rollout.state == 'stopped' else 'taken back'}: {rollout.why}"
+    return f"rollout {rollout.number}: {text}"

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from nexus_cli.json_value import read_fields
+from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.field_types import Instance, Microseconds, one_of
 from nexus_cli.wire.latency_health import OperationLatency
 
@@ -212,6 +213,8 @@ class ControlHealth(Health, frozen=True, kw_only=True):
         stalled: What has work and does none of it.
         broker: Its connection.
         deployment_running: Its number; 0 when none runs.
+        unconfirmed: The deployment that waits to be confirmed; None when none does.
+        rollout: Where the rollout in flight is, in words, or why the newest one was stopped; "" otherwise.
         gateways_lost, gateways_stopped: By name.
         gateways_waiting: Processes that wait because another one of their name works, by gateway.
         links: State of every link by gateway, as the gateways say.
@@ -232,6 +235,8 @@ class ControlHealth(Health, frozen=True, kw_only=True):
     stalled: list[str] | UnsetType = UNSET
     broker: BrokerLink | UnsetType = UNSET
     deployment_running: int | UnsetType = UNSET
+    unconfirmed: Confirmation | UnsetType | None = UNSET
+    rollout: str | UnsetType = UNSET
     gateways_lost: list[str] | UnsetType = UNSET
     gateways_stopped: list[str] | UnsetType = UNSET
     gateways_waiting: dict[str, str] | UnsetType = UNSET

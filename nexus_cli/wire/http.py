@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_access, control_chain, control_sequences
+from nexus_cli.wire import control, control_access, control_chain, control_rollouts, control_sequences, control_undo
 from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
@@ -77,11 +77,64 @@ class ControlClient:
 
     async def deploy(self, request: control.DeploymentRequest) -> int:
         """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""
-        return (await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)).number
+        return (await self.accept(request)).number
 
-    async def deployments(self) -> list[control.Deployment]:
-        """The newest deployments first."""
-        return (await self.call("GET", "/deployments", control.Deployments)).deployments
+    async def accept(self, request: control.DeploymentRequest) -> control.Accepted:
+        """Start a deployment, or a rollout where it has waves or waits for a window. As `deploy` otherwise."""
+        return await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)
+
+    async def rollouts(self, *, limit: int = 50) -> list[control_rollouts.Rollout]:
+        """The newest rollouts first."""
+        found = await self.call("GET", "/rollouts", control_rollouts.Rollouts, params={"limit": str(limit)})
+        return found.rollouts
+
+    async def rollout(self, number: int = 0, *, state: str = "", wait_s: float = 0.0) -> control_rollouts.Rollout:
+        """One rollout, or the newest; with the state that is known (`soaking/2`) it waits for another one, at most 25 s."""
+        wait_s = min(wait_s, LONGEST_WAIT_S)
+        return await self.call(
+            "GET",
+            f"/rollouts/{number}",
+            control_rollouts.Rollout,
+            params={"state": state, "wait": f"{wait_s:g}"},
+            timeout_s=self._timeout_s + wait_s,
+        )
+
+    async def change_rollout(self, number: int, verb: str, *, reason: str = "") -> control_rollouts.Rollout:
+        """Stop, resume or roll back a rollout; 0 is the newest. `verb` is the last level of the route."""
+        note = control_rollouts.RolloutNote(reason=reason)
+        return await self.call("POST", f"/rollouts/{number}/{verb}", control_rollouts.Rollout, body=note)
+
+    async def deployments(
+        self, *, who: str = "", outcome: str = "", since_us: int = 0, before: int = 0, limit: int = 50
+    ) -> list[control.Deployment]:
+        """The newest deployments first; arguments as of `database.deployments.deployments`."""
+        wanted = {"who": who, "outcome": outcome, "since": since_us, "before": before, "limit": limit}
+        params = {name: str(value) for name, value in wanted.items() if value}
+        return (await self.call("GET", "/deployments", control.Deployments, params=params)).deployments
+
+    async def rollback_plan(self, number: int, *, to: bool = False) -> control_undo.RollbackPlan:
+        """What takes deployments back from the newest to this one (0 is the newest alone), or all after it."""
+        params = {"to": "true"} if to else {}
+        path = f"/deployments/{number}/rollback"
+        return await self.call("GET", path, control_undo.RollbackPlan, params=params, timeout_s=120.0)
+
+    async def state_after(self, number: int) -> control_undo.FormerState:
+        """The whole state after a deployment."""
+        return await self.call("GET", f"/deployments/{number}/state", control_undo.FormerState, timeout_s=120.0)
+
+    async def confirm(self, number: int = 0) -> int:
+        """Keep a deployment that waits to be confirmed; gives its number."""
+        return (await self.call("POST", f"/deployments/{number}/confirm", control_undo.Confirmed, body={})).number
+
+    async def roll_back(self, number: int, *, reason: str = "") -> int:
+        """Take back a deployment that waits to be confirmed; gives the number of the rollback."""
+        asked = control_undo.UndoRequest(reason=reason)
+        return (await self.call("POST", f"/deployments/{number}/rollback", control.Accepted, body=asked)).number
+
+    async def resume(self, number: int = 0, *, reason: str = "") -> int:
+        """Let a deployment go on that did not come to its end; gives its number."""
+        asked = control_undo.UndoRequest(reason=reason)
+        return (await self.call("POST", f"/deployments/{number}/resume", control.Accepted, body=asked)).number
 
     async def deployment(self, number: int, *, after: int = 0, wait_s: float = 0.0) -> control.DeploymentProgress:
         """State of one deployment.
@@ -117,9 +170,9 @@ class ControlClient:
         """The holder of the site's lock; None when it is free."""
         return (await self.call("GET", "/lock", control.LockHeld)).lock
 
-    async def break_lock(self) -> bool:
-        """Take the lock away from its owner; False when it was free."""
-        return (await self.call("DELETE", "/lock", control.LockBroken)).broken
+    async def break_lock(self, reason: str) -> control.LockBroken:
+        """Take the lock away from its owner; gives who that was."""
+        return await self.call("DELETE", "/lock", control.LockBroken, params={"reason": reason})
 
     async def alerts(self) -> list[control.Alert]:
         """Every declared alert that we may see, by name."""

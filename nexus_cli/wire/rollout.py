@@ -39,7 +39,10 @@ class WaveRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One wave: which changed addresses go out together, and how long it soaks, in ms; 0 measures no gates."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=NO_NUL)]
-    addresses: Annotated[list[Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NUL)]], msgspec.Meta(min_length=1, max_length=MOST_ADDRESSES)]
+    addresses: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=1, max_length=500, pattern=NO_NUL)]],
+        msgspec.Meta(min_length=1, max_length=MOST_ADDRESSES),
+    ]
     soak_ms: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_SOAK_MS)] = 0
 
 

@@ -68,11 +68,11 @@ async def test_a_broken_lock_stops_the_deployment_before_its_next_step(world: Wo
         assert (
             held is not None and held.owner == "nexus.cli" and held.reason == "slow" and "token" not in as_object(held)
         )
-        assert await control.break_lock() is True
+        assert (await control.break_lock("slow")).broken
         found = await ended(control, number)
         assert found.outcome in ("partly", "failed")
         assert found.journal[-1].step == "finalise" and found.journal[-1].detail["code"] == "NX5005"
-        assert await control.break_lock() is False
+        assert not (await control.break_lock("slow")).broken
 
 
 async def test_control_killed_in_the_middle_finishes_after_its_restart(world: World) -> None:

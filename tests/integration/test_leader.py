@@ -185,7 +185,7 @@ async def test_a_standby_answers_questions_and_changes_nothing(world: World) -> 
                 standby.start_sequence("slow", run="r2"),
                 standby.abort_sequence("r1"),
                 standby.acknowledge("hot"),
-                standby.break_lock(),
+                standby.break_lock("test"),
             ):
                 with pytest.raises(NexusError) as error:
                     await refused

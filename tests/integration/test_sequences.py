@@ -211,7 +211,7 @@ async def test_people_run_abort_acknowledge_and_publish_what_their_roles_name_an
                 lambda: anna.deploy({}),
                 lambda: anna.audit(),
                 lambda: anna.gateway_index("gw-1"),
-                lambda: anna.break_lock(),
+                lambda: anna.break_lock("test"),
             ):
                 assert (await refusal(wish())).code == "NX6403"
             assert (await anna.acknowledge("hot")).acknowledged_by == "anna"

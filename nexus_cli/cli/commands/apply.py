@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
+from nexus_cli.cli.applying import RESUME, confirm_within_option, run_url_option
 from nexus_cli.cli.changing import agreed, check_consents, complain, refuse_open_hazards, show_end, show_plan
 from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
-from nexus_cli.exit_codes import Exit
+from nexus_cli.cli.views.deployments import confirmation_text
+from nexus_cli.exit_codes import OUTCOMES, Exit
+from nexus_cli.project import undo
 from nexus_cli.project.change import apply_ready, is_saved_plan, plan_site, refuse_stale_plan, saved_plan
+from nexus_cli.project.ci_run import run_page
 from nexus_cli.project.live import not_good_after
-from nexus_cli.settings import load_settings
+from nexus_cli.settings import Settings, load_settings
+from nexus_cli.wire.control import DeploymentProgress
 
 EPILOG = (
-    "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n\n"
+    "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n"
+    "  nexus apply --confirm-within 5m\n  nexus apply --resume\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.BLOCKED, Exit.PARTLY, Exit.CONFLICT, Exit.OUTSIDE)
 )
-OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "failed": Exit.FINDINGS}
 
 
 @click.command("apply", epilog=EPILOG)
@@ -28,6 +35,11 @@ OUTCOMES = {"applied": Exit.OK, "nothing": Exit.OK, "partly": Exit.PARTLY, "fail
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard. Repeatable.")
 @click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
+@confirm_within_option
+@click.option(
+    "--resume", type=click.IntRange(0, 2**31 - 1), is_flag=False, flag_value=0, metavar="[DEPLOYMENT]", help=RESUME
+)
+@run_url_option
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -38,6 +50,9 @@ def command(
     yes: bool,
     allow: tuple[str, ...],
     reason: str,
+    confirm_within_s: int,
+    resume: int | None,
+    run_url: str,
     format_: str,
 ) -> int:
     """Make the runtime match the site file, or apply a saved plan.
@@ -47,6 +62,14 @@ def command(
     """
     check_consents(allow)
     settings = load_settings()
+    if resume is not None:
+        if path is not None or confirm_within_s:
+            raise click.UsageError(
+                "--resume goes on with a deployment as it was asked for: leave SITE and --confirm-within out."
+            )
+        with following() as show:
+            found = undo.resume(settings, resume, reason=reason, on_event=show)
+        return _ended(found, settings=settings, format_=format_)
     if path is not None and is_saved_plan(path):
         ready = saved_plan(path)
         refuse_stale_plan(ready, settings=settings)
@@ -70,9 +93,24 @@ def command(
         return Exit.FINDINGS
     try:
         with following() as show:
-            found = apply_ready(ready, settings=settings, allow=allow, reason=reason, on_event=show)
+            found = apply_ready(
+                ready,
+                settings=settings,
+                allow=allow,
+                reason=reason,
+                confirm_within_s=confirm_within_s,
+                run_url=run_url or run_page(os.environ),
+                on_event=show,
+            )
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise
+    return _ended(found, settings=settings, format_=format_)
+
+
+def _ended(found: DeploymentProgress, *, settings: Settings, format_: str) -> int:
+    """Show the end, and what it waits for."""
     show_end(found, not_good=not_good_after(found, settings=settings), format_=format_)
+    if found.confirmation is not None:
+        note(f"deployment {found.number} {confirmation_text(found.confirmation)}")
     return OUTCOMES.get(found.outcome, Exit.PARTLY)

@@ -19,12 +19,12 @@ from nexus_cli.wire.control import as_object
 
 EPILOG = (
     "\b\nExamples:\n  nexus show\n  nexus show packaging/line-1/filler\n  nexus show alert.overheating\n"
-    "  nexus show monday.plan\n  nexus show --deployment 12\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
+    "  nexus show monday.plan\n  nexus show 12\n\n" + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 
 
 @click.command("show", epilog=EPILOG)
-@click.argument("address", required=False, metavar="[ADDRESS|PLANFILE]")
+@click.argument("address", required=False, metavar="[ADDRESS|PLANFILE|DEPLOYMENT]")
 @click.option("--deployment", type=click.IntRange(1), metavar="NUMBER", help="The plan of a deployment that was made.")
 @click.option("--steps", is_flag=True, help="Of a plan: also show what apply does, step by step.")
 @utc_option
@@ -37,6 +37,8 @@ def command(address: str | None, deployment: int | None, steps: bool, zone: tzin
     ADDRESS is `device.AREA/LINE/DEVICE`, `role.NAME`, …; a device or tag may be named by its path alone.
     """
     found: object
+    if address is not None and deployment is None and address.isdecimal():
+        deployment, address = int(address), None  # no resource has such a name
     if deployment is not None:
         if address is not None:
             raise click.UsageError("--deployment shows the plan of a deployment: leave ADDRESS out.")

@@ -26,6 +26,8 @@ MOST_TAGS = 8
 VERBS = {
     "away": "control does not answer; asking again for {subject} s, the deployment continues when control is back",
     "sequences": "waiting for the run {subject} of a sequence to end",
+    "resume": "going on from the journal",
+    "lock": "the lock was broken",
     "record": "recording",
     "rights": "giving rights at the broker",
     "revoke": "taking old rights away",

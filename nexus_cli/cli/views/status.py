@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.deployments import confirmation_text
 from nexus_cli.cli.views.escaped import escaped
 from nexus_cli.cli.views.link_reasons import link_lines
 from nexus_cli.local import broker_amqtt, broker_mosquitto
@@ -15,6 +16,8 @@ from nexus_cli.local.layout import Runtime
 from nexus_cli.local.status_report import DOWN, UP, DeviceReport, RoleReport, ServerReport, StatusReport
 from nexus_cli.model.secrets import without_passwords
 from nexus_cli.setting_values import LIVE
+from nexus_cli.wire.confirmation import Confirmation
+from nexus_cli.wire.health import ControlHealth, decode_status
 
 SHOWN = 20
 """Links that are listed, the rest is counted; of more devices than this, all are counted by reason."""
@@ -90,6 +93,8 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
     if supervisor.detail:
         lines.append(f"  {'supervisor':{width}}  {_state(supervisor.state, colour)}  {supervisor.detail}")
     lines += [*_links(found, colour), *_devices(found, colour, now)]
+    lines += _unconfirmed(found, colour)
+    lines += _rollout(found, colour)
     access = found.access
     if access.managed and found.state != DOWN:
         word = "in force" if access.in_force else "waiting for the broker"
@@ -105,6 +110,27 @@ def _kind(found: StatusReport, colour: bool) -> list[str]:
         return []
     name = style(found.environment.upper(), "warning", enabled=colour)
     return [f"  {name}: {found.environment_detail}"]
+
+
+def _rollout(found: StatusReport, colour: bool) -> list[str]:
+    """Where the rollout in flight is, or why the newest one was stopped, as control says."""
+    for role in found.roles:
+        if role.name == "control" and not role.mute:
+            words = decode_status(bytes(role.status), ControlHealth).rollout
+            if isinstance(words, str) and words:
+                return ["", f"  {style(words, 'warning', enabled=colour)}"]
+    return []
+
+
+def _unconfirmed(found: StatusReport, colour: bool) -> list[str]:
+    """The deployment that waits to be confirmed, as control says."""
+    for role in found.roles:
+        if role.name == "control" and not role.mute:
+            waits = decode_status(bytes(role.status), ControlHealth).unconfirmed
+            if isinstance(waits, Confirmation):
+                text = f"deployment {waits.number} {confirmation_text(waits)}"
+                return ["", f"  {style(text, 'warning', enabled=colour)}"]
+    return []
 
 
 def _next(found: StatusReport, rows: Sequence[tuple[str, ServerReport | RoleReport]]) -> list[str]:

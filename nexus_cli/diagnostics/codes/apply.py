@@ -1,6 +1,7 @@
 """Band 5, apply: locks, stale plans, failed stages."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
+from nexus_cli.diagnostics.codes.undo import UNDO_CODES
 from nexus_cli.diagnostics.diagnostic import Severity
 from nexus_cli.exit_codes import Exit
 
@@ -100,4 +101,5 @@ CODES: tuple[Code, ...] = (
         good=text("nexus status shows the broker; nexus apply tries again"),
         severity=Severity.WARNING,
     ),
+    *UNDO_CODES,
 )

@@ -15,6 +15,7 @@ from nexus_cli.database.connect import Pool, open_pool, plain_errors
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.calendar import moment_of
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.audit_chain import AuditChain
@@ -25,6 +26,7 @@ from nexus_cli.runtime.control.routes.api import make_api
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.term import Term
+from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.health import health_routes, serve_http
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.identity.refusals import REASONS
@@ -111,6 +113,8 @@ class Control:
         self._leadership = Leadership(settings=settings, clock=clock, ttl_s=timing.leader_ttl_s)
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
+        self._undoing = Undoing(self._service, lease_ttl_s=timing.lease_ttl_s)
+        self._service.now = lambda: moment_of(clock.now_us())
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self._plans = RecordedPlans(pool=pool, settings=settings)
         self._chain = AuditChain(pool=pool, settings=settings)
@@ -124,6 +128,7 @@ class Control:
             service=self._service,
             runs=self._runs,
             plans=self._plans,
+            undoing=self._undoing,
             chain=self._chain,
             acting=self.acting,
             alerts=self.alerts,
@@ -172,6 +177,7 @@ class Control:
             clock=self._clock,
             leadership=self._leadership,
             service=self._service,
+            undoing=self._undoing,
             runs=self._runs,
             status=self.status,
             latency=self._latencies["write"],

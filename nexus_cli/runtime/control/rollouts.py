@@ -35,7 +35,8 @@ from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.control.wave_meter import WaveMeter
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control_rollouts import Verdict
+from nexus_cli.wire.control_rollouts import Verdict, in_words
+from nexus_cli.wire.rollout import ACTIVE
 
 TICK_S = 1.0
 """How often a rollout in flight is looked at, and what is left of a soak is stored."""
@@ -53,6 +54,7 @@ class Rollouts:
 
     Attributes:
         problem: Why it can't be driven at the moment; "" otherwise.
+        words: Where the rollout in flight is, or why the newest one was stopped; "" otherwise.
         wanted: Set when a rollout was accepted, stopped, continued or is to be taken back.
     """
 
@@ -84,7 +86,7 @@ class Rollouts:
         self._deploy, self._meter, self._clock, self._stepped = deploy, meter, clock, stepped
         self._lease_ttl_s = lease_ttl_s
         self.wanted = asyncio.Event()
-        self.problem = ""
+        self.problem = self.words = ""
         self._plan: tuple[int, StoredPlan, Mapping[str, str]] | None = None
         self._counted: tuple[int, int, float] | None = None
         """Rollout, wave, and the monotonic time until which its soak was counted, in seconds."""
@@ -109,6 +111,8 @@ class Rollouts:
         """Do what is due; False when no rollout is in flight."""
         async with self._pool.acquire() as conn:
             one = await rows.active(conn, self._site)
+            newest = [] if one is not None else await rows.newest(conn, self._site, limit=1)
+        self.words = _words(one or (newest[0] if newest else None))
         if one is None:
             self._plan = self._counted = self._unmeasured_s = None
             return False
@@ -140,6 +144,8 @@ class Rollouts:
                 return
         before = await self._meter.good(_devices(part.before), one.gates)
         async with self._pool.acquire() as conn:
+            if not await self._still(conn, one):
+                return
             recorded = await db.recorded(conn, self._site)
             if recorded.digest != one.expects:
                 await self._stop(conn, one, f"the recorded state moved: it is now deployment {recorded.number}")
@@ -155,7 +161,7 @@ class Rollouts:
         self._stepped()
 
     async def _deployed(
-        self, conn: Connection, one: Stored, work: Work, recorded: db.Recorded, *, what: str
+        self, conn: Connection, one: Stored, work: Work, recorded: db.Recorded, *, what: str, undoes: int = 0
     ) -> int | None:
         """Begin a deployment under the lock, in this transaction; None while another one has the lock."""
         token, reason = secrets.token_hex(16), f"rollout {one.number}, {what}"
@@ -173,14 +179,18 @@ class Rollouts:
             base=recorded.digest,
             desired=digest_after(recorded, work.plan),
             plan=work.document(),
+            undoes=undoes,
         )
         await leases.assign(conn, self._site, token=token, deployment_id=deployment_id)
+        self._engine.adopt(deployment_id, token=token, work=work)
         event(_log, "rollout begins a deployment", rollout=one.number, deployment=number, what=what)
         return number
 
     async def _applied(self, one: Stored) -> None:
         """When the deployment of the wave has ended: let it soak, or stop."""
         async with self._pool.acquire() as conn:
+            if not await self._still(conn, one):
+                return
             found = await db.deployment(conn, self._site, one.wave.deployment)
             if found is None or found.outcome == "running":
                 return
@@ -213,6 +223,8 @@ class Rollouts:
         if verdicts is None:
             return
         async with self._pool.acquire() as conn:
+            if not await self._still(conn, one):
+                return
             await rows.set_wave(conn, one.id, one.position, left_ms=0, verdicts=list(verdicts))
             failed = gates.failed(verdicts)
             if failed:
@@ -272,6 +284,8 @@ class Rollouts:
             return
         plan, digests = await self._plan_of(one)
         async with self._pool.acquire() as conn:
+            if not await self._still(conn, one):
+                return
             recorded = await db.recorded(conn, self._site)
             done = [
                 address
@@ -284,7 +298,8 @@ class Rollouts:
             if not work.changes:  # nothing was recorded, or it was taken back by hand
                 await rows.set_rollout(conn, one.id, state="rolled-back")
                 return
-            number = await self._deployed(conn, one, work, recorded, what="taken back")
+            first = min(wave.deployment for wave in one.waves if wave.deployment)
+            number = await self._deployed(conn, one, work, recorded, what="taken back", undoes=first)
             if number is None:
                 return
             await rows.set_rollout(conn, one.id, undone_by=number)
@@ -307,8 +322,14 @@ class Rollouts:
                 await rows.set_rollout(conn, one.id, state="stopped", why=why)
         self._stepped()
 
+    async def _still(self, conn: Connection, one: Stored) -> bool:
+        """Whether it is where it was read to be; until the end of this transaction nobody changes it."""
+        await rows.locked(conn, self._site)
+        now = await rows.one(conn, self._site, one.number)
+        return now is not None and (now.state, now.position, now.undone_by) == (one.state, one.position, one.undone_by)
+
     async def _audit(self, conn: Connection, one: Stored, what: str, detail: Mapping[str, object]) -> None:
-        await db.write_audit(conn, self._site, who=one.who, what=what, subject=str(one.number), detail=detail)
+        await db.write_audit(conn, self._site, who=one.who, what=what, subject=f"rollout {one.number}", detail=detail)
 
     async def _plan_of(self, one: Stored, conn: Connection | None = None) -> tuple[StoredPlan, Mapping[str, str]]:
         """The plan of all waves, read once: megabytes for a large site."""
@@ -321,6 +342,11 @@ class Rollouts:
             work = await asyncio.to_thread(Work.stored, text)
             self._plan = (one.id, work.plan, digests)
         return self._plan[1], self._plan[2]
+
+
+def _words(one: Stored | None) -> str:
+    """What status says: of a rollout in flight, and of one that was stopped until another one begins."""
+    return in_words(one.public()) if one is not None and one.state in (*ACTIVE, "stopped") else ""
 
 
 def _devices(resources: Mapping[str, Attributes | None]) -> dict[str, Attributes]:

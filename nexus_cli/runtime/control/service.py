@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -13,18 +14,29 @@ import msgspec
 from nexus_cli.access.encrypted import refuse_open_broker
 from nexus_cli.access.lines import TagFacts, tag_facts
 from nexus_cli.apply.engine import Engine
-from nexus_cli.apply.request import DeploymentRequest, read_request, refuse_hazards, refuse_stale, weighs_rights
+from nexus_cli.apply.request import (
+    Checked,
+    DeploymentRequest,
+    read_request,
+    refuse_hazards,
+    refuse_stale,
+    weighs_rights,
+)
 from nexus_cli.apply.run import Work, gateway_digest
+from nexus_cli.database import confirmations, out_of_service, rollouts
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
-from nexus_cli.database import out_of_service
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.stages import LOCK
+from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
+from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import (
     AuditTrail,
     Deployment,
@@ -38,7 +50,9 @@ from nexus_cli.wire.control import (
     Resources,
     State,
 )
+from nexus_cli.wire.control_rollouts import in_words
 from nexus_cli.wire.control_steering import OutOfService
+from nexus_cli.wire.rollout import RolloutOf
 from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_WAIT_S = 25.0
@@ -65,12 +79,20 @@ class DeviceFacts(NamedTuple):
     tags: tuple[TagFacts, ...]
 
 
+class Admitted(NamedTuple):
+    """A deployment that was checked, and what is recorded of the resources that it changes."""
+
+    checked: Checked
+    before: Mapping[str, Attributes]
+
+
 class Service:
     """The operations of the API for one site.
 
     Attributes:
         settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
+        now: The time by which maintenance windows open; control sets its own clock here.
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
@@ -78,6 +100,7 @@ class Service:
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._stopping = False
         self._stepped = asyncio.Event()
 
@@ -91,6 +114,10 @@ class Service:
         self._stepped.set()
         self._stepped = asyncio.Event()
 
+    async def next_step(self, timeout_s: float) -> None:
+        """Wait for the next journal line, or change of a rollout, of this control, at most so long."""
+        await wait_for(self._stepped, timeout_s=timeout_s)
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for reading."""
@@ -103,7 +130,14 @@ class Service:
         async with self.connection() as conn:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
-        return State(deployment=state.number, digest=state.digest, digests=dict(state.digests), running=list(running))
+            rollout = await rollouts.active(conn, self.site)
+        return State(
+            deployment=state.number,
+            digest=state.digest,
+            digests=dict(state.digests),
+            running=list(running),
+            in_flight="" if rollout is None else in_words(rollout.public()),
+        )
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
@@ -121,19 +155,35 @@ class Service:
     ) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
-        The checks of a large site take seconds: they run in a thread, before anything is locked. `within` gets what is
-        recorded of the changed resources, and raises for who may not change them.
+        Raises:
+            NexusError: What `admit` and `begin` raise. A sequence that starts afterwards is awaited, or aborted, before
+                anything is recorded.
+        """
+        admitted = await self.admit(request, within=within)
+        return await self.begin(leader, request, admitted, who=who, summary=summary)
+
+    async def admit(
+        self, request: DeploymentRequest, *, within: Callable[[Mapping[str, Attributes]], None] = lambda _: None
+    ) -> Admitted:
+        """Check a deployment. That of a large site takes seconds: it runs in a thread, before anything is locked.
+
+        Args:
+            request: What is asked for.
+            within: Gets what is recorded of the changed resources, and raises for who may not change them.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale (both exit code 5), or what `apply.request` raises. A sequence that
-                starts afterwards is awaited, or aborted, before anything is recorded.
+            NexusError: NX5001 locked, NX5002 stale, NX5011 another one waits to be confirmed, NX5032 a rollout is in flight
+                (all exit code 5), NX5035 a maintenance window is shut (3), or what `apply.request` raises.
         """
         async with self.connection() as conn:
             await self._refuse_locked(conn)
+            await rollout_intake.refuse_in_flight(conn, self.site)
+            await unconfirmed.refuse(conn, self.site, request)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
+            windows = await rollout_intake.windows_of(conn, self.site)
         await asyncio.to_thread(within, before)
         refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
@@ -142,12 +192,30 @@ class Service:
             async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
-        work = Work.accepted(request, checked, before=before, summary=summary)
+        await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
+        return Admitted(checked, before)
+
+    async def begin(
+        self,
+        leader: LeaderParts,
+        request: DeploymentRequest,
+        admitted: Admitted,
+        *,
+        who: str,
+        summary: Mapping[str, int],
+    ) -> int:
+        """Take the lock for a deployment that was checked, and record it as running. Returns its number.
+
+        Raises:
+            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile.
+        """
+        work = Work.accepted(request, admitted.checked, before=admitted.before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self.settings):
             async with leader.pool.acquire() as conn:
                 # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
+                await rollout_intake.refuse_in_flight(conn, self.site)
                 refuse_stale(request, await db.recorded(conn, self.site))
                 deployment_id, number = await db.begin_deployment(
                     conn,
@@ -157,8 +225,11 @@ class Service:
                     base=request.base_digest,
                     desired=request.desired_digest,
                     plan=work.document(),
+                    run_url=request.run_url,
+                    undoes=request.undoes,
                 )
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
+                await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
@@ -166,11 +237,11 @@ class Service:
     async def _refuse_locked(self, conn: Connection) -> None:
         held = await leases.current(conn, self.site)
         if held is not None and not held.expired:
-            raise _locked(held)
+            raise locked(held)
 
     async def _take_lease(self, conn: Connection, *, who: str, reason: str, token: str) -> None:
         if not await leases.acquire(conn, self.site, owner=who, reason=reason, token=token, ttl_s=self._lease_ttl_s):
-            raise _locked(await leases.current(conn, self.site))
+            raise locked(await leases.current(conn, self.site))
 
     async def deployment(self, number: int, *, after: int, wait_s: float) -> DeploymentProgress:
         """One deployment: its state, and what the journal says beyond line `after`."""
@@ -180,22 +251,28 @@ class Service:
             async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
+                waits = await confirmations.of_deployments(conn, self.site, [number])
+                waves = await rollouts.of_deployments(conn, self.site, [number])
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
-                return _progress(found, lines)
+                return _progress(found, lines, waits.get(number), waves.get(number))
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
             except TimeoutError:
                 continue
 
-    async def deployments(self) -> Deployments:
-        """The deployments, newest first."""
+    async def deployments(self, **wanted: Any) -> Deployments:
+        """The deployments, newest first; arguments as of `database.deployments.deployments`."""
         async with self.connection() as conn:
-            found = await db.deployments(conn, self.site)
-        return Deployments(deployments=[_header(each) for each in found])
+            found = await db.deployments(conn, self.site, **wanted)
+            numbers = [each.number for each in found]
+            waits = await confirmations.of_deployments(conn, self.site, numbers)
+            waves = await rollouts.of_deployments(conn, self.site, numbers)
+        headers = [_header(each, waits.get(each.number), waves.get(each.number)) for each in found]
+        return Deployments(deployments=headers)
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
@@ -248,21 +325,28 @@ class Service:
         async with self.connection() as conn:
             return await trail(conn, self.site, **wanted)
 
-    async def break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
-        """Break the lock; its deployment stops before the next step."""
+    async def break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
+        """Break the lock; its deployment stops before the next step, also under another control."""
         with plain_errors(self.settings):
-            return await self._break_lock(leader, who=who)
+            return await self._break_lock(leader, who=who, reason=reason)
 
-    async def _break_lock(self, leader: LeaderParts, *, who: str) -> LockBroken:
+    async def _break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
         async with leader.pool.acquire() as conn:
             held = await leases.break_(conn, self.site)
-            if held is not None:
-                detail = {"owner": held.owner, "reason": held.reason}
-                await db.write_audit(conn, self.site, who=who, what="break-lock", detail=detail)
-        return LockBroken(broken=held is not None)
+            if held is None:
+                return LockBroken(broken=False)
+            detail = {"owner": held.owner, "reason": reason, "held_for": held.reason, "deployment": held.deployment}
+            subject = f"deployment {held.deployment}" if held.deployment else ""
+            await db.write_audit(conn, self.site, who=who, what="break-lock", subject=subject, detail=detail)
+            if held.deployment_id is not None:
+                why = {"message": f"{who} broke the lock: {reason}", "code": "NX5005", "who": who, "reason": reason}
+                await db.write_journal(conn, held.deployment_id, LOCK, "failed", detail=why)
+        self.stepped()
+        return LockBroken(broken=True, lock=held.public())
 
 
-def _locked(held: leases.Lease | None) -> NexusError:
+def locked(held: leases.Lease | None) -> NexusError:
+    """What is refused while another deployment holds the lock."""
     return NexusError(
         "Another deployment is running."
         if held is None
@@ -271,7 +355,7 @@ def _locked(held: leases.Lease | None) -> NexusError:
     )
 
 
-def _header(found: db.Deployment) -> Deployment:
+def _header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:
     return Deployment(
         number=found.number,
         who=found.who,
@@ -282,8 +366,16 @@ def _header(found: db.Deployment) -> Deployment:
         ended=None if found.ended is None else db.microseconds(found.ended),
         counts=found.summary.counts,
         left_out=found.summary.left_out,
+        allow=found.allow,
+        run_url=found.run_url,
+        undoes=found.undoes,
+        confirmation=confirmation,
+        rollout=rollout or msgspec.UNSET,
     )
 
 
-def _progress(found: db.Deployment, lines: list[JournalLine]) -> DeploymentProgress:
-    return DeploymentProgress(**msgspec.structs.asdict(_header(found)), journal=lines, table=found.summary.table)
+def _progress(
+    found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None, rollout: RolloutOf | None
+) -> DeploymentProgress:
+    facts = msgspec.structs.asdict(_header(found, confirmation, rollout))
+    return DeploymentProgress(**facts, journal=lines, table=found.summary.table)

@@ -28,6 +28,7 @@ from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.alerts.record import AlertRecord
 from nexus_cli.runtime.control.audit_chain import AnchorWriter
 from nexus_cli.runtime.control.clearing import Clearing
+from nexus_cli.runtime.control.confirming import WHO, Confirming
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
@@ -36,11 +37,15 @@ from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
+from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
+from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.control.wave_meter import WaveMeter
+from nexus_cli.runtime.control.wave_values import WaveValues
 from nexus_cli.runtime.health import HealthReporter, lost_payload
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.lifecycle import tasks, wait_for
@@ -78,6 +83,7 @@ class Term:
         clock: Clock,
         leadership: Leadership,
         service: Service,
+        undoing: Undoing,
         runs: Runs,
         status: Callable[[], ControlHealth],
         latency: Latency,
@@ -100,7 +106,7 @@ class Term:
         self._health = HealthReporter(
             client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
         )
-        self._service = service
+        self._service, self._undoing = service, undoing
         self._heard_s: dict[str, float] = {}
         self._away: set[str] = set()
         """Gateways that were lost or stopped at the last connect, until they publish a live message."""
@@ -195,6 +201,20 @@ class Term:
             client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
+        values = WaveValues(
+            settings=settings, pool=self.pool, client_id=lambda: client_id(settings, "waves"), clock=self._clock
+        )
+        self.rollouts = Rollouts(
+            settings=settings,
+            pool=self.pool,
+            engine=self.engine,
+            deploy=self.wanted,
+            meter=WaveMeter(settings=settings, pool=self.pool, seen=self.seen, values=values),
+            clock=self._clock,
+            lease_ttl_s=timing.lease_ttl_s,
+            stepped=self._stepped,
+        )
+        self.confirming = Confirming(settings=settings, pool=self.pool, roll_back=self._take_back, clock=self._clock)
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
         self.anchors = AnchorWriter(pool=self.pool, settings=settings)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
@@ -249,6 +269,8 @@ class Term:
             "alert record": self.record.run(over),
             "presence": self.liveness.run(over),
             "sequences": self.sequencing.run(over),
+            "confirmations": self.confirming.run(over),
+            "rollouts": self.rollouts.run(over),
             "retained": self.retained.run(over),
             "rights": self.rights_keeper.run(over),
             "health": self._health.run(over),
@@ -268,6 +290,8 @@ class Term:
             stalled=list(self.progress.stalled.values()),
             broker=BrokerLink(connected=self.broker.connected, reconnects=self.broker.reconnects),
             deployment_running=self.deployer.running,
+            unconfirmed=self.confirming.waiting,
+            rollout=self.rollouts.words,
             gateways_lost=sorted(self.liveness.lost),
             gateways_stopped=sorted(self.liveness.stopped),
             gateways_waiting={
@@ -328,6 +352,9 @@ class Term:
         await self._leadership.confirmed()
         await self.broker.publish(topic, payload, qos=1, retain=retain)
         self._notices.published(topic, payload)
+
+    async def _take_back(self, number: int, reason: str) -> int:
+        return await self._undoing.roll_back(self, number, who=WHO, reason=reason)
 
     def _stepped(self) -> None:
         self.deployer.steps += 1

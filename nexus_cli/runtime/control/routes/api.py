@@ -21,6 +21,8 @@ from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
+from nexus_cli.runtime.control.rolling_out import RollingOut
+from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.alarms import add_alarm_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_routes
@@ -31,16 +33,19 @@ from nexus_cli.runtime.control.routes.discoveries import add_discovery_routes
 from nexus_cli.runtime.control.routes.jobs import add_job_routes
 from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
+from nexus_cli.runtime.control.routes.rollouts import add_rollout_routes
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
+from nexus_cli.runtime.control.routes.undoing import add_undo_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
+from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.latency import Latency
-from nexus_cli.wire.control import Accepted, Addresses, Alert, DeploymentRequest, DevicePaths
+from nexus_cli.wire.control import Addresses, Alert, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
 
@@ -49,6 +54,7 @@ def make_api(
     service: Service,
     runs: Runs,
     plans: RecordedPlans,
+    undoing: Undoing,
     chain: AuditChain,
     acting: Callable[[], Acting],
     alerts: Callable[[], Awaitable[list[Alert]]],
@@ -63,6 +69,7 @@ def make_api(
         service: Operations that each control can do.
         runs: The same for sequences.
         plans: Plans of deployments on record.
+        undoing: Confirms, rolls back and resumes.
         chain: Checks the audit trail.
         acting: Gives what only the leader has; raises NexusError NX6408 in a standby.
         alerts: The alerts with their state.
@@ -84,6 +91,7 @@ def make_api(
     _Routes(app, service=service, acting=acting)
     add_alarm_routes(app, base=BASE, service=AlertService(service), acting=acting, alerts=alerts)
     add_plan_route(app, base=BASE, plans=plans)
+    add_undo_routes(app, base=BASE, undoing=undoing, acting=acting)
     add_audit_routes(app, base=BASE, service=service, chain=chain)
     add_sequence_routes(app, base=BASE, runs=runs, acting=lambda: acting().sequencing)
     add_steering_routes(app, base=BASE, service=service, acting=acting)
@@ -108,6 +116,7 @@ class Acting(LeaderParts, Steering, Protocol):
 
     alerting: Alerting
     sequencing: Sequencing
+    rollouts: Rollouts
 
 
 class _Routes:
@@ -121,6 +130,8 @@ class _Routes:
         acting: Callable[[], Acting],
     ) -> None:
         self._service, self._acting = service, acting
+        self._rolling = RollingOut(service)
+        add_rollout_routes(app, base=BASE, rolling=self._rolling, acting=acting)
         self._state_routes(app)
         self._deployment_routes(app)
         self._gateway_routes(app)
@@ -142,8 +153,11 @@ class _Routes:
             return answer(await service.lock())
 
         @app.delete(base + "/lock")
-        async def break_lock(caller: Caller = CALLING) -> Response:
-            return answer(await service.break_lock(self._acting(), who=caller.principal))
+        async def break_lock(
+            reason: Annotated[str, Query(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")],
+            caller: Caller = CALLING,
+        ) -> Response:
+            return answer(await service.break_lock(self._acting(), who=caller.principal, reason=reason))
 
     def _deployment_routes(self, app: FastAPI) -> None:
         service, base = self._service, BASE
@@ -157,12 +171,20 @@ class _Routes:
                 access = caller.may("access:admin")
                 refuse_outside(caller.held, asked.changed, before, who=caller.principal, access=access)
 
-            number = await service.deploy(office, asked, who=caller.principal, summary=summary, within=within)
-            return answer(Accepted(number=number), status=202)
+            made = await self._rolling.accept(office, asked, who=caller.principal, summary=summary, within=within)
+            return answer(made, status=202)
 
         @app.get(base + "/deployments")
-        async def deployments() -> Response:
-            return answer(await service.deployments())
+        async def deployments(
+            who: Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")] = "",
+            outcome: Annotated[str, Query(max_length=20, pattern=r"^[a-z]*$")] = "",
+            since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
+            before: Annotated[int, Query(ge=0, lt=2**31)] = 0,
+            limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        ) -> Response:
+            return answer(
+                await service.deployments(who=who, outcome=outcome, since_us=since, before=before, limit=limit)
+            )
 
         @app.get(base + "/deployments/{number}")
         async def deployment(

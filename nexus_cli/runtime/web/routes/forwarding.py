@@ -26,6 +26,8 @@ FORWARDED: tuple[Decision, ...] = (
     route("GET", "/deployments", "deployments:read"),
     route("GET", "/deployments/{number}", "deployments:read"),
     route("GET", "/deployments/{number}/plan", "state:read"),
+    route("POST", "/deployments/{number}/confirm", "apply"),
+    route("POST", "/deployments/{number}/rollback", "apply"),
     route("GET", "/alerts", "alerts:read"),
     route("GET", "/alerts/{name}/changes", "alerts:read"),
     route("GET", "/alerts/journal", "alerts:read"),

@@ -1,0 +1,81 @@
+"""Band 5, apply: confirming, rolling back, resuming, and comparing what was deployed."""
+
+from nexus_cli.diagnostics.codes.code import Code, console, text
+from nexus_cli.exit_codes import Exit
+
+UNDO_CODES: tuple[Code, ...] = (
+    Code(
+        id="NX5011",
+        slug="deployment-unconfirmed",
+        exit=Exit.CONFLICT,
+        hint="`nexus confirm` keeps it, `nexus rollback` takes it back",
+        summary="A deployment waits to be confirmed.",
+        why="It may be taken back at any moment, so nothing is built upon it.",
+        bad=text("nexus apply, while deployment 12 waits for nexus confirm"),
+        good=console("nexus confirm 12"),
+    ),
+    Code(
+        id="NX5012",
+        slug="nothing-to-confirm",
+        exit=Exit.FINDINGS,
+        hint="`nexus deployments` shows what became of it",
+        summary="The deployment does not wait to be confirmed.",
+        why="It was confirmed or rolled back before, it still runs, or it was applied without --confirm-within.",
+        good=console("nexus deployments"),
+    ),
+    Code(
+        id="NX5013",
+        slug="rollback-differs",
+        exit=Exit.CONFLICT,
+        hint="run `nexus rollback` again and look at its plan",
+        summary="The rollback does not make the state before the deployment that it names.",
+        why="The recorded state moved since its plan was made, or the request was not made by nexus.",
+        good=console("nexus rollback 12"),
+    ),
+    Code(
+        id="NX5014",
+        slug="nothing-to-roll-back",
+        exit=Exit.FINDINGS,
+        hint="`nexus deployments` lists what recorded something",
+        summary="There is nothing to take back.",
+        why="The deployment recorded nothing, or its state is the one that is recorded.",
+        good=console("nexus deployments"),
+    ),
+    Code(
+        id="NX5015",
+        slug="nothing-to-resume",
+        exit=Exit.FINDINGS,
+        hint="`nexus deployments` shows how each one ended",
+        summary="The deployment has nothing left to do.",
+        why="It came to its end, or still runs; control resumes by itself what it left running.",
+        good=console("nexus deployments"),
+    ),
+    Code(
+        id="NX5016",
+        slug="resume-overtaken",
+        exit=Exit.CONFLICT,
+        hint="plan again: `nexus plan SITE`",
+        summary="The deployment can't go on: the recorded state is no longer the one it was made for.",
+        why="Another deployment recorded its state since; going on would bring back what that one replaced.",
+        bad=text("nexus apply --resume 11, after deployment 12"),
+        good=console("nexus plan"),
+    ),
+    Code(
+        id="NX5017",
+        slug="nothing-to-compare",
+        exit=Exit.FINDINGS,
+        summary="One side of the comparison names nothing.",
+        why="A side is the number of a deployment, `recorded`, a site file or folder, or REVISION:PATH of git.",
+        bad=text("nexus diff 12 sites/dmeo"),
+        good=console("nexus diff 12 sites/demo"),
+    ),
+    Code(
+        id="NX5018",
+        slug="git-refused",
+        exit=Exit.FINDINGS,
+        summary="Git could not give the files of a revision.",
+        why="The revision or the path in it does not exist, or this is no repository.",
+        bad=text("nexus diff git:mian sites/demo"),
+        good=console("nexus diff git:main:sites/demo sites/demo"),
+    ),
+)

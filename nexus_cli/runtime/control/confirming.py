@@ -1,0 +1,81 @@
+"""The countdown of a deployment that has to be confirmed: nobody confirmed it in time, so control takes it back by itself.
+
+See docs/decisions/0103.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from nexus_cli.backoff import Backoff
+from nexus_cli.database import confirmations
+from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.wording import duration
+from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.runtime.logging import event
+from nexus_cli.settings import Settings
+from nexus_cli.wire.confirmation import Confirmation
+
+EVERY_S = 1.0
+WHO = "nexus.control"
+
+_log = logging.getLogger("nexus.apply")
+RollBack = Callable[[int, str], Awaitable[int]]
+"""Takes a deployment back, with the reason; gives the number of the rollback."""
+
+
+class Confirming:
+    """Counts down, for a control that leads.
+
+    Attributes:
+        waiting: What waits, as it was counted last; None when nothing does.
+        problem: Why what nobody confirmed is not taken back yet; "" when nothing keeps it.
+    """
+
+    def __init__(self, *, settings: Settings, pool: Pool, roll_back: RollBack, clock: Clock) -> None:
+        """Join the parts. The clock's monotonic time is used alone."""
+        self._settings, self._pool, self._roll_back, self._clock = settings, pool, roll_back, clock
+        self.waiting: Confirmation | None = None
+        self.problem = ""
+        self._counted_s: float | None = None
+        self._pause = Backoff(first_s=1.0, cap_s=60.0)
+        self._again_s = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Count until stopped; what fails is tried again."""
+        while not stop.is_set():
+            try:
+                with plain_errors(self._settings):
+                    await self.tick()
+            except NexusError as error:
+                if error.message != self.problem:
+                    event(_log, error.message, level=logging.WARNING, cause=error.cause)
+                self.problem = error.message
+            await wait_for(stop, timeout_s=EVERY_S)
+
+    async def tick(self) -> None:
+        """Count once, and take back what has nothing left."""
+        now_s = self._clock.monotonic_s()
+        async with self._pool.acquire() as conn:
+            if self._counted_s is None:
+                await confirmations.catch_up(conn, self._settings.site)
+                elapsed_us = 0
+            else:
+                elapsed_us = round((now_s - self._counted_s) * 1e6)
+            self.waiting = await confirmations.count_down(conn, self._settings.site, elapsed_us=elapsed_us)
+        self._counted_s = now_s
+        if self.waiting is None or self.waiting.left_s > 0:
+            self._pause.reset()
+            self._again_s, self.problem = 0.0, ""
+        elif now_s >= self._again_s:
+            await self._take_back(self.waiting, now_s)
+
+    async def _take_back(self, found: Confirmation, now_s: float) -> None:
+        self._again_s = now_s + self._pause.next_s()
+        reason = f"nobody confirmed deployment {found.number} within {duration(found.within_s * 1000)}"
+        number = await self._roll_back(found.number, reason)
+        event(_log, "deployment rolled back", level=logging.WARNING, number=found.number, by=number, reason=reason)
