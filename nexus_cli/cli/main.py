@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("nexus_cli.cli.commands.plan:command", "Show what apply would change."),
     "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
     "confirm": ("nexus_cli.cli.commands.confirm:command", "Keep a deployment that waits to be confirmed."),
+    "rollout": ("nexus_cli.cli.commands.rollout:command", "Deployments in waves: where they are, stop, take back."),
     "rollback": ("nexus_cli.cli.commands.rollback:command", "Take deployments back."),
     "deployments": ("nexus_cli.cli.commands.deployments:command", "Show who applied what, when, and the outcome."),
     "diff": ("nexus_cli.cli.commands.diff:command", "Compare deployments, files and git revisions."),

@@ -12,7 +12,9 @@ from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.rollout_document import RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
 from nexus_cli.plan.stages import stages_of
+from nexus_cli.plan.targets import Part
 
 FORMAT_VERSION = "1.0"
 
@@ -144,7 +146,8 @@ class StepEntry(TypedDict):
 
 
 class PlanDocument(TypedDict):
-    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions.
+    """The plan as JSON, the keys in this order; `rights`, `sessions`, `steps` and `renames` are missing in plans of older versions,
+    `rollout` in one that goes out at once, `targets` in one of everything.
 
     `document_schema.py` is the same as a JSON Schema, for who reads `nexus plan --format json`.
     """
@@ -160,23 +163,35 @@ class PlanDocument(TypedDict):
     hazards: list[HazardEntry]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
+    rollout: NotRequired[RolloutEntry]
     summary: dict[str, int]
     moved: list[list[str]]
+    targets: NotRequired[TargetsEntry]
     renames: NotRequired[list[list[str]]]
     applyable: bool
     complete: bool
     errored: bool
 
 
-def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Sequence[str] = ()) -> PlanDocument:
+def plan_document(
+    plan: Plan,
+    *,
+    findings: Sequence[Diagnostic] = (),
+    allow: Sequence[str] = (),
+    way: Way | None = None,
+    part: Part | None = None,
+) -> PlanDocument:
     """The whole plan as JSON values, without secrets.
 
     Args:
         plan: As `make_plan` gave it.
         findings: What was found on the way.
         allow: Consents; hazards that they cover are marked.
+        way: How it goes out: in waves, within windows; None says nothing of it.
+        part: The part of the declared state that it makes; None is the whole.
     """
     open_ = set(blocked(plan.hazards, allow))
+    rollout = rollout_entry(plan.changes, way) if way is not None else None
     return {
         "format_version": FORMAT_VERSION,
         "site": f"{plan.enterprise}/{plan.site}",
@@ -192,8 +207,10 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
+        **({"rollout": rollout} if rollout is not None else {}),
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
+        **({"targets": targets_entry(part)} if part is not None else {}),
         "renames": [list(rename) for rename in plan.renames],
         "applyable": plan.applyable and not open_,
         "complete": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.rollout_schema import rollout_properties
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -78,6 +79,7 @@ def plan_schema() -> JsonObject:
                     "items": _object({"step": _STRING, "subject": _STRING, "text": _STRING}),
                     "description": "What apply does, in order; the subject is a gateway, or empty for the site.",
                 },
+                **rollout_properties(),
                 "renames": {
                     "type": "array",
                     "items": pair,

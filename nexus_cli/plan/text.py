@@ -11,6 +11,7 @@ import orjson
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
+from nexus_cli.plan.rollout_document import rollout_lines, targets_lines
 from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
     SINGLE_HAZARDS,
@@ -68,6 +69,8 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += _renames(plan, style)
+    lines += targets_lines(plan.get("targets"), style)
+    lines += rollout_lines(plan.get("rollout"), style)
     if steps and plan.get("steps"):
         lines += ["", style("Steps of apply:", "bold")]
         lines += [f"  {number}. {each['text']}" for number, each in enumerate(plan["steps"], 1)]

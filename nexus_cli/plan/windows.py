@@ -43,11 +43,9 @@ def held_paths(change: Change) -> tuple[str, ...]:
 
 def window_entries(changes: Sequence[Change], windows: Windows, now: datetime) -> list[WindowEntry]:
     """The window of each change that has one, in the order of the changes."""
-    found: list[WindowEntry] = []
-    for change in changes:
-        for name in windows.held(held_paths(change)):
-            found.append(_entry(change.address, name, windows, now))
-    return found
+    return [
+        _entry(change.address, name, windows, now) for change in changes for name in windows.held(held_paths(change))
+    ]
 
 
 def _entry(address: str, name: str, windows: Windows, now: datetime) -> WindowEntry:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -17,12 +18,16 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import Home
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
+from nexus_cli.model.window_config import Windows
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
+from nexus_cli.plan.narrow import files_digest, narrowed, plan_during
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
 from nexus_cli.plan.requests import request_count
+from nexus_cli.plan.rollout_document import Way
+from nexus_cli.plan.targets import Part, Targets
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import (
@@ -37,11 +42,14 @@ from nexus_cli.wire.control import (
 )
 from nexus_cli.wire.control_plans import DeploymentPlan
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.rollout import RolloutRequest
 
 FOLLOW_WAIT_S = 20.0
 LOST_S = 60.0
 """How long a deployment is followed while control does not answer (it may be restarting)."""
 
+SITE = "site"
+EVERYTHING = Targets()
 OnEvent = Callable[[JournalLine], None]
 """Called with every line of the journal."""
 
@@ -107,6 +115,15 @@ class RecordedState:
     lock: Lock | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A plan, how it goes out, and which part it is; None is the whole."""
+
+    planned: Outcome[Plan]
+    way: Way
+    part: Part | None
+
+
 @collection_paused(stays=True)
 def plan_site(
     path: str | None,
@@ -115,6 +132,7 @@ def plan_site(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
+    targets: Targets = EVERYTHING,
     use_cache: bool = False,
 ) -> Sourced[Ready]:
     """Compare a site's files with what control recorded. Writes nothing, anywhere.
@@ -125,10 +143,11 @@ def plan_site(
         env: Overlay.
         variables: Values over the declared `vars`.
         allow: Consents; the document marks what they cover.
+        targets: Only a part of what the files declare.
         use_cache: As of `load`.
 
     Raises:
-        NexusError: Control can't be reached, or serves another site.
+        NexusError: Control can't be reached, or serves another site; NX5030, NX5031: the part can't be made.
     """
     located = locate(path)
     if located.value is None:
@@ -136,14 +155,15 @@ def plan_site(
     loaded = load(located.value, env=env, variables=variables, use_cache=use_cache)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
-    planned = asyncio.run(_compare(loaded.value, settings))
+    compared = asyncio.run(_compare(loaded.value, settings, targets))
+    planned = compared.planned
     findings = (*loaded.findings, *loaded.value.tree.report_later(planned.findings))
 
     plan = planned.unwrap()
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
-        document=plan_document(plan, findings=findings, allow=allow),
+        document=plan_document(plan, findings=findings, allow=allow, way=compared.way, part=compared.part),
         changed=plan.desired,
         source=source,
     )
@@ -178,7 +198,7 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
     if Path(source["path"]).exists():
         here = Path(source["path"])
         loaded = load(here, env=source["env"], variables=source["variables"])
-        if loaded.value is None or loaded.value.snapshot.digest != ready.document["desired"]["digest"]:
+        if loaded.value is None or loaded.value.snapshot.digest != files_digest(ready.document):
             raise _stale(f"the files at {here} changed since it was made")
     state = asyncio.run(_state(settings, ready.site))
     base = ready.document["base"]
@@ -215,8 +235,30 @@ def apply_ready(
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
     """
+    request = request_of(
+        ready,
+        allow=allow,
+        reason=reason,
+        confirm_within_s=confirm_within_s,
+        undoes=undoes,
+        run_url=run_url,
+    )
+    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
+
+
+def request_of(
+    ready: Ready,
+    *,
+    allow: Sequence[str] = (),
+    reason: str = "",
+    confirm_within_s: int = 0,
+    undoes: int = 0,
+    run_url: str = "",
+    rollout: RolloutRequest | None = None,
+) -> DeploymentRequest:
+    """What is sent to control; arguments as of `apply_ready`, `rollout` says in which waves it goes out."""
     document = ready.document
-    request = DeploymentRequest(
+    return DeploymentRequest(
         base_digest=document["base"]["digest"],
         desired_digest=document["desired"]["digest"],
         changed=ready.changed,
@@ -226,8 +268,8 @@ def apply_ready(
         confirm_within_s=confirm_within_s or UNSET,
         undoes=undoes or UNSET,
         run_url=run_url or UNSET,
+        rollout=rollout,
     )
-    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
 
 
 def recorded_state(settings: Settings) -> RecordedState:
@@ -259,12 +301,12 @@ async def _deployment_plan(settings: Settings, number: int) -> DeploymentPlan:
         return await control.call("GET", f"/deployments/{number}/plan", DeploymentPlan, params={"document": "true"})
 
 
-async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
+async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets) -> Compared:
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
         wanted = [address for address in differing(state.digests, desired.digests) if address in state.digests]
-        resources = await control.resources(wanted)
+        resources = await control.resources([*wanted, *({SITE} & state.digests.keys() - set(wanted))])
     base = Base(
         deployment=state.deployment,
         digest=state.digest,
@@ -274,7 +316,19 @@ async def _compare(loaded: LoadedSite, settings: Settings) -> Outcome[Plan]:
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    return make_plan(base, desired, moved=moved, cost=request_count)
+    part = None
+    if targets:
+        desired, part = narrowed(base, desired, moved=moved, targets=targets)
+    planned = make_plan(base, desired, moved=moved, cost=request_count)
+    if state.in_flight:
+        planned = Outcome(planned.value, (*planned.findings, plan_during(state.in_flight)))
+    way = Way(
+        rollout=loaded.model.site.rollout,
+        windows=Windows.recorded(resources.get(SITE, {})),
+        now=datetime.now(UTC),
+        first=not state.digests,
+    )
+    return Compared(planned=planned, way=way, part=part)
 
 
 def _broker(settings: Settings) -> str:

@@ -19,8 +19,10 @@ from nexus_cli.cli.options import (
     site_argument,
     var_option,
 )
+from nexus_cli.cli.rolling import target_options
 from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
+from nexus_cli.plan.targets import Targets
 from nexus_cli.project.change import plan_site, save_plan
 from nexus_cli.settings import load_settings
 
@@ -38,6 +40,7 @@ EPILOG = (
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard; shown as allowed.")
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@target_options
 @format_option("text", "json", "markdown", "github")
 @no_cache_option
 @color_option
@@ -50,6 +53,8 @@ def command(
     allow: tuple[str, ...],
     steps: bool,
     detailed_exitcode: bool,
+    target: tuple[str, ...],
+    exclude: tuple[str, ...],
     format_: str,
     use_cache: bool,
 ) -> int:
@@ -58,7 +63,15 @@ def command(
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
     check_consents(allow)
-    planned = plan_site(path, settings=load_settings(), env=env, variables=variables, allow=allow, use_cache=use_cache)
+    planned = plan_site(
+        path,
+        settings=load_settings(),
+        env=env,
+        variables=variables,
+        allow=allow,
+        targets=Targets(target=target, exclude=exclude),
+        use_cache=use_cache,
+    )
     complain(planned.findings, planned.files)
     if planned.value is None:
         return Exit.FINDINGS
