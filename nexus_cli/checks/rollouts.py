@@ -14,32 +14,39 @@ from nexus_cli.model.windows import NO_WINDOW
 
 HERE = ("rollout",)
 MOST_TWICE = 20
-"""Devices in two waves that are named one by one."""
+"""Devices in the same two waves that are named one by one."""
 
 
 def wave_devices(view: View) -> Iterator[Diagnostic]:
-    """NX1072 and NX1073."""
+    """NX1072 and NX1073. A wave may widen an earlier one: canary, its line, its area."""
     rollout = view.model.site.rollout
     if rollout is None:
         return
     devices = list(view.model.devices)
-    taken: dict[str, tuple[int, ModelPath]] = {}
-    twice = 0
+    earlier: list[tuple[str, frozenset[str], ModelPath]] = []
     for number, wave in enumerate(rollout.waves):
+        here = (*HERE, "waves", number, "devices")
+        mine: set[str] = set()
         for position, glob in enumerate(wave.devices):
-            where = (*HERE, "waves", number, "devices", position)
-            found = [path for path in devices if _reaches(glob, path)]
+            found = {path for path in devices if _reaches(glob, path)}
+            mine |= found
             if not found:
                 places = {"/".join(path.split("/")[:count]) for path in devices for count in (1, 2, 3)}
-                yield finding("NX1072", f"'{glob}' matches no device", where=where, hint=did_you_mean(glob, places))
-            for path in found:
-                first, place = taken.setdefault(path, (number, where))
-                if first != number and twice < MOST_TWICE:
-                    twice += 1
-                    message = f"{path} is in the waves '{rollout.waves[first].name}' and '{wave.name}'"
-                    related = (Related(message="the first", where=place),)
-                    hint = "name it in one wave; what no wave names goes out last"
-                    yield finding("NX1073", message, where=where, hint=hint, related=related)
+                hint = did_you_mean(glob, places)
+                yield finding("NX1072", f"'{glob}' matches no device", where=(*here, position), hint=hint)
+        for name, theirs, place in earlier:
+            if not theirs < mine:
+                yield from _in_both(sorted(theirs & mine), (name, place), (wave.name, here))
+        earlier.append((wave.name, frozenset(mine), here))
+
+
+def _in_both(paths: list[str], first: tuple[str, ModelPath], second: tuple[str, ModelPath]) -> Iterator[Diagnostic]:
+    """NX1073, of devices in two waves of which the later one does not widen the earlier one."""
+    for path in paths[:MOST_TWICE]:
+        message = f"{path} is in the waves '{first[0]}' and '{second[0]}'"
+        related = (Related(message="the first", where=first[1]),)
+        hint = "name it in one wave, or have the later wave contain the whole earlier one"
+        yield finding("NX1073", message, where=second[1], on_key=True, hint=hint, related=related)
 
 
 def wave_names(view: View) -> Iterator[Diagnostic]:

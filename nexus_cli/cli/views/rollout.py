@@ -18,7 +18,7 @@ def rollout_text(found: Rollout, *, zone: tzinfo | None = None) -> str:
     one = plain(found)
     ended = f", ended {clock_text(one.ended, zone=zone)}" if one.ended else ""
     lines = [
-        in_words(one).capitalize(),
+        _sentence(in_words(one)),
         f"  by {one.who}, {clock_text(one.started, zone=zone)}{ended}",
     ]
     if one.reason:
@@ -36,6 +36,10 @@ def rollouts_text(found: Sequence[Rollout], *, zone: tzinfo | None = None) -> st
     if not found:
         return "no rollouts"
     return "\n".join(f"{clock_text(each.started, zone=zone)}  {in_words(plain(each))}" for each in found)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _wave(number: int, wave: RolloutWave, width: int, zone: tzinfo | None) -> Iterator[str]:

@@ -32,11 +32,13 @@ ROLLOUT_SHAPE: tuple[Code, ...] = (
     Code(
         id="NX1073",
         slug="device-in-two-waves",
-        summary="A device is in two waves.",
-        why="It goes out once, with the first of them; whoever wrote the second one expects it later.",
-        bad=yaml("waves: [{name: canary, devices: [packaging/**]}, {name: line-1, devices: [packaging/line-1]}]"),
+        summary="A device is in two waves, and the later one does not widen the earlier one.",
+        why="It goes out once, with the first of them; whoever wrote the second one expects it later. A wave that contains a whole earlier one (a line and its canary) is fine.",
+        bad=yaml(
+            "waves: [{name: line-1, devices: [packaging/line-1]}, {name: fillers, devices: [packaging/*/filler]}]"
+        ),
         good=yaml(
-            "waves: [{name: canary, devices: [packaging/line-1/filler]}, {name: line-2, devices: [packaging/line-2]}]"
+            "waves: [{name: canary, devices: [packaging/line-1/filler]}, {name: line-1, devices: [packaging/line-1]}]"
         ),
     ),
     Code(

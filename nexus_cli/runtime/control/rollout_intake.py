@@ -29,8 +29,9 @@ async def refuse_in_flight(conn: Connection, site: str) -> None:
     """Raises NexusError NX5032 (exit code 5) while a rollout is in flight: what it did so far is only a part."""
     one = await rows.active(conn, site)
     if one is not None:
+        words = in_words(one.public())
         raise NexusError(
-            f"{in_words(one.public()).capitalize()}.",
+            f"{words[:1].upper()}{words[1:]}.",
             code="NX5032",
             hint=f"wait for its end (`nexus rollout show {one.number}`), or `nexus rollout stop {one.number}`",
         )

@@ -52,6 +52,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "confirm": HTTP,
     "rollback": HTTP | {"nexus_cli.wire.mqtt"},
     "deployments": HTTP,
+    "rollout": HTTP,
     "diff": HTTP,
     "lock": HTTP,
     "show": HTTP,
