@@ -32,6 +32,7 @@ from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.plan.weighed import weighed_hazards
 from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import Running
+from nexus_cli.wire.rollout import RolloutRequest
 from nexus_cli.wire.topic import is_slug
 
 EXTERNAL = "external"
@@ -53,6 +54,7 @@ class DeploymentRequest:
         undoes: The first deployment that it takes back; 0 is none.
         run_url: Page of the CI run that asks for it.
         agreed: True when its hazards were agreed to before: it takes back what was not confirmed.
+        rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 
     base_digest: str
@@ -67,6 +69,7 @@ class DeploymentRequest:
     undoes: int = 0
     run_url: str = ""
     agreed: bool = False
+    rollout: RolloutRequest | None = None
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:

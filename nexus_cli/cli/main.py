@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("nexus_cli.cli.commands.apply:command", "Make the runtime match the site file."),
     "comment": ("nexus_cli.cli.commands.comment:command", "Write a text as the comment of a pull request."),
     "confirm": ("nexus_cli.cli.commands.confirm:command", "Keep a deployment that waits to be confirmed."),
+    "rollout": ("nexus_cli.cli.commands.rollout:command", "Deployments in waves: where they are, stop, take back."),
     "rollback": ("nexus_cli.cli.commands.rollback:command", "Take deployments back."),
     "deployments": ("nexus_cli.cli.commands.deployments:command", "Show who applied what, when, and the outcome."),
     "diff": ("nexus_cli.cli.commands.diff:command", "Compare deployments, files and git revisions."),

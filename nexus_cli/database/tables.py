@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 from nexus_cli.database.kept_tables import kept_series
 from nexus_cli.database.purge_tables import purge, purge_series
+from nexus_cli.database.rollout_tables import rollout, rollout_wave
 from nexus_cli.database.service_tables import (
     api_token,
     audit_head,
@@ -50,7 +51,7 @@ deployment = Table(
     Column("number", Integer, nullable=False, comment="counts from 1 within the site"),
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False, server_default=""),
-    Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing"),
+    Column("outcome", Text, nullable=False, comment="running | applied | partly | failed | nothing | stopped"),
     Column("base_digest", Text, nullable=False),
     Column("desired_digest", Text, nullable=False),
     Column("plan", JSON, nullable=False),
@@ -440,6 +441,8 @@ __all__ = [
     "purge_series",
     "resource",
     "retention_class",
+    "rollout",
+    "rollout_wave",
     "rollup",
     "rollup_change",
     "sequence_run",

@@ -41,6 +41,7 @@ from nexus_cli.model.signature_rules import signature_rules
 from nexus_cli.model.site import Alert, Calculated, Live, Retention, Site, Tag, parse_duration
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import view_config
+from nexus_cli.model.windowed import window_places, windows_of
 
 DEFAULT_RETENTION = "default"
 STORE = "archive.store"
@@ -84,6 +85,8 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 signatures=signature_rules(site.signatures, zone=site.time_zone),
                 mass_change=share_of(site.limits.mass_change),
                 drift=drift_config(site.drift),
+                windows=windows_of(site),
+                window_at=window_places(site, model.devices.values()),
             )
         )
     }

@@ -21,6 +21,7 @@ from nexus_cli.model.policy_config import ApprovalsConfig, PolicyConfig
 from nexus_cli.model.procedure_config import MessageConfig, SequenceConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.view_config import ViewConfig
+from nexus_cli.model.window_config import WindowConfig
 from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_MS = 2**53
@@ -61,6 +62,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
         mass_change: Share of the devices that one deployment may change without consent; None is no limit.
+        windows: Maintenance windows by name.
+        window_at: Name of the window of a path; "" takes an outer one away.
     """
 
     enterprise: str
@@ -73,6 +76,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signatures: SignatureRules | None = None
     mass_change: float | None = None
     drift: DriftConfig | None = None
+    windows: dict[str, WindowConfig] = {}
+    window_at: dict[str, str] = {}
 
 
 class GatewayResource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

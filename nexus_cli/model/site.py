@@ -25,6 +25,7 @@ from nexus_cli.model.limits import Limits
 from nexus_cli.model.notifications import Notifications
 from nexus_cli.model.policies import Approvals, Policy
 from nexus_cli.model.procedures import Message, Sequence
+from nexus_cli.model.rollouts import Rollout
 from nexus_cli.model.signatures import Signatures
 from nexus_cli.model.spelling import Age as Age
 from nexus_cli.model.spelling import Duration as Duration
@@ -33,6 +34,7 @@ from nexus_cli.model.spelling import Strict as Strict
 from nexus_cli.model.spelling import Wait as Wait
 from nexus_cli.model.spelling import parse_duration as parse_duration
 from nexus_cli.model.views import View
+from nexus_cli.model.windows import Window
 
 Mode = Literal["poll", "subscribe", "cyclic"]
 
@@ -261,6 +263,9 @@ class Device(Inherited):
     calculated: dict[str, Calculated] = Field(default_factory=dict, description="Values computed from other tags.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of the device; none takes an outer one away."
+    )
 
 
 class Line(Strict):
@@ -273,6 +278,9 @@ class Line(Strict):
     )
     owner: str | None = Field(default=None, description="Who answers for the data below.")
     pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of what is below; none takes an outer one away."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")
 
@@ -287,6 +295,9 @@ class Area(Strict):
     )
     owner: str | None = Field(default=None, description="Who answers for the data below.")
     pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
+    window: str | None = Field(
+        default=None, description="Maintenance window of what is below; none takes an outer one away."
+    )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     lines: dict[str, Line] = Field(default_factory=dict, description="Lines by name.")
 
@@ -360,4 +371,9 @@ class Site(Strict):
         default_factory=dict, description="Topics that are watched together, in six priorities, by name."
     )
     limits: Limits = Field(default_factory=Limits, description="What one deployment may change without consent.")
+    windows: dict[str, Window] = Field(
+        default_factory=dict, description="Times at which the plant may be changed, by name."
+    )
+    window: str | None = Field(default=None, description="Maintenance window of the whole site.")
+    rollout: Rollout | None = Field(default=None, description="Waves in which changes of devices go out.")
     moved: list[Moved] = Field(default_factory=list, description="Renames that keep history.")

@@ -25,7 +25,9 @@ from nexus_cli.plan.measured import MeasuredEntry
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.policy_document import PolicyEntry, policy_entries
 from nexus_cli.plan.probed import ProbeEntry
+from nexus_cli.plan.rollout_document import RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
 from nexus_cli.plan.stages import stages_of
+from nexus_cli.plan.targets import Part
 
 FORMAT_VERSION = "1.0"
 
@@ -187,8 +189,10 @@ class PlanDocument(TypedDict):
     policies: NotRequired[list[PolicyEntry]]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
+    rollout: NotRequired[RolloutEntry]
     summary: dict[str, int]
     moved: list[list[str]]
+    targets: NotRequired[TargetsEntry]
     renames: NotRequired[list[list[str]]]
     aliases: NotRequired[list[AliasEntry]]
     applyable: bool
@@ -196,15 +200,35 @@ class PlanDocument(TypedDict):
     errored: bool
 
 
-def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Sequence[str] = ()) -> PlanDocument:
+class _InWaves(TypedDict, total=False):
+    rollout: RolloutEntry
+
+
+class _OfAPart(TypedDict, total=False):
+    targets: TargetsEntry
+
+
+def plan_document(
+    plan: Plan,
+    *,
+    findings: Sequence[Diagnostic] = (),
+    allow: Sequence[str] = (),
+    way: Way | None = None,
+    part: Part | None = None,
+) -> PlanDocument:
     """The whole plan as JSON values, without secrets.
 
     Args:
         plan: As `make_plan` gave it.
         findings: What was found on the way.
         allow: Consents; hazards that they cover are marked.
+        way: How it goes out: in waves, within windows; None says nothing of it.
+        part: The part of the declared state that it makes; None is the whole.
     """
     open_ = set(blocked(plan.hazards, allow))
+    rollout = rollout_entry(plan.changes, way) if way is not None else None
+    in_waves: _InWaves = {} if rollout is None else {"rollout": rollout}
+    of_a_part: _OfAPart = {} if part is None else {"targets": targets_entry(part)}
     return {
         "format_version": FORMAT_VERSION,
         "site": f"{plan.enterprise}/{plan.site}",
@@ -225,8 +249,10 @@ def plan_document(plan: Plan, *, findings: Sequence[Diagnostic] = (), allow: Seq
         "policies": policy_entries(plan.violations),
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
+        **in_waves,
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
+        **of_a_part,
         "renames": [list(rename) for rename in plan.renames],
         "aliases": alias_entries(plan.changes),
         "applyable": plan.applyable and not open_,

@@ -7,6 +7,7 @@ from nexus_cli.plan.aliases import alias_schema
 from nexus_cli.plan.document_impact import impact_schemas
 from nexus_cli.plan.measured_schema import measured_schemas
 from nexus_cli.plan.policy_document import EFFECT_SCHEMA, policies_schema
+from nexus_cli.plan.rollout_schema import rollout_properties
 
 _STRING = {"type": "string"}
 _ACTIONS = {"type": "array", "items": {"enum": ["create", "update", "move", "forget"]}, "minItems": 1, "maxItems": 1}
@@ -95,6 +96,7 @@ def plan_schema() -> JsonObject:
                     "items": _object({"step": _STRING, "subject": _STRING, "text": _STRING}),
                     "description": "What apply does, in order; the subject is a gateway, or empty for the site.",
                 },
+                **rollout_properties(),
                 "renames": {
                     "type": "array",
                     "items": pair,

@@ -160,7 +160,7 @@ def make_plan(
         reason: For policies that ask for one.
     """
     recorded = Snapshot(desired.enterprise, desired.site, base.resources, base.digests)
-    changes = ordered(diff(recorded, _plain_json(desired, base.digests), moved=moved))
+    changes = ordered(diff(recorded, plain_json(desired, base.digests), moved=moved))
     rights = _rights(changes, base, desired)
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
@@ -276,7 +276,7 @@ def _listed(changes: Sequence[Change], base: Base, desired: Snapshot) -> frozens
     return frozenset((*users, *(f"role.{name}" for name in held), *(f"group.{name}" for name in member_of)))
 
 
-def _plain_json(desired: Snapshot, base: Mapping[str, str]) -> Snapshot:
+def plain_json(desired: Snapshot, base: Mapping[str, str]) -> Snapshot:
     """What differs, as it comes back from control: a tuple and the list that it becomes must not look different."""
     addresses = [address for address in differing(base, desired.digests) if address in desired.digests]
     resources = orjson.loads(orjson.dumps({address: desired.resources[address] for address in addresses}))

@@ -14,6 +14,7 @@ from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
 from nexus_cli.plan.policy_document import effect_line, policy_lines
+from nexus_cli.plan.rollout_document import rollout_lines, targets_lines
 from nexus_cli.plan.text_groups import (
     MOST_GROUPS,
     SINGLE_HAZARDS,
@@ -79,6 +80,8 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
     lines += _hazards(plan["hazards"], style)
     lines += policy_lines(plan, style)
     lines += _renames(plan, style)
+    lines += targets_lines(plan.get("targets"), style)
+    lines += rollout_lines(plan.get("rollout"), style)
     if steps and plan.get("steps"):
         lines += ["", style("Steps of apply:", "bold")]
         lines += [f"  {number}. {each['text']}" for number, each in enumerate(plan["steps"], 1)]

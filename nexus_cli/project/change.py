@@ -18,18 +18,22 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.local.layout import Home
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.snapshot import Changed
+from nexus_cli.model.window_config import Windows
 from nexus_cli.plan.consents import useless_consents, without_effect
 from nexus_cli.plan.diff import differing
 from nexus_cli.plan.document import HazardEntry, PlanDocument, plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.measured_document import with_measures
+from nexus_cli.plan.narrow import files_digest, narrowed, plan_during
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, is_planfile, read_planfile, write_planfile
 from nexus_cli.plan.policies import OVERRIDE
 from nexus_cli.plan.policy_document import PolicyEntry, blocking_policies
 from nexus_cli.plan.probed import Tried
 from nexus_cli.plan.requests import request_count
+from nexus_cli.plan.rollout_document import Way
+from nexus_cli.plan.targets import Part, Targets
 from nexus_cli.project.measure import measure
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
@@ -47,11 +51,14 @@ from nexus_cli.wire.control import (
 from nexus_cli.wire.control_aliases import Alias
 from nexus_cli.wire.control_plans import DeploymentPlan
 from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.rollout import RolloutRequest
 
 FOLLOW_WAIT_S = 20.0
 LOST_S = 60.0
 """How long a deployment is followed while control does not answer (it may be restarting)."""
 
+SITE = "site"
+EVERYTHING = Targets()
 OnEvent = Callable[[JournalLine], None]
 """Called with every line of the journal."""
 
@@ -138,6 +145,15 @@ class RecordedState:
     aliases: list[Alias] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two states: their plan with what was measured of links, how it goes out, and which part it is; None is the whole."""
+
+    plan: Callable[[Mapping[str, LinkFacts]], Outcome[Plan]]
+    way: Way
+    part: Part | None
+
+
 @collection_paused(stays=True)
 def plan_site(
     path: str | None,
@@ -146,6 +162,7 @@ def plan_site(
     env: str | None = None,
     variables: Mapping[str, str] | None = None,
     allow: Sequence[str] = (),
+    targets: Targets = EVERYTHING,
     use_cache: bool = False,
     reason: str = "",
     probe: bool = False,
@@ -158,12 +175,13 @@ def plan_site(
         env: Overlay.
         variables: Values over the declared `vars`.
         allow: Consents; the document marks what they cover.
+        targets: Only a part of what the files declare.
         use_cache: As of `load`.
         reason: For policies that ask for one.
         probe: Also have the gateways read each new or changed address once.
 
     Raises:
-        NexusError: Control can't be reached, or serves another site.
+        NexusError: Control can't be reached, or serves another site; NX5030, NX5031: the part can't be made.
     """
     located = locate(path)
     if located.value is None:
@@ -171,12 +189,12 @@ def plan_site(
     loaded = load(located.value, env=env, variables=variables, use_cache=use_cache)
     if loaded.value is None:
         return Sourced(None, loaded.findings, loaded.files)
-    compared = asyncio.run(_compare(loaded.value, settings, reason=reason))
-    planned = compared({})
+    compared = asyncio.run(_compare(loaded.value, settings, targets, reason=reason))
+    planned = compared.plan({})
     plan = planned.unwrap()
     measured = asyncio.run(measure(plan, settings))
     if links := {name: each for name, each in measured.links().items() if each.is_measured}:
-        planned = compared(links)
+        planned = compared.plan(links)
         plan = planned.unwrap()
     found = list(planned.findings)
     tried: Tried | None = None
@@ -191,7 +209,7 @@ def plan_site(
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",
         document=with_measures(
-            plan_document(plan, findings=findings, allow=allow),
+            plan_document(plan, findings=findings, allow=allow, way=compared.way, part=compared.part),
             plan.changes,
             measured,
             probe=None if tried is None else tried.entries,
@@ -231,7 +249,7 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
     if Path(source["path"]).exists():
         here = Path(source["path"])
         loaded = load(here, env=source["env"], variables=source["variables"])
-        if loaded.value is None or loaded.value.snapshot.digest != ready.document["desired"]["digest"]:
+        if loaded.value is None or loaded.value.snapshot.digest != files_digest(ready.document):
             raise _stale(f"the files at {here} changed since it was made")
     state = asyncio.run(_state(settings, ready.site))
     base = ready.document["base"]
@@ -277,8 +295,34 @@ def apply_ready(
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
     """
+    request = request_of(
+        ready,
+        allow=allow,
+        reason=reason,
+        effect=effect,
+        approvals=approvals,
+        confirm_within_s=confirm_within_s,
+        undoes=undoes,
+        run_url=run_url,
+    )
+    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
+
+
+def request_of(
+    ready: Ready,
+    *,
+    allow: Sequence[str] = (),
+    reason: str = "",
+    effect: str = "",
+    approvals: Sequence[Approval] = (),
+    confirm_within_s: int = 0,
+    undoes: int = 0,
+    run_url: str = "",
+    rollout: RolloutRequest | None = None,
+) -> DeploymentRequest:
+    """What is sent to control; arguments as of `apply_ready`, `rollout` says in which waves it goes out."""
     document = ready.document
-    request = DeploymentRequest(
+    return DeploymentRequest(
         base_digest=document["base"]["digest"],
         desired_digest=document["desired"]["digest"],
         changed=ready.changed,
@@ -290,8 +334,8 @@ def apply_ready(
         confirm_within_s=confirm_within_s or msgspec.UNSET,
         undoes=undoes or msgspec.UNSET,
         run_url=run_url or msgspec.UNSET,
+        rollout=rollout,
     )
-    return asyncio.run(_apply(request, site=ready.site, settings=settings, on_event=on_event))
 
 
 def recorded_state(settings: Settings) -> RecordedState:
@@ -323,17 +367,12 @@ async def _deployment_plan(settings: Settings, number: int) -> DeploymentPlan:
         return await control.call("GET", f"/deployments/{number}/plan", DeploymentPlan, params={"document": "true"})
 
 
-Compared = Callable[[Mapping[str, LinkFacts]], Outcome[Plan]]
-"""The plan of two states, with what was measured of links where something was."""
-
-
-async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Compared:
+async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, reason: str) -> Compared:
     desired = loaded.snapshot
     async with _client(settings, f"{desired.enterprise}/{desired.site}") as control:
         state = await control.state()
         wanted = [address for address in differing(state.digests, desired.digests) if address in state.digests]
-        site = ["site"] if "site" in state.digests else []  # policies are judged by the time zone on record
-        resources = await control.resources([*wanted, *(one for one in site if one not in wanted)])
+        resources = await control.resources([*wanted, *({SITE} & state.digests.keys() - set(wanted))])
     base = Base(
         deployment=state.deployment,
         digest=state.digest,
@@ -343,17 +382,33 @@ async def _compare(loaded: LoadedSite, settings: Settings, *, reason: str) -> Co
         broker=_broker(settings),
     )
     moved = [(each.from_, each.to) for each in loaded.model.site.moved]
-    at = datetime.now(UTC)
-    return lambda facts: make_plan(
-        base,
-        desired,
-        moved=moved,
-        cost=request_count,
-        facts=facts,
-        template_of=loaded.tree.template_of,
-        at=at,
-        reason=reason,
+    part = None
+    if targets:
+        desired, part = narrowed(base, desired, moved=moved, targets=targets)
+    now = datetime.now(UTC)
+    way = Way(
+        rollout=loaded.model.site.rollout,
+        windows=Windows.recorded(resources.get(SITE, {})),
+        now=now,
+        first=not state.digests,
     )
+
+    def plan(facts: Mapping[str, LinkFacts]) -> Outcome[Plan]:
+        planned = make_plan(
+            base,
+            desired,
+            moved=moved,
+            cost=request_count,
+            facts=facts,
+            template_of=loaded.tree.template_of,
+            at=now,
+            reason=reason,
+        )
+        if state.in_flight:
+            return Outcome(planned.value, (*planned.findings, plan_during(state.in_flight)))
+        return planned
+
+    return Compared(plan=plan, way=way, part=part)
 
 
 def _broker(settings: Settings) -> str:

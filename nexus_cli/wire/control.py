@@ -16,6 +16,7 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control_aliases import Alias
+from nexus_cli.wire.rollout import RolloutOf, RolloutRequest
 from nexus_cli.wire.signature import SignatureRules
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class State(Body, frozen=True, kw_only=True):
         digests: Of each resource, by address.
         running: Sequences on their way.
         aliases: Old paths that are declared for a while, by path, also those whose time is over.
+        in_flight: What is being applied at the moment, in words; "" is nothing.
     """
 
     deployment: int
@@ -112,6 +114,7 @@ class State(Body, frozen=True, kw_only=True):
     digests: dict[str, str]
     running: list[Running] = []
     aliases: list[Alias] = []
+    in_flight: str = ""
 
 
 class Addresses(Question, frozen=True, kw_only=True):
@@ -152,6 +155,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         confirm_within_s: Control takes it back by itself when it is not confirmed so long after its end.
         undoes: The first deployment that it takes back; later ones are taken back with it.
         run_url: Page of the CI run that asks for it.
+        rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 
     base_digest: Name
@@ -165,12 +169,19 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     confirm_within_s: Annotated[int, msgspec.Meta(ge=LEAST_CONFIRM_S, le=MOST_CONFIRM_S)] | Absent = msgspec.UNSET
     undoes: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | Absent = msgspec.UNSET
     run_url: Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^https?://[^\x00-\x20]+$")] | Absent = msgspec.UNSET
+    rollout: RolloutRequest | None = None
 
 
 class Accepted(Body, frozen=True, kw_only=True):
-    """A deployment was accepted and got this number, from 1 upwards."""
+    """A deployment was accepted and got this number, from 1 upwards; or a rollout, whose waves get theirs one by one.
+
+    Attributes:
+        number: Of the deployment; 0 of a rollout.
+        rollout: Number of the rollout; 0 of a deployment that goes out at once.
+    """
 
     number: int
+    rollout: int = 0
 
 
 class Deployment(Body, frozen=True, kw_only=True):
@@ -181,7 +192,7 @@ class Deployment(Body, frozen=True, kw_only=True):
         who: Principal.
         reason: As it was given.
         state: `running` or `ended`.
-        outcome: `running`, `applied`, `partly`, `failed` or `nothing`.
+        outcome: `running`, `applied`, `partly`, `failed`, `nothing`, or `stopped`: a wave whose gates failed.
         started, ended: `ended` is None while it runs.
         counts: Rows of its table by state and verification.
         left_out: Rows that its table does not have.
@@ -189,6 +200,7 @@ class Deployment(Body, frozen=True, kw_only=True):
         run_url: Page of the CI run that made it; "" of one that a person made.
         undoes: The first deployment that it takes back; 0 when it takes none back.
         confirmation: How long it waits to be confirmed, or what became of that; None when it had not to be.
+        rollout: The rollout of which it is a wave.
     """
 
     number: int
@@ -204,6 +216,7 @@ class Deployment(Body, frozen=True, kw_only=True):
     run_url: str = ""
     undoes: int = 0
     confirmation: Confirmation | None = None
+    rollout: RolloutOf | Absent = msgspec.UNSET
 
 
 class Deployments(Body, frozen=True, kw_only=True):

@@ -232,6 +232,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
         broker: Its connection.
         deployment_running: Its number; 0 when none runs.
         unconfirmed: The deployment that waits to be confirmed; None when none does.
+        rollout: Where the rollout in flight is, in words, or why the newest one was stopped; "" otherwise.
         gateways_lost, gateways_stopped: By name.
         gateways_waiting: Processes that wait because another one of their name works, by gateway.
         links: State of every link by gateway, as the gateways say.
@@ -254,6 +255,7 @@ class ControlHealth(Health, frozen=True, kw_only=True):
     broker: BrokerLink | UnsetType = UNSET
     deployment_running: int | UnsetType = UNSET
     unconfirmed: Confirmation | UnsetType | None = UNSET
+    rollout: str | UnsetType = UNSET
     gateways_lost: list[str] | UnsetType = UNSET
     gateways_stopped: list[str] | UnsetType = UNSET
     gateways_waiting: dict[str, str] | UnsetType = UNSET

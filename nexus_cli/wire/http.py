@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_access, control_chain, control_sequences, control_undo
+from nexus_cli.wire import control, control_access, control_chain, control_rollouts, control_sequences, control_undo
 from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
@@ -77,7 +77,32 @@ class ControlClient:
 
     async def deploy(self, request: control.DeploymentRequest) -> int:
         """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""
-        return (await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)).number
+        return (await self.accept(request)).number
+
+    async def accept(self, request: control.DeploymentRequest) -> control.Accepted:
+        """Start a deployment, or a rollout where it has waves or waits for a window. As `deploy` otherwise."""
+        return await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)
+
+    async def rollouts(self, *, limit: int = 50) -> list[control_rollouts.Rollout]:
+        """The newest rollouts first."""
+        found = await self.call("GET", "/rollouts", control_rollouts.Rollouts, params={"limit": str(limit)})
+        return found.rollouts
+
+    async def rollout(self, number: int = 0, *, state: str = "", wait_s: float = 0.0) -> control_rollouts.Rollout:
+        """One rollout, or the newest; with the state that is known (`soaking/2`) it waits for another one, at most 25 s."""
+        wait_s = min(wait_s, LONGEST_WAIT_S)
+        return await self.call(
+            "GET",
+            f"/rollouts/{number}",
+            control_rollouts.Rollout,
+            params={"state": state, "wait": f"{wait_s:g}"},
+            timeout_s=self._timeout_s + wait_s,
+        )
+
+    async def change_rollout(self, number: int, verb: str, *, reason: str = "") -> control_rollouts.Rollout:
+        """Stop, resume or roll back a rollout; 0 is the newest. `verb` is the last level of the route."""
+        note = control_rollouts.RolloutNote(reason=reason)
+        return await self.call("POST", f"/rollouts/{number}/{verb}", control_rollouts.Rollout, body=note)
 
     async def deployments(
         self, *, who: str = "", outcome: str = "", since_us: int = 0, before: int = 0, limit: int = 50

@@ -259,11 +259,13 @@ class World:
         await until_found(self.status, wanted, deadline_s=deadline_s)
 
     @contextlib.asynccontextmanager
-    async def control(self, timing: Timing = FAST, *, standby: bool = False) -> AsyncIterator[ControlClient]:
+    async def control(
+        self, timing: Timing = FAST, *, standby: bool = False, clock: SystemClock | None = None
+    ) -> AsyncIterator[ControlClient]:
         """Control in this process; with `standby` another one leads."""
         pool = await open_pool(self.settings)
         stop = asyncio.Event()
-        control = Control(self.settings, pool=pool, timing=timing, clock=SystemClock())
+        control = Control(self.settings, pool=pool, timing=timing, clock=clock or SystemClock())
         async with asyncio.TaskGroup() as group:
             running = group.create_task(control.run(stop))
             await until(

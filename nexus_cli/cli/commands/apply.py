@@ -20,9 +20,11 @@ from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
 from nexus_cli.cli.progress import following
+from nexus_cli.cli.rolling import show_rollout, show_step, target_options, way_options, window_use
 from nexus_cli.cli.views.deployments import confirmation_text
 from nexus_cli.exit_codes import OUTCOMES, Exit
-from nexus_cli.project import undo
+from nexus_cli.plan.targets import Targets
+from nexus_cli.project import rollouts, undo
 from nexus_cli.project.approve import read_approvals
 from nexus_cli.project.change import (
     apply_ready,
@@ -36,6 +38,7 @@ from nexus_cli.project.ci_run import run_page
 from nexus_cli.project.live import not_good_after
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.control import DeploymentProgress
+from nexus_cli.wire.control_rollouts import Rollout
 
 EPILOG = (
     "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n"
@@ -58,6 +61,8 @@ EPILOG = (
     "--resume", type=click.IntRange(0, 2**31 - 1), is_flag=False, flag_value=0, metavar="[DEPLOYMENT]", help=RESUME
 )
 @run_url_option
+@target_options
+@way_options
 @format_option("text", "json")
 @color_option
 @changes_runtime("NEXUS_CONTROL_URL")
@@ -73,6 +78,11 @@ def command(
     confirm_within_s: int,
     resume: int | None,
     run_url: str,
+    target: tuple[str, ...],
+    exclude: tuple[str, ...],
+    wait_for_window: bool,
+    now: bool,
+    all_at_once: bool,
     format_: str,
 ) -> int:
     """Make the runtime match the site file, or apply a saved plan.
@@ -82,21 +92,38 @@ def command(
     """
     check_consents(allow)
     signed = read_approvals(approvals)
+    window = window_use(wait=wait_for_window, now=now, reason=reason)
     settings = load_settings()
     if resume is not None:
         if path is not None or confirm_within_s:
             raise click.UsageError(
                 "--resume continues a deployment as it was asked for: leave SITE and --confirm-within out."
             )
+        stopped = rollouts.stopped_rollout(settings, resume)
         with following() as show:
+            if stopped:
+                rolled = rollouts.resume_rollout(settings, stopped, reason=reason, on_event=show, on_rollout=show_step)
+                return show_rollout(rolled, format_=format_)
             found = undo.resume(settings, resume, reason=reason, on_event=show)
         return _ended(found, settings=settings, format_=format_)
     if path is not None and is_saved_plan(path):
+        if target or exclude:
+            raise click.UsageError(
+                "A saved plan is applied as it is: make one with `nexus plan --target … --out FILE`."
+            )
         ready = saved_plan(path)
         refuse_stale_plan(ready, settings=settings)
         complain(ready.useless_consents(allow))
     else:
-        planned = plan_site(path, settings=settings, env=env, variables=variables, allow=allow, reason=reason)
+        planned = plan_site(
+            path,
+            settings=settings,
+            env=env,
+            variables=variables,
+            allow=allow,
+            targets=Targets(target=target, exclude=exclude),
+            reason=reason,
+        )
         complain(planned.findings, planned.files)
         if planned.value is None or planned.value.errored:
             return Exit.FINDINGS
@@ -117,8 +144,28 @@ def command(
         return Exit.BLOCKED
     if not yes and not agreed():
         return Exit.FINDINGS
+    way = rollouts.way_of(ready, window=window, at_once=all_at_once)
+    if way is not None and way.waves and confirm_within_s:
+        raise click.UsageError("--confirm-within does not go with waves: they soak, and their gates decide.")
+    page = run_url or run_page(os.environ)
     try:
         with following() as show:
+            if way is not None and not confirm_within_s:
+                rolled_out = rollouts.apply_in_waves(
+                    ready,
+                    way,
+                    settings=settings,
+                    allow=allow,
+                    reason=reason,
+                    effect=effect,
+                    approvals=signed,
+                    run_url=page,
+                    on_event=show,
+                    on_rollout=show_step,
+                )
+                if isinstance(rolled_out, Rollout):
+                    return show_rollout(rolled_out, format_=format_)
+                return _ended(rolled_out, settings=settings, format_=format_)
             found = apply_ready(
                 ready,
                 settings=settings,
@@ -127,7 +174,7 @@ def command(
                 effect=effect,
                 approvals=signed,
                 confirm_within_s=confirm_within_s,
-                run_url=run_url or run_page(os.environ),
+                run_url=page,
                 on_event=show,
             )
     except KeyboardInterrupt:

@@ -19,8 +19,10 @@ from nexus_cli.cli.options import (
     site_argument,
     var_option,
 )
+from nexus_cli.cli.rolling import target_options
 from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
 from nexus_cli.exit_codes import Exit
+from nexus_cli.plan.targets import Targets
 from nexus_cli.project.approve import approve, of_planfile, signer_from, write_approval
 from nexus_cli.project.change import plan_site, save_plan
 from nexus_cli.settings import load_settings
@@ -42,6 +44,7 @@ EPILOG = (
 @click.option("--probe", is_flag=True, help="Have the gateways read each new or changed address once.")
 @click.option("--steps", is_flag=True, help="Also show what apply does, step by step.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes.")
+@target_options
 @format_option("text", "json", "markdown", "github")
 @no_cache_option
 @color_option
@@ -57,6 +60,8 @@ def command(
     probe: bool,
     steps: bool,
     detailed_exitcode: bool,
+    target: tuple[str, ...],
+    exclude: tuple[str, ...],
     format_: str,
     use_cache: bool,
 ) -> int:
@@ -74,6 +79,7 @@ def command(
         env=env,
         variables=variables,
         allow=allow,
+        targets=Targets(target=target, exclude=exclude),
         use_cache=use_cache,
         reason=reason,
         probe=probe,
@@ -88,9 +94,9 @@ def command(
         show_plan(ready.document, steps=steps)
     else:
         answer(plan_markdown(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
-        target = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
-        if target:
-            with open(target, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
+        summary = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
+        if summary:
+            with open(summary, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
                 file.write(plan_markdown(ready.document))
     if ready.errored:
         return Exit.FINDINGS

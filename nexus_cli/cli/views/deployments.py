@@ -10,9 +10,10 @@ from nexus_cli.diagnostics.printable import plain
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import Deployment, JournalLine, Lock
+from nexus_cli.wire.rollout import RolloutOf
 
 Style = Callable[[str, str], str]
-COLOURS = {"applied": "good", "partly": "warning", "failed": "error", "running": "bold"}
+COLOURS = {"applied": "good", "partly": "warning", "failed": "error", "stopped": "error", "running": "bold"}
 
 
 def deployments_text(found: Sequence[Deployment], *, style: Style, zone: tzinfo | None) -> str:
@@ -46,6 +47,9 @@ def deployment_head(found: Deployment, *, style: Style, zone: tzinfo | None) -> 
 def facts(found: Deployment) -> list[str]:
     """A rollback, consents, the CI run, the confirmation: each as one line, nothing of what there is not."""
     lines = [f"takes back from deployment {found.undoes} on"] if found.undoes else []
+    if isinstance(found.rollout, RolloutOf):
+        of = found.rollout
+        lines.append(f"rollout {of.number}, wave {of.wave} ({of.position} of {of.waves}); the rollout is {of.state}")
     if found.allow:
         lines.append("consents: " + ", ".join(found.allow))
     if found.run_url:

@@ -95,6 +95,7 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
         lines.append(f"  {'supervisor':{width}}  {_state(supervisor.state, colour)}  {supervisor.detail}")
     lines += [*_links(found, colour), *_devices(found, colour, now)]
     lines += _unconfirmed(found, colour)
+    lines += _rollout(found, colour)
     access = found.access
     if access.managed and found.state != DOWN:
         word = "in force" if access.in_force else "waiting for the broker"
@@ -111,6 +112,16 @@ def _kind(found: StatusReport, colour: bool) -> list[str]:
         return []
     name = style(found.environment.upper(), "warning", enabled=colour)
     return [f"  {name}: {found.environment_detail}"]
+
+
+def _rollout(found: StatusReport, colour: bool) -> list[str]:
+    """Where the rollout in flight is, or why the newest one was stopped, as control says."""
+    for role in found.roles:
+        if role.name == "control" and not role.mute:
+            words = decode_status(bytes(role.status), ControlHealth).rollout
+            if isinstance(words, str) and words:
+                return ["", f"  {style(words, 'warning', enabled=colour)}"]
+    return []
 
 
 def _unconfirmed(found: StatusReport, colour: bool) -> list[str]:

@@ -15,6 +15,7 @@ from nexus_cli.database.connect import Pool, open_pool, plain_errors
 from nexus_cli.database.leader import LeadLost
 from nexus_cli.database.session import require_leader_table
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.calendar import moment_of
 from nexus_cli.runtime.clock import Clock, SystemClock
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.audit_chain import AuditChain
@@ -114,6 +115,7 @@ class Control:
         self._database = DatabaseWatch(pool=pool, settings=settings)
         self._service = Service(pool=pool, settings=settings, lease_ttl_s=timing.lease_ttl_s)
         self._undoing = Undoing(self._service, lease_ttl_s=timing.lease_ttl_s)
+        self._service.now = lambda: moment_of(clock.now_us())
         self._runs = Runs(settings=settings, pool=pool, clock=clock)
         self._plans = RecordedPlans(pool=pool, settings=settings)
         self._chain = AuditChain(pool=pool, settings=settings)

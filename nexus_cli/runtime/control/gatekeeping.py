@@ -33,11 +33,12 @@ async def refuse_used(conn: Connection, site: str, used: Sequence[Verified]) -> 
     for one in used:
         number = await approvals.used_by(conn, site, one.id, created_us=one.predicate.created_us)
         if number is not None:
-            raise refused(f"the approval of '{one.key}' was used by deployment {number}")
+            by = f"deployment {number}" if number > 0 else f"rollout {-number}"
+            raise refused(f"the approval of '{one.key}' was used by {by}")
 
 
 async def note_used(conn: Connection, site: str, used: Sequence[Verified], *, deployment: int, who: str) -> None:
-    """Write that a deployment used these approvals."""
+    """Write that a deployment used these approvals; a rollout is its number below zero."""
     for one in used:
         about = {"key": one.key, "signer": one.predicate.who, "effect": one.effect}
         await approvals.note_use(conn, site, one.id, **about, deployment=deployment, who=who)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from nexus_cli.apply.consent import weigh
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import Checked, DeploymentRequest, read_request, refuse_stale, weighs_rights
 from nexus_cli.apply.run import Work, gateway_digest
-from nexus_cli.database import confirmations, out_of_service
+from nexus_cli.database import confirmations, out_of_service, rollouts
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.aliases import aliases
@@ -27,10 +28,12 @@ from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
-from nexus_cli.runtime.control import unconfirmed
+from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
+from nexus_cli.wire.approval import Verified
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import (
     AuditTrail,
@@ -45,7 +48,9 @@ from nexus_cli.wire.control import (
     Resources,
     State,
 )
+from nexus_cli.wire.control_rollouts import in_words
 from nexus_cli.wire.control_steering import OutOfService
+from nexus_cli.wire.rollout import RolloutOf
 from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_WAIT_S = 25.0
@@ -72,12 +77,21 @@ class DeviceFacts(NamedTuple):
     tags: tuple[TagFacts, ...]
 
 
+class Admitted(NamedTuple):
+    """A deployment that was checked, what is recorded of the resources that it changes, and the approvals that count."""
+
+    checked: Checked
+    before: Mapping[str, Attributes]
+    approvals: tuple[Verified, ...]
+
+
 class Service:
     """The operations of the API for one site.
 
     Attributes:
         settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
+        now: The time by which maintenance windows open; control sets its own clock here.
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
@@ -85,6 +99,7 @@ class Service:
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._stopping = False
         self._stepped = asyncio.Event()
 
@@ -97,6 +112,10 @@ class Service:
         """Wake the waiting requests after a new journal line."""
         self._stepped.set()
         self._stepped = asyncio.Event()
+
+    async def next_step(self, timeout_s: float) -> None:
+        """Wait for the next journal line, or change of a rollout, of this control, at most so long."""
+        await wait_for(self._stepped, timeout_s=timeout_s)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -111,12 +130,14 @@ class Service:
             state = await db.recorded(conn, self.site)
             running = await sequences_running(conn, self.site)
             old_paths = await aliases(conn, site=self.site)
+            rollout = await rollouts.active(conn, self.site)
         return State(
             deployment=state.number,
             digest=state.digest,
             digests=dict(state.digests),
             running=list(running),
             aliases=old_paths,
+            in_flight="" if rollout is None else in_words(rollout.public()),
         )
 
     async def resources(self, addresses: Sequence[str]) -> Resources:
@@ -137,9 +158,13 @@ class Service:
         try:
             return await self._deploy(leader, request, who=who, summary=summary, within=within)
         except NexusError as error:
-            with plain_errors(self.settings):
-                await note_refusal(leader.pool, self.site, error, who=who)
+            await self.note_refusal(leader, error, who=who)
             raise
+
+    async def note_refusal(self, leader: LeaderParts, error: NexusError, *, who: str) -> None:
+        """Write what policies, effect and approvals refuse into the audit trail."""
+        with plain_errors(self.settings):
+            await note_refusal(leader.pool, self.site, error, who=who)
 
     async def _deploy(
         self,
@@ -152,22 +177,36 @@ class Service:
     ) -> int:
         """Accept a deployment: check it, take the lock, record it. Returns its number.
 
-        The checks of a large site take seconds: they run in a thread, before anything is locked. `within` gets what is
-        recorded of the changed resources, and raises for who may not change them.
+        Raises:
+            NexusError: What `admit` and `begin` raise. A sequence that starts afterwards is awaited, or aborted, before
+                anything is recorded.
+        """
+        admitted = await self.admit(request, within=within)
+        return await self.begin(leader, request, admitted, who=who, summary=summary)
+
+    async def admit(
+        self, request: DeploymentRequest, *, within: Callable[[Mapping[str, Attributes]], None] = lambda _: None
+    ) -> Admitted:
+        """Check a deployment. That of a large site takes seconds: it runs in a thread, before anything is locked.
+
+        Args:
+            request: What is asked for.
+            within: Gets what is recorded of the changed resources, and raises for who may not change them.
 
         Raises:
-            NexusError: NX5001 locked, NX5002 stale, NX5011 another one waits to be confirmed (all exit code 5), or what
-                `apply.request` raises. A sequence that starts afterwards is awaited, or aborted, before anything is
-                recorded.
+            NexusError: NX5001 locked, NX5002 stale, NX5011 another one waits to be confirmed, NX5032 a rollout is in flight
+                (all exit code 5), NX5035 a maintenance window is shut (3), or what `apply.request` raises.
         """
         async with self.connection() as conn:
             await self._refuse_locked(conn)
+            await rollout_intake.refuse_in_flight(conn, self.site)
             await unconfirmed.refuse(conn, self.site, request)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             running = await sequences_running(conn, self.site)
             gate = await read_gate(conn, request, recorded)
+            windows = await rollout_intake.windows_of(conn, self.site)
         await asyncio.to_thread(within, before)
         refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)
@@ -179,14 +218,32 @@ class Service:
         elif recorded.digests:
             kept = await self._weighed(checked, without=list(request.changed))
         weighed = await asyncio.to_thread(weigh, gate, request, recorded, before, checked, kept=kept, running=running)
-        work = Work.accepted(request, checked, before=before, summary=summary)
+        await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
+        return Admitted(checked, before, weighed.approvals)
+
+    async def begin(
+        self,
+        leader: LeaderParts,
+        request: DeploymentRequest,
+        admitted: Admitted,
+        *,
+        who: str,
+        summary: Mapping[str, int],
+    ) -> int:
+        """Take the lock for a deployment that was checked, and record it as running. Returns its number.
+
+        Raises:
+            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile; NX4035, an approval was used meanwhile.
+        """
+        work = Work.accepted(request, admitted.checked, before=admitted.before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self.settings):
             async with leader.pool.acquire() as conn:
                 # The lock and its deployment are written in one transaction, so neither ever exists alone.
                 await self._take_lease(conn, who=who, reason=request.reason, token=token)
+                await rollout_intake.refuse_in_flight(conn, self.site)
                 refuse_stale(request, await db.recorded(conn, self.site))
-                await refuse_used(conn, self.site, weighed.approvals)
+                await refuse_used(conn, self.site, admitted.approvals)
                 deployment_id, number = await db.begin_deployment(
                     conn,
                     self.site,
@@ -198,7 +255,7 @@ class Service:
                     run_url=request.run_url,
                     undoes=request.undoes,
                 )
-                await note_used(conn, self.site, weighed.approvals, deployment=number, who=who)
+                await note_used(conn, self.site, admitted.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
         leader.engine.adopt(deployment_id, token=token, work=work)
@@ -230,11 +287,12 @@ class Service:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
                 waits = await confirmations.of_deployments(conn, self.site, [number])
+                waves = await rollouts.of_deployments(conn, self.site, [number])
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
-                return _progress(found, lines, waits.get(number))
+                return _progress(found, lines, waits.get(number), waves.get(number))
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
@@ -245,8 +303,11 @@ class Service:
         """The deployments, newest first; arguments as of `database.deployments.deployments`."""
         async with self.connection() as conn:
             found = await db.deployments(conn, self.site, **wanted)
-            waits = await confirmations.of_deployments(conn, self.site, [each.number for each in found])
-        return Deployments(deployments=[_header(each, waits.get(each.number)) for each in found])
+            numbers = [each.number for each in found]
+            waits = await confirmations.of_deployments(conn, self.site, numbers)
+            waves = await rollouts.of_deployments(conn, self.site, numbers)
+        headers = [_header(each, waits.get(each.number), waves.get(each.number)) for each in found]
+        return Deployments(deployments=headers)
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
@@ -331,7 +392,7 @@ def locked(held: leases.Lease | None) -> NexusError:
     )
 
 
-def _header(found: db.Deployment, confirmation: Confirmation | None) -> Deployment:
+def _header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:
     return Deployment(
         number=found.number,
         who=found.who,
@@ -346,9 +407,12 @@ def _header(found: db.Deployment, confirmation: Confirmation | None) -> Deployme
         run_url=found.run_url,
         undoes=found.undoes,
         confirmation=confirmation,
+        rollout=rollout or msgspec.UNSET,
     )
 
 
-def _progress(found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None) -> DeploymentProgress:
-    facts = msgspec.structs.asdict(_header(found, confirmation))
+def _progress(
+    found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None, rollout: RolloutOf | None
+) -> DeploymentProgress:
+    facts = msgspec.structs.asdict(_header(found, confirmation, rollout))
     return DeploymentProgress(**facts, journal=lines, table=found.summary.table)

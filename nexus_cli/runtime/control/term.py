@@ -40,12 +40,15 @@ from nexus_cli.runtime.control.maintenance import Maintenance, with_force
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.reverting import Reverting
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
+from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.control.waiting import first_of
+from nexus_cli.runtime.control.wave_meter import WaveMeter
+from nexus_cli.runtime.control.wave_values import WaveValues
 from nexus_cli.runtime.health import HealthReporter, lost_payload
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.lifecycle import tasks, wait_for
@@ -201,6 +204,19 @@ class Term:
             client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
+        values = WaveValues(
+            settings=settings, pool=self.pool, client_id=lambda: client_id(settings, "waves"), clock=self._clock
+        )
+        self.rollouts = Rollouts(
+            settings=settings,
+            pool=self.pool,
+            engine=self.engine,
+            deploy=self.wanted,
+            meter=WaveMeter(settings=settings, pool=self.pool, seen=self.seen, values=values),
+            clock=self._clock,
+            lease_ttl_s=timing.lease_ttl_s,
+            stepped=self._stepped,
+        )
         self.confirming = Confirming(settings=settings, pool=self.pool, roll_back=self._take_back, clock=self._clock)
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
         self.anchors = AnchorWriter(pool=self.pool, settings=settings)
@@ -279,6 +295,7 @@ class Term:
             "presence": self.liveness.run(over),
             "sequences": self.sequencing.run(over),
             "confirmations": self.confirming.run(over),
+            "rollouts": self.rollouts.run(over),
             "retained": self.retained.run(over),
             "rights": self.rights_keeper.run(over),
             "health": self._health.run(over),
@@ -300,6 +317,7 @@ class Term:
             broker=BrokerLink(connected=self.broker.connected, reconnects=self.broker.reconnects),
             deployment_running=self.deployer.running,
             unconfirmed=self.confirming.waiting,
+            rollout=self.rollouts.words,
             gateways_lost=sorted(self.liveness.lost),
             gateways_stopped=sorted(self.liveness.stopped),
             gateways_waiting={

@@ -55,6 +55,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "confirm": HTTP,
     "rollback": HTTP | {"nexus_cli.wire.mqtt"},
     "deployments": HTTP,
+    "rollout": HTTP,
     "diff": HTTP,
     "lock": HTTP,
     "show": HTTP,

@@ -22,6 +22,8 @@ from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.plan_facts import PlanFacts
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
+from nexus_cli.runtime.control.rolling_out import RollingOut
+from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.routes.access import add_access_routes
 from nexus_cli.runtime.control.routes.alarms import add_alarm_routes
 from nexus_cli.runtime.control.routes.audit import add_audit_routes
@@ -36,6 +38,7 @@ from nexus_cli.runtime.control.routes.login import add_login_routes
 from nexus_cli.runtime.control.routes.plan_facts import Leading, add_facts_route
 from nexus_cli.runtime.control.routes.purges import add_purge_routes
 from nexus_cli.runtime.control.routes.rights import DECISIONS
+from nexus_cli.runtime.control.routes.rollouts import add_rollout_routes
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
 from nexus_cli.runtime.control.routes.undoing import add_undo_routes
@@ -47,7 +50,7 @@ from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
 from nexus_cli.runtime.latency import Latency
-from nexus_cli.wire.control import Accepted, Addresses, Alert, DeploymentRequest, DevicePaths
+from nexus_cli.wire.control import Addresses, Alert, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
 
 
@@ -124,6 +127,7 @@ class Acting(LeaderParts, Steering, Keeps, Drifting, Leading, Protocol):
 
     alerting: Alerting
     sequencing: Sequencing
+    rollouts: Rollouts
 
 
 class _Routes:
@@ -137,6 +141,8 @@ class _Routes:
         acting: Callable[[], Acting],
     ) -> None:
         self._service, self._acting = service, acting
+        self._rolling = RollingOut(service)
+        add_rollout_routes(app, base=BASE, rolling=self._rolling, acting=acting)
         self._state_routes(app)
         self._deployment_routes(app)
         self._gateway_routes(app)
@@ -176,8 +182,8 @@ class _Routes:
                 access = caller.may("access:admin")
                 refuse_outside(caller.held, asked.changed, before, who=caller.principal, access=access)
 
-            number = await service.deploy(office, asked, who=caller.principal, summary=summary, within=within)
-            return answer(Accepted(number=number), status=202)
+            made = await self._rolling.accept(office, asked, who=caller.principal, summary=summary, within=within)
+            return answer(made, status=202)
 
         @app.get(base + "/deployments")
         async def deployments(

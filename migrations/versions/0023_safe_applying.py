@@ -1,6 +1,6 @@
 """Deployments that have to be confirmed, and what is shown of each in the history.
 
-Revision ID: 0024
+Revision ID: 0023
 Revises: 0022
 """
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0024"
+revision: str = "0023"
 down_revision: str | None = "0022"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None

@@ -1,7 +1,7 @@
 """Drift: results of the schedule, and what devices said of themselves.
 
-Revision ID: 0027
-Revises: 0026
+Revision ID: 0026
+Revises: 0025
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0027"
-down_revision: str | None = "0026"
+revision: str = "0026"
+down_revision: str | None = "0025"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

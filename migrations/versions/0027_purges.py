@@ -1,7 +1,7 @@
 """Purges: samples of forgotten series that somebody has removed for good.
 
-Revision ID: 0028
-Revises: 0027
+Revision ID: 0027
+Revises: 0026
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0028"
-down_revision: str | None = "0027"
+revision: str = "0027"
+down_revision: str | None = "0026"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
