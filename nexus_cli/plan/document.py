@@ -252,7 +252,7 @@ def plan_document(
         **in_waves,
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
-        **of_a_part,
+        **of_a_part,  # type: ignore[typeddict-item]  # what is measured and tried is put in afterwards
         "renames": [list(rename) for rename in plan.renames],
         "aliases": alias_entries(plan.changes),
         "applyable": plan.applyable and not open_,

@@ -334,7 +334,7 @@ def request_of(
         confirm_within_s=confirm_within_s or msgspec.UNSET,
         undoes=undoes or msgspec.UNSET,
         run_url=run_url or msgspec.UNSET,
-        rollout=rollout,
+        rollout=rollout or msgspec.UNSET,
     )
 
 

@@ -169,7 +169,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
     confirm_within_s: Annotated[int, msgspec.Meta(ge=LEAST_CONFIRM_S, le=MOST_CONFIRM_S)] | Absent = msgspec.UNSET
     undoes: Annotated[int, msgspec.Meta(ge=1, lt=2**31)] | Absent = msgspec.UNSET
     run_url: Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^https?://[^\x00-\x20]+$")] | Absent = msgspec.UNSET
-    rollout: RolloutRequest | None = None
+    rollout: RolloutRequest | Absent = msgspec.UNSET
 
 
 class Accepted(Body, frozen=True, kw_only=True):

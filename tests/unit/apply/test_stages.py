@@ -222,6 +222,9 @@ DEPLOYMENT = Deployment(
     summary=Summary(),
     started=dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
     ended=None,
+    allow=[],
+    run_url="",
+    undoes=0,
 )
 
 

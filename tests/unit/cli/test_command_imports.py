@@ -58,6 +58,8 @@ MAY_LOAD: dict[str, set[str]] = {
     "rollout": HTTP,
     "diff": HTTP,
     "lock": HTTP,
+    "comment": HTTP,
+    "purge": HTTP,
     "show": HTTP,
     "up": {"asyncpg", "nexus_cli.wire.mqtt", "psutil"},
     "down": {"nexus_cli.wire.mqtt", "psutil"},

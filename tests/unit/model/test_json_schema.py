@@ -14,7 +14,7 @@ from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 
 SITES = Path(__file__).parents[3] / "sites"
-FILES = sorted(path for path in SITES.rglob("*.yaml") if path.parent.name != "env")
+FILES = sorted(path for path in SITES.rglob("*.yaml") if path.parent.name not in ("env", "tests"))
 SCHEMA = json_schema(kinds())
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
 LATER_THAN_DRAFT_7 = {

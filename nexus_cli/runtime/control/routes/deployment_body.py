@@ -42,7 +42,7 @@ async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[st
         confirm_within_s=read.confirm_within_s or 0,
         undoes=read.undoes or 0,
         run_url=read.run_url or "",
-        rollout=read.rollout,
+        rollout=read.rollout or None,
     )
     return asked, read.plan.summary
 
