@@ -82,6 +82,14 @@ class RollingOut:
                     who=who,
                     summary=summary,
                 )
+                await rollout_intake.note_outside(
+                    conn,
+                    self._site,
+                    who=who,
+                    subject=f"rollout {number}",
+                    reason=request.reason,
+                    windows=admitted.outside,
+                )
         self._changed(leader)
         return Accepted(number=0, rollout=number)
 

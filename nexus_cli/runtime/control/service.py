@@ -80,10 +80,11 @@ class DeviceFacts(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A deployment that was checked, and what is recorded of the resources that it changes."""
+    """A deployment that was checked, what is recorded of the resources that it changes, and the shut windows that it ignores."""
 
     checked: Checked
     before: Mapping[str, Attributes]
+    outside: str
 
 
 class Service:
@@ -192,8 +193,8 @@ class Service:
             async with self.connection() as conn:
                 kept = await db.full_state(conn, self.site, without=list(request.changed))
         await asyncio.to_thread(refuse_hazards, request, recorded, before, checked, kept=kept, running=running)
-        await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
-        return Admitted(checked, before)
+        outside = await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
+        return Admitted(checked, before, outside)
 
     async def begin(
         self,
@@ -230,6 +231,10 @@ class Service:
                 )
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
+                subject, windows = f"deployment {number}", admitted.outside
+                await rollout_intake.note_outside(
+                    conn, self.site, who=who, subject=subject, reason=request.reason, windows=windows
+                )
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
