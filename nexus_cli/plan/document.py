@@ -12,9 +12,9 @@ from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.masking import masked, sensitive
 from nexus_cli.plan.plan import Plan
-from nexus_cli.plan.rollout_document import RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
+from nexus_cli.plan.rollout_document import NO_ROLLOUT, RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
 from nexus_cli.plan.stages import stages_of
-from nexus_cli.plan.targets import Part
+from nexus_cli.plan.targets import WHOLE, Part
 
 FORMAT_VERSION = "1.0"
 
@@ -192,7 +192,7 @@ def plan_document(
     """
     open_ = set(blocked(plan.hazards, allow))
     rollout = rollout_entry(plan.changes, way) if way is not None else None
-    return {
+    document: PlanDocument = {
         "format_version": FORMAT_VERSION,
         "site": f"{plan.enterprise}/{plan.site}",
         "base": {"deployment": plan.base_deployment, "digest": plan.base_digest},
@@ -207,15 +207,21 @@ def plan_document(
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
-        **({"rollout": rollout} if rollout is not None else {}),
+        "rollout": rollout or NO_ROLLOUT,
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
-        **({"targets": targets_entry(part)} if part is not None else {}),
+        "targets": targets_entry(part or WHOLE),
         "renames": [list(rename) for rename in plan.renames],
         "applyable": plan.applyable and not open_,
         "complete": True,
         "errored": plan.errored,
     }
+    # Left out afterwards, so that the keys that are there have their order.
+    if rollout is None:
+        del document["rollout"]
+    if part is None:
+        del document["targets"]
+    return document
 
 
 def _change(change: Change) -> ChangeEntry:

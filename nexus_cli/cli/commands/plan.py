@@ -82,9 +82,9 @@ def command(
         show_plan(ready.document, steps=steps)
     else:
         answer(plan_markdown(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
-        target = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
-        if target:
-            with open(target, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
+        page = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
+        if page:
+            with open(page, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
                 file.write(plan_markdown(ready.document))
     if ready.errored:
         return Exit.FINDINGS
