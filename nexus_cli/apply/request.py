@@ -46,7 +46,7 @@ class DeploymentRequest:
         confirm_within_s: How long after its end it waits to be confirmed; 0 is not at all.
         undoes: The first deployment that it takes back; 0 is none.
         run_url: Page of the CI run that asks for it.
-        agreed: True when its hazards were agreed to before: it takes back what nobody confirmed.
+        agreed: True when its hazards were agreed to before: it takes back what was not confirmed.
         rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
     """
 

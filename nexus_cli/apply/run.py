@@ -121,7 +121,7 @@ class Run:
 
     @property
     def resumed(self) -> bool:
-        """True when the deployment had ended and goes on because somebody asked for it."""
+        """True when the deployment had ended and continues because it was asked to."""
         return any(line.step == RESUME for line in self.journal)
 
     @property

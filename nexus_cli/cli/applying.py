@@ -1,4 +1,4 @@
-"""Options of `nexus apply`: the time to confirm, the CI run, going on."""
+"""Options of `nexus apply`: the time to confirm, the CI run, resuming."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from nexus_cli.cli.options import F, seconds
 from nexus_cli.project.ci_run import PAGE
 
-RESUME = "Go on with a deployment that did not come to its end. Default: the newest."
+RESUME = "Continue a deployment that did not come to its end. Default: the newest."
 _parsed = seconds("10s", "7d")
 
 

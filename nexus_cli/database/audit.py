@@ -63,6 +63,7 @@ async def trail(
     path: str = "",
     who: str = "",
     kind: str = "",
+    what: str = "",
     limit: int = 50,
 ) -> AuditTrail:
     """The newest lines, oldest first.
@@ -75,6 +76,7 @@ async def trail(
         path: A path or glob of tags (or the name of a sequence); "" is all. A path covers what lies below it.
         who: A principal, also one that sent a command for another (`via`); "" is everybody.
         kind: A key of `KINDS`; "" is all.
+        what: One of its values, such as `break-lock`; "" is all.
         limit: At most so many, up to `MOST`.
     """
     limit = max(1, min(limit, MOST))
@@ -82,12 +84,14 @@ async def trail(
         """SELECT at, who, what, subject, detail::text AS detail FROM nexus.audit
            WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4 OR detail->>'via' = $4)
              AND ($5::text[] IS NULL OR what = ANY($5)) AND ($7::timestamptz IS NULL OR at <= $7)
+             AND ($8 = '' OR what = $8)
            ORDER BY at DESC, id DESC LIMIT $6""",
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),
         None
         if until_us is None
         else datetime.fromtimestamp(until_us // 1_000_000, UTC).replace(microsecond=until_us % 1_000_000),
+        what,
     )
     return AuditTrail(entries=[_entry(row) for row in reversed(rows[:limit])], truncated=len(rows) > limit)
 

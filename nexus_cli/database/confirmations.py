@@ -1,6 +1,6 @@
 """Deployments that have to be confirmed: how long each one still waits, and what became of it.
 
-What is left is stored, not a moment: control counts it down on a clock that nobody sets, and stores it every second. Only
+What is left is stored, not a moment: control counts it down on a clock that is never set, and stores it every second. Only
 the time between two controls is measured on the database's clock, and never as less than nothing, so that a clock that is
 set back prolongs the wait by no more than that time. See docs/decisions/0103.
 """
@@ -106,7 +106,7 @@ async def confirm(conn: Connection, site: str, number: int, *, who: str) -> bool
 async def undo(conn: Connection, site: str, number: int, *, who: str, reason: str, by: int) -> bool:
     """A deployment that waits is rolled back by the deployment with the id `by`; False when it does not wait any more.
 
-    Call in the transaction that begins the rollback: it is begun once, whoever asks for it.
+    Call in the transaction that begins the rollback: it is begun once, however often it is asked for.
     """
     row = await conn.fetchrow(
         "UPDATE nexus.confirmation c SET state = 'rolled-back', who = $3, reason = $4, undone_by = $5, at = now() "

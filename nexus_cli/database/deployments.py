@@ -250,7 +250,7 @@ async def end_deployment(conn: Connection, deployment_id: int, *, outcome: str, 
 
 
 async def reopen(conn: Connection, deployment_id: int, *, detail: Mapping[str, Any]) -> bool:
-    """Let a deployment that ended go on from its journal; False when it runs, or came to its end. Call while holding the lease."""
+    """Let a deployment that ended continue from its journal; False when it runs, or came to its end. Call while holding the lease."""
     row = await conn.fetchrow(
         "UPDATE nexus.deployment SET outcome = 'running', ended = NULL WHERE id = $1 AND outcome NOT IN ('running', 'applied', 'nothing') "
         "RETURNING id",

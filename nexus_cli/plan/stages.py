@@ -12,7 +12,7 @@ from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 SEQUENCES = "sequences"
 """Only in the journal: a running sequence that control waits for before the first stage."""
 RESUME = "resume"
-"""Only in the journal: a deployment that had ended goes on from here."""
+"""Only in the journal: a deployment that had ended continues from here."""
 LOCK = "lock"
 """Only in the journal: the lock of the deployment was broken, so that nothing of it may follow."""
 RECORD = "record"

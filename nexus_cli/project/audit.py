@@ -19,6 +19,8 @@ async def audit(
     since: str = "24h",
     who: str = "",
     kind: str = "",
+    what: str = "",
+    until: str = "",
     limit: int = 50,
     zone: tzinfo | None = None,
     settings: Settings | None = None,
@@ -32,6 +34,8 @@ async def audit(
         who: A principal; "" is everybody.
         kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained`, `job`,
             `dead-letter`, `access`, or "".
+        what: What was done, such as `break-lock`; "" is all.
+        until: Not newer, as `since`; "" is now.
         limit: At most so many.
         zone: On whose clocks `since` is read; None is this machine's.
         settings: Instead of those of this folder.
@@ -40,7 +44,9 @@ async def audit(
     Raises:
         NexusError: NX6211 not a time; NX6400, NX6401 control is away or refuses.
     """
-    moment = parse_moment(since, now=now or datetime.now(UTC), zone=zone)
+    now = now or datetime.now(UTC)
+    moment = parse_moment(since, now=now, zone=zone)
+    until_us = max(0, microseconds(parse_moment(until, now=now, zone=zone))) if until else None
     settings = settings or load_settings()
     if settings.site.count("/") == 1:
         path = site_topics(settings).path(path) or path
@@ -48,4 +54,6 @@ async def audit(
         raise NexusError("The path is longer than any tag's.", code="NX6802")
     since_us = max(0, microseconds(moment))
     async with ControlClient(settings) as control:
-        return await control.audit(path=path, who=who, kind=kind, since_us=since_us, limit=limit)
+        return await control.audit(
+            path=path, who=who, kind=kind, what=what, since_us=since_us, until_us=until_us, limit=limit
+        )

@@ -224,7 +224,7 @@ def apply_ready(
         settings: Where control is.
         allow: Consents to hazards.
         reason: For the journal, the lock and the audit trail.
-        confirm_within_s: Control takes it back when nobody confirms it so long after its end; 0 is never.
+        confirm_within_s: Control takes it back when it is not confirmed so long after its end; 0 is never.
         undoes: The first deployment that it takes back; 0 is none.
         run_url: Page of the CI run that asks for it; "" is none.
         on_event: Called with every line of the journal.

@@ -10,6 +10,7 @@ from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
+from nexus_cli.wire.history_schemas import history_schemas
 from nexus_cli.wire.schemas import message_schemas
 
 
@@ -17,6 +18,7 @@ def schema_files() -> dict[str, str]:
     """Content of every file in `schemas/`, by name."""
     known = kinds()
     schemas = {"site": json_schema(known), "overlay": overlay_schema(known), "plan": plan_schema(), **message_schemas()}
+    schemas |= history_schemas(schemas["plan"])
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }

@@ -83,10 +83,10 @@ def stop_running(settings: Settings, *, reason: str) -> int:
 
 
 def resume(settings: Settings, number: int = 0, *, reason: str = "", on_event: OnEvent) -> DeploymentProgress:
-    """Let a deployment go on that did not come to its end (0: the newest), and follow it to that.
+    """Let a deployment continue that did not come to its end (0: the newest), and follow it to that.
 
     Raises:
-        NexusError: NX5015 there is nothing to go on with; NX5016 another one recorded its state since; NX5001, NX5006 and
+        NexusError: NX5015 there is nothing to resume; NX5016 another one recorded its state since; NX5001, NX5006 and
             others of control.
     """
 

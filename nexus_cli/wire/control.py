@@ -147,7 +147,7 @@ class DeploymentRequest(Question, frozen=True, kw_only=True):
         plan: What of the plan control needs.
         reason: For the journal, the lock and the audit trail.
         allow: Consents to hazards, `NAME` or `NAME=GLOB`.
-        confirm_within_s: Control takes it back by itself when nobody confirms it so long after its end.
+        confirm_within_s: Control takes it back by itself when it is not confirmed so long after its end.
         undoes: The first deployment that it takes back; later ones are taken back with it.
         run_url: Page of the CI run that asks for it.
         rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.

@@ -132,7 +132,7 @@ class ControlClient:
         return (await self.call("POST", f"/deployments/{number}/rollback", control.Accepted, body=asked)).number
 
     async def resume(self, number: int = 0, *, reason: str = "") -> int:
-        """Let a deployment go on that did not come to its end; gives its number."""
+        """Let a deployment continue that did not come to its end; gives its number."""
         asked = control_undo.UndoRequest(reason=reason)
         return (await self.call("POST", f"/deployments/{number}/resume", control.Accepted, body=asked)).number
 
@@ -188,10 +188,20 @@ class ControlClient:
         return await self.call("POST", f"/alerts/{_level(name)}/acknowledge", control.Alert, body={})
 
     async def audit(
-        self, *, path: str = "", who: str = "", kind: str = "", since_us: int = 0, limit: int = 50
+        self,
+        *,
+        path: str = "",
+        who: str = "",
+        kind: str = "",
+        what: str = "",
+        since_us: int = 0,
+        until_us: int | None = None,
+        limit: int = 50,
     ) -> control.AuditTrail:
         """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
+        params |= {"what": what} if what else {}
+        params |= {} if until_us is None else {"until": str(until_us)}
         return await self.call("GET", "/audit", control.AuditTrail, params=params)
 
     async def check_chain(self, asked: control_chain.ChainQuestion) -> control_chain.ChainPage:

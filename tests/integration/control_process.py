@@ -48,6 +48,7 @@ def _run(
 
     def stop(*place: str) -> None:
         if list(place) == stop_at:
+            stop_at.clear()  # once: after an outage of the database the same line is written again
             os.kill(os.getpid(), signal.SIGSTOP)
 
     async def line(conn: Any, deployment_id: int, step: str, state: str, **keys: Any) -> None:

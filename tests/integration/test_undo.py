@@ -23,6 +23,7 @@ from tests.integration.control_world import (
     body_of,
     device,
     ended,
+    journal_has,
     plan_against,
     rows,
     snapshot,
@@ -103,7 +104,7 @@ async def test_nobody_confirms_so_control_takes_it_back_and_says_why(
         await rows(world, "UPDATE nexus.confirmation SET left_us = 1000")  # the rest of the time passes
         found = await ended(control, 3) if await until_found(control.deployments, lambda all_: len(all_) == 3) else None
         assert found is not None and (found.outcome, found.undoes, found.who) == ("applied", 2, "nexus.control")
-        assert found.reason == "nobody confirmed deployment 2 within 10m"
+        assert found.reason == "deployment 2 was not confirmed within 10m"
         assert (await control.state()).digest == before
         await until(lambda: sorted(gateway.running) == ["a/l/one"], "the gateway's former configuration")
         undone = await control.deployment(2)

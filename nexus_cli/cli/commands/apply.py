@@ -76,7 +76,7 @@ def command(
     if resume is not None:
         if path is not None or confirm_within_s:
             raise click.UsageError(
-                "--resume goes on with a deployment as it was asked for: leave SITE and --confirm-within out."
+                "--resume continues a deployment as it was asked for: leave SITE and --confirm-within out."
             )
         stopped = rollouts.stopped_rollout(settings, resume)
         with following() as show:

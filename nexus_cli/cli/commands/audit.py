@@ -12,10 +12,11 @@ import click
 from nexus_cli.cli.changing import styler
 from nexus_cli.cli.commands.audit_verify import command as verify
 from nexus_cli.cli.completing import tag_paths
-from nexus_cli.cli.console import answer, answer_json
+from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.audit import trail_text
+from nexus_cli.cli.views.audit_csv import trail_csv
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.audit import audit
 from nexus_cli.wire.control import as_object
@@ -61,7 +62,9 @@ class _TrailOrVerify(click.Group):
 )
 @click.argument("path", metavar="[PATH-GLOB]", default="", shell_complete=tag_paths)
 @click.option("--since", default="24h", show_default=True, help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
+@click.option("--until", default="", metavar="MOMENT", help="Not newer; written as --since.")
 @click.option("--who", default="", metavar="NAME", help="Only entries of this principal.")
+@click.option("--what", default="", metavar="ACTION", help="Only this action, such as apply, confirm or break-lock.")
 @click.option(
     "--kind",
     default=None,
@@ -91,19 +94,35 @@ class _TrailOrVerify(click.Group):
     help="Maximum number of rows, the newest first.",
 )
 @utc_option
-@format_option("text", "json")
+@format_option("text", "json", "csv")
 @color_option
 @reads_runtime("NEXUS_CONTROL_URL")
-def command(path: str, since: str, who: str, kind: str | None, limit: int, zone: tzinfo | None, format_: str) -> int:
+def command(
+    path: str,
+    since: str,
+    until: str,
+    who: str,
+    what: str,
+    kind: str | None,
+    limit: int,
+    zone: tzinfo | None,
+    format_: str,
+) -> int:
     """Show the audit trail, newest last: commands with old → new → read back, sequences, deployments.
 
     PATH-GLOB is a path (with everything below it), a glob (* is one level, ** the rest), or a sequence's name.
     `nexus audit verify` checks that no row was changed or removed.
     Times are read and shown on the local clock, with its offset; --format json has microseconds since 1970 UTC.
     """
-    found = asyncio.run(audit(path, since=since, who=who, kind=kind or "", limit=limit, zone=zone))
+    found = asyncio.run(
+        audit(path, since=since, until=until, who=who, what=what, kind=kind or "", limit=limit, zone=zone)
+    )
     if format_ == "json":
         answer_json(found, default=as_object)
+    elif format_ == "csv":
+        answer(trail_csv(found))
+        if found.truncated:
+            note("older ones are left out: raise --limit or narrow --since")
     else:
         answer(trail_text(found, since=since, style=styler(sys.stdout), zone=zone))
     return Exit.OK

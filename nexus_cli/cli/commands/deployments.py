@@ -32,7 +32,7 @@ EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 @color_option
 @click.pass_context
 @reads_runtime("NEXUS_CONTROL_URL")
-def command(context: click.Context, format_: str, zone: tzinfo | None, **wanted: Any) -> int:
+def command(context: click.Context, /, format_: str, zone: tzinfo | None, **wanted: Any) -> int:
     """Show deployments, the newest first: number, time, outcome, who and why, consents, CI run, what waits.
 
     \b

@@ -76,5 +76,5 @@ def break_(reason: str, yes: bool, zone: tzinfo | None, format_: str) -> int:
     elif found.lock is None:
         answer("the lock is free: nothing was broken")
     else:
-        answer(f"broke the lock of {found.lock.owner}; `nexus apply --resume` goes on, `nexus rollback` takes back")
+        answer(f"broke the lock of {found.lock.owner}; `nexus apply --resume` continues, `nexus rollback` takes back")
     return Exit.OK

@@ -47,7 +47,7 @@ def command(
     """Take deployments back: the state before DEPLOYMENT comes back, so every later one is taken back with it.
 
     Without a number it is the newest that recorded something. The way back is a plan like any other, with its impact
-    and its hazards; renames are reversed, and forgotten series go on. The site file is not changed.
+    and its hazards; renames are reversed, and forgotten series continue. The site file is not changed.
     """
     if number is not None and to is not None:
         raise click.UsageError(

@@ -26,7 +26,7 @@ GOOD = (
         "shelve",
         "unshelve",
     ),
-    *("alert-out-of-service", "alert-in-service"),
+    *("alert-out-of-service", "alert-in-service", "confirm"),
 )
 ALERT_WORDS = {
     "acknowledge": "acknowledged the alert {1}",
@@ -109,7 +109,10 @@ def _what(entry: AuditEntry, *, zone: tzinfo | None) -> str:
     if entry.what == "refused-message":
         return f"a message of {entry.subject} was refused"
     if entry.what == "break-lock":
-        return f"broke the lock of {'?' if entry.owner is msgspec.UNSET else entry.owner}"
+        of = f" ({entry.subject})" if entry.subject else ""
+        return f"broke the lock of {'?' if entry.owner is msgspec.UNSET else entry.owner}{of}"
+    if entry.what in ("confirm", "resume"):
+        return f"{'confirmed' if entry.what == 'confirm' else 'resumed'} {entry.subject}"
     counts = entry.counts or {}
     return f"{entry.subject}" + "".join(f", {count} {what}" for what, count in counts.items() if count)
 

@@ -26,7 +26,7 @@ MOST_TAGS = 8
 VERBS = {
     "away": "control does not answer; asking again for {subject} s, the deployment continues when control is back",
     "sequences": "waiting for the run {subject} of a sequence to end",
-    "resume": "going on from the journal",
+    "resume": "continuing from the journal",
     "lock": "the lock was broken",
     "record": "recording",
     "rights": "giving rights at the broker",

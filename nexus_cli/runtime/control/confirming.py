@@ -1,4 +1,4 @@
-"""The countdown of a deployment that has to be confirmed: nobody confirmed it in time, so control takes it back by itself.
+"""The countdown of a deployment that has to be confirmed; when it was not in time, control takes it back by itself.
 
 See docs/decisions/0103.
 """
@@ -33,7 +33,7 @@ class Confirming:
 
     Attributes:
         waiting: What waits, as it was counted last; None when nothing does.
-        problem: Why what nobody confirmed is not taken back yet; "" when nothing keeps it.
+        problem: Why what was not confirmed is not taken back yet; "" when nothing keeps it.
     """
 
     def __init__(self, *, settings: Settings, pool: Pool, roll_back: RollBack, clock: Clock) -> None:
@@ -76,6 +76,6 @@ class Confirming:
 
     async def _take_back(self, found: Confirmation, now_s: float) -> None:
         self._again_s = now_s + self._pause.next_s()
-        reason = f"nobody confirmed deployment {found.number} within {duration(found.within_s * 1000)}"
+        reason = f"deployment {found.number} was not confirmed within {duration(found.within_s * 1000)}"
         number = await self._roll_back(found.number, reason)
         event(_log, "deployment rolled back", level=logging.WARNING, number=found.number, by=number, reason=reason)

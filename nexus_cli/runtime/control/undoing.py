@@ -133,10 +133,10 @@ class Undoing:
         return await self._service.deploy(leader, request, who=who, summary=plan.counts())
 
     async def resume(self, leader: LeaderParts, number: int, *, who: str, reason: str) -> int:
-        """Let a deployment that did not come to its end go on from its journal; 0 is the newest. Gives its number.
+        """Let a deployment that did not come to its end continue from its journal; 0 is the newest. Gives its number.
 
         Raises:
-            NexusError: NX5006 there is none; NX5015 there is nothing to go on with; NX5016 another one recorded its state
+            NexusError: NX5006 there is none; NX5015 there is nothing to resume; NX5016 another one recorded its state
                 since; NX5001 another deployment runs.
         """
         with plain_errors(self._service.settings):

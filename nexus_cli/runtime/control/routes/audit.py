@@ -39,11 +39,13 @@ def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditC
         path: Text = "",
         who: Text = "",
         kind: Kind = "",
+        what: Text = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         until: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
     ) -> Response:
-        return answer(await service.audit(since_us=since, until_us=until, path=path, who=who, kind=kind, limit=limit))
+        wanted = {"path": path, "who": who, "kind": kind, "what": what}
+        return answer(await service.audit(since_us=since, until_us=until, limit=limit, **wanted))
 
     @app.get(base + "/audit/head")
     async def head() -> Response:

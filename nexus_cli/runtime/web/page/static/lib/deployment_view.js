@@ -1,5 +1,6 @@
 // One deployment: who, when and why, its plan, its journal while it runs, and its table once it has ended.
 
+import { showConfirmation } from './confirmation_panel.js';
 import { foldedTable, endText, progressLine } from './deployment_text.js';
 import { fill, h } from './elements.js';
 import { duration, plain, time } from './format.js';
@@ -23,11 +24,12 @@ export class DeploymentView {
     this.notice = new Notice();
     this.head = h('div', {});
     this.said = h('p', { role: 'status', class: 'run-said' });
+    this.waiting = h('div', { class: 'confirmation' });
     this.table = h('div', {});
     this.tableHead = h('h3', { hidden: true }, 'Resources');
     this.plan = h('div', { class: 'plan-place' }, h('p', { class: 'quiet' }, 'Reading…'));
     this.journal = h('ol', { class: 'journal', 'aria-label': 'Journal' });
-    this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.notice.element,
+    this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.waiting, this.notice.element,
       h('h3', {}, 'Plan'), this.plan, this.tableHead, this.table, h('h3', {}, 'Journal'), this.journal);
     this.stopping = new AbortController();
     this.follow();
@@ -87,10 +89,27 @@ export class DeploymentView {
     const ended = found.state === 'ended';
     const { number, who, reason, outcome, started, ended: at } = found;
     fill(this.head, h('div', { class: 'head' }, h('h2', {}, `Deployment ${number}`), h('span', { class: `badge ${OUTCOMES[outcome] ?? ''}` }, outcome)),
-      h('p', { class: 'quiet' }, `by ${plain(who)} · ${time(started, true)}${at ? ` · took ${duration((at - started) / 1e6)}` : ''}${reason ? ` · ${plain(reason)}` : ''}`));
+      h('p', { class: 'quiet' }, `by ${plain(who)} · ${time(started, true)}${at ? ` · took ${duration((at - started) / 1e6)}` : ''}${reason ? ` · ${plain(reason)}` : ''}`),
+      found.undoes ? h('p', { class: 'quiet' }, `Takes back from deployment ${found.undoes} on.`) : null,
+      found.allow?.length ? h('p', { class: 'quiet' }, `Consents: ${plain(found.allow.join(', '))}`) : null,
+      /^https?:/.test(found.run_url ?? '') ? h('p', {}, h('a', { href: found.run_url, rel: 'noreferrer' }, 'CI run')) : null);
     this.said.textContent = ended ? endText(found) : this.progress();
+    showConfirmation(this.waiting, this.ctx, found.confirmation, (error) => this.answered(error));
     if (ended) this.showTable(found);
     if (ended && wasRunning) this.onEnd();
+  }
+
+  /** After Confirm or Roll back: what became of it is read again. */
+  async answered(error) {
+    const { signal } = this.stopping;
+    try {
+      const found = await this.ctx.api(`/deployments/${this.number}`, { signal, query: { after: this.after } });
+      if (!signal.aborted) this.take(found);
+    } catch {
+      // the notice below says why the button could not
+    }
+    this.notice.show(error);
+    this.onEnd();
   }
 
   progress() {

@@ -1,0 +1,46 @@
+// A deployment that waits to be confirmed: how long, and the buttons that keep it or take it back.
+
+import { fill, h } from './elements.js';
+import { plain } from './format.js';
+import { button } from './notices.js';
+import { confirm } from './widgets.js';
+
+const MINUTE_S = 60;
+const ENDED = {
+  armed: () => 'It has to be confirmed when it has ended.',
+  confirmed: ({ who }) => `Confirmed by ${plain(who)}.`,
+  'rolled-back': ({ undone_by: by, reason }) => `Rolled back by deployment ${by}${reason ? `: ${plain(reason)}` : ''}.`,
+  dropped: () => 'It recorded nothing, so there was nothing to confirm.',
+};
+
+/** How long it waits, in words. */
+export function waitText({ left_s: left }) {
+  return left >= 2 * MINUTE_S ? `${Math.round(left / MINUTE_S)} min left` : `${Math.round(left)} s left`;
+}
+
+/** Shows a confirmation in `place`; `done(error)` is called after a button did its work, or could not. */
+export function showConfirmation(place, ctx, found, done) {
+  if (!found) {
+    fill(place);
+    return;
+  }
+  if (found.state !== 'waiting') {
+    fill(place, h('p', { class: 'quiet' }, ENDED[found.state]?.(found) ?? plain(found.state)));
+    return;
+  }
+  const ask = async (verb) => {
+    try {
+      await ctx.api(`/deployments/${found.number}/${verb}`, { method: 'POST', body: {} });
+      done(null);
+    } catch (error) {
+      done(error);
+    }
+  };
+  const back = async () => {
+    const body = h('p', {}, `The state before deployment ${found.number} comes back.`);
+    if (await confirm({ title: `Roll back deployment ${found.number}`, body, yes: 'Roll back', kind: 'danger' })) await ask('rollback');
+  };
+  fill(place, h('p', { class: 'note' }, `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`),
+    ctx.may('apply') ? h('div', { class: 'actions' }, button('Confirm', () => ask('confirm'), { class: 'primary' }),
+      button('Roll back…', back, { class: 'danger' })) : null);
+}

@@ -1,0 +1,49 @@
+"""JSON Schemas of what `nexus deployments`, `nexus lock` and `nexus diff` answer (draft-07); `nexus schema` writes them.
+
+The first two are derived from the bodies of control's API. Fields that a later version adds pass.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from nexus_cli.json_value import JsonObject
+from nexus_cli.wire.control import DeploymentProgress, Deployments, LockBroken, LockHeld
+from nexus_cli.wire.schemas import DRAFT
+
+_DEFINITIONS = "#/definitions/{name}"
+
+
+def history_schemas(plan: JsonObject) -> dict[str, JsonObject]:
+    """By name; `plan` is the schema of a plan, which a comparison holds."""
+    side = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "As it was asked for."},
+            "deployment": {"type": "integer", "minimum": 0, "description": "Its number; 0 for files."},
+        },
+        "required": ["name", "deployment"],
+        "additionalProperties": False,
+    }
+    inner = {name: value for name, value in plan.items() if name != "$schema"}
+    return {
+        "deployments": _of(Deployments, "NEXUS deployments", "`nexus deployments --format json`, the newest first."),
+        "deployment": _of(DeploymentProgress, "NEXUS deployment", "`nexus deployments show N --format json`."),
+        "lock": _of(LockHeld, "NEXUS lock", "`nexus lock list --format json`; null when it is free."),
+        "lock-broken": _of(LockBroken, "NEXUS broken lock", "`nexus lock break --format json`."),
+        "diff": {
+            "$schema": DRAFT,
+            "title": "NEXUS comparison",
+            "description": "`nexus diff A B --format json`: what turns one state into the other.",
+            "type": "object",
+            "properties": {"from": side, "to": side, "plan": inner},
+            "required": ["from", "to", "plan"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def _of(kind: type[msgspec.Struct], title: str, text: str) -> JsonObject:
+    (_,), parts = msgspec.json.schema_components([kind], ref_template=_DEFINITIONS)
+    own = {name: value for name, value in parts.pop(kind.__name__).items() if name not in ("title", "description")}
+    return {"$schema": DRAFT, "title": title, "description": text, **own, "definitions": parts}
