@@ -25,9 +25,9 @@ from nexus_cli.plan.measured import MeasuredEntry
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.policy_document import PolicyEntry, policy_entries
 from nexus_cli.plan.probed import ProbeEntry
-from nexus_cli.plan.rollout_document import RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
+from nexus_cli.plan.rollout_document import NO_ROLLOUT, RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
 from nexus_cli.plan.stages import stages_of
-from nexus_cli.plan.targets import Part
+from nexus_cli.plan.targets import WHOLE, Part
 
 FORMAT_VERSION = "1.0"
 
@@ -200,14 +200,6 @@ class PlanDocument(TypedDict):
     errored: bool
 
 
-class _InWaves(TypedDict, total=False):
-    rollout: RolloutEntry
-
-
-class _OfAPart(TypedDict, total=False):
-    targets: TargetsEntry
-
-
 def plan_document(
     plan: Plan,
     *,
@@ -227,9 +219,7 @@ def plan_document(
     """
     open_ = set(blocked(plan.hazards, allow))
     rollout = rollout_entry(plan.changes, way) if way is not None else None
-    in_waves: _InWaves = {} if rollout is None else {"rollout": rollout}
-    of_a_part: _OfAPart = {} if part is None else {"targets": targets_entry(part)}
-    return {
+    document: PlanDocument = {
         "format_version": FORMAT_VERSION,
         "site": f"{plan.enterprise}/{plan.site}",
         "base": {"deployment": plan.base_deployment, "digest": plan.base_digest},
@@ -249,16 +239,22 @@ def plan_document(
         "policies": policy_entries(plan.violations),
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
-        **in_waves,
+        "rollout": rollout or NO_ROLLOUT,
         "summary": plan.counts(),
         "moved": [list(rename) for rename in plan.moved],
-        **of_a_part,  # type: ignore[typeddict-item]  # what is measured and tried is put in afterwards
+        "targets": targets_entry(part or WHOLE),
         "renames": [list(rename) for rename in plan.renames],
         "aliases": alias_entries(plan.changes),
         "applyable": plan.applyable and not open_,
         "complete": True,
         "errored": plan.errored,
     }
+    # Left out afterwards, so that the keys that are there have their order.
+    if rollout is None:
+        del document["rollout"]
+    if part is None:
+        del document["targets"]
+    return document
 
 
 def _change(change: Change) -> ChangeEntry:

@@ -52,6 +52,15 @@ class RolloutEntry(TypedDict):
     windows: list[WindowEntry]
 
 
+NO_ROLLOUT: RolloutEntry = {
+    "waves": [],
+    "gates": {"good": None, "missed_polls": None, "alarms": None},
+    "on_failure": "stop",
+    "windows": [],
+}
+"""All at once, and at any time."""
+
+
 class AddedEntry(TypedDict):
     """Something that was not asked for and is needed."""
 

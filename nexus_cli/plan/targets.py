@@ -65,6 +65,10 @@ class Part:
     files: str = ""
 
 
+WHOLE = Part(target=(), exclude=())
+"""All of a plan."""
+
+
 @dataclass(slots=True)
 class _Selection:
     """What of each change is taken.

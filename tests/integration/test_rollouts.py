@@ -233,8 +233,10 @@ async def test_a_control_that_is_killed_goes_on_where_it_was(world: World, state
             process.kill()
             process.wait()
             gateway.silent = False
-            # What is left of the soak is in the database; the test makes it short.
-            await rows(world, "UPDATE nexus.rollout_wave SET left_ms = least(left_ms, 1000) RETURNING 1")
+            # What is left of the soak is in the database; the test makes it short, and the soaks of later waves, too.
+            await rows(
+                world, "UPDATE nexus.rollout_wave SET left_ms = least(left_ms, 1000), soak_ms = least(soak_ms, 1000)"
+            )
             process = world.control_process(leader_ttl_s=2.0)
             await world.until_leads()
             found = await over(control, number)
@@ -305,3 +307,7 @@ async def test_what_the_window_does_not_hold_and_what_is_sent_now_goes_out(world
         now = msgspec.structs.replace(body, rollout=RolloutRequest(window="ignore"))
         accepted = await control.accept(now)
         assert (await ended(control, accepted.number)).outcome == "applied"
+    audit = await rows(
+        world, "SELECT subject, detail->>'reason' AS reason FROM nexus.audit WHERE what = 'outside-window'"
+    )
+    assert audit == [{"subject": f"deployment {accepted.number}", "reason": "a leak"}]

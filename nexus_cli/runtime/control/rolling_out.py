@@ -89,6 +89,14 @@ class RollingOut:
                     summary=summary,
                 )
                 await note_used(conn, self._site, admitted.approvals, deployment=-number, who=who)
+                await rollout_intake.note_outside(
+                    conn,
+                    self._site,
+                    who=who,
+                    subject=f"rollout {number}",
+                    reason=request.reason,
+                    windows=admitted.outside,
+                )
         self._changed(leader)
         return Accepted(number=0, rollout=number)
 

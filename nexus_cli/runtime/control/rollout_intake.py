@@ -44,13 +44,30 @@ async def windows_of(conn: Connection, site: str) -> Windows:
 
 async def refuse_shut(
     windows: Windows, request: DeploymentRequest, checked: Checked, recorded: Recorded, *, now: datetime
-) -> None:
-    """Raises NexusError NX5035 (exit code 3) for what a shut window holds. What takes something back is never held."""
+) -> str:
+    """Refuse what a shut window holds; gives the names of the shut ones outside of which it goes ahead, "" of none.
+
+    What takes something back is never held.
+
+    Raises:
+        NexusError: NX5035 (exit code 3).
+    """
     use = request.rollout.window if request.rollout is not None else "refuse"
-    if use != "refuse" or request.undoes or request.agreed or not recorded.digests:
-        return
-    first = changes_of(request, checked.changes)[0]
-    await asyncio.to_thread(refuse_outside, windows, first, now)
+    if request.undoes or request.agreed or not recorded.digests:
+        return ""
+    if use == "refuse":
+        await asyncio.to_thread(refuse_outside, windows, changes_of(request, checked.changes)[0], now)
+    elif use == "ignore":
+        held = await asyncio.to_thread(held_by, windows, checked.changes, now)
+        return ", ".join(name for name in held.names if not windows.open([name], now))
+    return ""
+
+
+async def note_outside(conn: Connection, site: str, *, who: str, subject: str, reason: str, windows: str) -> None:
+    """Write in the audit trail that something goes ahead while these windows are shut; nothing for none."""
+    if windows:
+        detail = {"reason": reason, "detail": windows}
+        await db.write_audit(conn, site, who=who, what="outside-window", subject=subject, detail=detail)
 
 
 def becomes_rollout(windows: Windows, request: DeploymentRequest, checked: Checked, *, now: datetime) -> bool:

@@ -78,11 +78,19 @@ class DeviceFacts(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """A deployment that was checked, what is recorded of the resources that it changes, and the approvals that count."""
+    """A deployment that was checked.
+
+    Attributes:
+        checked: What it changes.
+        before: What is recorded of the resources that it changes.
+        approvals: Those that count.
+        outside: Shut windows that it ignores.
+    """
 
     checked: Checked
     before: Mapping[str, Attributes]
     approvals: tuple[Verified, ...]
+    outside: str
 
 
 class Service:
@@ -218,8 +226,8 @@ class Service:
         elif recorded.digests:
             kept = await self._weighed(checked, without=list(request.changed))
         weighed = await asyncio.to_thread(weigh, gate, request, recorded, before, checked, kept=kept, running=running)
-        await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
-        return Admitted(checked, before, weighed.approvals)
+        outside = await rollout_intake.refuse_shut(windows, request, checked, recorded, now=self.now())
+        return Admitted(checked, before, weighed.approvals, outside)
 
     async def begin(
         self,
@@ -258,6 +266,10 @@ class Service:
                 await note_used(conn, self.site, admitted.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
+                subject, windows = f"deployment {number}", admitted.outside
+                await rollout_intake.note_outside(
+                    conn, self.site, who=who, subject=subject, reason=request.reason, windows=windows
+                )
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
