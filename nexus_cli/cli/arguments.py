@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
+
+WITHOUT = ("--allow",)
+"""Options that a hint gives again by itself."""
 
 
 def not_text(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -30,3 +35,20 @@ def is_text(value: str) -> bool:
 def shown(value: str) -> str:
     """The text with `?` for characters that can't be written."""
     return value.encode(errors="replace").decode()
+
+
+def as_given(arguments: Sequence[str] | None = None) -> str:
+    """The command line as it was typed, without its consents: a hint adds those that it needs.
+
+    Args:
+        arguments: Behind the name of the program; None takes those of this process.
+    """
+    kept: list[str] = []
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    while given:
+        word = given.pop(0)
+        if word in WITHOUT:
+            del given[:1]
+        elif not word.startswith(tuple(f"{option}=" for option in WITHOUT)):
+            kept.append(word)
+    return shlex.join(["nexus", *kept])

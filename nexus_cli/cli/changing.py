@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from nexus_cli.cli.arguments import as_given
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
 from nexus_cli.cli.views.deployment import deployment_text
 from nexus_cli.cli.views.findings import block, document, summary
@@ -75,22 +76,19 @@ def agreed(question: str = "Apply this?") -> bool:
     return click.confirm(question, err=True, default=False)
 
 
-def refuse_open_hazards(
-    hazards: Sequence[HazardEntry], *, given: Sequence[str] = (), command: str = "nexus apply"
-) -> None:
+def refuse_open_hazards(hazards: Sequence[HazardEntry], *, given: Sequence[str] = ()) -> None:
     """Show which hazard blocks, and how to consent.
 
     Args:
         hazards: Without consent.
         given: Consents that cover other hazards of the plan: they are still needed.
-        command: What is typed again, with the consents.
     """
     more = f", and {len(hazards) - 1} more" if len(hazards) > 1 else ""
     colour = styler(sys.stderr)
     note(colour("error[NX4002]", "error") + f": blocked, and nothing was changed: {hazards[0]['message']}{more}")
     wanted = {f"--allow {consent(hazards, name)}" for name in {each["name"] for each in hazards}}
     consents = sorted(wanted | {f"--allow {shlex.quote(each)}" for each in given})
-    note(f"  = hint: if that is what you want: {command} {' '.join(consents)}")
+    note(f"  = hint: if that is what you want: {as_given()} {' '.join(consents)}")
 
 
 def refuse_policies(policies: Sequence[PolicyEntry]) -> None:

@@ -203,8 +203,9 @@ def plan_site(
 
         tried = asyncio.run(try_addresses(plan, settings))
         found += tried.findings
-    found += useless_consents(plan.hazards, allow)
-    findings = (*loaded.findings, *loaded.value.tree.report_later(found))
+    # A consent has its place on the command line, not in a file.
+    useless = useless_consents(plan.hazards, allow)
+    findings = (*loaded.findings, *loaded.value.tree.report_later(found), *useless)
     source: PlanSource = {"path": str(located.value.resolve()), "env": env, "variables": dict(variables or {})}
     ready = Ready(
         site=f"{plan.enterprise}/{plan.site}",

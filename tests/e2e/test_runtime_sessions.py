@@ -25,11 +25,16 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = REPOSITORY / "tests" / "scripts" / "runtime"
 SCHEMAS = {
     "plan": "plan",
+    "deployments": "deployments",
+    "diff": "diff",
+    "drift": "drift",
+    "lock": "lock",
 }
 """The published schema of a command's JSON, by its words."""
 _FILE = re.compile(r"^-- (?P<name>\S+) --\n", re.MULTILINE)
 _CHANGING = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"
+    r"|\b\d{4}-\d\d-\d\d\b|\b[\d,]+(?= samples?\b)"
     r"|\b\d\d:\d\d:\d\d(?:\.\d+)?\b"
     r"|\b(?:sha256:)?[0-9a-f]{12,64}\b"
     r"|\b[0-9A-HJKMNP-TV-Z]{26}\b"

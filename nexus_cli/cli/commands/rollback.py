@@ -68,7 +68,7 @@ def command(
         return Exit.OK
     open_ = back.ready.open_hazards(allow)
     if open_:
-        refuse_open_hazards(open_, command="nexus rollback")
+        refuse_open_hazards(open_)
         return Exit.BLOCKED
     if not yes and not agreed():
         return Exit.FINDINGS
