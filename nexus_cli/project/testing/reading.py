@@ -61,10 +61,11 @@ def _tests(file: TestFile, root: Map) -> None:
         before = len(file.findings)
         try:
             case = _case(file, tests, name)
+            if len(file.findings) == before:
+                file.cases.append(case)
         except Wrong:
-            continue
-        if len(file.findings) == before:
-            file.cases.append(case)
+            pass
+        file.of_test[str(name)] = file.findings[before:]
 
 
 def _case(file: TestFile, tests: Map, name: Any) -> Case:
