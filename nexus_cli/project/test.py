@@ -51,7 +51,9 @@ class Prepared:
     broken: tuple[str, ...]
     coverage: tuple[Share, ...]
 
-    def report(self, tried: Sequence[Tried], findings: Sequence[Diagnostic] = ()) -> Report:
+    def report(
+        self, tried: Sequence[Tried], findings: Sequence[Diagnostic] = (), *, live: bool = False
+    ) -> Report:
         """The report of these results, with what was found while they ran."""
         return Report(
             site=f"{self.names.snapshot.enterprise}/{self.names.snapshot.site}",
@@ -59,6 +61,7 @@ class Prepared:
             findings=(*self.findings, *findings),
             broken=self.broken,
             coverage=self.coverage,
+            live=live,
         )
 
 
