@@ -51,9 +51,7 @@ class Prepared:
     broken: tuple[str, ...]
     coverage: tuple[Share, ...]
 
-    def report(
-        self, tried: Sequence[Tried], findings: Sequence[Diagnostic] = (), *, live: bool = False
-    ) -> Report:
+    def report(self, tried: Sequence[Tried], findings: Sequence[Diagnostic] = (), *, live: bool = False) -> Report:
         """The report of these results, with what was found while they ran."""
         return Report(
             site=f"{self.names.snapshot.enterprise}/{self.names.snapshot.site}",
@@ -153,9 +151,7 @@ def _findings(file: TestFile, only: Sequence[str]) -> list[Diagnostic]:
     if not only:
         return file.findings
     stem = file.source.path.stem
-    left_out = [
-        found for name, each in file.of_test.items() if not _chosen(f"{stem}/{name}", only) for found in each
-    ]
+    left_out = [found for name, each in file.of_test.items() if not _chosen(f"{stem}/{name}", only) for found in each]
     if file.named:
         asked = any(_chosen(f"{stem}/{name}", only) for name in file.named)
     else:

@@ -76,7 +76,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
 )
 @click.option("--record", "device", metavar="DEVICE", help="Make a test file from a device of the running runtime.")
 @click.option("--for", "for_ms", default="60s", metavar="TIME", callback=_duration, help="With --record: how long.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --record: a new file.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --record: a new file."
+)
 @color_option
 def command(
     path: str | None,
@@ -101,9 +103,7 @@ def command(
     if device is not None:
         return record_device(path, env=env, variables=variables, device=device, for_ms=for_ms, out=out)
     if live:
-        report = live_report(
-            path, only=only, env=env, variables=variables, coverage_min=coverage_min, wait_s=wait_s
-        )
+        report = live_report(path, only=only, env=env, variables=variables, coverage_min=coverage_min, wait_s=wait_s)
         if report is None:
             return Exit.INTERRUPTED
     else:

@@ -58,7 +58,9 @@ class Report:
     @property
     def passed(self) -> bool:
         """Everything ran and is as expected."""
-        return all(one.passed or one.skipped for one in self.tried) and not any(one.severity == "error" for one in self.findings)
+        return all(one.passed or one.skipped for one in self.tried) and not any(
+            one.severity == "error" for one in self.findings
+        )
 
 
 def document(report: Report) -> JsonObject:

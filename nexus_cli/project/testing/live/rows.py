@@ -19,9 +19,7 @@ async def newest_times(conn: Connection, *, site: str, paths: Sequence[str]) -> 
     """The time of the newest row by path; a tag without one is left out."""
     found = {}
     for series in await series_at(conn, site=site, paths=paths):
-        rows = await load_samples(
-            conn, series_id=series.id, since=LONG_AGO, until=_later(), limit=1, newest=True
-        )
+        rows = await load_samples(conn, series_id=series.id, since=LONG_AGO, until=_later(), limit=1, newest=True)
         if rows:
             found[series.path] = rows[-1].time
     return found
@@ -34,9 +32,7 @@ async def rows_since(
     found: dict[str, tuple[list[Row], list[Row]]] = {path: ([], []) for path in paths}
     for series in await series_at(conn, site=site, paths=paths):
         begin = before.get(series.path)
-        stored = await load_samples(
-            conn, series_id=series.id, since=begin or LONG_AGO, until=_later(), limit=MOST_ROWS
-        )
+        stored = await load_samples(conn, series_id=series.id, since=begin or LONG_AGO, until=_later(), limit=MOST_ROWS)
         rows = [Row(at_ms=0, value=_value(one, series.type), quality=Quality(one.quality).name) for one in stored]
         found[series.path] = (rows[:1], rows[1:]) if begin is not None else ([], rows)
     return found

@@ -150,9 +150,7 @@ class LiveTests:
         async with connection(settings, application="nexus-test") as opened:
             return await newest_times(opened, site=settings.site, paths=paths)
 
-    async def _wait_rows(
-        self, paths: list[str], before: Mapping[str, datetime], predicted: Record, case: Case
-    ) -> None:
+    async def _wait_rows(self, paths: list[str], before: Mapping[str, datetime], predicted: Record, case: Case) -> None:
         """Put the rows into the record once they are those of the chain, or those that are there at the deadline."""
         if not paths:
             return
