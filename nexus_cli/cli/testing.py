@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import click
+
 from nexus_cli.cli.console import answer, note
 from nexus_cli.exit_codes import Exit
+from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.testing.document import Report
+from nexus_cli.project.testing.file_text import LONGEST_MS
 
 T = TypeVar("T")
 
@@ -71,6 +76,26 @@ def record_device(
         answer(f"  left out: {line}")
     answer(f"  run it: nexus test{f' {path}' if path else ''} --only '{found.file.stem}/*'")
     return Exit.OK
+
+
+def percent(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+    """`80%` or `80`, 0 to 100."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(\.\d+)?\s*%?", text) or float(text.rstrip("% ")) > 100:
+        raise click.BadParameter(f"'{text}' is not a share; write 80%")
+    return float(text.rstrip("% "))
+
+
+def duration(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
+    """`60s` in ms, at least one second."""
+    try:
+        found = parse_duration(text)
+    except SpellingError as error:
+        raise click.BadParameter(f"{error}; {error.hint}") from None
+    if not 1000 <= found <= LONGEST_MS:
+        raise click.BadParameter(f"'{text}' is not 1s to 24h")
+    return found
 
 
 def _interruptible(work: Callable[[], Awaitable[T]]) -> T | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -11,39 +10,17 @@ import click
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
-from nexus_cli.cli.testing import live_report, record_device
+from nexus_cli.cli.testing import duration, live_report, percent, record_device
 from nexus_cli.cli.views import site_tests as view
 from nexus_cli.exit_codes import Exit
-from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.test import run_tests
 from nexus_cli.project.testing.document import document
-from nexus_cli.project.testing.file_text import LONGEST_MS
 
 EPILOG = (
     "\b\nExamples:\n  nexus test sites/demo\n  nexus test --only 'filler*' --coverage\n"
     "  nexus test --live\n  nexus test --record bottling/line-1/filler --for 60s\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-
-
-def _percent(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
-    """`80%` or `80`, 0 to 100."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+(\.\d+)?\s*%?", text) or float(text.rstrip("% ")) > 100:
-        raise click.BadParameter(f"'{text}' is not a share; write 80%")
-    return float(text.rstrip("% "))
-
-
-def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -> int:
-    """`60s` in ms, at least one second."""
-    try:
-        found = parse_duration(text)
-    except SpellingError as error:
-        raise click.BadParameter(f"{error}; {error.hint}") from None
-    if not 1000 <= found <= LONGEST_MS:
-        raise click.BadParameter(f"'{text}' is not 1s to 24h")
-    return found
 
 
 @click.command("test", epilog=EPILOG)
@@ -63,7 +40,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
 )
 @click.option("--coverage", is_flag=True, help="List the tags, alarms and rights that no test touches.")
 @click.option(
-    "--coverage-min", metavar="SHARE", callback=_percent, help="Fail when tests touch a smaller share, such as 80%."
+    "--coverage-min", metavar="SHARE", callback=percent, help="Fail when tests touch a smaller share, such as 80%."
 )
 @click.option("--live", is_flag=True, help="Run against simulators and a runtime in a temporary folder.")
 @click.option(
@@ -75,7 +52,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, text: str) -
     help="With --live: longest wait for one moment of a test.",
 )
 @click.option("--record", "device", metavar="DEVICE", help="Make a test file from a device of the running runtime.")
-@click.option("--for", "for_ms", default="60s", metavar="TIME", callback=_duration, help="With --record: how long.")
+@click.option("--for", "for_ms", default="60s", metavar="TIME", callback=duration, help="With --record: how long.")
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --record: a new file."
 )

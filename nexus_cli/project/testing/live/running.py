@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nexus_cli.database.connect import connection
@@ -50,7 +50,7 @@ class LiveTests:
     watched: Watched
     offline: Callable[[SiteNames, Case], Record]
     wait_s: float
-    _held: Held = Held(steady=True)
+    _held: Held = field(default_factory=lambda: Held(steady=True))
 
     async def run(self, case: Case) -> Tried:
         """Run one test; what stops it is its error.
@@ -200,8 +200,9 @@ def _without_times(case: Case) -> Case:
     for one in case.expected:
         if one.kind == "row":
             rows = [{key: value for key, value in row.items() if key != "at_ms"} for row in one.wanted["rows"]]
-            one = replace(one, wanted={**one.wanted, "rows": rows})  # noqa: PLW2901 - the same assertion
-        expected.append(one)
+            expected.append(replace(one, wanted={**one.wanted, "rows": rows}))
+        else:
+            expected.append(one)
     return replace(case, expected=tuple(expected))
 
 

@@ -58,9 +58,7 @@ async def live_runtime(
     Raises:
         NexusError: A part can't be started (NX6513 and others of `up`), or the site can't be applied.
     """
-    # 0700, and a short path: PostgreSQL's socket has to fit into 107 bytes.
-    folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="nexus-live-")
-    home, blocking = Path(folder).resolve() / HOME, Blocking()
+    home, blocking = await asyncio.to_thread(_new_home), Blocking()
     files = HoldFiles(MockFolder(home).path)
     with _own_environment(home):
         try:
@@ -83,6 +81,11 @@ async def live_runtime(
             blocking.give_up()
             progress("runtime", "stopping", "")
             await blocking.call(lambda: _end(home))
+
+
+def _new_home() -> Path:
+    """In a new folder that is ours alone; its path is short, because PostgreSQL's socket has to fit into 107 bytes."""
+    return Path(tempfile.mkdtemp(prefix="nexus-live-")).resolve() / HOME
 
 
 def _prepare(home: Path, files: HoldFiles) -> None:
