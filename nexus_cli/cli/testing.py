@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, note
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.spelling import SpellingError, parse_duration
@@ -71,6 +72,9 @@ def record_device(
     )
     if found is None:
         return Exit.INTERRUPTED
+    if isinstance(found, tuple):
+        complain(found, ())
+        return Exit.FINDINGS
     answer(f"wrote {found.file.as_posix()}: {found.values} values of {found.tags} tags, {found.assertions} assertions")
     for line in found.left_out:
         answer(f"  left out: {line}")

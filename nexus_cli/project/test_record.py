@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.questions import Book
+from nexus_cli.diagnostics import Diagnostic
+from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
@@ -60,7 +62,7 @@ async def record_test(
     variables: Mapping[str, str] | None = None,
     settings: Settings | None = None,
     begun: Callable[[str], None] = lambda _: None,
-) -> Recorded:
+) -> Recorded | tuple[Diagnostic, ...]:
     """Follow a device of the running runtime, and write what it did as a test that passes now.
 
     Args:
@@ -72,21 +74,25 @@ async def record_test(
         settings: Instead of those of this folder.
         begun: Called with what is recorded, once it begins.
 
+    Returns:
+        What was written, or why nothing was: findings of the site, NX1110 the file exists or can't be written, NX1111
+        there is no such device.
+
     Raises:
-        NexusError: NX1110 the file exists, or can't be written; NX1111 there is no such device; NX6510 and NX6520 there
-            is no runtime of this site, or it published no value; NX6010 and others of the broker.
+        NexusError: NX6510 and NX6520 there is no runtime of this site, or it published no value; NX6010 and others of
+            the broker.
     """
     reading = read(site, env=env, variables=variables)
     located = locate(site).value
     if located is None or reading.model is None or has_errors(reading.findings):
-        first = next((one for one in reading.findings if one.severity == "error"), None)
-        message = first.message if first is not None else "there is no site file"
-        raise NexusError(f"The site can't be read: {message}.", code=first.code if first else "NX0001", exit_code=1)
+        return reading.findings
     names = names_of(reading.model)
-    path = _device(names, device)
+    path = device.strip("/").removeprefix(names.prefix)
+    if wrong := _not_recordable(names, path):
+        return (wrong,)
     file = out or located.parent / FOLDER / f"{path.replace('/', '-')}.yaml"
-    if file.exists():
-        raise _exists(file)
+    if await asyncio.to_thread(file.exists):
+        return (_exists(file),)
     chosen = settings or load_settings()
     topics = site_topics(chosen)
     if topics.live != names.topics.live:
@@ -111,7 +117,8 @@ async def record_test(
             cause="; ".join(draft.left_out),
             hint="`nexus plan` shows what differs",
         )
-    await asyncio.to_thread(_write, file, text_of(draft))
+    if unwritten := await asyncio.to_thread(_write, file, text_of(draft)):
+        return (unwritten,)
     return Recorded(
         file=file,
         tags=len(draft.given),
@@ -121,17 +128,15 @@ async def record_test(
     )
 
 
-def _device(names: SiteNames, text: str) -> str:
-    path = text.strip("/").removeprefix(names.prefix)
+def _not_recordable(names: SiteNames, path: str) -> Diagnostic | None:
+    """NX1111 unless a gateway reads values of this device."""
     found = names.devices.get(path)
-    if found is not None and found.protocol != "external" and any(not tag.expr for tag in found.tags.values()):
-        return path
-    if found is not None:
-        raise NexusError(
-            f"No gateway reads '{path}'.", code="NX1111", hint="record the device that its values come from"
-        )
-    hint = did_you_mean(path, names.devices) or "write area/line/device, as `nexus find` shows it"
-    raise NexusError(f"The site has no device '{path}'.", code="NX1111", hint=hint)
+    if found is None:
+        hint = did_you_mean(path, names.devices) or "write area/line/device, as `nexus find` shows it"
+        return finding("NX1111", f"the site has no device '{path}'", hint=hint)
+    if found.protocol == "external" or all(tag.expr for tag in found.tags.values()):
+        return finding("NX1111", f"no gateway reads '{path}'", hint="record the device that its values come from")
+    return None
 
 
 async def _followed(names: SiteNames, device: str, for_ms: int, settings: Settings) -> tuple[Record, int]:
@@ -167,23 +172,20 @@ def _keep_what_passes(names: SiteNames, draft: Draft, file: Path) -> None:
             draft.leave_out(result.expectation.kind, result.expectation.subject, why)
 
 
-def _write(file: Path, text: str) -> None:
-    """Write a new file. Raises NexusError NX1110."""
+def _write(file: Path, text: str) -> Diagnostic | None:
+    """Write a new file; gives NX1110 when it is not written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8") as opened:
             opened.write(text)
     except FileExistsError:
-        raise _exists(file) from None
+        return _exists(file)
     except OSError as error:
-        cause = str(error.strerror or error)
-        hint = "name a file that you may write with --out"
-        raise NexusError(f"'{file.as_posix()}' can't be written.", code="NX1110", cause=cause, hint=hint) from None
+        message = f"'{file.as_posix()}' can't be written: {error.strerror or error}"
+        return finding("NX1110", message, hint="name a file that you may write with --out")
+    return None
 
 
-def _exists(file: Path) -> NexusError:
-    return NexusError(
-        f"'{file.as_posix()}' exists already, and is left as it is.",
-        code="NX1110",
-        hint="name another file with --out, or remove this one",
-    )
+def _exists(file: Path) -> Diagnostic:
+    message = f"'{file.as_posix()}' exists already, and is left as it is"
+    return finding("NX1110", message, hint="name another file with --out, or remove this one")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,9 +135,10 @@ class Site:
     """A folder with a site, its tests, and a runtime of the user's that nothing may touch."""
 
     def __init__(self, folder: Path, trap: Trap) -> None:
-        self.folder, self.temporary = folder, folder / "t"
+        # Not below `folder`: run by root, PostgreSQL is another user, who can't pass pytest's private folders.
+        self.folder, self.temporary = folder, Path(tempfile.mkdtemp(prefix="nxt-")).resolve()
+        self.temporary.chmod(0o755)
         (folder / "tests").mkdir()
-        self.temporary.mkdir()
         (folder / "site.yaml").write_text(SITE, encoding="utf-8")
         home = folder / ".nexus"
         home.mkdir(mode=0o700)
@@ -177,11 +180,11 @@ class Site:
         return found
 
     def state(self) -> dict[str, bytes]:
-        """Every file but those of the temporary folder and the locks."""
+        """Every file below the user's folder."""
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
             for path in sorted(self.folder.rglob("*"))
-            if path.is_file() and self.temporary not in path.parents and "__pycache__" not in path.parts
+            if path.is_file()
         }
 
 
@@ -197,7 +200,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     assert {name: text for name, text in after.items() if name in before} == before
     assert {name for name in after if name not in before} <= {"tests/first.yaml"}
     wait_until(lambda: not made.processes(), "no process of the runtime is left")
-    assert list(made.temporary.glob("nexus-live-*")) == []
+    left = list(made.temporary.glob("nexus-live-*"))
+    shutil.rmtree(made.temporary, ignore_errors=True)
+    assert left == []
 
 
 def peers_of(processes: dict[int, psutil.Process]) -> set[str]:

@@ -187,8 +187,9 @@ def scalar(value: Any) -> str:
         return value
     if isinstance(value, float) and not isinstance(value, bool):
         return repr(value)
-    # YAML 1.2 is a superset of JSON; what YAML does not print is escaped.
-    return json.dumps(value, ensure_ascii=True)
+    # JSON is YAML, but for characters beyond 16 bits: JSON escapes them in halves, which YAML refuses.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isascii() and one.isprintable() else f"\\U{ord(one):08x}" for one in text)
 
 
 def _flow(facts: Mapping[str, Any]) -> str:
