@@ -17,7 +17,6 @@ SITE = """\
 #
 # The whole site in one file: what there is, what it publishes, how long it is kept.
 #   nexus validate         is it right?
-#   nexus test             does it make of values what tests/ says?
 #   nexus explain PATH     what happens to one tag, from this file to the database row
 #   nexus sim              serve the devices below without hardware (leave it running)
 #   nexus up               start broker, database and gateways on this machine

@@ -193,7 +193,8 @@ def scalar(value: Any) -> str:
 
 
 def _flow(facts: Mapping[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {scalar(value)}" for key, value in facts.items()) + "}"
+    words = (f"{key}: {value if key == 'at' else scalar(value)}" for key, value in facts.items())
+    return "{" + ", ".join(words) + "}"
 
 
 def _time(ms: int) -> str:
