@@ -37,7 +37,7 @@ class Prepared:
 
     Attributes:
         names: What they may name.
-        judge: Compares with what came.
+        judge: Compares with a record.
         chosen: The tests to run, in the order of files and tests.
         findings: Of the site's test files.
         broken: Names of chosen tests that have findings.

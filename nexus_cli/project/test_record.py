@@ -30,7 +30,7 @@ from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
 
 MOST_VALUES = 20_000
-"""A recording ends when it has so many: nobody reads a longer test."""
+"""A recording ends when it has so many: a longer test is not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ def _not_recordable(names: SiteNames, path: str) -> Diagnostic | None:
 
 
 async def _followed(names: SiteNames, device: str, for_ms: int, settings: Settings) -> tuple[Record, int]:
-    """What came of the device, and of the alarms, and how long it took, ms."""
+    """The samples of the device, the states of the alarms, and how long it took, ms."""
     watched = Watched(names)
     client = BrokerClient(settings=settings, client_id=client_id(settings, "test-record"))
     count, begin_s = 0, time.monotonic()

@@ -109,7 +109,7 @@ WRONG = """tests:
 
 
 class Trap:
-    """A port that nobody may connect to."""
+    """A port that no process may connect to."""
 
     def __init__(self) -> None:
         self.hits = 0

@@ -53,7 +53,7 @@ class HoldFiles:
         _write(self._asked, msgspec.msgpack.encode(held))
 
     def asked(self) -> Held | None:
-        """What they have to hold; None when nobody asks, or when the file can't be read."""
+        """What they have to hold; None without a question, or when the file can't be read."""
         try:
             return msgspec.msgpack.decode(self._asked.read_bytes(), type=Held)
         except (OSError, msgspec.MsgspecError):
@@ -106,8 +106,8 @@ class Holder:
         self._put(servers)
 
     def served(self, devices: Mapping[str, Simulator]) -> None:
-        """Devices are served anew, from the begin of their signals: what they held is held again."""
-        if self._held.steady or (held := self._files.asked()) is not None and held.steady:
+        """Devices are served again, from the begin of their signals: what they held is held again."""
+        if self._held.steady or ((held := self._files.asked()) is not None and held.steady):
             for path, server in devices.items():
                 for tag, value in server.values(path).items():
                     _hold(server, path, tag, value)

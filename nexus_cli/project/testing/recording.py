@@ -16,7 +16,7 @@ from nexus_cli.project.testing.raw import UnfitValue, held
 from nexus_cli.wire.sample import Reason, Value
 
 HEAD = """\
-# Written by `nexus test --record {device}`: what the device published is `given`, what came of it is `expect`.
+# Written by `nexus test --record {device}`: what the device published is `given`, its results are `expect`.
 # Change it as you like; it is never overwritten.
 
 tests:

@@ -19,7 +19,7 @@ from nexus_cli.wire.signature import unsealed_value
 
 
 class Watched:
-    """The newest value of each tag and alarm, and what came since a test began.
+    """The newest value of each tag and alarm, and everything since a test began.
 
     Attributes:
         record: Of the test that runs.
