@@ -16,6 +16,7 @@ import msgspec
 from nexus_cli.diagnostics.groups import Group
 from nexus_cli.drivers.plugin import Serve, Simulator
 from nexus_cli.drivers.registry import protocols, simulator
+from nexus_cli.drivers.simulation.holding import Holder
 from nexus_cli.drivers.simulation.mock_links import MockFolder, ServedLink, WantedLink, read_wanted, without_own
 from nexus_cli.local.layout import Home
 from nexus_cli.model.config import DeviceConfig
@@ -35,6 +36,8 @@ class LinkServers:
         self._servers: dict[str, Simulator] = {}
         self._digests: dict[str, str] = {}
         self._seen: dict[Path, int] = {}
+        self._holder = Holder(folder.path)
+        self._of_device: dict[str, Simulator] = {}
 
     async def look(self) -> None:
         """Serve what was asked for since the last look."""
@@ -45,6 +48,7 @@ class LinkServers:
             wanted = await asyncio.to_thread(read_wanted, file)
             if wanted is not None and wanted.devices:
                 await self._serve(wanted)
+        self._holder.look(self._of_device)
 
     async def _serve(self, wanted: WantedLink) -> None:
         before, digest = self._folder.served(wanted.link), wanted.digest
@@ -53,6 +57,7 @@ class LinkServers:
         self._digests.pop(wanted.link, None)
         old = self._servers.pop(wanted.link, None)
         if old is not None:
+            self._of_device = {path: server for path, server in self._of_device.items() if server is not old}
             await old.close()
         protocol = wanted.devices[0].protocol
         try:
@@ -71,6 +76,9 @@ class LinkServers:
             self._folder.serve(ServedLink(link=wanted.link, digest=digest, problem=problem))
             return
         self._servers[wanted.link], self._digests[wanted.link] = server, digest
+        served = {device.path: server for device in wanted.devices}
+        self._of_device |= served
+        self._holder.served(served)
         _log.info("%s is served at %s", wanted.link, server.endpoint)
         self._folder.serve(
             ServedLink(

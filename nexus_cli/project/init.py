@@ -60,9 +60,28 @@ areas:
             connection: {{host: 127.0.0.1, port: 15020}}
 """
 
+TEST_FILE = "tests/line-1.yaml"
+TEST = """\
+# What a device holds, and what has to come of it: `nexus test` runs this without a device.
+
+tests:
+  the meter counts in volts, and an impossible voltage is doubtful:
+    given:
+      packaging/line-1/meter-1/voltage-l1:
+        - {at: 0s, registers: [0x4366, 0x8000]}   # 230.5 as the device holds it
+        - {at: 2s, value: 700}
+    expect:
+      sample:
+        packaging/line-1/meter-1/voltage-l1: {value: 700, quality: UNCERTAIN, reason: out_of_range, unit: V}
+      row:
+        packaging/line-1/meter-1/voltage-l1: [230.5, {value: 700, at: 2s}]
+"""
+
 
 def init(folder: Path) -> Path:
-    """Write `site.yaml`, and a schema for editors, into a folder, which is made if it is missing.
+    """Write `site.yaml`, a test of it, and a schema for editors, into a folder, which is made if it is missing.
+
+    A folder that has tests keeps them, and gets none.
 
     Returns:
         The file that was written.
@@ -82,6 +101,10 @@ def init(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)
+        test = folder / TEST_FILE
+        if not test.parent.exists():
+            test.parent.mkdir()
+            test.write_text(TEST, encoding="utf-8")
         copy = folder / "schemas" / SCHEMA_FILE
         if f"$schema=schemas/{SCHEMA_FILE}" in text and not copy.exists():
             copy.parent.mkdir(exist_ok=True)

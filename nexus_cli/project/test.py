@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.drivers.base import DriverError
+from nexus_cli.model.bound import Model
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.project.testing.coverage import Share, coverage
 from nexus_cli.project.testing.declared import Case
@@ -27,6 +29,38 @@ from nexus_cli.source.nodes import SourceFile
 
 FOLDER = "tests"
 """Beside the site file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Tests that were read and chosen.
+
+    Attributes:
+        names: What they may name.
+        judge: Compares with a record.
+        chosen: The tests to run, in the order of files and tests.
+        findings: Of the site's test files.
+        broken: Names of chosen tests that have findings.
+        coverage: Of all tests.
+    """
+
+    names: SiteNames
+    judge: Judge
+    chosen: tuple[Case, ...]
+    findings: tuple[Diagnostic, ...]
+    broken: tuple[str, ...]
+    coverage: tuple[Share, ...]
+
+    def report(self, tried: Sequence[Tried], findings: Sequence[Diagnostic] = (), *, live: bool = False) -> Report:
+        """The report of these results, with what was found while they ran."""
+        return Report(
+            site=f"{self.names.snapshot.enterprise}/{self.names.snapshot.site}",
+            tried=tuple(tried),
+            findings=(*self.findings, *findings),
+            broken=self.broken,
+            coverage=self.coverage,
+            live=live,
+        )
 
 
 def run_tests(
@@ -49,20 +83,34 @@ def run_tests(
     Returns:
         The report, and the texts that its findings quote.
     """
+    prepared, sources = prepare(site, only=only, env=env, variables=variables, coverage_min=coverage_min)
+    if isinstance(prepared, Report):
+        return prepared, sources
+    tried = [_tried(prepared.names, prepared.judge, case) for case in prepared.chosen]
+    return prepared.report(tried), sources
+
+
+def prepare(
+    site: Path | str | None,
+    *,
+    only: Sequence[str] = (),
+    env: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    coverage_min: float | None = None,
+) -> tuple[Prepared | Report, tuple[SourceFile, ...]]:
+    """Read and choose the tests of a site; a report alone when the site has errors. Arguments as of `run_tests`."""
     reading = read(site, env=env, variables=variables)
     located = locate(site).value
     if located is None or reading.model is None or has_errors(reading.findings):
         return Report(findings=reading.findings), reading.files
-    moved = tuple((one.from_, one.to) for one in reading.model.site.moved)
-    names = SiteNames(snapshot_of(reading.model), moved)
+    names = names_of(reading.model)
     folder = located.parent / FOLDER
     files = [read_tests(path, names) for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))]
-    sources = (*reading.files, *(one.source for one in files))
     every = [case for one in files for case in one.cases]
-    broken = _broken(files)
+    broken = [name for one in files for name in _broken(one)]
     chosen = [case for case in every if _chosen(case.id, only)]
-    findings = [found for one in files for found in one.findings]
     wanted_broken = [name for name in broken if _chosen(name, only)]
+    findings = [found for one in files for found in _findings(one, only)]
     if not files:
         findings.append(_no_files(folder))
     elif only and not chosen and not wanted_broken:
@@ -70,31 +118,45 @@ def run_tests(
         hint = did_you_mean(only[0], known) or "write a glob over `file/test`"
         findings.append(finding("NX1107", f"no test matches '{only[0]}'", hint=hint))
     book = Book(names.snapshot, ANY_TIME)
-    judge = Judge(names, book, [one.code for one in reading.findings])
     shares = coverage(names, book, every)
     findings += _too_little(shares, coverage_min)
-    report = Report(
-        site=f"{names.snapshot.enterprise}/{names.snapshot.site}",
-        tried=tuple(_tried(names, judge, case) for case in chosen),
+    prepared = Prepared(
+        names=names,
+        judge=Judge(names, book, [one.code for one in reading.findings]),
+        chosen=tuple(chosen),
         findings=tuple(findings),
         broken=tuple(wanted_broken),
         coverage=shares,
     )
-    return report, sources
+    return prepared, (*reading.files, *(one.source for one in files))
+
+
+def names_of(model: Model) -> SiteNames:
+    """What the tests of a site without errors may name."""
+    return SiteNames(snapshot_of(model), tuple((one.from_, one.to) for one in model.site.moved))
 
 
 def _chosen(name: str, only: Sequence[str]) -> bool:
     return not only or any(fnmatchcase(name, one) or fnmatchcase(name.partition("/")[2], one) for one in only)
 
 
-def _broken(files: Sequence[TestFile]) -> list[str]:
-    """Tests that have findings, as `file/test`."""
-    found = []
-    for one in files:
-        ready = {case.name for case in one.cases}
-        stem = one.source.path.stem
-        found += [f"{stem}/{name}" for name in one.named if name not in ready]
-    return found
+def _broken(file: TestFile) -> list[str]:
+    """Tests of a file that have findings, as `file/test`."""
+    ready = {case.name for case in file.cases}
+    return [f"{file.source.path.stem}/{name}" for name in file.named if name not in ready]
+
+
+def _findings(file: TestFile, only: Sequence[str]) -> list[Diagnostic]:
+    """Findings of the chosen tests, and of a file that has one, or whose tests can't be known."""
+    if not only:
+        return file.findings
+    stem = file.source.path.stem
+    left_out = [found for name, each in file.of_test.items() if not _chosen(f"{stem}/{name}", only) for found in each]
+    if file.named:
+        asked = any(_chosen(f"{stem}/{name}", only) for name in file.named)
+    else:
+        asked = any("/" not in one or fnmatchcase(stem, one.partition("/")[0]) for one in only)
+    return [found for found in file.findings if asked and not any(found is one for one in left_out)]
 
 
 def _no_files(folder: Path) -> Diagnostic:
@@ -115,18 +177,21 @@ def _too_little(shares: Sequence[Share], least: float | None) -> list[Diagnostic
 
 
 def _tried(names: SiteNames, judge: Judge, case: Case) -> Tried:
+    try:
+        return Tried(case=case, results=tuple(judge.judged(case, offline_record(names, case))))
+    except (DriverError, ValueError) as error:
+        return Tried(case=case, error=str(error))
+    except Exception as error:  # noqa: BLE001 - the boundary of one test: the others still run, and the report has the error
+        return Tried(case=case, error=f"the test broke off: {type(error).__name__}: {error}")
+
+
+def offline_record(names: SiteNames, case: Case) -> Record:
+    """What the chain makes of a test's values, in memory. Raises DriverError, ValueError: a device can't be run."""
     paths = [one.path for one in case.given]
     for one in case.expected:
         if one.kind in ("sample", "row"):
             paths.append(one.subject)
         elif one.kind == "topic":
             paths.append(one.subject.removeprefix(names.prefix))
-    try:
-        record = Plant(names, paths).run(case.given, case.end_ms) if paths or _alarms(case) else Record()
-    except (DriverError, ValueError) as error:
-        return Tried(case=case, error=str(error))
-    return Tried(case=case, results=tuple(judge.judged(case, record)))
-
-
-def _alarms(case: Case) -> bool:
-    return any(one.kind == "alarm" for one in case.expected)
+    alarms = any(one.kind == "alarm" for one in case.expected)
+    return Plant(names, paths).run(case.given, case.end_ms) if paths or alarms else Record()

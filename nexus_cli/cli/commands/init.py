@@ -18,12 +18,13 @@ EPILOG = "\b\nExamples:\n  nexus init\n  nexus init sites/chicago\n\n" + help_te
 @click.command("init", epilog=EPILOG)
 @click.argument("folder", metavar="[DIR]", required=False, default=".", type=click.Path(file_okay=False))
 def command(folder: str) -> int:
-    """Write a small commented site.yaml to DIR (default: here). An existing file is not changed."""
+    """Write a small commented site.yaml and a test of it to DIR (default: here). An existing file is not changed."""
     target = init(Path(folder))
     there = shlex.quote(target.parent.as_posix())
     lines = [
         *([(f"cd {there}", "")] if target.parent != Path() else []),
         ("nexus validate", "is it right?"),
+        ("nexus test", "what becomes of a value?"),
         ("nexus explain packaging/line-1/meter-1/voltage-l1", "from file to row"),
         ("nexus sim", "serves its devices; stays"),
         ("nexus up && nexus apply", "run it"),

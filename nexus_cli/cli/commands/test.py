@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, style
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.testing import duration, live_report, percent, record_device
 from nexus_cli.cli.views import site_tests as view
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.test import run_tests
@@ -18,17 +18,9 @@ from nexus_cli.project.testing.document import document
 
 EPILOG = (
     "\b\nExamples:\n  nexus test sites/demo\n  nexus test --only 'filler*' --coverage\n"
-    "  nexus test --format junit > report.xml\n\n" + help_text(Exit.OK, Exit.FINDINGS)
+    "  nexus test --live\n  nexus test --record bottling/line-1/filler --for 60s\n\n"
+    + help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
-
-
-def _percent(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
-    """`80%` or `80`, 0 to 100."""
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+(\.\d+)?\s*%?", text) or float(text.rstrip("% ")) > 100:
-        raise click.BadParameter(f"'{text}' is not a share; write 80%")
-    return float(text.rstrip("% "))
 
 
 @click.command("test", epilog=EPILOG)
@@ -48,7 +40,21 @@ def _percent(_context: click.Context, _parameter: click.Parameter, text: str | N
 )
 @click.option("--coverage", is_flag=True, help="List the tags, alarms and rights that no test touches.")
 @click.option(
-    "--coverage-min", metavar="SHARE", callback=_percent, help="Fail when tests touch a smaller share, such as 80%."
+    "--coverage-min", metavar="SHARE", callback=percent, help="Fail when tests touch a smaller share, such as 80%."
+)
+@click.option("--live", is_flag=True, help="Run against simulators and a runtime in a temporary folder.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(1, 3600),
+    default=30.0,
+    metavar="SECONDS",
+    help="With --live: longest wait for one moment of a test.",
+)
+@click.option("--record", "device", metavar="DEVICE", help="Make a test file from a device of the running runtime.")
+@click.option("--for", "for_ms", default="60s", metavar="TIME", callback=duration, help="With --record: how long.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --record: a new file."
 )
 @color_option
 def command(
@@ -60,12 +66,25 @@ def command(
     junit_file: Path | None,
     coverage: bool,
     coverage_min: float | None,
+    live: bool,
+    wait_s: float,
+    device: str | None,
+    for_ms: int,
+    out: Path | None,
 ) -> int:
     """Run the tests in the folder `tests` beside the site file: what a device holds, and what has to come of it.
 
     Values pass the real chain in memory, on a clock of their own. No device, broker or database is reached.
+    With --live they are held by simulators, and a real runtime in a temporary folder makes samples, alarms and rows of them.
     """
-    report, _ = run_tests(path, only=only, env=env, variables=variables, coverage_min=coverage_min)
+    if device is not None:
+        return record_device(path, env=env, variables=variables, device=device, for_ms=for_ms, out=out)
+    if live:
+        report = live_report(path, only=only, env=env, variables=variables, coverage_min=coverage_min, wait_s=wait_s)
+        if report is None:
+            return Exit.INTERRUPTED
+    else:
+        report, _ = run_tests(path, only=only, env=env, variables=variables, coverage_min=coverage_min)
     result = document(report)
     if junit_file is not None:
         junit_file.write_text(view.junit(result), encoding="utf-8")

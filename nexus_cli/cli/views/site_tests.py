@@ -29,6 +29,9 @@ def text(report: Document, *, style: Style, coverage: bool = False) -> str:
             lines.append(f"  hint: {item['hint']}")
         lines.append("")
     for test in report["tests"]:
+        if "skipped" in test:
+            lines.append(f"{style('--  ', 'warning')} {test['id']}: not run live, {test['skipped']}")
+            continue
         mark = style("ok  ", "good") if test["passed"] else style("FAIL", "error")
         lines.append(f"{mark} {test['id']}")
         lines += _failures(test)
@@ -67,7 +70,8 @@ def _coverage(report: Document) -> list[str]:
 def _summary(report: Document) -> str:
     counts = report["summary"]
     words = [f"{counts['passed']} passed"]
-    words += [f"{counts[key]} {word}" for key, word in (("failed", "failed"), ("broken", "not run")) if counts[key]]
+    kinds = (("failed", "failed"), ("broken", "not run"), ("skipped", "not run live"))
+    words += [f"{counts[key]} {word}" for key, word in kinds if counts.get(key)]
     return f"{counts['tests']} tests, {counts['assertions']} assertions: {', '.join(words)}"
 
 
@@ -97,11 +101,13 @@ def junit(report: Document) -> str:
     """A suite a file, a case a test; findings and tests that could not run are errors."""
     suites: dict[str, list[str]] = defaultdict(list)
     failures: dict[str, int] = defaultdict(int)
+    skipped: dict[str, int] = defaultdict(int)
     errors: dict[str, int] = defaultdict(int)
     for test in report["tests"]:
         file = test["file"]
         failed = [one for one in test["assertions"] if not one["passed"]]
         errors[file] += bool(test["error"])
+        skipped[file] += "skipped" in test
         failures[file] += bool(failed) and not test["error"]
         suites[file].append(_case(test, failed))
     for item in report["diagnostics"]:
@@ -119,7 +125,7 @@ def junit(report: Document) -> str:
     head = f'tests="{total}" failures="{sum(failures.values())}" errors="{sum(errors.values())}"'
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuites name="nexus test" {head}>']
     for file, cases in suites.items():
-        counts = f'tests="{len(cases)}" failures="{failures[file]}" errors="{errors[file]}" skipped="0" time="0"'
+        counts = f'tests="{len(cases)}" failures="{failures[file]}" errors="{errors[file]}" skipped="{skipped[file]}" time="0"'
         lines += [f"  <testsuite name={attribute(file)} {counts}>", *cases, "  </testsuite>"]
     return "\n".join([*lines, "</testsuites>", ""])
 
@@ -129,6 +135,8 @@ def _case(test: Document, failed: list[Document]) -> str:
     head += f' file={attribute(test["file"])} line="{test["line"]}" time="0"'
     if test["error"]:
         return f'{head}><error type="run" message={attribute(test["error"])}/></testcase>'
+    if "skipped" in test:
+        return f"{head}><skipped message={attribute(test['skipped'])}/></testcase>"
     if not failed:
         return f"{head}/>"
     # Surefire allows one failure a case: the first is its message, all of them are its text.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.diagnostics.codes.code import Code, console, text, yaml
+from nexus_cli.diagnostics.diagnostic import Severity
 
 _GOOD = yaml(
     "tests:\n  a warm filler:\n    given: {hall/line-1/oven/temperature: 215}\n    expect: {sample: {hall/line-1/oven/temperature: 21.5}}"
@@ -80,5 +81,30 @@ CODES: tuple[Code, ...] = (
         why="`--coverage-min` keeps a new device from going to the plant without a test.",
         bad=console("nexus test --coverage-min 100%"),
         good=text("Write a test for what `nexus test --coverage` lists."),
+    ),
+    Code(
+        id="NX1109",
+        slug="test-not-live",
+        summary="A test gives what simulators can't do, so `--live` leaves it out.",
+        why="A fault of a device (`bad:`, `uncertain:`) comes from its wire or its status; a simulator holds values. Offline the test runs.",
+        bad=console("nexus test --live --only 'line-1/a lost filler'"),
+        good=console("nexus test --only 'line-1/a lost filler'"),
+        severity=Severity.WARNING,
+    ),
+    Code(
+        id="NX1110",
+        slug="test-recorded",
+        summary="The file that a recording would make exists already, or can't be written.",
+        why="A test file may have been edited by a person: it is never overwritten.",
+        bad=console("nexus test --record hall/line-1/oven --out tests/oven.yaml"),
+        good=console("nexus test --record hall/line-1/oven --out tests/oven-2.yaml"),
+    ),
+    Code(
+        id="NX1111",
+        slug="test-record-device",
+        summary="What is to be recorded is not a device of the site that a gateway reads.",
+        why="A recording says what a device held; a calculated tag and a device of others hold nothing.",
+        bad=console("nexus test --record hall/line-1/ovn"),
+        good=console("nexus test --record hall/line-1/oven"),
     ),
 )

@@ -21,16 +21,18 @@ class Tried:
         case: What was declared.
         results: One per expectation, same order.
         error: Why it could not run; "".
+        skipped: Why it was not run against simulators; "".
     """
 
     case: Case
     results: tuple[Result, ...] = ()
     error: str = ""
+    skipped: str = ""
 
     @property
     def passed(self) -> bool:
         """It ran, and everything is as expected."""
-        return not self.error and all(one.passed for one in self.results)
+        return not self.error and not self.skipped and all(one.passed for one in self.results)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class Report:
     """What `nexus test` found.
 
     Attributes:
+        live: It ran against simulators.
         site: `enterprise/site`; "" when it could not be read.
         tried: In the order of files and tests.
         findings: Of the site and the test files.
@@ -50,23 +53,26 @@ class Report:
     findings: tuple[Diagnostic, ...] = ()
     broken: tuple[str, ...] = ()
     coverage: tuple[Share, ...] = ()
+    live: bool = False
 
     @property
     def passed(self) -> bool:
         """Everything ran and is as expected."""
-        return all(one.passed for one in self.tried) and not any(one.severity == "error" for one in self.findings)
+        return all(one.passed or one.skipped for one in self.tried) and not any(
+            one.severity == "error" for one in self.findings
+        )
 
 
 def document(report: Report) -> JsonObject:
     """The report as JSON; the text is rendered from it."""
-    return {
+    found: JsonObject = {
         "format_version": FORMAT_VERSION,
         "site": report.site,
         "passed": report.passed,
         "summary": {
             "tests": len(report.tried) + len(report.broken),
             "passed": sum(one.passed for one in report.tried),
-            "failed": sum(not one.passed for one in report.tried),
+            "failed": sum(not one.passed and not one.skipped for one in report.tried),
             "broken": len(report.broken),
             "assertions": sum(len(one.results) for one in report.tried),
         },
@@ -75,6 +81,10 @@ def document(report: Report) -> JsonObject:
         "diagnostics": [_finding(one) for one in report.findings],
         "coverage": {one.kind: one.to_json() for one in report.coverage},
     }
+    if report.live:
+        found["live"] = True
+        found["summary"]["skipped"] = sum(bool(one.skipped) for one in report.tried)
+    return found
 
 
 def _test(one: Tried) -> JsonObject:
@@ -87,6 +97,8 @@ def _test(one: Tried) -> JsonObject:
         "error": one.error,
         "assertions": [_assertion(each) for each in one.results],
     }
+    if one.skipped:
+        found["skipped"] = one.skipped
     if one.case.description:
         found["description"] = one.case.description
     return found

@@ -32,6 +32,7 @@ class TestFile:
         findings: So far.
         cases: Tests without findings.
         named: Every test in it, also those with findings.
+        of_test: The findings of a test, by its name.
     """
 
     __test__ = False
@@ -41,6 +42,7 @@ class TestFile:
     findings: list[Diagnostic] = field(default_factory=list)
     cases: list[Case] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
+    of_test: dict[str, list[Diagnostic]] = field(default_factory=dict)
 
     def place(self, holder: Any, key: Any, *, on_key: bool = False) -> Place | None:
         """The place of an entry of a map or a list, of its key with `on_key`."""

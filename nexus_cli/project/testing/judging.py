@@ -18,6 +18,9 @@ from nexus_cli.project.testing.plant import Record, Row, Seen
 EXACT = 2**53
 """Whole numbers up to here are the same in JSON; the live view writes larger ones as text."""
 
+BEFORE_MS = -1
+"""When a sample came that was there before the begin of a test: only a real runtime has some."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -47,9 +50,10 @@ class Judge:
 
     def judged(self, case: Case, record: Record) -> list[Result]:
         """One result per expectation, same order."""
-        return [self._one(case, one, record) for one in case.expected]
+        return [self.one(case, one, record) for one in case.expected]
 
-    def _one(self, case: Case, wanted: Expectation, record: Record) -> Result:
+    def one(self, case: Case, wanted: Expectation, record: Record) -> Result:
+        """Judge one assertion by what is recorded so far."""
         at_ms = case.end_ms if wanted.at_ms is None else wanted.at_ms
         if wanted.kind in ("sample", "topic"):
             return self._sample(case, wanted, record, at_ms)
@@ -63,7 +67,8 @@ class Judge:
 
     def _sample(self, case: Case, wanted: Expectation, record: Record, at_ms: int) -> Result:
         path = wanted.subject if wanted.kind == "sample" else wanted.subject.removeprefix(self._names.prefix)
-        known = [one for one in record.samples.get(path, ()) if one.at_ms <= at_ms]
+        first = 0 if wanted.absent else BEFORE_MS
+        known = [one for one in record.samples.get(path, ()) if first <= one.at_ms <= at_ms]
         tag = self._names.tags[path]
         if wanted.kind == "topic" and not tag.live_publish:
             known = []

@@ -20,10 +20,10 @@ CASE_KEYS = ("description", "given", "expect", "for")
 GIVEN_KEYS = (*FORMS, "uncertain", "code", "at")
 
 
-def read_tests(path: Path, names: SiteNames) -> TestFile:
-    """Read one file."""
+def read_tests(path: Path, names: SiteNames, *, data: bytes | None = None) -> TestFile:
+    """Read one file; with `data`, what is about to be written there."""
     name = shown(path)
-    text, findings = decode(path.read_bytes(), name)
+    text, findings = decode(path.read_bytes() if data is None else data, name)
     source = SourceFile(number=0, name=name, path=path, text=text or "")
     file = TestFile(source, names, list(findings))
     if text is None:
@@ -61,10 +61,11 @@ def _tests(file: TestFile, root: Map) -> None:
         before = len(file.findings)
         try:
             case = _case(file, tests, name)
+            if len(file.findings) == before:
+                file.cases.append(case)
         except Wrong:
-            continue
-        if len(file.findings) == before:
-            file.cases.append(case)
+            pass
+        file.of_test[str(name)] = file.findings[before:]
 
 
 def _case(file: TestFile, tests: Map, name: Any) -> Case:

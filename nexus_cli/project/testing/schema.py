@@ -45,7 +45,7 @@ def report_schema() -> JsonObject:
             "error": _STRING,
             "assertions": {"type": "array", "items": assertion},
         },
-        {"description": _STRING},
+        {"description": _STRING, "skipped": {**_STRING, "description": "Why it was not run against simulators."}},
     )
     diagnostic = _object(
         {"code": _STRING, "severity": {"enum": ["error", "warning", "info"]}, "summary": _STRING, "hint": _STRING},
@@ -62,7 +62,9 @@ def report_schema() -> JsonObject:
                 "format_version": _STRING,
                 "site": {"type": "string", "description": "enterprise/site"},
                 "passed": boolean,
-                "summary": _object(dict.fromkeys(("tests", "passed", "failed", "broken", "assertions"), _COUNT)),
+                "summary": _object(
+                    dict.fromkeys(("tests", "passed", "failed", "broken", "assertions"), _COUNT), {"skipped": _COUNT}
+                ),
                 "tests": {"type": "array", "items": test},
                 "broken": {"type": "array", "items": _STRING, "description": "Tests with findings: they did not run."},
                 "diagnostics": {"type": "array", "items": diagnostic},
@@ -71,7 +73,8 @@ def report_schema() -> JsonObject:
                     "properties": dict.fromkeys(("tags", "alarms", "rights"), share),
                     "additionalProperties": False,
                 },
-            }
+            },
+            {"live": {"const": True, "description": "It ran against simulators."}},
         ),
     }
 
