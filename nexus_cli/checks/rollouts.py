@@ -9,6 +9,7 @@ from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic, ModelPath, Related
 from nexus_cli.diagnostics.suggest import did_you_mean
+from nexus_cli.model.kept import window_of
 from nexus_cli.model.rollouts import REST
 from nexus_cli.model.windows import NO_WINDOW
 
@@ -101,8 +102,8 @@ def _attached(view: View) -> Iterator[tuple[str, ModelPath]]:
             if line.window is not None:
                 yield line.window, ("areas", area_name, "lines", line_name, "window")
     for device in view.model.devices.values():
-        if device.device.window is not None:
-            yield device.device.window, (*device.where, "window")
+        if (window := window_of(device)) is not None:
+            yield window, (*device.where, "window")
 
 
 def _reaches(glob: str, path: str) -> bool:

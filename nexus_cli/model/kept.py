@@ -27,6 +27,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
         writable: Names of tags that take commands.
         retentions: Classes that its tags name, each once; None is a tag without one.
         host, port: Where it listens, "" and 0 where that is no network.
+        window: Its own maintenance window; None is none.
     """
 
     protocol: str
@@ -38,6 +39,12 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     retentions: list[str | None]
     host: str
     port: int
+    window: str | None = None
+
+
+def window_of(device: BoundDevice) -> str | None:
+    """The maintenance window of a device itself; one that stayed closed is not opened for it."""
+    return device.facts.window if isinstance(device, KeptDevice) else device.device.window
 
 
 def facts_of(device: BoundDevice) -> Facts | None:
@@ -67,6 +74,7 @@ def facts_of(device: BoundDevice) -> Facts | None:
         retentions=list(dict.fromkeys(one.retention for one in every)),
         host=host,
         port=port,
+        window=device.device.window,
     )
 
 

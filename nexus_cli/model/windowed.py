@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nexus_cli.model.bound import BoundDevice
+from nexus_cli.model.kept import window_of
 from nexus_cli.model.site import Site
 from nexus_cli.model.window_config import WindowConfig
 from nexus_cli.model.windows import NO_WINDOW
@@ -30,5 +31,5 @@ def window_places(site: Site, devices: Iterable[BoundDevice]) -> dict[str, str]:
     for name, area in site.areas.items():
         found[name] = area.window
         found |= {f"{name}/{line}": one.window for line, one in area.lines.items()}
-    found |= {device.path: device.device.window for device in devices}
+    found |= {device.path: window_of(device) for device in devices}
     return {path: "" if window == NO_WINDOW else window for path, window in sorted(found.items()) if window is not None}
