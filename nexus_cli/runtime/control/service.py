@@ -299,7 +299,7 @@ def _header(found: db.Deployment, confirmation: Confirmation | None) -> Deployme
         ended=None if found.ended is None else db.microseconds(found.ended),
         counts=found.summary.counts,
         left_out=found.summary.left_out,
-        allow=found.allow,
+        allow=list(found.allow),
         run_url=found.run_url,
         undoes=found.undoes,
         confirmation=confirmation,
