@@ -88,9 +88,9 @@ class Deployment:
     summary: Summary
     started: dt.datetime
     ended: dt.datetime | None
-    allow: list[str]
-    run_url: str
-    undoes: int
+    allow: Sequence[str] = ()
+    run_url: str = ""
+    undoes: int = 0
 
 
 async def recorded(conn: Connection, site: str) -> Recorded:

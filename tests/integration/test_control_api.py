@@ -52,7 +52,12 @@ async def test_a_gateway_reads_its_own_configuration_and_nothing_else(world: Wor
             assert list((await gateway.gateway_index("gw-1")).devices) == ["a/l/one"]
             # A device of another gateway is not given, whatever is asked for.
             assert list(await gateway.gateway_devices("gw-1", ["a/l/one", "a/l/two"])) == ["a/l/one"]
-            for call in (gateway.gateway_index("gw-2"), gateway.state(), gateway.break_lock("test"), gateway.deploy({})):
+            for call in (
+                gateway.gateway_index("gw-2"),
+                gateway.state(),
+                gateway.break_lock("test"),
+                gateway.deploy({}),
+            ):
                 with pytest.raises(NexusError) as refused:
                     await call
                 assert refused.value.code in ("NX6403", "NX6405")

@@ -371,7 +371,7 @@ def _header(found: db.Deployment, confirmation: Confirmation | None, rollout: Ro
         ended=None if found.ended is None else db.microseconds(found.ended),
         counts=found.summary.counts,
         left_out=found.summary.left_out,
-        allow=found.allow,
+        allow=list(found.allow),
         run_url=found.run_url,
         undoes=found.undoes,
         confirmation=confirmation,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.change import Ready, _follow
+from nexus_cli.project.change import Ready, follow
 from nexus_cli.wire.control import DeploymentProgress, JournalLine
 
 pytestmark = pytest.mark.simulated_time
@@ -33,7 +33,7 @@ async def test_that_control_is_away_is_told_once_for_each_time() -> None:
     ended = DeploymentProgress(number=1, state="ended", outcome="applied")
     heard: list[str] = []
     control: Any = _Control(away, away, begun, away, ended)
-    assert await _follow(control, 1, on_event=lambda each: heard.append(each.step)) == ended
+    assert await follow(control, 1, on_event=lambda each: heard.append(each.step)) == ended
     assert heard == ["away", "observe", "away"]
 
 

@@ -29,6 +29,19 @@ PROGRESS: dict[str, Any] = {
     "ended": None,
     "counts": {"applied": 1},
     "left_out": 0,
+    "allow": ["data-loss"],
+    "run_url": "",
+    "undoes": 2,
+    "confirmation": {
+        "number": 7,
+        "state": "waiting",
+        "within_s": 300,
+        "left_s": 12.5,
+        "who": "",
+        "reason": "",
+        "at": 3,
+        "undone_by": 0,
+    },
     "journal": [{"id": 1, "step": "record", "subject": "", "state": "begun", "detail": {"b": [1.5], "a": {}}, "at": 2}],
     "table": [
         {"state": "applied", "action": "create", "detail": "", "address": "site", "gateway": "", "verification": ""}
