@@ -10,6 +10,7 @@ from functools import cache
 from nexus_cli.diagnostics.codes import (
     access,
     access_answers,
+    actions,
     ads,
     alarms,
     apply,
@@ -64,6 +65,7 @@ BANDS = (
     ads,
     plan,
     purges,
+    actions,
     renames,
     policies,
     trial,
