@@ -15,15 +15,20 @@ from nexus_cli.discover.adopt.broker_files import read_foreign
 from nexus_cli.discover.adopt.entries import Entry
 from nexus_cli.discover.adopt.foreign import Foreign
 from nexus_cli.discover.adopt.rights import topics_of
+from nexus_cli.discover.adopt.topics import topic_entries
 from nexus_cli.discover.edit import Edit, proved
+from nexus_cli.discover.filters import Wanted
 from nexus_cli.discover.placement import site_of
-from nexus_cli.model.access import Access
 from nexus_cli.model.bound import Model
 from nexus_cli.model.config import DeviceOutline
 from nexus_cli.model.resolve import snapshot_of
 from nexus_cli.model.resources import every
 from nexus_cli.model.shipped_roles import SHIPPED
+from nexus_cli.project.discover import discover
+from nexus_cli.project.discover import edit as discovery_edit
+from nexus_cli.project.discover_online import Ask
 from nexus_cli.project.text import Reading, read
+from nexus_cli.settings import load_settings
 from nexus_cli.source.document import Document, DocumentError
 from nexus_cli.source.files import shown
 
@@ -86,9 +91,7 @@ def write(adoption: Adoption) -> None:
     try:
         edits.write(adoption.edit)
     except OSError as error:
-        raise NexusError(
-            f"The file {adoption.edit.path} can't be written.", code="NX6523", cause=str(error)
-        ) from None
+        raise NexusError(f"The file {adoption.edit.path} can't be written.", code="NX6523", cause=str(error)) from None
 
 
 def _text(file: Path) -> str:
@@ -121,8 +124,60 @@ def _prove(edit: Edit, site: Path, reading: Reading, foreign: Foreign, principal
 
     problems = proved(edit, site=site, files=[file.path for file in reading.files], check=check)
     if problems:
-        raise NexusError(
-            f"The site would have an error: {problems[0].message}.", code="NX6604", hint=problems[0].hint
-        )
+        raise NexusError(f"The site would have an error: {problems[0].message}.", code="NX6604", hint=problems[0].hint)
     if more:
         raise NexusError(f"The site would allow more than the broker: {more[0]}.", code="NX4312")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicsWanted:
+    """Which topics are asked for.
+
+    Attributes:
+        filter: A topic filter; "" is everything, or what is below `at`.
+        at: `area/line/device`; "" is every device.
+        broker: Its address; "" is the one of the settings.
+        user, password: There; the password is a reference.
+        listen_s: How long to listen.
+    """
+
+    filter: str = ""
+    at: str = ""
+    broker: str = ""
+    user: str | None = None
+    password: str | None = None
+    listen_s: float = 10.0
+
+
+async def topics(wanted: TopicsWanted, *, into: Path) -> Adoption:
+    """Topics that others publish as external devices of a site; nothing is written.
+
+    Raises:
+        NexusError: NX4311 the site; NX6010 to NX6012 the broker; NX6600, NX6603, NX6604 the address and the edit.
+    """
+    _, _, model = _site(into)
+    settings = load_settings()
+    below = f"{model.site.enterprise}/{model.site.site}/{wanted.at}/#" if wanted.at else ""
+    keys = {"user": wanted.user, "password": wanted.password}
+    ask = Ask(
+        target=wanted.broker or settings.broker_url,
+        into=into,
+        wanted=Wanted(start=wanted.filter or below, listen_s=wanted.listen_s),
+        connection={key: value for key, value in keys.items() if value is not None},
+    )
+    found = await discover(ask, settings=settings, stop=asyncio.Event())
+    if found.value is None:
+        raise _as_error(found.findings)
+    made = discovery_edit(found.value, ask, mode="merge")
+    if made.value is None:
+        raise _as_error(made.findings)
+    held = {f"{path}/{glob}" for path, device in model.devices.items() for glob in getattr(device.device, "topics", ())}
+    edit = None if made.value.merged.empty else made.value
+    proposals = found.value.proposals
+    entries = topic_entries(proposals, made.value.merged, held=held)
+    return Adoption(source=proposals[0].source, entries=entries, edit=edit, notes=made.value.notes)
+
+
+def _as_error(findings: tuple[Diagnostic, ...]) -> NexusError:
+    first = findings[0]
+    return NexusError(f"{first.message}.", code=first.code, hint=first.hint)

@@ -50,11 +50,14 @@ def adopt_access(
     """
     denied = _denials(foreign)
     rights = [
-        (rule, rights_of(rule, prefix=prefix, topics=topics, denied=denied.get(rule.role, ()))) for rule in foreign.rules
+        (rule, rights_of(rule, prefix=prefix, topics=topics, denied=denied.get(rule.role, ())))
+        for rule in foreign.rules
     ]
     wanted = _by_role(rights)
     used = [role for roles in foreign.users.values() for role in roles]
-    names, fresh = _named_roles({role: wanted[role] for role in dict.fromkeys(used) if role in wanted}, access, reserved)
+    names, fresh = _named_roles(
+        {role: wanted[role] for role in dict.fromkeys(used) if role in wanted}, access, reserved
+    )
     entries = [_rule_entry(rule, made, names, fresh) for rule, made in rights]
     users: dict[str, Mapping[str, Any]] = {}
     principals: list[str] = []
@@ -176,7 +179,9 @@ def wider(grants: Iterable[Grant], users: Iterable[str], before: Rules) -> Itera
         if grant.principal not in mine:
             continue
         topic = sample(grant.filter)
-        wishes = (("publish", topic),) if grant.action == "publish" else (("subscribe", grant.filter), ("receive", topic))
+        wishes = (
+            (("publish", topic),) if grant.action == "publish" else (("subscribe", grant.filter), ("receive", topic))
+        )
         for wish, asked in wishes:
             verdict = before.decide(Request(user=grant.principal, wish=wish, topic=asked))
             if not verdict.allowed:
