@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection
 
 from nexus_cli.apply import table
+from nexus_cli.apply.acting import Act, no_sequences
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights
@@ -24,6 +25,7 @@ from nexus_cli.database.connect import Connection, Pool
 from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.database.recording import LeaseLost
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.model.actions import AFTER, BEFORE
 from nexus_cli.plan import stages as step
 from nexus_cli.plan.change import Change
 from nexus_cli.wire.control import JournalLine
@@ -60,6 +62,7 @@ class Engine:
         on_recorded: OnRecorded = _nothing,
         may_act: Callable[[], None] = lambda: None,
         make_way: MakeWay = _clear_way,
+        act: Act = no_sequences,
     ) -> None:
         """Join the parts.
 
@@ -75,6 +78,7 @@ class Engine:
             on_recorded: Called when the new state is recorded, with the devices that gateways are only about to
                 change, and again with none of them when the gateways have answered.
             make_way: See `MakeWay`.
+            act: Runs the sequences of deployments.
             may_act: Raises NexusError when this control does not lead (any more): asked before what no database
                 and no broker sees, which is the file with the grants.
         """
@@ -89,6 +93,7 @@ class Engine:
             timing=timing,
             on_step=on_step,
             may_act=may_act,
+            act=act,
         )
         self._tokens: dict[int, str] = {}
         self._accepted: dict[int, Work] = {}
@@ -135,6 +140,7 @@ class Engine:
                 self._tokens.pop(deployment.id, None)
                 self._accepted.pop(deployment.id, None)
         await self._steps.verify(run)
+        table.acted(run.rows, run.problems)
         outcome = table.outcome_of(run.rows)
         async with self._pool.acquire() as conn:
             await _end(conn, deployment.id, outcome=outcome, summary=table.summary_of(run.rows))
@@ -198,6 +204,8 @@ class Engine:
     async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
         await self._make_way(run.changes, run.deployment.number, lambda each: self._steps.waits(run, each))
         if not run.is_done(step.RECORD):
+            for stage in run.stages_named(BEFORE):
+                await self._steps.act_before(run, stage)
             await self._steps.record(run, token)
         table.recorded(run.rows)
         await self._on_recorded(_devices_of(run))
@@ -208,6 +216,9 @@ class Engine:
         for stage in run.stages_named(step.CLEAR):
             await self._steps.clear(run, stage)
         await self._steps.hold_rights(run, step.REVOKE)
+        for stage in run.stages_named(AFTER):
+            await self._steps.act_after(run, stage)
+        table.acted(run.rows, run.problems)
         await self._steps.journal(run, step.FINALISE, "begun")
         over.set()  # a heartbeat that meets the released lease must not take it for lost
         await self._close(run, token)

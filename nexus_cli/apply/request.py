@@ -19,6 +19,7 @@ from nexus_cli.model.alias_config import is_old_path
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import device_from_json, digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.actions import hazards_of_actions
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.consents import consents_to
 from nexus_cli.plan.diff import diff
@@ -215,7 +216,7 @@ def request_hazards(
     first = not recorded.digests
     hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
     weighed = _weighed(request, recorded, before, kept, checked=checked)
-    return (*hazards, *weighed, *hazards_of_runs(checked.changes, running))
+    return (*hazards, *weighed, *hazards_of_runs(checked.changes, running), *hazards_of_actions(checked.changes))
 
 
 def _weighed(

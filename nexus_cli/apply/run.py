@@ -13,6 +13,7 @@ from nexus_cli.apply.rights import Resources
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.json_value import JsonObject
+from nexus_cli.model.actions import AFTER
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
@@ -106,6 +107,7 @@ class Run:
         wanted: Digest that each gateway has to answer with.
         answers: What the gateways answered; None when nothing came in time.
         reachable_before: Device paths that gave values before anything was recorded.
+        problems: Why a sequence after the change did not end well, by device path.
     """
 
     deployment: Deployment
@@ -118,6 +120,7 @@ class Run:
     wanted: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Observed | None] = field(default_factory=dict)
     reachable_before: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
 
     @property
     def resumed(self) -> bool:
@@ -133,7 +136,7 @@ class Run:
     @classmethod
     def of(cls, deployment: Deployment, work: Work, *, journal: list[JournalLine]) -> Run:
         """A run from a deployment's row, its work and its journal."""
-        return cls(
+        run = cls(
             deployment=deployment,
             plan=work.plan,
             changes=work.changes,
@@ -142,6 +145,21 @@ class Run:
             journal=journal,
             reachable_before=_noted(journal, "reachable_before"),
         )
+        for stage in run.stages_named(AFTER):
+            run.note(stage, run.acted(stage) or "")
+        return run
+
+    def acted(self, stage: Stage) -> str | None:
+        """What the journal says of a sequence that has ended: "" when it is done, else why not; None when it says nothing."""
+        for line in reversed(self.journal):
+            if line.step == stage.step and line.subject == stage.subject and line.state in ("done", "failed"):
+                return "" if line.state == "done" else str(line.detail.get("message", "it failed"))
+        return None
+
+    def note(self, stage: Stage, problem: str) -> None:
+        """Keep the problem of a sequence after the change, of each device that it runs for; "" is none."""
+        if problem:
+            self.problems |= dict.fromkeys(stage.paths, f"sequence '{stage.subject}' after the change: {problem}")
 
     def stages_named(self, name: str) -> list[Stage]:
         """The stages of one step."""

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from nexus_cli.apply import table
+from nexus_cli.apply.acting import Act, Acting, Ended, before_failed, problem_of
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.rights import Rights, after_and_before
 from nexus_cli.apply.run import Run, gateway_digest, notice
@@ -16,7 +18,7 @@ from nexus_cli.apply.timing import Timing
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.connect import Connection, Pool
-from nexus_cli.database.leader import FencedPool
+from nexus_cli.database.leader import FencedPool, LeadLost
 from nexus_cli.database.recording import LeaseLost, record
 from nexus_cli.database.seams import place_segments
 from nexus_cli.diagnostics.errors import NexusError
@@ -51,17 +53,64 @@ class Steps:
         timing: Timing,
         on_step: Callable[[], None],
         may_act: Callable[[], None],
+        act: Act,
     ) -> None:
         """Join the parts; arguments as of `Engine`."""
         enterprise, _, name = site.partition("/")
         self._topics = Topics(enterprise, name)
         self._pool, self._site, self._publish, self._rights = pool, site, publish, rights
         self._seen, self._timing, self._on_step, self._may_act = observations, timing, on_step, may_act
+        self._act = act
         self.held = ""
 
     async def waits(self, run: Run, sequence_run: str) -> None:
         """A sequence runs that uses what changes."""
         await self.journal(run, step.SEQUENCES, "begun", subject=sequence_run)
+
+    async def act_before(self, run: Run, stage: Stage) -> None:
+        """Run a sequence that has to end well before anything changes. Raises NexusError NX4152."""
+        problem = run.acted(stage)
+        if problem is None:
+            problem = await self._run_sequence(run, stage)
+        if problem:
+            raise before_failed(stage.subject, problem)
+
+    async def act_after(self, run: Run, stage: Stage) -> None:
+        """Run a sequence when the devices that it is for run as planned; its failure is theirs."""
+        if run.acted(stage) is not None:
+            return
+        late = sorted(
+            {f"device.{path}" for path in stage.paths} & {r.address for r in run.rows if r.state != "applied"}
+        )
+        if late:
+            detail = {"message": f"{late[0].removeprefix('device.')} does not run as planned"}
+            await self.journal(run, stage.step, "skipped", subject=stage.subject, detail=detail)
+            return
+        run.note(stage, await self._run_sequence(run, stage))
+        table.acted(run.rows, run.problems)
+
+    async def _run_sequence(self, run: Run, stage: Stage) -> str:
+        """Why it did not end well, "" when it did; the same run, however often it is asked for."""
+        acting = Acting(
+            sequence=stage.subject, when=stage.step, deployment=run.deployment.number, who=run.deployment.who
+        )
+        facts = {"run": acting.run_id}
+        await self.journal(run, stage.step, "begun", subject=stage.subject, detail=facts)
+        problem = problem_of(await self._ended(acting))
+        state, more = ("failed", {"message": problem}) if problem else ("done", {})
+        await self.journal(run, stage.step, state, subject=stage.subject, detail={**facts, **more})
+        return problem
+
+    async def _ended(self, acting: Acting) -> Ended:
+        while True:
+            try:
+                return await self._act(acting)
+            except LeadLost:
+                raise
+            except NexusError as error:
+                if not error.retriable:
+                    return Ended(state="refused", why=error.message)
+            await asyncio.sleep(self._timing.retry_s)
 
     async def record(self, run: Run, token: str) -> None:
         """Write the new state, in one transaction that has the proof of the lease."""

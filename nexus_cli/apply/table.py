@@ -19,6 +19,7 @@ class Row:
         state: `applied`, `failed`, `skipped` or `unknown`.
         verification: `verified`, `unverified`, `failed`, or "" where there is nothing to verify.
         detail: Why, when it is not simply well.
+        refused: True when the deployment ended before anything was recorded.
     """
 
     address: str
@@ -27,6 +28,7 @@ class Row:
     state: str = "skipped"
     verification: str = ""
     detail: str = ""
+    refused: bool = False
 
     def body(self) -> TableRow:
         """As the API gives it."""
@@ -62,7 +64,7 @@ def recorded(rows: Sequence[Row]) -> None:
 def failed(rows: Sequence[Row], why: str) -> None:
     """The record step did not happen: nothing changed."""
     for row in rows:
-        row.state, row.detail = "failed", why
+        row.state, row.detail, row.refused = "failed", why, True
 
 
 def answered(rows: Sequence[Row], answers: Mapping[str, Observed | None]) -> None:
@@ -119,6 +121,19 @@ def verified(
             row.verification, row.detail = "unverified", "the gateway has not said yet whether values are GOOD"
 
 
+def acted(rows: Sequence[Row], problems: Mapping[str, str]) -> None:
+    """A sequence after the change did not end well: the devices run as planned, and the machine may not.
+
+    Args:
+        rows: Changed in place; call it again after `verified`.
+        problems: Why, by device path.
+    """
+    for row in rows:
+        kind, _, path = row.address.partition(".")
+        if kind == "device" and path in problems:
+            row.verification, row.detail = "failed", problems[path]
+
+
 def _because(sentence: str, found: Verification) -> str:
     return f"{sentence}: {found.detail}" if found.detail else sentence
 
@@ -128,7 +143,7 @@ def outcome_of(rows: Sequence[Row]) -> str:
     bad = [row for row in rows if row.state != "applied" or row.verification == "failed"]
     if not bad:
         return "applied"
-    return "failed" if all(row.state == "failed" and not row.gateway for row in rows) else "partly"
+    return "failed" if all(row.state == "failed" and (row.refused or not row.gateway) for row in rows) else "partly"
 
 
 def summary_of(rows: Sequence[Row], *, limit: int = 2000) -> Summary:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Iterator
 
 from nexus_cli.checks import (
     access,
+    actions,
     alarms,
     alerts,
     archive,
@@ -62,6 +63,7 @@ CHECKS: tuple[Check, ...] = (
     *commands.CHECKS,
     *procedures.CHECKS,
     *parameters.CHECKS,
+    *actions.CHECKS,
     *signatures.CHECKS,
     *policies.CHECKS,
     *views.CHECKS,

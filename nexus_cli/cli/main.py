@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sequence": ("nexus_cli.cli.commands.sequence:command", "Run a sequence of writes, or show its runs."),
     "publish": ("nexus_cli.cli.commands.publish:command", "Publish a declared message."),
     "device": ("nexus_cli.cli.commands.device:command", "Take a device out of service, and in again."),
+    "adopt": ("nexus_cli.cli.commands.adopt:command", "Take broker rights and topics into a site file."),
     "keep": ("nexus_cli.cli.commands.keep:command", "Show the series that are never dropped, and end it."),
     "retained": ("nexus_cli.cli.commands.retained:command", "Show and clear retained topics without an owner."),
     "alarms": ("nexus_cli.cli.commands.alarms:command", "Show and answer alarms; key figures."),

@@ -124,6 +124,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         enabled: False publishes BAD `out_of_service` for every tag and opens no session.
         classification: Of an external device with topics: class of what is not declared tag by tag; "" is `internal`.
         owner, pii: What its tags have where they say nothing else.
+        on_change: Names of sequences that a deployment runs around a change of it: `before`, `after`.
     """
 
     path: str
@@ -138,6 +139,7 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     classification: str = ""
     owner: str = ""
     pii: bool = False
+    on_change: dict[str, str] = {}
 
     @property
     def globs(self) -> tuple[str, ...]:

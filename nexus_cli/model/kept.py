@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from nexus_cli.model.actions import OnChange
 from nexus_cli.model.bound import BoundDevice, BoundTag
 from nexus_cli.model.driver_kind import DriverKind
 from nexus_cli.model.expression_text import names_in
@@ -47,14 +48,22 @@ def window_of(device: BoundDevice) -> str | None:
     return device.facts.window if isinstance(device, KeptDevice) else device.device.window
 
 
+def on_change_of(device: BoundDevice) -> OnChange | None:
+    """The sequences around a change of a device itself; one that stayed closed has none."""
+    closed = isinstance(device, KeptDevice) or not isinstance(device.device, Device)
+    return None if closed else device.device.on_change
+
+
 def facts_of(device: BoundDevice) -> Facts | None:
     """The facts of a device without findings; None when it has to be bound in each run.
 
-    That is a device of others, and one that depends on tags of other devices.
+    That is a device of others, one that depends on tags of other devices, and one with sequences of its own.
     """
     if isinstance(device, KeptDevice):
         return device.facts
     if isinstance(device.device, ExternalDevice) or device.kind is None or device.connection is None or not device.link:
+        return None
+    if device.device.on_change is not None:
         return None
     calculated = device.device.calculated
     if any("/" in name for one in calculated.values() for name in names_in(one.expr)):

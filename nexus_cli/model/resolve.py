@@ -13,6 +13,7 @@ import msgspec
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import DEFAULT_CLASS
 from nexus_cli.model.access_config import access_resources
+from nexus_cli.model.actions import bindings
 from nexus_cli.model.alarms import SEVERITY_OF
 from nexus_cli.model.aliases import alias_resources
 from nexus_cli.model.archiving import Archive, ArchivedClass
@@ -192,6 +193,7 @@ def device_config(device: BoundDevice) -> DeviceConfig:
         classification=_class_of_topics(device),
         owner=device.device.owner or "",
         pii=device.device.pii is True,
+        on_change=bindings(device.device.on_change),
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access import Access, Classification
+from nexus_cli.model.actions import OnChange
 from nexus_cli.model.alarms import Alert as Alert
 from nexus_cli.model.archiving import Archive
 from nexus_cli.model.calendar import ZoneName
@@ -261,6 +262,7 @@ class Device(Inherited):
     connection: JsonObject = Field(default_factory=dict, description="How to reach it.")
     tags: dict[str, JsonObject] = Field(default_factory=dict, description="Its values by name.")
     calculated: dict[str, Calculated] = Field(default_factory=dict, description="Values computed from other tags.")
+    on_change: OnChange | None = Field(default=None, description="Sequences around a deployment that changes it.")
     description: str | None = Field(default=None, description="For people.")
     labels: dict[str, str] | None = Field(default=None, description="For selectors and dashboards.")
     window: str | None = Field(
@@ -280,6 +282,9 @@ class Line(Strict):
     pii: bool | None = Field(default=None, description="true: the data below says something about persons.")
     window: str | None = Field(
         default=None, description="Maintenance window of what is below; none takes an outer one away."
+    )
+    on_change: OnChange | None = Field(
+        default=None, description="Sequences around a deployment that changes one of its devices."
     )
     defaults: JsonObject = Field(default_factory=dict, description="Inherited keys for everything below.")
     devices: dict[str, JsonObject] = Field(default_factory=dict, description="Devices by name.")

@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.action_document import ActionEntry, action_entries
 from nexus_cli.plan.aliases import AliasEntry, alias_entries
 from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.document_impact import (
@@ -179,6 +180,7 @@ class PlanDocument(TypedDict):
     impact: list[ImpactEntry]
     load: NotRequired[list[LoadEntry]]
     readers: NotRequired[list[ReaderEntry]]
+    actions: NotRequired[list[ActionEntry]]
     templates: NotRequired[list[TemplateEntry]]
     measured: NotRequired[MeasuredEntry]
     probe: NotRequired[list[ProbeEntry]]
@@ -229,6 +231,7 @@ def plan_document(
         "impact": [_impact(each) for each in plan.impacts],
         "load": [load_entry(each) for each in plan.loads],
         "readers": [reader_entry(each) for each in plan.readers],
+        "actions": action_entries(plan.actions),
         "templates": [template_entry(each) for each in plan.templates],
         "rights": _rights(plan.rights),
         "sessions": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.action_document import actions_schema
 from nexus_cli.plan.aliases import alias_schema
 from nexus_cli.plan.document_impact import impact_schemas
 from nexus_cli.plan.measured_schema import measured_schemas
@@ -78,6 +79,7 @@ def plan_schema() -> JsonObject:
             },
             {
                 **impact_schemas(),
+                "actions": actions_schema(),
                 "effect": EFFECT_SCHEMA,
                 "policies": policies_schema(),
                 **measured_schemas(),

@@ -24,6 +24,7 @@ NAMES: dict[str, str] = {
     "mass-change": "NX4011",
     "policy-change": "NX4030",
     "policy": "NX4031",
+    "runs-sequence": "NX4150",
 }
 """Code by name of hazard."""
 

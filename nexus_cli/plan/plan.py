@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
 from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
+from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
@@ -77,6 +78,7 @@ class Plan:
         renames: Renames that are not declared and would keep the history of tags that seem to be renamed.
         loads: Of the links that the changes touch, before and after.
         readers: Who reads what is removed, moved or changed.
+        actions: Sequences that run because devices change.
         templates: What happens to the devices of each template.
         violations: Policies that it violates.
         effect: What it does, as a digest (`plan.effect`).
@@ -97,6 +99,7 @@ class Plan:
     renames: tuple[Rename, ...] = ()
     loads: tuple[LinkLoad, ...] = ()
     readers: tuple[Reader, ...] = ()
+    actions: tuple[PlannedAction, ...] = ()
     templates: tuple[TemplateReach, ...] = ()
     violations: tuple[Violation, ...] = ()
     effect: str = ""
@@ -184,6 +187,7 @@ def make_plan(
             loads=(*link_loads(changes, desired.resources), *loads) if facts else loads,
         ),
         *hazards_of_runs(changes, base.running),
+        *hazards_of_actions(changes),
     )
     violations = _violations(changes, hazards, base, desired, at=at, reason=reason)
     plan = Plan(
@@ -212,12 +216,20 @@ def make_plan(
         renames=likely_renames(changes, declared={address.removeprefix(DEVICE) for address in devices}),
         loads=loads,
         readers=() if first else readers_of(changes, desired.resources),
+        actions=planned_actions(changes, before=_sequences_before(base, desired), after=desired.resources),
         templates=template_reach(changes, template_of),
         violations=violations,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
+
+
+def _sequences_before(base: Base, desired: Snapshot) -> dict[str, Attributes]:
+    """Sequences on record: as the base has them, and as they are declared where both are the same."""
+    addresses = (address for address in base.digests if address.startswith("sequence."))
+    found = {address: base.resources.get(address) or desired.resources.get(address) for address in addresses}
+    return {address: value for address, value in found.items() if value is not None}
 
 
 def _kept(desired: Snapshot, base: Base) -> dict[str, Attributes]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.actions import AFTER, BEFORE
+from nexus_cli.plan.actions import Bound, bound_sequences, occasion
 from nexus_cli.plan.aliases import begun, stays_under
 from nexus_cli.plan.change import Action, Attributes, Change, stays_retained
 
@@ -31,8 +33,8 @@ class Stage:
     """One step.
 
     Attributes:
-        step: `record`, `rights`, `notify`, `observe`, `clear`, `revoke`, `finalise` or `verify`.
-        subject: The gateway or device it is about; "" is the whole site.
+        step: `before`, `record`, `rights`, `notify`, `observe`, `clear`, `revoke`, `after`, `finalise` or `verify`.
+        subject: The gateway, device or sequence it is about; "" is the whole site.
         paths: Tag paths (clear) or device paths (observe) that it handles.
         text: What happens, for people.
     """
@@ -46,7 +48,7 @@ class Stage:
 def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     """Every step of a deployment, in order.
 
-    Recording comes first, in one transaction. The rights of old and new state hold together until the gateways run
+    Sequences that have to stop something come first: when one fails, nothing is recorded. Recording is one transaction. The rights of old and new state hold together until the gateways run
     the new one; then retained messages are cleared (earlier they would be published again), and only then old rights
     are taken away.
     """
@@ -55,7 +57,9 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
     gateways = gateways_of(changes)
     gone = cleared_paths(changes)
     devices = verified_devices(changes)
-    stages = [Stage(step=RECORD, text=f"record {counted(len(changes), 'changed resource')} in one transaction")]
+    actions = bound_sequences(changes)
+    stages = [_acting(bound) for bound in actions if bound.when == BEFORE]
+    stages += [Stage(step=RECORD, text=f"record {counted(len(changes), 'changed resource')} in one transaction")]
     rights = rights_change(changes)
     if rights:
         stages.append(Stage(step=RIGHTS, text="grant the rights of the old and the new state together"))
@@ -73,6 +77,7 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
         stages.append(Stage(step=CLEAR, paths=gone, text=f"clear {counted(len(gone), 'retained message')}"))
     if rights:
         stages.append(Stage(step=REVOKE, text="revoke the rights that only the old state had"))
+    stages += [_acting(bound) for bound in actions if bound.when == AFTER]
     stages.append(Stage(step=FINALISE, text="write the audit trail and release the lock"))
     if devices:
         stages.append(
@@ -83,6 +88,12 @@ def stages_of(changes: Sequence[Change]) -> tuple[Stage, ...]:
             )
         )
     return tuple(stages)
+
+
+def _acting(bound: Bound) -> Stage:
+    """`because` are the devices that it runs for, as `paths`."""
+    text = f"run sequence {bound.sequence} {occasion(bound)}"
+    return Stage(step=bound.when, subject=bound.sequence, paths=bound.because, text=text)
 
 
 def rights_change(changes: Iterable[Change]) -> bool:

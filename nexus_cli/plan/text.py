@@ -10,6 +10,7 @@ import orjson
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.model.config import TagConfig
+from nexus_cli.plan.action_document import action_lines
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
@@ -76,6 +77,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
     lines += impact_blocks(plan, style)
     lines += measured_blocks(plan, style)
+    lines += action_lines(plan.get("actions") or [], style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += policy_lines(plan, style)

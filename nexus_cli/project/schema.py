@@ -13,7 +13,7 @@ from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.project.testing.schema import file_schema, report_schema
 from nexus_cli.wire.approval_schema import approval_schema
 from nexus_cli.wire.history_schemas import history_schemas
-from nexus_cli.wire.schemas import message_schemas
+from nexus_cli.wire.schemas import message_schemas, report_schemas
 
 
 def schema_files() -> dict[str, str]:
@@ -25,6 +25,7 @@ def schema_files() -> dict[str, str]:
         "plan": plan_schema(),
         "approval": approval_schema(),
         **message_schemas(),
+        **report_schemas(),
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
     schemas |= history_schemas(schemas["plan"])

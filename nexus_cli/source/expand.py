@@ -17,8 +17,10 @@ from nexus_cli.source.templates import arguments, compile_templates, instantiate
 
 _MERGED = ("connection", "labels")
 """Maps of a device whose keys are laid over the template's one by one."""
-_HANDED_DOWN = ("classification", "owner", "pii")
+_HANDED_DOWN = ("classification", "on_change", "owner", "pii")
 """Keys that an area or a line says of everything below it."""
+_OF_DEVICES = frozenset({"on_change"})
+"""Keys that devices inherit and do not hand down to their tags."""
 _LAID = ("quality",)
 """Inherited maps whose keys are laid over the outer level's one by one."""
 NOTHING: Mapping[str, str] = {}
@@ -72,7 +74,7 @@ class Expander:
                 if not isinstance(devices, Map):
                     continue
                 levels = [*_levels(line), *_levels(area), *site]
-                inherited = _join(levels, self.inherited)
+                inherited = _join(levels, self.inherited | _OF_DEVICES)
                 connection = _connection(levels)
                 for name, _ in list(self._named(line, "devices")):
                     path = f"{area_name}/{line_name}/{name}"
@@ -93,7 +95,7 @@ class Expander:
         line = area["lines"][where[3]]
         levels = [*_levels(line), *_levels(area), *_defaults(self.root)]
         path = f"{where[1]}/{where[3]}/{where[5]}"
-        inherited, connection = _join(levels, self.inherited), _connection(levels)
+        inherited, connection = _join(levels, self.inherited | _OF_DEVICES), _connection(levels)
         self._complete(line["devices"], path, where, inherited=inherited, connection=connection)
 
     def _complete(self, devices: Map, path: str, where: ModelPath, *, inherited: Map, connection: Map) -> None:
@@ -144,7 +146,8 @@ class Expander:
             device["enabled"] = False
             device.marks["enabled"] = inherited.marks["enabled"]
         # Topics of an external device that are not declared tag by tag have the device's own class.
-        for key in ("owner", "pii", "classification") if protocol == "external" else ("owner", "pii"):
+        own_keys = ("owner", "pii", "classification") if protocol == "external" else ("owner", "pii", "on_change")
+        for key in own_keys:
             if key not in device and key in inherited:
                 device[key] = inherited[key]
                 device.marks[key] = inherited.marks[key]

@@ -35,7 +35,7 @@ class Remembered(NamedTuple):
     template: str
 
 
-_HANDED_DOWN = ("classification", "defaults", "owner", "pii")
+_HANDED_DOWN = ("classification", "defaults", "on_change", "owner", "pii")
 """Keys of an area or a line that have a part in every device below."""
 
 

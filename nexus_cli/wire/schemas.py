@@ -149,17 +149,27 @@ _MESSAGES = {
         text="Asks a gateway to browse one of its links, or to read one address there: "
         f"{_SITE}/browse/{{gateway}}/{{principal}}",
     ),
-    "drift": _Message(
-        type=DriftReport,
-        title="Drift",
-        text="The report of `nexus drift --format json`, and of control's schedule.",
-    ),
     "browse-page": _Message(
         type=BrowsePage,
         title="Page of what was browsed",
         text=f"One of several answers to a request to browse: {_SITE}/response/{{gateway}}/{{principal}}/{{id}}",
     ),
 }
+
+
+_REPORTS = {
+    "drift": _Message(
+        type=DriftReport,
+        title="Drift",
+        text="The report of `nexus drift --format json`, and of control's schedule.",
+    ),
+}
+"""What no message is: answers of the API and of the command line."""
+
+
+def report_schemas() -> dict[str, Schema]:
+    """Every report by its file name without `.schema.json`."""
+    return {name: _published(report) for name, report in _REPORTS.items()}
 
 
 def message_schemas() -> dict[str, Schema]:

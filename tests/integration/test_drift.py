@@ -32,7 +32,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.control import as_object
 from nexus_cli.wire.control_drift import DriftReport
 from nexus_cli.wire.http import ControlClient
-from nexus_cli.wire.schemas import message_schemas
+from nexus_cli.wire.schemas import report_schemas
 from tests.integration.control_world import API, World, applied, world
 from tests.servers import free_port
 from tests.waiting import until, until_found
@@ -156,7 +156,7 @@ async def test_a_plant_as_it_is_recorded_and_then_not(world: World, tmp_path: Pa
             ("a/l/meter/speed", "declared", "type-changed", "high"),
         ]
         assert exit_of(report) == Exit.CHANGES
-        jsonschema.validate(orjson.loads(orjson.dumps(report, default=as_object)), message_schemas()["drift"])
+        jsonschema.validate(orjson.loads(orjson.dumps(report, default=as_object)), report_schemas()["drift"])
         assert await here.pool.fetchrow(rows) == before, "nothing is written"
         left = await here.look(ignore=[ignored_of("a/l/meter/level:address-*")], least="critical")
         assert (left.findings, left.ignored, exit_of(left)) == ([], 2, Exit.OK)

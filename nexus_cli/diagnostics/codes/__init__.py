@@ -10,6 +10,8 @@ from functools import cache
 from nexus_cli.diagnostics.codes import (
     access,
     access_answers,
+    actions,
+    adopt,
     ads,
     alarms,
     apply,
@@ -65,6 +67,8 @@ BANDS = (
     ads,
     plan,
     purges,
+    actions,
+    adopt,
     renames,
     policies,
     trial,

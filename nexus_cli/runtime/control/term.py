@@ -41,6 +41,7 @@ from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.reverting import Reverting
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
 from nexus_cli.runtime.control.rollouts import Rollouts
+from nexus_cli.runtime.control.sequences.deployed import DeployedSequences
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
@@ -109,7 +110,7 @@ class Term:
         self._health = HealthReporter(
             client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
         )
-        self._service, self._undoing = service, undoing
+        self._service, self._undoing, self._runs = service, undoing, runs
         self._heard_s: dict[str, float] = {}
         self._away: set[str] = set()
         """Gateways that were lost or stopped at the last connect, until they publish a live message."""
@@ -186,6 +187,7 @@ class Term:
             on_recorded=self._on_recorded,
             may_act=self._leadership.assert_acting,
             make_way=self.sequencing.make_way,
+            act=DeployedSequences(sequencing=self.sequencing, runs=self._runs).run,
         )
         self.deployer = Deployer(
             settings=settings,

@@ -27,6 +27,7 @@ OF_NO_RUNTIME = {
     "explain",
     "find",
     "discover",
+    "adopt",
     "probe",
     "certs",
     "demo",

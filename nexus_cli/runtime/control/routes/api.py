@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.actions import sequence_names
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import BASE
@@ -49,6 +50,7 @@ from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
+from nexus_cli.runtime.identity.principals import require
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.control import Addresses, Alert, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
@@ -181,6 +183,8 @@ class _Routes:
             def within(before: Mapping[str, Attributes]) -> None:
                 access = caller.may("access:admin")
                 refuse_outside(caller.held, asked.changed, before, who=caller.principal, access=access)
+                for name in sequence_names(asked.changed, before):
+                    require(caller, "run", name)
 
             made = await self._rolling.accept(office, asked, who=caller.principal, summary=summary, within=within)
             return answer(made, status=202)

@@ -8,12 +8,14 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Path, Query, Response
 
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.actions import sequence_names
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.service import LeaderParts
 from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.identity.principals import require
 from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_undo import Confirmed, UndoRequest
 
@@ -41,6 +43,8 @@ def add_undo_routes(app: FastAPI, *, base: str, undoing: Undoing, acting: Callab
         def within(changed: Mapping[str, Attributes]) -> None:
             access = caller.may("access:admin")
             refuse_outside(caller.held, changed, changed, who=caller.principal, access=access)
+            for name in sequence_names(changed, changed):
+                require(caller, "run", name)
 
         reason = body.reason or f"{caller.principal} took deployment {number} back before it was confirmed"
         made = await undoing.roll_back(acting(), number, who=caller.principal, reason=reason, within=within)

@@ -142,6 +142,7 @@ class Sequencing:
         reason: str,
         given: Mapping[str, Value] | None = None,
         agreed: str = "",
+        deployment: int = 0,
     ) -> SequenceRun:
         """Begin a run; the same id gives the run that it began before.
 
@@ -152,6 +153,7 @@ class Sequencing:
             reason: For the record.
             given: Values of the parameters.
             agreed: Digest of what the caller was shown, `plan.running.agreement`; "" for none.
+            deployment: Number of the deployment that runs it, which may use what that deployment changes; 0 for none.
 
         Raises:
             NexusError: NX6830 unknown, NX6831 busy, NX6832 a condition can't be evaluated, NX6837 the values don't fit
@@ -161,7 +163,15 @@ class Sequencing:
         if not is_id(run_id) or len(run_id) > 100:
             raise NexusError("The id of a run is 1 to 100 letters, digits, '.', '_', ':' or '-'.", code="NX6405")
         with plain_errors(self._settings):
-            known = await self._begin(name, run_id=run_id, who=who, reason=reason, given=given or {}, agreed=agreed)
+            known = await self._begin(
+                name,
+                run_id=run_id,
+                who=who,
+                reason=reason,
+                given=given or {},
+                agreed=agreed,
+                deployment=deployment,
+            )
             if known is not None:
                 return known
             async with self._pool.acquire() as conn:
@@ -171,7 +181,15 @@ class Sequencing:
         return begun
 
     async def _begin(
-        self, name: str, *, run_id: str, who: str, reason: str, given: Mapping[str, Value], agreed: str
+        self,
+        name: str,
+        *,
+        run_id: str,
+        who: str,
+        reason: str,
+        given: Mapping[str, Value],
+        agreed: str,
+        deployment: int,
     ) -> SequenceRun | None:
         """Write a run down, then carry it out; a run of this id that is on record already is given instead."""
         if self._group is None:
@@ -193,7 +211,8 @@ class Sequencing:
                     shown = await db.attributes(conn, self._site, [f"message.{one}" for one in config.published()])
                     refuse_not_agreed(made, agreed, sequence, shown)
                 refuse_what_would_stop(made)
-                self._refuse_changing(made, turns)
+                if not deployment or deployment != self._deployment:
+                    self._refuse_changing(made, turns)
                 self._refuse_busy(made)
                 definition = {**msgspec.to_builtins(config), "arguments": values}
                 run = self.running[made.id] = made
