@@ -11,7 +11,7 @@ CODES: tuple[Code, ...] = (
         id="NX4150",
         slug="runs-sequence",
         summary="The plan runs a sequence: a device that is bound to it changes.",
-        why="A sequence moves something in the plant. `on_change` of the device or its line names it; whoever applies says yes to it by name, and needs the right to run it.",
+        why="A sequence moves something in the plant. `on_change` of the device or its line names it; who applies says yes to it by name, and needs the right to run it.",
         good=console("nexus apply --allow runs-sequence=NAME"),
         severity=Severity.WARNING,
     ),
