@@ -1,6 +1,6 @@
 """Sequences of a deployment: asked for by the engine, run by control, at most once each.
 
-The id of a run follows from the deployment, so that a control that continues a deployment asks for the same run, and gets the
+The id of a run follows from the deployment, so that a deployment that is continued asks for the same run, and gets the
 end that it had. A run that was cut is not repeated: it is not known how far it came.
 
 See docs/decisions/0110.

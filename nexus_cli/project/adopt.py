@@ -113,7 +113,7 @@ def _site(into: Path) -> tuple[Path, Reading, Model]:
 
 
 def _prove(edit: Edit, site: Path, reading: Reading, foreign: Foreign, principals: tuple[str, ...]) -> None:
-    """See that the edited site has no new error, and gives no one more than the broker did. Raises NexusError."""
+    """See that the edited site has no new error, and gives no user more than the broker did. Raises NexusError."""
     more: list[str] = []
 
     def check(path: Path) -> tuple[Diagnostic, ...]:

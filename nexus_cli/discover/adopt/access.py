@@ -1,4 +1,4 @@
-"""Users and rules of a broker as `access:` of a site, and the proof that no one may do more than before. Pure."""
+"""Users and rules of a broker as `access:` of a site, and the proof that no user may do more than before. Pure."""
 
 from __future__ import annotations
 

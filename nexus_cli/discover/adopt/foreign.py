@@ -1,4 +1,4 @@
-"""Users, roles and rules of a broker that another tool wrote, in one form for every broker."""
+"""Users, roles and rules of a broker that others wrote, in one form for every broker."""
 
 from __future__ import annotations
 

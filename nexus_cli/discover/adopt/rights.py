@@ -1,7 +1,7 @@
 """Rules of a broker as rights of a site: path globs that allow no more than the rule, or the reason why there are none. Pure.
 
 A site gives a right where the broker gave it, and nowhere else: a rule that reaches beyond the site is cut to the site, one
-that a denial cuts into is left out as a whole, and no one publishes what a gateway publishes.
+that a denial cuts into is left out as a whole, and no user publishes what a gateway publishes.
 """
 
 from __future__ import annotations
