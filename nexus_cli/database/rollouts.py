@@ -1,6 +1,6 @@
 """Rollouts and their waves: SQL. A rollout is in flight from its acceptance until it is applied, stopped or taken back.
 
-What is left of a soak is stored, not a moment: control counts it down on a clock that nobody sets, so that a stepped clock
+What is left of a soak is stored, not a moment: control counts it down on a clock that can not be set, so that a stepped clock
 ends none early, and a time without control prolongs it.
 
 See docs/decisions/0104.

@@ -1,4 +1,4 @@
-"""The verbs of rollouts: apply in waves or within windows, follow, show, stop, go on, take back."""
+"""The verbs of rollouts: apply in waves or within windows, follow, show, stop, continue, take back."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def apply_in_waves(
 
 
 def stopped_rollout(settings: Settings, deployment: int = 0) -> int:
-    """Number of the rollout that stopped and can go on: the newest one, if this deployment is one of its waves; 0 is none.
+    """Number of the rollout that stopped and can continue: the newest one, if this deployment is one of its waves; 0 is none.
 
     Args:
         settings: Where control is.
@@ -96,7 +96,7 @@ def stopped_rollout(settings: Settings, deployment: int = 0) -> int:
 def resume_rollout(
     settings: Settings, number: int, *, reason: str, on_event: OnEvent, on_rollout: OnRollout
 ) -> Rollout:
-    """Let a rollout that stopped go on, and follow it. Raises NexusError NX5037, NX5032 and others of control."""
+    """Let a rollout that stopped continue, and follow it. Raises NexusError NX5037, NX5032 and others of control."""
     return asyncio.run(_changed(settings, number, "resume", reason, on_event, on_rollout))
 
 

@@ -1,4 +1,4 @@
-"""`nexus rollout`: where a rollout is; stop it, go on with it, take it back."""
+"""`nexus rollout`: where a rollout is; stop it, continue it, take it back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask for conf
 
 @click.group("rollout", epilog=EPILOG)
 def command() -> None:
-    """Where a deployment in waves is; stop it, go on with it, take it back. Without a number it is the newest."""
+    """Where a deployment in waves is; stop it, continue it, take it back. Without a number it is the newest."""
 
 
 @command.command("list", epilog=EPILOG)
@@ -62,7 +62,7 @@ def show(number: int, format_: str) -> int:
 @format_option("text", "json")
 @changes_runtime("NEXUS_CONTROL_URL")
 def stop(number: int, reason: str, format_: str) -> int:
-    """Begin no later wave; `nexus apply --resume` goes on."""
+    """Begin no later wave; `nexus apply --resume` continues."""
     show_rollout(rollouts.stop(load_settings(), number, reason=reason), format_=format_)
     return Exit.OK
 
@@ -80,7 +80,7 @@ def rollback(number: int, reason: str, yes: bool, format_: str) -> int:
         answer(rollout_text(rollouts.one(settings, number)))
     if not yes and not agreed("Take this back?"):
         return Exit.FINDINGS
-    with following() as tell:
-        found = rollouts.take_back(settings, number, reason=reason, on_event=tell, on_rollout=show_step)
+    with following() as show_line:
+        found = rollouts.take_back(settings, number, reason=reason, on_event=show_line, on_rollout=show_step)
     code = show_rollout(found, format_=format_)
     return Exit.OK if found.state == "rolled-back" else code

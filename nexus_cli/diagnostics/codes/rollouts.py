@@ -33,7 +33,7 @@ ROLLOUT_SHAPE: tuple[Code, ...] = (
         id="NX1073",
         slug="device-in-two-waves",
         summary="A device is in two waves, and the later one does not widen the earlier one.",
-        why="It goes out once, with the first of them; whoever wrote the second one expects it later. A wave that contains a whole earlier one (a line and its canary) is fine.",
+        why="It goes out once, with the first of them; the second one suggests that it goes later. A wave that contains a whole earlier one (a line and its canary) is fine.",
         bad=yaml(
             "waves: [{name: line-1, devices: [packaging/line-1]}, {name: fillers, devices: [packaging/*/filler]}]"
         ),
@@ -110,7 +110,7 @@ ROLLOUT_CODES: tuple[Code, ...] = (
         id="NX5033",
         slug="wave-stopped",
         exit=Exit.PARTLY,
-        hint="`nexus apply --resume` measures it again and goes on, `nexus rollout rollback` takes it back",
+        hint="`nexus apply --resume` measures it again and continues, `nexus rollout rollback` takes it back",
         summary="A wave of a rollout failed its gates, or was stopped.",
         why="Later waves keep their configuration, so that a mistake reaches a few devices, not the plant.",
         good=console("nexus rollout show"),
@@ -148,7 +148,7 @@ ROLLOUT_CODES: tuple[Code, ...] = (
         exit=Exit.FINDINGS,
         hint="`nexus rollout show` says where it is",
         summary="The rollout is not in a state in which this can be done, or does not exist.",
-        why="Only one in flight can be stopped, and only one that stopped goes on, while what it recorded is the newest.",
+        why="Only one in flight can be stopped, and only one that stopped continues, while what it recorded is the newest.",
         good=console("nexus rollout show"),
     ),
     Code(

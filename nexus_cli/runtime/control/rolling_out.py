@@ -132,7 +132,7 @@ class RollingOut:
         return await self._change(leader, number, change, who=who, what="rollout-stop", reason=reason, within=within)
 
     async def resume(self, leader: RollingParts, number: int, *, who: str, reason: str, within: Within) -> Rollout:
-        """Go on with the wave at which it stopped: it soaks once more, and its gates are measured again.
+        """Continue with the wave at which it stopped: it soaks once more, and its gates are measured again.
 
         Raises:
             NexusError: NX5037, it did not stop, or something else was recorded since; NX5032, another one is in flight.

@@ -93,7 +93,7 @@ class Rollouts:
         self._unmeasured_s: float | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until stopped; the next control goes on from what is stored."""
+        """Work until stopped; the next control continues from what is stored."""
         while not stop.is_set():
             self.wanted.clear()
             busy = True
@@ -209,7 +209,7 @@ class Rollouts:
         self.wanted.set()
 
     async def _soak(self, one: Stored) -> None:
-        """Count the soak down; at its end measure, and go on or stop."""
+        """Count the soak down; at its end measure, and continue or stop."""
         now_s = self._clock.monotonic_s()
         counted_s = self._counted[2] if self._counted and self._counted[:2] == (one.number, one.position) else now_s
         left_ms = max(0, one.wave.left_ms - round((now_s - counted_s) * 1000))
@@ -265,7 +265,7 @@ class Rollouts:
         event(_log, "rollout applied", rollout=one.number)
 
     async def _stop(self, conn: Connection, one: Stored, why: str, *, verdicts: Sequence[Verdict] = ()) -> None:
-        """A wave failed: what comes later is not begun; what was done is taken back where that is asked for."""
+        """A wave failed: later waves are not begun; what was done is taken back where that is asked for."""
         await rows.set_wave(conn, one.id, one.position, state="failed")
         if one.wave.deployment:
             await rows.stop_deployment(conn, self._site, one.wave.deployment, why=why, verdicts=verdicts)
@@ -323,7 +323,7 @@ class Rollouts:
         self._stepped()
 
     async def _still(self, conn: Connection, one: Stored) -> bool:
-        """Whether it is where it was read to be; until the end of this transaction nobody changes it."""
+        """Whether it is where it was read to be; it stays there until the end of this transaction."""
         await rows.locked(conn, self._site)
         now = await rows.one(conn, self._site, one.number)
         return now is not None and (now.state, now.position, now.undone_by) == (one.state, one.position, one.undone_by)
