@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """The verbs of rollouts: apply in waves or within windows, follow, show, stop, resume, take back."""
+=======
+"""The verbs of rollouts: apply in waves or within windows, follow, show, stop, continue, take back."""
+>>>>>>> rollout
 
 from __future__ import annotations
 

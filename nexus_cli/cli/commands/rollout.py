@@ -80,7 +80,7 @@ def rollback(number: int, reason: str, yes: bool, format_: str) -> int:
         answer(rollout_text(rollouts.one(settings, number)))
     if not yes and not agreed("Take this back?"):
         return Exit.FINDINGS
-    with following() as tell:
-        found = rollouts.take_back(settings, number, reason=reason, on_event=tell, on_rollout=show_step)
+    with following() as show_line:
+        found = rollouts.take_back(settings, number, reason=reason, on_event=show_line, on_rollout=show_step)
     code = show_rollout(found, format_=format_)
     return Exit.OK if found.state == "rolled-back" else code

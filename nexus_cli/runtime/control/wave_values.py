@@ -59,7 +59,11 @@ class WaveValues:
         return {path: found.get(path, "") for path in sorted(paths)}
 
     async def _kept(self, paths: Collection[str]) -> dict[str, str]:
+<<<<<<< HEAD
         """What the broker keeps, or newer messages meanwhile, which is newer."""
+=======
+        """What the broker keeps, or a newer value that arrives meanwhile."""
+>>>>>>> rollout
         wanted, found = set(paths), dict[str, str]()
         client = BrokerClient(settings=self._settings, client_id=self._client_id())
         canary, token = self._topics.canary(self._settings.principal), secrets.token_hex(8).encode()
@@ -84,10 +88,10 @@ class WaveValues:
             await client.subscribe([(canary, 1)])
             await client.subscribe([(self._topics.tag(f"{device}/+"), 1) for device in devices])
             await client.publish(canary, token)
-            heard = await wait_for(echoed, timeout_s=ECHO_S)
+            echo_came = await wait_for(echoed, timeout_s=ECHO_S)
             await self._clock.sleep(SETTLE_S)
             reader.cancel()
-        if not heard:
+        if not echo_came:
             raise NexusError("The broker does not deliver what it keeps.", code="NX6010", retriable=True)
         return found
 
