@@ -34,11 +34,7 @@ class Polls(msgspec.Struct, frozen=True, kw_only=True):
         return cls(done=reads.polls, missed=reads.missed + reads.skipped)
 
     def since(self, base: Polls) -> Polls:
-<<<<<<< HEAD
-        """Counts after an earlier count; the gateway begins again with a device that it configures again."""
-=======
         """Polls after an earlier count; the gateway counts from 0 for a device that it configures again."""
->>>>>>> rollout
         if self.done < base.done or self.missed < base.missed:
             return self
         return Polls(done=self.done - base.done, missed=self.missed - base.missed)

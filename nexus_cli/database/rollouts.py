@@ -1,10 +1,6 @@
 """Rollouts and their waves: SQL. A rollout is in flight from its acceptance until it is applied, stopped or taken back.
 
-<<<<<<< HEAD
-What is left of a soak is stored, not a moment: control counts it down on a clock that no process sets, so that a stepped clock
-=======
 What is left of a soak is stored, not a moment: control counts it down on a clock that can not be set, so that a stepped clock
->>>>>>> rollout
 ends none early, and a time without control prolongs it.
 
 See docs/decisions/0104.

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The verbs of rollouts: apply in waves or within windows, follow, show, stop, resume, take back."""
-=======
 """The verbs of rollouts: apply in waves or within windows, follow, show, stop, continue, take back."""
->>>>>>> rollout
 
 from __future__ import annotations
 

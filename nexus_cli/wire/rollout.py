@@ -18,11 +18,7 @@ ACTIVE = ("waiting", "applying", "soaking", "rolling-back")
 """States of a rollout that is in flight: nothing else is applied meanwhile."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 WindowUse = Literal["refuse", "wait", "ignore"]
-<<<<<<< HEAD
-"""What is done outside a maintenance window: refuse, wait until it opens, or do it all the same."""
-=======
 """What is done outside a maintenance window: refuse, wait until it opens, or continue."""
->>>>>>> rollout
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -33,11 +33,7 @@ ROLLOUT_SHAPE: tuple[Code, ...] = (
         id="NX1073",
         slug="device-in-two-waves",
         summary="A device is in two waves, and the later one does not widen the earlier one.",
-<<<<<<< HEAD
-        why="It goes out once, with the first of them; the author of the second one expects it later. A wave that contains a whole earlier one (a line and its canary) is fine.",
-=======
         why="It goes out once, with the first of them; the second one suggests that it goes later. A wave that contains a whole earlier one (a line and its canary) is fine.",
->>>>>>> rollout
         bad=yaml(
             "waves: [{name: line-1, devices: [packaging/line-1]}, {name: fillers, devices: [packaging/*/filler]}]"
         ),

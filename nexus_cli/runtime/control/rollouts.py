@@ -265,11 +265,7 @@ class Rollouts:
         event(_log, "rollout applied", rollout=one.number)
 
     async def _stop(self, conn: Connection, one: Stored, why: str, *, verdicts: Sequence[Verdict] = ()) -> None:
-<<<<<<< HEAD
-        """A wave failed: later ones are not begun; what was done is taken back where that is asked for."""
-=======
         """A wave failed: later waves are not begun; what was done is taken back where that is asked for."""
->>>>>>> rollout
         await rows.set_wave(conn, one.id, one.position, state="failed")
         if one.wave.deployment:
             await rows.stop_deployment(conn, self._site, one.wave.deployment, why=why, verdicts=verdicts)
@@ -327,11 +323,7 @@ class Rollouts:
         self._stepped()
 
     async def _still(self, conn: Connection, one: Stored) -> bool:
-<<<<<<< HEAD
-        """Whether it is where it was read to be; until the end of this transaction no one else changes it."""
-=======
         """Whether it is where it was read to be; it stays there until the end of this transaction."""
->>>>>>> rollout
         await rows.locked(conn, self._site)
         now = await rows.one(conn, self._site, one.number)
         return now is not None and (now.state, now.position, now.undone_by) == (one.state, one.position, one.undone_by)

@@ -59,11 +59,7 @@ class WaveValues:
         return {path: found.get(path, "") for path in sorted(paths)}
 
     async def _kept(self, paths: Collection[str]) -> dict[str, str]:
-<<<<<<< HEAD
-        """What the broker keeps, or newer messages meanwhile, which is newer."""
-=======
         """What the broker keeps, or a newer value that arrives meanwhile."""
->>>>>>> rollout
         wanted, found = set(paths), dict[str, str]()
         client = BrokerClient(settings=self._settings, client_id=self._client_id())
         canary, token = self._topics.canary(self._settings.principal), secrets.token_hex(8).encode()
