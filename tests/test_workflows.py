@@ -5,7 +5,6 @@ actionlint is a Go program that `make peers` installs; where it can't be had, it
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,9 +14,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-REPOSITORY = Path(__file__).parent.parent
+from tests.action_runner import ACTION, REPOSITORY, as_github
+
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
-ACTION = REPOSITORY / ".github" / "actions" / "nexus"
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
@@ -72,46 +71,6 @@ def test_nothing_from_outside_becomes_text_of_a_script() -> None:
     given = {name for step in action["runs"]["steps"] for name in step["env"]}
     used = set(re.findall(r"NEXUS_CI_[A-Z_]+", (ACTION / "run.sh").read_text() + (ACTION / "install.sh").read_text()))
     assert used == given
-
-
-def as_github(folder: Path, **inputs: str) -> tuple[int, str, dict[str, str]]:
-    """Run the action's steps as a runner does: defaults, inputs as variables, bash, an output file. Exit code, text, outputs."""
-    action = YAML(typ="safe").load((ACTION / "action.yml").read_text(encoding="utf-8"))
-    values = {name: str(each.get("default", "")) for name, each in action["inputs"].items()} | inputs
-    output = folder / "output.txt"
-    output.write_text("")
-    ours = {key for key in os.environ if key.startswith(("NEXUS_", "GITHUB_"))} - {"NEXUS_LOCKS"}
-    said, code = "", 0
-    for step in action["runs"]["steps"]:
-        variables = {
-            name: values[match[1]]
-            for name, text in step["env"].items()
-            if (match := re.fullmatch(r"\$\{\{ inputs\.([a-z-]+) \}\}", text))
-        }
-        assert len(variables) == len(step["env"])
-        environment = {
-            **{key: value for key, value in os.environ.items() if key not in ours},
-            **variables,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "GITHUB_ACTION_PATH": str(ACTION),
-            "GITHUB_OUTPUT": str(output),
-            "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
-            "RUNNER_TEMP": str(folder),
-        }
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        said, code = said + done.stdout + done.stderr, done.returncode
-        if code:
-            break
-    outputs = dict(re.findall(r"(\w+)<<(?:end-\w+)\n(.*?)\nend-\w+\n", output.read_text(), re.DOTALL))
-    return code, said, outputs
 
 
 @pytest.fixture

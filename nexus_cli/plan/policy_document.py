@@ -69,22 +69,6 @@ def policy_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterat
             yield f"      … and {len(one['paths']) - MOST_PATHS:,} more (--format json shows all)"
 
 
-def policy_markdown(plan: PlanDocument) -> Iterator[str]:
-    """The same for a pull request, the paths folded."""
-    for one in plan.get("policies", ()):
-        owner = f", owner: {one['owner']}" if one["owner"] else ""
-        yield ""
-        yield f"**{one['severity']}: policy `{one['name']}`**{owner}: {one['message']}"
-        yield ""
-        yield f"<details><summary>{len(one['paths']):,} × {one['subject']}</summary>"
-        yield ""
-        yield from (f"- `{path}`" for path in one["paths"][:50])
-        if len(one["paths"]) > 50:
-            yield f"- … and {len(one['paths']) - 50:,} more"
-        yield ""
-        yield "</details>"
-
-
 def effect_line(plan: PlanDocument) -> str:
     """`Effect: sha256:…`; "" for a plan of an older version."""
     return f"Effect: {plan['effect']}" if plan.get("effect") else ""

@@ -18,3 +18,8 @@ def run_page(environ: Mapping[str, str]) -> str:
         f"{server}/{repository}/actions/runs/{run}" if server and repository and run else environ.get("CI_JOB_URL", "")
     )
     return page if PAGE.fullmatch(page) else ""
+
+
+def takes_long_comments(environ: Mapping[str, str]) -> bool:
+    """Whether what this process writes becomes a note of GitLab, which takes 1,000,000 characters; GitHub takes 65,536."""
+    return environ.get("GITLAB_CI") == "true"

@@ -20,6 +20,15 @@ field() { # field FILE KEY: a value of the plan's JSON
     python3 -c 'import json, sys; found = json.load(open(sys.argv[1])).get(sys.argv[2]); print("" if found is None else json.dumps(found) if not isinstance(found, str) else found)' "$1" "$2"
 }
 
+# The comment of the pull request, one for each site and overlay; where it may not be written, the job's summary has the text.
+comment() { # comment WORD FILE
+    local key=()
+    [ -z "${NEXUS_CI_ENV:-}" ] || key=(--key "$1 $site $NEXUS_CI_ENV")
+    [ "${NEXUS_CI_COMMENT:-true}" = true ] || return 0
+    [ "${GITHUB_EVENT_NAME:-}" = pull_request ] || return 0
+    nexus comment "$2" "${key[@]}" || echo "::notice title=NEXUS::no comment could be written; its text is in the job's summary"
+}
+
 case "$NEXUS_CI_COMMAND" in
 validate)
     report="$folder/validate.sarif"
@@ -33,13 +42,13 @@ plan)
     nexus plan "${where[@]}" "${allowed[@]}" "${more[@]}" --out "$folder/nexus.plan" --format json >"$folder/plan.json" || code=$?
     if [ -s "$folder/nexus.plan" ]; then
         nexus show "$folder/nexus.plan" --format markdown >"$report"
-        nexus show "$folder/nexus.plan" --format github
+        GITHUB_STEP_SUMMARY="" nexus show "$folder/nexus.plan" --format github
         output effect "$(field "$folder/plan.json" effect)"
         changes=true
         [ "$(field "$folder/plan.json" resource_changes)" != "[]" ] || changes=false
         output changes "$changes"
         cat "$report" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
-        [ "${NEXUS_CI_COMMENT:-true}" != true ] || [ "${GITHUB_EVENT_NAME:-}" != pull_request ] || GITHUB_STEP_SUMMARY="" nexus comment "$report" || echo "::notice title=NEXUS::no comment could be written; the plan is in the job's summary"
+        comment plan "$report"
         if [ "${NEXUS_CI_FAIL_ON_HAZARD:-false}" = true ] && [ "$code" = 0 ] && [ "$(field "$folder/plan.json" applyable)" = false ] && [ "$changes" = true ]; then code=3; fi
     fi
     ;;
@@ -51,6 +60,7 @@ drift)
     report="$folder/drift.md"
     nexus drift "${where[@]}" --format markdown >"$report" || code=$?
     cat "$report" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
+    [ ! -s "$report" ] || comment drift "$report"
     ;;
 apply)
     report="$folder/apply.json"

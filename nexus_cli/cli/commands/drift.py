@@ -7,11 +7,12 @@ import sys
 import click
 
 from nexus_cli.cli.changing import complain, styler
+from nexus_cli.cli.commenting import drift_comment
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.drifting import Wanted, adopt, revert, wanted_ignored
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
-from nexus_cli.cli.views.drift import drift_annotations, drift_markdown, drift_text
+from nexus_cli.cli.views.drift import drift_annotations, drift_text
 from nexus_cli.drift.report import exit_of
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.drift import drift_site
@@ -81,5 +82,5 @@ def command(
     elif format_ == "text":
         answer(drift_text(report, style=styler(sys.stdout)))
     else:
-        answer(drift_markdown(report) if format_ == "markdown" else drift_annotations(report))
+        answer(drift_comment(report) if format_ == "markdown" else drift_annotations(report))
     return exit_of(report)

@@ -8,6 +8,7 @@ import shlex
 import click
 
 from nexus_cli.cli.changing import check_consents, complain, show_plan
+from nexus_cli.cli.commenting import plan_comment
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import (
@@ -20,7 +21,7 @@ from nexus_cli.cli.options import (
     var_option,
 )
 from nexus_cli.cli.rolling import target_options
-from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
+from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
 from nexus_cli.plan.targets import Targets
 from nexus_cli.project.approve import approve, of_planfile, signer_from, write_approval
@@ -93,11 +94,11 @@ def command(
     elif format_ == "text":
         show_plan(ready.document, steps=steps)
     else:
-        answer(plan_markdown(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
+        answer(plan_comment(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
         summary = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
         if summary:
             with open(summary, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
-                file.write(plan_markdown(ready.document))
+                file.write(plan_comment(ready.document))
     if ready.errored:
         return Exit.FINDINGS
     if out is not None:

@@ -8,11 +8,12 @@ from datetime import tzinfo
 import click
 
 from nexus_cli.cli.changing import show_plan, styler
+from nexus_cli.cli.commenting import plan_comment
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.deployment import state_text
-from nexus_cli.cli.views.plan_markdown import plan_annotations, plan_markdown
+from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
 from nexus_cli.plan.document import PlanDocument
 from nexus_cli.project import change
@@ -73,4 +74,4 @@ def _show(plan: PlanDocument, format_: str, *, steps: bool) -> None:
     elif format_ == "text":
         show_plan(plan, steps=steps)
     else:
-        answer(plan_markdown(plan) if format_ == "markdown" else plan_annotations(plan))
+        answer(plan_comment(plan) if format_ == "markdown" else plan_annotations(plan))

@@ -1,4 +1,4 @@
-"""Drift as text, Markdown and GitHub annotations, from the report. Pure."""
+"""Drift as text and GitHub annotations, from the report. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ Style = Callable[[str, str], str]
 COLOURS = {"critical": "error", "high": "error", "medium": "warning", "low": "dim"}
 LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "notice"}
 MOST_ANNOTATIONS = 10
-MOST_ROWS = 300
-"""Rows of a Markdown table: a comment of GitHub holds 65,536 characters."""
 
 
 def drift_text(report: DriftReport, *, style: Style) -> str:
@@ -51,25 +49,6 @@ def summary(report: DriftReport) -> str:
     return f"{words}{unknown} ({looked}{left})"
 
 
-def drift_markdown(report: DriftReport) -> str:
-    """For a comment or a job's summary."""
-    lines = [f"### nexus drift: {summary(report)}", ""]
-    if report.findings:
-        lines += ["| severity | kind | what | to do |", "|---|---|---|---|"]
-        lines += [
-            f"| {one.severity} | {one.kind} | {_cell(one.text)} | {_cell(one.hint)} |"
-            for one in report.findings[:MOST_ROWS]
-        ]
-        if len(report.findings) > MOST_ROWS:
-            lines.append(f"\n… and {len(report.findings) - MOST_ROWS} more.")
-    if report.unknown:
-        lines += ["", "<details><summary>Not known</summary>", ""]
-        lines += [f"- `{one.path}`: {_cell(one.why)}" for one in report.unknown[:MOST_ROWS]]
-        lines += ["", "</details>"]
-    lines += ["", *(f"- {_cell(note)}" for note in report.notes)] if report.notes else []
-    return "\n".join(lines) + "\n"
-
-
 def drift_annotations(report: DriftReport) -> str:
     """`::error …` lines; the tenth says how many more there are. What is not known is a warning."""
     lines = [
@@ -93,7 +72,3 @@ def reverted_text(found: Reverted, *, style: Style) -> str:
 def adopted_text(taken: Sequence[str], *, style: Style) -> str:
     """What is adopted."""
     return "\n".join(f"{style('adopt', 'good')}  {one_line(one)}" for one in taken)
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|").replace("<", "&lt;")

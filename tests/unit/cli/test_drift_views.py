@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nexus_cli.cli.views.drift import drift_annotations, drift_markdown, drift_text
+from nexus_cli.cli.views.drift import drift_annotations, drift_text
+from nexus_cli.cli.views.drift_markdown import drift_markdown
 from nexus_cli.cli.views.drift_status import words_of
 from nexus_cli.drift.kinds import counted, found
 from nexus_cli.wire.control_drift import DriftReport, DriftUnknown
@@ -43,8 +44,10 @@ def test_no_drift_is_only_said_when_all_was_seen() -> None:
 def test_markdown_keeps_its_table() -> None:
     text = drift_markdown(REPORT)
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(FINDINGS)
-    assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
+    assert len(rows) == 2 * 2 + len(FINDINGS)
+    assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
+    assert text.startswith("<!-- nexus drift e/s -->\n### NEXUS drift of `e/s`\n\ndrift: 1 critical, 1 low;")
+    assert text.index("critical |") < text.index("<summary>Not known</summary>") < text.index("| low |")
     assert len(drift_markdown(DriftReport(site="e/s", time=1, findings=FINDINGS * 400, counts={}))) < 65_000
 
 
