@@ -22,8 +22,8 @@ def _named(view: View) -> Iterator[tuple[str, ModelPath]]:
                 inherited[area_name, line_name] = line.on_change
                 for when, name in bindings(line.on_change).items():
                     yield name, ("areas", area_name, "lines", line_name, "on_change", when)
-    for path, device in view.model.devices.items():
-        area_name, line_name, _ = path.split("/")
+    for device in view.model.devices.values():
+        area_name, line_name = str(device.where[1]), str(device.where[3])
         own = on_change_of(device)
         if own is None or own == inherited.get((area_name, line_name)):
             continue

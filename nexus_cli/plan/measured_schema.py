@@ -8,7 +8,7 @@ _STRING: JsonObject = {"type": "string"}
 _COUNT: JsonObject = {"type": "integer", "minimum": 0}
 _COUNT_OR_NONE: JsonObject = {"type": ["integer", "null"], "minimum": 0}
 _MS_OR_NONE: JsonObject = {"type": ["number", "null"], "minimum": 0}
-_TIME_OR_NONE: JsonObject = {"type": ["string", "null"], "format": "date-time"}
+_TIME_OR_NONE: JsonObject = {"type": ["string", "null"]}
 _STRINGS: JsonObject = {"type": "array", "items": _STRING}
 
 

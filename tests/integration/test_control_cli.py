@@ -189,7 +189,7 @@ def test_a_change_of_rights_is_told_by_who_gains_and_loses(world: World, shell: 
         assert "live sessions of ann on mosquitto lose it" in known and "EMQX" not in known
         assert shell("show", "swap.plan").stdout == planned.stdout
         blocked = shell("apply", "swap.plan", "--yes", "--allow", "acl-widen=ann")
-        assert blocked.returncode == 3 and "nexus apply --allow acl-widen=bob" in blocked.stderr
+        assert blocked.returncode == 3 and "nexus apply swap.plan --yes --allow acl-widen=bob" in blocked.stderr
         assert shell("apply", "swap.plan", "--yes", "--allow", "acl-widen=bob").returncode == 0
         assert "Rights:" not in shell("plan").stdout
 
@@ -199,7 +199,9 @@ def test_formats(world: World, shell: Shell) -> None:
         document = orjson.loads(shell("plan", "--format", "json").stdout)
         assert document["format_version"] == "1.0" and document["applyable"] is True
         assert {each["address"] for each in document["resource_changes"]} >= {"device.packaging/line-1/meter", "site"}
-        assert shell("plan", "--format", "markdown").stdout.startswith("### NEXUS plan for `acme/chicago`")
+        assert shell("plan", "--format", "markdown").stdout.startswith(
+            "<!-- nexus plan acme/chicago -->\n### NEXUS plan for `acme/chicago`"
+        )
         summary = shell.folder / "summary.md"
         assert (
             "::notice title=NEXUS plan::Plan: "

@@ -64,6 +64,19 @@ def test_each_forwarded_route_needs_what_it_needs_at_control() -> None:
         "/discoveries",
         "/discoveries/{walk}",
         "/discoveries/{walk}/items",
+        # What the command line asks for, with the files beside it.
+        "/plan/facts",
+        "/deployments/{number}/state",
+        "/deployments/{number}/resume",
+        "/rollouts/{number}/stop",
+        "/rollouts/{number}/resume",
+        "/rollouts/{number}/rollback",
+        "/drift",
+        "/drift/revert",
+        "/drift/identities",
+        "/purges/preview",
+        "/purges",
+        "/purges/{purge}",
     }
 
 

@@ -85,7 +85,7 @@ PLAN: tuple[Code, ...] = (
         why="The effect digest names what a plan does to the plant. Formatting, comments and the order of files don't change it; "
         "another change does, and another state of what it changes.",
         bad=console("nexus apply --effect sha256:…"),
-        good=console("nexus plan && nexus apply --effect sha256:…"),
+        good=console("nexus apply --effect sha256:…   # the effect of a new `nexus plan`"),
     ),
     Code(
         id="NX4034",

@@ -158,7 +158,7 @@ def _given_schema(time: JsonObject, reason: JsonObject, word: JsonObject) -> Jso
         "anyOf": [
             form,
             {"type": "array", "items": {"anyOf": [form, {"not": {"type": "object"}}]}},
-            {"not": {"type": ["object", "array", "null"]}},
+            {"allOf": [{"not": {"type": each}} for each in ("object", "array", "null")]},
         ]
     }
 

@@ -23,6 +23,8 @@ from nexus_cli.wire.confirmation import Confirmation
 EVERY_S = 1.0
 WHO = "nexus.control"
 
+DATABASE = "NX62"
+"""Codes of a database that is away: `database_watch` says that, once."""
 _log = logging.getLogger("nexus.apply")
 RollBack = Callable[[int, str], Awaitable[int]]
 """Takes a deployment back, with the reason; gives the number of the rollback."""
@@ -52,7 +54,7 @@ class Confirming:
                 with plain_errors(self._settings):
                     await self.tick()
             except NexusError as error:
-                if error.message != self.problem:
+                if error.message != self.problem and not error.code.startswith(DATABASE):
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
                 self.problem = error.message
             await wait_for(stop, timeout_s=EVERY_S)

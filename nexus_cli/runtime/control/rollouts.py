@@ -46,6 +46,8 @@ UNMEASURED_S = 60.0
 """How long measuring is tried again while the broker or the database is away; then the gates have failed."""
 SITE = "site"
 
+DATABASE = "NX62"
+"""Codes of a database that is away: `database_watch` says that, once."""
 _log = logging.getLogger("nexus.apply")
 
 
@@ -102,7 +104,7 @@ class Rollouts:
                     busy = await self.turn()
                 self.problem = ""
             except NexusError as error:
-                if error.message != self.problem:
+                if error.message != self.problem and not error.code.startswith(DATABASE):
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
                 self.problem = error.message
             await first_of(stop, self.wanted, timeout_s=TICK_S if busy else IDLE_S)

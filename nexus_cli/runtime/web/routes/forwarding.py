@@ -1,6 +1,6 @@
 """Routes that control serves: web's guard looks at the right and at the size, control looks again, and answers.
 
-Deployments are read and not made: `apply` stays with the command line and CI, which have the plan. Passwords and the signing
+Deployments are read, confirmed and taken back, and not made: `apply` stays with the command line and CI, which have the plan. Passwords and the signing
 key are renewed beside control. See docs/decisions/0077.
 """
 
@@ -28,6 +28,9 @@ FORWARDED: tuple[Decision, ...] = (
     route("GET", "/deployments/{number}/plan", "state:read"),
     route("POST", "/deployments/{number}/confirm", "apply"),
     route("POST", "/deployments/{number}/rollback", "apply"),
+    route("GET", "/rollouts", "deployments:read"),
+    route("GET", "/rollouts/{number}", "deployments:read"),
+    route("GET", "/drift/reports", "state:read"),
     route("GET", "/alerts", "alerts:read"),
     route("GET", "/alerts/{name}/changes", "alerts:read"),
     route("GET", "/alerts/journal", "alerts:read"),
