@@ -207,7 +207,7 @@ def test_formats(world: World, shell: Shell) -> None:
             "::notice title=NEXUS plan::Plan: "
             in shell("plan", "--format", "github", GITHUB_STEP_SUMMARY=str(summary)).stdout
         )
-        assert summary.read_text().startswith("### NEXUS plan")
+        assert summary.read_text().startswith("<!-- nexus plan acme/chicago -->")
         ended = orjson.loads(shell("apply", "--yes", "--format", "json").stdout)
         assert ended["outcome"] == "applied" and ended["counts"]["failed"] == 0
         assert orjson.loads(shell("apply", "--yes", "--format", "json").stdout)["outcome"] == "nothing"
