@@ -42,7 +42,7 @@ _CHANGING = re.compile(
     r"|\b\d[\d,.]* ?(?:ms|µs|s|min|B|KB|MB|kB|KiB|MiB)\b(?! ->)"
 )
 """What differs from run to run."""
-_OF_THE_MOMENT = re.compile(r"^(?:Measured|Not known):\n(?:  .*\n)*\n?", re.MULTILINE)
+_OF_THE_MOMENT = re.compile(r"^(?:Load of links|Measured|Not known):\n(?:  .*\n)*\n?", re.MULTILINE)
 """Blocks of a plan that depend on how long the runtime has been up: `tests/integration/test_plan_facts.py` has them."""
 _COUNTS = re.compile(
     r" \([\d,]+ samples? since [^()]*\)|: [\d,]+ samples? since [^;\n]*; (?:they are|it is) kept until `nexus purge`|: no samples[^;\n]*"
