@@ -41,6 +41,8 @@ LOOK_S = 5.0
 RETRY_S = 60.0
 """After a look that failed."""
 
+DATABASE = "NX62"
+"""Codes of a database that is away: `database_watch` says that, once."""
 _log = logging.getLogger("nexus.control")
 Feed = Callable[[str, float], None]
 """Takes the number of findings under the path of an own alarm."""
@@ -99,7 +101,7 @@ class DriftWatch:
                             await self.look(self._config)
                     self.problem = ""
             except NexusError as error:
-                if error.message != self.problem:
+                if error.message != self.problem and not error.code.startswith(DATABASE):
                     event(_log, "drift is not looked for", level=logging.WARNING, cause=error.message)
                 self.problem, wait_s = error.message, RETRY_S
                 self._changed()
