@@ -142,3 +142,14 @@ def test_a_page_that_is_no_address_is_not_shown() -> None:
     plan = document(snapshot(), snapshot(device("a/l/one")))
     for page in ("javascript:alert(1)", "https://x> <b>", ""):
         assert "CI run" not in plan_markdown(cast(PlanDocument, plan), page=page)
+
+
+def test_a_part_waves_and_closed_windows_are_named_at_the_head() -> None:
+    plan = document(snapshot(), snapshot(device("a/l/one")))
+    plan["targets"] = {"target": ["a/**"], "exclude": [], "added": [], "left_out": 3, "files": ""}
+    window = {"address": "device.a/l/one", "window": "night", "hours": "22:00-04:00", "open": False, "text": "closed"}
+    wave = {"name": "first", "addresses": ["device.a/l/one"], "soak_ms": 0}
+    plan["rollout"] = {**plan["rollout"], "waves": [wave], "windows": [window]}
+    head = plan_markdown(cast(PlanDocument, plan)).partition("<details>")[0]
+    assert "- **Only a part** of what the files change: 3 changes left out\n" in head
+    assert "- Goes out in 1 wave\n" in head and "- Maintenance windows closed now: 1\n" in head
