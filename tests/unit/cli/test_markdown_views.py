@@ -15,6 +15,7 @@ from nexus_cli.cli.views.markdown import MOST_CHARACTERS, MOST_OF_GITLAB, Part, 
 from nexus_cli.cli.views.plan_markdown import plan_markdown
 from nexus_cli.drift.kinds import counted, found
 from nexus_cli.plan.document import PlanDocument
+from nexus_cli.plan.rollout_document import NO_ROLLOUT
 from nexus_cli.wire.control_drift import DriftReport, DriftUnknown
 from tests.unit.plan.test_plan import device, snapshot, tag
 from tests.unit.plan.test_text import document
@@ -149,7 +150,7 @@ def test_a_part_waves_and_closed_windows_are_named_at_the_head() -> None:
     plan["targets"] = {"target": ["a/**"], "exclude": [], "added": [], "left_out": 3, "files": ""}
     window = {"address": "device.a/l/one", "window": "night", "hours": "22:00-04:00", "open": False, "text": "closed"}
     wave = {"name": "first", "addresses": ["device.a/l/one"], "soak_ms": 0}
-    plan["rollout"] = {**plan["rollout"], "waves": [wave], "windows": [window]}
+    plan["rollout"] = {**NO_ROLLOUT, "waves": [wave], "windows": [window]}
     head = plan_markdown(cast(PlanDocument, plan)).partition("<details>")[0]
     assert "- **Only a part** of what the files change: 3 changes left out\n" in head
     assert "- Goes out in 1 wave\n" in head and "- Maintenance windows closed now: 1\n" in head
