@@ -100,3 +100,48 @@ def test_an_input_is_never_a_command(site: Path) -> None:
     code, said, _ = as_github(site, command="validate\ntouch owned", site="demo")
     assert code == 1 and "the input 'command' is" in said
     assert not (site / "owned").exists()
+
+
+COMPONENT = REPOSITORY / "ci" / "gitlab" / "nexus.yml"
+
+
+def test_each_line_of_a_job_is_text() -> None:
+    """`pip install --only-binary :all: -- X` without quotes is a mapping, which GitLab refuses."""
+    head, jobs = YAML(typ="safe").load_all(COMPONENT.read_text(encoding="utf-8"))
+    assert all(each["description"] for each in head["spec"]["inputs"].values())
+    for job in jobs.values():
+        for line in [*job.get("before_script", []), *job.get("script", [])]:
+            assert isinstance(line, str)
+            assert "$[[" not in line, "an input would become text of a script"
+
+
+@pytest.mark.slow
+def test_gitlabs_jobs_run(site: Path) -> None:
+    """With the shell executor of gitlab-ci-local, and this NEXUS instead of an installed one."""
+    program = Path(__file__).parent / "peers" / "node_modules" / ".bin" / "gitlab-ci-local"
+    if not program.exists() or shutil.which("rsync") is None:
+        pytest.skip("no gitlab-ci-local or no rsync: `make peers` installs the first (it needs Node.js)")
+    shutil.copy(COMPONENT, site / "nexus.yml")
+    (site / ".gitlab-ci.yml").write_text(
+        "include:\n  - local: nexus.yml\n    inputs: {site: demo}\n"
+        f"default: {{}}\n.nexus:\n  before_script: ['mkdir -p .nexus-ci', 'export PATH=\"{Path(sys.executable).parent}:$PATH\"']\n"
+    )
+    git = ["git", "-C", str(site), "-c", "user.name=n", "-c", "user.email=n@acme.example"]
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["remote", "add", "origin", "https://gitlab.example/acme/plant.git"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "Site"],
+    ):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    for job, report in (("nexus-validate", "validate.xml"), ("nexus-test", "test.xml")):
+        done = subprocess.run(
+            [str(program), "--force-shell-executor", job],
+            cwd=site,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert list(site.rglob(report)), done.stdout

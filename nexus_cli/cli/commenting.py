@@ -13,13 +13,13 @@ from nexus_cli.wire.control_drift import DriftReport
 
 
 def plan_comment(plan: PlanDocument) -> str:
-    """With the run's page at its foot, as long as the forge takes it."""
-    return plan_markdown(plan, page=run_page(os.environ), most=_most())
+    """With the run's page at its foot, as long as the forge takes it; without a newline at its end."""
+    return plan_markdown(plan, page=run_page(os.environ), most=_most()).rstrip("\n")
 
 
 def drift_comment(report: DriftReport) -> str:
     """The same for drift."""
-    return drift_markdown(report, page=run_page(os.environ), most=_most())
+    return drift_markdown(report, page=run_page(os.environ), most=_most()).rstrip("\n")
 
 
 def _most() -> int:

@@ -98,7 +98,7 @@ def command(
         summary = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
         if summary:
             with open(summary, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
-                file.write(plan_comment(ready.document))
+                file.write(plan_comment(ready.document) + "\n")
     if ready.errored:
         return Exit.FINDINGS
     if out is not None:

@@ -46,6 +46,8 @@ def plan_markdown(plan: PlanDocument, *, page: str = "", most: int = MOST_CHARAC
 
 def _facts(plan: PlanDocument) -> Iterator[str]:
     """One line for each kind of thing that a reviewer decides on, with its counts."""
+    if (targets := plan.get("targets")) is not None:
+        yield f"**Only a part** of what the files change: {counted(targets['left_out'], 'change')} left out"
     open_ = sum(not each["allowed"] for each in plan["hazards"])
     if plan["hazards"]:
         allowed = len(plan["hazards"]) - open_
@@ -65,6 +67,14 @@ def _facts(plan: PlanDocument) -> Iterator[str]:
         yield f"Load: {counted(len(late), 'link')} can't keep the intervals: {code(late[0]['link'])}" + (
             f" and {len(late) - 1:,} more" if len(late) > 1 else ""
         )
+    rollout = plan.get("rollout")
+    if rollout is not None and rollout["waves"]:
+        yield f"Goes out in {counted(len(rollout['waves']), 'wave')}"
+    closed = [] if rollout is None else [each for each in rollout["windows"] if not each["open"]]
+    if closed:
+        yield f"Maintenance windows closed now: {len(closed):,}"
+    if plan.get("actions"):
+        yield f"Sequences that apply runs: {len(plan['actions']):,}"
     if plan.get("readers"):
         yield f"Readers of what changes: {len(plan['readers']):,}"
     failed = sum(each["quality"] == "BAD" for each in plan.get("probe", ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from nexus_cli.cli.views.drift_markdown import drift_markdown
 from nexus_cli.cli.views.markdown import MOST_CHARACTERS, MOST_OF_GITLAB, Part, code, fenced, html, joined, prose
 from nexus_cli.cli.views.plan_markdown import plan_markdown
 from nexus_cli.drift.kinds import counted, found
+from nexus_cli.plan.document import PlanDocument
+from nexus_cli.plan.rollout_document import NO_ROLLOUT
 from nexus_cli.wire.control_drift import DriftReport, DriftUnknown
 from tests.unit.plan.test_plan import device, snapshot, tag
 from tests.unit.plan.test_text import document
@@ -89,7 +92,7 @@ def test_a_plan_of_hostile_values_has_the_same_shape(first: str, second: str) ->
         plan["policies"] = [{**policy, "recorded": True, "overridable": False, "blocking": True}]
         plan["aliases"] = [{"old": one, "to": other, "for_ms": 1, "action": "create"}]
         plan["resource_changes"][0]["change"]["after"]["description"] = one
-        return Tags(plan_markdown(plan))
+        return Tags(plan_markdown(cast(PlanDocument, plan)))
 
     tags = [each for each in shown(first, second).tags if each != "code"]
     assert tags == [each for each in shown("x", "x").tags if each != "code"]
@@ -115,7 +118,7 @@ def test_a_small_part_follows_a_large_one_that_is_left_out() -> None:
 def test_a_very_large_plan_keeps_the_limit_and_its_head(most: int) -> None:
     many = {f"role__r{n}": {"read": [f"a/l/{n}/**"] * 20} for n in range(3_000)}
     plan = document(snapshot(device("a/l/one")), snapshot(device("a/l/one", tags={"new": tag()}), **many))
-    text = plan_markdown(plan, most=most, page="https://ci.example/acme/runs/1")
+    text = plan_markdown(cast(PlanDocument, plan), most=most, page="https://ci.example/acme/runs/1")
     assert len(text) <= most
     assert text.startswith(
         "<!-- nexus plan acme/chicago -->\n### NEXUS plan for `acme/chicago`\n\nPlan: 3000 to create"
@@ -139,4 +142,15 @@ def test_drift_keeps_the_limit_and_its_table() -> None:
 def test_a_page_that_is_no_address_is_not_shown() -> None:
     plan = document(snapshot(), snapshot(device("a/l/one")))
     for page in ("javascript:alert(1)", "https://x> <b>", ""):
-        assert "CI run" not in plan_markdown(plan, page=page)
+        assert "CI run" not in plan_markdown(cast(PlanDocument, plan), page=page)
+
+
+def test_a_part_waves_and_closed_windows_are_named_at_the_head() -> None:
+    plan = document(snapshot(), snapshot(device("a/l/one")))
+    plan["targets"] = {"target": ["a/**"], "exclude": [], "added": [], "left_out": 3, "files": ""}
+    window = {"address": "device.a/l/one", "window": "night", "hours": "22:00-04:00", "open": False, "text": "closed"}
+    wave = {"name": "first", "addresses": ["device.a/l/one"], "soak_ms": 0}
+    plan["rollout"] = {**NO_ROLLOUT, "waves": [wave], "windows": [window]}
+    head = plan_markdown(cast(PlanDocument, plan)).partition("<details>")[0]
+    assert "- **Only a part** of what the files change: 3 changes left out\n" in head
+    assert "- Goes out in 1 wave\n" in head and "- Maintenance windows closed now: 1\n" in head
