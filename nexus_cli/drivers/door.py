@@ -115,8 +115,8 @@ class GuardedSession:
 
     def send(self, request: Request, taken: Taken) -> Sent | None:
         """See `Prompt.send`; only where `prompt` is True. It is counted when it is sent."""
-        self.calls += 1
         sent: Sent | None = self.inner.send(request, taken)  # type: ignore[attr-defined]
+        self.calls += sent is not None
         return sent
 
     async def ask(self, how: Ask, device: DeviceConfig, point: Point) -> Opinion:

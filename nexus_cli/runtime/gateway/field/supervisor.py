@@ -302,14 +302,14 @@ class Supervisor:
         """A poll without the task begins, or ends well."""
         self._polling = self._busy = begins
         self._turns += 1
-        self._time_turn(begins=begins)
-        if not begins:
-            self._answered(timer)
+        self._time_turn(begins=True) if begins else self._answered(timer)
 
     def _time_turn(self, *, begins: bool) -> None:
         self.times.turn(begins=begins, calls=0 if self._session is None else self._session.calls)
 
     def _answered(self, timer: CheckTimer) -> None:
+        """A poll turn ended well, wherever it began."""
+        self._time_turn(begins=False)
         self._backoff.reset()
         timer.answered(self._clock.monotonic_s())
 
@@ -332,7 +332,6 @@ class Supervisor:
         self._time_turn(begins=True)
         answered = bool(due) and await poller.poll(self.devices, [(key, one.missed) for key, one in due])
         if answered:
-            self._time_turn(begins=False)
             self._answered(timer)
         now_s = self._clock.monotonic_s()
         # In this order: a repeated heartbeat claims that the device still has the value, so the session is checked

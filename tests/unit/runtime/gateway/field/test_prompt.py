@@ -9,6 +9,7 @@ import pytest
 
 from nexus_cli.drivers.base import DriverError, Fault, Request, Scope, Session
 from nexus_cli.model.config import TagConfig
+from nexus_cli.runtime.gateway.field.link_times import LinkTimes
 from nexus_cli.runtime.gateway.field.prompt import PromptPolls
 from nexus_cli.runtime.gateway.field.schedule import share
 from nexus_cli.wire.sample import Reason
@@ -245,8 +246,11 @@ async def test_a_session_that_can_not_send_now_is_read_by_the_task(monkeypatch: 
         if way == PROMPT:
             monkeypatch.setattr(type(link.driver.sessions[0]), "send", lambda *_: None)
         before, sent = len(link.driver.reads), link.driver.sent
+        link.driver.delay_s = 0.02
+        times = link.supervisor.times = LinkTimes(link.clock)
         await asyncio.sleep(1.0)
         assert (len(link.driver.reads) - before, link.driver.sent - sent) == (10, 0)
+        assert (round(times.cycle_ms), times.requests) == (20, 1), "a poll that the task ends is measured as any other"
 
 
 async def test_each_read_and_each_cycle_is_measured(way: str) -> None:
