@@ -23,9 +23,10 @@ from nexus_cli.local.start import broker_here
 from nexus_cli.local.stop import stop_runtime, wipe
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.project.access_rotate import rotate
-from nexus_cli.project.change import apply_ready, plan_site
+from nexus_cli.project.apply import ApplyOptions, apply_ready
 from nexus_cli.project.live import tail
 from nexus_cli.project.live_value import Live
+from nexus_cli.project.plan import plan_site
 from nexus_cli.project.simulate import Simulation, devices_of, serving, write_overlay
 from nexus_cli.project.text import load
 from nexus_cli.project.up import up
@@ -223,7 +224,9 @@ def _apply(site: Path, env: str | None, report: Reporter) -> Settings:
         report.step("apply", "done", "nothing to do, it was applied before")
         return settings
     hazards = {str(each["name"]) for each in ready.open_hazards(())}
-    done = apply_ready(ready, settings=settings, allow=sorted(hazards), reason="nexus demo", on_event=lambda _: None)
+    done = apply_ready(
+        ready, ApplyOptions(allow=sorted(hazards), reason="nexus demo"), settings=settings, on_event=lambda _: None
+    )
     report.step("apply", "done", f"deployment {done.number}: {done.outcome}")
     return settings
 

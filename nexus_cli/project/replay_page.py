@@ -27,7 +27,8 @@ from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.plan import Base, make_plan
 from nexus_cli.plan.planfile import PlanSource
 from nexus_cli.plan.requests import request_count
-from nexus_cli.project.change import Ready, apply_ready
+from nexus_cli.project.apply import ApplyOptions, apply_ready
+from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import load
 from nexus_cli.setting_values import REPLAY
 from nexus_cli.settings import Settings, load_settings
@@ -138,7 +139,9 @@ def _record(snapshot: Snapshot, settings: Settings) -> None:
     source = PlanSource(path=str(Path(settings.home)), env=None, variables={})
     ready = Ready(site=settings.site, document=document, changed=plan.desired, source=source)
     hazards = sorted({str(each["name"]) for each in ready.open_hazards(())})
-    done = apply_ready(ready, settings=settings, allow=hazards, reason="nexus replay", on_event=lambda _: None)
+    done = apply_ready(
+        ready, ApplyOptions(allow=hazards, reason="nexus replay"), settings=settings, on_event=lambda _: None
+    )
     if done.outcome != "applied":
         raise NexusError(
             f"The site of the replay could not be recorded: {done.outcome}.",

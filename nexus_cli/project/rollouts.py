@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.change import FOLLOW_WAIT_S, LOST_S, OnEvent, Ready, follow, request_of
+from nexus_cli.project.apply import ApplyOptions, request_of
+from nexus_cli.project.following import FOLLOW_WAIT_S, LOST_S, OnEvent, follow
+from nexus_cli.project.ready import Ready
 from nexus_cli.settings import Settings
-from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import DeploymentProgress
 from nexus_cli.wire.control_rollouts import Rollout
 from nexus_cli.wire.http import ControlClient
@@ -45,13 +46,9 @@ def way_of(ready: Ready, *, window: WindowUse, at_once: bool) -> RolloutRequest 
 def apply_in_waves(
     ready: Ready,
     way: RolloutRequest,
+    options: ApplyOptions,
     *,
     settings: Settings,
-    allow: Sequence[str] = (),
-    reason: str = "",
-    effect: str = "",
-    approvals: Sequence[Approval] = (),
-    run_url: str = "",
     on_event: OnEvent,
     on_rollout: OnRollout,
 ) -> Rollout | DeploymentProgress:
@@ -60,9 +57,7 @@ def apply_in_waves(
     Raises:
         NexusError: Control refused it (exit code 1, 3, 5), or can't be reached.
     """
-    request = request_of(
-        ready, allow=allow, reason=reason, effect=effect, approvals=approvals, run_url=run_url, rollout=way
-    )
+    request = request_of(ready, options, rollout=way)
 
     async def ask() -> Rollout | DeploymentProgress:
         async with ControlClient(settings, site=ready.site) as control:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from nexus_cli.plan.document import PlanDocument
-from nexus_cli.project.change import FOLLOW_WAIT_S, OnEvent, Ready, follow
+from nexus_cli.project.following import FOLLOW_WAIT_S, OnEvent, follow
+from nexus_cli.project.ready import Ready
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import DeploymentProgress, LockBroken, LockHeld
 from nexus_cli.wire.http import ControlClient

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import orjson
 
-from nexus_cli.project.change import plan_site
+from nexus_cli.project.plan import plan_site
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control import DeploymentRequest, PlanSummary

@@ -21,9 +21,9 @@ from nexus_cli.drift.kinds import ignored_of
 from nexus_cli.drift.report import exit_of
 from nexus_cli.drivers.modbus.simulator import serve
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.change import plan_site
 from nexus_cli.project.drift import drift_site, revert_drift
 from nexus_cli.project.drift_adopt import adoption, carry_out
+from nexus_cli.project.plan import plan_site
 from nexus_cli.project.text import load
 from nexus_cli.runtime.control import drift_watch
 from nexus_cli.runtime.gateway import gateway as gateway_role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -25,20 +26,16 @@ from nexus_cli.cli.views.deployments import confirmation_text
 from nexus_cli.exit_codes import OUTCOMES, Exit
 from nexus_cli.plan.targets import Targets
 from nexus_cli.project import rollouts, undo
+from nexus_cli.project.apply import ApplyOptions, apply_ready, refuse_other_effect, refuse_stale_plan
 from nexus_cli.project.approve import read_approvals
-from nexus_cli.project.change import (
-    apply_ready,
-    is_saved_plan,
-    plan_site,
-    refuse_other_effect,
-    refuse_stale_plan,
-    saved_plan,
-)
 from nexus_cli.project.ci_run import run_page
 from nexus_cli.project.live import not_good_after
+from nexus_cli.project.plan import plan_site
+from nexus_cli.project.ready import Ready, is_saved_plan, saved_plan
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.control import DeploymentProgress
 from nexus_cli.wire.control_rollouts import Rollout
+from nexus_cli.wire.rollout import RolloutRequest
 
 EPILOG = (
     "\b\nExamples:\n  nexus apply\n  nexus apply monday.plan --yes\n  nexus apply --allow data-loss=packaging/**\n"
@@ -91,7 +88,14 @@ def command(
     stopping this command does not stop it.
     """
     check_consents(allow)
-    signed = read_approvals(approvals)
+    options = ApplyOptions(
+        allow=allow,
+        reason=reason,
+        effect=effect,
+        approvals=read_approvals(approvals),
+        confirm_within_s=confirm_within_s,
+        run_url=run_url or run_page(os.environ),
+    )
     window = window_use(wait=wait_for_window, now=now, reason=reason)
     settings = load_settings()
     if resume is not None:
@@ -99,13 +103,7 @@ def command(
             raise click.UsageError(
                 "--resume continues a deployment as it was asked for: leave SITE and --confirm-within out."
             )
-        stopped = rollouts.stopped_rollout(settings, resume)
-        with following() as show:
-            if stopped:
-                rolled = rollouts.resume_rollout(settings, stopped, reason=reason, on_event=show, on_rollout=show_step)
-                return show_rollout(rolled, format_=format_)
-            found = undo.resume(settings, resume, reason=reason, on_event=show)
-        return _ended(found, settings=settings, format_=format_)
+        return _resume(resume, settings=settings, reason=reason, format_=format_)
     if path is not None and is_saved_plan(path):
         if target or exclude:
             raise click.UsageError(
@@ -115,14 +113,9 @@ def command(
         refuse_stale_plan(ready, settings=settings)
         complain(ready.useless_consents(allow))
     else:
+        targets = Targets(target=target, exclude=exclude)
         planned = plan_site(
-            path,
-            settings=settings,
-            env=env,
-            variables=variables,
-            allow=allow,
-            targets=Targets(target=target, exclude=exclude),
-            reason=reason,
+            path, settings=settings, env=env, variables=variables, allow=allow, targets=targets, reason=reason
         )
         complain(planned.findings, planned.files)
         if planned.value is None or planned.value.errored:
@@ -135,51 +128,54 @@ def command(
             answer_json({"outcome": "nothing", "counts": {}, "table": []})
         return Exit.OK
     refuse_other_effect(ready, effect)
-    if policies := ready.blocking_policies():
-        refuse_policies(policies)
-        return Exit.BLOCKED
-    open_ = ready.open_hazards(allow)
-    if open_:
-        refuse_open_hazards(open_, given=ready.used_consents(allow))
+    if _is_blocked(ready, allow):
         return Exit.BLOCKED
     if not yes and not agreed():
         return Exit.FINDINGS
     way = rollouts.way_of(ready, window=window, at_once=all_at_once)
-    if way is not None and way.waves and confirm_within_s:
+    return _send(ready, way, options, settings=settings, format_=format_)
+
+
+def _is_blocked(ready: Ready, allow: Sequence[str]) -> bool:
+    """Say which policies or hazards block; False when nothing does."""
+    if policies := ready.blocking_policies():
+        refuse_policies(policies)
+        return True
+    open_ = ready.open_hazards(allow)
+    if open_:
+        refuse_open_hazards(open_, given=ready.used_consents(allow))
+    return bool(open_)
+
+
+def _resume(number: int, *, settings: Settings, reason: str, format_: str) -> int:
+    """Continue a deployment, or the rollout that it is a wave of."""
+    stopped = rollouts.stopped_rollout(settings, number)
+    with following() as show:
+        if stopped:
+            rolled = rollouts.resume_rollout(settings, stopped, reason=reason, on_event=show, on_rollout=show_step)
+            return show_rollout(rolled, format_=format_)
+        found = undo.resume(settings, number, reason=reason, on_event=show)
+    return _ended(found, settings=settings, format_=format_)
+
+
+def _send(ready: Ready, way: RolloutRequest | None, options: ApplyOptions, *, settings: Settings, format_: str) -> int:
+    """Send it, follow it, show its end."""
+    if way is not None and way.waves and options.confirm_within_s:
         raise click.UsageError("--confirm-within does not go with waves: they soak, and their gates decide.")
-    page = run_url or run_page(os.environ)
+    found: DeploymentProgress | Rollout
     try:
         with following() as show:
-            if way is not None and not confirm_within_s:
-                rolled_out = rollouts.apply_in_waves(
-                    ready,
-                    way,
-                    settings=settings,
-                    allow=allow,
-                    reason=reason,
-                    effect=effect,
-                    approvals=signed,
-                    run_url=page,
-                    on_event=show,
-                    on_rollout=show_step,
+            if way is None:
+                found = apply_ready(ready, options, settings=settings, on_event=show)
+            else:
+                found = rollouts.apply_in_waves(
+                    ready, way, options, settings=settings, on_event=show, on_rollout=show_step
                 )
-                if isinstance(rolled_out, Rollout):
-                    return show_rollout(rolled_out, format_=format_)
-                return _ended(rolled_out, settings=settings, format_=format_)
-            found = apply_ready(
-                ready,
-                settings=settings,
-                allow=allow,
-                reason=reason,
-                effect=effect,
-                approvals=signed,
-                confirm_within_s=confirm_within_s,
-                run_url=page,
-                on_event=show,
-            )
     except KeyboardInterrupt:
         note("the deployment continues in control; `nexus show` shows the outcome")
         raise
+    if isinstance(found, Rollout):
+        return show_rollout(found, format_=format_)
     return _ended(found, settings=settings, format_=format_)
 
 

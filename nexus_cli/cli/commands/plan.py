@@ -25,7 +25,8 @@ from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
 from nexus_cli.plan.targets import Targets
 from nexus_cli.project.approve import approve, of_planfile, signer_from, write_approval
-from nexus_cli.project.change import plan_site, save_plan
+from nexus_cli.project.plan import plan_site
+from nexus_cli.project.ready import save_plan
 from nexus_cli.settings import load_settings
 
 EPILOG = (

@@ -10,7 +10,7 @@ from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, format_option
 from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import OUTCOMES, Exit
-from nexus_cli.project.change import apply_ready
+from nexus_cli.project.apply import ApplyOptions, apply_ready
 from nexus_cli.project.live import not_good_after
 from nexus_cli.project.undo import Rollback, rollback_plan, stop_running
 from nexus_cli.settings import load_settings
@@ -74,7 +74,12 @@ def command(
         return Exit.FINDINGS
     with following() as show:
         why = reason or _says(back)
-        found = apply_ready(back.ready, settings=settings, allow=allow, reason=why, undoes=back.undoes, on_event=show)
+        found = apply_ready(
+            back.ready,
+            ApplyOptions(allow=allow, reason=why, undoes=back.undoes),
+            settings=settings,
+            on_event=show,
+        )
     show_end(found, not_good=not_good_after(found, settings=settings), format_=format_)
     return OUTCOMES.get(found.outcome, Exit.PARTLY)
 

@@ -16,7 +16,8 @@ from nexus_cli.cli.views.deployment import state_text
 from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
 from nexus_cli.plan.document import PlanDocument
-from nexus_cli.project import change
+from nexus_cli.project.ready import is_saved_plan, saved_plan
+from nexus_cli.project.show import deployment_plan, recorded_resource, recorded_state
 from nexus_cli.settings import load_settings
 from nexus_cli.wire.control import as_object
 
@@ -45,20 +46,20 @@ def command(address: str | None, deployment: int | None, steps: bool, zone: tzin
     if deployment is not None:
         if address is not None:
             raise click.UsageError("--deployment shows the plan of a deployment: leave ADDRESS out.")
-        document, left_out = change.deployment_plan(load_settings(), deployment)
+        document, left_out = deployment_plan(load_settings(), deployment)
         _show(document, format_, steps=steps)
         if left_out:
             note(left_out)
         return Exit.OK
-    if address is not None and change.is_saved_plan(address):
-        _show(change.saved_plan(address).document, format_, steps=steps)
+    if address is not None and is_saved_plan(address):
+        _show(saved_plan(address).document, format_, steps=steps)
         return Exit.OK
     if format_ not in ("text", "json"):
         raise click.UsageError(f"--format {format_} is for a saved plan, or the plan of a deployment.")
     if address is not None:
-        found = change.recorded_resource(load_settings(), address)
+        found = recorded_resource(load_settings(), address)
     else:
-        state = change.recorded_state(load_settings())
+        state = recorded_state(load_settings())
         if format_ == "text":
             answer(state_text(state, style=styler(sys.stdout), zone=zone))
             return Exit.OK

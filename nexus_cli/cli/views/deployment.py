@@ -15,8 +15,8 @@ from nexus_cli.plan.text_groups import places
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine, TableRow
 
 if TYPE_CHECKING:
-    from nexus_cli.project.change import RecordedState
     from nexus_cli.project.live import NotGood
+    from nexus_cli.project.show import RecordedState
 
 Style = Callable[[str, str], str]
 STATES = {"applied": "good", "failed": "error", "skipped": "dim", "unknown": "warning"}

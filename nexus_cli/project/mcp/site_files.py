@@ -10,11 +10,12 @@ from pydantic import BaseModel, Field
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
-from nexus_cli.project.change import Ready, plan_site
 from nexus_cli.project.mcp.answers import TEXT_CHARACTERS, Answer, capped, reply, short
 from nexus_cli.project.mcp.asking import Asking, Caller, Calling
 from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.turns import Turns, refuse_stranger
+from nexus_cli.project.plan import plan_site
+from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import Sourced, facts, read
 from nexus_cli.wire.web_client import WebClient
 

@@ -21,8 +21,9 @@ from nexus_cli.drivers.simulation.mock_links import MockFolder
 from nexus_cli.local.layout import Home
 from nexus_cli.local.lock import LOCKS
 from nexus_cli.local.stop import stop_runtime
-from nexus_cli.project.change import apply_ready, plan_site
+from nexus_cli.project.apply import ApplyOptions, apply_ready
 from nexus_cli.project.demo import Blocking
+from nexus_cli.project.plan import plan_site
 from nexus_cli.project.up import up
 from nexus_cli.settings import Settings, load_settings
 
@@ -100,7 +101,9 @@ def _apply(site: Path, env: str | None, variables: Mapping[str, str] | None, hom
     if ready is None or ready.errored:
         raise NexusError("The site can't be planned for the runtime of the test.", code="NX6513", hint="nexus validate")
     hazards = sorted({str(each["name"]) for each in ready.open_hazards(())})
-    done = apply_ready(ready, settings=settings, allow=hazards, reason="nexus test --live", on_event=lambda _: None)
+    done = apply_ready(
+        ready, ApplyOptions(allow=hazards, reason="nexus test --live"), settings=settings, on_event=lambda _: None
+    )
     if done.outcome not in ("applied", "nothing"):
         why = "; ".join(f"{row.address} {row.state}: {row.detail}" for row in done.table if row.state != "applied")
         raise NexusError(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.project.change import Ready, follow
+from nexus_cli.project.following import follow
+from nexus_cli.project.ready import Ready
 from nexus_cli.wire.control import DeploymentProgress, JournalLine
 
 pytestmark = pytest.mark.simulated_time
