@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from nexus_cli.exit_codes import Exit
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.plants import change_a_device, recorder
-from tests.e2e.runtime import Runtime
+from tests.e2e.runtime import NEXUS, Runtime
 
 CHANGES = 10
 RUNS = 5
+PEAK = """\
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 def timed(runtime: Runtime, *arguments: str, expect: int = 0) -> tuple[float, str]:
@@ -38,6 +45,15 @@ def _after_an_edit(runtime: Runtime, site: Path, number: int) -> float:
     return timed(runtime, "plan", "site.yaml")[0]
 
 
+def peak_mib(runtime: Runtime, *arguments: str) -> float:
+    """Resident memory of a command at most, MiB. A process of its own waits for it: the system counts by parent."""
+    watched = [sys.executable, "-c", PEAK, *NEXUS, *arguments]
+    done = subprocess.run(
+        watched, cwd=runtime.folder, env=runtime.environment("cli"), capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) / 1024
+
+
 def run() -> list[Figure]:
     """Record the site, change it, plan."""
     with recorder() as (runtime, site):
@@ -50,6 +66,7 @@ def run() -> list[Figure]:
         change_site(site)
         taken = [timed(runtime, "plan", "site.yaml", "--format", "json", "--no-cache") for _ in range(RUNS)]
         edited_s = statistics.median(_after_an_edit(runtime, site, number) for number in range(RUNS))
+        memory = [peak_mib(runtime, name, "site.yaml", "--no-cache") for name in ("plan", "validate")]
         changed = sum(one["change"]["actions"] != ["no-op"] for one in json.loads(taken[-1][1])["resource_changes"])
         if changed != CHANGES:
             raise RuntimeError(f"{changed} changes were planned, not {CHANGES}")
@@ -74,6 +91,13 @@ def run() -> list[Figure]:
         ),
         Figure(
             name="  after an edit of the file", value=edited_s, unit="s", limit=validate_s, limit_name="nexus validate"
+        ),
+        Figure(
+            name=f"  memory at most, {CHANGES} changes",
+            value=memory[0],
+            unit="MiB",
+            limit=memory[1],
+            limit_name="nexus validate",
         ),
     ]
 
