@@ -89,7 +89,9 @@ def test_what_goes_out_beside_its_window_is_confirmed_as_any_other(world: World,
         refused = shell(*wish)
         assert refused.returncode == 3 and "NX5035" in refused.stderr
         waits = shell(*wish, "--wait-for-window")
-        assert "NX5034" in waits.stderr, "a wait is no deployment that could be confirmed, and is not left out in silence"
+        assert "NX5034" in waits.stderr, (
+            "a wait is no deployment that could be confirmed, and is not left out in silence"
+        )
         assert "deployment 2 waits to be confirmed" in _ok(shell(*wish, "--now", "--reason", "a leak"))
         lines = _ok(shell("audit", "--what", "outside-window", "--format", "csv")).splitlines()
         assert len(lines) == 2 and "deployment 2" in lines[1]
