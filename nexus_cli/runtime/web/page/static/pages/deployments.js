@@ -42,6 +42,7 @@ class DeploymentsPage {
     this.deployments = deployments;
     this.draw();
     this.open();
+    this.view?.confirmed(deployments.find((each) => each.number === this.number)?.confirmation);
   }
 
   draw() {
