@@ -123,7 +123,7 @@ async def test_what_waits_is_rolled_back(plant: Paged, page: Browser) -> None:
     await until_found(lambda: described(plant), lambda found: found == before)
     await go(page, f"deployments/{number + 1}")
     await page.wait_text(CARD, f"Takes back from deployment {number} on.")
-    await page.click(f"{CARD} a[href='#/deployments/{number}']")
+    await page.run(f"document.querySelector(\"{CARD} a[href='#/deployments/{number}']\").click()")
     await page.wait_text(f"{CARD} h2", f"Deployment {number}")
     await quiet(page)
 
@@ -156,7 +156,7 @@ async def test_a_rollout_is_stopped_resumed_and_taken_back(plant: Paged, page: B
     assert await labels(page) == [] and await described(plant) == before
     wave = await page.text(f"{CARD} tbody tr")
     assert "canary" in wave and "rolled-back" in wave
-    await page.click(f"{CARD} tbody a[href^='#/deployments/']")
+    await page.run(f"document.querySelector(\"{CARD} tbody a[href^='#/deployments/']\").click()")
     await page.wait_text(CARD, "Wave canary (1 of 2) of rollout 1.")
     await quiet(page)
 
