@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,23 @@ def test_applied_confirmed_rolled_back_and_shown(world: World, shell: Shell) -> 
         assert lines[0].startswith("at,kind,what,who,subject,") and ",confirm,nexus.cli,deployment 2," in lines[1]
         assert len(lines) == 2
         assert "nothing on record" in _ok(shell("audit", "--since", "2d", "--until", "1d"))
+
+
+def test_what_goes_out_beside_its_window_is_confirmed_as_any_other(world: World, shell: Shell) -> None:
+    with running(world):
+        opens = datetime.now(UTC) + timedelta(hours=3)
+        hours = f"from: '{opens:%H:%M}', to: '{opens + timedelta(hours=2):%H:%M}'"
+        shell.edit("areas:", f"windows: {{nights: {{{hours}, zone: UTC}}}}\nwindow: nights\nareas:")
+        _ok(shell("apply", "--yes"))
+        shell.edit("10.0.0.9", "10.0.0.7")
+        wish = ("apply", "--yes", "--allow", "data-loss", "--confirm-within", "1h")
+        refused = shell(*wish)
+        assert refused.returncode == 3 and "NX5035" in refused.stderr
+        waits = shell(*wish, "--wait-for-window")
+        assert "NX5034" in waits.stderr, "a wait is no deployment that could be confirmed, and is not left out in silence"
+        assert "deployment 2 waits to be confirmed" in _ok(shell(*wish, "--now", "--reason", "a leak"))
+        lines = _ok(shell("audit", "--what", "outside-window", "--format", "csv")).splitlines()
+        assert len(lines) == 2 and "deployment 2" in lines[1]
 
 
 def test_states_are_compared_wherever_they_are(world: World, shell: Shell) -> None:

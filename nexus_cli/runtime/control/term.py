@@ -15,9 +15,7 @@ import msgspec
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
-from nexus_cli.apply.run import gateway_digest, notice
 from nexus_cli.apply.timing import Timing
-from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.database.leader import FencedPool
 from nexus_cli.diagnostics.errors import NexusError
@@ -32,11 +30,13 @@ from nexus_cli.runtime.control.confirming import WHO, Confirming
 from nexus_cli.runtime.control.deployer import Deployer
 from nexus_cli.runtime.control.drift_watch import DriftWatch
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
+from nexus_cli.runtime.control.intake import NAME, Intake
 from nexus_cli.runtime.control.keeping import Keeping
 from nexus_cli.runtime.control.leadership import LeaderClient, Leadership
 from nexus_cli.runtime.control.live_intake import LiveIntake
 from nexus_cli.runtime.control.loading import Loading
 from nexus_cli.runtime.control.maintenance import Maintenance, with_force
+from nexus_cli.runtime.control.notices import Notices
 from nexus_cli.runtime.control.retained import Retained
 from nexus_cli.runtime.control.reverting import Reverting
 from nexus_cli.runtime.control.rights_keeper import RightsKeeper
@@ -58,12 +58,11 @@ from nexus_cli.runtime.progress import Progress
 from nexus_cli.runtime.signed_values import SignedValues
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import Message
-from nexus_cli.wire.health import BrokerLink, ControlHealth, decode_status
+from nexus_cli.wire.health import BrokerLink, ControlHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 
-NAME = "control"
 RETRY_S = 1.0
 
 _log = logging.getLogger("nexus.control")
@@ -110,10 +109,8 @@ class Term:
         self._health = HealthReporter(
             client=self.broker, topic=topics.health(NAME, NAME), role=NAME, name=NAME, clock=clock, details=status
         )
+        self._notices = Notices(pool=self.pool, site=settings.site, topics=topics, publish=self._publish)
         self._service, self._undoing, self._runs = service, undoing, runs
-        self._heard_s: dict[str, float] = {}
-        self._away: set[str] = set()
-        """Gateways that were lost or stopped at the last connect, until they publish a live message."""
         self._due = asyncio.Event()
         self._connected = False
         self._loaded = False
@@ -164,8 +161,18 @@ class Term:
             settings=self._settings,
             pool=self.pool,
             publish=self._publish,
-            ask_again=self._ask_again,
+            ask_again=self._notices.ask_again,
             observations=self.seen,
+            clock=self._clock,
+        )
+        self._intake = Intake(
+            topics=self._topics,
+            seen=self.seen,
+            liveness=self.liveness,
+            alive=(self._values.alive, self.alerting.alive),
+            leadership=self._leadership,
+            health_changed=self._health.changed,
+            rest=self._receive_rest,
             clock=self._clock,
         )
         self._sender.away = lambda name: name in self.liveness.lost or name in self.liveness.stopped
@@ -202,7 +209,7 @@ class Term:
             pool=self.pool,
             publish=self._publish,
             quiet=self.deployer.quiet,
-            gateway_heard=self._heard_s.get,
+            gateway_heard=self._intake.heard_s.get,
             client_id=lambda: client_id(settings, "retained"),
             clock=self._clock,
         )
@@ -220,7 +227,7 @@ class Term:
             stepped=self._stepped,
         )
         self.confirming = Confirming(settings=settings, pool=self.pool, roll_back=self._take_back, clock=self._clock)
-        self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notify, seen=self.seen)
+        self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notices.one, seen=self.seen)
         self.anchors = AnchorWriter(pool=self.pool, settings=settings)
         self.keeping = Keeping(settings=settings, pool=self.pool)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
@@ -242,14 +249,14 @@ class Term:
             settings=self._settings,
             pool=self.pool,
             watch=self.drift,
-            notify=self._notify,
+            notify=self._notices.one,
             rights=self.rights_keeper.changed,
             retained=self.retained.look,
         )
 
     def _watch(self, timing: Timing) -> None:
         """Watch the parts for stalls."""
-        self._notices = stall_watch.StallNotices(self._topics, self.seen)
+        self._stalls = stall_watch.StallNotices(self._topics, self.seen)
         self.progress = Progress(clock=self._clock, changed=self._health.changed)
         stall_watch.watch(
             self.progress,
@@ -257,7 +264,7 @@ class Term:
             deployer=self.deployer,
             liveness=self.liveness,
             alerting=self.alerting,
-            notices=self._notices,
+            notices=self._stalls,
             timing=timing,
         )
 
@@ -344,43 +351,16 @@ class Term:
 
     def receive(self, message: Message) -> None:
         """Take a message of the broker."""
-        observed, health = self._topics.observed(""), self._topics.health("gateway", "")
-        if message.topic.startswith(observed):
-            self.seen.receive(message.topic[len(observed) :], message.payload)
-        elif message.topic.startswith(health):
-            self._receive_gateway(message.topic[len(health) :], message)
-        elif message.topic == self._topics.health(NAME, NAME):
-            self._receive_control(message.payload)
-        elif not self._sender.receive(message.topic, message.payload):
+        self._intake.receive(message)
+
+    def _receive_rest(self, message: Message) -> None:
+        if not self._sender.receive(message.topic, message.payload):
             self.live.receive(message)
-
-    def _receive_gateway(self, gateway: str, message: Message) -> None:
-        if not message.payload:
-            return
-        away = gateway in self._away or gateway in self.liveness.lost or gateway in self.liveness.stopped
-        if message.retain and away and b'"running"' in message.payload:
-            return  # an older state of a restarted broker; a gateway that runs publishes its own
-        found = self.seen.hear_health(gateway, message.payload)
-        if not message.retain:
-            self._away.discard(gateway)
-            self._heard_s[gateway] = self._clock.monotonic_s()
-            if found is not None and found.state == "running":
-                self._values.alive(gateway)
-                self.alerting.alive(gateway)
-        if found is not None:
-            self.liveness.receive(gateway, found)
-
-    def _receive_control(self, payload: bytes) -> None:
-        """A health message of control: its own, one of a control with a later term, or an old last will."""
-        said = decode_status(payload, ControlHealth)
-        self._leadership.receive(said.term)
-        if said.state != "running" or said.term != self._leadership.term:
-            self._health.changed()  # the last will of a previous control must not stay retained
 
     async def _publish(self, topic: str, payload: bytes, *, retain: bool = True) -> None:
         await self._leadership.confirmed()
         await self.broker.publish(topic, payload, qos=1, retain=retain)
-        self._notices.published(topic, payload)
+        self._stalls.published(topic, payload)
 
     async def _take_back(self, number: int, reason: str) -> int:
         return await self._undoing.roll_back(self, number, who=WHO, reason=reason)
@@ -395,13 +375,7 @@ class Term:
         self.seen.connected()
         self._health.changed()
         self.alerting.publish_all()
-        self._away.update(self.liveness.lost, self.liveness.stopped)
-        for gateway in tuple(self._away):
-            self.liveness.lost.discard(gateway)  # the broker may have lost the marks on its tags
-            self.liveness.stopped.discard(gateway)
-            found = self.seen.health(gateway)
-            if found is not None:
-                self.liveness.receive(gateway, found)
+        self._intake.connected()
         self._due.set()
 
     async def _do_due_work(self, stop: asyncio.Event) -> None:
@@ -422,7 +396,7 @@ class Term:
                         await self._loading.load()
                     self._load_again = False
                     if connected:
-                        await self._announce()
+                        await self._notices.all()
                         self.retained.connected()
             except NexusError as error:
                 event(_log, error.message, level=logging.DEBUG, cause=error.cause)
@@ -435,25 +409,6 @@ class Term:
         await self._loading.load()
         self.alerting.publish_all()
         self._loaded = True
-
-    async def _announce(self) -> None:
-        """Publish the notices again, since the broker may have lost its state."""
-        async with self.pool.acquire() as conn:
-            state = await db.recorded(conn, self._settings.site)
-        for gateway in state.every_gateway():
-            digest = gateway_digest(state.gateway_devices(gateway))
-            await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
-
-    async def _ask_again(self, gateway: str) -> None:
-        """Request that a gateway publishes all tags again."""
-        await self._notify(gateway, again=True)
-
-    async def _notify(self, gateway: str, *, again: bool = False) -> None:
-        """Publish the notice of a gateway, which then asks for what it is to run."""
-        async with self.pool.acquire() as conn:
-            state = await db.recorded(conn, self._settings.site)
-        digest = gateway_digest(state.gateway_devices(gateway))
-        await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest, again=again))
 
     async def _on_recorded(self, changing: Collection[str]) -> None:
         """A deployment recorded a new state: load it; gateways are about to change these devices."""
