@@ -21,6 +21,7 @@ VIEWS = (
     "devices",
     "alarms",
     "deployments",
+    "rollouts",
     "health",
     "jobs",
     "dead-letters",

@@ -69,6 +69,7 @@ VIEWS = (
     "alarms?view=journal",
     "alarms?view=figures",
     "deployments",
+    "rollouts",
     "health",
     "jobs",
     "dead-letters",

@@ -1,6 +1,6 @@
 """Routes that control serves: web's guard looks at the right and at the size, control looks again, and answers.
 
-Deployments are read, confirmed and taken back, and not made: `apply` stays with the command line and CI, which have the plan. Passwords and the signing
+Deployments and rollouts are read, confirmed, stopped and taken back, and not made: `apply` stays with the command line and CI, which have the plan. Passwords and the signing
 key are renewed beside control. See docs/decisions/0077.
 """
 
@@ -30,6 +30,9 @@ FORWARDED: tuple[Decision, ...] = (
     route("POST", "/deployments/{number}/rollback", "apply"),
     route("GET", "/rollouts", "deployments:read"),
     route("GET", "/rollouts/{number}", "deployments:read"),
+    route("POST", "/rollouts/{number}/stop", "apply"),
+    route("POST", "/rollouts/{number}/resume", "apply"),
+    route("POST", "/rollouts/{number}/rollback", "apply"),
     route("GET", "/drift/reports", "state:read"),
     route("GET", "/alerts", "alerts:read"),
     route("GET", "/alerts/{name}/changes", "alerts:read"),

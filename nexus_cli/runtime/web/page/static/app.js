@@ -19,9 +19,10 @@ import { page as health } from './pages/health.js';
 import { page as jobs } from './pages/jobs.js';
 import { page as messages } from './pages/messages.js';
 import { page as namespace } from './pages/namespace.js';
+import { page as rollouts } from './pages/rollouts.js';
 import { page as sequences } from './pages/sequences.js';
 
-const PAGES = [namespace, catalogue, messages, sequences, devices, alarms, deployments, health, jobs, deadLetters, audit];
+const PAGES = [namespace, catalogue, messages, sequences, devices, alarms, deployments, rollouts, health, jobs, deadLetters, audit];
 const RETRY_MS = 3000;
 
 const root = document.getElementById('app');

@@ -2,7 +2,7 @@
 
 import { fill, h } from './elements.js';
 import { plain } from './format.js';
-import { button } from './notices.js';
+import { button, lacking } from './notices.js';
 import { confirm } from './widgets.js';
 
 const MINUTE_S = 60;
@@ -18,8 +18,15 @@ export function waitText({ left_s: left }) {
   return left >= 2 * MINUTE_S ? `${Math.round(left / MINUTE_S)} min left` : `${Math.round(left)} s left`;
 }
 
+const waitsText = (found) => `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`;
+
 /** Shows a confirmation in `place`; `done(error)` is called after a button did its work, or could not. */
 export function showConfirmation(place, ctx, found, done) {
+  const waits = found?.state === 'waiting' ? place.querySelector('.note') : null;
+  if (waits) { // only the time went on: a button that has the focus keeps it
+    waits.textContent = waitsText(found);
+    return;
+  }
   if (!found) {
     fill(place);
     return;
@@ -40,7 +47,7 @@ export function showConfirmation(place, ctx, found, done) {
     const body = h('p', {}, `The state before deployment ${found.number} comes back.`);
     if (await confirm({ title: `Roll back deployment ${found.number}`, body, yes: 'Roll back', kind: 'danger' })) await ask('rollback');
   };
-  fill(place, h('p', { class: 'note' }, `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`),
+  fill(place, h('p', { class: 'note' }, waitsText(found)),
     ctx.may('apply') ? h('div', { class: 'actions' }, button('Confirm', () => ask('confirm'), { class: 'primary' }),
-      button('Roll back…', back, { class: 'danger' })) : null);
+      button('Roll back…', back, { class: 'danger' })) : lacking("No buttons: no role of yours has 'apply'."));
 }

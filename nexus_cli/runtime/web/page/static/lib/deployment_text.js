@@ -4,7 +4,7 @@ import { count, plain } from './format.js';
 
 export const MOST_ROWS = 40;
 const FIGURES = /[A-Za-z0-9_.-]*\d[A-Za-z0-9_.:/-]*/g;
-const ENDS = { applied: 'Applied', partly: 'Partly applied', failed: 'Failed, nothing changed' };
+const ENDS = { applied: 'Applied', partly: 'Partly applied', failed: 'Failed, nothing changed', stopped: 'Stopped' };
 const VERBS = {
   away: (subject) => `control does not answer; asking again for ${subject} s, the deployment continues when control is back`,
   sequences: (subject) => `waiting for the run ${subject} of a sequence to end`,

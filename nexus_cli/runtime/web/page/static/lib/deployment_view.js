@@ -12,7 +12,7 @@ import { planLines } from './plan_text.js';
 const WAIT_S = 10;
 const LEFT_MS = 5000;
 const RETRY_MS = 2000;
-export const OUTCOMES = { applied: 'good', running: '', partly: 'warn', failed: 'bad', nothing: '' };
+export const OUTCOMES = { applied: 'good', running: '', partly: 'warn', failed: 'bad', nothing: '', stopped: 'bad' };
 const STATES = { applied: 'good', failed: 'bad', skipped: '', unknown: 'warn' };
 const VERIFIED = { verified: 'good', unverified: 'warn', failed: 'bad' };
 
@@ -90,13 +90,19 @@ export class DeploymentView {
     const { number, who, reason, outcome, started, ended: at } = found;
     fill(this.head, h('div', { class: 'head' }, h('h2', {}, `Deployment ${number}`), h('span', { class: `badge ${OUTCOMES[outcome] ?? ''}` }, outcome)),
       h('p', { class: 'quiet' }, `by ${plain(who)} · ${time(started, true)}${at ? ` · took ${duration((at - started) / 1e6)}` : ''}${reason ? ` · ${plain(reason)}` : ''}`),
-      found.undoes ? h('p', { class: 'quiet' }, `Takes back from deployment ${found.undoes} on.`) : null,
+      found.undoes ? h('p', { class: 'quiet' }, 'Takes back from ', h('a', { href: `#/deployments/${found.undoes}` }, `deployment ${found.undoes}`), ' on.') : null,
+      found.rollout ? h('p', {}, `Wave ${plain(found.rollout.wave)} (${found.rollout.position} of ${found.rollout.waves}) of `, h('a', { href: `#/rollouts/${found.rollout.number}` }, `rollout ${found.rollout.number}`), '.') : null,
       found.allow?.length ? h('p', { class: 'quiet' }, `Consents: ${plain(found.allow.join(', '))}`) : null,
       /^https?:/.test(found.run_url ?? '') ? h('p', {}, h('a', { href: found.run_url, rel: 'noreferrer' }, 'CI run')) : null);
     this.said.textContent = ended ? endText(found) : this.progress();
     showConfirmation(this.waiting, this.ctx, found.confirmation, (error) => this.answered(error));
     if (ended) this.showTable(found);
     if (ended && wasRunning) this.onEnd();
+  }
+
+  /** What the list says of its confirmation: the time left goes on, and control may have taken it back. */
+  confirmed(confirmation) {
+    if (this.found?.state === 'ended') showConfirmation(this.waiting, this.ctx, confirmation, (error) => this.answered(error));
   }
 
   /** After Confirm or Roll back: what became of it is read again. */

@@ -42,6 +42,8 @@ class DeploymentsPage {
     this.deployments = deployments;
     this.draw();
     this.open();
+    const listed = deployments.find((each) => each.number === this.number);
+    if (listed) this.view.confirmed(listed.confirmation);
   }
 
   draw() {
