@@ -93,7 +93,7 @@ def _checked(tag: TagConfig, raw: Any) -> Value:
     return [_item(tag, kind, item) for item in raw]
 
 
-def _item(tag: TagConfig, kind: DataType, raw: Any) -> Any:
+def _item(tag: TagConfig, kind: DataType, raw: Any) -> Value:
     """One value, or one of an array."""
     if kind.base in INTEGER_BOUNDS:
         low, high = INTEGER_BOUNDS[kind.base]
@@ -113,7 +113,8 @@ def _item(tag: TagConfig, kind: DataType, raw: Any) -> Any:
         return _real(tag, kind, raw)
     if kind.base == "string" and not isinstance(raw, str):
         raise UnfitValue(f"the device holds text, and this is {raw!r}", hint=f"quote it: '{raw}'")
-    return raw
+    value: Value = raw
+    return value
 
 
 def _real(tag: TagConfig, kind: DataType, raw: float) -> float:
