@@ -11,8 +11,12 @@ from click.testing import CliRunner
 
 from nexus_cli.cli.main import cli
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.edit import Edit
+from nexus_cli.drift.adopt import Adopted
+from nexus_cli.project import drift_adopt
 from nexus_cli.project.adopt import access, write
 from nexus_cli.project.schema import schema_files
+from nexus_cli.settings import load_settings
 
 SITE = """nexus: 1
 enterprise: acme
@@ -66,3 +70,15 @@ def test_a_read_only_site_is_left_as_it_was(site: Path) -> None:
         write(found)
     assert caught.value.code == "NX6603"
     assert site.read_bytes() == before
+
+
+def test_adopting_drift_writes_no_file_when_one_of_them_is_read_only(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    for path in paths:
+        path.write_text("a: 1\n", encoding="utf-8")
+    paths[1].chmod(0o444)
+    made = tuple(Edit(path=path, before="a: 1\n", after="a: 2\n") for path in paths)
+    wanted = drift_adopt.Adoption(edits=made, adopted=Adopted())
+    with pytest.raises(NexusError, match="read-only"):
+        drift_adopt.carry_out(wanted, settings=load_settings())
+    assert [path.read_text(encoding="utf-8") for path in paths] == ["a: 1\n", "a: 1\n"]
