@@ -12,7 +12,7 @@ from nexus_cli.plan.actions import sequence_names
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.service import LeaderParts
-from nexus_cli.runtime.control.undoing import Undoing
+from nexus_cli.runtime.control.undoing import Undoing, Within
 from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.principals import require
@@ -36,21 +36,27 @@ def add_undo_routes(app: FastAPI, *, base: str, undoing: Undoing, acting: Callab
 
     @app.post(base + "/deployments/{number}/confirm", openapi_extra=documented(UndoRequest))
     async def confirm(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        return answer(Confirmed(number=await undoing.confirm(acting(), number, who=caller.principal)))
+        made = await undoing.confirm(acting(), number, who=caller.principal, within=_within(caller))
+        return answer(Confirmed(number=made))
 
     @app.post(base + "/deployments/{number}/rollback", status_code=202, openapi_extra=documented(UndoRequest))
     async def roll_back(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        def within(changed: Mapping[str, Attributes]) -> None:
-            access = caller.may("access:admin")
-            refuse_outside(caller.held, changed, changed, who=caller.principal, access=access)
-            for name in sequence_names(changed, changed):
-                require(caller, "run", name)
-
         reason = body.reason or f"{caller.principal} took deployment {number} back before it was confirmed"
-        made = await undoing.roll_back(acting(), number, who=caller.principal, reason=reason, within=within)
+        made = await undoing.roll_back(acting(), number, who=caller.principal, reason=reason, within=_within(caller))
         return answer(Accepted(number=made), status=202)
 
     @app.post(base + "/deployments/{number}/resume", status_code=202, openapi_extra=documented(UndoRequest))
     async def resume(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        made = await undoing.resume(acting(), number, who=caller.principal, reason=body.reason)
+        made = await undoing.resume(acting(), number, who=caller.principal, reason=body.reason, within=_within(caller))
         return answer(Accepted(number=made), status=202)
+
+
+def _within(caller: Caller) -> Within:
+    """Refuses what the caller could not apply. Raises NexusError NX6411, NX6403."""
+
+    def within(changed: Mapping[str, Attributes | None], before: Mapping[str, Attributes]) -> None:
+        refuse_outside(caller.held, changed, before, who=caller.principal, access=caller.may("access:admin"))
+        for name in sequence_names(changed, before):
+            require(caller, "run", name)
+
+    return within
