@@ -8,7 +8,7 @@ from typing import Any
 from nexus_cli.apply.acting import Acting
 from nexus_cli.apply.run import StoredPlan
 from nexus_cli.apply.waves import part_of, undone, work_of
-from nexus_cli.model.snapshot import digest
+from nexus_cli.model.config import digest
 from nexus_cli.plan.dependencies import needs_of
 from nexus_cli.plan.stages import stages_of
 
