@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
 
 from nexus_cli.apply import former_state
 from nexus_cli.apply.former_state import Former
@@ -19,19 +18,17 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.connect import Connection, plain_errors
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
+from nexus_cli.runtime.control.covering import Within
 from nexus_cli.runtime.control.service import LeaderParts, Service, locked
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.control_undo import FormerState, RollbackPlan
 
 _log = logging.getLogger("nexus.apply")
-Within = Callable[[Mapping[str, Attributes | None], Mapping[str, Attributes]], None]
-"""Gets what is changed and what it was, by address; raises NexusError for who may not change that. It runs on a thread."""
 
 
 class Undoing:
