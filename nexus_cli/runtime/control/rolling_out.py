@@ -130,7 +130,7 @@ class RollingOut:
             if found.state not in ("waiting", "applying", "soaking"):
                 raise _wrong(found, "it is not in flight")
             if found.state != "waiting":
-                await rows.set_wave(conn, found.id, found.position, state="failed")
+                await rows.set_wave(conn, found.id, found.position, state="stopped")
                 await rows.stop_deployment(conn, self._site, found.wave.deployment, why=why, verdicts=())
             await rows.set_rollout(conn, found.id, state="stopped", why=why)
 
