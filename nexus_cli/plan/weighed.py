@@ -79,7 +79,7 @@ def _mass(changes: Sequence[Change], before: Mapping[str, Attributes], recorded:
 
 
 def _percent(share: float) -> str:
-    """With the digits that tell a share from the limit beside it: `33.4%`, `20%`."""
+    """With as many digits as a share and the limit beside it need to differ: `33.4%`, `20%`."""
     return f"{share * 100:.4g}%"
 
 
