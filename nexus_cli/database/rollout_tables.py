@@ -41,6 +41,7 @@ rollout = Table(
     Column("expects", Text, nullable=False, comment="digest of the recorded state that the next wave begins from"),
     Column("plan", JSON, nullable=False, comment="of all waves, as a deployment has it"),
     Column("digests_before", JSON, nullable=False, comment="recorded digests of what it changes, by address"),
+    Column("run_url", Text, nullable=False, server_default="", comment="page of the CI run that made it"),
     Column("undone_by", Integer, comment="number of the deployment that took it back"),
     now("started"),
     Column("ended", DateTime(timezone=True)),

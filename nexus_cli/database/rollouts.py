@@ -27,7 +27,7 @@ from nexus_cli.wire.rollout import ACTIVE, Gates, RolloutOf, RolloutRequest, Wav
 
 _COLUMNS = (
     "id, number, who, reason, state, why, position, gates::text AS gates, on_failure, window_use, base, expects, "
-    "undone_by, started, ended"
+    "run_url, undone_by, started, ended"
 )
 _WAVE = (
     "position, name, addresses::text AS addresses, soak_ms, left_ms, state, deployment, opens, begun, "
@@ -86,6 +86,7 @@ class Stored:
     window: str
     base: int
     expects: str
+    run_url: str
     undone_by: int
     started: datetime
     ended: datetime | None
@@ -110,6 +111,7 @@ class Stored:
             on_failure=self.on_failure,
             window=self.window,
             base=self.base,
+            run_url=self.run_url,
             undone_by=self.undone_by,
             started=microseconds(self.started),
             ended=None if self.ended is None else microseconds(self.ended),
@@ -128,14 +130,15 @@ async def create(
     digests_before: Mapping[str, str],
     base: int,
     expects: str,
+    run_url: str = "",
 ) -> int:
     """Write a rollout that waits for its first wave; gives its number. Nothing of it is recorded yet."""
     row = await conn.fetchrow(
         "INSERT INTO nexus.rollout (site, number, who, reason, state, gates, on_failure, window_use, base, expects, plan, "
-        "digests_before) SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'waiting', $4::text::jsonb, $5, $6, $7, $8, "
-        "$9::text::json, $10::text::json FROM nexus.rollout WHERE site = $1 RETURNING id, number",
+        "digests_before, run_url) SELECT $1, coalesce(max(number), 0) + 1, $2, $3, 'waiting', $4::text::jsonb, $5, $6, $7, $8, "
+        "$9::text::json, $10::text::json, $11 FROM nexus.rollout WHERE site = $1 RETURNING id, number",
         *(site, who, reason, encode(request.gates).decode(), request.on_failure, request.window, base, expects),
-        *(to_jsonb(plan, PLAN), orjson.dumps(dict(digests_before)).decode()),
+        *(to_jsonb(plan, PLAN), orjson.dumps(dict(digests_before)).decode(), run_url),
     )
     await conn.executemany(
         "INSERT INTO nexus.rollout_wave (rollout_id, position, name, addresses, soak_ms, left_ms, state) "
@@ -256,7 +259,7 @@ async def _whole(conn: Connection, row: Any) -> Stored:
     fields = dict(row)
     return Stored(
         **{key: fields[key] for key in ("id", "number", "who", "reason", "state", "why", "position", "on_failure")},
-        **{key: fields[key] for key in ("base", "expects", "started", "ended")},
+        **{key: fields[key] for key in ("base", "expects", "run_url", "started", "ended")},
         gates=msgspec.json.decode(fields["gates"], type=Gates),
         window=fields["window_use"],
         undone_by=fields["undone_by"] or 0,

@@ -71,6 +71,7 @@ class Rollout(Body, frozen=True, kw_only=True):
         waves: All of them.
         gates, on_failure, window: As it was asked for.
         base: Number of the deployment before it.
+        run_url: Page of the CI run that made it; "" of one that a person made.
         undone_by: Number of the deployment that took it back; 0 is none.
         started, ended: `ended` is None while it is in flight.
     """
@@ -86,6 +87,7 @@ class Rollout(Body, frozen=True, kw_only=True):
     on_failure: str = "stop"
     window: str = "refuse"
     base: int = 0
+    run_url: str = ""
     undone_by: int = 0
     started: int = 0
     ended: int | None = None

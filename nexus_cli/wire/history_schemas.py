@@ -1,6 +1,6 @@
-"""JSON Schemas of what `nexus deployments`, `nexus lock` and `nexus diff` answer (draft-07); `nexus schema` writes them.
+"""JSON Schemas of what `nexus deployments`, `rollout`, `lock` and `diff` answer (draft-07); `nexus schema` writes them.
 
-The first two are derived from the bodies of control's API. Fields that a later version adds pass.
+All but the last are derived from the bodies of control's API. Fields that a later version adds pass.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import msgspec
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.control import DeploymentProgress, Deployments, LockBroken, LockHeld
+from nexus_cli.wire.control_rollouts import Rollout, Rollouts
 from nexus_cli.wire.schemas import DRAFT
 
 _DEFINITIONS = "#/definitions/{name}"
@@ -29,6 +30,12 @@ def history_schemas(plan: JsonObject) -> dict[str, JsonObject]:
     return {
         "deployments": _of(Deployments, "NEXUS deployments", "`nexus deployments --format json`, the newest first."),
         "deployment": _of(DeploymentProgress, "NEXUS deployment", "`nexus deployments show N --format json`."),
+        "rollouts": _of(Rollouts, "NEXUS rollouts", "`nexus rollout list --format json`, the newest first."),
+        "rollout": _of(
+            Rollout,
+            "NEXUS rollout",
+            "`nexus rollout show --format json`, and `nexus apply --format json` of a deployment in waves.",
+        ),
         "lock": _of(LockHeld, "NEXUS lock", "`nexus lock list --format json`; null when it is free."),
         "lock-broken": _of(LockBroken, "NEXUS broken lock", "`nexus lock break --format json`."),
         "diff": {

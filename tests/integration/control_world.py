@@ -116,6 +116,7 @@ class FakeGateway:
         failing: Device paths that it can't configure.
         unreachable: Device paths whose verification finds nobody.
         mute: Device paths that gave nothing from the beginning, as its health says.
+        spoilt: Tag paths that are GOOD after the first configuration, and BAD after each later one.
         silent: True: hears everything and answers nothing.
         instance: Of its process.
         epoch: Of its disk log.
@@ -127,6 +128,7 @@ class FakeGateway:
     failing: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
     mute: tuple[str, ...] = ()
+    spoilt: tuple[str, ...] = ()
     silent: bool = False
     instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
     accounted_since: int = 1
@@ -217,6 +219,10 @@ class FakeGateway:
                 },
                 "removed": removed,
             }
+            quality, value = ("GOOD", 1) if len(self.notices) == 1 else ("BAD", None)
+            for path in self.spoilt:
+                payload = orjson.dumps({"value": value, "quality": quality})
+                await self.client.publish(TOPICS.tag(path), payload, retain=True)
             await self.client.publish(TOPICS.observed(self.name), orjson.dumps(answer), retain=True)
             answer["verification"] = {
                 path: {"good": 0, "bad": 2, "reachable": False}

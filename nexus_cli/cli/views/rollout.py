@@ -23,6 +23,8 @@ def rollout_text(found: Rollout, *, zone: tzinfo | None = None) -> str:
     ]
     if one.reason:
         lines.append(f"  reason: {one.reason}")
+    if one.run_url:
+        lines.append(f"  run: {one.run_url}")
     if one.undone_by:
         lines.append(f"  taken back by deployment {one.undone_by}")
     width = max((len(wave.name) for wave in one.waves), default=0)

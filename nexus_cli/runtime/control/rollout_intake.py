@@ -120,6 +120,7 @@ async def create(
         digests_before={each: recorded.digests[each] for each in request.changed if each in recorded.digests},
         base=recorded.number,
         expects=recorded.digest,
+        run_url=request.run_url,
     )
     detail = {"reason": request.reason, "window": asked.window, "waves": [wave.name for wave in waves]}
     await db.write_audit(conn, site, who=who, what="rollout", subject=f"rollout {number}", detail=detail)

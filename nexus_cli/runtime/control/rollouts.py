@@ -181,6 +181,7 @@ class Rollouts:
             base=recorded.digest,
             desired=digest_after(recorded, work.plan),
             plan=work.document(),
+            run_url="" if undoes else one.run_url,
             undoes=undoes,
         )
         await leases.assign(conn, self._site, token=token, deployment_id=deployment_id)
