@@ -215,7 +215,7 @@ class RollingOut:
         newest = await rows.newest(conn, self._site, limit=1) if not number else []
         found = newest[0] if newest else found
         if found is None:
-            raise NexusError(f"There is no rollout {number}." if number else "There was no rollout yet.", code="NX5037")
+            raise _no_such(number)
         return found
 
     async def _refuse_busy(self, conn: Connection) -> None:
@@ -228,6 +228,13 @@ class RollingOut:
     def _changed(self, leader: RollingParts) -> None:
         leader.rollouts.wanted.set()
         self._service.stepped()
+
+
+def _no_such(number: int) -> NexusError:
+    if not number:
+        hint = "`rollout:` in the site file makes an apply one; `nexus deployments` shows what was applied"
+        return NexusError("There was no rollout yet.", code="NX5037", hint=hint)
+    return NexusError(f"There is no rollout {number}.", code="NX5037", hint="`nexus rollout list` names them")
 
 
 def _wrong(found: Stored, why: str) -> NexusError:

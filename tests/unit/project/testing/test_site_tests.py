@@ -279,7 +279,7 @@ def test_it_opens_no_socket_and_writes_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(os, "open", watched)
     result = CliRunner().invoke(cli, ["test", str(tmp_path)])
-    assert "1 tests, 1 assertions: 1 passed" in result.output
+    assert "1 test, 1 assertion: 1 passed" in result.output
     assert opened == []
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
