@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.codes.page import index_page, page
+from nexus_cli.discover.adopt.schema import adoption_schema
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
@@ -24,6 +25,7 @@ def schema_files() -> dict[str, str]:
         "overlay": overlay_schema(known),
         "plan": plan_schema(),
         "approval": approval_schema(),
+        "adoption": adoption_schema(),
         **message_schemas(),
         **report_schemas(),
     }
