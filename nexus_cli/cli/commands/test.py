@@ -87,6 +87,7 @@ def command(
         report, _ = run_tests(path, only=only, env=env, variables=variables, coverage_min=coverage_min)
     result = document(report)
     if junit_file is not None:
+        junit_file.parent.mkdir(parents=True, exist_ok=True)
         junit_file.write_text(view.junit(result), encoding="utf-8")
     if format_ == "json":
         answer_json(result)

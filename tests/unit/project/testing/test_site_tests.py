@@ -284,6 +284,17 @@ def test_it_opens_no_socket_and_writes_nothing(tmp_path: Path, monkeypatch: pyte
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def test_a_junit_file_in_a_folder_that_is_not_there_yet_is_written(tmp_path: Path) -> None:
+    given = json.dumps(
+        {"tests": {"it": {"given": {f"{OVEN}/temperature": 1}, "expect": {"sample": {f"{OVEN}/temperature": 0.1}}}}}
+    )
+    report_of(tmp_path, given)
+    file = tmp_path / "results" / "nexus" / "tests.xml"
+    result = CliRunner().invoke(cli, ["test", str(tmp_path), "--junit", str(file)])
+    assert (result.exception, "1 test, 1 assertion: 1 passed" in result.output) == (None, True)
+    assert ElementTree.fromstring(file.read_text()).get("tests") == "1"
+
+
 @pytest.mark.parametrize(
     ("type_", "raw", "fits"),
     [
