@@ -150,6 +150,27 @@ def _other_spelling(error: click.NoSuchOption) -> click.UsageError:
     return click.UsageError(f"{error.message} Did you mean {quoted}?", error.ctx) if names else error
 
 
+def _other_subcommand(error: click.UsageError) -> click.UsageError:
+    """Name the nearest command of a group, or all of them when they are few.
+
+    The message is looked at because the class of this error is younger than the oldest click that is taken.
+    """
+    missing = re.fullmatch(r"No such command '(.*)'\.", error.message)
+    if missing is None or error.ctx is None or not isinstance(error.ctx.command, click.Group):
+        return error
+    from nexus_cli.diagnostics.suggest import did_you_mean  # noqa: PLC0415 - only for a misspelt command
+
+    hint = did_you_mean(missing.group(1), error.ctx.command.commands)
+    return click.UsageError(f"{error.message} {hint[:1].upper()}{hint[1:]}".rstrip(), error.ctx)
+
+
+def _clearer(error: click.ClickException) -> click.ClickException:
+    """The same error with what to type instead, where that can be said."""
+    if isinstance(error, click.NoSuchOption):
+        return _other_spelling(error)
+    return _other_subcommand(error) if isinstance(error, click.UsageError) else error
+
+
 def _takes_json(option: click.Option | None) -> bool:
     return option is not None and isinstance(option.type, click.Choice) and "json" in option.type.choices
 
@@ -174,7 +195,7 @@ def main() -> None:
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
-        (_other_spelling(error) if isinstance(error, click.NoSuchOption) else error).show()
+        _clearer(error).show()
         code = Exit.USAGE
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

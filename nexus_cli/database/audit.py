@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "device": ("out-of-service", "in-service", "discover", "delete-discovery"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
+    "history": ("purge", "purged", "keep-end", "restore-archive", "correct-history"),
+    "drift": ("revert-drift", "adopt-identity"),
     "export": ("export", "download-export", "delete-export"),
     "signature": ("refused-message",),
     "dead-letter": ("retry-dead-letter", "discard-dead-letter"),
@@ -65,6 +67,7 @@ async def trail(
     kind: str = "",
     what: str = "",
     limit: int = 50,
+    before: tuple[int, int] | None = None,
 ) -> AuditTrail:
     """The newest lines, oldest first.
 
@@ -78,22 +81,31 @@ async def trail(
         kind: A key of `KINDS`; "" is all.
         what: One of its values, such as `break-lock`; "" is all.
         limit: At most so many, up to `MOST`.
+        before: Only lines older than this one: time in µs, and number; None begins with the newest. From `AuditTrail.older`.
     """
     limit = max(1, min(limit, MOST))
     rows = await conn.fetch(
-        """SELECT at, who, what, subject, detail::text AS detail FROM nexus.audit
+        """SELECT id, at, who, what, subject, detail::text AS detail FROM nexus.audit
            WHERE site = $1 AND at >= $2 AND ($3 = '' OR subject ~ $3) AND ($4 = '' OR who = $4 OR detail->>'via' = $4)
              AND ($5::text[] IS NULL OR what = ANY($5)) AND ($7::timestamptz IS NULL OR at <= $7)
-             AND ($8 = '' OR what = $8)
+             AND ($8 = '' OR what = $8) AND ($9::timestamptz IS NULL OR (at, id) < ($9, $10::bigint))
            ORDER BY at DESC, id DESC LIMIT $6""",
         *(site, datetime.fromtimestamp(since_us / 1e6, UTC), pattern(path), who),
         *(list(KINDS[kind]) if kind else None, limit + 1),
-        None
-        if until_us is None
-        else datetime.fromtimestamp(until_us // 1_000_000, UTC).replace(microsecond=until_us % 1_000_000),
+        None if until_us is None else _moment(until_us),
         what,
+        *((None, None) if before is None else (_moment(before[0]), before[1])),
     )
-    return AuditTrail(entries=[_entry(row) for row in reversed(rows[:limit])], truncated=len(rows) > limit)
+    entries = [_entry(row) for row in reversed(rows[:limit])]
+    if len(rows) <= limit:
+        return AuditTrail(entries=entries, truncated=False)
+    oldest = rows[limit - 1]
+    return AuditTrail(entries=entries, truncated=True, older=f"{microseconds(oldest['at'])}-{oldest['id']}")
+
+
+def _moment(at_us: int) -> datetime:
+    """Exact: a float of seconds would not hold every microsecond."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
 
 
 def pattern(glob: str) -> str:

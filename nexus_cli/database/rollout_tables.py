@@ -59,7 +59,10 @@ rollout_wave = Table(
     Column("soak_ms", BigInteger, nullable=False),
     Column("left_ms", BigInteger, nullable=False, comment="of the soak"),
     Column(
-        "state", Text, nullable=False, comment="pending | waiting | applying | soaking | passed | failed | rolled-back"
+        "state",
+        Text,
+        nullable=False,
+        comment="pending | waiting | applying | soaking | passed | failed | stopped | rolled-back",
     ),
     Column("deployment", Integer, nullable=False, server_default="0", comment="its number; 0 before it began"),
     Column("opens", DateTime(timezone=True), comment="when the window that it waits for opens"),

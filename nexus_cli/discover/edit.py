@@ -245,13 +245,20 @@ def unwritable(path: Path) -> tuple[Diagnostic, ...]:
     return (finding("NX6603", f"'{name}' can't be made: the folder '{shown(folder)}' is read-only"),)
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a file that is read-only: replacing a file asks only its folder. Raises NexusError NX6603."""
+    for problem in unwritable(path.resolve()):
+        raise NexusError(f"{problem.message}.", code=problem.code, hint=problem.hint)
+
+
 def write(edit: Edit) -> None:
     """Put the new text in place of the old one at once.
 
     Raises:
         OSError: It can't be written.
-        NexusError: NX6603, the file changed since it was read.
+        NexusError: NX6603, the file is read-only, or changed since it was read.
     """
+    refuse_unwritable(edit.path)
     now = edit.path.read_bytes().decode("utf-8-sig", "replace") if edit.path.exists() else ""
     if now != edit.before:
         raise NexusError(

@@ -92,6 +92,12 @@ def chosen(
     return sorted(kept, key=order), len(every) - len(kept)
 
 
+def naming_nothing(ignore: Sequence[Ignored], known: Iterable[str]) -> list[str]:
+    """Globs of what is left out that reach none of the known paths and addresses: perhaps misspelt."""
+    paths = list(known)
+    return [each.glob for each in ignore if not any(_reaches(each.glob, path) for path in paths)]
+
+
 def order(one: DriftFinding) -> tuple[int, str, str, str]:
     """Sort key: severity, path, plane, kind."""
     return SEVERITIES.index(one.severity), one.path, one.plane, one.kind
@@ -129,4 +135,8 @@ def found(
 
 
 def _covers(each: Ignored, one: DriftFinding) -> bool:
-    return fnmatchcase(one.kind, each.kind) and (each.glob == one.path or matches_glob(each.glob, one.path))
+    return fnmatchcase(one.kind, each.kind) and _reaches(each.glob, one.path)
+
+
+def _reaches(glob: str, path: str) -> bool:
+    return glob == path or matches_glob(glob, path)

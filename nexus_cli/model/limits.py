@@ -5,6 +5,7 @@ limits: {mass_change: 20%}
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -26,5 +27,5 @@ class Limits(Strict):
 
 
 def share_of(text: str | None) -> float | None:
-    """A written percentage as a share: `20%` is 0.2."""
-    return None if text is None else float(text.rstrip("% ")) / 100
+    """A written percentage as a share: `20%` is 0.2, and `0.7%` the number that is written 0.007."""
+    return None if text is None else float(Decimal(text.rstrip("% ")) / 100)

@@ -98,7 +98,7 @@ class _Index:
 
 
 def _uses(change: Change, attributes: Attributes | None) -> Iterator[str]:
-    """Addresses of gateways, classes, roles, groups and channels that one side of a change names."""
+    """Addresses of gateways, classes, sequences, roles, groups and channels that one side of a change names."""
     if attributes is None:
         return
     if change.type == "device":
@@ -106,6 +106,7 @@ def _uses(change: Change, attributes: Attributes | None) -> Iterator[str]:
             yield f"gateway.{gateway}"
         for tag in (attributes.get("tags") or {}).values():
             yield f"retention.{tag.get('retention') or 'default'}"
+        yield from (f"sequence.{name}" for name in (attributes.get("on_change") or {}).values() if name)
     elif change.type in ("user", "group"):
         person = _decoded(attributes, UserConfig)
         yield from (f"role.{name}" for name in person.every_role())
@@ -114,13 +115,20 @@ def _uses(change: Change, attributes: Attributes | None) -> Iterator[str]:
         yield from (f"channel.{name}" for name in _channels(attributes))
 
 
+_USED_BY_DEVICE = {
+    "gateway": "gateway {name} reads it",
+    "retention": "retention class {name} keeps its samples",
+    "sequence": "sequence {name} runs when it changes",
+}
+"""Why a device needs what it names, by the kind of that."""
+
+
 def _of_device(change: Change, index: _Index) -> Iterator[Need]:
     here = change.address
     for address in _uses(change, change.after):
         if index.changed(address):
             kind, _, name = address.partition(".")
-            words = f"gateway {name} reads it" if kind == "gateway" else f"retention class {name} keeps its samples"
-            yield Need(here, address, words)
+            yield Need(here, address, _USED_BY_DEVICE[kind].format(name=name))
     for tag in change.tags:
         if tag.previous_path is not None:
             yield from _counterpart(change, tag.path, tag.previous_path, index)

@@ -1,8 +1,9 @@
 """The waves of a plan: which changes go out together, in order. Pure.
 
 A device belongs to the first wave that names it, else to the last one, `rest`. It goes later than that only where it needs
-a device of a later wave. Gateways and retention classes come with the first device that needs them, alarms with the last
-device that they watch; everything else that is no device comes last, so that rights and views change once.
+a device of a later wave. Gateways and retention classes come with the first device that needs them, and so do sequences that
+run when a device changes, with the messages that they publish; a device that such a sequence writes goes before it. Alarms come
+with the last device that they watch; everything else that is no device comes last, so that rights and views change once.
 
 See docs/decisions/0104.
 """
@@ -53,9 +54,10 @@ def waves_of(changes: Sequence[Change], rollout: Rollout) -> tuple[Wave, ...]:
         if change.type == "device"
     }
     needs = needs_of(changes)
+    at |= _acting(changes, at, needs)
     _delay(at, needs)
     for change in changes:
-        if change.type != "device":
+        if change.address not in at:
             at[change.address] = _wave_of_other(change, at, needs, last=last)
     names = [(wave.name, wave.soak) for wave in rollout.waves] + [(REST, 0)]
     found = []
@@ -74,6 +76,20 @@ def wave_of(rollout: Rollout, *paths: str) -> int:
         if any(reaches(as_path(glob), path) for glob in wave.devices for path in paths):
             return number
     return len(rollout.waves)
+
+
+def _acting(changes: Sequence[Change], at: Mapping[str, int], needs: Iterable[Need]) -> dict[str, int]:
+    """Sequences that devices of these waves need, with the first of them, and the messages that those publish."""
+    found: dict[str, int] = {}
+    for kind in ("sequence", "message"):
+        for change in changes:
+            if change.type != kind or change.action is Action.FORGET:
+                continue
+            users = [need.address for need in needs if need.needs == change.address]
+            waves = [{**at, **found}[each] for each in users if each in at or each in found]
+            if waves:
+                found[change.address] = min(waves)
+    return found
 
 
 def _delay(at: dict[str, int], needs: Iterable[Need]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.plan.change import Action, Attributes, Change
@@ -73,8 +74,13 @@ def _mass(changes: Sequence[Change], before: Mapping[str, Attributes], recorded:
             name="mass-change",
             scope=SITE,
             address=SITE,
-            message=f"{touched:,} of {counted(recorded, 'device')} change ({touched / recorded:.0%}); the site allows {limit:.0%} at once",
+            message=f"{touched:,} of {counted(recorded, 'device')} change ({_percent(touched / recorded)}); the site allows {_percent(limit)} at once",
         )
+
+
+def _percent(share: float) -> str:
+    """With as many digits as a share and the limit beside it need to differ: `33.4%`, `20%`."""
+    return f"{share * 100:.4g}%"
 
 
 def _over_budget(loads: Sequence[LinkLoad]) -> Iterator[Hazard]:
@@ -89,14 +95,35 @@ def _shorter(
     changes: Sequence[Change], before: Mapping[str, Attributes], after: Mapping[str, Attributes]
 ) -> Iterator[Hazard]:
     for path, (old, new) in _class_moves(changes).items():
-        was, now = _keep_ms(before, old), _keep_ms(after, new)
-        if was is not None and now is not None and now < was:
+        was, now = before.get(f"retention.{old}") or {}, after.get(f"retention.{new}") or {}
+        lost = list(_lost(was, now)) if "keep_ms" in was and "keep_ms" in now else []
+        if lost:
             yield Hazard(
                 name="data-loss",
                 scope=path,
                 address=f"tag.{path}",
-                message=f"{path} is kept in class {new} ({duration(now)}) instead of {old} ({duration(was)})",
+                message=f"{path} goes from class {old} to {new}: {'; '.join(lost)}",
             )
+
+
+def _lost(was: Attributes, now: Attributes) -> Iterator[str]:
+    """What one class keeps less than another: samples in the database, days in the archive."""
+    if now["keep_ms"] < was["keep_ms"]:
+        yield f"samples are kept {duration(int(now['keep_ms']))} instead of {duration(int(was['keep_ms']))}"
+    if was.get("archive_after_ms") is not None and _reach_ms(now) < _reach_ms(was):
+        if now.get("archive_after_ms") is None:
+            yield f"they no longer go to the archive and are dropped after {duration(int(now['keep_ms']))}"
+        else:
+            kept = was.get("archive_keep_ms")
+            instead = f"{duration(int(kept))}" if kept else "without end"
+            yield f"the archive keeps them {duration(int(now['archive_keep_ms']))} instead of {instead}"
+
+
+def _reach_ms(retention: Attributes) -> float:
+    """Age at which a sample is nowhere any more, neither in the database nor in the archive; infinite is never."""
+    if retention.get("archive_after_ms") is None:
+        return float(retention["keep_ms"])
+    return float(max(retention["keep_ms"], retention.get("archive_keep_ms") or inf))
 
 
 def _class_moves(changes: Sequence[Change]) -> dict[str, tuple[str, str]]:
@@ -107,9 +134,3 @@ def _class_moves(changes: Sequence[Change]) -> dict[str, tuple[str, str]]:
         for tag in change.tags
         if tag.before is not None and tag.after is not None and "retention" in tag.keys
     }
-
-
-def _keep_ms(resources: Mapping[str, Attributes], name: str) -> int | None:
-    """What a class keeps, in ms; None of one that is not recorded."""
-    keep_ms = (resources.get(f"retention.{name}") or {}).get("keep_ms")
-    return None if keep_ms is None else int(keep_ms)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from nexus_cli.diagnostics.suggest import nearest
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.discover.check_via import check_gateways
 from nexus_cli.drift.declared import declared_drift
-from nexus_cli.drift.kinds import LOW, Ignored
+from nexus_cli.drift.kinds import LOW, Ignored, naming_nothing
 from nexus_cli.drift.report import Look, askable
 from nexus_cli.model.config import DeviceConfig, readable_device
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.plan.change import Change
-from nexus_cli.plan.diff import diff, differing
+from nexus_cli.plan.diff import DEVICE, diff, differing
+from nexus_cli.plan.plan import plain_json
 from nexus_cli.project.text import LoadedSite, Sourced, load
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import State
@@ -78,10 +81,12 @@ async def _look(
             wanted |= {one for one in state.digests if one.startswith("device.")}
         resources = await _resources(control, sorted(wanted))
     look = Look(planes=["declared", "recorded", "observed"])
-    look.findings += declared_drift(_changes(loaded, state, resources), changing=facts.changing)
+    look.findings += declared_drift(changes_of(loaded, state, resources), changing=facts.changing)
     look.findings += facts.findings
     look.unknown += facts.unknown
     look.notes += facts.notes
+    known = {*names_in(desired.resources), *names_in(resources), *desired.digests, *state.digests}
+    look.notes += [_names_nothing(glob, known) for glob in naming_nothing(ignore, known)]
     if devices:
         await _ask(look, resources, facts, settings, site=site)
     return look.report(
@@ -114,14 +119,40 @@ async def _ask(
     fresh = sum(path not in facts.identities for path in look.identities)
     if fresh:
         look.notes.append(
-            f"what {fresh} devices say of themselves is not recorded yet: `drift: {{every: 6h}}` in the site file records it"
+            f"what {counted(fresh, 'device')} {'says of itself' if fresh == 1 else 'say of themselves'} is not recorded yet: `drift: {{every: 6h}}` in the site file records it"
         )
 
 
-def _changes(loaded: LoadedSite, state: State, resources: Mapping[str, Attributes]) -> tuple[Change, ...]:
+def changes_of(loaded: LoadedSite, state: State, resources: Mapping[str, Attributes]) -> tuple[Change, ...]:
+    """From the record to the files.
+
+    Args:
+        loaded: The files.
+        state: Digests of the record.
+        resources: Recorded attributes of what differs, by address.
+    """
     desired = loaded.snapshot
     base = Snapshot(desired.enterprise, desired.site, dict(resources), dict(state.digests))
-    return diff(base, desired, moved=[(one.from_, one.to) for one in loaded.model.site.moved])
+    return diff(
+        base, plain_json(desired, state.digests), moved=[(one.from_, one.to) for one in loaded.model.site.moved]
+    )
+
+
+def _names_nothing(glob: str, known: Collection[str]) -> str:
+    said = f"--ignore '{glob}' matches nothing that is declared or recorded"
+    if any(path.startswith(f"{glob}/") for path in known):
+        return f"{said}: write '{glob}/**' for what is in it"
+    close = nearest(glob, known)
+    return f"{said}: did you mean '{close}'?" if close else said
+
+
+def names_in(resources: Mapping[str, Attributes]) -> Iterator[str]:
+    """Paths of devices and their tags, as findings have them."""
+    for address, attributes in resources.items():
+        if address.startswith(DEVICE):
+            path = address.removeprefix(DEVICE)
+            yield path
+            yield from (f"{path}/{tag}" for tag in attributes.get("tags") or ())
 
 
 async def _resources(control: DriftClient, addresses: Sequence[str]) -> dict[str, Attributes]:

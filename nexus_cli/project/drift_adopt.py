@@ -78,8 +78,11 @@ def carry_out(wanted: Adoption, *, settings: Settings) -> None:
     """Write the files, and have control record identities.
 
     Raises:
-        NexusError: NX6603 a file changed meanwhile, NX6523 it can't be written; those of control.
+        NexusError: NX6603 a file is read-only (then none is written) or changed meanwhile, NX6523 it can't be written; those of
+            control.
     """
+    for one in wanted.edits:
+        edits.refuse_unwritable(one.path)
     for one in wanted.edits:
         try:
             edits.write(one)

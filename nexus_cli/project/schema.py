@@ -25,11 +25,11 @@ def schema_files() -> dict[str, str]:
         "overlay": overlay_schema(known),
         "plan": plan_schema(),
         "approval": approval_schema(),
+        "adoption": adoption_schema(),
         **message_schemas(),
         **report_schemas(),
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
-    schemas["adoption"] = adoption_schema()
     schemas |= history_schemas(schemas["plan"])
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()

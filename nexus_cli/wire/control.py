@@ -387,7 +387,7 @@ class AuditEntry(Body, frozen=True, kw_only=True):
 
     Attributes:
         at: When.
-        kind: `command`, `sequence`, `deployment`, `alert`, `message`, `device`, `retained`, `export` or `access`.
+        kind: A key of `database.audit.KINDS`, such as `command` or `deployment`.
         what: What was done, such as `apply` or `break-lock`.
         who: Principal.
         subject: Path, name, or deployment; "" of a command that could not be read.
@@ -440,7 +440,11 @@ class AuditEntry(Body, frozen=True, kw_only=True):
 
 
 class AuditTrail(Body, frozen=True, kw_only=True):
-    """The newest lines that were asked for, oldest first; `truncated` when there are older ones beyond the limit."""
+    """The newest lines that were asked for, oldest first; `truncated` when there are older ones beyond the limit.
+
+    `older` is then what to ask with (`before=`) for those; it is left out when there are none.
+    """
 
     entries: list[AuditEntry]
     truncated: bool
+    older: str | Absent = msgspec.UNSET

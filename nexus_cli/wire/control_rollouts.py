@@ -39,7 +39,7 @@ class RolloutWave(Body, frozen=True, kw_only=True):
 
     Attributes:
         name: Of the wave.
-        state: `pending`, `waiting`, `applying`, `soaking`, `passed`, `failed` or `rolled-back`.
+        state: `pending`, `waiting`, `applying`, `soaking`, `passed`, `failed` (its gates), `stopped` (by a person) or `rolled-back`.
         resources, devices: How many of its changes, and how many of them are devices.
         soak_ms, left_ms: How long it soaks, and what is left of that.
         deployment: Number of its deployment; 0 before it began.

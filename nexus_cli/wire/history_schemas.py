@@ -1,4 +1,4 @@
-"""JSON Schemas of what `nexus deployments`, `rollout`, `lock` and `diff` answer (draft-07); `nexus schema` writes them.
+"""JSON Schemas of what `nexus deployments`, `rollout`, `lock`, `audit` and `diff` answer (draft-07); `nexus schema` writes them.
 
 All but the last are derived from the bodies of control's API. Fields that a later version adds pass.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.wire.control import DeploymentProgress, Deployments, LockBroken, LockHeld
+from nexus_cli.wire.control import AuditTrail, DeploymentProgress, Deployments, LockBroken, LockHeld
 from nexus_cli.wire.control_rollouts import Rollout, Rollouts
 from nexus_cli.wire.schemas import DRAFT
 
@@ -37,6 +37,7 @@ def history_schemas(plan: JsonObject) -> dict[str, JsonObject]:
             "`nexus rollout show --format json`, and `nexus apply --format json` of a deployment in waves.",
         ),
         "lock": _of(LockHeld, "NEXUS lock", "`nexus lock list --format json`; null when it is free."),
+        "audit": _of(AuditTrail, "NEXUS audit trail", "`nexus audit --format json`, the oldest first."),
         "lock-broken": _of(LockBroken, "NEXUS broken lock", "`nexus lock break --format json`."),
         "diff": {
             "$schema": DRAFT,

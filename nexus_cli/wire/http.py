@@ -197,10 +197,12 @@ class ControlClient:
         since_us: int = 0,
         until_us: int | None = None,
         limit: int = 50,
+        before: str = "",
     ) -> control.AuditTrail:
-        """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`."""
+        """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`, `before` as `AuditTrail.older`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
         params |= {"what": what} if what else {}
+        params |= {"before": before} if before else {}
         params |= {} if until_us is None else {"until": str(until_us)}
         return await self.call("GET", "/audit", control.AuditTrail, params=params)
 

@@ -72,14 +72,16 @@ async def described(plant: Paged) -> str | None:
     found = await asked(
         plant, "SELECT attributes::text AS text FROM nexus.resource WHERE address = 'device.hall/line-1/drive'"
     )
-    return json.loads(found[0]["text"])["tags"]["fixed"].get("description")
+    text: str | None = json.loads(found[0]["text"])["tags"]["fixed"].get("description")
+    return text
 
 
 async def labels(page: Browser) -> list[str]:
     """Of the buttons in the card."""
-    return await page.run(
+    found: list[str] = await page.run(
         f"return [...document.querySelectorAll('{CARD} .actions button')].map((one) => one.textContent)"
     )
+    return found
 
 
 async def picture(page: Browser, name: str) -> None:

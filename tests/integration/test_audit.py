@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import time
 
 import httpx
 import orjson
 import pytest
+from msgspec import UNSET
 
 from nexus_cli.database import sequences as runs
 from nexus_cli.database.commands import add_command
 from nexus_cli.database.connect import connection
 from nexus_cli.database.deployments import write_audit
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project import audit as verb
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import as_object, encode
 from nexus_cli.wire.control_sequences import RunEnd
@@ -180,3 +183,38 @@ async def test_a_command_for_another_is_found_under_both_names(world: World) -> 
             assert sorted(str(one.id) for one in entries) == found, who
         (line,) = (await control.audit(who="anna")).entries
         assert (line.who, line.via) == ("anna", "nexus.web")
+
+
+async def test_more_than_a_page_comes_whole_once_and_in_order(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "PAGE", 3)
+    async with connection(world.settings) as conn, conn.transaction():  # one time: the number alone orders them
+        for number in range(8):
+            await write_audit(conn, SITE, who="nexus.cli", what="apply", subject=f"deployment {number}")
+    everything = [f"deployment {number}" for number in range(8)]
+    async with world.control() as control:
+        for limit, newest, truncated in ((50, 8, False), (8, 8, False), (7, 7, True), (6, 6, True), (3, 3, True)):
+            found = await verb.audit(
+                limit=limit, settings=dataclasses.replace(world.settings, control_token="cli-token")
+            )
+            assert [one.subject for one in found.entries] == everything[-newest:], limit
+            assert found.truncated is truncated, limit
+        first = await control.audit(limit=3)
+        async with connection(world.settings) as conn:  # what is written meanwhile is on no older page
+            await write_audit(conn, SITE, who="nexus.cli", what="apply", subject="deployment 8")
+        second = await control.audit(limit=3, before=first.older or "")
+        last = await control.audit(limit=3, before=second.older or "")
+        assert [one.subject for page in (last, second, first) for one in page.entries] == everything
+        assert last.older is UNSET and "older" not in as_object(last)
+        with pytest.raises(NexusError) as refused:
+            await control.audit(before="yesterday")
+        assert refused.value.code == "NX6405"
+
+
+async def test_what_changes_history_and_rollouts_is_found_by_kind(world: World) -> None:
+    whats = {"rollout": "rollout-stop", "history": "keep-end", "drift": "revert-drift"}
+    async with connection(world.settings) as conn:
+        for what in whats.values():
+            await write_audit(conn, SITE, who="nexus.cli", what=what)
+    async with world.control() as control:
+        for kind, what in whats.items():
+            assert [(one.kind, one.what) for one in (await control.audit(kind=kind)).entries] == [(kind, what)]

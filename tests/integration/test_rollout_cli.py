@@ -100,6 +100,7 @@ def test_one_that_soaks_can_be_stopped_and_nothing_else_is_applied_meanwhile(wor
             assert other.returncode == 5 and "NX5032" in other.stderr and "nexus rollout stop 1" in other.stderr
             stopped = _checked(plant("rollout", "stop", "--reason", "line 2 runs", "--format", "json"), "rollout")
             assert stopped["state"] == "stopped" and "line 2 runs" in stopped["why"]
+            assert [each["state"] for each in stopped["waves"]] == ["stopped", "pending"], "no gate failed"
         finally:
             first.join(60)
         assert ends == [4], "the command that followed it ends with it"

@@ -6,6 +6,7 @@ import dataclasses
 import signal
 from typing import Any
 
+import httpx
 import msgspec
 import psutil
 import pytest
@@ -340,3 +341,48 @@ async def test_the_list_of_deployments_is_filtered(world: World) -> None:
         assert [each.number for each in await control.deployments(limit=1)] == [2]
         assert await control.deployments(who="anna") == [] == await control.deployments(outcome="partly")
         assert [each.number for each in await control.deployments(since_us=newest.started)] == [2]
+
+
+NARROW: dict[str, Any] = {"role__narrow": {"read": ["**"], "apply": ["a/k/**"]}, "user__anna": {"roles": ["narrow"]}}
+"""Somebody who may change another line, and nothing of the line `a/l`."""
+
+
+async def test_who_may_not_change_it_neither_confirms_it_nor_takes_it_back(world: World) -> None:
+    """The route once compared what a rollback makes with itself: then nothing is outside of anybody's rights."""
+    near = device("a/k/near")
+    async with world.control() as control, FakeGateway(world.settings).up(), world.client("anna") as anna:
+        await applied(control, snapshot(ONE, near, **NARROW))
+        body = body_of(await plan_against(control, snapshot(ONE, TWO, near, **NARROW)))
+        await ended(control, await control.deploy(msgspec.structs.replace(body, confirm_within_s=600)))
+        async with httpx.AsyncClient(base_url=world.settings.control_url) as http:
+            for verb in ("confirm", "rollback"):
+                answer = await http.post(
+                    f"/v1/sites/acme/chicago/deployments/2/{verb}",
+                    headers={"authorization": "Bearer anna-token"},
+                    json={"reason": "mine"},
+                )
+                assert (answer.status_code, answer.json()["code"]) == (403, "NX6411"), verb
+                assert answer.json()["message"] == "anna may not change device.a/l/two."
+        assert (await refused(anna.confirm())).code == "NX6411"
+        found = await control.deployment(2)
+        assert found.confirmation is not None and found.confirmation.state == "waiting"
+        assert [each.number for each in await control.deployments()] == [2, 1], "nothing was taken back"
+        assert await control.confirm() == 2
+
+        moved = {**near, "description": "the next"}
+        body = body_of(await plan_against(control, snapshot(ONE, TWO, moved, **NARROW)))
+        await ended(control, await control.deploy(msgspec.structs.replace(body, confirm_within_s=600)))
+        assert await anna.confirm() == 3, "it is hers"
+
+
+async def test_who_may_not_change_it_does_not_resume_it(world: World) -> None:
+    quick = dataclasses.replace(FAST, observe_s=1.0, verify_s=1.0)
+    both = snapshot(ONE, device("a/l/two", gateway="gw-2"), **NARROW)
+    async with world.control(quick) as control, FakeGateway(world.settings).up(), world.client("anna") as anna:
+        async with FakeGateway(world.settings, name="gw-2", silent=True).up():
+            assert (await applied(control, both)).outcome == "partly"
+        assert (await refused(anna.resume(1))).code == "NX6411"
+        found = await control.deployment(1)
+        assert (found.state, found.outcome) == ("ended", "partly")
+        assert "resume" not in [step for step, _ in steps(found)]
+        assert await control.resume(1) == 1, "it can still be resumed"

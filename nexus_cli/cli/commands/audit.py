@@ -18,7 +18,7 @@ from nexus_cli.cli.options import color_option, format_option, reads_runtime, ut
 from nexus_cli.cli.views.audit import trail_text
 from nexus_cli.cli.views.audit_csv import trail_csv
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.audit import audit
+from nexus_cli.project.audit import MOST, audit
 from nexus_cli.wire.control import as_object
 
 EPILOG = (
@@ -73,11 +73,14 @@ class _TrailOrVerify(click.Group):
             "command",
             "sequence",
             "deployment",
+            "rollout",
             "alert",
             "message",
             "device",
             "retained",
             "job",
+            "history",
+            "drift",
             "dead-letter",
             "export",
             "signature",
@@ -90,7 +93,7 @@ class _TrailOrVerify(click.Group):
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, MOST),
     help="Maximum number of rows, the newest first.",
 )
 @utc_option

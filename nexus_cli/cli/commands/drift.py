@@ -23,7 +23,14 @@ from nexus_cli.wire.control_drift import SEVERITIES
 EPILOG = (
     "\b\nExamples:\n  nexus drift\n  nexus drift sites/demo --no-device --format json\n"
     "  nexus drift --ignore 'packaging/**:description-changed' --severity medium\n  nexus drift --adopt\n\n"
-    + help_text(Exit.OK, Exit.FINDINGS, Exit.CHANGES, Exit.CONFLICT, Exit.OUTSIDE)
+    + help_text(
+        Exit.OK,
+        Exit.FINDINGS,
+        Exit.CHANGES,
+        Exit.CONFLICT,
+        Exit.OUTSIDE,
+        changes="drift that counts (--ignore, --severity)",
+    )
 )
 
 

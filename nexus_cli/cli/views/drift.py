@@ -23,14 +23,14 @@ def drift_text(report: DriftReport, *, style: Style) -> str:
         lines.append(f"          {style(one.kind, 'dim')}" + (f"  {one_line(one.hint)}" if one.hint else ""))
     if report.unknown:
         lines += [
-            "",
+            *([""] if lines else []),
             *(
                 f"{style('unknown', 'warning')}   {one_line(each.path)}: {one_line(each.why)}"
                 for each in report.unknown
             ),
         ]
     if report.notes:
-        lines += ["", *(f"note: {one_line(each)}" for each in report.notes)]
+        lines += [*([""] if lines else []), *(f"note: {one_line(each)}" for each in report.notes)]
     return "\n".join([*lines, *([""] if lines else []), summary(report)])
 
 

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from nexus_cli.cli.views.findings import block
 from nexus_cli.cli.views.github import escape, escape_property
 from nexus_cli.cli.views.junit import attribute, xml_text
+from nexus_cli.diagnostics.wording import counted
 
 Style = Callable[[str, str], str]
 Document = dict[str, Any]
@@ -20,14 +22,7 @@ MOST_UNTOUCHED = 50
 
 def text(report: Document, *, style: Style, coverage: bool = False) -> str:
     """For people: findings, failed tests with what was expected, coverage, and one line that sums up."""
-    lines: list[str] = []
-    for item in report["diagnostics"]:
-        lines.append(style(f"{item['severity']}[{item['code']}]", item["severity"]) + f": {item['summary']}")
-        if "file" in item:
-            lines.append(f"  --> {item['file']}:{item['line']}:{item['column']}")
-        if item["hint"]:
-            lines.append(f"  hint: {item['hint']}")
-        lines.append("")
+    lines = [block(_as_finding(item), style) for item in report["diagnostics"]]
     for test in report["tests"]:
         if "skipped" in test:
             lines.append(f"{style('--  ', 'warning')} {test['id']}: not run live, {test['skipped']}")
@@ -42,6 +37,15 @@ def text(report: Document, *, style: Style, coverage: bool = False) -> str:
         lines += _coverage(report)
     lines.append(_summary(report))
     return "\n".join(lines)
+
+
+def _as_finding(item: Document) -> Document:
+    """A finding of the report as `nexus validate` has it in JSON, so that both look the same."""
+    found = {"severity": item["severity"], "code": item["code"], "summary": item["summary"], "detail": item["hint"]}
+    if "file" in item:
+        start = {"line": item["line"], "column": item["column"]}
+        found["range"] = {"filename": item["file"], "start": start}
+    return found
 
 
 def _failures(test: Document) -> list[str]:
@@ -69,10 +73,12 @@ def _coverage(report: Document) -> list[str]:
 
 def _summary(report: Document) -> str:
     counts = report["summary"]
+    if not counts["tests"] and not report["passed"]:
+        return "No test ran."
     words = [f"{counts['passed']} passed"]
     kinds = (("failed", "failed"), ("broken", "not run"), ("skipped", "not run live"))
     words += [f"{counts[key]} {word}" for key, word in kinds if counts.get(key)]
-    return f"{counts['tests']} tests, {counts['assertions']} assertions: {', '.join(words)}"
+    return f"{counted(counts['tests'], 'test')}, {counted(counts['assertions'], 'assertion')}: {', '.join(words)}"
 
 
 def github(report: Document) -> str:

@@ -59,9 +59,10 @@ CODES: tuple[Code, ...] = (
         id="NX5006",
         slug="no-such-deployment",
         exit=Exit.FINDINGS,
+        hint="`nexus deployments` lists them",
         summary="There is no deployment with this number.",
         why="Numbers count from 1 within the site.",
-        good=text("nexus show lists what is recorded"),
+        good=console("nexus deployments"),
     ),
     Code(
         id="NX5007",

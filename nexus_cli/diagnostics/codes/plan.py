@@ -109,8 +109,9 @@ HAZARDS: tuple[Code, ...] = (
     Code(
         id="NX4101",
         slug="data-loss",
-        summary="History ends or is cut: a tag is forgotten, or a retention class keeps less.",
-        why="A forgotten series gets no more samples; a shorter `keep` drops old samples for good.",
+        summary="History ends or is cut: a tag is forgotten, a retention class keeps less, or a tag goes to one that does.",
+        why="A forgotten series gets no more samples; a shorter `keep` drops old samples for good, and so does a class "
+        "that is not archived, or whose archive keeps less.",
         good=console("nexus apply --allow data-loss=GLOB"),
         severity=Severity.WARNING,
     ),

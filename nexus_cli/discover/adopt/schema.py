@@ -1,59 +1,17 @@
-"""The JSON Schema of what `nexus adopt --format json` answers, draft-07-safe like the others. Pure."""
+"""JSON Schema of `nexus adopt --format json`, draft-07-safe like the others. Pure."""
 
 from __future__ import annotations
 
-from typing import get_args
-
-from nexus_cli.discover.adopt.entries import LEFT, State
+from nexus_cli.discover.adopt.entries import ADOPTED, LEFT, PRESENT
 from nexus_cli.json_value import JsonObject
 
 FORMAT_VERSION = "1.0"
 
-_STATES = get_args(State)
-_STRING: JsonObject = {"type": "string"}
+_COUNT: JsonObject = {"type": "integer", "minimum": 0}
 
 
-def adoption_schema() -> JsonObject:
-    """The shape of an adoption.
-
-    A schema can't say that `counts.found` is the sum of the others and the length of `entries`; its description does.
-    What is left has a reason and becomes nothing; what is not left becomes something.
-    """
-    entry = _object(
-        {
-            "what": _named("A rule, a user or a topic, as its source has it."),
-            "state": {"enum": list(_STATES), "description": "`present`: the site has it already."},
-            "becomes": _named("What it is in the site; empty for what is left."),
-            "reason": _named("Why it is left, or what of it is."),
-        }
-    )
-    entry |= {
-        "if": {"properties": {"state": {"const": LEFT}}},
-        "then": {"properties": {"becomes": {"const": ""}, "reason": {"minLength": 1}}},
-        "else": {"properties": {"becomes": {"minLength": 1}}},
-    }
-    counted = _object({key: {"type": "integer", "minimum": 0} for key in ("found", *_STATES)})
-    return {
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "title": "NEXUS adoption",
-        "description": "What `nexus adopt --format json` answers: one entry for each thing that was found.",
-        **_object(
-            {
-                "format_version": _STRING,
-                "source": _named("Where it comes from, for people."),
-                "into": _named("The file that is edited; empty if nothing changes."),
-                "counts": {**counted, "description": "`found` is the number of entries and the sum of the others."},
-                "entries": {"type": "array", "items": entry},
-                "diff": _named("Unified diff of the file; empty if nothing changes."),
-                "written": {"type": "boolean", "description": "The file was written, not only shown."},
-                "notes": {"type": "array", "items": _STRING, "description": "What to do next, for people."},
-            }
-        ),
-    }
-
-
-def _named(text: str) -> JsonObject:
-    return {**_STRING, "description": text}
+def _text(description: str) -> JsonObject:
+    return {"type": "string", "description": description}
 
 
 def _object(properties: JsonObject) -> JsonObject:
@@ -62,4 +20,40 @@ def _object(properties: JsonObject) -> JsonObject:
         "properties": properties,
         "required": list(properties),
         "additionalProperties": False,
+    }
+
+
+def adoption_schema() -> JsonObject:
+    """The shape of what `adoption_document` makes: what is left has a reason and no place, everything else has a place."""
+    entry = _object(
+        {
+            "what": _text("A rule, a user or a topic, as its source has it."),
+            "state": {"enum": [ADOPTED, PRESENT, LEFT]},
+            "becomes": _text("What it is in the site; empty of what is left."),
+            "reason": _text("Why it is left out, or what of it is; empty otherwise."),
+        }
+    )
+    some: JsonObject = {"type": "string", "minLength": 1}
+    entry |= {
+        "if": {"properties": {"state": {"const": LEFT}}},
+        "then": {"properties": {"becomes": {"const": ""}, "reason": some}},
+        "else": {"properties": {"becomes": some}},
+    }
+    found = _object({"found": _COUNT, ADOPTED: _COUNT, PRESENT: _COUNT, LEFT: _COUNT})
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "NEXUS adoption",
+        "description": "What `nexus adopt` found, and what became of each thing.",
+        **_object(
+            {
+                "format_version": _text("Of this document."),
+                "source": _text("A file and its broker, or an address."),
+                "into": _text("The file of the site that is edited; empty where nothing changes."),
+                "counts": {**found, "description": "`found` is the sum of the others, and the number of entries."},
+                "entries": {"type": "array", "items": entry},
+                "diff": _text("The edit as a unified diff; empty where nothing changes."),
+                "written": {"type": "boolean", "description": "Whether the file was written."},
+                "notes": {"type": "array", "items": {"type": "string"}},
+            }
+        ),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -9,8 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 from nexus_cli.drivers.base import Driver, DriverError, Fault, points_of
 from nexus_cli.drivers.read_result import ReadResult
 from nexus_cli.drivers.registry import driver
+from nexus_cli.model.chain import rounded
 from nexus_cli.model.config import DeviceConfig, TagConfig
-from nexus_cli.model.datatype import INTEGER_BOUNDS, parse_type
+from nexus_cli.model.datatype import INTEGER_BOUNDS, DataType, parse_type
 from nexus_cli.model.inversion import InversionError, raw_of
 from nexus_cli.wire.sample import Reason, Value
 
@@ -80,10 +82,19 @@ def _reason(text: object) -> Reason:
 def _checked(tag: TagConfig, raw: Any) -> Value:
     """A raw value of the tag's own type: what a driver gives never has another one."""
     kind = parse_type(tag.type)
-    if kind.count:
-        if not isinstance(raw, list):
-            raise UnfitValue(f"the tag is an array ({tag.type}), and this is {raw!r}", hint="write a list")
-        return list(raw)
+    if not kind.count:
+        return _item(tag, kind, raw)
+    if not isinstance(raw, list):
+        raise UnfitValue(f"the tag is an array ({tag.type}), and this is {raw!r}", hint="write a list")
+    varying = bool(tag.options.get("varying"))
+    if len(raw) > kind.count or (len(raw) < kind.count and not varying):
+        most = "up to " if varying else ""
+        raise UnfitValue(f"the device holds {most}{kind.count} values, and {len(raw)} are given", hint="write them all")
+    return [_item(tag, kind, item) for item in raw]
+
+
+def _item(tag: TagConfig, kind: DataType, raw: Any) -> Value:
+    """One value, or one of an array."""
     if kind.base in INTEGER_BOUNDS:
         low, high = INTEGER_BOUNDS[kind.base]
         if isinstance(raw, bool) or not isinstance(raw, int):
@@ -99,11 +110,24 @@ def _checked(tag: TagConfig, raw: Any) -> Value:
     if kind.base.startswith("float"):
         if isinstance(raw, bool) or not isinstance(raw, (int, float)):
             raise UnfitValue(f"the device holds a number ({tag.type}), and this is {raw!r}", hint="write a number")
-        return float(raw)
+        return _real(tag, kind, raw)
     if kind.base == "string" and not isinstance(raw, str):
         raise UnfitValue(f"the device holds text, and this is {raw!r}", hint=f"quote it: '{raw}'")
     value: Value = raw
     return value
+
+
+def _real(tag: TagConfig, kind: DataType, raw: float) -> float:
+    """A number that the device's type can hold; infinity and NaN are values of it."""
+    try:
+        number = float(raw)
+    except OverflowError:
+        number = math.inf
+    if math.isfinite(number) and math.isfinite(rounded(kind.base, number)):
+        return number
+    if isinstance(raw, float) and not math.isfinite(raw):
+        return raw
+    raise UnfitValue(f"{raw} does not fit {tag.type}", hint="a smaller number, or `.inf`")
 
 
 def _octets(form: Mapping[str, Any]) -> bytes:

@@ -114,7 +114,8 @@ def _given(file: TestFile, holder: Map, key: Any) -> Iterator[Given]:
         for index, form in enumerate(value):
             one = _held(file, value, index, path, form)
             if one.at_ms <= before:
-                message = f"'{path}' is given at {form.get('at', '0s')} after a later moment"
+                when = "twice" if one.at_ms == before else "after a later moment"
+                message = f"'{path}' is given at {form.get('at', '0s')} {when}"
                 raise file.wrong("NX1105", message, place=one.place, hint="write `at:` in rising order")
             before = one.at_ms
             yield one

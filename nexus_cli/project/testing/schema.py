@@ -98,10 +98,11 @@ def file_schema() -> JsonObject:
     times: JsonObject = {"timestamp": {"type": "integer"}, "source_timestamp": {"type": "integer"}}
     topic = {"anyOf": [{"const": "none"}, _some({**facts, **words, **times}), {"not": {"type": "object"}}]}
     state: JsonObject = {"enum": list(STATES)}
+    verb: JsonObject = {"enum": list(RIGHTS)}
     right: JsonObject = {
-        **_some({"user": _STRING, "may": {"enum": list(RIGHTS)}, "may_not": {"enum": list(RIGHTS)}, "path": _STRING}),
+        **_some({"user": _STRING, "may": verb, "may_not": verb, "path": _STRING}),
         "required": ["user", "path"],
-        "oneOf": [{"required": ["may"]}, {"required": ["may_not"]}],
+        "oneOf": [{"properties": {name: verb}, "required": [name]} for name in ("may", "may_not")],
     }
     row = {"anyOf": [_some(facts), {"not": {"type": "object"}}]}
     expect = _some(

@@ -59,6 +59,10 @@ class Confirming:
                 self.problem = error.message
             await wait_for(stop, timeout_s=EVERY_S)
 
+    def left(self) -> dict[tuple[str, ...], float]:
+        """Seconds left by the number of the deployment, for the metric; empty when none waits."""
+        return {} if self.waiting is None else {(str(self.waiting.number),): self.waiting.left_s}
+
     async def tick(self) -> None:
         """Count once, and take back what has nothing left."""
         now_s = self._clock.monotonic_s()

@@ -265,6 +265,12 @@ class Control:
             "Number of the running deployment",
             of(lambda term: term.deployer.running),
         )
+        watch.watch_gauges(
+            "nexus_control_unconfirmed_left_seconds",
+            "What is left to confirm the deployment that waits for it; no series when none waits",
+            ("deployment",),
+            lambda: {} if self.term is None else self.term.confirming.left(),
+        )
         gauge("nexus_control_gateways_lost", "Gateways that are lost", of(lambda term: len(term.liveness.lost)))
         gauge(
             "nexus_control_alert_changes_waiting", "Changes of alerts not stored yet", of(lambda term: len(term.record))

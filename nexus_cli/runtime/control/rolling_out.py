@@ -19,6 +19,7 @@ from nexus_cli.database.rollouts import Stored
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
+from nexus_cli.runtime.control.covering import Within
 from nexus_cli.runtime.control.gatekeeping import note_used, refuse_used
 from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service, locked
@@ -26,9 +27,6 @@ from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_rollouts import Rollout
 from nexus_cli.wire.control_rollouts import Rollouts as Listing
 from nexus_cli.wire.rollout import ACTIVE
-
-Within = Callable[[Mapping[str, Attributes | None], Mapping[str, Attributes]], None]
-"""Gets what a rollout records by address, and what was recorded before it; raises for who may not change that."""
 
 
 class RollingParts(LeaderParts, Protocol):
@@ -132,7 +130,7 @@ class RollingOut:
             if found.state not in ("waiting", "applying", "soaking"):
                 raise _wrong(found, "it is not in flight")
             if found.state != "waiting":
-                await rows.set_wave(conn, found.id, found.position, state="failed")
+                await rows.set_wave(conn, found.id, found.position, state="stopped")
                 await rows.stop_deployment(conn, self._site, found.wave.deployment, why=why, verdicts=())
             await rows.set_rollout(conn, found.id, state="stopped", why=why)
 
@@ -217,7 +215,7 @@ class RollingOut:
         newest = await rows.newest(conn, self._site, limit=1) if not number else []
         found = newest[0] if newest else found
         if found is None:
-            raise NexusError(f"There is no rollout {number}." if number else "There was no rollout yet.", code="NX5037")
+            raise _no_such(number)
         return found
 
     async def _refuse_busy(self, conn: Connection) -> None:
@@ -230,6 +228,13 @@ class RollingOut:
     def _changed(self, leader: RollingParts) -> None:
         leader.rollouts.wanted.set()
         self._service.stepped()
+
+
+def _no_such(number: int) -> NexusError:
+    if not number:
+        hint = "`rollout:` in the site file makes an apply one; `nexus deployments` shows what was applied"
+        return NexusError("There was no rollout yet.", code="NX5037", hint=hint)
+    return NexusError(f"There is no rollout {number}.", code="NX5037", hint="`nexus rollout list` names them")
 
 
 def _wrong(found: Stored, why: str) -> NexusError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
 
 from nexus_cli.apply import former_state
 from nexus_cli.apply.former_state import Former
@@ -17,12 +16,13 @@ from nexus_cli.database import confirmations, past_state
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.database.connect import Connection, plain_errors
+from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
+from nexus_cli.runtime.control.covering import Within
 from nexus_cli.runtime.control.service import LeaderParts, Service, locked
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event
@@ -80,8 +80,10 @@ class Undoing:
         written = {address: value for address, value in changed.items() if value is not None}
         return FormerState(deployment=number, digest=digest, digests=dict(digests), resources={**kept, **written})
 
-    async def confirm(self, leader: LeaderParts, number: int, *, who: str) -> int:
+    async def confirm(self, leader: LeaderParts, number: int, *, who: str, within: Within) -> int:
         """Keep a deployment that waits for its confirmation; 0 is the one that waits. Gives its number.
+
+        `within` gets what the deployment changed: who may not change that does not decide that it stays either.
 
         Raises:
             NexusError: NX5012, it does not wait (any more).
@@ -89,6 +91,8 @@ class Undoing:
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn:
                 number = number or await self._waiting(conn)
+                if (found := await db.deployment(conn, self._site, number)) is not None:
+                    await _see(conn, found, within)
                 if not await confirmations.confirm(conn, self._site, number, who=who):
                     raise await self._does_not_wait(conn, number)
                 await db.write_audit(conn, self._site, who=who, what="confirm", subject=f"deployment {number}")
@@ -103,12 +107,12 @@ class Undoing:
         *,
         who: str,
         reason: str,
-        within: Callable[[Mapping[str, Attributes]], None] | None = None,
+        within: Within | None = None,
     ) -> int:
         """Take back a deployment that waits for its confirmation; gives the number of the rollback.
 
-        Who applied it agreed to that, so that no other consent is needed. `within` gets what the rollback changes, with what
-        it records, and raises for who may not do that.
+        Who applied it agreed to that, so that no other consent is needed. `within` gets what the rollback changes;
+        control itself has none.
 
         Raises:
             NexusError: NX5012 it does not wait (any more); NX5001 another deployment runs.
@@ -118,8 +122,9 @@ class Undoing:
             if found is None or found.number != number or found.state != "waiting":
                 raise await self._does_not_wait(conn, number)
             former = await former_state.before(conn, self._site, number)
+            before = await db.attributes(conn, self._site, list(former.changed))
         if within is not None:
-            await asyncio.to_thread(within, {each: value or {} for each, value in former.changed.items()})
+            await asyncio.to_thread(within, former.changed, before)
         request = DeploymentRequest(
             base_digest=former.recorded.digest,
             desired_digest=former.digest,
@@ -132,8 +137,10 @@ class Undoing:
         _, plan = await self._planned(former)
         return await self._service.deploy(leader, request, who=who, summary=plan.counts())
 
-    async def resume(self, leader: LeaderParts, number: int, *, who: str, reason: str) -> int:
+    async def resume(self, leader: LeaderParts, number: int, *, who: str, reason: str, within: Within) -> int:
         """Let a deployment that did not come to its end continue from its journal; 0 is the newest. Gives its number.
+
+        `within` gets what the deployment changes: whoever resumes it needs the rights of whoever applies it.
 
         Raises:
             NexusError: NX5006 there is none; NX5015 there is nothing to resume; NX5016 another one recorded its state
@@ -143,6 +150,7 @@ class Undoing:
             async with leader.pool.acquire() as conn:
                 deployment = await self._named(conn, number)
                 await self._refuse_to_resume(conn, deployment)
+                await _see(conn, deployment, within)
                 token = secrets.token_hex(16)
                 why = reason or deployment.reason
                 taken = await leases.acquire(
@@ -250,6 +258,12 @@ class Undoing:
         }
         what = became.get(known.state, "") if known else ""
         return NexusError(f"Deployment {number} {what or 'does not wait to be confirmed'}.", code="NX5012")
+
+
+async def _see(conn: Connection, found: db.Deployment, within: Within) -> None:
+    """Show `within` what a deployment changes, from its stored plan."""
+    plan = from_jsonb(await db.stored_plan(conn, found.id))
+    await asyncio.to_thread(within, plan["changed"], plan["before"])
 
 
 def _unknown(number: int) -> NexusError:

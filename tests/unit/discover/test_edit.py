@@ -246,6 +246,18 @@ def test_a_read_only_file_is_refused_before_the_device_is_asked(site: Path) -> N
     assert refused.hint.startswith("chmod u+w")
 
 
+def test_a_read_only_file_is_not_replaced_though_its_folder_may_be_written(site: Path) -> None:
+    before = site.read_text(encoding="utf-8")
+    site.chmod(0o444)
+    with pytest.raises(NexusError, match="read-only") as caught:
+        write(Edit(path=site, before=before, after="nexus: 1\n"))
+    assert caught.value.code == "NX6603"
+    assert site.read_text(encoding="utf-8") == before
+    site.chmod(0o644)
+    write(Edit(path=site, before=before, after="nexus: 1\n"))
+    assert site.read_text(encoding="utf-8") == "nexus: 1\n"
+
+
 def test_several_devices_may_stand_in_one_new_line(site: Path) -> None:
     one = Discovery(protocol="external", source="t", facts={"complete": True})
     for place in ("cells/c-1/a", "cells/c-1/b", "cells/c-2/a"):

@@ -12,6 +12,7 @@ from nexus_cli.database.deployments import Recorded
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.link_load import polling_load
 from nexus_cli.model.config import device_from_json
+from nexus_cli.model.limits import share_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.consents import consents_to, useless_consents
 from nexus_cli.plan.load_facts import LinkFacts
@@ -95,6 +96,7 @@ def mass(limit: float, **keys: Any) -> list[tuple[str, str]]:
 
 def test_mass_change_is_beyond_the_recorded_share() -> None:
     assert mass(0.3) == [] and mass(0.2) == [("mass-change", "site")]
+    assert mass(0.299) == [("mass-change", "site")]
     assert mass(0.2, mass_change=1.0) == [("mass-change", "site")], "a plan can't lift its own limit"
 
 
@@ -103,6 +105,49 @@ def test_a_class_that_keeps_less_is_a_loss() -> None:
     long, short = device("a/l/one"), device("a/l/one", tags={"energy": tag(retention="short")})
     assert names(plan(snapshot(long, **classes), snapshot(short, **classes))) == [("data-loss", "a/l/one/energy")]
     assert names(plan(snapshot(short, **classes), snapshot(long, **classes))) == []
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "lost"),
+    [
+        ({"archive_after_ms": DAY_MS}, {}, "they no longer go to the archive and are dropped after 30d"),
+        (
+            {"archive_after_ms": DAY_MS},
+            {"archive_after_ms": DAY_MS, "archive_keep_ms": 400 * DAY_MS},
+            "the archive keeps them 400d instead of without end",
+        ),
+        (
+            {"archive_after_ms": DAY_MS, "archive_keep_ms": 400 * DAY_MS},
+            {"archive_after_ms": DAY_MS, "archive_keep_ms": 90 * DAY_MS},
+            "the archive keeps them 90d instead of 400d",
+        ),
+        ({"archive_after_ms": DAY_MS}, {"archive_after_ms": 9 * DAY_MS}, ""),
+        ({}, {"archive_after_ms": DAY_MS, "archive_keep_ms": 90 * DAY_MS}, ""),
+        # gone from both after 30 days, before and after
+        ({"archive_after_ms": DAY_MS, "archive_keep_ms": 20 * DAY_MS}, {}, ""),
+    ],
+)
+def test_a_class_whose_archive_has_less_is_a_loss(was: dict[str, Any], now: dict[str, Any], lost: str) -> None:
+    classes = {
+        "retention__default": {"keep_ms": 30 * DAY_MS, **was},
+        "retention__other": {"keep_ms": 30 * DAY_MS, **now},
+    }
+    moved = device("a/l/one", tags={"energy": tag(retention="other")})
+    found = plan(snapshot(device("a/l/one"), **classes), snapshot(moved, **classes)).hazards
+    assert [each.message for each in found] == [
+        f"a/l/one/energy goes from class default to other: {each}" for each in [lost] if each
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "limit"), [("0.7%", "0.007"), ("33.3%", "0.333"), ("20 %", "0.2"), ("100%", "1.0")]
+)
+def test_a_written_share_is_the_number_that_is_written(written: str, limit: str) -> None:
+    """Half a step off, 7 of 1,000 devices would be more than 0.7 %."""
+    assert str(share_of(written)) == limit
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,44 @@ def test_a_device_that_moves_belongs_to_the_wave_of_either_name() -> None:
     found = changes(after, moved=[(FILLER, "mixing/line-2/filler")])
     assert [each.previous_name for each in found] == [FILLER]
     assert named(found) == [("canary", ["device.mixing/line-2/filler"])]
+
+
+def sequence(path: str, message: str) -> dict[str, Any]:
+    steps = [{"do": "write", "subject": path, "value": 1}, {"do": "publish", "subject": message}]
+    return {"steps": steps}
+
+
+def test_a_sequence_comes_with_the_first_device_that_runs_it_with_its_message_and_another_one_last() -> None:
+    after = site(
+        device(FILLER, on_change={"before": "stop", "after": "start"}),
+        device(CAPPER, on_change={"before": "stop", "after": "start"}),
+        device(TANK),
+        sequence__start=sequence(f"{FILLER}/speed", "started"),
+        sequence__stop=sequence(f"{FILLER}/speed", "stopped"),
+        sequence__wash=sequence(f"{FILLER}/speed", "washed"),
+        **{f"message__{name}": {"schema": {}} for name in ("started", "stopped", "washed")},
+    )
+    found = dict(named(changes(after)))
+    assert set(found["canary"]) == {
+        f"device.{FILLER}",
+        "sequence.start",
+        "sequence.stop",
+        "message.started",
+        "message.stopped",
+    }
+    assert found["line-1"] == [f"device.{CAPPER}"]
+    assert set(found["rest"]) == {"sequence.wash", "message.washed"}
+
+
+def test_a_device_waits_for_the_device_that_its_sequence_writes() -> None:
+    tags = {"speed": tag(), "level": tag(address="holding:2"), "stop": tag(address="holding:4")}
+    after = site(
+        device(FILLER, on_change={"before": None, "after": "start"}),
+        device(CAPPER, labels={"a": "b"}),
+        device(TANK, tags=tags),
+        sequence__start=sequence(f"{TANK}/stop", "started"),
+    )
+    assert [(name, set(addresses)) for name, addresses in named(changes(after))] == [
+        ("line-1", {f"device.{CAPPER}"}),
+        ("rest", {f"device.{FILLER}", f"device.{TANK}", "sequence.start"}),
+    ]

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 from nexus_cli import __version__
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
-from nexus_cli.plan.actions import sequence_names
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import BASE
@@ -21,6 +20,7 @@ from nexus_cli.runtime.api.request_guard import RequestGuard
 from nexus_cli.runtime.control.alerts.alert_service import AlertService
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.audit_chain import AuditChain
+from nexus_cli.runtime.control.covering import covered_by
 from nexus_cli.runtime.control.plan_facts import PlanFacts
 from nexus_cli.runtime.control.recorded_plans import RecordedPlans
 from nexus_cli.runtime.control.rolling_out import RollingOut
@@ -47,10 +47,8 @@ from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.control.undoing import Undoing
-from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.identity.identities import Identities
-from nexus_cli.runtime.identity.principals import require
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.wire.control import Addresses, Alert, DeploymentRequest, DevicePaths
 from nexus_cli.wire.topic import is_slug
@@ -181,10 +179,7 @@ class _Routes:
             asked, summary = await read_deployment(await request.body())
 
             def within(before: Mapping[str, Attributes]) -> None:
-                access = caller.may("access:admin")
-                refuse_outside(caller.held, asked.changed, before, who=caller.principal, access=access)
-                for name in sequence_names(asked.changed, before):
-                    require(caller, "run", name)
+                covered_by(caller)(asked.changed, before)
 
             made = await self._rolling.accept(office, asked, who=caller.principal, summary=summary, within=within)
             return answer(made, status=202)

@@ -17,16 +17,20 @@ Kind = Literal[
     "command",
     "sequence",
     "deployment",
+    "rollout",
     "alert",
     "message",
     "device",
     "retained",
     "job",
+    "history",
+    "drift",
     "dead-letter",
     "export",
     "signature",
     "access",
 ]
+"""The keys of `database.audit.KINDS`, and "" for all."""
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -43,9 +47,12 @@ def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditC
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         until: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        before: Annotated[str, Query(pattern=r"^([0-9]{1,16}-[0-9]{1,18})?$")] = "",
     ) -> Response:
+        at, _, number = before.partition("-")
+        older = (int(at), int(number)) if before else None
         wanted = {"path": path, "who": who, "kind": kind, "what": what}
-        return answer(await service.audit(since_us=since, until_us=until, limit=limit, **wanted))
+        return answer(await service.audit(since_us=since, until_us=until, limit=limit, before=older, **wanted))
 
     @app.get(base + "/audit/head")
     async def head() -> Response:

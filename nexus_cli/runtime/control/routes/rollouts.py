@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
-from nexus_cli.runtime.control.rolling_out import RollingOut, RollingParts, Within
-from nexus_cli.runtime.identity.apply_scope import refuse_outside
+from nexus_cli.runtime.control.covering import covered_by
+from nexus_cli.runtime.control.rolling_out import RollingOut, RollingParts
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.wire.control_rollouts import RolloutNote
 
@@ -37,25 +36,19 @@ def add_rollout_routes(app: FastAPI, *, base: str, rolling: RollingOut, acting: 
     @app.post(base + "/rollouts/{number}/stop", openapi_extra=documented(RolloutNote))
     async def stop(number: Number, body: RolloutNote = note, caller: Caller = CALLING) -> Response:
         return answer(
-            await rolling.stop(acting(), number, who=caller.principal, reason=body.reason, within=_within(caller))
+            await rolling.stop(acting(), number, who=caller.principal, reason=body.reason, within=covered_by(caller))
         )
 
     @app.post(base + "/rollouts/{number}/resume", status_code=202, openapi_extra=documented(RolloutNote))
     async def resume(number: Number, body: RolloutNote = note, caller: Caller = CALLING) -> Response:
-        made = await rolling.resume(acting(), number, who=caller.principal, reason=body.reason, within=_within(caller))
+        made = await rolling.resume(
+            acting(), number, who=caller.principal, reason=body.reason, within=covered_by(caller)
+        )
         return answer(made, status=202)
 
     @app.post(base + "/rollouts/{number}/rollback", status_code=202, openapi_extra=documented(RolloutNote))
     async def take_back(number: Number, body: RolloutNote = note, caller: Caller = CALLING) -> Response:
         made = await rolling.take_back(
-            acting(), number, who=caller.principal, reason=body.reason, within=_within(caller)
+            acting(), number, who=caller.principal, reason=body.reason, within=covered_by(caller)
         )
         return answer(made, status=202)
-
-
-def _within(caller: Caller) -> Within:
-    def check(changed: Mapping[str, Attributes | None], before: Mapping[str, Attributes]) -> None:
-        access = caller.may("access:admin")
-        refuse_outside(caller.held, changed, before, who=caller.principal, access=access)
-
-    return check

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Path, Query, Response
 
-from nexus_cli.model.snapshot import Attributes
-from nexus_cli.plan.actions import sequence_names
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
+from nexus_cli.runtime.control.covering import covered_by
 from nexus_cli.runtime.control.service import LeaderParts
 from nexus_cli.runtime.control.undoing import Undoing
-from nexus_cli.runtime.identity.apply_scope import refuse_outside
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.runtime.identity.principals import require
 from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_undo import Confirmed, UndoRequest
 
@@ -36,21 +33,18 @@ def add_undo_routes(app: FastAPI, *, base: str, undoing: Undoing, acting: Callab
 
     @app.post(base + "/deployments/{number}/confirm", openapi_extra=documented(UndoRequest))
     async def confirm(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        return answer(Confirmed(number=await undoing.confirm(acting(), number, who=caller.principal)))
+        made = await undoing.confirm(acting(), number, who=caller.principal, within=covered_by(caller))
+        return answer(Confirmed(number=made))
 
     @app.post(base + "/deployments/{number}/rollback", status_code=202, openapi_extra=documented(UndoRequest))
     async def roll_back(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        def within(changed: Mapping[str, Attributes]) -> None:
-            access = caller.may("access:admin")
-            refuse_outside(caller.held, changed, changed, who=caller.principal, access=access)
-            for name in sequence_names(changed, changed):
-                require(caller, "run", name)
-
         reason = body.reason or f"{caller.principal} took deployment {number} back before it was confirmed"
-        made = await undoing.roll_back(acting(), number, who=caller.principal, reason=reason, within=within)
+        made = await undoing.roll_back(acting(), number, who=caller.principal, reason=reason, within=covered_by(caller))
         return answer(Accepted(number=made), status=202)
 
     @app.post(base + "/deployments/{number}/resume", status_code=202, openapi_extra=documented(UndoRequest))
     async def resume(number: Number, body: UndoRequest = asked, caller: Caller = CALLING) -> Response:
-        made = await undoing.resume(acting(), number, who=caller.principal, reason=body.reason)
+        made = await undoing.resume(
+            acting(), number, who=caller.principal, reason=body.reason, within=covered_by(caller)
+        )
         return answer(Accepted(number=made), status=202)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from pathlib import Path
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 
 from nexus_cli.cli.main import cli
 from nexus_cli.cli.views.site_tests import github, junit
+from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.project.schema import schema_files
 from nexus_cli.project.test import run_tests
 from nexus_cli.project.testing.document import Report, document
 from nexus_cli.project.testing.judging import agree
+from nexus_cli.project.testing.raw import UnfitValue, held
 
 ROOT = Path(__file__).parents[4]
 SITE = """nexus: 1
@@ -276,6 +279,43 @@ def test_it_opens_no_socket_and_writes_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(os, "open", watched)
     result = CliRunner().invoke(cli, ["test", str(tmp_path)])
-    assert "1 tests, 1 assertions: 1 passed" in result.output
+    assert "1 test, 1 assertion: 1 passed" in result.output
     assert opened == []
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("type_", "raw", "fits"),
+    [
+        ("float32", 3.4028234663852886e38, True),
+        ("float32", 1e39, False),
+        ("float32", -1e39, False),
+        ("float32", math.inf, True),
+        pytest.param("float32", 10**400, False, id="float32-400-digits"),
+        ("float64", 1e39, True),
+        ("int16[3]", [1, 2, 3], True),
+        ("int16[3]", [1, 2], False),
+        ("int16[3]", [1, 2, 3, 4], False),
+        ("int16[3]", [1, 2, 40000], False),
+        ("int16[3]", [1, 2, "x"], False),
+        ("int16[3]", [1, 2, True], False),
+        ("uint64[2]", [2**64 - 1, 0], True),
+        ("float32[2]", [1, 1e39], False),
+    ],
+)
+def test_a_raw_value_is_one_that_the_device_can_hold(type_: str, raw: Any, fits: bool) -> None:
+    tag = TagConfig(address="holding:0", type=type_)
+    device = DeviceConfig(path="hall/line-1/oven", protocol="modbus", tags={"one": tag})
+    if fits:
+        assert held(device, "one", {"raw": raw}) == (raw, None)
+    else:
+        with pytest.raises(UnfitValue):
+            held(device, "one", {"raw": raw})
+
+
+def test_two_values_of_one_moment_are_a_finding_that_says_so(tmp_path: Path) -> None:
+    twice = [{"at": "1s", "raw": 1}, {"at": "1s", "raw": 2}]
+    report = one(tmp_path, {f"{OVEN}/total": twice}, {"sample": {f"{OVEN}/total": 2}})
+    assert [(item.code, item.message) for item in report.findings] == [
+        ("NX1105", f"'{OVEN}/total' is given at 1s twice")
+    ]

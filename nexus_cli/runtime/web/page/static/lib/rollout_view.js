@@ -6,7 +6,7 @@ import { Notice, button, lacking } from './notices.js';
 import { confirm } from './widgets.js';
 
 export const LOOKS = { applied: 'good', stopped: 'bad', 'rolled-back': 'warn', 'rolling-back': 'warn' };
-const WAVES = { passed: 'good', failed: 'bad', 'rolled-back': 'warn' };
+const WAVES = { passed: 'good', failed: 'bad', stopped: 'bad', 'rolled-back': 'warn' };
 const VERDICTS = { passed: 'good', failed: 'bad' };
 const MAY_STOP = ['waiting', 'applying', 'soaking'];
 const MAY_TAKE_BACK = ['waiting', 'soaking', 'stopped', 'applied'];
