@@ -140,7 +140,7 @@ class Undoing:
     async def resume(self, leader: LeaderParts, number: int, *, who: str, reason: str, within: Within) -> int:
         """Let a deployment that did not come to its end continue from its journal; 0 is the newest. Gives its number.
 
-        `within` gets what the deployment changes: whoever resumes it needs the rights of whoever applies it.
+        `within` gets what the deployment changes: to resume it takes the rights that applying it takes.
 
         Raises:
             NexusError: NX5006 there is none; NX5015 there is nothing to resume; NX5016 another one recorded its state
