@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.discover.adopt.entries import ADOPTED, LEFT, PRESENT, counts
+from nexus_cli.discover.adopt.schema import FORMAT_VERSION
 from nexus_cli.project.adopt import Adoption
 from nexus_cli.source.files import shown
 
@@ -27,6 +28,7 @@ class EntryDocument(TypedDict):
 class AdoptionDocument(TypedDict):
     """An adoption as JSON; `counts` has `found`, which is `adopted`, `present` and `left` together."""
 
+    format_version: str
     source: str
     into: str
     counts: dict[str, int]
@@ -39,6 +41,7 @@ class AdoptionDocument(TypedDict):
 def adoption_document(found: Adoption, *, written: bool) -> AdoptionDocument:
     """The whole adoption as JSON values."""
     return {
+        "format_version": FORMAT_VERSION,
         "source": found.source,
         "into": shown(found.edit.path) if found.edit is not None else "",
         "counts": counts(found.entries),
