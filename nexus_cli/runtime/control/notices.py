@@ -27,20 +27,23 @@ class Notices:
 
     async def all(self) -> None:
         """Publish each again, since the broker may have lost its state."""
-        async with self._pool.acquire() as conn:
-            state = await db.recorded(conn, self._site)
+        state = await self._recorded()
         for gateway in state.every_gateway():
-            digest = gateway_digest(state.gateway_devices(gateway))
-            await self._publish(self._topics.config(gateway), notice(deployment=state.number, digest=digest))
+            await self._say(state, gateway)
 
     async def ask_again(self, gateway: str) -> None:
         """Request that a gateway publishes all tags again."""
-        await self.one(gateway, again=True)
+        await self._say(await self._recorded(), gateway, again=True)
 
-    async def one(self, gateway: str, *, again: bool = False) -> None:
+    async def one(self, gateway: str) -> None:
         """Publish the notice of a gateway, which then asks for what it is to run."""
+        await self._say(await self._recorded(), gateway)
+
+    async def _recorded(self) -> db.Recorded:
         async with self._pool.acquire() as conn:
-            state = await db.recorded(conn, self._site)
+            return await db.recorded(conn, self._site)
+
+    async def _say(self, state: db.Recorded, gateway: str, *, again: bool = False) -> None:
         digest = gateway_digest(state.gateway_devices(gateway))
         payload = notice(deployment=state.number, digest=digest, again=again)
         await self._publish(self._topics.config(gateway), payload)
