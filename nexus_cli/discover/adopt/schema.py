@@ -1,4 +1,4 @@
-"""JSON Schema of `nexus adopt --format json`, draft-07-safe like the others. Pure."""
+"""JSON Schema of `nexus adopt … --format json`, draft-07-safe like the others. Pure."""
 
 from __future__ import annotations
 

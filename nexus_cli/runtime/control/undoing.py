@@ -91,7 +91,8 @@ class Undoing:
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn:
                 number = number or await self._waiting(conn)
-                if (found := await db.deployment(conn, self._site, number)) is not None:
+                waits = await confirmations.of_deployments(conn, self._site, [number])
+                if waits and (found := await db.deployment(conn, self._site, number)) is not None:
                     await _see(conn, found, within)
                 if not await confirmations.confirm(conn, self._site, number, who=who):
                     raise await self._does_not_wait(conn, number)
