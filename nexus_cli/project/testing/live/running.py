@@ -23,7 +23,7 @@ from nexus_cli.project.testing.live.rows import newest_times, rows_since
 from nexus_cli.project.testing.live.runtime import LiveRuntime
 from nexus_cli.project.testing.live.watched import Watched
 from nexus_cli.project.testing.names import SiteNames
-from nexus_cli.project.testing.plant import Record, Row
+from nexus_cli.project.testing.plant import Record, Row, Seen
 
 LOOK_S = 0.1
 
@@ -144,11 +144,18 @@ class LiveTests:
         return self.names.device_of(path).enabled and self.names.tags[path].enabled
 
     async def _newest_rows(self, paths: list[str]) -> dict[str, datetime]:
+        """Times of the newest rows, once the historian has what is live: a late row of a test before is none of this one."""
         if not paths:
             return {}
-        settings = self.runtime.settings
+        settings, end = self.runtime.settings, time.monotonic() + self.wait_s
         async with connection(settings, application="nexus-test") as opened:
-            return await newest_times(opened, site=settings.site, paths=paths)
+            while True:
+                times = await newest_times(opened, site=settings.site, paths=paths)
+                found = await rows_since(opened, site=settings.site, paths=paths, before=times)
+                there = all(_has([*found[path][0], *found[path][1]], self.watched.newest(path)) for path in paths)
+                if there or time.monotonic() > end:
+                    return times
+                await asyncio.sleep(LOOK_S)
 
     async def _wait_rows(self, paths: list[str], before: Mapping[str, datetime], predicted: Record, case: Case) -> None:
         """Put the rows into the record once they are those of the chain, or those that are there at the deadline."""
@@ -209,6 +216,11 @@ def _without_times(case: Case) -> Case:
 def _counted(before: list[Row], since: list[Row], count: int) -> list[Row]:
     """The rows since the begin; with the one from before when its value was given again, which makes no row."""
     return [*before, *since] if len(since) == count - 1 else since
+
+
+def _has(rows: list[Row], seen: Seen | None) -> bool:
+    """Whether the newest row is what was seen live last; True where nothing was."""
+    return seen is None or (bool(rows) and rows[-1].quality == seen.quality and agree(seen.value, rows[-1].value))
 
 
 def _same_rows(found: list[Row], predicted: list[Row]) -> bool:
