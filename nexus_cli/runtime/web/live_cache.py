@@ -97,7 +97,7 @@ class LiveCache:
     """Newest messages by slot; the slot of a topic stays the same as long as the process lives.
 
     Attributes:
-        turn: Rises with every message.
+        turn: Rises with every message that is news.
         dropped: Messages on topics beyond `MOST_TOPICS`.
         kept: Messages so far that the broker had kept.
     """
@@ -160,7 +160,11 @@ class LiveCache:
         return self._topics
 
     def take(self, message: Message) -> None:
-        """Keep a message. An empty one clears its topic; one that the broker had kept and that is here already is no news."""
+        """Keep a message. An empty one clears its topic.
+
+        Two are no news, and who watches values does not get them: one that the broker had kept and that is here already, and
+        one that has its own time and is here already, for a publisher sends again what it had sent to a broker that was away.
+        """
         slot = self._slots.get(message.topic)
         if slot is None:
             if len(self._topics) >= MOST_TOPICS:
@@ -174,15 +178,15 @@ class LiveCache:
         if message.retain and payload == self._payloads[slot]:
             self._retained[slot] = True
             return
+        is_news = payload != self._payloads[slot] or _own(payload) is None
         self._payloads[slot] = payload
         self._parsed[slot] = None
-        self.turn += 1
-        self._turn_of[slot] = self.turn
         self._received[slot] = self._now_us()
         self._retained[slot] = message.retain
-        watchers = self._watchers.get(slot)
-        if watchers is not None:
-            for watcher in watchers:
+        if is_news:
+            self.turn += 1
+            self._turn_of[slot] = self.turn
+            for watcher in self._watchers.get(slot, ()):
                 watcher(slot)
         for tap in self._taps:
             tap(slot)
@@ -254,7 +258,7 @@ class LiveCache:
         return slots[self.are_newer(slots, turn)]
 
     def watch(self, slots: Iterable[int], on_change: OnChange) -> None:
-        """Call back for every message of these slots; for who may miss none. The others use `changed_since`."""
+        """Call back for every message of these slots that is news; for who may miss none. The others use `changed_since`."""
         for slot in slots:
             self._watchers[slot] = (*self._watchers.get(slot, ()), on_change)
 

@@ -150,6 +150,31 @@ def test_what_a_broker_sends_again_is_no_news() -> None:
     assert cache.turn == turn + 2 and heard == [slot] * 3
 
 
+OWN = b'{"value":3,"timestamp":1796281381062,"quality":"GOOD"}'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "news"),
+    [
+        pytest.param(OWN, OWN, 1, id="with its own time"),
+        pytest.param(OWN, OWN.replace(b"381062", b"381063"), 2, id="a millisecond later"),
+        pytest.param(OWN, OWN.replace(b":3,", b":4,"), 2, id="another value of that time"),
+        pytest.param(b"3", b"3", 2, id="without a time: the value was read again"),
+        pytest.param(b"", b"", 2, id="cleared twice"),
+    ],
+)
+def test_what_a_publisher_sends_again_is_no_news(first: bytes, second: bytes, news: int) -> None:
+    """After each connect a gateway publishes what it has once more. Who watches messages sees it; who watches values does not."""
+    cache, values, messages = LiveCache(now_us=lambda: 5), [], []
+    slot = cache.slot("a/b")
+    cache.watch((slot,), values.append)
+    cache.tap(messages.append)
+    cache.take(Message("a/b", first, 0, False))
+    cache.take(Message("a/b", second, 0, False))
+    assert (cache.turn, values, messages) == (news, [slot] * news, [slot] * 2)
+    assert cache.changed_since(np.array([slot]), 1).tolist() == [slot] * (news - 1)
+
+
 def test_whether_the_broker_kept_a_message_is_known_once_it_sends_it_again() -> None:
     cache = LiveCache(now_us=lambda: 5)
     slot = cache.slot("a/b")
