@@ -24,6 +24,7 @@ from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_
 from nexus_cli.plan.load import NO_FACTS, LinkLoad, Memory, link_loads
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
+from nexus_cli.plan.mass_change import SITE, Standing, counts_tags, tags_by_class
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.moved_findings import findings_of_moves
 from nexus_cli.plan.moved_roles import findings_of_roles
@@ -182,7 +183,7 @@ def make_plan(
             changes,
             before={**_kept(desired, base), **base.resources},
             after=desired.resources,
-            recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
+            standing=_standing(base, desired, rights),
             # As control weighs it, without measures; and where only the measures say that a link is too slow.
             loads=(*link_loads(changes, desired.resources), *loads) if facts else loads,
         ),
@@ -230,6 +231,17 @@ def _sequences_before(base: Base, desired: Snapshot) -> dict[str, Attributes]:
     addresses = (address for address in base.digests if address.startswith("sequence."))
     found = {address: base.resources.get(address) or desired.resources.get(address) for address in addresses}
     return {address: value for address, value in found.items() if value is not None}
+
+
+def _standing(base: Base, desired: Snapshot, rights: Rights) -> Standing:
+    """What was recorded; tags are counted where a limit asks for them and every device is whole."""
+    site = base.resources.get(SITE) or desired.resources.get(SITE)
+    devices = [address for address in base.digests if address.startswith(DEVICE)]
+    tags: dict[str, int] | None = None
+    if SITE in base.digests and counts_tags(site):
+        whole = [base.resources.get(address) or desired.resources.get(address) or {} for address in devices]
+        tags = tags_by_class(whole) if all("protocol" in each for each in whole) else None
+    return Standing(devices=len(devices), tags=tags, principals=rights.recorded, touched=rights.touched)
 
 
 def _kept(desired: Snapshot, base: Base) -> dict[str, Attributes]:
