@@ -34,6 +34,7 @@ from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.plan.weighed import weighed_hazards
 from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import Running
+from nexus_cli.wire.reach import Reach
 from nexus_cli.wire.rollout import RolloutRequest
 from nexus_cli.wire.topic import is_slug
 
@@ -57,6 +58,7 @@ class DeploymentRequest:
         run_url: Page of the CI run that asks for it.
         agreed: True when its hazards were agreed to before: it takes back what was not confirmed.
         rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
+        reach: What it does to the devices of templates and defaults, as its plan says; for reading alone.
     """
 
     base_digest: str
@@ -72,6 +74,7 @@ class DeploymentRequest:
     run_url: str = ""
     agreed: bool = False
     rollout: RolloutRequest | None = None
+    reach: Reach | None = None
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:

@@ -17,6 +17,7 @@ from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
 from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.defaults import DefaultsReach, GiverOf, defaults_reach
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
@@ -81,6 +82,7 @@ class Plan:
         readers: Who reads what is removed, moved or changed.
         actions: Sequences that run because devices change.
         templates: What happens to the devices of each template.
+        defaults: What happens to the devices that inherit what changes.
         violations: Policies that it violates.
         effect: What it does, as a digest (`plan.effect`).
         errored: True when a finding forbids applying it.
@@ -102,6 +104,7 @@ class Plan:
     readers: tuple[Reader, ...] = ()
     actions: tuple[PlannedAction, ...] = ()
     templates: tuple[TemplateReach, ...] = ()
+    defaults: tuple[DefaultsReach, ...] = ()
     violations: tuple[Violation, ...] = ()
     effect: str = ""
     errored: bool = False
@@ -148,6 +151,7 @@ def make_plan(
     cost: Cost = lambda _: None,
     facts: Mapping[str, LinkFacts] = NO_FACTS,
     template_of: Mapping[str, str] = NO_TEMPLATES,
+    giver_of: GiverOf | None = None,
     at: datetime | None = None,
     reason: str = "",
 ) -> Outcome[Plan]:
@@ -160,6 +164,7 @@ def make_plan(
         cost: Requests per device, where a driver can compute them.
         facts: What a runtime measured, by link.
         template_of: Template by path of the declared devices that have one.
+        giver_of: Who gives the declared devices their values; None where that is not known.
         at: When it is judged by the policies; None judges nothing.
         reason: For policies that ask for one.
     """
@@ -219,11 +224,20 @@ def make_plan(
         readers=() if first else readers_of(changes, desired.resources),
         actions=planned_actions(changes, before=_sequences_before(base, desired), after=desired.resources),
         templates=template_reach(changes, template_of),
+        defaults=_defaults(changes, giver_of, devices),
         violations=violations,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
     )
     return Outcome(plan, tuple(findings))
+
+
+def _defaults(
+    changes: Sequence[Change], giver_of: GiverOf | None, devices: Mapping[str, Attributes]
+) -> tuple[DefaultsReach, ...]:
+    if giver_of is None:
+        return ()
+    return defaults_reach(changes, giver_of, devices=[address.removeprefix(DEVICE) for address in devices])
 
 
 def _sequences_before(base: Base, desired: Snapshot) -> dict[str, Attributes]:

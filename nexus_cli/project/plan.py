@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.local.layout import Home
@@ -27,6 +28,7 @@ from nexus_cli.project.measure import measure
 from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.source.inheritance import giver
 from nexus_cli.wire.http import ControlClient
 
 EVERYTHING = Targets()
@@ -144,6 +146,7 @@ async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, 
             cost=request_count,
             facts=facts,
             template_of=loaded.tree.template_of,
+            giver_of=partial(giver, loaded.tree),
             at=now,
             reason=reason,
         )

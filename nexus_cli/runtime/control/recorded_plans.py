@@ -84,6 +84,7 @@ class RecordedPlans:
             changed=work.plan.changed,
             before=work.plan.before,
             moved=work.plan.moved,
+            reach=work.plan.reach,
         )
         return made, work.plan.allow, kept
 

@@ -39,7 +39,6 @@ from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
 from nexus_cli.wire.approval import Verified
 from nexus_cli.wire.control import (
-    AuditTrail,
     DeploymentProgress,
     Deployments,
     Devices,
@@ -49,6 +48,7 @@ from nexus_cli.wire.control import (
     Resources,
     State,
 )
+from nexus_cli.wire.control_audit import AuditTrail
 from nexus_cli.wire.control_rollouts import in_words
 from nexus_cli.wire.control_steering import OutOfService
 from nexus_cli.wire.signature import SignatureRules
