@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.local.layout import Home
@@ -28,7 +27,7 @@ from nexus_cli.project.measure import measure
 from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
-from nexus_cli.source.inheritance import giver
+from nexus_cli.source.inheritance import Inheritance
 from nexus_cli.wire.http import ControlClient
 
 EVERYTHING = Targets()
@@ -146,7 +145,7 @@ async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, 
             cost=request_count,
             facts=facts,
             template_of=loaded.tree.template_of,
-            giver_of=partial(giver, loaded.tree),
+            giver_of=Inheritance(loaded.tree).giver,
             at=now,
             reason=reason,
         )

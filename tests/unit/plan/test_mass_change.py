@@ -29,9 +29,9 @@ def mass(found: Plan) -> dict[str, str]:
     return {each.scope: each.message for each in found.hazards if each.name == "mass-change"}
 
 
-def big(**changed: dict[str, Any]) -> dict[str, Any]:
+def big(**changed: dict[str, Any] | None) -> dict[str, Any]:
     """A device of ten tags, some of them other than usual; None leaves one out."""
-    tags = {f"t{n}": tag(address=f"holding:{n}") for n in range(10)}
+    tags: dict[str, Any] = {f"t{n}": tag(address=f"holding:{n}") for n in range(10)}
     return device("a/l/big", tags={name: one for name, one in {**tags, **changed}.items() if one is not None})
 
 
