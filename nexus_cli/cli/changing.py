@@ -115,6 +115,6 @@ def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_:
         answer("\n" + deployment_text(found, style=styler(sys.stdout), not_good=not_good))
 
 
-def show_plan(document: PlanDocument, *, steps: bool = False) -> None:
-    """The plan as text on stdout, with the steps of apply when they are wanted."""
-    answer(plan_text(document, style=styler(sys.stdout), steps=steps))
+def show_plan(document: PlanDocument, *, steps: bool = False, between: tuple[str, str] | None = None) -> None:
+    """The plan as text on stdout, with the steps of apply when they are wanted; of two states with their names."""
+    answer(plan_text(document, style=styler(sys.stdout), steps=steps, between=between))

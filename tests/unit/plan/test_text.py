@@ -97,6 +97,12 @@ def test_what_looks_renamed_is_offered_as_a_block_to_paste() -> None:
 def test_text_of_no_change_and_of_many() -> None:
     same = document(snapshot(device("a/l/one")), snapshot(device("a/l/one")))
     assert plan_text(same, style=plain).endswith("Nothing to do: what is recorded is what is declared.")
+    two = ("git:main:sites/a", "deployment 3")
+    assert plan_text(same, style=plain, between=two).splitlines() == [
+        "Difference of acme/chicago from git:main:sites/a to deployment 3",
+        "",
+        "No difference.",
+    ]
     many = document(snapshot(), snapshot(*(device(f"a/l{n // 50}/d{n}") for n in range(100))))
     text = plan_text(many, style=plain)
     assert "against an empty runtime" in text
