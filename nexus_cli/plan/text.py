@@ -102,9 +102,10 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between:
 
 def _reach(plan: PlanDocument) -> Iterator[str]:
     """The extent of a long plan and the consents that it needs, for readers of its first lines only."""
-    planes = Counter(impact["plane"] for impact in plan["impact"])
+    touched = dict.fromkeys((impact["plane"], impact["address"]) for impact in plan["impact"])
+    planes = Counter(plane for plane, _ in touched)
     if planes:
-        yield "Impact: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
+        yield "Changes with impact on: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
     names = Counter(hazard["name"] for hazard in plan["hazards"] if not hazard["allowed"])
     if names:
         yield "Needs consent: " + ", ".join(f"{name} {count:,}" for name, count in names.items()) + "; see below."
