@@ -14,6 +14,7 @@ from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.document import PlanDocument, plan_document
+from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
 from nexus_cli.plan.rights import may_change_rights
@@ -68,7 +69,9 @@ class RecordedPlans:
                 kept: dict[str, Attributes] | None = None
                 if since.size_bytes <= MOST_BYTES:
                     recorded = await db.recorded(conn, self._site)
-                    whole = may_change_rights(work.changes, {*recorded.digests, *work.plan.changed, *work.plan.before})
+                    addresses = {*recorded.digests, *work.plan.changed, *work.plan.before}
+                    place = (await db.attributes(conn, self._site, [SITE])).get(SITE)
+                    whole = may_change_rights(work.changes, addresses) or counts_tags(place)
                     kept = await past_state.state_now(conn, self._site, whole=whole)
                     for later in since.later:
                         if (plan := await past_state.plan_of(conn, self._site, later)) is not None:
@@ -81,6 +84,7 @@ class RecordedPlans:
             changed=work.plan.changed,
             before=work.plan.before,
             moved=work.plan.moved,
+            reach=work.plan.reach,
         )
         return made, work.plan.allow, kept
 

@@ -23,7 +23,8 @@ from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
 from nexus_cli.runtime.control.covering import Within
-from nexus_cli.runtime.control.service import LeaderParts, Service, locked
+from nexus_cli.runtime.control.deployment_answers import locked
+from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.control_undo import FormerState, RollbackPlan

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from nexus_cli.diagnostics.printable import plain
-from nexus_cli.wire import control, control_sequences
+from nexus_cli.wire import control, control_audit, control_sequences
 from nexus_cli.wire.control import Body, Question, as_object, encode
 
 SHAPES = [
@@ -79,7 +79,7 @@ ABORTED: dict[str, Any] = {
         (control.DeploymentProgress, PROGRESS),
         (control_sequences.RunAborted, ABORTED),
         (
-            control.AuditTrail,
+            control_audit.AuditTrail,
             {
                 "entries": [
                     {
