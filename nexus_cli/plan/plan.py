@@ -20,7 +20,8 @@ from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
-from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
+from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, written_before
+from nexus_cli.plan.link_sessions import sessions_of
 from nexus_cli.plan.load import NO_FACTS, LinkLoad, Memory, link_loads
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
@@ -168,6 +169,7 @@ def make_plan(
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     first = not base.digests
+    sessions = sessions_of(changes, devices)
     memory: Memory = {}
     loads = link_loads(changes, desired.resources, facts=facts, memory=memory)
     findings = [
@@ -200,7 +202,7 @@ def make_plan(
         impacts=impacts_of(
             changes,
             around=Surroundings(
-                links=links_of(devices),
+                sessions=sessions,
                 cost=lambda device: known.requests if (known := memory.get(id(device))) is not None else cost(device),
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
@@ -217,7 +219,7 @@ def make_plan(
         loads=loads,
         readers=() if first else readers_of(changes, desired.resources),
         actions=planned_actions(changes, before=_sequences_before(base, desired), after=desired.resources),
-        templates=template_reach(changes, template_of),
+        templates=template_reach(changes, template_of, sessions),
         violations=violations,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),

@@ -6,14 +6,13 @@ The snapshot does not name templates, so that digests do not change with them; t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.link_sessions import Effect, LinkSessions, Place, in_service, place_of
 
-RESTARTING = frozenset({"connection", "gateway", "link", "protocol"})
-"""Keys of a device whose change restarts its session."""
 DONE: Mapping[str, str] = {"create": "new", "update": "updated", "move": "moved", "forget": "forgotten"}
 
 
@@ -27,7 +26,7 @@ class TemplateReach:
         unchanged: How many of its devices do not.
         tags: Tags that change in them.
         actions: How many devices by action.
-        restarts: How many sessions are set up again.
+        restarts: How many sessions are set up again, or closed here and opened on another link.
     """
 
     template: str
@@ -47,12 +46,15 @@ class TemplateReach:
         return f"{reach}; {session}{'s' * (self.restarts == 1)}"
 
 
-def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) -> tuple[TemplateReach, ...]:
+def template_reach(
+    changes: Sequence[Change], template_of: Mapping[str, str], sessions: LinkSessions
+) -> tuple[TemplateReach, ...]:
     """The templates whose devices change, by name.
 
     Args:
         changes: Of a plan.
         template_of: Template by path of every declared device that has one.
+        sessions: What becomes of the sessions.
     """
     touched: dict[str, list[Change]] = {}
     for change in changes:
@@ -62,10 +64,10 @@ def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) ->
     if not touched:
         return ()
     users = Counter(template_of.values())
-    return tuple(_reach(name, found, users[name]) for name, found in sorted(touched.items()))
+    return tuple(_reach(name, found, users[name], sessions) for name, found in sorted(touched.items()))
 
 
-def _reach(template: str, changes: Iterable[Change], users: int) -> TemplateReach:
+def _reach(template: str, changes: Iterable[Change], users: int, sessions: LinkSessions) -> TemplateReach:
     found = sorted(changes, key=lambda change: change.name)
     actions = Counter(change.action for change in found)
     return TemplateReach(
@@ -74,9 +76,15 @@ def _reach(template: str, changes: Iterable[Change], users: int) -> TemplateReac
         unchanged=users - len(found),
         tags=sum(len(change.tags) for change in found),
         actions={action.value: actions[action] for action in Action if actions[action]},
-        restarts=sum(_restarts(change) for change in found),
+        restarts=len(set(_restarted(found, sessions))),
     )
 
 
-def _restarts(change: Change) -> bool:
-    return change.action is Action.UPDATE and bool(RESTARTING & set(change.keys))
+def _restarted(changes: Iterable[Change], sessions: LinkSessions) -> Iterator[Place]:
+    """Of each device that is read before and after: its session, where that is another one afterwards."""
+    for change in changes:
+        before, after = change.before, change.after
+        if before is None or after is None or not (in_service(before) and in_service(after)):
+            continue
+        if sessions.effect(after) is Effect.RESTARTS or place_of(before) != place_of(after):
+            yield place_of(after)
