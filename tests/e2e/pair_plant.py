@@ -26,19 +26,26 @@ from tests.servers import free_port
 from tests.waiting import wait_until
 
 SITE = "acme/pairs"
-USERS = ("ann", "bob")
 
 
-class Counted(set[Any]):
-    """A set that knows how often something was added: a server's connections."""
+class CountedSet(set[Any]):
+    """Connections of a server, and how many there were."""
 
-    def __init__(self, present: set[Any]) -> None:
-        super().__init__(present)
-        self.added = 0
+    added = 0
 
     def add(self, one: Any, /) -> None:
         self.added += 1
         super().add(one)
+
+
+class CountedList(list[Any]):
+    """The same, as asyncua keeps them."""
+
+    added = 0
+
+    def append(self, one: Any, /) -> None:
+        self.added += 1
+        super().append(one)
 
 
 class CountingField(Field):
@@ -47,7 +54,7 @@ class CountingField(Field):
     def start(self) -> CountingField:
         """Serve, and count from the first connection on."""
         super().start()
-        self.counted: dict[str, Counted] = {}
+        self.counted: dict[str, CountedSet | CountedList] = {}
         for path, device in self.devices.items():
             if device.link not in self.counted:
                 self.call(self._count, device.link, self.servers[path])
@@ -63,19 +70,12 @@ class CountingField(Field):
         return self.call(lambda: {link for link, server in servers.items() if server.clients})
 
     def _count(self, link: str, server: Any) -> None:
-        if device := next((each for each in self.devices.values() if each.link == link), None):
-            if device.protocol == "opcua":
-                binary = server.server.bserver
-                found = self.counted[link] = Counted(set(binary.clients))
-                plain = binary._make_protocol
-
-                def made() -> Any:
-                    found.added += 1
-                    return plain()
-
-                binary._make_protocol = made
-            else:
-                found = self.counted[link] = server.connections = Counted(server.connections)
+        opcua = getattr(server, "server", None)
+        if opcua is not None:
+            found = self.counted[link] = opcua.bserver.clients = CountedList()
+        else:
+            found = self.counted[link] = server.connections = CountedSet()
+        assert not found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,14 @@ class PairsPlant:
         home = self.plant.home
         self.runtime: dict[str, Any] = orjson.loads(home.runtime_file.read_bytes())
         self.secrets = orjson.loads((home.path / "credentials.json").read_bytes())
-        self.passwords = passwords_of(self.plant, *USERS)
+        self.passwords: dict[str, str] = {}
+        self.welcome(site)
+
+    def welcome(self, site: Drawn) -> None:
+        """Passwords for the users of a site: one who was removed has none any more, and gets a new one."""
+        self.passwords = {user: password for user, password in self.passwords.items() if user in site.users}
+        if missing := [user for user in site.users if user not in self.passwords]:
+            self.passwords |= passwords_of(self.plant, *missing)
 
     def stop(self) -> None:
         """End everything."""
@@ -174,6 +181,18 @@ class PairsPlant:
                 if payload
             }
 
+    @contextmanager
+    def listening(self) -> Iterator[list[tuple[str, bytes]]]:
+        """What is published below the site meanwhile, retained messages from before left out; complete after the block."""
+        with self.asker("nexus.web", "listens") as asker:
+            assert asker.subscribe(f"{SITE}/#", qos=0)
+            asker.fence()
+            asker.heard.clear()
+            found: list[tuple[str, bytes]] = []
+            yield found
+            asker.fence()
+            found += [(topic.removeprefix(f"{SITE}/"), payload) for topic, payload in asker.heard]
+
     def asker(self, user: str, use: str) -> Asker:
         """A client of the broker."""
         port = urlsplit(self.runtime["broker_url"]).port or 1883
@@ -181,14 +200,10 @@ class PairsPlant:
         return Asker(port, user, password, f"{user}-{use}-{os.urandom(4).hex()}")
 
     def rights(self, paths: set[str]) -> frozenset[tuple[str, str, str]]:
-        """What each user can do with these tags, tried: a retained value arrives, a command is taken."""
+        """What each user who has a password can do with these tags, tried: a retained value arrives, a command is taken."""
         found = set()
-        for user in USERS:
-            try:
-                asker = self.asker(user, "tries")
-            except Exception:
-                continue
-            with asker:
+        for user in self.passwords:
+            with self.asker(user, "tries") as asker:
                 for path in paths:
                     asker.subscribe(f"{SITE}/{path}", qos=0)
                     if asker.publish(f"_nexus/{SITE}/cmd/{path}/{user}", b"{}", qos=2):
