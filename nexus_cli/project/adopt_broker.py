@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from nexus_cli.discover.mqtt import settings_for
 from nexus_cli.discover.target import Target
 from nexus_cli.project.adopt import Adoption, adopted
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.dynamic_security import read_dynamic_security
+from nexus_cli.wire.dynamic_security import ANSWER_S, read_dynamic_security
 from nexus_cli.wire.emqx import AUTHENTICATOR, Emqx
 from nexus_cli.wire.emqx_request import EmqxRequests
 from nexus_cli.wire.emqx_settings import load_emqx
@@ -70,7 +70,8 @@ async def access_of_broker(asked: BrokerAsked, *, into: Path, settings: Settings
             hint="mqtt://HOST of a Mosquitto with dynamic security, or `emqx` with NEXUS_EMQX_URL",
         )
     url = str(parse_broker_url(asked.address))
-    foreign = of_dynsec(orjson.dumps(await read_dynamic_security(_mosquitto(asked, settings))).decode())
+    read = await read_dynamic_security(_mosquitto(asked, settings), answer_s=ANSWER_S)
+    foreign = of_dynsec(orjson.dumps(read).decode())
     return adopted(foreign, source=f"{url} ({foreign.broker})", into=into)
 
 
@@ -106,12 +107,19 @@ async def _tables(emqx: Emqx) -> EmqxTables:
         authenticators=[str(one.get("id")) for one in authenticators],
         by_id=login is not None and login.get("user_id_type", "username") == "clientid",
         users=await emqx.users("") if login is not None else {},
-        sources=[
-            {"type": str(one.get("type")), "enable": one.get("enable") is not False} for one in sources
-        ],  # no passwords
+        sources=[_plain(one) for one in sources],
         user_rules=await emqx.rules("") if database else {},
         client_rules=await emqx.client_rules() if database else {},
         rules_for_all=await emqx.rules_for_all() if database else [],
         file=await emqx.file_rules(),
         no_match=str((await emqx.settings()).get("no_match", "allow")),
     )
+
+
+def _plain(source: Mapping[str, object]) -> dict[str, object]:
+    """What counts of a source; the rest may hold passwords of databases."""
+    return {
+        "type": str(source.get("type")),
+        "enable": source.get("enable") is not False,
+        "precondition": str(source.get("precondition") or ""),
+    }

@@ -45,7 +45,7 @@ class EmqxTables:
         authenticators: All, in their order.
         by_id: Whether the built-in authenticator knows its users by client ids.
         users: Users of the built-in authenticator; True for a superuser.
-        sources: Authorization sources, in their order.
+        sources: Authorization sources, in their order: `type`, `enable` and `precondition`.
         user_rules, client_rules: Entries of the built-in database.
         rules_for_all: Its rules for everybody.
         file: Text of the file source.
@@ -86,6 +86,8 @@ def of_emqx(tables: EmqxTables) -> Foreign:
     before = enabled[: enabled.index(DATABASE)] if DATABASE in enabled else enabled
     unread = next((name for name in before if name != FILE or file is None), "")
     around = _NOT_ASKED if DATABASE not in enabled else ""
+    if any(one.get("type") == DATABASE and one.get("precondition") for one in tables.sources):
+        around = around or "EMQX asks the built-in database under a precondition alone"
     if unread and not around:
         around = f"EMQX asks its source {one_line(unread)[:50]} before, which may refuse it"
     first = [*(_file_denials(file) if file is not None and FILE in before else ()), *_client_denials(tables)]
