@@ -1,4 +1,4 @@
-"""Codes of what is adopted into a site (NX4204 to NX4209, NX4310 to NX4319)."""
+"""Codes of what is adopted into a site (NX4204 to NX4209, NX4310 to NX4319, NX5019 to NX5029)."""
 
 from __future__ import annotations
 
@@ -70,5 +70,34 @@ CODES: tuple[Code, ...] = (
         why="The rights of the site were asked beside the rules of the broker, grant by grant.",
         bad=text("a user of the site has the same name and more rights"),
         good=text("give the user of the site another name, or take its other roles away"),
+    ),
+    Code(
+        id="NX5019",
+        slug="adopt-series-choice",
+        exit=Exit.FINDINGS,
+        summary="What is wanted for undeclared series can't be meant.",
+        why="A series has one end: declared, moved, forgotten. A choice that takes nothing is most likely a typing error.",
+        bad=console("nexus adopt series --forget 'a/**' --declare 'a/**' --into site.yaml"),
+        good=console("nexus adopt series --forget 'a/**' --declare 'b/**' --into site.yaml"),
+    ),
+    Code(
+        id="NX5020",
+        slug="undeclared-series-changed",
+        exit=Exit.CONFLICT,
+        hint="run it again: it shows what there is now",
+        summary="Undeclared series are not what was shown any more; nothing was changed.",
+        why="Between what was shown and the answer a deployment declared one of them, moved it, or a purge removed it.",
+        bad=text("an apply that declares the tag again, while somebody reads the list"),
+        good=text("the same command again"),
+    ),
+    Code(
+        id="NX5021",
+        slug="undeclared-series-lost",
+        exit=Exit.PARTLY,
+        hint="`nexus audit --kind history` has what removed them",
+        summary="After series were settled there are fewer of them, or fewer samples, than before.",
+        why="Settling removes nothing. So somebody else did: a purge, or upkeep whose time came in between.",
+        bad=text("a purge that was running meanwhile"),
+        good=text("the same number of series and samples before and after"),
     ),
 )
