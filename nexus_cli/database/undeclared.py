@@ -48,14 +48,21 @@ _DECLARED = f"""declared AS MATERIALIZED (
   WHERE r.site = $1 AND starts_with(r.address, 'device.'))"""
 
 
-async def undeclared(conn: Connection, site: str, *, after: str = "", targets: Sequence[str] = ()) -> UndeclaredList:
+async def taken(conn: Connection, site: str, paths: Sequence[str]) -> list[str]:
+    """Those of the paths that have a series."""
+    rows = await conn.fetch(
+        f"SELECT path FROM {SCHEMA}.series WHERE site = $1 AND path = ANY($2::text[]) ORDER BY path", site, list(paths)
+    )
+    return [row["path"] for row in rows]
+
+
+async def undeclared(conn: Connection, site: str, *, after: str = "") -> UndeclaredList:
     """One page, by path.
 
     Args:
         conn: For reading.
         site: `enterprise/site`.
         after: Path of the last one before; "" begins.
-        targets: Paths of which is said whether they have a series.
     """
     rows = await conn.fetch(
         f"""WITH {_DECLARED}
@@ -68,15 +75,9 @@ async def undeclared(conn: Connection, site: str, *, after: str = "", targets: S
     )
     page = rows[:PAGE]
     counted = await _counted(conn, site, [row["id"] for row in page])
-    taken = await conn.fetch(
-        f"SELECT path FROM {SCHEMA}.series WHERE site = $1 AND path = ANY($2::text[]) ORDER BY path",
-        site,
-        list(targets),
-    )
     return UndeclaredList(
         series=[_series(row, counted) for row in page],
         more=len(rows) > PAGE,
-        taken=[row["path"] for row in taken],
         elsewhere=[] if after else await _elsewhere(conn, site),
     )
 

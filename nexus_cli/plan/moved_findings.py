@@ -55,7 +55,8 @@ def _useless(found: Sequence[Rename], moved: Sequence[Rename]) -> list[Diagnosti
             "NX4005",
             f"nothing was recorded at '{source}', so '{target}' begins without history",
             where=("moved", list(moved).index((source, target)), "from"),
-            hint="`nexus show` lists the recorded paths",
+            hint="`nexus show` lists the recorded paths; a forgotten series of that path comes back all the same, "
+            "`nexus adopt series` lists them",
         )
         for source, target in found
     ]

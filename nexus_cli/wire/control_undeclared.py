@@ -22,7 +22,7 @@ class UndeclaredQuestion(Question, frozen=True, kw_only=True):
 
     Attributes:
         after: Path of the last series of the page before; "" begins.
-        targets: Paths of which control says whether they have a series.
+        targets: Instead of a page: paths of which control says whether they have a series.
     """
 
     after: Text = ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.changing import agreed, styler
+from nexus_cli.cli.commands.adopt_series import series
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.discovering import seconds
 from nexus_cli.cli.exit_help import help_text
@@ -21,7 +22,7 @@ from nexus_cli.project import adopt_broker as broker
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("adopt", short_help="Take broker rights and topics into a site file.", epilog=EXITS)
+@click.group("adopt", short_help="Take broker rights, topics and series into a site file.", epilog=EXITS)
 def command() -> None:
     """Take what exists beside the devices into a site file. Each thing that is found is adopted, or listed with the reason.
 
@@ -29,6 +30,7 @@ def command() -> None:
     Example:
       nexus adopt access /etc/mosquitto/acl --into site.yaml
       nexus adopt topics --into site.yaml --listen 30s
+      nexus adopt series --into site.yaml
     """
 
 
@@ -128,3 +130,6 @@ def _finished(found: project.Adoption, *, dry_run: bool, yes: bool, format_: str
         for text in found.notes:
             note(text)
     return Exit.OK
+
+
+command.add_command(series)

@@ -13,7 +13,7 @@ from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.identity.auth import Caller
-from nexus_cli.wire.control_undeclared import SettleQuestion, UndeclaredQuestion
+from nexus_cli.wire.control_undeclared import SettleQuestion, UndeclaredList, UndeclaredQuestion
 
 
 def add_undeclared_routes(app: FastAPI, *, base: str, service: Service, leader: Callable[[], Pool]) -> None:
@@ -34,7 +34,9 @@ def add_undeclared_routes(app: FastAPI, *, base: str, service: Service, leader: 
         """Series of this site that the recorded state does not declare, with their samples; nothing is changed."""
         require(caller)
         async with service.connection() as conn:
-            return answer(await stored.undeclared(conn, site, after=body.after, targets=body.targets))
+            if body.targets:
+                return answer(UndeclaredList(series=[], taken=await stored.taken(conn, site, body.targets)))
+            return answer(await stored.undeclared(conn, site, after=body.after))
 
     @app.post(base + "/series/settle", openapi_extra=documented(SettleQuestion))
     async def settle(caller: Caller = CALLING, body: SettleQuestion = question) -> Response:
