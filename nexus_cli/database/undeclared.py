@@ -177,7 +177,7 @@ async def settle(conn: Connection, site: str, *, wanted: Sequence[Settlement], w
         )
         if kept:
             await bring_all_policies(conn, site=site)
-        for does in (FORGET, KEEP):
+        for does in (FORGET, KEEP) if forgotten or kept else ():
             paths = [one.path for one in wanted if one.does == does]
             if paths:
                 named = ", ".join(paths[:MOST_NAMED])

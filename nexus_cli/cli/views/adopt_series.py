@@ -99,10 +99,9 @@ def series_text(found: SeriesDocument, style: Callable[[str, str], str]) -> str:
     lines = [f"Series of {found['site']} that nothing declares"]
     for state, title in TITLES.items():
         lines += _listed(found, state, style(f"{title}:", STYLES[state]))
-    lines += [
-        f"  {each['series']:,} series of {one_line(each['site'])}, which is not run here: they are in tables of their own"
-        for each in found["elsewhere"]
-    ]
+    if found["elsewhere"]:
+        lines += ["", style("Of sites that are not run here, in tables of their own:", "dim")]
+        lines += [f"  {one_line(each['site'])}: {each['series']:,} series" for each in found["elsewhere"]]
     if found["diff"]:
         lines += ["", found["diff"].rstrip("\n")]
     return "\n".join([*lines, "", *_sums(found)])

@@ -133,7 +133,7 @@ def _entry(one: UndeclaredSeries, choices: Choices, around: Around, targets: set
     if moves:
         return _moved(one, target, choices, around, targets, settle)
     if declare:
-        return _declared(one, around, keep=keep)
+        return _declared(one, around, keep=keep, settle=settle)
     if forget:
         becomes = "forgotten; its samples stay as its class says, and `nexus purge` removes them"
         return SeriesEntry(series=one, state="forgotten", becomes=becomes, settle=FORGET if one.active else "")
@@ -161,7 +161,7 @@ def _moved(
     return SeriesEntry(series=one, state="bound", becomes=f"tag {target}", settle=settle, entry=entry)
 
 
-def _declared(one: UndeclaredSeries, around: Around, *, keep: bool) -> SeriesEntry:
+def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, settle: str) -> SeriesEntry:
     device = one.path.rpartition("/")[0]
     protocol = around.protocols.get(device)
     reason = around.refused.get(one.path, "")
@@ -179,6 +179,7 @@ def _declared(one: UndeclaredSeries, around: Around, *, keep: bool) -> SeriesEnt
         series=one,
         state="declared",
         becomes=f"tag {one.path} of an external device{was}{', keep: always' if keep else ''}",
+        settle=settle,
         tag=_keys(one, keep=keep),
     )
 
