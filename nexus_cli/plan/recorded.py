@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -23,6 +24,8 @@ class Made:
         changed: Attributes that it recorded by address; None removed one.
         before: Attributes of what it changed, before it.
         moved: Its renames.
+        at: When it began: policies judge that moment, and the reason that was given; None judges nothing.
+        reason: As it was given.
     """
 
     site: str
@@ -32,6 +35,8 @@ class Made:
     changed: Mapping[str, Attributes | None]
     before: Mapping[str, Attributes]
     moved: Sequence[Rename] = ()
+    at: datetime | None = None
+    reason: str = ""
 
 
 def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambda _: None) -> Plan:
@@ -59,5 +64,5 @@ def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambd
         digests=same | {address: digest(value) for address, value in made.before.items()},
         resources=made.before,
     )
-    found = make_plan(base, desired, moved=made.moved, cost=cost).unwrap()
+    found = make_plan(base, desired, moved=made.moved, cost=cost, at=made.at, reason=made.reason).unwrap()
     return replace(found, desired_digest=made.desired_digest)
