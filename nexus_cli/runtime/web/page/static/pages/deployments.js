@@ -1,10 +1,9 @@
 // Deployments: who changed what, when, and how it ended.
 
 import { askEvery } from '../lib/asking.js';
-import { waitText } from '../lib/confirmation_panel.js';
 import { DeploymentView, OUTCOMES } from '../lib/deployment_view.js';
 import { fill, h } from '../lib/elements.js';
-import { plain, time } from '../lib/format.js';
+import { left, plain, time } from '../lib/format.js';
 import { Notice } from '../lib/notices.js';
 
 const EVERY_MS = 5000;
@@ -52,7 +51,7 @@ class DeploymentsPage {
       h('a', { href: `#/deployments/${each.number}`, 'aria-current': each.number === this.number ? 'true' : null }, `${each.number}`),
       ' ', h('span', { class: `badge ${OUTCOMES[each.outcome] ?? ''}` }, each.outcome),
       h('div', { class: 'quiet' }, `${time(each.started, true)} · ${plain(each.who)}`), each.reason ? h('div', { class: 'quiet' }, plain(each.reason)) : null,
-      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${waitText(each.confirmation)}`) : null))
+      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${left(each.confirmation.left_s)}`) : null))
       : h('li', { class: 'quiet' }, 'Nothing was deployed yet.'));
     if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
