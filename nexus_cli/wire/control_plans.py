@@ -71,6 +71,7 @@ class DeploymentReview(Body, frozen=True, kw_only=True):
     Attributes:
         number: Of the deployment.
         base: Number of the deployment that recorded the state before it; 0 is none.
+        rollout: Number of the rollout of which it is a wave; 0 is none.
         text: The plan as `nexus plan` shows it, without colours; with the first changes alone.
         note: As in `DeploymentPlan`.
         effect: What it does, as a digest; "" when that can't be computed any more.
@@ -89,6 +90,7 @@ class DeploymentReview(Body, frozen=True, kw_only=True):
 
     number: int
     base: int = 0
+    rollout: int = 0
     text: str = ""
     note: str = ""
     effect: str = ""

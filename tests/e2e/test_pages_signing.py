@@ -117,7 +117,7 @@ async def test_a_signer_sees_what_a_deployment_does(database: Settings, tmp_path
         assert f"120 changes since deployment {first}" in card and f" · {MARKUP}" in card
         found = (await world.ask("GET", f"/deployments/{number}/review", user="erik")).json()
         assert found["effect"] in await page.text(".effect") and "none needed" in card
-        assert f"{MARKUP} with key ann" in card and "of another effect" in card
+        assert f"{MARKUP} with key ann" in card and "for another effect" in card
         assert "consented write-enable a/l/unit-0003/voltage" in card
         assert f"warning units ({MARKUP}): {MARKUP}" in card and "on record before" in card
         assert "Devices 120" in card and "Not known 1" in card
@@ -155,14 +155,14 @@ async def test_a_deployment_that_is_not_there_is_said_once(database: Settings, t
         await go(page, "deployments/-1")
         await page.wait_text(CARD, f"Deployment {number}")
         await go(page, f"deployments/{10**12}")
-        await page.wait_text(f"{CARD} .failure", f"There is no deployment {10**12}.")
+        await page.wait_text(".chosen > .note", f"There is no deployment {10**12}.")
 
 
 async def test_two_windows_that_confirm_at_once(database: Settings, tmp_path: Path, page: Browser) -> None:
     async with page_world(database, tmp_path) as world:
         number = await deployed(world, {"user.zoe": {"roles": []}}, {}, waits=True)
         await opened(page, world, "erik", f"deployments/{number}")
-        await page.wait_text(f"{CARD} .confirmation", "59 min left")
+        await page.wait_text(f"{CARD} .confirmation", "60 min left")
         answer = await world.ask("POST", f"/deployments/{number}/confirm", user="ada", json={})
         assert answer.status_code == 200, answer.text
         await page.run(

@@ -42,12 +42,14 @@ class _Past:
         made: Its plan.
         allow: Consents that it had.
         kept: What was recorded beside what it changed; None when that is not computed again.
-        approvals: Those that it used.
+        rollout: Number of the rollout of which it is a wave; 0 is none.
+        approvals: Those that it used; of a wave those of its rollout.
     """
 
     made: Made
     allow: list[str]
     kept: dict[str, Attributes] | None
+    rollout: int
     approvals: list[ApprovalUse]
 
     @property
@@ -120,7 +122,7 @@ class RecordedPlans:
                     ) from None
                 since = await past_state.since(conn, self._site, number)
                 kept = await self._kept(conn, work, since) if since.size_bytes <= MOST_BYTES else None
-                used = await self._approvals(conn, number, begun=row.started)
+                rollout, used = await self._approvals(conn, number, begun=row.started)
         made = Made(
             site=self._site,
             base=since.base,
@@ -133,7 +135,7 @@ class RecordedPlans:
             at=None if row.undoes or kept is None else row.started,
             reason=row.reason,
         )
-        return _Past(made=made, allow=work.plan.allow, kept=kept, approvals=used)
+        return _Past(made=made, allow=work.plan.allow, kept=kept, rollout=rollout, approvals=used)
 
     async def _kept(self, conn: Connection, work: Work, since: past_state.Since) -> dict[str, Attributes]:
         """What was recorded beside what a deployment changed; of devices the link alone where that is enough."""
@@ -147,13 +149,14 @@ class RecordedPlans:
                 await asyncio.to_thread(past_state.without, kept, plan)
         return kept
 
-    async def _approvals(self, conn: Connection, number: int, *, begun: datetime) -> list[ApprovalUse]:
-        """Those of a deployment; a wave has those of its rollout."""
+    async def _approvals(self, conn: Connection, number: int, *, begun: datetime) -> tuple[int, list[ApprovalUse]]:
+        """The rollout of a deployment, 0 is none, and the approvals: a wave has those of its rollout."""
         wave = (await rollouts.of_deployments(conn, self._site, [number])).get(number)
         if wave is None:
-            return await approvals.uses(conn, self._site, number, begun=begun)
+            return 0, await approvals.uses(conn, self._site, number, begun=begun)
         rollout = await rollouts.one(conn, self._site, wave.number)
-        return [] if rollout is None else await approvals.uses(conn, self._site, -wave.number, begun=rollout.started)
+        begun = begun if rollout is None else rollout.started
+        return wave.number, await approvals.uses(conn, self._site, -wave.number, begun=begun)
 
 
 def _reviewed(number: int, past: _Past, offset: int, limit: int) -> DeploymentReview:
@@ -161,6 +164,7 @@ def _reviewed(number: int, past: _Past, offset: int, limit: int) -> DeploymentRe
     review = DeploymentReview(
         number=number,
         base=past.made.base,
+        rollout=past.rollout,
         text="" if offset else plan_text(document, style=_unstyled),
         note=past.note,
         required=past.required(plan),

@@ -52,7 +52,7 @@ export class ReviewView {
   show(found) {
     const all = `nexus show ${this.number} --format json`;
     fill(this.what, found.note ? h('p', { class: 'note' }, plain(found.note)) : null, signing(found),
-      hazards(found.hazards, all), policies(found.policies, all), h('h3', {}, 'Impact'), impact(found, all),
+      hazards(found, all), policies(found.policies, all), h('h3', {}, 'Impact'), impact(found, all),
       found.unknowns.length ? fold('Not known', found.unknowns.length, foldedList({ shown: found.unknowns, total: found.unknowns.length }, plain)) : null);
     this.drawn = 0;
     this.list = h('ul', { class: 'folded', 'aria-label': 'Changes' });
@@ -84,9 +84,9 @@ export class ReviewView {
 }
 
 /** What was agreed to: the effect as a digest, and who approved it. */
-function signing({ effect, required, approvals, note }) {
+function signing({ effect, required, approvals, note, rollout }) {
   const who = approvals.map(({ signer, key, at, effect: of }) => h('div', {}, plain(signer && signer !== key ? `${signer} with key ${key}` : key),
-    h('span', { class: 'quiet' }, ` · ${time(at, true)}`), effect && of !== effect ? badge('of another effect: a wave of it', 'quiet') : null));
+    h('span', { class: 'quiet' }, ` · ${time(at, true)}`), rollout ? badge(`for all of rollout ${rollout}`) : effect && of !== effect ? badge('for another effect', 'bad') : null));
   const needed = required ? `${count(approvals.length)} of ${count(required)} needed` : note ? '' : 'none needed';
   return facts([
     ['Effect', effect ? h('span', { class: 'effect' }, h('code', {}, plain(effect)), copyButton(effect)) : 'not computed any more'],
@@ -94,8 +94,8 @@ function signing({ effect, required, approvals, note }) {
   ]);
 }
 
-function hazards({ total, shown }, all) {
-  if (!total) return h('p', { class: 'quiet' }, 'No hazard: nothing that needs a consent.');
+function hazards({ hazards: { total, shown }, note }, all) {
+  if (!total) return h('p', { class: 'quiet' }, note ? 'No hazard that is still known.' : 'No hazard: nothing that needs a consent.');
   return [h('h3', {}, 'Hazards'), foldedList({ total, shown }, (each) => [
     badge(each.allowed ? 'consented' : 'no consent', each.allowed ? 'warn' : 'bad'), ' ', h('b', {}, plain(each.name)), ` ${plain(each.message)}`,
     each.measured ? h('span', { class: 'quiet' }, ` (${plain(each.measured)})`) : null,

@@ -7,6 +7,7 @@ import { left, plain, time } from '../lib/format.js';
 import { Notice } from '../lib/notices.js';
 
 const EVERY_MS = 5000;
+const MOST = 2 ** 31 - 1;
 const narrow = matchMedia('(max-width: 700px)'); // what is chosen lies below the list
 
 class DeploymentsPage {
@@ -42,7 +43,7 @@ class DeploymentsPage {
     this.draw();
     this.open();
     const listed = deployments.find((each) => each.number === this.number);
-    if (listed) this.view.confirmed(listed.confirmation);
+    if (listed) this.view?.confirmed(listed.confirmation);
   }
 
   draw() {
@@ -57,10 +58,17 @@ class DeploymentsPage {
   }
 
   open() {
-    const asked = Number.parseInt(this.ctx.rest, 10);
-    const number = Number.isSafeInteger(asked) ? asked : this.deployments?.[0]?.number;
+    const asked = /^[0-9]{1,15}$/.test(this.ctx.rest) ? Number(this.ctx.rest) : 0;
+    const number = asked || this.deployments?.[0]?.number;
     if (number === undefined || number === this.number) return;
     this.number = number;
+    if (number > MOST) { // no deployment has such a number, and the API takes none
+      this.view?.close();
+      this.view = null;
+      fill(this.place, h('p', { class: 'note' }, `There is no deployment ${number}.`));
+      if (this.deployments) this.draw();
+      return;
+    }
     this.ctx.shownDeployment = number;
     this.ctx.twinChanged();
     this.view?.close();
