@@ -19,7 +19,7 @@ from nexus_cli.wire.rollout import Gates, RolloutRequest, WaveRequest
 from tests.browser import Browser, browser, needs_browser
 from tests.e2e.page_world import page_world
 from tests.e2e.paged import press_button, quiet
-from tests.e2e.test_page import go
+from tests.e2e.test_page import go, log_in
 from tests.e2e.test_pages_ops import MARKUP, opened
 from tests.integration.control_world import device, tag
 from tests.integration.web_world import WebWorld
@@ -211,6 +211,35 @@ async def rolled(world: WebWorld) -> int:
         await rollouts.set_wave(conn, row, 0, state="failed", verdicts=made, deployment=1, left_ms=0)
         await rollouts.set_rollout(conn, row, state="stopped", why=f"wave canary: 97.5% GOOD {MARKUP}")
     return number
+
+
+async def test_a_rollout_that_is_not_there_leaves_the_list(database: Settings, tmp_path: Path, page: Browser) -> None:
+    async with page_world(database, tmp_path) as world:
+        number = await rolled(world)
+        await opened(page, world, "erik", "rollouts/4711")
+        for asked in (4711, 10**12):
+            await go(page, f"rollouts/{asked}")
+            await page.wait_text(".page > .failure", f"There is no rollout {asked}.")
+            assert await page.count(CARD) == 0 and await page.count(".choose li a") == 1
+        await go(page, f"rollouts/{number}")
+        await page.wait_text(f"{CARD} h2", f"Rollout {number}")
+        await page.wait_script("return document.querySelector('.page > p').hidden", "nothing is missing any more")
+
+
+async def test_an_ended_session_confirms_nothing(database: Settings, tmp_path: Path, page: Browser) -> None:
+    async with page_world(database, tmp_path) as world:
+        number = await deployed(world, {"user.zoe": {"roles": []}}, {}, waits=True)
+        await opened(page, world, "erik", f"deployments/{number}")
+        await page.wait_text(f"{CARD} .confirmation", "min left")
+        held = (await world.ask("GET", "/access/tokens", user="ada")).json()["tokens"]
+        (session,) = [each["id"] for each in held if each["principal"] == "erik" and each["kind"] == "session"]
+        assert (await world.ask("DELETE", f"/access/tokens/{session}", user="ada")).status_code == 200
+        await page.run(f"document.querySelector('{CARD} .confirmation button.primary')?.click()")
+        await page.wait_text("main.login", "Your session has ended.")
+        rows = await world.people.pool.fetch("SELECT state FROM nexus.confirmation")
+        assert [row["state"] for row in rows] == ["waiting"]
+        await log_in(page, "erik", await world.people.password("erik"))
+        await page.wait_text(f"{CARD} h2", f"Deployment {number}")  # where one was
 
 
 async def test_a_rollout_says_why_it_stopped(database: Settings, tmp_path: Path, page: Browser) -> None:
