@@ -55,7 +55,7 @@ async def test_a_zone_is_that_of_the_moment(page: Browser, zone: str, winter: st
 LIST = """
 const [shown, total, first] = given;
 const made = lib.foldedList({ shown, total }, (each) => each, { first, more: 'elsewhere' });
-document.documentElement.replaceChildren(...made);
+document.body.replaceChildren(...made);
 const say = () => made[0].children.length + ' ' + made[1].textContent;
 const before = say();
 made[1].querySelector('button')?.click();
@@ -63,7 +63,8 @@ return [before, say()];
 """
 
 
-async def test_a_folded_list_shows_all_that_it_has_and_says_what_it_has_not(page: Browser) -> None:
+async def test_a_folded_list_shows_all_that_it_has_and_says_what_it_has_not(page: Browser, address: str) -> None:
+    await page.open(f"{address}/lib/")  # a document of HTML
     names = [f"n{number}" for number in range(10)]
     assert await run(page, "folded_list.js", LIST, names, 10, 6) == ["6 Show 4 more", "10 "]
     assert await run(page, "folded_list.js", LIST, names, 1200, 6) == [
