@@ -54,6 +54,7 @@ class DriftWatch:
     Attributes:
         newest: The newest result; None before the first.
         problem: Why the last look failed; "" when it did not.
+        rights_problem: As given.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class DriftWatch:
             rights_problem: Why the broker's rights are not as recorded; "" when they are.
         """
         self._settings, self._pool, self._clock, self._seen = settings, pool, clock, seen
-        self._feed, self._changed, self._rights_problem = feed, changed, rights_problem
+        self._feed, self._changed, self.rights_problem = feed, changed, rights_problem
         self.newest: DriftReport | None = None
         self.problem = ""
         self._config: DriftConfig | None = None
@@ -176,7 +177,7 @@ class DriftWatch:
             if name not in busy
         ]
         findings, unknown = observed_drift(gateways)
-        problem = self._rights_problem()
+        problem = self.rights_problem()
         if problem and not number:
             findings.append(
                 found(
