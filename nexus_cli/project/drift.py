@@ -24,6 +24,8 @@ from nexus_cli.wire.control_drift import DriftFacts, DriftReport, Reverted
 from nexus_cli.wire.http_drift import DriftClient
 from nexus_cli.wire.http_steering import SteeringClient
 
+TURNS = 5
+"""How often the record is asked for while deployments end."""
 BATCH = 2_000
 """Resources in one question."""
 
@@ -75,7 +77,7 @@ async def _look(
     desired = loaded.snapshot
     site = f"{desired.enterprise}/{desired.site}"
     async with DriftClient(settings, site=site) as control:
-        state, facts = await control.state(), await control.drift()
+        state, facts = await _at_one_time(control)
         wanted = {one for one in differing(state.digests, desired.digests) if one in state.digests}
         if devices:
             wanted |= {one for one in state.digests if one.startswith("device.")}
@@ -97,6 +99,15 @@ async def _look(
         ignore=ignore,
         least=least,
     )
+
+
+async def _at_one_time(control: DriftClient) -> tuple[State, DriftFacts]:
+    """Both of the same deployment: one that ends between the questions would look like drift."""
+    for _ in range(TURNS):
+        state, facts = await control.state(), await control.drift()
+        if state.deployment == facts.deployment:
+            break
+    return state, facts
 
 
 async def _ask(

@@ -199,6 +199,26 @@ async def test_the_schedule_records_raises_and_survives_control(world: World, tm
         assert again["drift"]["looked"] == found.time, "the next control continues: it does not look again"
 
 
+async def test_an_alarm_of_drift_stays_while_the_device_is_away(world: World, tmp_path: Path) -> None:
+    async with plant(world, tmp_path) as here:
+        await here.newest()
+        here.server.forbid("a/l/meter", "level")
+        assert [one.kind for one in (await here.again()).findings] == ["address-gone"]
+        await here.server.close()
+        one = here.gateways[0].links.devices()[0]
+        await until(lambda: not one.reachable)
+        async with here.pool.acquire() as conn:
+            await conn.execute("UPDATE nexus.drift_report SET time_us = 1, report = jsonb_set(report, '{time}', '1')")
+
+        async def reports() -> list[DriftReport]:
+            async with here.pool.acquire() as conn:
+                return await stored.newest(conn, "acme/chicago")
+
+        after, *_ = await until_found(reports, lambda found: bool(found) and found[0].time > 1)
+        assert after.counts["critical"] == 1
+        assert "a/l/meter" in {each.path for each in after.unknown}
+
+
 async def test_what_a_deployment_in_flight_changes_is_no_drift(world: World, tmp_path: Path) -> None:
     async with plant(world, tmp_path) as here:
         await here.newest()
