@@ -208,6 +208,7 @@ async def test_an_alarm_of_drift_stays_while_the_device_is_away(world: World, tm
         one = here.gateways[0].links.devices()[0]
         await until(lambda: not one.reachable)
         async with here.pool.acquire() as conn:
+            await conn.execute("DELETE FROM nexus.drift_report WHERE time_us = 1")
             await conn.execute("UPDATE nexus.drift_report SET time_us = 1, report = jsonb_set(report, '{time}', '1')")
 
         async def reports() -> list[DriftReport]:
