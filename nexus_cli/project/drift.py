@@ -61,13 +61,31 @@ def drift_site(
     return Sourced(report, loaded.findings, loaded.files)
 
 
-def revert_drift(settings: Settings, *, preview: bool) -> Reverted:
-    """Have control put back what can be put back, or say what would be. Raises NexusError NX4203 and those of control."""
-    return asyncio.run(_revert(settings, preview=preview))
+def site_of(path: str, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Sourced[str]:
+    """`enterprise/site` of a site file or folder; no value when it has errors."""
+    loaded = load(path, env=env, variables=variables)
+    if loaded.value is None:
+        return Sourced(None, loaded.findings, loaded.files)
+    found = loaded.value.snapshot
+    return Sourced(f"{found.enterprise}/{found.site}", loaded.findings, loaded.files)
 
 
-async def _revert(settings: Settings, *, preview: bool) -> Reverted:
-    async with DriftClient(settings) as control:
+def revert_drift(settings: Settings, *, preview: bool, site: str = "") -> Reverted:
+    """Have control put back what can be put back, or say what would be.
+
+    Args:
+        settings: Where control is.
+        preview: Change nothing.
+        site: The site that is meant, as `site_of` gives it; "" is that of the runtime.
+
+    Raises:
+        NexusError: NX4203, and those of control, which refuses another site than its own.
+    """
+    return asyncio.run(_revert(settings, preview=preview, site=site))
+
+
+async def _revert(settings: Settings, *, preview: bool, site: str) -> Reverted:
+    async with DriftClient(settings, site=site or settings.site) as control:
         return await control.revert_drift(preview=preview)
 
 
