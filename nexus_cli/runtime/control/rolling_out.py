@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from nexus_cli.apply.request import DeploymentRequest, refuse_stale
+from nexus_cli.apply.resuming import refuse_repeating
 from nexus_cli.apply.run import Work
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -27,6 +28,9 @@ from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_rollouts import Rollout
 from nexus_cli.wire.control_rollouts import Rollouts as Listing
 from nexus_cli.wire.rollout import ACTIVE
+
+MOST_LINES = 100_000
+"""Lines of a journal that are read."""
 
 
 class RollingParts(LeaderParts, Protocol):
@@ -139,8 +143,12 @@ class RollingOut:
     async def resume(self, leader: RollingParts, number: int, *, who: str, reason: str, within: Within) -> Rollout:
         """Continue with the wave at which it stopped: it soaks once more, and its gates are measured again.
 
+        A wave whose deployment recorded nothing continues that deployment from its journal, so that a sequence that it ran runs
+        no second time.
+
         Raises:
-            NexusError: NX5037, it did not stop, or something else was recorded since; NX5032, another one is in flight.
+            NexusError: NX5037, it did not stop, or something else was recorded since; NX4014, a sequence before the wave's change
+                did not end well; NX5032, another one is in flight.
         """
 
         async def change(conn: Connection, found: Stored) -> None:
@@ -157,7 +165,8 @@ class RollingOut:
                 )
             elif recorded.number == (passed[-1] if passed else found.base):
                 state = "waiting"
-                await rows.set_wave(conn, found.id, found.position, state="pending", deployment=0, verdicts=[])
+                await self._refuse_repeating(conn, own)
+                await rows.set_wave(conn, found.id, found.position, state="pending", verdicts=[])
             else:
                 raise _wrong(found, f"deployment {recorded.number} recorded something else since")
             await rows.set_rollout(conn, found.id, state=state, why="", expects=recorded.digest)
@@ -209,6 +218,11 @@ class RollingOut:
                 after = await self._named(conn, found.number)
         self._changed(leader)
         return after.public()
+
+    async def _refuse_repeating(self, conn: Connection, number: int) -> None:
+        found = await db.deployment(conn, self._site, number) if number else None
+        if found is not None:
+            refuse_repeating(number, await db.journal(conn, found.id, limit=MOST_LINES))
 
     async def _named(self, conn: Connection, number: int) -> Stored:
         found = await rows.one(conn, self._site, number) if number else None

@@ -14,11 +14,14 @@ const ENDED = {
 };
 
 /** How long it waits, in words. */
-export function waitText({ left_s: left }) {
+export function waitText({ left_s: left, problem = '' }) {
+  if (problem) return 'its time is over';
   return left >= 2 * MINUTE_S ? `${Math.round(left / MINUTE_S)} min left` : `${Math.round(left)} s left`;
 }
 
-const waitsText = (found) => `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`;
+const waitsText = (found) => (found.problem
+  ? `Not confirmed in time. Control could not take it back yet: ${plain(found.problem)} It tries again.`
+  : `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`);
 
 /** Shows a confirmation in `place`; `done(error)` is called after a button did its work, or could not. */
 export function showConfirmation(place, ctx, found, done) {
