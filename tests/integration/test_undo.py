@@ -238,7 +238,7 @@ async def test_a_rollback_of_several_is_the_state_before_the_first(world: World)
         assert (state.digest, state.digests) == (first.digest, first.digests)
         assert gateway.running == {"a/l/one": first.digests["device.a/l/one"]}
         # A rollback is a deployment: taken back, it brings back what it took.
-        again = await rolled_back(control)
+        again = await rolled_back(control, 4)
         assert again.undoes == 4 and sorted(gateway.running) == ["a/l/one", "a/l/two"]
 
 

@@ -31,6 +31,8 @@ from nexus_cli.wire.rollout import ACTIVE
 
 MOST_LINES = 100_000
 """Lines of a journal that are read."""
+WHOLE = ("applied", "nothing", "stopped")
+"""Outcomes of a deployment that came to its end; `stopped` is one whose gates failed, or that a person stopped."""
 
 
 class RollingParts(LeaderParts, Protocol):
@@ -143,8 +145,8 @@ class RollingOut:
     async def resume(self, leader: RollingParts, number: int, *, who: str, reason: str, within: Within) -> Rollout:
         """Continue with the wave at which it stopped: it soaks once more, and its gates are measured again.
 
-        A wave whose deployment recorded nothing continues that deployment from its journal, so that a sequence that it ran runs
-        no second time.
+        A wave whose deployment did not come to its end continues that from its journal, so that a sequence that it ran runs no
+        second time.
 
         Raises:
             NexusError: NX5037, it did not stop, or something else was recorded since; NX4014, a sequence before the wave's change
@@ -158,14 +160,16 @@ class RollingOut:
             recorded = await db.recorded(conn, self._site)
             passed = [each.deployment for each in found.waves[: found.position] if each.deployment]
             own = found.wave.deployment
-            if own and recorded.number == own:
+            ended = await db.deployment(conn, self._site, own) if own else None
+            if own and recorded.number == own and ended is not None and ended.outcome in WHOLE:
                 state = "applying"
                 await rows.set_wave(
                     conn, found.id, found.position, state=state, left_ms=found.wave.soak_ms, verdicts=[]
                 )
-            elif recorded.number == (passed[-1] if passed else found.base):
+            elif recorded.number in (own, passed[-1] if passed else found.base):
                 state = "waiting"
-                await self._refuse_repeating(conn, own)
+                if ended is not None and recorded.number != own:
+                    refuse_repeating(own, await db.journal(conn, ended.id, limit=MOST_LINES))
                 await rows.set_wave(conn, found.id, found.position, state="pending", verdicts=[])
             else:
                 raise _wrong(found, f"deployment {recorded.number} recorded something else since")
@@ -218,11 +222,6 @@ class RollingOut:
                 after = await self._named(conn, found.number)
         self._changed(leader)
         return after.public()
-
-    async def _refuse_repeating(self, conn: Connection, number: int) -> None:
-        found = await db.deployment(conn, self._site, number) if number else None
-        if found is not None:
-            refuse_repeating(number, await db.journal(conn, found.id, limit=MOST_LINES))
 
     async def _named(self, conn: Connection, number: int) -> Stored:
         found = await rows.one(conn, self._site, number) if number else None

@@ -148,7 +148,9 @@ class Rollouts:
                         await rows.set_wave(conn, one.id, one.position, state="waiting", opens=held.opens)
                     self._stepped()
                 return
-        before = await self._meter.good(_devices(part.before), one.gates)
+        before = one.wave.measured.get("before") if one.wave.deployment else None  # one that continues keeps its own
+        if before is None:
+            before = msgspec.to_builtins(await self._meter.good(_devices(part.before), one.gates))
         async with self._pool.acquire() as conn:
             if not await self._still(conn, one):
                 return
@@ -156,16 +158,16 @@ class Rollouts:
             if recorded.digest != one.expects:
                 await self._stop(conn, one, f"the recorded state moved: it is now deployment {recorded.number}")
                 return
-            again = await db.deployment(conn, self._site, one.wave.deployment) if one.wave.deployment else None
+            begun = await db.deployment(conn, self._site, one.wave.deployment) if one.wave.deployment else None
             what = f"wave {one.wave.name}"
-            if again is not None:
-                number = await self._reopened(conn, one, again, what=what)
+            if begun is not None:
+                number = await self._reopened(conn, one, begun, what=what)
             else:
                 number = await self._deployed(conn, one, work, recorded, what=what)
             if number is None:
                 return  # another deployment is running: its end is awaited
             columns = {"deployment": number, "begun": now, "opens": None, "left_ms": one.wave.soak_ms}
-            measured = {"before": msgspec.to_builtins(before)}
+            measured = {"before": before}
             await rows.set_wave(conn, one.id, one.position, state="applying", measured=measured, **columns)
             await rows.set_rollout(conn, one.id, state="applying", why="")
         self._deploy.set()
@@ -197,7 +199,7 @@ class Rollouts:
         return number
 
     async def _reopened(self, conn: Connection, one: Stored, found: db.Deployment, *, what: str) -> int | None:
-        """Continue the wave's deployment, which recorded nothing, from its journal; None while another one has the lock."""
+        """Continue the wave's deployment, which did not come to its end, from its journal; None while another has the lock."""
         token, reason = secrets.token_hex(16), _reason(one, what)
         if await db.running_deployments(conn, self._site) or not await leases.acquire(
             conn,
