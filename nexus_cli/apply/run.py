@@ -12,13 +12,14 @@ from nexus_cli.apply.request import Checked, DeploymentRequest, changes_between
 from nexus_cli.apply.rights import Resources
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.database.ordered import from_jsonb
+from nexus_cli.database.recording import Returning
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.actions import AFTER
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
-from nexus_cli.plan.change import Change
-from nexus_cli.plan.moved import Rename
+from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.moved import Rename, forgotten_moves
 from nexus_cli.plan.stages import LOCK, RESUME, Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
 from nexus_cli.wire.control import JournalLine
@@ -182,6 +183,19 @@ class Run:
         """(old, new) path of every tag that moves."""
         tags = [tag for change in self.changes for tag in change.tags]
         return [(tag.previous_path, tag.path) for tag in tags if tag.previous_path is not None]
+
+    def returning(self) -> Returning:
+        """Forgotten series that an entry takes to a tag which begins with it: `nexus adopt series --move`."""
+        tags = [tag for change in self.changes for tag in change.tags]
+        created = {tag.path for tag in tags if tag.action is Action.CREATE}
+        moved = self.plan.moved
+        return Returning(
+            below=[old for old, _ in moved],
+            created=created,
+            choose=lambda forgotten, present: forgotten_moves(
+                moved, forgotten=forgotten, created=created, present=present
+            ),
+        )
 
 
 def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:

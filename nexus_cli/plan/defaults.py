@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.link_sessions import LinkSessions
 from nexus_cli.plan.reach import Reached, reached
 from nexus_cli.source.inheritance import AREA, BUILT_IN, LEVELS, LINE, OWN, SITE, Giver
 
@@ -64,7 +65,7 @@ class _Found:
 
 
 def defaults_reach(
-    changes: Sequence[Change], giver_of: GiverOf, *, devices: Sequence[str]
+    changes: Sequence[Change], giver_of: GiverOf, *, devices: Sequence[str], sessions: LinkSessions
 ) -> tuple[DefaultsReach, ...]:
     """The places whose inherited values change: the site, then areas and lines by path, then what is built in.
 
@@ -72,6 +73,7 @@ def defaults_reach(
         changes: Of a plan. What is new inherits too, but nothing of it changes.
         giver_of: Who gives a value after the change.
         devices: Paths of every declared device.
+        sessions: What becomes of the sessions.
     """
     found: dict[Giver, _Found] = {}
     for change in changes:
@@ -95,7 +97,11 @@ def defaults_reach(
             path=giver.path,
             keys=tuple(sorted(one.keys)),
             reached=reached(
-                one.changes.values(), whole=inside[giver.path], tags=len(one.tags), restarting=one.connected
+                one.changes.values(),
+                sessions,
+                whole=inside[giver.path],
+                tags=len(one.tags),
+                restarting=one.connected,
             ),
         )
         for giver, one in sorted(found.items(), key=lambda each: _order(each[0]))

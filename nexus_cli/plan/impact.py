@@ -11,10 +11,11 @@ from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, retained_before, series_type, series_unit
 from nexus_cli.plan.impact_database import archive_lines, retention_lines
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
+from nexus_cli.plan.impact_sessions import session_lines
 from nexus_cli.plan.impact_topics import alias_lines, gateway_lines
+from nexus_cli.plan.link_sessions import LinkSessions
 from nexus_cli.plan.load import weighs
 from nexus_cli.plan.load_facts import LinkFacts
-from nexus_cli.plan.session_gap import gap, reconnected
 from nexus_cli.plan.stages import cleared_paths
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
@@ -46,7 +47,7 @@ class Surroundings:
     """What a change's impact depends on.
 
     Attributes:
-        links: Declared devices by link, after the change.
+        sessions: What becomes of the sessions of the links that are touched.
         cost: Requests of a device, where a driver can compute them.
         roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
@@ -55,18 +56,13 @@ class Surroundings:
         facts: What a runtime measured, by link.
     """
 
-    links: Mapping[str, int] = field(default_factory=dict)
+    sessions: LinkSessions = field(default_factory=LinkSessions)
     cost: Cost = lambda _: None
     roles: Mapping[str, Attributes] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
     cleared: frozenset[str] = frozenset()
     facts: Mapping[str, LinkFacts] = field(default_factory=dict)
-
-
-def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
-    """How many devices share each link."""
-    return Counter(str(device["link"]) for device in devices.values() if device.get("link"))
 
 
 def written_before(changes: Sequence[Change], desired: Mapping[str, Attributes]) -> frozenset[str]:
@@ -97,41 +93,10 @@ Lines = Iterator[tuple[str, str] | tuple[str, str, tuple[str, ...]]]
 
 
 def _device(change: Change, around: Surroundings) -> Lines:
-    yield from _session(change, around)
+    yield from session_lines(change, around.sessions, around.facts)
     yield from _topics(change, around)
     yield from _series(change)
     yield from _load(change, around)
-
-
-def _session(change: Change, around: Surroundings) -> Lines:
-    before, after = change.before or {}, change.after or {}
-    old, new = str(before.get("link", "")), str(after.get("link", ""))
-    if change.action is Action.CREATE:
-        if new:
-            others = around.links.get(new, 1) - 1
-            shared = f", shared with {counted(others, 'device')}" if others > 0 else ""
-            yield "devices", f"gateway {after.get('gateway')} reads it over {new}{shared}"
-    elif change.action is Action.FORGET:
-        if old:
-            left = around.links.get(old, 0)
-            yield "devices", f"{old} is closed" if not left else f"{old} stays open for {counted(left, 'device')}"
-    elif old != new:
-        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; {gap(after, around.facts)}"
-    elif before.get("gateway") != after.get("gateway"):
-        yield (
-            "devices",
-            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; {gap(after, around.facts)}",
-        )
-    elif before.get("connection") != after.get("connection"):
-        yield from reconnected(before, after, sharing=around.links.get(new, 1) - 1, facts=around.facts)
-    elif change.tags:
-        yield "devices", "its session stays; only the tags below restart"
-    elif change.action is Action.UPDATE:
-        yield "devices", "its session stays; nothing restarts"
-    if change.before is not None and change.after is not None:
-        enabled = after.get("enabled", True)
-        if before.get("enabled", True) != enabled:
-            yield "devices", "comes into service" if enabled else "goes out of service: BAD out_of_service"
 
 
 def _topics(change: Change, around: Surroundings) -> Lines:

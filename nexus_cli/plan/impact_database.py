@@ -15,7 +15,7 @@ def retention_lines(change: Change) -> Iterator[tuple[str, str]]:
     if change.action is Action.CREATE:
         yield "database", f"table for class {change.name}, samples kept {duration(int(after.get('keep_ms', 0)))}"
     elif change.action is Action.FORGET:
-        yield "database", "the table and its samples stay until they are purged"
+        yield "database", f"the table stays; samples are kept {duration(int(before.get('keep_ms', 0)))} as before"
     elif before.get("keep_ms") != after.get("keep_ms"):
         yield (
             "database",

@@ -21,7 +21,8 @@ from nexus_cli.plan.defaults import DefaultsReach, GiverOf, defaults_reach
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
-from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
+from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, written_before
+from nexus_cli.plan.link_sessions import LinkSessions, sessions_of
 from nexus_cli.plan.load import NO_FACTS, LinkLoad, Memory, link_loads
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
@@ -174,6 +175,7 @@ def make_plan(
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     first = not base.digests
+    sessions = sessions_of(changes, devices)
     memory: Memory = {}
     loads = link_loads(changes, desired.resources, facts=facts, memory=memory)
     findings = [
@@ -206,7 +208,7 @@ def make_plan(
         impacts=impacts_of(
             changes,
             around=Surroundings(
-                links=links_of(devices),
+                sessions=sessions,
                 cost=lambda device: known.requests if (known := memory.get(id(device))) is not None else cost(device),
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
@@ -223,8 +225,8 @@ def make_plan(
         loads=loads,
         readers=() if first else readers_of(changes, desired.resources),
         actions=planned_actions(changes, before=_sequences_before(base, desired), after=desired.resources),
-        templates=template_reach(changes, template_of),
-        defaults=_defaults(changes, giver_of, devices),
+        templates=template_reach(changes, template_of, sessions),
+        defaults=_defaults(changes, giver_of, devices, sessions),
         violations=violations,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
@@ -233,11 +235,13 @@ def make_plan(
 
 
 def _defaults(
-    changes: Sequence[Change], giver_of: GiverOf | None, devices: Mapping[str, Attributes]
+    changes: Sequence[Change], giver_of: GiverOf | None, devices: Mapping[str, Attributes], sessions: LinkSessions
 ) -> tuple[DefaultsReach, ...]:
     if giver_of is None:
         return ()
-    return defaults_reach(changes, giver_of, devices=[address.removeprefix(DEVICE) for address in devices])
+    return defaults_reach(
+        changes, giver_of, devices=[address.removeprefix(DEVICE) for address in devices], sessions=sessions
+    )
 
 
 def _sequences_before(base: Base, desired: Snapshot) -> dict[str, Attributes]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Action, Change
-from nexus_cli.plan.session_gap import restarts
+from nexus_cli.plan.link_sessions import Effect, LinkSessions, Place, in_service, place_of
 
 DONE: Mapping[str, str] = {"create": "new", "update": "updated", "move": "moved", "forget": "forgotten"}
 
@@ -22,7 +22,7 @@ class Reached:
         unchanged: How many do not.
         tags: Tags that change in them.
         actions: How many devices by action.
-        restarts: How many sessions are set up again; devices on one link share one.
+        restarts: How many sessions are set up again, or closed here and opened on another link.
     """
 
     devices: tuple[str, ...]
@@ -41,26 +41,40 @@ class Reached:
         return f"{reach}; {session}{'s' * (self.restarts == 1)}"
 
 
-def reached(changes: Iterable[Change], *, whole: int, tags: int, restarting: Collection[str] | None = None) -> Reached:
+def reached(
+    changes: Iterable[Change],
+    sessions: LinkSessions,
+    *,
+    whole: int,
+    tags: int,
+    restarting: Collection[str] | None = None,
+) -> Reached:
     """What happens to some devices.
 
     Args:
         changes: Of these devices.
+        sessions: What becomes of the sessions.
         whole: Devices that the text reaches, changed or not.
         tags: Tags that change because of it.
         restarting: Addresses of those whose session it can restart; None is all.
     """
     found: Sequence[Change] = sorted(changes, key=lambda change: change.name)
     actions = Counter(change.action for change in found)
-    sessions = {
-        ((change.after or {}).get("gateway"), (change.after or {}).get("link"))
-        for change in found
-        if restarts(change) and (restarting is None or change.address in restarting)
-    }
+    may = [change for change in found if restarting is None or change.address in restarting]
     return Reached(
         devices=tuple(change.name for change in found),
         unchanged=max(whole - len(found), 0),
         tags=tags,
         actions={action.value: actions[action] for action in Action if actions[action]},
-        restarts=len(sessions),
+        restarts=len(set(_restarted(may, sessions))),
     )
+
+
+def _restarted(changes: Iterable[Change], sessions: LinkSessions) -> Iterator[Place]:
+    """Of each device that is read before and after: its session, where that is another one afterwards."""
+    for change in changes:
+        before, after = change.before, change.after
+        if before is None or after is None or not (in_service(before) and in_service(after)):
+            continue
+        if sessions.effect(after) is Effect.RESTARTS or place_of(before) != place_of(after):
+            yield place_of(after)

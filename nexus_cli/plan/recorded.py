@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -26,6 +27,8 @@ class Made:
         before: Attributes of what it changed, before it.
         moved: Its renames.
         reach: What it did to the devices of templates and defaults, as it was said when it was made.
+        at: When it began: policies judge that moment, and the reason that was given; None judges nothing.
+        reason: As it was given.
     """
 
     site: str
@@ -36,6 +39,8 @@ class Made:
     before: Mapping[str, Attributes]
     moved: Sequence[Rename] = ()
     reach: Reach | None = None
+    at: datetime | None = None
+    reason: str = ""
 
 
 def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambda _: None) -> Plan:
@@ -63,6 +68,6 @@ def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambd
         digests=same | {address: digest(value) for address, value in made.before.items()},
         resources=made.before,
     )
-    found = make_plan(base, desired, moved=made.moved, cost=cost).unwrap()
+    found = make_plan(base, desired, moved=made.moved, cost=cost, at=made.at, reason=made.reason).unwrap()
     templates, defaults = received(made.reach) if made.reach is not None else ((), ())
     return replace(found, desired_digest=made.desired_digest, templates=templates, defaults=defaults)

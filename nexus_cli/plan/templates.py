@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.link_sessions import LinkSessions
 from nexus_cli.plan.reach import Reached, reached
 
 
@@ -21,12 +22,15 @@ class TemplateReach:
     reached: Reached
 
 
-def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) -> tuple[TemplateReach, ...]:
+def template_reach(
+    changes: Sequence[Change], template_of: Mapping[str, str], sessions: LinkSessions
+) -> tuple[TemplateReach, ...]:
     """The templates whose devices change, by name.
 
     Args:
         changes: Of a plan.
         template_of: Template by path of every declared device that has one.
+        sessions: What becomes of the sessions.
     """
     touched: dict[str, list[Change]] = {}
     for change in changes:
@@ -39,7 +43,7 @@ def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) ->
     return tuple(
         TemplateReach(
             template=name,
-            reached=reached(found, whole=users[name], tags=sum(len(change.tags) for change in found)),
+            reached=reached(found, sessions, whole=users[name], tags=sum(len(change.tags) for change in found)),
         )
         for name, found in sorted(touched.items())
     )

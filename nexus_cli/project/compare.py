@@ -47,6 +47,15 @@ class Side:
     tree: SourceTree | None = None
     findings: tuple[Diagnostic, ...] = ()
 
+    @property
+    def shown(self) -> str:
+        """The name for people: a number alone says nothing beside a path."""
+        if self.name == RECORDED:
+            return f"what is recorded (deployment {self.deployment})" if self.deployment else "an empty runtime"
+        if self.name.isdecimal():
+            return f"deployment {self.deployment}" if self.deployment else "the empty state before the first deployment"
+        return self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:

@@ -38,6 +38,7 @@ from nexus_cli.runtime.control.sequences.running_sequences import sequences_runn
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
 from nexus_cli.wire.approval import Verified
+from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import (
     DeploymentProgress,
     Deployments,
@@ -99,6 +100,7 @@ class Service:
     Attributes:
         settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
+        with_problem: Adds to a confirmation why control can't take its deployment back; a control that leads replaces it.
         now: The time by which maintenance windows open; control sets its own clock here.
     """
 
@@ -107,6 +109,7 @@ class Service:
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
+        self.with_problem: Callable[[Confirmation], Confirmation] = lambda found: found
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._stopping = False
         self._stepped = asyncio.Event()
@@ -300,7 +303,7 @@ class Service:
             async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
-                waits = await confirmations.of_deployments(conn, self.site, [number])
+                waits = await self._waits(conn, [number])
                 waves = await rollouts.of_deployments(conn, self.site, [number])
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
@@ -318,10 +321,14 @@ class Service:
         async with self.connection() as conn:
             found = await db.deployments(conn, self.site, **wanted)
             numbers = [each.number for each in found]
-            waits = await confirmations.of_deployments(conn, self.site, numbers)
+            waits = await self._waits(conn, numbers)
             waves = await rollouts.of_deployments(conn, self.site, numbers)
         headers = [header(each, waits.get(each.number), waves.get(each.number)) for each in found]
         return Deployments(deployments=headers)
+
+    async def _waits(self, conn: Connection, numbers: list[int]) -> dict[int, Confirmation]:
+        found = await confirmations.of_deployments(conn, self.site, numbers)
+        return {number: self.with_problem(each) for number, each in found.items()}
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""

@@ -15,7 +15,7 @@ from nexus_cli.wire.control import Body, Question, as_object, encode
 
 SHAPES = [
     shape
-    for module in (control, control_sequences)
+    for module in (control, control_audit, control_sequences)
     for _, shape in inspect.getmembers(module, inspect.isclass)
     if issubclass(shape, (Body, Question)) and shape.__module__ == module.__name__
 ]
