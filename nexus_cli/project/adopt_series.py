@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_cli.database.minting import facts_of
 from nexus_cli.diagnostics import Diagnostic, NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.adopt.series import Around, Choices, SeriesEntry, series_entries, targets_of
@@ -253,8 +252,9 @@ def _differing(model: Model, tags: dict[str, UndeclaredSeries]) -> dict[str, str
             one = tags.get(f"{path}/{name}")
             if one is None:
                 continue
-            facts = facts_of(device, name, tag)
-            new, old = (facts.type, facts.unit, facts.retention), (one.type, one.unit, one.retention)
+            # As `database.minting.facts_of` has them, without the database's library.
+            new = (tag.published_type or tag.type, tag.publish_unit or tag.unit, tag.retention)
+            old = (one.type, one.unit, one.retention)
             if new != old:
                 found[one.path] = (
                     f"the site would give it {' '.join(filter(None, new))} instead of {' '.join(filter(None, old))}"
