@@ -10,6 +10,7 @@ from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.discover.adopt.schema import adoption_schema
 from nexus_cli.discover.adopt.series_schema import series_adoption_schema
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.local.status_schema import status_schema
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.project.testing.schema import file_schema, report_schema
@@ -33,6 +34,7 @@ def schema_files() -> dict[str, str]:
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
     schemas |= history_schemas(schemas["plan"])
+    schemas["status"] = status_schema()
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }
