@@ -330,3 +330,34 @@ def test_two_values_of_one_moment_are_a_finding_that_says_so(tmp_path: Path) -> 
     assert [(item.code, item.message) for item in report.findings] == [
         ("NX1105", f"'{OVEN}/total' is given at 1s twice")
     ]
+
+
+TWICE = {
+    "in a test": (
+        "  a: {given: {hall/line-1/oven/open: true, hall/line-1/oven/open: false}, expect: {finding: []}}\n  b: {expect: {finding: []}}\n",
+        {"a"},
+    ),
+    "deep in a test": (
+        "  b: {expect: {finding: []}}\n  a:\n    expect:\n      finding: []\n      finding: [NX1017]\n",
+        {"a"},
+    ),
+    "of the name": (
+        "  a: {expect: {finding: []}}\n  b: {expect: {finding: []}}\n  a: {expect: {finding: [NX1017]}}\n",
+        {"a"},
+    ),
+    "of `tests`": ("  a: {expect: {finding: []}}\ntests:\n  b: {expect: {finding: []}}\n", {"a"}),
+}
+
+
+@pytest.mark.parametrize("case", TWICE, ids=list(TWICE))
+def test_a_test_whose_text_has_a_key_twice_does_not_run(tmp_path: Path, case: str) -> None:
+    text, broken = TWICE[case]
+    (tmp_path / "site.yaml").write_text(SITE)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "x.yaml").write_text("tests:\n" + text)
+    found, _ = run_tests(tmp_path)
+    assert set(found.broken) == {f"x/{name}" for name in broken}
+    assert not {one.case.name for one in found.tried} & broken
+    assert ("b" in {one.case.name for one in found.tried}) == (case != "of `tests`")
+    assert {one.code for one in found.findings} == {"NX0012"}
+    assert not found.passed
