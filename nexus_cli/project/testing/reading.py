@@ -105,9 +105,13 @@ def _case(file: TestFile, tests: Map, name: Any) -> Case:
     if body.get("given"):
         for path in file.map_of(body, "given", "a map of values by path"):
             try:
-                given += _given(file, body["given"], path)
+                held_now = list(_given(file, body["given"], path))
             except Wrong:
                 continue
+            if any(one.path == held_now[0].path for one in given):
+                place = file.place(body["given"], path, on_key=True)
+                file.add("NX1100", f"'{held_now[0].path}' is given twice", place=place, hint="remove one of them")
+            given += held_now
     expected: list[Expectation] = []
     if body.get("expect"):
         what = file.map_of(body, "expect", f"a map of {', '.join(KINDS)}")
