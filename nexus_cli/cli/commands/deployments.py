@@ -22,7 +22,12 @@ from nexus_cli.wire.control import as_object
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("deployments", invoke_without_command=True, short_help="Show who applied what, when, and the outcome.")
+@click.group(
+    "deployments",
+    invoke_without_command=True,
+    short_help="Show who applied what, when, and the outcome.",
+    epilog=EXITS,
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.option("--who", default="", metavar="NAME", help="Only of this principal.")
 @click.option("--outcome", default="", type=click.Choice(["", "applied", "partly", "failed", "running", "stopped"]))
