@@ -68,7 +68,7 @@ class SeriesEntry:
         state: Its end.
         becomes: What it is then; "" of what is left.
         reason: Why it is left.
-        settle: What control has to do: `forget`, `keep` or nothing.
+        settle: The act of control: `forget`, `keep` or nothing.
         tag: Keys of a tag that is written; empty where nothing is.
         entry: The new `moved:` entry that takes it along; None without one.
     """
@@ -169,7 +169,7 @@ def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, settle: str)
         reason = _no_tag(one.path)
     elif protocol not in (None, EXTERNAL):
         last = f"; it was {one_line(one.address)[:100]} of {one.protocol}" if one.address else ""
-        reason = f"its device speaks {protocol}: declare the tag with its address{last}"
+        reason = f"its device is read over {protocol}: declare the tag with its address{last}"
     elif protocol is not None and not around.editable(device):
         reason = "its device is declared in another file, or by a template"
     if reason:
