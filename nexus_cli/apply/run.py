@@ -23,6 +23,7 @@ from nexus_cli.plan.moved import Rename, forgotten_moves
 from nexus_cli.plan.stages import LOCK, RESUME, Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
 from nexus_cli.wire.control import JournalLine
+from nexus_cli.wire.reach import Reach
 
 
 class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
         moved: (old, new) paths of tags, devices or whole lines.
         allow: Consents to hazards.
         summary: How many resources and tags are created, updated, moved and forgotten (`Plan.counts`).
+        reach: What it does to the devices of templates and defaults; None where that was not said.
     """
 
     changed: Changed
@@ -43,6 +45,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
     moved: list[Rename]
     allow: list[str]
     summary: dict[str, int] = {}
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +88,18 @@ class Work:
             moved=list(request.moved),
             allow=list(request.allow),
             summary=dict(summary),
+            reach=request.reach,
         )
         return cls(plan=plan, changes=checked.changes)
 
     def document(self) -> JsonObject:
         """As the JSON of a deployment's row."""
-        return msgspec.structs.asdict(self.plan)
+        document = msgspec.structs.asdict(self.plan)
+        if self.plan.reach is None:
+            del document["reach"]
+        else:
+            document["reach"] = msgspec.to_builtins(self.plan.reach)
+        return document
 
 
 @dataclass(slots=True, kw_only=True)

@@ -28,6 +28,7 @@ DECISIONS = Decisions(
         route("GET", "/deployments", "deployments:read"),
         route("GET", "/deployments/{number}", "deployments:read"),
         route("GET", "/deployments/{number}/plan", "state:read"),
+        route("GET", "/deployments/{number}/review", "state:read"),
         route("GET", "/deployments/{number}/rollback", "state:read"),
         route("GET", "/deployments/{number}/state", "state:read"),
         route("POST", "/deployments/{number}/confirm", "apply"),
