@@ -116,9 +116,15 @@ async def carry_out(found: SeriesAdoption, *, reason: str, settings: Settings | 
             settled = await _settled(control, found.settlements, reason)
             after, _ = await _undeclared(control)
     except NexusError as error:
-        if found.edit is not None:
-            error.message += " The site file is written already; the same command does the rest."
-        raise
+        if found.edit is None:
+            raise
+        raise NexusError(
+            f"{error.message} The site file is written already; the same command does the rest.",
+            code=error.code,
+            cause=error.cause,
+            hint=error.hint,
+            retriable=error.retriable,
+        ) from error
     _compare([one.series for one in found.entries], after)
     return replace(found, settled=settled, after=tuple(after))
 
