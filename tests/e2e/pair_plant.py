@@ -72,10 +72,9 @@ class CountingField(Field):
     def _count(self, link: str, server: Any) -> None:
         opcua = getattr(server, "server", None)
         if opcua is not None:
-            found = self.counted[link] = opcua.bserver.clients = CountedList()
+            self.counted[link] = opcua.bserver.clients = CountedList()
         else:
-            found = self.counted[link] = server.connections = CountedSet()
-        assert not found
+            self.counted[link] = server.connections = CountedSet()
 
 
 @dataclass(frozen=True, kw_only=True)
