@@ -121,6 +121,7 @@ def part_of(plan: StoredPlan, addresses: Collection[str]) -> StoredPlan:
         before={address: value for address, value in plan.before.items() if address in wanted},
         digests={address: value for address, value in plan.digests.items() if address in wanted},
         summary={},
+        reach=plan.reach if wanted.issuperset(plan.changed) else None,
     )
 
 
@@ -135,6 +136,7 @@ def undone(plan: StoredPlan, digests_before: Mapping[str, str]) -> StoredPlan:
         digests={address: digests_before[address] for address, value in changed.items() if value is not None},
         moved=reversed_renames([Made(moved=plan.moved, before=tag_paths(plan.before), after=tag_paths(plan.changed))]),
         summary={},
+        reach=None,
     )
 
 
