@@ -22,8 +22,9 @@ from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.covering import Within
 from nexus_cli.runtime.control.gatekeeping import note_used, refuse_used
+from nexus_cli.runtime.control.lock_held import locked
 from nexus_cli.runtime.control.rollouts import Rollouts
-from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service, locked
+from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service
 from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_rollouts import Rollout
 from nexus_cli.wire.control_rollouts import Rollouts as Listing

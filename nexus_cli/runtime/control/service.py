@@ -31,6 +31,7 @@ from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.deployment_bodies import header, progress
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
+from nexus_cli.runtime.control.lock_held import locked
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
@@ -396,13 +397,3 @@ class Service:
                 await db.write_journal(conn, held.deployment_id, LOCK, "failed", detail=why)
         self.stepped()
         return LockBroken(broken=True, lock=held.public())
-
-
-def locked(held: leases.Lease | None) -> NexusError:
-    """What is refused while another deployment holds the lock."""
-    return NexusError(
-        "Another deployment is running."
-        if held is None
-        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
-        code="NX5001",
-    )

@@ -27,7 +27,8 @@ from nexus_cli.plan.requests import request_count
 from nexus_cli.plan.reversal import brought_back, further_back
 from nexus_cli.runtime.control import became
 from nexus_cli.runtime.control.covering import Within
-from nexus_cli.runtime.control.service import LeaderParts, Service, locked
+from nexus_cli.runtime.control.lock_held import locked
+from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.control_undo import FormerState, RollbackPlan
