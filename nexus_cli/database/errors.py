@@ -17,9 +17,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
+from nexus_cli.database_url import database_hosts
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.system import system_words
-from nexus_cli.settings import Settings, database_hosts
+from nexus_cli.settings import Settings
 
 UNREACHABLE = "NX6200"
 SCHEMA_BEHIND = "NX6201"
