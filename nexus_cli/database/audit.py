@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "device": ("out-of-service", "in-service", "discover", "delete-discovery"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
-    "history": ("purge", "purged", "keep-end", "restore-archive", "correct-history"),
+    "history": ("purge", "purged", "keep-end", "adopt-series", "restore-archive", "correct-history"),
     "drift": ("revert-drift", "adopt-identity"),
     "export": ("export", "download-export", "delete-export"),
     "signature": ("refused-message",),

@@ -16,6 +16,7 @@ from nexus_cli.json_value import JsonObject
 from nexus_cli.wire.alert import Alert as Alert
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control_aliases import Alias
+from nexus_cli.wire.reach import Reach
 from nexus_cli.wire.rollout import RolloutOf, RolloutRequest
 from nexus_cli.wire.signature import SignatureRules
 
@@ -135,10 +136,12 @@ class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         moved: Old and new name of tags, devices or whole lines.
         summary: How many resources the plan creates, updates, …
+        reach: What it does to the devices of templates and defaults, which only the files know.
     """
 
     moved: Annotated[list[tuple[Name, Name]], msgspec.Meta(max_length=10_000)] = []
     summary: Annotated[dict[Name, Count], msgspec.Meta(max_length=100)] = {}
+    reach: Reach | Absent = msgspec.UNSET
 
 
 class DeploymentRequest(Question, frozen=True, kw_only=True):

@@ -21,8 +21,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.covering import Within
+from nexus_cli.runtime.control.deployment_answers import locked
 from nexus_cli.runtime.control.gatekeeping import note_used, refuse_used
-from nexus_cli.runtime.control.lock_held import locked
 from nexus_cli.runtime.control.rollouts import Rollouts
 from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service
 from nexus_cli.wire.control import Accepted

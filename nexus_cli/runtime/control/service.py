@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -23,15 +24,16 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.recorded_tags import tags_by_class
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
-from nexus_cli.runtime.control.deployment_bodies import header, progress
+from nexus_cli.runtime.control.deployment_answers import header, locked, progress
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
-from nexus_cli.runtime.control.lock_held import locked
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
@@ -213,6 +215,8 @@ class Service:
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
+            if counts_tags((await db.attributes(conn, self.site, [SITE])).get(SITE)):
+                recorded = replace(recorded, tags=await tags_by_class(conn, self.site))
             running = await sequences_running(conn, self.site)
             gate = await read_gate(conn, request, recorded)
             windows = await rollout_intake.windows_of(conn, self.site)

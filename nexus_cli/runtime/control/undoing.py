@@ -24,10 +24,10 @@ from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
-from nexus_cli.plan.reversal import brought_back, further_back
+from nexus_cli.plan.rollbacks import brought_back, further_back
 from nexus_cli.runtime.control import became
 from nexus_cli.runtime.control.covering import Within
-from nexus_cli.runtime.control.lock_held import locked
+from nexus_cli.runtime.control.deployment_answers import locked
 from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event

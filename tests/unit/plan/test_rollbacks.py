@@ -1,14 +1,10 @@
-"""What taking deployments back means."""
+"""What a rollback of a rollback brings back."""
 
 from __future__ import annotations
 
 import pytest
 
-from nexus_cli.plan.reversal import brought_back, further_back, reversed_renames
-
-
-def test_renames_lead_back_newest_first() -> None:
-    assert reversed_renames([[("b", "c")], [("x", "y"), ("a", "b")]]) == [("c", "b"), ("b", "a"), ("y", "x")]
+from nexus_cli.plan.rollbacks import brought_back, further_back
 
 
 @pytest.mark.parametrize(
