@@ -77,7 +77,7 @@ def command(
     if not yes and not agreed():
         return Exit.FINDINGS
     with following() as show:
-        why = reason or _says(back)
+        why = reason or _says(back).partition(";")[0]
         found = apply_ready(
             back.ready,
             ApplyOptions(allow=allow, reason=why, undoes=back.undoes, approvals=signed),
