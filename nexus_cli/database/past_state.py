@@ -54,6 +54,15 @@ async def recorded_numbers(conn: Connection, site: str, *, since: int = 0) -> li
     return [row["number"] for row in rows]
 
 
+async def rollbacks(conn: Connection, site: str) -> dict[int, int]:
+    """The rollbacks that recorded something, by number: the first deployment that each took back."""
+    rows = await conn.fetch(
+        f"SELECT d.number, d.undoes FROM nexus.deployment d WHERE d.site = $1 AND d.undoes > 0 AND {_RECORDED}",
+        *(site, RECORD_STEP),
+    )
+    return {row["number"]: row["undoes"] for row in rows}
+
+
 async def plan_of(conn: Connection, site: str, number: int) -> str | None:
     """The plan of a deployment as JSON text, as `apply.run.Work` reads it; None when there is no such deployment."""
     text: str | None = await conn.fetchval(
@@ -63,10 +72,13 @@ async def plan_of(conn: Connection, site: str, number: int) -> str | None:
 
 
 async def state_now(conn: Connection, site: str, *, whole: bool) -> dict[str, Attributes]:
-    """Attributes of everything recorded by address; of devices the link alone, unless `whole` is asked for."""
+    """Attributes of everything recorded by address; of devices what their session depends on alone, unless `whole` is asked
+    for."""
     rows = await conn.fetch(
         "SELECT address, CASE WHEN $2 OR NOT starts_with(address, 'device.') THEN attributes::text "
-        "ELSE jsonb_build_object('link', attributes->'link')::text END AS body FROM nexus.resource WHERE site = $1",
+        "ELSE jsonb_strip_nulls(jsonb_build_object('link', attributes->'link', 'gateway', attributes->'gateway', "
+        "'enabled', attributes->'enabled', 'protocol', attributes->'protocol', 'connection', attributes->'connection'))::text "
+        "END AS body FROM nexus.resource WHERE site = $1",
         *(site, whole),
     )
     return {row["address"]: from_jsonb(row["body"]) for row in rows}

@@ -244,6 +244,9 @@ def unwritable(path: Path) -> tuple[Diagnostic, ...]:
     if path.exists():
         if path.stat().st_mode & 0o222 and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
             return ()
+        if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
+            hint = "name a file elsewhere; --dry-run shows what would change"
+            return (finding("NX6603", f"'{name}' lies on a file system that can't be written", hint=hint),)
         hint = f"chmod u+w {name}, or --dry-run shows what would change"
         return (finding("NX6603", f"'{name}' is read-only", hint=hint),)
     folder = next((one for one in path.absolute().parents if one.exists()), Path("/"))

@@ -27,6 +27,7 @@ from nexus_cli.project.measure import measure
 from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.source.inheritance import Inheritance
 from nexus_cli.wire.http import ControlClient
 
 EVERYTHING = Targets()
@@ -80,7 +81,7 @@ def plan_site(
     compared = asyncio.run(_compare(loaded.value, settings, targets, reason=reason))
     planned = compared.plan({})
     plan = planned.unwrap()
-    measured = asyncio.run(measure(plan, settings))
+    measured = asyncio.run(measure(plan, settings, broker=_broker(settings)))
     if links := {name: each for name, each in measured.links().items() if each.is_measured}:
         planned = compared.plan(links)
         plan = planned.unwrap()
@@ -144,6 +145,7 @@ async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, 
             cost=request_count,
             facts=facts,
             template_of=loaded.tree.template_of,
+            giver_of=Inheritance(loaded.tree).giver,
             at=now,
             reason=reason,
         )

@@ -8,7 +8,9 @@ from pathlib import Path
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.discover.adopt.schema import adoption_schema
+from nexus_cli.discover.adopt.series_schema import series_adoption_schema
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.local.status_schema import status_schema
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.project.output_file import write_text
@@ -27,11 +29,13 @@ def schema_files() -> dict[str, str]:
         "plan": plan_schema(),
         "approval": approval_schema(),
         "adoption": adoption_schema(),
+        "series-adoption": series_adoption_schema(),
         **message_schemas(),
         **report_schemas(),
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
     schemas |= history_schemas(schemas["plan"])
+    schemas["status"] = status_schema()
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }

@@ -123,10 +123,14 @@ def test_saved_plans_and_the_two_facts_that_make_them_stale(world: World, shell:
         saved = shell("plan", "--out", "one.plan")
         assert saved.returncode == 0 and "saved in one.plan: `nexus apply one.plan` does exactly this" in saved.stderr
         assert "+ device.packaging/line-1/meter" in shell("show", "one.plan").stdout
+        for command in (("show", "one.pln"), ("apply", "one.pln", "--yes"), ("approve", "one.pln", "--key", "ann.pem")):
+            misspelt = shell(*command)
+            assert misspelt.returncode == 1 and "= hint: did you mean 'one.plan'?" in misspelt.stderr
         original = shell.site.read_text()
         shell.edit("holding:2", "holding:4")
         stale = shell("apply", "one.plan", "--yes")
         assert stale.returncode == 5 and "files" in stale.stderr and "NX5002" in stale.stderr
+        assert f"= hint: plan again: nexus plan {shell.site.name} --out one.plan" in stale.stderr
         shell.site.write_text(original)
         assert shell("apply", "one.plan", "--yes").returncode == 0
         stale = shell("apply", "one.plan", "--yes")

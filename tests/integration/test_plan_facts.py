@@ -150,14 +150,14 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
     (series,) = document["measured"]["series"]
     assert (series["path"], series["samples"], series["exact"]) == ("a/l/one/voltage", 40, True)
     assert document["measured"]["database"]["tables"] == ["long"]
-    assert list(document).index("measured") == list(document).index("templates") + 1
+    assert list(document).index("measured") == list(document).index("defaults") + 1
     (hazard,) = document["hazards"]
     assert hazard["measured"].startswith("40 samples since 2026-10-27, about ")
     assert {key: value for key, value in hazard.items() if key != "measured"} == plain["hazards"][0]
     assert blocked(plan.hazards, ["data-loss=a/l/one/voltage"]) == (), "a consent does not depend on counts"
     text = plan_text(document, style=lambda each, _: each)
     assert "forgotten; its samples are kept: 40 samples since 2026-10-27" in text
-    assert "they are kept until `nexus purge`" in text
+    assert "they go when their retention ends, or by `nexus purge`" in text
     assert "tcp:10.0.0.9:502: a poll turn takes up to 12.5 ms for 2 requests" in text
     assert "live subscribers" in "\n".join(document["unknowns"])
     assert orjson.dumps(document)
