@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from nexus_cli.database.connect import Connection
-from nexus_cli.database.deployments import write_audit
+from nexus_cli.database.deployments import microseconds, write_audit
+from nexus_cli.database.ordered import from_jsonb
+from nexus_cli.wire.control_plans import ApprovalUse
 
 USED, REFUSED = "use-approval", "refuse-plan"
 _CLOCKS = timedelta(days=1)
@@ -37,6 +39,27 @@ async def note_use(
     """Write that a deployment used an approval; in the transaction that begins the deployment."""
     detail = {"approval": approval, "key": key, "signer": signer, "effect": effect, "deployment": deployment}
     await write_audit(conn, site, who=who, what=USED, subject=key, detail=detail)
+
+
+async def uses(conn: Connection, site: str, deployment: int, *, begun: datetime) -> list[ApprovalUse]:
+    """The approvals that a deployment used, in order; a rollout is its number below zero.
+
+    Args:
+        conn: Where the trail is.
+        site: `enterprise/site`.
+        deployment: Its number.
+        begun: When it began: they were noted at that time.
+    """
+    rows = await conn.fetch(
+        """SELECT at, detail::text AS detail FROM nexus.audit WHERE site = $1 AND at BETWEEN $2 AND $3
+             AND what = 'use-approval' AND detail->>'deployment' = $4 ORDER BY at, id""",
+        *(site, begun - _CLOCKS, begun + _CLOCKS, str(deployment)),
+    )
+    found = [(microseconds(row["at"]), from_jsonb(row["detail"])) for row in rows]
+    return [
+        ApprovalUse(key=str(one["key"]), signer=str(one["signer"]), effect=str(one["effect"]), at=at)
+        for at, one in found
+    ]
 
 
 async def note_refusal(conn: Connection, site: str, *, who: str, code: str, message: str) -> None:

@@ -12,11 +12,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from nexus_cli.certificates.expiry import Expiry, expiry_of_der, utc_now
 from nexus_cli.certificates.files import expiries_of
+from nexus_cli.database_url import database_hosts
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.drivers.opcua import certificates, security
-from nexus_cli.settings import Settings, database_hosts
+from nexus_cli.settings import Settings
 from nexus_cli.wire.url import parse_broker_url
 
 HANDSHAKE_S = 2.0

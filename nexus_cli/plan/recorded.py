@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.document_reach import received
 from nexus_cli.plan.impact import Cost
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.wire.reach import Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,9 @@ class Made:
         changed: Attributes that it recorded by address; None removed one.
         before: Attributes of what it changed, before it.
         moved: Its renames.
+        reach: What it did to the devices of templates and defaults, as it was said when it was made.
+        at: When it began: policies judge that moment, and the reason that was given; None judges nothing.
+        reason: As it was given.
     """
 
     site: str
@@ -32,6 +38,9 @@ class Made:
     changed: Mapping[str, Attributes | None]
     before: Mapping[str, Attributes]
     moved: Sequence[Rename] = ()
+    reach: Reach | None = None
+    at: datetime | None = None
+    reason: str = ""
 
 
 def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambda _: None) -> Plan:
@@ -59,5 +68,6 @@ def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambd
         digests=same | {address: digest(value) for address, value in made.before.items()},
         resources=made.before,
     )
-    found = make_plan(base, desired, moved=made.moved, cost=cost).unwrap()
-    return replace(found, desired_digest=made.desired_digest)
+    found = make_plan(base, desired, moved=made.moved, cost=cost, at=made.at, reason=made.reason).unwrap()
+    templates, defaults = received(made.reach) if made.reach is not None else ((), ())
+    return replace(found, desired_digest=made.desired_digest, templates=templates, defaults=defaults)

@@ -71,13 +71,13 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between:
     for impact in plan["impact"]:
         impacts[impact["address"]].append(impact)
     folded, shown = _fold(plan["resource_changes"])
-    changed = [change for change in shown if change["type"] == "device" and _action(change) == "update"]
+    changed = [change for change in shown if change["type"] == "device" and action_of(change) == "update"]
     if len(changed) > FOLD_ABOVE:
         together = {change["address"] for change in changed}
         shown = [change for change in shown if change["address"] not in together]
         lines += _alike(changed, impacts, style)
     for change in shown:
-        lines += _change(change, impacts[change["address"]], style)
+        lines += change_lines(change, impacts[change["address"]], style)
     for (action, line), (devices, tags) in sorted(folded.items()):
         mark = style(MARKS[action], STYLES[action])
         lines.append(f"  {mark} device.{line}/* ({counted(devices, 'device')}, {counted(tags, 'tag')})")
@@ -116,16 +116,16 @@ def _alike(changed: Sequence[ChangeEntry], impacts: Mapping[str, Sequence[Impact
 
     def block(change: ChangeEntry) -> list[str]:
         found = impacts.get(change["address"], ())
-        return [*list(_change(change, (), lambda text, _: text))[1:], *impact_lines(found, name=change["name"])]
+        return [*list(change_lines(change, (), lambda text, _: text))[1:], *impact_lines(found, name=change["name"])]
 
     groups = alike(changed, block)
     mark = style(MARKS["update"], STYLES["update"])
     for first, group in groups[:MOST_GROUPS]:
         if len(group) == 1:
-            yield from _change(first, impacts.get(first["address"], ()), style)
+            yield from change_lines(first, impacts.get(first["address"], ()), style)
             continue
         yield f"  {mark} {counted(len(group), 'device')} alike: {places(one['name'] for one in group)}"
-        yield from list(_change(first, (), style))[1:]
+        yield from list(change_lines(first, (), style))[1:]
         for line in impact_lines(impacts.get(first["address"], ()), name=first["name"]):
             yield style(f"      each: {line}", "dim")
     rest = [one for _, group in groups[MOST_GROUPS:] for one in group]
@@ -193,12 +193,12 @@ def _base(plan: PlanDocument) -> str:
 
 def _fold(changes: Sequence[ChangeEntry]) -> tuple[dict[tuple[str, str], tuple[int, int]], list[ChangeEntry]]:
     """New and removed devices by action and line when there are many, and the changes that are shown one by one."""
-    whole = [change for change in changes if change["type"] == "device" and _action(change) in ("create", "forget")]
-    many = {action for action, count in Counter(_action(change) for change in whole).items() if count > FOLD_ABOVE}
+    whole = [change for change in changes if change["type"] == "device" and action_of(change) in ("create", "forget")]
+    many = {action for action, count in Counter(action_of(change) for change in whole).items() if count > FOLD_ABOVE}
     folded: dict[tuple[str, str], tuple[int, int]] = {}
     shown = []
     for change in changes:
-        action = _action(change)
+        action = action_of(change)
         if change["type"] != "device" or action not in many:
             shown.append(change)
             continue
@@ -208,8 +208,11 @@ def _fold(changes: Sequence[ChangeEntry]) -> tuple[dict[tuple[str, str], tuple[i
     return folded, shown
 
 
-def _change(change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style) -> Iterator[str]:
-    action = _action(change)
+def change_lines(
+    change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style, *, most_tags: int = MOST_TAGS
+) -> Iterator[str]:
+    """One change, its heading first, with at most so many of its tags, and what it brings."""
+    action = action_of(change)
     mark = style(MARKS[action], STYLES[action])
     tags: Sequence[TagEntry] = change.get("tags", ())
     if action == "move":
@@ -222,10 +225,10 @@ def _change(change: ChangeEntry, impacts: Sequence[ImpactEntry], style: Style) -
     if inner["before"] is not None and inner["after"] is not None:
         for difference in differences(inner["before"], inner["after"], inner["keys"]):
             yield f"      {difference}"
-        for tag in tags[:MOST_TAGS]:
+        for tag in tags[:most_tags]:
             yield from _tag(tag, style)
-        if len(tags) > MOST_TAGS:
-            yield f"      … and {counted(len(tags) - MOST_TAGS, 'tag')} more (--format json shows all)"
+        if len(tags) > most_tags:
+            yield f"      … and {counted(len(tags) - most_tags, 'tag')} more (--format json shows all)"
     for line in impact_lines(impacts):
         yield style(f"      {line}", "dim")
 
@@ -302,5 +305,6 @@ def consent(hazards: Sequence[HazardEntry], name: str) -> str:
     return consent_to(name, [hazard["scope"] for hazard in hazards if hazard["name"] == name])
 
 
-def _action(change: ChangeEntry) -> str:
+def action_of(change: ChangeEntry) -> str:
+    """`create`, `update`, `move` or `forget`."""
     return str(change["change"]["actions"][0])

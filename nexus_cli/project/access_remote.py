@@ -11,7 +11,7 @@ from nexus_cli.settings import Settings
 
 if TYPE_CHECKING:
     from nexus_cli.wire.control_access import Elevation, NewPassword, NewToken, TokenInfo
-    from nexus_cli.wire.http import ControlClient
+    from nexus_cli.wire.http_access import AccessClient
 
 Answer = TypeVar("Answer")
 PATIENCE_S = 3.0
@@ -71,7 +71,7 @@ def without_password(settings: Settings) -> tuple[str, ...] | None:
     return asyncio.run(look())
 
 
-def _asked(settings: Settings, question: Callable[[ControlClient], Awaitable[Answer]]) -> Answer:
+def _asked(settings: Settings, question: Callable[[AccessClient], Awaitable[Answer]]) -> Answer:
     async def run() -> Answer:
         async with _client(settings) as control:
             return await question(control)
@@ -79,7 +79,7 @@ def _asked(settings: Settings, question: Callable[[ControlClient], Awaitable[Ans
     return asyncio.run(run())
 
 
-def _client(settings: Settings) -> ControlClient:
-    from nexus_cli.wire.http import ControlClient  # noqa: PLC0415 - HTTP client: only beside a runtime
+def _client(settings: Settings) -> AccessClient:
+    from nexus_cli.wire.http_access import AccessClient  # noqa: PLC0415 - HTTP client: only beside a runtime
 
-    return ControlClient(settings)
+    return AccessClient(settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.plan.document_reach import reach_of
 from nexus_cli.plan.narrow import files_digest
 from nexus_cli.project.following import OnEvent, follow
 from nexus_cli.project.ready import Ready
@@ -110,7 +111,11 @@ def request_of(ready: Ready, options: ApplyOptions, *, rollout: RolloutRequest |
         base_digest=document["base"]["digest"],
         desired_digest=document["desired"]["digest"],
         changed=ready.changed,
-        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        plan=PlanSummary(
+            moved=[(old, new) for old, new in document["moved"]],
+            summary=document["summary"],
+            reach=reach_of(document) or msgspec.UNSET,
+        ),
         reason=options.reason,
         allow=list(options.allow),
         effect=options.effect or msgspec.UNSET,

@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_access, control_chain, control_rollouts, control_sequences, control_undo
+from nexus_cli.wire import control, control_audit, control_chain, control_rollouts, control_sequences, control_undo
 from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
@@ -155,7 +155,7 @@ class ControlClient:
 
     async def gateway_index(self, gateway: str) -> control.GatewayIndex:
         """Digests of what a gateway has to run. Raises NX6013 where others raise NX6404 for another version's answer."""
-        path = f"/gateways/{_level(gateway)}/index"
+        path = f"/gateways/{level(gateway)}/index"
         return await self.call("GET", path, control.GatewayIndex, unreadable="NX6013")
 
     async def gateway_devices(self, gateway: str, paths: Sequence[str]) -> dict[str, JsonValue]:
@@ -163,7 +163,7 @@ class ControlClient:
         if not paths:
             return {}
         asked = control.DevicePaths(paths=list(paths))
-        answer = await self.call("POST", f"/gateways/{_level(gateway)}/devices", control.Devices, body=asked)
+        answer = await self.call("POST", f"/gateways/{level(gateway)}/devices", control.Devices, body=asked)
         return answer.devices
 
     async def lock(self) -> control.Lock | None:
@@ -180,12 +180,12 @@ class ControlClient:
 
     async def alert_changes(self, name: str, *, limit: int = 50) -> list[control.AlertChange]:
         """The newest changes of state of an alert, oldest first."""
-        path, params = f"/alerts/{_level(name)}/changes", {"limit": str(limit)}
+        path, params = f"/alerts/{level(name)}/changes", {"limit": str(limit)}
         return (await self.call("GET", path, control.AlertChanges, params=params)).changes
 
     async def acknowledge(self, name: str) -> control.Alert:
         """Acknowledge an active alert."""
-        return await self.call("POST", f"/alerts/{_level(name)}/acknowledge", control.Alert, body={})
+        return await self.call("POST", f"/alerts/{level(name)}/acknowledge", control.Alert, body={})
 
     async def audit(
         self,
@@ -198,13 +198,13 @@ class ControlClient:
         until_us: int | None = None,
         limit: int = 50,
         before: str = "",
-    ) -> control.AuditTrail:
+    ) -> control_audit.AuditTrail:
         """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`, `before` as `AuditTrail.older`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
         params |= {"what": what} if what else {}
         params |= {"before": before} if before else {}
         params |= {} if until_us is None else {"until": str(until_us)}
-        return await self.call("GET", "/audit", control.AuditTrail, params=params)
+        return await self.call("GET", "/audit", control_audit.AuditTrail, params=params)
 
     async def check_chain(self, asked: control_chain.ChainQuestion) -> control_chain.ChainPage:
         """Check one page of the audit trail's digest chain."""
@@ -216,16 +216,16 @@ class ControlClient:
 
     async def sequence(self, name: str) -> control_sequences.SequenceBrief:
         """A sequence with what it uses."""
-        return await self.call("GET", f"/sequences/{_level(name)}", control_sequences.SequenceBrief)
+        return await self.call("GET", f"/sequences/{level(name)}", control_sequences.SequenceBrief)
 
     async def message(self, name: str) -> JsonObject:
         """The recorded attributes of a message."""
-        return (await self.call("GET", f"/messages/{_level(name)}", control_sequences.DeclaredMessage)).message
+        return (await self.call("GET", f"/messages/{level(name)}", control_sequences.DeclaredMessage)).message
 
     async def publish(self, name: str, values: Mapping[str, Value]) -> control_sequences.Published:
         """Publish a message with these fields; gives topic and payload."""
         asked = control_sequences.PublishRequest(set=dict(values))
-        return await self.call("POST", f"/messages/{_level(name)}", control_sequences.Published, body=asked)
+        return await self.call("POST", f"/messages/{level(name)}", control_sequences.Published, body=asked)
 
     async def start_sequence(
         self, name: str, *, run: str, reason: str = "", values: Mapping[str, Scalar] | None = None, agreed: str = ""
@@ -240,14 +240,14 @@ class ControlClient:
             set=dict(values) if values else msgspec.UNSET,
             agreed=agreed or msgspec.UNSET,
         )
-        return await self.call("POST", f"/sequences/{_level(name)}/runs", control_sequences.SequenceRun, body=asked)
+        return await self.call("POST", f"/sequences/{level(name)}/runs", control_sequences.SequenceRun, body=asked)
 
     async def sequence_run(self, run: str, *, after: int = 0, wait_s: float = 0.0) -> control_sequences.RunProgress:
         """A run and its journal beyond line `after`; waits at most 25 s for news."""
         wait_s = min(wait_s, LONGEST_WAIT_S)
         return await self.call(
             "GET",
-            f"/runs/{_level(run)}",
+            f"/runs/{level(run)}",
             control_sequences.RunProgress,
             params={"after": str(after), "wait": f"{wait_s:g}"},
             timeout_s=self._timeout_s + wait_s,
@@ -255,76 +255,7 @@ class ControlClient:
 
     async def abort_sequence(self, run: str) -> control_sequences.RunAborted:
         """End a run before its next step; its abort branch follows."""
-        return await self.call("POST", f"/runs/{_level(run)}/abort", control_sequences.RunAborted, body={})
-
-    async def login(self, user: str, password: str) -> control_access.Session:
-        """Log in with a password; needs no token."""
-        asked = control_access.LoginRequest(user=user, password=password)
-        return await self.call("POST", "/login", control_access.Session, body=asked)
-
-    async def login_oidc(self, token: str) -> control_access.Session:
-        """Log in with a token of the OpenID provider; needs no other token."""
-        asked = control_access.OidcLoginRequest(token=token)
-        return await self.call("POST", "/login/oidc", control_access.Session, body=asked)
-
-    async def oidc_provider(self) -> control_access.OidcProvider:
-        """Where people log in with the OpenID provider."""
-        return await self.call("GET", "/login/oidc", control_access.OidcProvider)
-
-    async def logout(self) -> bool:
-        """Revoke the token of this client; False for one that is not ours to revoke (`credentials.json`)."""
-        return (await self.call("POST", "/logout", control_access.Revoked, body={})).revoked
-
-    async def identity(self) -> control_access.Identity:
-        """Who we are, and what we may do with this token."""
-        return await self.call("GET", "/identity", control_access.Identity)
-
-    async def access(self) -> control_access.AccessOverview:
-        """Every account with its password, tokens and elevation."""
-        return await self.call("GET", "/access", control_access.AccessOverview)
-
-    async def make_token(
-        self, principal: str = "", *, ttl_s: int, scopes: Sequence[str] = (control_access.ALL,), note: str = ""
-    ) -> control_access.NewToken:
-        """Make an API token, for ourselves when `principal` is ""; `ttl_s` 60 s to 366 days."""
-        asked = control_access.TokenRequest(principal=principal, scopes=list(scopes), ttl_s=ttl_s, note=note)
-        return await self.call("POST", "/access/tokens", control_access.NewToken, body=asked)
-
-    async def tokens(self, principal: str = "") -> list[control_access.TokenInfo]:
-        """Tokens and sessions, the newest first: of everybody who may see all, else our own."""
-        params = {"principal": principal}
-        return (await self.call("GET", "/access/tokens", control_access.TokenList, params=params)).tokens
-
-    async def revoke_token(self, token_id: str) -> bool:
-        """Revoke a token or session at once; False when it had ended."""
-        path = f"/access/tokens/{_level(token_id)}"
-        return (await self.call("DELETE", path, control_access.Revoked)).revoked
-
-    async def elevate(self, user: str, *, for_s: int, reason: str) -> control_access.Elevation:
-        """Give a user the role `admin` for 60 s to 8 h."""
-        asked = control_access.ElevationRequest(user=user, for_s=for_s, reason=reason)
-        return await self.call("POST", "/access/elevations", control_access.Elevation, body=asked)
-
-    async def elevations(self) -> list[control_access.Elevation]:
-        """Elevations in force, the newest first."""
-        return (await self.call("GET", "/access/elevations", control_access.Elevations)).elevations
-
-    async def end_elevation(self, elevation_id: str) -> bool:
-        """End an elevation now; False when it had ended."""
-        path = f"/access/elevations/{_level(elevation_id)}"
-        return (await self.call("DELETE", path, control_access.ElevationEnded)).ended
-
-    async def rotate(
-        self, principals: Sequence[str] = (), *, keep_old_s: int = control_access.KEEP_OLD_S
-    ) -> list[control_access.NewPassword]:
-        """Make new passwords, of everybody without `principals`; each is shown this once."""
-        asked = control_access.RotateRequest(principals=list(principals), keep_old_s=keep_old_s)
-        answer = await self.call("POST", "/access/rotate", control_access.NewPasswords, body=asked, timeout_s=120.0)
-        return answer.passwords
-
-    async def renew_signing_key(self) -> control_access.KeyRenewed:
-        """Sign tokens with a new key; those of the key before it stay valid until they end or the next renewal."""
-        return await self.call("POST", "/access/signing-key", control_access.KeyRenewed, body={})
+        return await self.call("POST", f"/runs/{level(run)}/abort", control_sequences.RunAborted, body={})
 
     async def call(
         self,
@@ -450,7 +381,7 @@ def _other_version(url: str, error: Exception, code: str) -> NexusError:
     )
 
 
-def _level(text: str) -> str:
+def level(text: str) -> str:
     """A user's input as one level of a path."""
     return quote(text, safe="")
 

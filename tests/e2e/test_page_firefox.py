@@ -22,6 +22,7 @@ VIEWS = (
     "alarms",
     "deployments",
     "rollouts",
+    "drift",
     "health",
     "jobs",
     "dead-letters",

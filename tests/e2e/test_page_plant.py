@@ -70,6 +70,7 @@ VIEWS = (
     "alarms?view=figures",
     "deployments",
     "rollouts",
+    "drift",
     "health",
     "jobs",
     "dead-letters",

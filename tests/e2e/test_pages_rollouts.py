@@ -112,6 +112,28 @@ async def test_what_waits_is_confirmed_with_the_keyboard(plant: Paged, page: Bro
     await quiet(page)
 
 
+async def test_what_waits_is_confirmed_once_control_is_back(plant: Paged, page: Browser) -> None:
+    changed(plant, "away")
+    await asyncio.to_thread(plant.apply, "--confirm-within", "1h")
+    number = await newest(plant)
+    await logged_in(page, plant, "erik", f"deployments/{number}")
+    await page.wait_text(f"{CARD} .plan-text", "description")
+    await asyncio.to_thread(plant.kill_part, "control")
+    await page.wait_text(".page > .failure", "The list is from before")
+    await press_button(page, "Confirm")
+    await page.wait_text(f"{CARD} > .failure", "Control does not answer.")
+    assert await labels(page) == ["Confirm", "Roll back…"], "what was there stays"
+    await go(page, f"deployments/{number - 1}")
+    await page.wait_text(f"{CARD} .review .failure", "Control does not answer.")
+    await picture(page, "control-away")
+    await asyncio.to_thread(plant.start_part, "control")
+    await page.wait_text(f"{CARD} .plan-text", "Plan for acme/commanded")  # by itself
+    await page.wait_script("return document.querySelector('.page > .failure').hidden", "the list is new")
+    await go(page, f"deployments/{number}")
+    await press_button(page, "Confirm")
+    await page.wait_text(f"{CARD} .confirmation", "Confirmed by erik.")
+
+
 async def test_what_waits_is_rolled_back(plant: Paged, page: Browser) -> None:
     before = await described(plant)
     changed(plant, "second")

@@ -9,8 +9,8 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.wire.control import AuditEntry
-from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.control_audit import AuditEntry
+from nexus_cli.wire.http_access import AccessClient
 from tests.integration.control_world import FakeGateway, World, applied, device, snapshot, world
 from tests.waiting import until_found
 
@@ -63,7 +63,7 @@ async def test_names_that_a_site_may_have_can_be_deployed(world: World) -> None:
 
 async def who(world: World, token: str) -> str:
     """Whose a token is, or why it is refused."""
-    async with ControlClient(dataclasses.replace(world.settings, control_token=token)) as client:
+    async with AccessClient(dataclasses.replace(world.settings, control_token=token)) as client:
         try:
             return (await client.identity()).principal
         except NexusError as error:

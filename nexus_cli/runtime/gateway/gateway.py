@@ -341,8 +341,7 @@ class Gateway:
         )
 
     def ready(self) -> tuple[bool, str]:
-        """True when it is active, the broker is connected, the disk accepts frames and a configuration runs; else why
-        not."""
+        """True when active and connected, the disk accepts frames and a configuration runs; else why not."""
         if not self.election.active and self.election.other is not None:
             return False, self.election.why
         if not self._client.connected:
@@ -360,9 +359,7 @@ class Gateway:
     def status(self) -> GatewayHealth:
         """The document of `/status`."""
         ready, detail = self.ready()
-        tags = tags_by_quality(
-            self.links.devices()
-        )  # visits every tag, so it is in `/status` and not in each health message
+        tags = tags_by_quality(self.links.devices())  # visits every tag: in `/status`, and not in each health message
         return msgspec.structs.replace(self.facts(), role=ROLE, name=self._name, ready=ready, detail=detail, tags=tags)
 
     def facts(self) -> GatewayHealth:

@@ -120,7 +120,7 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
     jsonschema.validate(document, plan_schema())
     jsonschema.validate(plain, plan_schema())
     keys = list(document)
-    assert keys[keys.index("templates") + 1 :][:3] == ["measured", "probe", "unknowns"]
+    assert keys[keys.index("templates") + 1 :][:4] == ["defaults", "measured", "probe", "unknowns"]
     file = tmp_path / "one.plan"
     source: PlanSource = {"path": "x", "env": None, "variables": {}}
     write_planfile(file, document=document, changed=plan.desired, source=source)

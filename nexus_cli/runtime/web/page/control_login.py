@@ -9,7 +9,7 @@ from fastapi import Request
 from nexus_cli.runtime.api.calling import address_of
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.wire.control_access import OidcProvider, Session
-from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http_access import AccessClient
 
 
 async def control_login(parts: WebParts, request: Request, path: str, body: Mapping[str, str]) -> Session:
@@ -21,7 +21,7 @@ async def control_login(parts: WebParts, request: Request, path: str, body: Mapp
         path: `/login` or `/login/oidc`.
         body: As these routes want it.
     """
-    async with ControlClient(parts.settings, relays=address_of(request.scope)) as control:
+    async with AccessClient(parts.settings, relays=address_of(request.scope)) as control:
         if path == "/login":
             return await control.login(body["user"], body["password"])
         return await control.login_oidc(body["token"])
@@ -29,5 +29,5 @@ async def control_login(parts: WebParts, request: Request, path: str, body: Mapp
 
 async def control_provider(parts: WebParts, request: Request) -> OidcProvider:
     """The OpenID provider of the site; raises NexusError NX6418 none, NX6420 it is away, NX6400 control is."""
-    async with ControlClient(parts.settings, relays=address_of(request.scope)) as control:
+    async with AccessClient(parts.settings, relays=address_of(request.scope)) as control:
         return await control.oidc_provider()

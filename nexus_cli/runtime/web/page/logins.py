@@ -17,7 +17,7 @@ from nexus_cli.runtime.web.page.control_login import control_login
 from nexus_cli.runtime.web.page.sessions import end_session, require_own_page, start_session
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.wire.control_access import LoginRequest, Session
-from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http_access import AccessClient
 from nexus_cli.wire.web_session import LoginWays, PageSession, SessionEnded
 
 DECISIONS: tuple[Decision, ...] = (
@@ -60,7 +60,7 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
         if token and scheme.lower() == "bearer":
             settings = dataclasses.replace(parts.settings, control_token=token.strip())
             try:
-                async with ControlClient(settings) as control:
+                async with AccessClient(settings) as control:
                     revoked = await control.logout()
             except NexusError:  # ended already, or control is away: the browser forgets it all the same
                 revoked = False

@@ -26,6 +26,7 @@ FORWARDED: tuple[Decision, ...] = (
     route("GET", "/deployments", "deployments:read"),
     route("GET", "/deployments/{number}", "deployments:read"),
     route("GET", "/deployments/{number}/plan", "state:read"),
+    route("GET", "/deployments/{number}/review", "state:read"),
     route("POST", "/deployments/{number}/confirm", "apply"),
     route("POST", "/deployments/{number}/rollback", "apply"),
     route("GET", "/rollouts", "deployments:read"),

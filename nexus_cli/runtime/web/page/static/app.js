@@ -15,6 +15,7 @@ import { page as catalogue } from './pages/catalogue.js';
 import { page as deadLetters } from './pages/dead-letters.js';
 import { page as deployments } from './pages/deployments.js';
 import { page as devices } from './pages/devices.js';
+import { page as drift } from './pages/drift.js';
 import { page as health } from './pages/health.js';
 import { page as jobs } from './pages/jobs.js';
 import { page as messages } from './pages/messages.js';
@@ -22,7 +23,7 @@ import { page as namespace } from './pages/namespace.js';
 import { page as rollouts } from './pages/rollouts.js';
 import { page as sequences } from './pages/sequences.js';
 
-const PAGES = [namespace, catalogue, messages, sequences, devices, alarms, deployments, rollouts, health, jobs, deadLetters, audit];
+const PAGES = [namespace, catalogue, messages, sequences, devices, alarms, deployments, rollouts, drift, health, jobs, deadLetters, audit];
 const RETRY_MS = 3000;
 
 const root = document.getElementById('app');

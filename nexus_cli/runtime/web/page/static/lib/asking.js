@@ -31,6 +31,7 @@ export function askEvery({ ask, shown, failed, everyMs }) {
       wait = Math.min(SLOWEST_MS, everyMs * 2 ** Math.min(failures, 4));
       failed(error);
     }
+    if (ended || mine !== running) return; // what was shown has ended it, or asked again
     running = null;
     timer = setTimeout(once, document.hidden ? Math.max(wait, SLOWEST_MS) : wait);
   }

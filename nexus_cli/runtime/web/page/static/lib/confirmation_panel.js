@@ -1,11 +1,10 @@
 // A deployment that waits to be confirmed: how long, and the buttons that keep it or take it back.
 
 import { fill, h } from './elements.js';
-import { plain } from './format.js';
+import { left, plain } from './format.js';
 import { button, lacking } from './notices.js';
 import { confirm } from './widgets.js';
 
-const MINUTE_S = 60;
 const ENDED = {
   armed: () => 'It has to be confirmed when it has ended.',
   confirmed: ({ who }) => `Confirmed by ${plain(who)}.`,
@@ -13,12 +12,9 @@ const ENDED = {
   dropped: () => 'It recorded nothing, so there was nothing to confirm.',
 };
 
-/** How long it waits, in words. */
-export function waitText({ left_s: left }) {
-  return left >= 2 * MINUTE_S ? `${Math.round(left / MINUTE_S)} min left` : `${Math.round(left)} s left`;
-}
-
-const waitsText = (found) => `Waits to be confirmed, ${waitText(found)}; then it is rolled back.`;
+const waitsText = (found) => (found.problem
+  ? `Not confirmed in time. Control could not take it back yet: ${plain(found.problem)} It tries again.`
+  : `Waits to be confirmed, ${left(found.left_s)}; then it is rolled back.`);
 
 /** Shows a confirmation in `place`; `done(error)` is called after a button did its work, or could not. */
 export function showConfirmation(place, ctx, found, done) {

@@ -6,8 +6,7 @@ import { fill, h } from './elements.js';
 import { duration, plain, time } from './format.js';
 import { clock } from './figures.js';
 import { Notice } from './notices.js';
-import { failure } from './widgets.js';
-import { planLines } from './plan_text.js';
+import { ReviewView } from './review_view.js';
 
 const WAIT_S = 10;
 const LEFT_MS = 5000;
@@ -27,34 +26,12 @@ export class DeploymentView {
     this.waiting = h('div', { class: 'confirmation' });
     this.table = h('div', {});
     this.tableHead = h('h3', { hidden: true }, 'Resources');
-    this.plan = h('div', { class: 'plan-place' }, h('p', { class: 'quiet' }, 'Reading…'));
+    this.stopping = new AbortController();
+    this.review = new ReviewView(ctx, number, { signal: this.stopping.signal });
     this.journal = h('ol', { class: 'journal', 'aria-label': 'Journal' });
     this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.waiting, this.notice.element,
-      h('h3', {}, 'Plan'), this.plan, this.tableHead, this.table, h('h3', {}, 'Journal'), this.journal);
-    this.stopping = new AbortController();
+      this.review.element, this.tableHead, this.table, h('h3', {}, 'Journal'), this.journal);
     this.follow();
-    this.showPlan();
-  }
-
-  /** The plan does not change any more: it is asked for once, again after a failure. */
-  async showPlan() {
-    const { signal } = this.stopping;
-    if (!this.ctx.may('state:read')) {
-      fill(this.plan, h('p', { class: 'quiet' }, "The plan is not shown: it holds recorded state, and your session has no 'state:read'."));
-      return;
-    }
-    while (!signal.aborted) {
-      try {
-        const { text, note } = await this.ctx.api(`/deployments/${this.number}/plan`, { signal });
-        if (!signal.aborted) fill(this.plan, planLines(text), note ? h('p', { class: 'quiet' }, plain(note)) : null);
-        return;
-      } catch (error) {
-        if (signal.aborted) return;
-        fill(this.plan, failure(error));
-        if (error.status === 404 || error.status === 403) return;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
-    }
   }
 
   close() {
@@ -73,6 +50,7 @@ export class DeploymentView {
       } catch (error) {
         if (signal.aborted) return;
         this.notice.show(error, this.found ? 'What is below is from before:' : '');
+        if (error.status === 404) this.review.element.hidden = true; // said once
         if (error.status === 404 || error.status === 403) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }

@@ -49,6 +49,21 @@ export function duration(seconds) {
   return `${count < 9.95 && unit !== 's' ? Math.round(count * 10) / 10 : Math.round(count)} ${unit}`;
 }
 
+/** What is left of a countdown: `4 min left`, `90 s left`; never more than there is. */
+export function left(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return whole >= 120 ? `${Math.floor(whole / 60)} min left` : `${whole} s left`;
+}
+
+/** The time zone that `time` uses, at that moment: `UTC+02:00 Europe/Berlin`. */
+export function zone(timeUs) {
+  const minutes = -new Date(timeUs / MICROSECONDS).getTimezoneOffset();
+  const size = Math.abs(minutes);
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const offset = `UTC${minutes < 0 ? '\u2212' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+  return name && name !== 'UTC' ? `${offset} ${name}` : offset;
+}
+
 /** How long ago, from µs since 1970 UTC. */
 export function age(timeUs, nowMs = Date.now()) {
   if (timeUs === null || timeUs === undefined || timeUs === 0) return '–';

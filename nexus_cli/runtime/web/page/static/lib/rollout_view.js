@@ -1,7 +1,7 @@
 // One rollout: where it is, its waves with what their gates measured, and the buttons that stop, continue or take it back.
 
 import { fill, h } from './elements.js';
-import { count, duration, plain, time } from './format.js';
+import { count, duration, left, plain, time, zone } from './format.js';
 import { Notice, button, lacking } from './notices.js';
 import { confirm } from './widgets.js';
 
@@ -10,12 +10,6 @@ const WAVES = { passed: 'good', failed: 'bad', stopped: 'bad', 'rolled-back': 'w
 const VERDICTS = { passed: 'good', failed: 'bad' };
 const MAY_STOP = ['waiting', 'applying', 'soaking'];
 const MAY_TAKE_BACK = ['waiting', 'soaking', 'stopped', 'applied'];
-const LONG_MS = 120_000;
-
-/** What is left of a soak, in words. */
-export function leftText(ms) {
-  return ms >= LONG_MS ? `${Math.floor(ms / 60_000)} min left` : `${Math.floor(ms / 1000)} s left`;
-}
 
 /** Where a rollout is, in one line, as `nexus rollout list` says it. */
 export function stateText({ state, why, wave, waves }) {
@@ -24,7 +18,7 @@ export function stateText({ state, why, wave, waves }) {
   const said = {
     waiting: () => `${at} ${now?.state === 'waiting' ? 'waits for its maintenance window' : 'is about to begin'}`,
     applying: () => `${at} is being applied as deployment ${now?.deployment}`,
-    soaking: () => `${at} soaks, ${leftText(now?.left_ms ?? 0)}`,
+    soaking: () => `${at} soaks, ${left((now?.left_ms ?? 0) / 1000)}`,
     'rolling-back': () => `it is being taken back; ${why}`,
     'rolled-back': () => `taken back: ${why}`,
     applied: () => `applied in ${waves.length} ${waves.length === 1 ? 'wave' : 'waves'}`,
@@ -40,9 +34,10 @@ export class RolloutView {
     this.notice = new Notice();
     this.head = h('div', {});
     this.said = h('p', { role: 'status', class: 'run-said' });
+    this.why = h('div', {});
     this.buttons = h('div', { class: 'rollout-buttons' });
     this.waves = h('div', {});
-    this.element = h('section', { class: 'card', 'aria-label': `Rollout ${number}` }, this.head, this.said, this.buttons, this.notice.element, h('h3', {}, 'Waves'), this.waves);
+    this.element = h('section', { class: 'card', 'aria-label': `Rollout ${number}` }, this.head, this.said, this.why, this.buttons, this.notice.element, h('h3', {}, 'Waves'), this.waves);
   }
 
   show(found) {
@@ -53,6 +48,7 @@ export class RolloutView {
       by ? h('p', {}, 'Taken back by ', deploymentLink(by), '.') : null);
     const said = stateText(found);
     if (this.said.textContent !== said) this.said.textContent = said;
+    fill(this.why, state === 'stopped' || state === 'rolled-back' || state === 'rolling-back' ? failedGates(found) : null);
     this.drawButtons(state, by);
     this.drawWaves(found);
   }
@@ -99,19 +95,27 @@ export class RolloutView {
   }
 }
 
+/** The gates that stopped it, with their wave. */
+function failedGates({ waves }) {
+  return waves.flatMap(({ name, verdicts }) => verdicts.filter((each) => each.state === 'failed').map((each) =>
+    h('div', { class: 'stopped-by failure' }, verdictLine(each), h('div', { class: 'quiet' }, `wave ${plain(name)}`))));
+}
+
+const verdictLine = ({ state, gate, text }) => h('div', {}, h('span', { class: `badge ${VERDICTS[state] ?? ''}` }, state), ` ${plain(gate)}: ${plain(text)}`);
+
 function deploymentLink(number) {
   return h('a', { href: `#/deployments/${number}` }, `deployment ${number}`);
 }
 
 function waveCells(wave) {
   const cell = (title, ...children) => h('td', { dataset: { title } }, children.some(Boolean) ? h('div', {}, children) : null);
-  const soak = wave.state === 'soaking' ? leftText(wave.left_ms) : wave.soak_ms ? `soaks ${duration(wave.soak_ms / 1000)}` : '';
-  const opens = wave.opens ? `window opens ${time(wave.opens, true)}` : '';
+  const soak = wave.state === 'soaking' ? left(wave.left_ms / 1000) : wave.soak_ms ? `soaks ${duration(wave.soak_ms / 1000)}` : '';
+  const opens = wave.opens ? `window opens ${time(wave.opens, true)} (${zone(wave.opens)})` : '';
   return [
     cell('Wave', h('b', {}, plain(wave.name))),
     cell('State', h('span', { class: `badge ${WAVES[wave.state] ?? ''}` }, wave.state), [soak, opens].filter(Boolean).map((each) => h('div', { class: 'quiet' }, each))),
     cell('Changes', `${count(wave.resources)}, ${count(wave.devices)} of devices`),
     cell('Deployment', wave.deployment ? deploymentLink(wave.deployment) : ''),
-    cell('Gates', ...wave.verdicts.map((each) => h('div', {}, h('span', { class: `badge ${VERDICTS[each.state] ?? ''}` }, each.state), ` ${plain(each.gate)}: ${plain(each.text)}`))),
+    cell('Gates', ...wave.verdicts.map(verdictLine)),
   ];
 }

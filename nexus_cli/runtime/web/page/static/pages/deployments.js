@@ -1,13 +1,13 @@
 // Deployments: who changed what, when, and how it ended.
 
 import { askEvery } from '../lib/asking.js';
-import { waitText } from '../lib/confirmation_panel.js';
 import { DeploymentView, OUTCOMES } from '../lib/deployment_view.js';
 import { fill, h } from '../lib/elements.js';
-import { plain, time } from '../lib/format.js';
+import { left, plain, time } from '../lib/format.js';
 import { Notice } from '../lib/notices.js';
 
 const EVERY_MS = 5000;
+const MOST = 2 ** 31 - 1;
 const narrow = matchMedia('(max-width: 700px)'); // what is chosen lies below the list
 
 class DeploymentsPage {
@@ -43,7 +43,7 @@ class DeploymentsPage {
     this.draw();
     this.open();
     const listed = deployments.find((each) => each.number === this.number);
-    if (listed) this.view.confirmed(listed.confirmation);
+    if (listed) this.view?.confirmed(listed.confirmation);
   }
 
   draw() {
@@ -52,16 +52,23 @@ class DeploymentsPage {
       h('a', { href: `#/deployments/${each.number}`, 'aria-current': each.number === this.number ? 'true' : null }, `${each.number}`),
       ' ', h('span', { class: `badge ${OUTCOMES[each.outcome] ?? ''}` }, each.outcome),
       h('div', { class: 'quiet' }, `${time(each.started, true)} · ${plain(each.who)}`), each.reason ? h('div', { class: 'quiet' }, plain(each.reason)) : null,
-      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${waitText(each.confirmation)}`) : null))
+      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${each.confirmation.problem ? 'its time is over' : left(each.confirmation.left_s)}`) : null))
       : h('li', { class: 'quiet' }, 'Nothing was deployed yet.'));
     if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }
 
   open() {
-    const asked = Number.parseInt(this.ctx.rest, 10);
-    const number = Number.isSafeInteger(asked) ? asked : this.deployments?.[0]?.number;
+    const asked = /^[0-9]{1,15}$/.test(this.ctx.rest) ? Number(this.ctx.rest) : 0;
+    const number = asked || this.deployments?.[0]?.number;
     if (number === undefined || number === this.number) return;
     this.number = number;
+    if (number > MOST) { // no deployment has such a number, and the API takes none
+      this.view?.close();
+      this.view = null;
+      fill(this.place, h('p', { class: 'note' }, `There is no deployment ${number}.`));
+      if (this.deployments) this.draw();
+      return;
+    }
     this.ctx.shownDeployment = number;
     this.ctx.twinChanged();
     this.view?.close();

@@ -1,6 +1,7 @@
 // Health: every part of the runtime, what is wrong with it, and how long operations take.
 
 import { askEvery } from '../lib/asking.js';
+import { LOOKS } from '../lib/drift_view.js';
 import { fill, h } from '../lib/elements.js';
 import { age, bytes, count, duration, plain, time } from '../lib/format.js';
 import { milliseconds } from '../lib/figures.js';
@@ -129,13 +130,12 @@ function certificateCard({ certificates }) {
 function driftCard({ drift }) {
   if (!drift) return null;
   const { findings, unknown, looked, problem } = drift;
-  const look = { critical: 'bad', high: 'bad', medium: 'warn', low: 'quiet' };
-  const shown = Object.entries(findings).filter(([, many]) => many).map(([severity, many]) => [badge(`${count(many)} ${severity}`, look[severity] ?? 'warn'), ' ']);
+  const shown = Object.entries(findings).filter(([, many]) => many).map(([severity, many]) => [badge(`${count(many)} ${severity}`, LOOKS[severity] ?? 'warn'), ' ']);
   return card('Drift', facts([
     ['Findings', !looked ? 'not looked for yet' : shown.length ? h('span', {}, shown) : 'none'],
     ['Not known', count(unknown)],
     ['Looked', looked ? age(looked) : '–'],
-  ]), problem ? h('p', { class: 'problem' }, plain(problem)) : null, h('p', { class: 'quiet' }, 'nexus drift shows them.'));
+  ]), problem ? h('p', { class: 'problem' }, plain(problem)) : null, h('p', {}, h('a', { href: '#/drift' }, 'What differs')));
 }
 
 export const page = {

@@ -7,6 +7,7 @@ import { Notice } from '../lib/notices.js';
 import { LOOKS, RolloutView, stateText } from '../lib/rollout_view.js';
 
 const EVERY_MS = 2000;
+const MOST = 2 ** 31 - 1; // the API takes no larger number
 const narrow = matchMedia('(max-width: 700px)'); // what is chosen lies below the list
 
 class RolloutsPage {
@@ -40,16 +41,26 @@ class RolloutsPage {
     return Number.isSafeInteger(asked) && asked > 0 ? asked : 0;
   }
 
-  /** The newest ones; and the one that is asked for, which may be older. */
+  /** The newest ones; and the one that is asked for, which may be older, or not there at all. */
   async ask(signal) {
     const { rollouts } = await this.ctx.api('/rollouts', { signal });
     const asked = this.asked();
-    if (asked && !rollouts.some((each) => each.number === asked)) rollouts.push(await this.ctx.api(`/rollouts/${asked}`, { signal }));
-    return rollouts;
+    if (!asked || rollouts.some((each) => each.number === asked)) return { rollouts };
+    try {
+      if (asked <= MOST) return { rollouts: [...rollouts, await this.ctx.api(`/rollouts/${asked}`, { signal })] };
+    } catch (error) {
+      if (error.code !== 'NX5037') throw error;
+    }
+    return { rollouts, missing: { message: `There is no rollout ${asked}.` } };
   }
 
-  show(rollouts) {
+  show({ rollouts, missing = null }) {
     this.rollouts = rollouts;
+    this.notice.show(missing);
+    if (missing) {
+      this.number = null;
+      fill(this.place);
+    }
     this.open();
   }
 
