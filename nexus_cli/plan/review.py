@@ -39,7 +39,8 @@ def review_of(
         hazards=_listed(open_first),
         policies=_listed(plan.get("policies", ()), paths="paths"),
         impact=[
-            PlaneReview(plane=plane, total=len(found), shown=_listed(found).shown) for plane, found in planes.items()
+            PlaneReview(plane=plane, total=len(found), shown=[_told(one) for one in found[:MOST_LISTED]])
+            for plane, found in planes.items()
         ],
         load=_listed(load),
         readers=_listed(plan.get("readers", ())),
@@ -66,6 +67,11 @@ def review_of(
 def _listed(entries: Sequence[Mapping[str, object]], *, paths: str = "") -> Listed:
     shown = [dict(one) if not paths else _shortened(one, paths) for one in entries[:MOST_LISTED]]
     return Listed(total=len(entries), shown=shown)
+
+
+def _told(impact: ImpactEntry) -> JsonObject:
+    """Without the names that it counts: they may be all tags of a site."""
+    return {key: value for key, value in impact.items() if key != "names"}
 
 
 def _shortened(entry: Mapping[str, object], key: str) -> JsonObject:

@@ -46,7 +46,7 @@ class Listed(Body, frozen=True, kw_only=True):
 
 
 class PlaneReview(Listed, frozen=True, kw_only=True):
-    """Impact on one plane; an entry is as in the plan's `impact`."""
+    """Impact on one plane; an entry is as in the plan's `impact`, without `names`."""
 
     plane: str
 

@@ -124,7 +124,9 @@ async def test_what_waits_is_confirmed_once_control_is_back(plant: Paged, page: 
     await page.wait_text(f"{CARD} > .failure", "Control does not answer.")
     assert await labels(page) == ["Confirm", "Roll back…"], "what was there stays"
     await go(page, f"deployments/{number - 1}")
-    await page.wait_text(f"{CARD} .review .failure", "Control does not answer.")
+    await page.wait_text(f"{CARD} > .failure", "Control does not answer.")
+    await page.wait_text(f"{CARD} .review", "Not read yet.")
+    assert await page.count(f"{CARD} .failure:not([hidden])") == 1, "it is said once"
     await picture(page, "control-away")
     await asyncio.to_thread(plant.start_part, "control")
     await page.wait_text(f"{CARD} .plan-text", "Plan for acme/commanded")  # by itself

@@ -158,6 +158,22 @@ async def test_a_deployment_that_is_not_there_is_said_once(database: Settings, t
         await page.wait_text(".chosen > .note", f"There is no deployment {10**12}.")
 
 
+async def test_a_deployment_that_is_resumed_is_followed_again(
+    database: Settings, tmp_path: Path, page: Browser
+) -> None:
+    async with page_world(database, tmp_path) as world:
+        number = await deployed(world, {"user.zoe": {"roles": []}}, {})
+        end = "UPDATE nexus.deployment SET outcome = $2, ended = CASE WHEN $2 = 'running' THEN NULL ELSE now() END WHERE number = $1"
+        await world.people.pool.execute(end, number, "partly")
+        await opened(page, world, "erik", f"deployments/{number}")
+        await page.wait_text(f"{CARD} .run-said", "Partly applied")
+        await world.people.pool.execute(end, number, "running")
+        await page.wait_text(f"{CARD} .head .badge", "running")
+        await world.people.pool.execute(end, number, "applied")
+        await page.wait_text(f"{CARD} .run-said", f"Applied as deployment {number}")
+        await quiet(page)
+
+
 async def test_two_windows_that_confirm_at_once(database: Settings, tmp_path: Path, page: Browser) -> None:
     async with page_world(database, tmp_path) as world:
         number = await deployed(world, {"user.zoe": {"roles": []}}, {}, waits=True)

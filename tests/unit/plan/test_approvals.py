@@ -41,7 +41,7 @@ def test_the_rules_on_record_say_what_has_to_be_signed(
 
 
 def test_a_plan_names_them_and_their_names_are_text() -> None:
-    found = document(snapshot(device("a/l/one")), snapshot(device("a/l/one", description="meter")))
+    found: Any = document(snapshot(device("a/l/one")), snapshot(device("a/l/one", description="meter")))
     assert "approvals" not in found and "Needs" not in plan_text(found, style=plain)
     found["approvals"] = {"required": 1, "keys": ["@team", "bob"]}
     assert "\nNeeds approval: 1 approval, by @team, bob (`nexus approve`)\n" in plan_text(found, style=plain)

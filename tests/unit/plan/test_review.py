@@ -36,6 +36,7 @@ def test_each_list_has_its_whole_length_and_a_bounded_part() -> None:
     assert (change.address, change.action) == ("device.a/l/wide", "update")
     assert change.lines[0] == "  ~ device.a/l/wide" and sum(" ~ t" in line for line in change.lines) == MOST_TAGS
     assert any("and 30 tags more" in line for line in change.lines)
+    assert not any("names" in each for one in found.impact for each in one.shown)
     assert [one.total for one in found.impact] == [
         sum(each["plane"] == one.plane for each in plan["impact"]) for one in found.impact
     ]

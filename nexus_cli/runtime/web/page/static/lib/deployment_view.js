@@ -21,13 +21,13 @@ export class DeploymentView {
     Object.assign(this, { ctx, number, onEnd });
     this.after = 0;
     this.notice = new Notice();
-    this.head = h('div', {});
+    this.head = h('div', {}, h('h2', {}, `Deployment ${number}`));
     this.said = h('p', { role: 'status', class: 'run-said' });
     this.waiting = h('div', { class: 'confirmation' });
     this.table = h('div', {});
     this.tableHead = h('h3', { hidden: true }, 'Resources');
     this.stopping = new AbortController();
-    this.review = new ReviewView(ctx, number, { signal: this.stopping.signal });
+    this.review = new ReviewView(ctx, number, { signal: this.stopping.signal, isSaid: () => !this.found });
     this.journal = h('ol', { class: 'journal', 'aria-label': 'Journal' });
     this.element = h('section', { class: 'card', 'aria-label': `Deployment ${number}` }, this.head, this.said, this.waiting, this.notice.element,
       this.review.element, this.tableHead, this.table, h('h3', {}, 'Journal'), this.journal);

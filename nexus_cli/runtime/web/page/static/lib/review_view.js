@@ -14,10 +14,10 @@ const PLANES = { devices: 'Devices', topics: 'Topics', rights: 'Rights', series:
 const SEVERITIES = { error: 'bad', warning: 'warn', info: 'quiet' };
 const MARKS = { create: ['+', 'added'], update: ['~', 'changed'], move: ['->', 'moved'], forget: ['-', 'removed'] };
 
-/** Asks for the review of a deployment, again after a failure, until `signal` ends that. */
+/** Asks for the review of a deployment, again after a failure, until `signal` ends that. `isSaid()`: what is around it says such a failure. */
 export class ReviewView {
-  constructor(ctx, number, { signal }) {
-    Object.assign(this, { ctx, number, signal });
+  constructor(ctx, number, { signal, isSaid }) {
+    Object.assign(this, { ctx, number, signal, isSaid });
     this.notice = new Notice();
     this.what = h('div', { class: 'review' }, h('p', { class: 'quiet' }, 'Reading…'));
     this.changes = h('div', { class: 'review-changes' });
@@ -38,7 +38,7 @@ export class ReviewView {
         return;
       } catch (error) {
         if (this.signal.aborted) return;
-        fill(this.what, failure(error));
+        fill(this.what, this.isSaid() ? h('p', { class: 'quiet' }, 'Not read yet.') : failure(error));
         if (error.status === 404 || error.status === 403) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }

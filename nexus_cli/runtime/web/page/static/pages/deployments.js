@@ -43,7 +43,10 @@ class DeploymentsPage {
     this.draw();
     this.open();
     const listed = deployments.find((each) => each.number === this.number);
-    if (listed) this.view?.confirmed(listed.confirmation);
+    if (listed?.state === 'running' && this.view?.found?.state === 'ended') { // it was resumed
+      this.number = null;
+      this.open();
+    } else if (listed) this.view?.confirmed(listed.confirmation);
   }
 
   draw() {
