@@ -30,6 +30,17 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Failures name the file that was asked for: the one beside it is gone when one looks for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write beside a file and rename; behind a symbolic link, its target is replaced and the link stays.
 
@@ -47,20 +58,21 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     old = path.stat() if path.exists() else None
     if mode is None:
         mode = old.st_mode & 0o7777 if old is not None else 0o644
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if old is not None:
-            _keep_owner(beside, old)
-        beside.chmod(mode)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with _named(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        beside = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if old is not None:
+                _keep_owner(beside, old)
+            beside.chmod(mode)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
 
 
 def create_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -75,23 +87,24 @@ def create_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         FileExistsError: It is there; it stays as it was.
         OSError: It can't be written.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(mode)
+    with _named(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        beside = Path(name)
         try:
-            os.link(beside, path)
-        except FileExistsError:
-            raise
-        except OSError:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-    finally:
-        beside.unlink(missing_ok=True)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.chmod(mode)
+            try:
+                os.link(beside, path)
+            except FileExistsError:
+                raise
+            except OSError:
+                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                    file.write(data)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def _keep_owner(file: Path, old: os.stat_result) -> None:

@@ -40,6 +40,7 @@ class State:
 
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    client_rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     for_all: list[dict[str, Any]] = field(default_factory=list)
     authenticators: list[dict[str, Any]] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
@@ -264,6 +265,10 @@ class EmqxServer:
         names = [name for name in sorted(self.state.rules) if like in name]
         return self._page([{"username": name, "rules": self.state.rules[name]} for name in names], query)
 
+    def _client_rules(self, _names: list[str], query: dict[str, str], _data: Any) -> Answer:
+        rules = sorted(self.state.client_rules.items())
+        return self._page([{"clientid": name, "rules": each} for name, each in rules], query)
+
     def _put_rules(self, names: list[str], _query: dict[str, str], data: Any) -> Answer:
         most = next((one["max_rules"] for one in self.state.sources if one["type"] == DATABASE), None)
         if most is None:
@@ -336,6 +341,7 @@ _ROUTES: list[tuple[str, str, _Call]] = [
     ("GET", rf"{_ENTRIES}/users", EmqxServer._rules),
     ("PUT", rf"{_ENTRIES}/users/([^/]+)", EmqxServer._put_rules),
     ("DELETE", rf"{_ENTRIES}/users/([^/]+)", EmqxServer._no_rules),
+    ("GET", rf"{_ENTRIES}/clients", EmqxServer._client_rules),
     ("GET", rf"{_ENTRIES}/all", EmqxServer._for_all),
     ("GET", "/authorization/settings", EmqxServer._settings),
     ("PUT", "/authorization/settings", EmqxServer._put_settings),

@@ -169,6 +169,17 @@ def test_the_messages_of_the_architecture_page_fit_their_schemas() -> None:
         jsonschema.validate(message, schema)
 
 
+def test_every_variable_of_a_page_is_read() -> None:
+    """A misspelt one in an example would leave a job without its token. Names of secrets in a forge are the reader's."""
+    read_by = [*(ROOT / "nexus_cli").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), *(ROOT / ".github").rglob("*.sh")]
+    variable = re.compile(r"(?<![\w.])NEXUS_[A-Z0-9_]+\b")
+    known = {name for path in read_by for name in variable.findall(path.read_text(encoding="utf-8"))}
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *(ROOT / "docs" / "codes").glob("*.md")]
+    named = {(path.name, name) for path in pages for name in variable.findall(path.read_text(encoding="utf-8"))}
+    assert len({name for _, name in named}) > 40
+    assert sorted((page, name) for page, name in named if name not in known) == []
+
+
 def test_every_reason_is_named() -> None:
     from nexus_cli.wire.sample import REASONS
 

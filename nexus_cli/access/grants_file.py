@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from nexus_cli.model.config import digest
 GRANTS_FILE = "access.json"
 APPLIED_FILE = "access.applied"
 POLL_S = 0.02
+ALTERED = "altered "
+"""Begins `APPLIED_FILE` in the place of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,18 @@ def mark_applied(home: Path, applied: str) -> None:
     beside.replace(home / APPLIED_FILE)
 
 
+def mark_altered(home: Path, names: Sequence[str]) -> None:
+    """The supervisor's word: somebody else changed these files of the broker, so that what is in force is not known."""
+    mark_applied(home, f"{ALTERED}{' '.join(names)}")
+
+
+def altered_by_hand(applied: str) -> str:
+    """The names of the files that `in_force` says somebody else changed; "" for none."""
+    return applied.removeprefix(ALTERED) if applied.startswith(ALTERED) else ""
+
+
 def in_force(home: Path) -> str:
-    """Digest of the rights in force; "" when no local broker obeys us."""
+    """Digest of the rights in force; "" when no local broker obeys us; no digest while the broker's files are altered."""
     try:
         return (home / APPLIED_FILE).read_text(encoding="ascii").strip()
     except OSError:

@@ -81,7 +81,8 @@ class Person:
 
 def people(snapshot: Snapshot, when: Moment = ANY_TIME) -> tuple[Person, ...]:
     """Every declared user and application, by name; those without a role at this moment, too."""
-    return tuple(_person(name, user, _Site.of(snapshot), when) for name, user in _users(snapshot))
+    site = _Site.of(snapshot)  # once: a site may have a thousand users, each with a role
+    return tuple(_person(name, user, site, when) for name, user in _users(snapshot))
 
 
 def next_change_us(snapshot: Snapshot, when: Moment, *, only: str = "") -> int | None:

@@ -218,10 +218,11 @@ def approved(
         found.append(good)
     required = gate.approvals.required if gate.approvals is not None else 0
     if needs_approval(gate.approvals, changes, hazards) and len(found) < required:
+        left = ", ".join(sorted(set(keys) - {one.key for one in found}))
         raise NexusError(
             f"The plan needs {required} approval{'s' * (required > 1)}, and has {len(found)}; nothing changed.",
             code="NX4034",
-            hint=f"nexus approve --effect {effect} --key FILE, with a key of {', '.join(sorted(keys))}; then --approval FILE",
+            hint=f"nexus approve --effect {effect} --key FILE, with a key of {left}; then --approval FILE",
         )
     return tuple(found)
 

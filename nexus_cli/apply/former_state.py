@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nexus_cli.database import deployments as db
 from nexus_cli.database import past_state
@@ -12,8 +13,9 @@ from nexus_cli.database.deployments import Recorded
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, site_digest
+from nexus_cli.plan.diff import tag_paths
 from nexus_cli.plan.moved import Rename
-from nexus_cli.plan.reversal import reversed_renames
+from nexus_cli.plan.reversal import Made, reversed_renames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +54,10 @@ async def before(conn: Connection, site: str, first: int) -> Former:
     """
     undone = await past_state.recorded_numbers(conn, site, since=first)
     found: dict[str, Attributes | None] = {}
-    renames: list[list[Rename]] = []
+    made: list[Made] = []
     for number in undone:
         plan = from_jsonb(await past_state.plan_of(conn, site, number) or "{}")
-        renames.append([(old, new) for old, new in plan.get("moved", ())])
+        made.append(renames_of(plan))
         for address in plan.get("changed", {}):
             found[address] = plan["before"].get(address)
     recorded = await db.recorded(conn, site)
@@ -68,7 +70,7 @@ async def before(conn: Connection, site: str, first: int) -> Former:
         recorded=recorded,
         changed=found,
         digests=_digests(recorded, found),
-        moved=tuple(reversed_renames(renames)),
+        moved=tuple(reversed_renames(made)),
     )
     if row is not None and former.digest != row.base_digest:
         exact = {**found, **await _as_written(conn, site, first, found)}
@@ -77,6 +79,15 @@ async def before(conn: Connection, site: str, first: int) -> Former:
         former,
         {address: value for address, value in former.changed.items() if _differs(former, address)},
         digests=former.digests,
+    )
+
+
+def renames_of(plan: Mapping[str, Any]) -> Made:
+    """What a recorded plan renamed: its JSON with `moved`, `before` and `changed`."""
+    return Made(
+        moved=[(old, new) for old, new in plan.get("moved", ())],
+        before=tag_paths(plan.get("before", {})),
+        after=tag_paths(plan.get("changed", {})),
     )
 
 

@@ -26,6 +26,7 @@ from nexus_cli.plan.diff import diff
 from nexus_cli.plan.hazards import Hazard, blocked, hazards_of
 from nexus_cli.plan.load import link_loads
 from nexus_cli.plan.masking import plain_secrets
+from nexus_cli.plan.mass_change import Standing
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.order import ordered
 from nexus_cli.plan.rights import NO_CHANGE, Rights, may_change_rights, rights_of
@@ -33,6 +34,7 @@ from nexus_cli.plan.running import hazards_of_runs, touched_runs
 from nexus_cli.plan.weighed import weighed_hazards
 from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import Running
+from nexus_cli.wire.reach import Reach
 from nexus_cli.wire.rollout import RolloutRequest
 from nexus_cli.wire.topic import is_slug
 
@@ -56,6 +58,7 @@ class DeploymentRequest:
         run_url: Page of the CI run that asks for it.
         agreed: True when its hazards were agreed to before: it takes back what was not confirmed.
         rollout: In which waves it goes out, and what is done outside a maintenance window; None is all at once, and refuse.
+        reach: What it does to the devices of templates and defaults, as its plan says; for reading alone.
     """
 
     base_digest: str
@@ -71,6 +74,7 @@ class DeploymentRequest:
     run_url: str = ""
     agreed: bool = False
     rollout: RolloutRequest | None = None
+    reach: Reach | None = None
 
 
 def refuse_stale(request: DeploymentRequest, recorded: Recorded) -> None:
@@ -215,7 +219,7 @@ def request_hazards(
     rights = _rights(request, recorded, before, kept, checked=checked)
     first = not recorded.digests
     hazards = hazards_of(checked.changes, devices_left=checked.devices_left, first=first, widened=rights.widened)
-    weighed = _weighed(request, recorded, before, kept, checked=checked)
+    weighed = _weighed(request, recorded, before, kept, checked=checked, rights=rights)
     return (*hazards, *weighed, *hazards_of_runs(checked.changes, running), *hazards_of_actions(checked.changes))
 
 
@@ -226,6 +230,7 @@ def _weighed(
     kept: Mapping[str, Attributes],
     *,
     checked: Checked,
+    rights: Rights,
 ) -> tuple[Hazard, ...]:
     """Load, share and retention: by the functions of the plan, from what is recorded."""
     written = {address: value for address, value in request.changed.items() if value is not None}
@@ -233,7 +238,12 @@ def _weighed(
         checked.changes,
         before={**kept, **before},
         after={**kept, **written},
-        recorded_devices=sum(address.startswith("device.") for address in recorded.digests),
+        standing=Standing(
+            devices=sum(address.startswith("device.") for address in recorded.digests),
+            tags=recorded.tags,
+            principals=rights.recorded,
+            touched=rights.touched,
+        ),
         loads=link_loads(checked.changes, kept) if recorded.digests else (),
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from nexus_cli.access.accounts import with_second_accounts
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.access.grants import RESERVED, Grant, join
-from nexus_cli.access.grants_file import Wanted, is_asked, wait_in_force
+from nexus_cli.access.grants_file import Wanted, altered_by_hand, in_force, is_asked, wait_in_force
 from nexus_cli.access.passwords import Hashes
 from nexus_cli.access.people import Moment, next_change_us
 from nexus_cli.diagnostics.errors import NexusError
@@ -52,10 +52,12 @@ class Rights:
         next_change_us: When they change by themselves, in µs since 1970 UTC, as last written; None when they don't.
         of_us: The moment whose rights were last written, in µs since 1970 UTC; 0 before the first.
         written: Set each time, also by a deployment; the one that waits for `next_change_us` clears it.
+        asked: Digest of what was in force after the last write; "" before the first, and while one is under way.
     """
 
     next_change_us: int | None = None
     of_us: int = 0
+    asked: str = ""
 
     def __init__(self, home: Path, *, enterprise: str, site: str, given: Given = nothing_given) -> None:
         """Rights of one site, written in `home`.
@@ -97,7 +99,17 @@ class Rights:
             if states:
                 await self._write(states)
 
+    def difference(self) -> str:
+        """What the local broker has in the place of what was asked for; "" when there is none, or no broker of ours."""
+        applied = in_force(self._home)
+        if not applied or not self.asked or applied == self.asked:
+            return ""
+        if files := altered_by_hand(applied):
+            return f"somebody changed {files.replace(' ', ' and ')} of the broker"
+        return "the broker took over others than control asked for"
+
     async def _write(self, states: Sequence[Resources]) -> None:
+        self.asked = ""
         given = await self._given(states)
         snapshots = [self._snapshot(state) for state in states]
         grants = join(*(compile_grants(snapshot, when=given.when) for snapshot in snapshots[:1]))
@@ -114,6 +126,7 @@ class Rights:
         self.written.set()
         if not await wait_in_force(self._home, asked):
             raise _not_in_force("the local broker did not take them over in time")
+        self.asked = asked
 
     def _snapshot(self, state: Resources) -> Snapshot:
         return Snapshot(self._enterprise, self._site, {address: dict(value) for address, value in state.items()})

@@ -12,16 +12,18 @@ from nexus_cli.apply.request import Checked, DeploymentRequest, changes_between
 from nexus_cli.apply.rights import Resources
 from nexus_cli.database.deployments import Deployment
 from nexus_cli.database.ordered import from_jsonb
+from nexus_cli.database.recording import Returning
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.actions import AFTER
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
-from nexus_cli.plan.change import Change
-from nexus_cli.plan.moved import Rename
+from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.moved import Rename, forgotten_moves
 from nexus_cli.plan.stages import LOCK, RESUME, Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
 from nexus_cli.wire.control import JournalLine
+from nexus_cli.wire.reach import Reach
 
 
 class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
         moved: (old, new) paths of tags, devices or whole lines.
         allow: Consents to hazards.
         summary: How many resources and tags are created, updated, moved and forgotten (`Plan.counts`).
+        reach: What it does to the devices of templates and defaults; None where that was not said.
     """
 
     changed: Changed
@@ -42,6 +45,7 @@ class StoredPlan(msgspec.Struct, frozen=True, kw_only=True):
     moved: list[Rename]
     allow: list[str]
     summary: dict[str, int] = {}
+    reach: Reach | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +88,18 @@ class Work:
             moved=list(request.moved),
             allow=list(request.allow),
             summary=dict(summary),
+            reach=request.reach,
         )
         return cls(plan=plan, changes=checked.changes)
 
     def document(self) -> JsonObject:
         """As the JSON of a deployment's row."""
-        return msgspec.structs.asdict(self.plan)
+        document = msgspec.structs.asdict(self.plan)
+        if self.plan.reach is None:
+            del document["reach"]
+        else:
+            document["reach"] = msgspec.to_builtins(self.plan.reach)
+        return document
 
 
 @dataclass(slots=True, kw_only=True)
@@ -173,6 +183,19 @@ class Run:
         """(old, new) path of every tag that moves."""
         tags = [tag for change in self.changes for tag in change.tags]
         return [(tag.previous_path, tag.path) for tag in tags if tag.previous_path is not None]
+
+    def returning(self) -> Returning:
+        """Forgotten series that an entry takes to a tag which begins with it: `nexus adopt series --move`."""
+        tags = [tag for change in self.changes for tag in change.tags]
+        created = {tag.path for tag in tags if tag.action is Action.CREATE}
+        moved = self.plan.moved
+        return Returning(
+            below=[old for old, _ in moved],
+            created=created,
+            choose=lambda forgotten, present: forgotten_moves(
+                moved, forgotten=forgotten, created=created, present=present
+            ),
+        )
 
 
 def notice(*, deployment: int, digest: str, again: bool = False) -> bytes:

@@ -124,6 +124,7 @@ class Steps:
             changed=run.plan.changed,
             digests=run.plan.digests,
             moved=run.moves(),
+            returning=run.returning(),
         )
         self._on_step()
 

@@ -22,6 +22,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes, Changed, site_digest
 from nexus_cli.model.window_config import Windows, local_text, window_text
 from nexus_cli.plan.change import Change
+from nexus_cli.plan.diff import tag_paths
+from nexus_cli.plan.reversal import Made, reversed_renames
 from nexus_cli.plan.windows import held_paths
 from nexus_cli.wire.rollout import WaveRequest
 
@@ -119,6 +121,7 @@ def part_of(plan: StoredPlan, addresses: Collection[str]) -> StoredPlan:
         before={address: value for address, value in plan.before.items() if address in wanted},
         digests={address: value for address, value in plan.digests.items() if address in wanted},
         summary={},
+        reach=plan.reach if wanted.issuperset(plan.changed) else None,
     )
 
 
@@ -131,8 +134,9 @@ def undone(plan: StoredPlan, digests_before: Mapping[str, str]) -> StoredPlan:
         changed=changed,
         before=before,
         digests={address: digests_before[address] for address, value in changed.items() if value is not None},
-        moved=[(new, old) for old, new in reversed(plan.moved)],
+        moved=reversed_renames([Made(moved=plan.moved, before=tag_paths(plan.before), after=tag_paths(plan.changed))]),
         summary={},
+        reach=None,
     )
 
 

@@ -113,8 +113,12 @@ def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_:
         answer_json({**as_object(found), "not_good": not_good}, default=as_object)
     else:
         answer("\n" + deployment_text(found, style=styler(sys.stdout), not_good=not_good))
+    if found.outcome == "partly":
+        note(
+            f"  = hint: `nexus apply --resume {found.number}` continues it, `nexus rollback {found.number}` takes it back"
+        )
 
 
-def show_plan(document: PlanDocument, *, steps: bool = False) -> None:
-    """The plan as text on stdout, with the steps of apply when they are wanted."""
-    answer(plan_text(document, style=styler(sys.stdout), steps=steps))
+def show_plan(document: PlanDocument, *, steps: bool = False, between: tuple[str, str] | None = None) -> None:
+    """The plan as text on stdout, with the steps of apply when they are wanted; of two states with their names."""
+    answer(plan_text(document, style=styler(sys.stdout), steps=steps, between=between))

@@ -14,7 +14,7 @@ from nexus_cli.cli.views.drift import adopted_text, drift_text, reverted_text
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.drift.kinds import KINDS, Ignored, ignored_of
 from nexus_cli.exit_codes import Exit
-from nexus_cli.project.drift import revert_drift
+from nexus_cli.project.drift import revert_drift, site_of
 from nexus_cli.project.drift_adopt import adoption, carry_out
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import as_object
@@ -54,7 +54,7 @@ def adopt(report: DriftReport, wanted: Wanted, settings: Settings) -> int:
     if made.value.empty:
         note("there is nothing to adopt")
         answer(drift_text(report, style=styler(sys.stdout)))
-        return Exit.FINDINGS if adopted.left else Exit.OK
+        return Exit.FINDINGS if adopted.left else Exit.OUTSIDE if report.unknown else Exit.OK
     for one in made.value.edits:
         answer(one.diff().rstrip("\n"))
     note(adopted_text(adopted.taken, style=styler(sys.stderr)))
@@ -66,18 +66,36 @@ def adopt(report: DriftReport, wanted: Wanted, settings: Settings) -> int:
     return Exit.OK
 
 
-def revert(settings: Settings, *, yes: bool, format_: str) -> int:
+def revert(settings: Settings, wanted: Wanted, *, format_: str) -> int:
     """Show what would be put back, ask, and have control do it."""
     if format_ not in ("text", "json"):
         raise click.UsageError("--revert has the formats text and json")
-    shown = revert_drift(settings, preview=True)
+    site = ""
+    if wanted.path is not None:
+        named = site_of(wanted.path, env=wanted.env, variables=wanted.variables)
+        complain(named.findings, named.files)
+        if named.value is None:
+            return Exit.FINDINGS
+        site = named.value
+    shown = revert_drift(settings, preview=True, site=site)
     if format_ == "text":
         note(reverted_text(shown, style=styler(sys.stderr)))
-    if not yes and not agreed("Put this back?"):
+    if not wanted.yes and not agreed("Put this back?"):
         return Exit.FINDINGS
-    shown = revert_drift(settings, preview=False)
+    shown = revert_drift(settings, preview=False, site=site)
     if format_ == "json":
         answer_json(shown, default=as_object)
     else:
         answer(reverted_text(shown, style=styler(sys.stdout)))
     return Exit.OK
+
+
+def refuse_unused(context: click.Context, *, adopts: bool, reverts: bool) -> None:
+    """What would have no effect is a usage error: a person who leaves something out must not find it changed."""
+    if adopts and reverts:
+        raise click.UsageError("--adopt takes what the devices have, --revert what is recorded: one of them")
+    words = ("no_device", "ignore", "severity") if reverts else ("no_device", "format_") if adopts else ()
+    for name in words:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "--" + name.rstrip("_").replace("_", "-")
+            raise click.UsageError(f"{option} has no effect with {'--revert' if reverts else '--adopt'}")

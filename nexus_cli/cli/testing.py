@@ -12,6 +12,7 @@ import click
 
 from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, note
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.exit_codes import Exit
 from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.testing.document import Report
@@ -75,7 +76,8 @@ def record_device(
     if isinstance(found, tuple):
         complain(found, ())
         return Exit.FINDINGS
-    answer(f"wrote {found.file.as_posix()}: {found.values} values of {found.tags} tags, {found.assertions} assertions")
+    held = f"{counted(found.values, 'value')} of {counted(found.tags, 'tag')}"
+    answer(f"wrote {found.file.as_posix()}: {held}, {counted(found.assertions, 'assertion')}")
     for line in found.left_out:
         answer(f"  left out: {line}")
     answer(f"  run it: nexus test{f' {path}' if path else ''} --only '{found.file.stem}/*'")

@@ -11,7 +11,7 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.json_value import read_fields
-from nexus_cli.wire.control import AuditEntry, AuditTrail
+from nexus_cli.wire.control_audit import AuditEntry, AuditTrail
 
 KINDS: dict[str, tuple[str, ...]] = {
     "command": ("command",),
@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "device": ("out-of-service", "in-service", "discover", "delete-discovery"),
     "retained": ("clear-retained",),
     "job": ("retry-job", "discard-job"),
-    "history": ("purge", "purged", "keep-end", "restore-archive", "correct-history"),
+    "history": ("purge", "purged", "keep-end", "adopt-series", "restore-archive", "correct-history"),
     "drift": ("revert-drift", "adopt-identity"),
     "export": ("export", "download-export", "delete-export"),
     "signature": ("refused-message",),

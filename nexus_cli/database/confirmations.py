@@ -65,6 +65,12 @@ async def open_one(conn: Connection, site: str) -> Confirmation | None:
     return None if row is None else _confirmation(row)
 
 
+async def newest(conn: Connection, site: str) -> Confirmation | None:
+    """The newest deployment of a site that had to be confirmed, whatever became of it."""
+    row = await conn.fetchrow(f"SELECT {_COLUMNS} {_FROM} WHERE d.site = $1 ORDER BY d.number DESC LIMIT 1", site)
+    return None if row is None else _confirmation(row)
+
+
 async def of_deployments(conn: Connection, site: str, numbers: list[int]) -> dict[int, Confirmation]:
     """What became of those of these deployments that had to be confirmed, by number."""
     rows = await conn.fetch(f"SELECT {_COLUMNS} {_FROM} WHERE d.site = $1 AND d.number = ANY($2::int[])", site, numbers)

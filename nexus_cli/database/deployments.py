@@ -32,6 +32,7 @@ class Recorded:
         number: The deployment that recorded it last; 0 when there was none.
         digests: Digest of every resource by address.
         gateways: Gateway of every device address.
+        tags: Tags by retention class, where they were counted (`recorded_tags`).
     """
 
     enterprise: str
@@ -39,6 +40,7 @@ class Recorded:
     number: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)
     gateways: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, int] | None = None
 
     @property
     def digest(self) -> str:

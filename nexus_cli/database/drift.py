@@ -86,10 +86,15 @@ async def record_identities(
     *,
     who: str = "",
 ) -> list[str]:
-    """Record what devices say of themselves; gives the paths. With `who` a person did it, and it is audited."""
-    wanted = sorted(path for path in facts if path in links and facts[path])
+    """Record what devices say of themselves; gives the paths. With `who` a person did it, and it is audited; one that says
+    nothing any more is forgotten then."""
+    wanted = sorted(path for path in facts if path in links and (facts[path] or who))
     async with conn.transaction():
         for path in wanted:
+            if not facts[path]:
+                await conn.execute(f"DELETE FROM {SCHEMA}.device_identity WHERE site = $1 AND device = $2", site, path)
+                await write_audit(conn, site, who=who, what="adopt-identity", subject=path, detail={})
+                continue
             await conn.execute(
                 f"""INSERT INTO {SCHEMA}.device_identity (site, device, link, facts, since)
                     VALUES ($1, $2, $3, $4::text::jsonb, now()) ON CONFLICT (site, device)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from urllib.parse import parse_qsl, urlsplit
@@ -261,6 +261,19 @@ def _unreadable(settings: Settings) -> str:
     return ""
 
 
+_EXHAUSTED: Mapping[type[BaseException], tuple[str, str]] = {
+    asyncpg.DiskFullError: (
+        "The disk of the database at {} is full.",
+        "make room on it, or move the database to a larger one; gateways keep what can't be stored meanwhile",
+    ),
+    asyncpg.TooManyConnectionsError: (
+        "The database at {} has no connection left for us.",
+        "max_connections of the server, and the limit of the user or the database, are what it allows",
+    ),
+}
+"""Sentence and hint for a server that answers, and lacks something."""
+
+
 def _away(settings: Settings, error: BaseException) -> NexusError:
     if (texts := _alert(error)) is not None:
         message, hint, cause = texts
@@ -294,6 +307,8 @@ def _away(settings: Settings, error: BaseException) -> NexusError:
     elif settings.database_cert and (isinstance(error, ConnectionResetError) or CLOSED in cause):
         # With TLS 1.3 the server's word on our certificate can be lost with the connection that it closes.
         hint = "a server that does not accept the certificate in NEXUS_DATABASE_CERT closes like this, too; its log says why"
+    elif isinstance(error, tuple(_EXHAUSTED)):
+        message, hint = _EXHAUSTED[type(error)]
     elif isinstance(error, asyncpg.TargetServerAttributeNotMatched):
         message = "None of the databases at {} takes writes."
         hint = "each is a standby, or read-only: is the primary among them?"

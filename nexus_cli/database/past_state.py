@@ -54,6 +54,15 @@ async def recorded_numbers(conn: Connection, site: str, *, since: int = 0) -> li
     return [row["number"] for row in rows]
 
 
+async def rollbacks(conn: Connection, site: str) -> dict[int, int]:
+    """The rollbacks that recorded something, by number: the first deployment that each took back."""
+    rows = await conn.fetch(
+        f"SELECT d.number, d.undoes FROM nexus.deployment d WHERE d.site = $1 AND d.undoes > 0 AND {_RECORDED}",
+        *(site, RECORD_STEP),
+    )
+    return {row["number"]: row["undoes"] for row in rows}
+
+
 async def plan_of(conn: Connection, site: str, number: int) -> str | None:
     """The plan of a deployment as JSON text, as `apply.run.Work` reads it; None when there is no such deployment."""
     text: str | None = await conn.fetchval(

@@ -22,6 +22,7 @@ from nexus_cli.database.deployments import microseconds, write_audit
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.nul import storable
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.wire.control_purges import MOST_SERIES, ForgottenSeries, Purge, PurgePreview
 
 KIND, TABLE = "purge", "purge"
@@ -71,11 +72,11 @@ async def preview(conn: Connection, site: str, takes: Takes) -> PurgePreview:
     gone = [row for row in chosen if not row["active"]]
     living = [row["path"] for row in chosen if row["active"]]
     if not gone:
-        forgotten = sum(not row["active"] for row in rows)
+        forgotten = len(rows) - sum(row["active"] for row in rows)
         raise NexusError(
             "No forgotten series has such a path.",
             code="NX4140",
-            cause=f"{forgotten} series are forgotten in all; {len(living)} that it takes are declared",
+            cause=_why_nothing(len(living), forgotten),
             hint="remove the tag from the site file and apply, then purge" if living else "",
         )
     if len(gone) > MOST_SERIES:
@@ -83,6 +84,16 @@ async def preview(conn: Connection, site: str, takes: Takes) -> PurgePreview:
     relations = await relations_of_site(conn, site)
     days = await _archived_days(conn, site)
     return PurgePreview(series=[await _counted(conn, row, relations, days) for row in gone], living=living)
+
+
+def _why_nothing(living: int, elsewhere: int) -> str:
+    """What is at the paths of a purge that finds nothing forgotten there, and whether anything is forgotten elsewhere."""
+    there = (
+        f"{counted(living, 'declared tag')} there {'has its' if living == 1 else 'have their'} series" if living else ""
+    )
+    found = "1 series is" if elsewhere == 1 else f"{elsewhere:,} series are"
+    others = f"{found} forgotten at other paths" if elsewhere else "the site has no forgotten series"
+    return "; ".join(filter(None, (there, others)))
 
 
 async def _counted(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 import msgspec
@@ -20,6 +21,7 @@ from nexus_cli.database import (
 )
 from nexus_cli.database.connect import Connection, Pool, is_lost
 from nexus_cli.database.minting import SeriesFacts, facts_by_path
+from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.sample_class import bring_all_policies, ensure_class, forget_archive
 from nexus_cli.database.series import sync_series
 from nexus_cli.diagnostics.errors import NexusError
@@ -32,6 +34,21 @@ DEVICE = "device."
 RETENTION = "retention."
 STORE = "archive.store"
 USER = "user."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returning:
+    """Forgotten series that a `moved:` entry takes to a tag which begins now.
+
+    Attributes:
+        below: Paths that the entries move from.
+        created: Tag paths that the deployment creates.
+        choose: (old, new) paths, from the forgotten paths and those of the created ones that have a series.
+    """
+
+    below: Sequence[str]
+    created: Collection[str]
+    choose: Callable[[Sequence[str], Collection[str]], list[tuple[str, str]]]
 
 
 class LeaseLost(Exception):
@@ -47,6 +64,7 @@ async def record(
     changed: Mapping[str, Attributes | None],
     digests: Mapping[str, str],
     moved: Sequence[tuple[str, str]],
+    returning: Returning | None = None,
 ) -> None:
     """Record a deployment's resources, whole or not at all.
 
@@ -58,6 +76,7 @@ async def record(
         changed: Attributes by address; None removes.
         digests: Digest of each written resource, as the client and the plan know it.
         moved: (old, new) tag paths.
+        returning: Which forgotten series come back under another path.
 
     Raises:
         LeaseLost: Nothing was recorded.
@@ -75,7 +94,8 @@ async def record(
             await deployments.write_resources(conn, site, deployment_id, changed, digests=digests)
             await alert_renames.follow_renames(conn, site, moved=moved)
             await out_of_service.follow_renames(conn, site, moved=moved, changed=changed)
-            await sync_series(conn, site=site, devices=devices, moved=moved, wanted=wanted)
+            back = await _forgotten(conn, site, returning)
+            await sync_series(conn, site=site, devices=devices, moved=[*moved, *back], wanted=wanted)
             if await kept_series.protect(conn, site=site, paths=kept, deployment_id=deployment_id):
                 await bring_all_policies(conn, site=site)
             await deployments.write_journal(conn, deployment_id, deployments.RECORD_STEP, "done")
@@ -88,6 +108,23 @@ async def record(
             hint="check with `nexus db check` whether the schema is up to date",
             cause=f"{type(error).__name__}: {error}",
         ) from None
+
+
+async def _forgotten(conn: Connection, site: str, returning: Returning | None) -> list[tuple[str, str]]:
+    """(old, new) paths of forgotten series that come back under the name of a tag which begins now."""
+    if returning is None or not returning.below or not returning.created:
+        return []
+    rows = await conn.fetch(
+        f"""SELECT DISTINCT s.path FROM {SCHEMA}.series s, unnest($2::text[]) AS m(old)
+            WHERE s.site = $1 AND NOT s.active AND (s.path = m.old OR starts_with(s.path, m.old || '/'))""",
+        *(site, list(returning.below)),
+    )
+    if not rows:
+        return []
+    present = await conn.fetch(
+        f"SELECT path FROM {SCHEMA}.series WHERE site = $1 AND path = ANY($2::text[])", site, list(returning.created)
+    )
+    return returning.choose([row["path"] for row in rows], {row["path"] for row in present})
 
 
 async def _forget_people(conn: Connection, site: str, changed: Mapping[str, Attributes | None]) -> None:

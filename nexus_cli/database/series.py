@@ -87,7 +87,7 @@ async def sync_series(
         await create_series(conn, site=site, facts=[wanted[path] for path in created])
         await _update(conn, site=site, facts=changed)
         await conn.execute(
-            f"UPDATE {SCHEMA}.series SET {_FORGET} WHERE site = $1 AND active AND path = ANY($2::text[])",
+            f"UPDATE {SCHEMA}.series SET {FORGET_SQL} WHERE site = $1 AND active AND path = ANY($2::text[])",
             *(site, forgotten),
         )
         await assign(conn, site=site, devices=devices)
@@ -149,7 +149,7 @@ def _named(segments: str, labels: str) -> str:
     )
 
 
-_FORGET = """active = false, segments = CASE WHEN jsonb_array_length(segments) = 0 THEN segments
+FORGET_SQL = """active = false, segments = CASE WHEN jsonb_array_length(segments) = 0 THEN segments
   ELSE (segments - -1) || jsonb_build_array(segments->-1 || jsonb_build_object('until', now())) END"""
 """From now on its tag is not declared: the newest value does not hold any more."""
 
@@ -241,7 +241,7 @@ async def _move(conn: Connection, *, site: str, moved: Sequence[tuple[str, str]]
         return []
     olds, news = [old for old, _ in pairs], [new for _, new in pairs]
     await conn.execute(
-        f"""UPDATE {SCHEMA}.series SET {_FORGET}, path = path || '~' || ulid,
+        f"""UPDATE {SCHEMA}.series SET {FORGET_SQL}, path = path || '~' || ulid,
               former_paths = array_append(former_paths, path)
             WHERE site = $1 AND path = ANY($3::text[]) AND NOT path = ANY($2::text[])""",
         *(site, olds, news),

@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
+from nexus_cli.database.alert_tables import alert, alert_change
+from nexus_cli.database.command_tables import command, sequence_run, sequence_step
 from nexus_cli.database.kept_tables import kept_series
 from nexus_cli.database.purge_tables import purge, purge_series
 from nexus_cli.database.rollout_tables import rollout, rollout_wave
@@ -298,114 +300,6 @@ dead_letter = Table(
     Column("asked", DateTime(timezone=True), nullable=True, comment="waits for the historian since then"),
     Column("tries", Integer, nullable=False, server_default="0", comment="retries that did not store it"),
     Index("ix_dead_letter_asked", "site", "id", postgresql_where=text("asked IS NOT NULL")),
-)
-
-command = Table(
-    "command",
-    metadata,
-    Column("id", Text, nullable=False, comment="idempotency key"),
-    Column("site", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("principal", Text, nullable=False),
-    Column("value", JSONB, nullable=False),
-    Column("state", Text, nullable=False, comment="done | refused | failed | unknown"),
-    Column("detail", JSONB, nullable=False, server_default="{}"),
-    now("at"),
-    Column(
-        "asked_by",
-        Text,
-        nullable=False,
-        server_default="",
-        comment="for whom the principal asked; empty: for itself",
-    ),
-    PrimaryKeyConstraint("site", "principal", "id", "path"),
-    Index("ix_command_site_at", "site", "at"),
-)
-
-sequence_run = Table(
-    "sequence_run",
-    metadata,
-    Column("id", Text, nullable=False, comment="one for the whole; commands of step n are ID.n"),
-    Column("site", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("reason", Text, nullable=False, server_default=""),
-    Column("state", Text, nullable=False, comment="running | done | refused | aborted | failed | interrupted"),
-    Column("detail", JSONB, nullable=False, server_default="{}"),
-    Column("definition", JSONB, nullable=False, comment="the sequence as it was when it began"),
-    now("started"),
-    Column("ended", DateTime(timezone=True)),
-    PrimaryKeyConstraint("site", "id"),
-)
-
-sequence_step = Table(
-    "sequence_step",
-    metadata,
-    Column("number", BigInteger, Identity(), primary_key=True),
-    Column("site", Text, nullable=False),
-    Column("run", Text, nullable=False),
-    Column("step", Integer, nullable=False, comment="rising within the run, the abort branch included"),
-    Column("branch", Text, nullable=False, server_default="steps", comment="requires | steps | on_abort"),
-    Column("text", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="begun | done | refused | failed | unknown"),
-    Column("detail", JSONB, nullable=False, server_default="{}"),
-    now("at"),
-    Index("ix_sequence_step_run", "site", "run", "number"),
-)
-
-alert = Table(
-    "alert",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("state", Text, nullable=False, comment="active | acknowledged | returned | cleared"),
-    Column("since", DateTime(timezone=True), nullable=False),
-    Column("value", JSONB),
-    Column("severity", Text, nullable=False),
-    Column("acknowledged_by", Text, nullable=False, server_default=""),
-    Column("pending", JSONB, comment="since when its condition holds before `for`"),
-    now("stored"),
-    Column("changed", DateTime(timezone=True), comment="when anything of it last changed; null: since"),
-    Column("occurrence", DateTime(timezone=True), comment="when it last became active"),
-    Column("shelved_until", DateTime(timezone=True)),
-    Column("out_of_service", DateTime(timezone=True)),
-    Column("shelved_by", Text, nullable=False, server_default=""),
-    Column("shelved_reason", Text, nullable=False, server_default=""),
-    Column("out_of_service_by", Text, nullable=False, server_default=""),
-    Column("out_of_service_reason", Text, nullable=False, server_default=""),
-    Column("suppressed_by", Text, nullable=False, server_default=""),
-    Column("first_out", Boolean, nullable=False, server_default="false"),
-    Column("timers", JSONB, comment="what runs in it beside pending"),
-    PrimaryKeyConstraint("site", "name"),
-)
-
-alert_change = Table(
-    "alert_change",
-    metadata,
-    Column("site", Text, nullable=False),
-    Column("name", Text, nullable=False, comment="empty: a flood of the site"),
-    Column("at", DateTime(timezone=True), nullable=False, comment="when it changed"),
-    Column("state", Text, nullable=False, comment="after it: active | acknowledged | returned | cleared"),
-    Column("value", JSONB),
-    Column("severity", Text, nullable=False),
-    Column("tag", Text, nullable=False),
-    Column("acknowledged_by", Text, nullable=False, server_default=""),
-    Column("kind", Text, nullable=False, server_default="", comment="what happened: wire.alert.KINDS"),
-    Column("who", Text, nullable=False, server_default=""),
-    Column("reason", Text, nullable=False, server_default=""),
-    Column("priority", Text, nullable=False, server_default=""),
-    Column("alarm_group", Text, nullable=False, server_default=""),
-    Column(
-        "held",
-        Boolean,
-        nullable=False,
-        server_default="false",
-        comment="not announced: shelved, out of service or suppressed",
-    ),
-    Column("first_out", Boolean, nullable=False, server_default="false"),
-    PrimaryKeyConstraint("site", "name", "at", "state"),
-    Index("ix_alert_change_at", "site", "at"),
-    comment="the journal of alerts, kept by age",
 )
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -192,17 +192,24 @@ def proved(edit: Edit, *, site: Path, files: Iterable[Path], check: Check) -> tu
 
     The site's files are laid out beside each other in a temporary folder, the edited one among them.
     """
+    return proved_together([edit], site=site, files=files, check=check)
+
+
+def proved_together(
+    edits: Sequence[Edit], *, site: Path, files: Iterable[Path], check: Check
+) -> tuple[Diagnostic, ...]:
+    """The same of several edits that belong together."""
     root = site.parent.resolve()
     before = {(item.code, item.message) for item in check(site) if has_errors((item,))} if site.is_file() else set()
+    texts = {edit.path.resolve(): edit.after for edit in edits}
     with tempfile.TemporaryDirectory(prefix="nexus-discover-") as folder:
         target = Path(folder) / "site"
-        for path in {*(one.resolve() for one in files), edit.path.resolve()}:
+        for path in {*(one.resolve() for one in files), *texts}:
             if not path.is_relative_to(root):
                 continue
             copy = target / path.relative_to(root)
             copy.parent.mkdir(parents=True, exist_ok=True)
-            text = edit.after.encode() if path == edit.path.resolve() else path.read_bytes()
-            copy.write_bytes(text)
+            copy.write_bytes(texts[path].encode() if path in texts else path.read_bytes())
         found = check(target / site.name) if (target / site.name).is_file() else ()
         shown_as = str(target)
         return tuple(
@@ -237,6 +244,9 @@ def unwritable(path: Path) -> tuple[Diagnostic, ...]:
     if path.exists():
         if path.stat().st_mode & 0o222 and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
             return ()
+        if hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY:
+            hint = "name a file elsewhere; --dry-run shows what would change"
+            return (finding("NX6603", f"'{name}' lies on a file system that can't be written", hint=hint),)
         hint = f"chmod u+w {name}, or --dry-run shows what would change"
         return (finding("NX6603", f"'{name}' is read-only", hint=hint),)
     folder = next((one for one in path.absolute().parents if one.exists()), Path("/"))

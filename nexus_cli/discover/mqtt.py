@@ -40,7 +40,7 @@ async def listen(
     Raises:
         NexusError: NX6010, NX6011, NX6012 of the broker; NX6601 for a password that is written out.
     """
-    client = BrokerClient(settings=_settings(target, settings), client_id=client_id(settings, "discover"))
+    client = BrokerClient(settings=settings_for(target, settings), client_id=client_id(settings, "discover"))
     messages: dict[str, bytes] = {}
     until_s = time.monotonic() + listen_s
 
@@ -103,7 +103,7 @@ async def discover_topics(
     return discovery
 
 
-def _settings(target: Target, settings: Settings) -> Settings:
+def settings_for(target: Target, settings: Settings) -> Settings:
     """Ours for our own broker, else what the target says; a password only by reference."""
     connection = target.connection
     user, password = str(connection.get("user", "")), str(connection.get("password", ""))

@@ -25,10 +25,12 @@ class Adopted:
         taken: What is written, a sentence each.
         identities: What devices say of themselves now and control is to record, by path.
         left: What is not adopted, NX4202 each with the reason.
+        edited: The findings whose value is written.
     """
 
     texts: Mapping[str, str] = field(default_factory=dict)
     taken: Sequence[str] = ()
+    edited: Sequence[DriftFinding] = ()
     identities: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left: Sequence[Diagnostic] = ()
 
@@ -40,6 +42,7 @@ def adopt(
     texts: Mapping[str, str],
     file_of: Callable[[tuple[str, ...]], str],
     identities: Mapping[str, Mapping[str, str]],
+    refused: Mapping[tuple[str, str], str] | None = None,
 ) -> Adopted:
     """Make the edits, without writing anything.
 
@@ -49,10 +52,12 @@ def adopt(
         texts: Text of the site's files by name.
         file_of: Name of the file that declares a model path; "" when none does.
         identities: What the devices say of themselves now, by path.
+        refused: Why a finding is not adopted although it could be written, by path and kind.
     """
     documents: dict[str, Document] = {}
     taken: list[str] = []
     left: list[Diagnostic] = []
+    edited: list[DriftFinding] = []
     accepted: dict[str, Mapping[str, str]] = {}
     for one in findings:
         if one.plane != "device":
@@ -62,11 +67,14 @@ def adopt(
                 accepted[one.path] = identities[one.path]
                 taken.append(f"{one.path}: control records what the device says of itself")
             continue
-        problem = _edit(one, devices, texts, file_of, documents) if one.adoptable else one.hint or "it is not certain"
+        problem = (refused or {}).get((one.path, one.kind), "") or (
+            _edit(one, devices, texts, file_of, documents) if one.adoptable else one.hint or "it is not certain"
+        )
         if problem:
             left.append(finding("NX4202", f"{one.text}; not adopted", hint=problem))
         else:
             taken.append(one.text)
+            edited.append(one)
     changed: dict[str, str] = {}
     for name, document in documents.items():
         try:
@@ -76,6 +84,7 @@ def adopt(
     return Adopted(
         texts={name: text for name, text in changed.items() if text != texts[name]},
         taken=taken,
+        edited=edited,
         identities=accepted,
         left=left,
     )
@@ -99,12 +108,14 @@ def _edit(
     declared = device.tags[name].address
     if one.kind == "address-moved" and (declared is None or declared.text != one.recorded):
         return "the site file has another address already: nexus plan"
-    file = file_of((*place, key)) if file_of((*place, key)) == file_of(where) else file_of(where)
-    if file not in texts:
-        return f"'{path}' is in no file that can be edited"
+    file = file_of((*place, key))
     try:
-        document = documents.setdefault(file, Document(texts[file]))
-        document.apply_edits()
+        # An overlay that has the tag's key at this very place decides it; a template has its keys elsewhere.
+        if file not in texts or not _document(file, texts, documents).has((*place, key)):
+            file = file_of(where)
+        if file not in texts:
+            return f"'{path}' is in no file that can be edited"
+        document = _document(file, texts, documents)
         written = document.value((*place, key))
         if isinstance(written, str) and "${" in written:
             return f"'{key}' is written as {written}: correct what it stands for"
@@ -118,6 +129,27 @@ def _edit(
     except DocumentError as error:
         return f"'{file}' can't be edited: {error}"
     return ""
+
+
+def _document(file: str, texts: Mapping[str, str], documents: dict[str, Document]) -> Document:
+    """A file with the edits so far. Raises DocumentError."""
+    if file not in documents:
+        documents[file] = Document(texts[file])
+    documents[file].apply_edits()
+    return documents[file]
+
+
+def took_effect(one: DriftFinding, device: BoundDevice | None) -> bool:
+    """Whether the site that was edited has what the device has."""
+    name = one.path.rpartition("/")[2]
+    if device is None or name not in device.tags:
+        return False
+    tag = device.tags[name]
+    if one.kind == "read-only":
+        return not getattr(tag.tag, "writable", False)
+    if one.kind == "address-moved":
+        return tag.address is not None and tag.address.text != one.recorded
+    return str(tag.tag.type) == str(one.found)
 
 
 def _key(one: DriftFinding, device: BoundDevice) -> tuple[str, object]:

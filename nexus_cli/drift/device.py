@@ -71,6 +71,18 @@ def device_drift(
 
 def _identity(path: str, examined: DeviceExamined, known: Mapping[str, str]) -> Iterator[DriftFinding]:
     now = examined.identity
+    if known and not now and not examined.silent:
+        yield found(
+            "identity-changed",
+            path,
+            "device",
+            f"{path} says nothing of itself any more: is it another device?",
+            recorded=dict(known),
+            now={},
+            hint="nexus drift --adopt forgets what it said",
+            adoptable=True,
+        )
+        return
     differs = sorted(key for key in {*known, *now} if known.get(key) != now.get(key)) if known and now else []
     if differs:
         words = ", ".join(f"{key} {known.get(key, 'none')} → {now.get(key, 'none')}" for key in differs[:5])

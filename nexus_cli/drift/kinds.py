@@ -31,12 +31,21 @@ KINDS: Mapping[str, str] = {
     "not-recorded": MEDIUM,
     "not-declared": MEDIUM,
     "settings-changed": MEDIUM,
+    "sampling-changed": LOW,
     "description-changed": LOW,
     "identity-changed": LOW,
 }
 """Severity of each kind: what may write before types, types before addresses, addresses before descriptions."""
 ON_WRITABLE = frozenset(
-    {"type-changed", "address-gone", "address-moved", "block-short", "not-recorded", "not-declared"}
+    {
+        "type-changed",
+        "address-changed",
+        "address-gone",
+        "address-moved",
+        "block-short",
+        "not-recorded",
+        "not-declared",
+    }
 )
 """Kinds that are critical on a tag that may be written: a command would reach another thing, or none."""
 

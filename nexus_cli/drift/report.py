@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nexus_cli.diagnostics.wording import counted as counted_words
 from nexus_cli.drift.device import device_drift
 from nexus_cli.drift.kinds import LOW, Ignored, chosen, counted
 from nexus_cli.drivers.examined import DeviceExamined
@@ -39,8 +40,33 @@ class Look:
         self.findings += findings
         self.unknown += unknown
         self.devices += 1
-        if examined.identity:
+        answered = not examined.unseen and not examined.silent
+        if examined.identity or (answered and known.get(device.path)):
             self.identities[device.path] = dict(examined.identity)
+
+    def keep(
+        self, before: Sequence[DriftFinding], devices: Mapping[str, DeviceConfig], *, leave: Collection[str]
+    ) -> None:
+        """Take over what an earlier look found on a part that is not known now: it has not gone because nobody can look.
+
+        Args:
+            before: Findings of the newest earlier look.
+            devices: As they are recorded now: what was found against another record is not taken over.
+            leave: Devices to take nothing over of: those that are out of service or being changed.
+        """
+        unknown = {each.path for each in self.unknown}
+        found = {(one.path, one.kind) for one in self.findings}
+        kept = [
+            one
+            for one in before
+            if (one.path, one.kind) not in found
+            and not unknown.isdisjoint((one.path, one.path.rpartition("/")[0]))
+            and _still_recorded(one, devices, leave)
+        ]
+        self.findings += kept
+        if kept:
+            many = counted_words(len(kept), "finding")
+            self.notes.append(f"{many} of an earlier look: that part can't be looked at now")
 
     def report(
         self,
@@ -71,6 +97,22 @@ class Look:
             notes=notes,
             identities=self.identities,
         )
+
+
+def _still_recorded(one: DriftFinding, devices: Mapping[str, DeviceConfig], leave: Collection[str]) -> bool:
+    """Whether a finding is about what is recorded now."""
+    if one.plane == "observed" and one.kind in ("gateway-behind", "rights-behind"):
+        return True
+    path, _, name = one.path.rpartition("/")
+    if one.path in devices:
+        return one.path not in leave
+    device = devices.get(path)
+    if device is None or path in leave or name not in device.tags:
+        return False
+    tag = device.tags[name]
+    if one.kind == "read-only":
+        return tag.writable
+    return bool(one.recorded == (tag.type if one.kind == "type-changed" else tag.address))
 
 
 def askable(

@@ -119,13 +119,9 @@ class LocalMosquitto:
 
     def outdated(self, name: str, password: str) -> bool:
         """Whether the password file has another password of this user than this one."""
-        text = self._passwords_in_use()
+        text = self._text("passwords")
         before = {line.partition(":")[0]: line for line in text.splitlines()}
         return name in before and render_passwords({name: password}, salts=read_salts(text)).strip() != before[name]
-
-    def _passwords_in_use(self) -> str:
-        file = self.folder / "passwords"
-        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def write_access(self, wanted: Wanted, passwords: Mapping[str, str], *, handing_over: bool = False) -> bool:
         """Write rules and passwords, each atomically; True when one has changed (then reload).
@@ -143,6 +139,22 @@ class LocalMosquitto:
             NexusError: NX7010, a grant can't be rendered, NX7035 and NX7037, Mosquitto would misread a file; both files
                 are unchanged.
         """
+        acl, lines = self._rendered(wanted, passwords, handing_over=handing_over)
+        changed = self._write("passwords", lines)
+        self._keep(acl)
+        return self._write("acl", acl) or changed
+
+    def altered(self, wanted: Wanted, passwords: Mapping[str, str]) -> tuple[str, ...]:
+        """Which of the two files are not as `write_access` would write them now: somebody else changed them. Nothing is written.
+
+        Raises:
+            NexusError, OSError: As `write_access`.
+        """
+        acl, lines = self._rendered(wanted, passwords)
+        return tuple(name for name, text in (("acl", acl), ("passwords", lines)) if self._text(name) != text)
+
+    def _rendered(self, wanted: Wanted, passwords: Mapping[str, str], *, handing_over: bool = False) -> tuple[str, str]:
+        """The text of both files, read back as Mosquitto will."""
         grants = (*wanted.grants, *_of_second_account(wanted.grants))
         acl = render_acl(grants)
         validate(acl)
@@ -151,19 +163,23 @@ class LocalMosquitto:
             passwords = {**passwords, HISTORIAN + SECOND: passwords[HISTORIAN]}
         hashed = {name: hashes.sha512 for name, hashes in wanted.people.items() if name in names}
         known = {name: passwords[name] for name in names if name in passwords and name not in hashed}
-        before = self._passwords_in_use()
+        before = self._text("passwords")
         kept = "".join(line for line in before.splitlines(keepends=True) if line.startswith(f"{HISTORIAN}:"))
         new = render_passwords(known, salts=read_salts(before))
         lines = join_passwords(new, render_hashes(hashed), kept if handing_over else "")
         check_passwords(lines)
-        changed = self._write("passwords", lines)
-        self._keep(acl)
-        return self._write("acl", acl) or changed
+        return acl, lines
+
+    def _text(self, name: str) -> str:
+        """What a file has; "" without one. Somebody may have garbled it."""
+        try:
+            return (self.folder / name).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
 
     def _keep(self, acl: str) -> None:
         """Keep the rules that are about to be replaced."""
-        now = self.folder / "acl"
-        if now.exists() and (before := now.read_text(encoding="utf-8")) != acl:
+        if (before := self._text("acl")) not in ("", acl):
             self._write("acl.before", before)
 
     def write_certificates(self, files: ListenerFiles) -> bool:
@@ -182,7 +198,7 @@ class LocalMosquitto:
 
     def _write(self, name: str, text: str) -> bool:
         path = self.folder / name
-        if path.exists() and path.read_text(encoding="utf-8") == text:
+        if path.exists() and self._text(name) == text:
             return False
         beside = path.with_name(f".{name}.new")
         write_private(beside, text.encode())

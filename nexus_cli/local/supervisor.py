@@ -17,6 +17,7 @@ from nexus_cli.access.grants import HISTORIAN, principals
 from nexus_cli.access.grants_file import Wanted, in_force, mark_applied
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.groups import Group
+from nexus_cli.local.broker_altered import AlteredWatch
 from nexus_cli.local.broker_amqtt import AccessWatch
 from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_own
@@ -50,6 +51,7 @@ class Supervisor:
         self._runtime: Runtime = home.read_runtime()
         self._services: dict[str, ServiceProcess] = {}
         self._access = AccessWatch(home)
+        self._altered = AlteredWatch(home.path)
         self._certificates = CertificateWatch(home)
         self._folder = os.open(home.path, os.O_RDONLY | os.O_DIRECTORY)
         self._runtime_stamp = 0
@@ -149,6 +151,7 @@ class Supervisor:
         """Apply the grants that control or `nexus up` wrote to Mosquitto (amqtt reads them itself)."""
         over = 0.0 < self._handover_until_s <= time.monotonic()
         if not (self._access.changed() or over) or self._runtime.broker_kind not in (MOSQUITTO, AMQTT):
+            await self._look_for_altered()
             return
         found = self._access.read()
         if found is None:
@@ -170,6 +173,17 @@ class Supervisor:
             _log.info("broker: %d rules are in force", len(wanted.grants))
         if in_force(self._home.path) != wanted.digest:
             mark_applied(self._home.path, wanted.digest)
+
+    async def _look_for_altered(self) -> None:
+        """Note whether somebody else changed the rules or passwords of Mosquitto; not while one of ours is handed over."""
+        process = self._services.get(BROKER)
+        if process is None or not process.ready.is_set() or self._handover_until_s:
+            return
+        if self._runtime.broker_kind != MOSQUITTO or not self._altered.touched():
+            return
+        found = self._access.read()
+        if found is not None:
+            await asyncio.to_thread(self._altered.look, *found, reload=lambda: process.signal(signal.SIGHUP))
 
     def _write_access(self, wanted: Wanted, passwords: Mapping[str, str]) -> bool:
         """Write rules and passwords; a new one of the historian's first for its second account, where it goes meanwhile."""

@@ -33,6 +33,7 @@ KIND_NAMES = (
     "not-recorded",
     "not-declared",
     "settings-changed",
+    "sampling-changed",
     "description-changed",
     "identity-changed",
 )

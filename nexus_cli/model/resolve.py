@@ -25,7 +25,7 @@ from nexus_cli.model.expression_text import names_in
 from nexus_cli.model.external import MAX_SERIES_DEFAULT, ExternalDevice, ExternalTag
 from nexus_cli.model.gateways import DEFAULT_GATEWAY
 from nexus_cli.model.governed import about, places_of, quality_alerts
-from nexus_cli.model.limits import share_of
+from nexus_cli.model.limits import mass_change_of
 from nexus_cli.model.notification_config import notification_resources
 from nexus_cli.model.policy_config import APPROVALS, POLICY, approvals_config, policy_configs
 from nexus_cli.model.procedure_config import message_config, sequence_config
@@ -84,7 +84,7 @@ def snapshot_of(model: Model, known: Mapping[str, KnownConfig] = NONE_KNOWN) -> 
                 labels=_labels(site),
                 places=places_of(site),
                 signatures=signature_rules(site.signatures, zone=site.time_zone),
-                mass_change=share_of(site.limits.mass_change),
+                mass_change=mass_change_of(site.limits),
                 drift=drift_config(site.drift),
                 windows=windows_of(site),
                 window_at=window_places(site, model.devices.values()),

@@ -61,7 +61,8 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         drift: How often control looks for drift; None without a schedule.
         labels: Of areas (`packaging`) and lines (`packaging/line-1`) that have any; a device's own are with the device.
         places: What areas and lines say beside their labels, by path; only those that name an owner, a class or `pii`.
-        mass_change: Share of the devices that one deployment may change without consent; None is no limit.
+        mass_change: Share of devices, tags, series and principals that one deployment may change without consent, or a share
+            for each of them; None is no limit.
         windows: Maintenance windows by name.
         window_at: Name of the window of a path; "" takes an outer one away.
     """
@@ -74,7 +75,7 @@ class SiteConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: dict[str, dict[str, str]] = {}
     places: dict[str, PlaceConfig] = {}
     signatures: SignatureRules | None = None
-    mass_change: float | None = None
+    mass_change: float | dict[str, float] | None = None
     drift: DriftConfig | None = None
     windows: dict[str, WindowConfig] = {}
     window_at: dict[str, str] = {}

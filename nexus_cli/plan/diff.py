@@ -30,7 +30,7 @@ def diff(base: Snapshot, desired: Snapshot, *, moved: Sequence[Rename] = ()) -> 
     addresses = differing(base.digests, desired.digests)
     before = {address: base.resources[address] for address in addresses if address in base.digests}
     after = {address: desired.resources[address] for address in addresses if address in desired.digests}
-    moves = tag_moves(moved, base=_tag_paths(before), desired=_tag_paths(after))
+    moves = tag_moves(moved, base=tag_paths(before), desired=tag_paths(after))
     homes = _device_moves(moves, before, after)
     gone = set(homes.values())
     return tuple(
@@ -137,7 +137,8 @@ def _device_moves(
     return found
 
 
-def _tag_paths(resources: Mapping[str, Attributes]) -> set[str]:
+def tag_paths(resources: Mapping[str, Attributes | None]) -> set[str]:
+    """Paths of the tags of the devices among these resources, by address."""
     return {
         f"{address.removeprefix(DEVICE)}/{name}"
         for address, attributes in resources.items()

@@ -14,11 +14,10 @@ from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.document_impact import (
     LoadEntry,
     ReaderEntry,
-    TemplateEntry,
     load_entry,
     reader_entry,
-    template_entry,
 )
+from nexus_cli.plan.document_reach import DefaultsEntry, TemplateEntry, defaults_entry, template_entry
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.impact import Impact
 from nexus_cli.plan.masking import masked, sensitive
@@ -182,6 +181,7 @@ class PlanDocument(TypedDict):
     readers: NotRequired[list[ReaderEntry]]
     actions: NotRequired[list[ActionEntry]]
     templates: NotRequired[list[TemplateEntry]]
+    defaults: NotRequired[list[DefaultsEntry]]
     measured: NotRequired[MeasuredEntry]
     probe: NotRequired[list[ProbeEntry]]
     unknowns: NotRequired[list[str]]
@@ -233,6 +233,7 @@ def plan_document(
         "readers": [reader_entry(each) for each in plan.readers],
         "actions": action_entries(plan.actions),
         "templates": [template_entry(each) for each in plan.templates],
+        "defaults": [defaults_entry(each) for each in plan.defaults],
         "rights": _rights(plan.rights),
         "sessions": [
             {"principals": list(each.principals), "broker": each.broker, "at_once": each.at_once, "text": each.text}

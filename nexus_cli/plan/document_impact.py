@@ -1,13 +1,13 @@
-"""Load, readers and templates in the plan as JSON: their entries, and the JSON Schema of these."""
+"""Load and readers in the plan as JSON: their entries, and the JSON Schema of these, with those of templates and defaults."""
 
 from __future__ import annotations
 
 from typing import TypedDict
 
 from nexus_cli.json_value import JsonObject
+from nexus_cli.plan.document_reach import reach_schemas
 from nexus_cli.plan.load import LinkLoad
 from nexus_cli.plan.readers import WORST_FIRST, Reader
-from nexus_cli.plan.templates import TemplateReach
 
 
 class LoadEntry(TypedDict):
@@ -36,18 +36,6 @@ class ReaderEntry(TypedDict):
     kind: str
     name: str
     effect: str
-
-
-class TemplateEntry(TypedDict):
-    """What happens to the devices of one template, see `plan.templates.TemplateReach`."""
-
-    template: str
-    devices: list[str]
-    unchanged: int
-    tags: int
-    actions: dict[str, int]
-    restarts: int
-    text: str
 
 
 def load_entry(load: LinkLoad) -> LoadEntry:
@@ -81,21 +69,8 @@ def reader_entry(reader: Reader) -> ReaderEntry:
     }
 
 
-def template_entry(reach: TemplateReach) -> TemplateEntry:
-    """One template as JSON, every device named."""
-    return {
-        "template": reach.template,
-        "devices": list(reach.devices),
-        "unchanged": reach.unchanged,
-        "tags": reach.tags,
-        "actions": dict(reach.actions),
-        "restarts": reach.restarts,
-        "text": reach.text,
-    }
-
-
 def impact_schemas() -> JsonObject:
-    """JSON Schema of the keys `load`, `readers` and `templates` of a plan."""
+    """JSON Schema of the keys `load`, `readers`, `templates` and `defaults` of a plan."""
     text: JsonObject = {"type": "string"}
     count: JsonObject = {"type": "integer", "minimum": 0}
     whole: JsonObject = {"type": ["integer", "null"], "minimum": 0}
@@ -111,17 +86,10 @@ def impact_schemas() -> JsonObject:
         "text": text,
     }
     reader = {**dict.fromkeys(("path", "kind", "name", "effect"), text), "change": {"enum": list(WORST_FIRST)}}
-    template = {
-        "template": text,
-        "devices": {"type": "array", "items": text},
-        **dict.fromkeys(("unchanged", "tags", "restarts"), count),
-        "actions": {"type": "object", "additionalProperties": count},
-        "text": text,
-    }
     return {
         "load": _list(load, "Load of the links that the changes touch: a share above 1 can't keep its intervals."),
         "readers": _list(reader, "Who reads what is removed, moved, or changes its type, unit or range; each once."),
-        "templates": _list(template, "What happens to the devices of each template that has changed ones."),
+        **reach_schemas(),
     }
 
 

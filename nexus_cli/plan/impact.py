@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from nexus_cli.diagnostics.wording import counted, duration
+from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
-from nexus_cli.plan.impact_database import policies
+from nexus_cli.plan.impact_database import archive_lines, retention_lines
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
+from nexus_cli.plan.impact_sessions import session_lines
+from nexus_cli.plan.impact_topics import alias_lines, gateway_lines
+from nexus_cli.plan.link_sessions import LinkSessions
 from nexus_cli.plan.load import weighs
 from nexus_cli.plan.load_facts import LinkFacts
-from nexus_cli.plan.session_gap import gap, reconnected
 from nexus_cli.plan.stages import cleared_paths
 
 RIGHTS = ("read", "write", "publish", "subscribe", "run", "acknowledge", "alerts", "apply", "admin")
@@ -45,7 +47,7 @@ class Surroundings:
     """What a change's impact depends on.
 
     Attributes:
-        links: Declared devices by link, after the change.
+        sessions: What becomes of the sessions of the links that are touched.
         cost: Requests of a device, where a driver can compute them.
         roles: Declared roles by name, after the change, that no user has.
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
@@ -54,18 +56,13 @@ class Surroundings:
         facts: What a runtime measured, by link.
     """
 
-    links: Mapping[str, int] = field(default_factory=dict)
+    sessions: LinkSessions = field(default_factory=LinkSessions)
     cost: Cost = lambda _: None
     roles: Mapping[str, Attributes] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
     cleared: frozenset[str] = frozenset()
     facts: Mapping[str, LinkFacts] = field(default_factory=dict)
-
-
-def links_of(devices: Mapping[str, Attributes]) -> Counter[str]:
-    """How many devices share each link."""
-    return Counter(str(device["link"]) for device in devices.values() if device.get("link"))
 
 
 def written_before(changes: Sequence[Change], desired: Mapping[str, Attributes]) -> frozenset[str]:
@@ -96,41 +93,10 @@ Lines = Iterator[tuple[str, str] | tuple[str, str, tuple[str, ...]]]
 
 
 def _device(change: Change, around: Surroundings) -> Lines:
-    yield from _session(change, around)
+    yield from session_lines(change, around.sessions, around.facts)
     yield from _topics(change, around)
     yield from _series(change)
     yield from _load(change, around)
-
-
-def _session(change: Change, around: Surroundings) -> Lines:
-    before, after = change.before or {}, change.after or {}
-    old, new = str(before.get("link", "")), str(after.get("link", ""))
-    if change.action is Action.CREATE:
-        if new:
-            others = around.links.get(new, 1) - 1
-            shared = f", shared with {counted(others, 'device')}" if others > 0 else ""
-            yield "devices", f"gateway {after.get('gateway')} reads it over {new}{shared}"
-    elif change.action is Action.FORGET:
-        if old:
-            left = around.links.get(old, 0)
-            yield "devices", f"{old} is closed" if not left else f"{old} stays open for {counted(left, 'device')}"
-    elif old != new:
-        yield "devices", f"session restarts: {old or 'none'} closes, {new or 'none'} opens; {gap(after, around.facts)}"
-    elif before.get("gateway") != after.get("gateway"):
-        yield (
-            "devices",
-            f"moves from gateway {before.get('gateway')} to {after.get('gateway')}; {gap(after, around.facts)}",
-        )
-    elif before.get("connection") != after.get("connection"):
-        yield from reconnected(before, after, sharing=around.links.get(new, 1) - 1, facts=around.facts)
-    elif change.tags:
-        yield "devices", "its session stays; only the tags below restart"
-    elif change.action is Action.UPDATE:
-        yield "devices", "its session stays; nothing restarts"
-    if change.before is not None and change.after is not None:
-        enabled = after.get("enabled", True)
-        if before.get("enabled", True) != enabled:
-            yield "devices", "comes into service" if enabled else "goes out of service: BAD out_of_service"
 
 
 def _topics(change: Change, around: Surroundings) -> Lines:
@@ -195,60 +161,6 @@ def _load(change: Change, around: Surroundings) -> Lines:
         return
     link = (change.after or change.before or {}).get("link", "")
     yield "load", f"{before} -> {counted(after, 'request')} for a full read on {link}"
-
-
-def _retention(change: Change, _: Surroundings) -> Lines:
-    before, after = change.before or {}, change.after or {}
-    if change.action is Action.CREATE:
-        yield "database", f"table for class {change.name}, samples kept {duration(int(after.get('keep_ms', 0)))}"
-    elif change.action is Action.FORGET:
-        yield "database", "the table and its samples stay until they are purged"
-    elif before.get("keep_ms") != after.get("keep_ms"):
-        yield (
-            "database",
-            f"samples kept {duration(int(before.get('keep_ms', 0)))} -> {duration(int(after.get('keep_ms', 0)))}",
-        )
-    if change.action is Action.UPDATE:
-        yield from policies(before, after)
-    if change.action is not Action.FORGET:
-        yield from _archived(change.name, before, after)
-
-
-def _archived(name: str, before: Attributes, after: Attributes) -> Lines:
-    old, new = before.get("archive_after_ms"), after.get("archive_after_ms")
-    if new is not None and old is None:
-        yield (
-            "database",
-            f"days of class {name} go to the archive {duration(int(new))} after they end, before they are dropped",
-        )
-    elif old is not None and new is None:
-        yield "database", f"class {name} is no longer archived: what is not there yet is dropped when its time is over"
-        yield "database", f"what the archive has of class {name} stays there"
-    elif old != new and old is not None and new is not None:
-        yield (
-            "database",
-            f"days of class {name} go to the archive after {duration(int(new))} instead of {duration(int(old))}",
-        )
-    kept, keep = before.get("archive_keep_ms"), after.get("archive_keep_ms")
-    if kept != keep and new is not None:
-        span = "for ever" if keep is None else f"for {duration(int(keep))}"
-        yield "database", f"the archive keeps days of class {name} {span}"
-
-
-def _archive(change: Change, _: Surroundings) -> Lines:
-    before, after = change.before or {}, change.after or {}
-    if change.action is Action.CREATE:
-        yield (
-            "database",
-            f"old days go to {after.get('to')}; nothing of an archived class is dropped before it is there",
-        )
-    elif change.action is Action.FORGET:
-        yield "database", f"nothing goes to {before.get('to')} any more; what is there stays"
-    elif before.get("to") != after.get("to") or before.get("endpoint") != after.get("endpoint"):
-        yield (
-            "database",
-            f"new days go to {after.get('to')}; move the days at {before.get('to')} there first",
-        )
 
 
 def _rights(change: Change, around: Surroundings) -> Lines:
@@ -362,43 +274,16 @@ def _view(change: Change, _: Surroundings) -> Lines:
         yield "people", f"watched with priority {after.get('priority')} instead of {before.get('priority')}"
 
 
-def _gateway(change: Change, _: Surroundings) -> Lines:
-    before, after = change.before or {}, change.after or {}
-    frames = after.get("frames", "columns")
-    if change.action is Action.UPDATE and frames != before.get("frames", "columns"):
-        way = "each frame as JSON on its device's topic" if frames == "json" else "many frames in one message by column"
-        yield "topics", f"the record is sent as {frames}: {way}; nothing is lost in between"
-
-
-def _alias(change: Change, _: Surroundings) -> Lines:
-    old, new = change.before or {}, change.after or {}
-    to = str((new or old).get("to", ""))
-    if not new:
-        yield "topics", f"{to} is no longer published under {change.name}; its retained messages there are cleared"
-        return
-    span = duration(int(new.get("for_ms", 0)))
-    if not old:
-        yield "topics", f"{to} is published under {change.name}, too, for {span} from the apply on"
-        yield (
-            "rights",
-            f"who may subscribe to {to} may subscribe to {change.name}; commands take the new path alone",
-        )
-    elif old.get("for_ms") != new.get("for_ms"):
-        yield "topics", f"{to} is published under {change.name}, too, for {span} from this apply on"
-    elif old.get("to") != new.get("to"):
-        yield "topics", f"{change.name} has the values of {to} instead of {old.get('to')}"
-
-
 _READERS: dict[str, Callable[[Change, Surroundings], Lines]] = {
-    "alias": _alias,
-    "archive": _archive,
+    "alias": lambda change, _: alias_lines(change),
+    "archive": lambda change, _: archive_lines(change),
     "channel": lambda change, _: channel_lines(change),
     "device": _device,
     "digest": lambda change, _: digest_lines(change),
-    "gateway": _gateway,
+    "gateway": lambda change, _: gateway_lines(change),
     "group": _rights,
     "message": _message,
-    "retention": _retention,
+    "retention": lambda change, _: retention_lines(change),
     "role": _rights,
     "route": lambda change, _: route_lines(change),
     "sequence": _sequence,

@@ -17,7 +17,7 @@ from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
 
 NO_SUBSCRIBERS = "live subscribers of topics: the broker does not report them"
-KEPT = "they are kept until `nexus purge`"
+KEPT = "they go when their retention ends, or by `nexus purge`"
 
 
 class SeriesEntry(TypedDict):

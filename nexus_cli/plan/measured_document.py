@@ -15,7 +15,7 @@ from nexus_cli.plan.measured import KEPT, Measured, measured_entry, samples_text
 from nexus_cli.plan.probed import ProbeEntry
 from nexus_cli.wire.control_facts import MeasuredSeries
 
-BEFORE = ("impact", "load", "readers", "templates")
+BEFORE = ("impact", "load", "readers", "templates", "defaults")
 """The keys of a document that the measured ones follow, as far as it has them."""
 OF_SERIES = frozenset({"data-loss", "series-break"})
 

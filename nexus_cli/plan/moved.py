@@ -83,3 +83,27 @@ def onto_recorded(
 
 def _covers(prefix: str, path: str) -> bool:
     return path == prefix or path.startswith(prefix + "/")
+
+
+def forgotten_moves(
+    moved: Sequence[Rename], *, forgotten: Iterable[str], created: Collection[str], present: Collection[str]
+) -> list[Rename]:
+    """(old, new) of forgotten series that an entry takes to a tag which begins now.
+
+    Only where the new path has no series at all: one that was forgotten there itself comes back with its own history, and
+    two histories never become one. Of several the first path wins.
+
+    Args:
+        moved: The site's `moved:` entries.
+        forgotten: Paths of forgotten series.
+        created: Tag paths that this deployment creates.
+        present: Those of them that have a series.
+    """
+    found: list[Rename] = []
+    taken = set(present)
+    for old in sorted(forgotten):
+        new = renamed(old, moved)
+        if new != old and new in created and new not in taken:
+            taken.add(new)
+            found.append((old, new))
+    return found

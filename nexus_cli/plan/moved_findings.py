@@ -53,9 +53,9 @@ def _useless(found: Sequence[Rename], moved: Sequence[Rename]) -> list[Diagnosti
     return [
         finding(
             "NX4005",
-            f"nothing was recorded at '{source}', so '{target}' begins without history",
+            f"nothing is recorded at '{source}': '{target}' begins without history, or with that of a forgotten series",
             where=("moved", list(moved).index((source, target)), "from"),
-            hint="`nexus show` lists the recorded paths",
+            hint="`nexus show` lists the recorded paths, `nexus adopt series` the forgotten series",
         )
         for source, target in found
     ]

@@ -17,13 +17,16 @@ from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
 from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.defaults import DefaultsReach, GiverOf, defaults_reach
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
 from nexus_cli.plan.hazards import Hazard, hazards_of
-from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, links_of, written_before
+from nexus_cli.plan.impact import Cost, Impact, Surroundings, impacts_of, written_before
+from nexus_cli.plan.link_sessions import LinkSessions, sessions_of
 from nexus_cli.plan.load import NO_FACTS, LinkLoad, Memory, link_loads
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.masking import plain_secrets
+from nexus_cli.plan.mass_change import SITE, Standing, counts_tags, tags_by_class
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.moved_findings import findings_of_moves
 from nexus_cli.plan.moved_roles import findings_of_roles
@@ -80,6 +83,7 @@ class Plan:
         readers: Who reads what is removed, moved or changed.
         actions: Sequences that run because devices change.
         templates: What happens to the devices of each template.
+        defaults: What happens to the devices that inherit what changes.
         violations: Policies that it violates.
         effect: What it does, as a digest (`plan.effect`).
         errored: True when a finding forbids applying it.
@@ -101,6 +105,7 @@ class Plan:
     readers: tuple[Reader, ...] = ()
     actions: tuple[PlannedAction, ...] = ()
     templates: tuple[TemplateReach, ...] = ()
+    defaults: tuple[DefaultsReach, ...] = ()
     violations: tuple[Violation, ...] = ()
     effect: str = ""
     errored: bool = False
@@ -147,6 +152,7 @@ def make_plan(
     cost: Cost = lambda _: None,
     facts: Mapping[str, LinkFacts] = NO_FACTS,
     template_of: Mapping[str, str] = NO_TEMPLATES,
+    giver_of: GiverOf | None = None,
     at: datetime | None = None,
     reason: str = "",
 ) -> Outcome[Plan]:
@@ -159,6 +165,7 @@ def make_plan(
         cost: Requests per device, where a driver can compute them.
         facts: What a runtime measured, by link.
         template_of: Template by path of the declared devices that have one.
+        giver_of: Who gives the declared devices their values; None where that is not known.
         at: When it is judged by the policies; None judges nothing.
         reason: For policies that ask for one.
     """
@@ -168,6 +175,7 @@ def make_plan(
     listed = _listed(changes, base, desired)
     devices = {address: value for address, value in desired.resources.items() if address.startswith(DEVICE)}
     first = not base.digests
+    sessions = sessions_of(changes, devices)
     memory: Memory = {}
     loads = link_loads(changes, desired.resources, facts=facts, memory=memory)
     findings = [
@@ -182,7 +190,7 @@ def make_plan(
             changes,
             before={**_kept(desired, base), **base.resources},
             after=desired.resources,
-            recorded_devices=sum(address.startswith(DEVICE) for address in base.digests),
+            standing=_standing(base, desired, rights),
             # As control weighs it, without measures; and where only the measures say that a link is too slow.
             loads=(*link_loads(changes, desired.resources), *loads) if facts else loads,
         ),
@@ -200,7 +208,7 @@ def make_plan(
         impacts=impacts_of(
             changes,
             around=Surroundings(
-                links=links_of(devices),
+                sessions=sessions,
                 cost=lambda device: known.requests if (known := memory.get(id(device))) is not None else cost(device),
                 roles={name: role for name, role in desired.of_kind("role") if f"role.{name}" not in listed},
                 listed=listed,
@@ -217,7 +225,8 @@ def make_plan(
         loads=loads,
         readers=() if first else readers_of(changes, desired.resources),
         actions=planned_actions(changes, before=_sequences_before(base, desired), after=desired.resources),
-        templates=template_reach(changes, template_of),
+        templates=template_reach(changes, template_of, sessions),
+        defaults=_defaults(changes, giver_of, devices, sessions),
         violations=violations,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
@@ -225,11 +234,32 @@ def make_plan(
     return Outcome(plan, tuple(findings))
 
 
+def _defaults(
+    changes: Sequence[Change], giver_of: GiverOf | None, devices: Mapping[str, Attributes], sessions: LinkSessions
+) -> tuple[DefaultsReach, ...]:
+    if giver_of is None:
+        return ()
+    return defaults_reach(
+        changes, giver_of, devices=[address.removeprefix(DEVICE) for address in devices], sessions=sessions
+    )
+
+
 def _sequences_before(base: Base, desired: Snapshot) -> dict[str, Attributes]:
     """Sequences on record: as the base has them, and as they are declared where both are the same."""
     addresses = (address for address in base.digests if address.startswith("sequence."))
     found = {address: base.resources.get(address) or desired.resources.get(address) for address in addresses}
     return {address: value for address, value in found.items() if value is not None}
+
+
+def _standing(base: Base, desired: Snapshot, rights: Rights) -> Standing:
+    """What was recorded; tags are counted where a limit asks for them and every device is whole."""
+    site = base.resources.get(SITE) or desired.resources.get(SITE)
+    devices = [address for address in base.digests if address.startswith(DEVICE)]
+    tags: dict[str, int] | None = None
+    if SITE in base.digests and counts_tags(site):
+        whole = [base.resources.get(address) or desired.resources.get(address) or {} for address in devices]
+        tags = tags_by_class(whole) if all("protocol" in each for each in whole) else None
+    return Standing(devices=len(devices), tags=tags, principals=rights.recorded, touched=rights.touched)
 
 
 def _kept(desired: Snapshot, base: Base) -> dict[str, Attributes]:

@@ -129,5 +129,5 @@ def _damaged(path: Path, cause: str) -> NexusError:
         f"The plan '{path}' can't be used.",
         code="NX4003",
         cause=cause,
-        hint="plan again: nexus plan SITE --out FILE",
+        hint=f"plan again: nexus plan SITE --out {path}",
     )

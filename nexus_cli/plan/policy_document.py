@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nexus_cli.plan.document import PlanDocument
 
 MOST_PATHS = 5
+EFFECT_IS = "what an approval signs"
 _STYLES = {"error": "error", "warning": "warning", "info": "info"}
 
 
@@ -70,8 +71,8 @@ def policy_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterat
 
 
 def effect_line(plan: PlanDocument) -> str:
-    """`Effect: sha256:…`; "" for a plan of an older version."""
-    return f"Effect: {plan['effect']}" if plan.get("effect") else ""
+    """`Effect: sha256:…`, and what it is for; "" for a plan of an older version."""
+    return f"Effect: {plan['effect']}  ({EFFECT_IS})" if plan.get("effect") else ""
 
 
 def policies_schema() -> JsonObject:

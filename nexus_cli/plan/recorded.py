@@ -8,9 +8,11 @@ from datetime import datetime
 
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.document_reach import received
 from nexus_cli.plan.impact import Cost
 from nexus_cli.plan.moved import Rename
 from nexus_cli.plan.plan import Base, Plan, make_plan
+from nexus_cli.wire.reach import Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class Made:
         changed: Attributes that it recorded by address; None removed one.
         before: Attributes of what it changed, before it.
         moved: Its renames.
+        reach: What it did to the devices of templates and defaults, as it was said when it was made.
         at: When it began: policies judge that moment, and the reason that was given; None judges nothing.
         reason: As it was given.
     """
@@ -35,6 +38,7 @@ class Made:
     changed: Mapping[str, Attributes | None]
     before: Mapping[str, Attributes]
     moved: Sequence[Rename] = ()
+    reach: Reach | None = None
     at: datetime | None = None
     reason: str = ""
 
@@ -65,4 +69,5 @@ def plan_again(made: Made, kept: Mapping[str, Attributes], *, cost: Cost = lambd
         resources=made.before,
     )
     found = make_plan(base, desired, moved=made.moved, cost=cost, at=made.at, reason=made.reason).unwrap()
-    return replace(found, desired_digest=made.desired_digest)
+    templates, defaults = received(made.reach) if made.reach is not None else ((), ())
+    return replace(found, desired_digest=made.desired_digest, templates=templates, defaults=defaults)

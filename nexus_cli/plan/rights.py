@@ -35,10 +35,17 @@ class Rights:
     Attributes:
         gains: Every difference, by principal.
         widened: Those of them that need consent (`acl-widen`), without what `write-enable` asks for.
+        recorded: Users, and groups of the login provider, before.
     """
 
     gains: tuple[Gain, ...] = ()
     widened: tuple[Gain, ...] = ()
+    recorded: frozenset[str] = frozenset()
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Principals that gain or lose something."""
+        return frozenset(gain.principal for gain in self.gains)
 
 
 NO_CHANGE = Rights()
@@ -84,7 +91,11 @@ def rights_of(changes: Sequence[Change], *, before: Snapshot, after: Snapshot) -
     every = tuple(sorted((*listed, *moments), key=_order))
     asked = _without_enabled(found, changes, sample)
     widened = (*_named(asked, sample.principals), *moments)
-    return Rights(gains=every, widened=tuple(sorted((gain for gain in widened if gain.gained), key=_order)))
+    return Rights(
+        gains=every,
+        widened=tuple(sorted((gain for gain in widened if gain.gained), key=_order)),
+        recorded=frozenset(profiles_of(before)),
+    )
 
 
 def holdings(*snapshots: Snapshot) -> tuple[frozenset[str], frozenset[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.drivers.link_load import SHORTEST_POLL_MS
@@ -30,26 +30,16 @@ def gap(device: Attributes, facts: Mapping[str, LinkFacts]) -> str:
     return f"gap of about one connect{_missed(device, longest_ms, at_most=True)}"
 
 
-def reconnected(
-    before: Attributes, after: Attributes, *, sharing: int, facts: Mapping[str, LinkFacts]
-) -> Iterator[tuple[str, str]]:
-    """Plane and text for a device whose connection changes on the same link: only keys of the link cost its session.
-
-    Args:
-        before, after: The device.
-        sharing: Other devices on the link.
-        facts: What a runtime measured, by link.
-    """
-    link = after.get("link") or "its link"
+def changed_keys(before: Attributes, after: Attributes) -> frozenset[str]:
+    """Keys of `connection` that differ."""
     old, new = before.get("connection") or {}, after.get("connection") or {}
-    kind = kinds().get(str(after.get("protocol")))
-    changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
-    if kind is not None and not changed & kind.link_keys:
-        yield "devices", f"it is asked with the new {', '.join(sorted(changed))}; the session on {link} stays"
-        return
-    yield "devices", f"session on {link} is set up again with the new connection; {gap(after, facts)}"
-    if sharing > 0:
-        yield "devices", f"{counted(sharing, 'other device')} on {link} wait{'s' * (sharing == 1)} as long"
+    return frozenset(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def needs_session(device: Attributes, keys: frozenset[str]) -> bool:
+    """Whether one of these connection keys belongs to the link; where no driver says so, each does."""
+    kind = kinds().get(str(device.get("protocol")))
+    return kind is None or bool(keys & kind.link_keys)
 
 
 def _missed(device: Attributes, gap_ms: float, *, at_most: bool = False) -> str:

@@ -6,53 +6,31 @@ The snapshot does not name templates, so that digests do not change with them; t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.diagnostics.wording import counted
-from nexus_cli.plan.change import Action, Change
-
-RESTARTING = frozenset({"connection", "gateway", "link", "protocol"})
-"""Keys of a device whose change restarts its session."""
-DONE: Mapping[str, str] = {"create": "new", "update": "updated", "move": "moved", "forget": "forgotten"}
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.link_sessions import LinkSessions
+from nexus_cli.plan.reach import Reached, reached
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateReach:
-    """What a plan does to the devices of one template.
-
-    Attributes:
-        template: Its name.
-        devices: Paths of its devices that change, sorted.
-        unchanged: How many of its devices do not.
-        tags: Tags that change in them.
-        actions: How many devices by action.
-        restarts: How many sessions are set up again.
-    """
+    """What a plan does to the devices of one template."""
 
     template: str
-    devices: tuple[str, ...]
-    unchanged: int
-    tags: int
-    actions: Mapping[str, int]
-    restarts: int = 0
-
-    @property
-    def text(self) -> str:
-        """What happens, one line."""
-        done = ", ".join(f"{count:,} {DONE[action]}" for action, count in self.actions.items())
-        whole = len(self.devices) + self.unchanged
-        reach = f"{len(self.devices):,} of {counted(whole, 'device')}: {done}; {counted(self.tags, 'tag')} changed"
-        session = f"{counted(self.restarts, 'session')} restart" if self.restarts else "no session restarts"
-        return f"{reach}; {session}{'s' * (self.restarts == 1)}"
+    reached: Reached
 
 
-def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) -> tuple[TemplateReach, ...]:
+def template_reach(
+    changes: Sequence[Change], template_of: Mapping[str, str], sessions: LinkSessions
+) -> tuple[TemplateReach, ...]:
     """The templates whose devices change, by name.
 
     Args:
         changes: Of a plan.
         template_of: Template by path of every declared device that has one.
+        sessions: What becomes of the sessions.
     """
     touched: dict[str, list[Change]] = {}
     for change in changes:
@@ -62,21 +40,10 @@ def template_reach(changes: Sequence[Change], template_of: Mapping[str, str]) ->
     if not touched:
         return ()
     users = Counter(template_of.values())
-    return tuple(_reach(name, found, users[name]) for name, found in sorted(touched.items()))
-
-
-def _reach(template: str, changes: Iterable[Change], users: int) -> TemplateReach:
-    found = sorted(changes, key=lambda change: change.name)
-    actions = Counter(change.action for change in found)
-    return TemplateReach(
-        template=template,
-        devices=tuple(change.name for change in found),
-        unchanged=users - len(found),
-        tags=sum(len(change.tags) for change in found),
-        actions={action.value: actions[action] for action in Action if actions[action]},
-        restarts=sum(_restarts(change) for change in found),
+    return tuple(
+        TemplateReach(
+            template=name,
+            reached=reached(found, sessions, whole=users[name], tags=sum(len(change.tags) for change in found)),
+        )
+        for name, found in sorted(touched.items())
     )
-
-
-def _restarts(change: Change) -> bool:
-    return change.action is Action.UPDATE and bool(RESTARTING & set(change.keys))

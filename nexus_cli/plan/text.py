@@ -50,17 +50,23 @@ EFFECTIVE = {
 FOLLOWERS = {"published_type": "type", "publish_unit": "unit"}
 
 
-def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
+def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between: tuple[str, str] | None = None) -> str:
     """The plan for a terminal.
 
     Args:
         plan: As `plan_document` makes it.
         style: Colours a text by a style's name, or leaves it.
         steps: Also the steps of apply; a plan of an older version has none.
+        between: The names of two states that were compared, instead of what apply would do.
     """
-    lines = [style(f"Plan for {plan['site']}", "bold") + f" against {_base(plan)}", ""]
+    if between is None:
+        lines = [style(f"Plan for {plan['site']}", "bold") + f" against {_base(plan)}", ""]
+        nothing = "Nothing to do: what is recorded is what is declared."
+    else:
+        lines = [style(f"Difference of {plan['site']}", "bold") + f" from {between[0]} to {between[1]}", ""]
+        nothing = "No difference."
     if not plan["resource_changes"]:
-        lines += ["Nothing to do: what is recorded is what is declared."]
+        lines += [nothing]
     impacts: dict[str, list[ImpactEntry]] = defaultdict(list)
     for impact in plan["impact"]:
         impacts[impact["address"]].append(impact)
@@ -96,9 +102,10 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False) -> str:
 
 def _reach(plan: PlanDocument) -> Iterator[str]:
     """The extent of a long plan and the consents that it needs, for readers of its first lines only."""
-    planes = Counter(impact["plane"] for impact in plan["impact"])
+    touched = dict.fromkeys((impact["plane"], impact["address"]) for impact in plan["impact"])
+    planes = Counter(plane for plane, _ in touched)
     if planes:
-        yield "Impact: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
+        yield "Changes with impact on: " + ", ".join(f"{plane} {count:,}" for plane, count in planes.items()) + "."
     names = Counter(hazard["name"] for hazard in plan["hazards"] if not hazard["allowed"])
     if names:
         yield "Needs consent: " + ", ".join(f"{name} {count:,}" for name, count in names.items()) + "; see below."

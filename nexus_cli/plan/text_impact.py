@@ -1,4 +1,4 @@
-"""Load, readers and templates of a plan as text for people; rendered from its JSON form."""
+"""Load, readers, templates and defaults of a plan as text for people; rendered from its JSON form."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.document import PlanDocument
 from nexus_cli.plan.document_impact import LoadEntry, ReaderEntry
+from nexus_cli.plan.document_reach import ReachEntry
 from nexus_cli.plan.text_groups import places
 
 MOST_LINKS = 20
 MOST_READERS = 20
 MOST_TEMPLATES = 20
+"""The same of places with defaults."""
+MOST_KEYS = 6
 MOST_DEVICES = 6
 """Up to so many devices of a template are named one by one; more are counted by line."""
 
 
 def impact_blocks(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
     """The blocks that a plan has; nothing where it has none, as plans of older versions."""
-    yield from _templates(plan, style)
+    yield from _reach("Templates:", "template", _templates(plan), style)
+    yield from _reach("Defaults:", "place", _defaults(plan), style)
     yield from _load(plan.get("load") or [], style)
     yield from _readers(plan.get("readers") or [], style)
 
@@ -51,14 +55,29 @@ def _readers(readers: Sequence[ReaderEntry], style: Callable[[str, str], str]) -
         yield f"  … and {sum(rest.values()):,} more ({kinds}; --format json shows all)"
 
 
-def _templates(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
-    found = plan.get("templates") or []
+def _templates(plan: PlanDocument) -> list[tuple[str, ReachEntry]]:
+    return [(each["template"], each) for each in plan.get("templates") or []]
+
+
+def _defaults(plan: PlanDocument) -> list[tuple[str, ReachEntry]]:
+    return [(f"{each['path'] or each['level']}: {_keys(each['keys'])}", each) for each in plan.get("defaults") or []]
+
+
+def _keys(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - MOST_KEYS} more keys" if len(keys) > MOST_KEYS else ""
+    return ", ".join(keys[:MOST_KEYS]) + more
+
+
+def _reach(
+    title: str, noun: str, found: Sequence[tuple[str, ReachEntry]], style: Callable[[str, str], str]
+) -> Iterator[str]:
+    """One line for each text that reaches devices, and these below it."""
     if not found:
         return
-    yield from ("", style("Templates:", "bold"))
-    for one in found[:MOST_TEMPLATES]:
-        yield f"  {one['template']}: {one['text']}"
+    yield from ("", style(title, "bold"))
+    for name, one in found[:MOST_TEMPLATES]:
+        yield f"  {name}: {one['text']}"
         devices = one["devices"]
         yield "      " + (", ".join(devices) if len(devices) <= MOST_DEVICES else places(devices))
     if len(found) > MOST_TEMPLATES:
-        yield f"  … and {counted(len(found) - MOST_TEMPLATES, 'template')} more (--format json shows all)"
+        yield f"  … and {counted(len(found) - MOST_TEMPLATES, noun)} more (--format json shows all)"

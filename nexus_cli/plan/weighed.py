@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import inf
 
-from nexus_cli.diagnostics.wording import counted, duration
-from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.diagnostics.wording import duration
+from nexus_cli.plan.change import Attributes, Change
 from nexus_cli.plan.hazards import Hazard
 from nexus_cli.plan.load import LinkLoad, links_touched, over_budget
-
-SITE = "site"
-DEFAULT_CLASS = "default"
+from nexus_cli.plan.mass_change import DEFAULT_CLASS, SITE, Standing, mass_hazards
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +44,7 @@ def weighed_hazards(
     *,
     before: Mapping[str, Attributes],
     after: Mapping[str, Attributes],
-    recorded_devices: int,
+    standing: Standing,
     loads: Sequence[LinkLoad],
 ) -> tuple[Hazard, ...]:
     """`mass-change`, `over-budget` and `data-loss` of tags that go to a class that keeps less; not for a first plan.
@@ -55,32 +52,11 @@ def weighed_hazards(
     Args:
         changes: The plan's.
         before, after: Both sides by address; what `needed` names is enough.
-        recorded_devices: Devices before the change; 0 is a first plan.
+        standing: What was recorded before the change.
         loads: Of the links that the changes touch; of two of one link either is enough.
     """
-    if not recorded_devices:
-        return ()
-    return (*_mass(changes, before, recorded_devices), *_over_budget(loads), *_shorter(changes, before, after))
-
-
-def _mass(changes: Sequence[Change], before: Mapping[str, Attributes], recorded: int) -> Iterator[Hazard]:
-    """By the limit that is recorded: a plan can't lift the limit that it goes beyond."""
-    limit = (before.get(SITE) or {}).get("mass_change")
-    if not isinstance(limit, int | float):
-        return
-    touched = sum(change.type == "device" and change.action is not Action.CREATE for change in changes)
-    if Fraction(touched, recorded) > Fraction(str(limit)):  # 0.3 as it is written, not as its float is
-        yield Hazard(
-            name="mass-change",
-            scope=SITE,
-            address=SITE,
-            message=f"{touched:,} of {counted(recorded, 'device')} change ({_percent(touched / recorded)}); the site allows {_percent(limit)} at once",
-        )
-
-
-def _percent(share: float) -> str:
-    """With as many digits as a share and the limit beside it need to differ: `33.4%`, `20%`."""
-    return f"{share * 100:.4g}%"
+    mass = tuple(mass_hazards(changes, before.get(SITE), standing))
+    return (*mass, *_over_budget(loads), *_shorter(changes, before, after)) if standing.devices else mass
 
 
 def _over_budget(loads: Sequence[LinkLoad]) -> Iterator[Hazard]:

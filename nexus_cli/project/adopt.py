@@ -57,7 +57,21 @@ def access(file: Path, *, into: Path) -> Adoption:
         NexusError: NX4310, NX7035, NX7036 the file; NX4311 the site; NX4312 it would allow more; NX6603, NX6604 the edit.
     """
     foreign = read_foreign(_text(file))
-    site, reading, model = _site(into)
+    return adopted(foreign, source=f"{shown(file)} ({foreign.broker})", into=into)
+
+
+def adopted(foreign: Foreign, *, source: str, into: Path) -> Adoption:
+    """Users and rules of a broker as `access:` of a site; nothing is written.
+
+    Args:
+        foreign: Its users and rules.
+        source: Where they come from, for people.
+        into: A file of the site.
+
+    Raises:
+        NexusError: NX4311 the site; NX4312 it would allow more; NX6603, NX6604 the edit.
+    """
+    site, reading, model = site_with(into)
     snapshot = snapshot_of(model)
     plan = adopt_access(
         foreign,
@@ -66,7 +80,6 @@ def access(file: Path, *, into: Path) -> Adoption:
         topics=topics_of(every(snapshot, "device", DeviceOutline)),
         reserved=SHIPPED,
     )
-    source = f"{shown(file)} ({foreign.broker})"
     if not plan.roles and not plan.users:
         return Adoption(source=source, entries=plan.entries)
     before = into.read_bytes().decode("utf-8-sig")
@@ -101,7 +114,7 @@ def _text(file: Path) -> str:
         raise NexusError(f"'{shown(file)}' can't be read.", code="NX4310", cause=str(error)) from None
 
 
-def _site(into: Path) -> tuple[Path, Reading, Model]:
+def site_with(into: Path) -> tuple[Path, Reading, Model]:
     """The site that a file is a part of. Raises NexusError NX4311."""
     site = site_of(into) if into.is_file() else None
     reading = read(site) if site is not None and site.is_file() else None
@@ -155,7 +168,7 @@ async def topics(wanted: TopicsWanted, *, into: Path) -> Adoption:
     Raises:
         NexusError: NX4311 the site; NX6010 to NX6012 the broker; NX6600, NX6603, NX6604 the address and the edit.
     """
-    _, _, model = _site(into)
+    _, _, model = site_with(into)
     settings = load_settings()
     below = f"{model.site.enterprise}/{model.site.site}/{wanted.at}/#" if wanted.at else ""
     keys = {"user": wanted.user, "password": wanted.password}

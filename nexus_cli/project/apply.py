@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,28 @@ from pathlib import Path
 import msgspec
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.plan.document_reach import reach_of
 from nexus_cli.plan.narrow import files_digest
 from nexus_cli.project.following import OnEvent, follow
 from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import load
 from nexus_cli.settings import Settings
+from nexus_cli.source.files import shown
 from nexus_cli.wire.approval import Approval
 from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary, State
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.rollout import RolloutRequest
 
 
-def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
+def refuse_stale_plan(ready: Ready, file: str, *, settings: Settings) -> None:
     """See that neither the files nor the recorded state moved since a plan was saved.
 
     Files that are not here any more (a CI job applies what another one planned) are not compared.
+
+    Args:
+        ready: The saved plan.
+        file: Where it was saved.
+        settings: Where control is.
 
     Raises:
         NexusError: NX5002 (exit code 5), naming the fact that moved.
@@ -34,11 +42,12 @@ def refuse_stale_plan(ready: Ready, *, settings: Settings) -> None:
         here = Path(source["path"])
         loaded = load(here, env=source["env"], variables=source["variables"])
         if loaded.value is None or loaded.value.snapshot.digest != files_digest(ready.document):
-            raise _stale(f"the files at {here} changed since it was made")
+            raise _stale(f"the files at {shown(here)} changed since it was made", ready, file)
     state = asyncio.run(_state(settings, ready.site))
     base = ready.document["base"]
     if state.digest != base["digest"]:
-        raise _stale(f"the recorded state moved: it was deployment {base['deployment']}, it is now {state.deployment}")
+        moved = f"the recorded state moved: it was deployment {base['deployment']}, it is now {state.deployment}"
+        raise _stale(moved, ready, file)
 
 
 def refuse_other_effect(ready: Ready, effect: str) -> None:
@@ -102,7 +111,11 @@ def request_of(ready: Ready, options: ApplyOptions, *, rollout: RolloutRequest |
         base_digest=document["base"]["digest"],
         desired_digest=document["desired"]["digest"],
         changed=ready.changed,
-        plan=PlanSummary(moved=[(old, new) for old, new in document["moved"]], summary=document["summary"]),
+        plan=PlanSummary(
+            moved=[(old, new) for old, new in document["moved"]],
+            summary=document["summary"],
+            reach=reach_of(document) or msgspec.UNSET,
+        ),
         reason=options.reason,
         allow=list(options.allow),
         effect=options.effect or msgspec.UNSET,
@@ -114,12 +127,28 @@ def request_of(ready: Ready, options: ApplyOptions, *, rollout: RolloutRequest |
     )
 
 
-def _stale(fact: str) -> NexusError:
+def _stale(fact: str, ready: Ready, file: str) -> NexusError:
     return NexusError(
         f"The plan is stale: {fact}.",
         code="NX5002",
-        hint="plan again: nexus plan SITE --out FILE",
+        hint=f"plan again: {shlex.join(planned_by(ready, file))}",
     )
+
+
+def planned_by(ready: Ready, file: str) -> list[str]:
+    """The command that makes a saved plan again, of the same part of the same files."""
+    source, targets = ready.source, ready.document.get("targets")
+    words = ["nexus", "plan", shown(Path(source["path"]))]
+    if source["env"]:
+        words += ["--env", source["env"]]
+    for name, value in source["variables"].items():
+        words += ["--var", f"{name}={value}"]
+    if targets:
+        for glob in targets["target"]:
+            words += ["--target", glob]
+        for glob in targets["exclude"]:
+            words += ["--exclude", glob]
+    return [*words, "--out", file]
 
 
 async def _state(settings: Settings, site: str) -> State:

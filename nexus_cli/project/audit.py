@@ -9,7 +9,7 @@ from nexus_cli.history.moment import parse_moment
 from nexus_cli.model.calendar import microseconds
 from nexus_cli.project.write import site_topics
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.control import AuditEntry, AuditTrail
+from nexus_cli.wire.control_audit import AuditEntry, AuditTrail
 from nexus_cli.wire.http import ControlClient
 
 PAGE = 1000

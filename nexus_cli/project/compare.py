@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from nexus_cli.diagnostics import Diagnostic, NexusError
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.model.snapshot import Snapshot
@@ -18,6 +20,8 @@ from nexus_cli.plan.requests import request_count
 from nexus_cli.project.git_files import extract, split_revision
 from nexus_cli.project.text import load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.source.inheritance import Inheritance
+from nexus_cli.source.tree import SourceTree
 from nexus_cli.wire.http import ControlClient
 
 RECORDED = "recorded"
@@ -32,6 +36,7 @@ class Side:
         snapshot: The state; None when its files have errors.
         deployment: The number of its deployment; 0 when it is of files.
         moved: The renames of its files.
+        tree: Its files; None of a deployment.
         findings: Of its files.
     """
 
@@ -39,7 +44,17 @@ class Side:
     snapshot: Snapshot | None
     deployment: int = 0
     moved: tuple[Rename, ...] = ()
+    tree: SourceTree | None = None
     findings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """The name for people: a number alone says nothing beside a path."""
+        if self.name == RECORDED:
+            return f"what is recorded (deployment {self.deployment})" if self.deployment else "an empty runtime"
+        if self.name.isdecimal():
+            return f"deployment {self.deployment}" if self.deployment else "the empty state before the first deployment"
+        return self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +86,18 @@ def compare(before: str, after: str, *, settings: Settings, env: str | None = No
         deployment=first.deployment,
         digest=first.snapshot.digest,
         digests=first.snapshot.digests,
-        resources=first.snapshot.resources,
+        # As control gives what is recorded: a range of files is a tuple, and would differ from the same as a list.
+        resources=orjson.loads(orjson.dumps(first.snapshot.resources)),
     )
-    plan = make_plan(base, second.snapshot, moved=second.moved, cost=request_count).unwrap()
+    tree = second.tree
+    plan = make_plan(
+        base,
+        second.snapshot,
+        moved=second.moved,
+        cost=request_count,
+        template_of={} if tree is None else tree.template_of,
+        giver_of=None if tree is None else Inheritance(tree).giver,
+    ).unwrap()
     return Compared(before=first, after=second, document=plan_document(plan))
 
 
@@ -104,7 +128,7 @@ def _files(name: str, path: Path, env: str | None) -> Side:
     if loaded.value is None:
         return Side(name=name, snapshot=None, findings=tuple(loaded.findings))
     renames: Sequence[Rename] = [(each.from_, each.to) for each in loaded.value.model.site.moved]
-    return Side(name=name, snapshot=loaded.value.snapshot, moved=tuple(renames))
+    return Side(name=name, snapshot=loaded.value.snapshot, moved=tuple(renames), tree=loaded.value.tree)
 
 
 async def _deployed(text: str, settings: Settings) -> Side:

@@ -24,6 +24,8 @@ from nexus_cli.wire.control_drift import DriftFacts, DriftReport, Reverted
 from nexus_cli.wire.http_drift import DriftClient
 from nexus_cli.wire.http_steering import SteeringClient
 
+TURNS = 5
+"""How often the record is asked for while deployments end."""
 BATCH = 2_000
 """Resources in one question."""
 
@@ -59,13 +61,31 @@ def drift_site(
     return Sourced(report, loaded.findings, loaded.files)
 
 
-def revert_drift(settings: Settings, *, preview: bool) -> Reverted:
-    """Have control put back what can be put back, or say what would be. Raises NexusError NX4203 and those of control."""
-    return asyncio.run(_revert(settings, preview=preview))
+def site_of(path: str, *, env: str | None = None, variables: Mapping[str, str] | None = None) -> Sourced[str]:
+    """`enterprise/site` of a site file or folder; no value when it has errors."""
+    loaded = load(path, env=env, variables=variables)
+    if loaded.value is None:
+        return Sourced(None, loaded.findings, loaded.files)
+    found = loaded.value.snapshot
+    return Sourced(f"{found.enterprise}/{found.site}", loaded.findings, loaded.files)
 
 
-async def _revert(settings: Settings, *, preview: bool) -> Reverted:
-    async with DriftClient(settings) as control:
+def revert_drift(settings: Settings, *, preview: bool, site: str = "") -> Reverted:
+    """Have control put back what can be put back, or say what would be.
+
+    Args:
+        settings: Where control is.
+        preview: Change nothing.
+        site: The site that is meant, as `site_of` gives it; "" is that of the runtime.
+
+    Raises:
+        NexusError: NX4203, and those of control, which refuses another site than its own.
+    """
+    return asyncio.run(_revert(settings, preview=preview, site=site))
+
+
+async def _revert(settings: Settings, *, preview: bool, site: str) -> Reverted:
+    async with DriftClient(settings, site=site or settings.site) as control:
         return await control.revert_drift(preview=preview)
 
 
@@ -75,7 +95,7 @@ async def _look(
     desired = loaded.snapshot
     site = f"{desired.enterprise}/{desired.site}"
     async with DriftClient(settings, site=site) as control:
-        state, facts = await control.state(), await control.drift()
+        state, facts = await _at_one_time(control)
         wanted = {one for one in differing(state.digests, desired.digests) if one in state.digests}
         if devices:
             wanted |= {one for one in state.digests if one.startswith("device.")}
@@ -97,6 +117,15 @@ async def _look(
         ignore=ignore,
         least=least,
     )
+
+
+async def _at_one_time(control: DriftClient) -> tuple[State, DriftFacts]:
+    """Both of the same deployment: one that ends between the questions would look like drift."""
+    for _ in range(TURNS):
+        state, facts = await control.state(), await control.drift()
+        if state.deployment == facts.deployment:
+            break
+    return state, facts
 
 
 async def _ask(

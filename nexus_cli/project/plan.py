@@ -27,6 +27,7 @@ from nexus_cli.project.measure import measure
 from nexus_cli.project.ready import Ready
 from nexus_cli.project.text import LoadedSite, Sourced, load, locate
 from nexus_cli.settings import Settings
+from nexus_cli.source.inheritance import Inheritance
 from nexus_cli.wire.http import ControlClient
 
 EVERYTHING = Targets()
@@ -144,6 +145,7 @@ async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, 
             cost=request_count,
             facts=facts,
             template_of=loaded.tree.template_of,
+            giver_of=Inheritance(loaded.tree).giver,
             at=now,
             reason=reason,
         )

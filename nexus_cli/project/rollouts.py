@@ -85,10 +85,8 @@ def stopped_rollout(settings: Settings, deployment: int = 0) -> int:
                 return 0
             waves = {wave.deployment for wave in rollouts[0].waves if wave.deployment}
             number = deployment or (newest[0].number if newest else 0)
-            ended = newest[0].outcome if newest and newest[0].number == number else "stopped"
-            whole = ended in ("applied", "nothing", "stopped")
             begun = number in waves or (not waves and not deployment)
-            return rollouts[0].number if begun and whole else 0
+            return rollouts[0].number if begun else 0
 
     return asyncio.run(ask())
 

@@ -23,12 +23,14 @@ class Rollback:
         undoes: The first deployment that is taken back.
         undone: All of them, the newest first.
         base: The deployment whose state comes back; 0 is the empty state before the first.
+        again: Rollbacks that come undone, with the first deployment that each took back.
     """
 
     ready: Ready
     undoes: int
     undone: tuple[int, ...]
     base: int
+    again: tuple[tuple[int, int], ...] = ()
 
 
 def confirm(settings: Settings, number: int = 0) -> int:
@@ -49,7 +51,8 @@ def rollback_plan(settings: Settings, number: int = 0, *, to: bool = False) -> R
     """What takes deployments back from the newest to `number` (0: the newest alone), or with `to` all those after it.
 
     Raises:
-        NexusError: NX5006 no such deployment; NX5014 nothing to take back; others of control.
+        NexusError: NX5006 no such deployment; NX5014 nothing to take back; NX4013 the newest is a rollback itself; others of
+            control.
     """
 
     async def ask() -> Rollback:
@@ -62,7 +65,9 @@ def rollback_plan(settings: Settings, number: int = 0, *, to: bool = False) -> R
             changed=dict(found.changed),
             source={"path": "", "env": None, "variables": {}},
         )
-        return Rollback(ready=ready, undoes=found.undoes, undone=tuple(found.undone), base=found.base)
+        return Rollback(
+            ready=ready, undoes=found.undoes, undone=tuple(found.undone), base=found.base, again=tuple(found.again)
+        )
 
     return asyncio.run(ask())
 

@@ -18,6 +18,8 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why it was rolled back.
         at: When the state came, or when `left_s` was counted; µs since 1970 UTC.
         undone_by: Number of the deployment that rolled it back; 0 is none.
+        problem: Why control could not take it back yet although its time is over; "" where nothing keeps it. A control that does
+            not lead does not know.
     """
 
     number: int
@@ -28,3 +30,4 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     at: int = 0
     undone_by: int = 0
+    problem: str = ""

@@ -35,6 +35,8 @@ class RollbackPlan(Body, frozen=True, kw_only=True):
         plan: As `nexus plan --format json` gives it.
         changed: Attributes to record by address; None removes.
         moved: Renames that are reversed: from the path of now to the former one.
+        again: Rollbacks among `undone` that come undone, each with the first deployment that it took back: what they took
+            back is there again.
     """
 
     undoes: int
@@ -45,6 +47,7 @@ class RollbackPlan(Body, frozen=True, kw_only=True):
     plan: JsonObject
     changed: dict[str, JsonObject | None]
     moved: list[tuple[str, str]] = []
+    again: list[tuple[int, int]] = []
 
 
 class FormerState(Body, frozen=True, kw_only=True):

@@ -106,8 +106,8 @@ class Emqx:
         await self._ask.call("POST", "/authentication", body=body, fine=(409,))
 
     async def users(self, like: str) -> dict[str, bool]:
-        """Users whose name contains a text; True for a superuser, whom EMQX lets do everything."""
-        rows = self._rows(f"{_USERS}/users", {"like_user_id": like})
+        """Users whose name contains a text, all with ""; True for a superuser, whom EMQX lets do everything."""
+        rows = self._rows(f"{_USERS}/users", {"like_user_id": like} if like else {})
         return {str(row.get("user_id", "")): row.get("is_superuser") is True async for row in rows}
 
     async def import_users(self, users: Sequence[NewUser]) -> None:
@@ -160,10 +160,17 @@ class Emqx:
         await self._ask.call("PUT", f"{_SOURCES}/file", body={"type": "file", "enable": True, "rules": text})
 
     async def rules(self, like: str) -> dict[str, list[Plain]]:
-        """Entries of the built-in database by user name, of names that contain a text."""
+        """Entries of the built-in database by user name, of names that contain a text, all with ""."""
         found: dict[str, list[Plain]] = {}
-        async for row in self._rows(_RULES, {"like_username": like}):
+        async for row in self._rows(_RULES, {"like_username": like} if like else {}):
             found[str(row.get("username", ""))] = _plain_list(row.get("rules"), self.url)
+        return found
+
+    async def client_rules(self) -> dict[str, list[Plain]]:
+        """Entries of the built-in database by client id."""
+        found: dict[str, list[Plain]] = {}
+        async for row in self._rows(f"{_SOURCES}/built_in_database/rules/clients", {}):
+            found[str(row.get("clientid", ""))] = _plain_list(row.get("rules"), self.url)
         return found
 
     async def put_rules(self, name: str, rules: Sequence[Plain]) -> None:

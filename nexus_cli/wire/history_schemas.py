@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.wire.control import AuditTrail, DeploymentProgress, Deployments, LockBroken, LockHeld
+from nexus_cli.wire.control import DeploymentProgress, Deployments, LockBroken, LockHeld
+from nexus_cli.wire.control_audit import AuditTrail
 from nexus_cli.wire.control_rollouts import Rollout, Rollouts
 from nexus_cli.wire.schemas import DRAFT
 

@@ -16,7 +16,7 @@ from nexus_cli.diagnostics.foreign import Door
 from nexus_cli.diagnostics.system import system_words
 from nexus_cli.json_value import JsonObject, JsonValue, read_fields
 from nexus_cli.settings import Settings
-from nexus_cli.wire import control, control_chain, control_rollouts, control_sequences, control_undo
+from nexus_cli.wire import control, control_audit, control_chain, control_rollouts, control_sequences, control_undo
 from nexus_cli.wire.http_tls import client_context, untrusted
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
@@ -198,13 +198,13 @@ class ControlClient:
         until_us: int | None = None,
         limit: int = 50,
         before: str = "",
-    ) -> control.AuditTrail:
+    ) -> control_audit.AuditTrail:
         """The newest lines of the audit trail, oldest first; arguments as in `database.audit.trail`, `before` as `AuditTrail.older`."""
         params = {"path": path, "who": who, "kind": kind, "since": str(since_us), "limit": str(limit)}
         params |= {"what": what} if what else {}
         params |= {"before": before} if before else {}
         params |= {} if until_us is None else {"until": str(until_us)}
-        return await self.call("GET", "/audit", control.AuditTrail, params=params)
+        return await self.call("GET", "/audit", control_audit.AuditTrail, params=params)
 
     async def check_chain(self, asked: control_chain.ChainQuestion) -> control_chain.ChainPage:
         """Check one page of the audit trail's digest chain."""

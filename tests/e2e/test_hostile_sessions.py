@@ -121,7 +121,8 @@ def test_forty_hostile_sessions_cost_the_record_nothing(rights: Rights) -> None:
             for number, value in enumerate(wanted):
                 await take_over(rights, GUESSED_IDS[number % len(GUESSED_IDS)])
                 await desk.publish(f"{COMMAND}/{PATH}/desk", body(f"under-attack-{number}", value), qos=2)
-                assert (await answers_of(desk, f"under-attack-{number}", deadline_s=60.0))[-1]["state"] == "done"
+                answer = (await answers_of(desk, f"under-attack-{number}", deadline_s=60.0))[-1]
+                assert answer["state"] == "done", answer
             async with asyncio.timeout(60.0):
                 while (await stored(rights))[-WRITES:] != wanted:
                     await asyncio.sleep(0.1)

@@ -45,7 +45,7 @@ _CHANGING = re.compile(
 _OF_THE_MOMENT = re.compile(r"^(?:Load of links|Measured|Not known):\n(?:  .*\n)*\n?", re.MULTILINE)
 """Blocks of a plan that depend on how long the runtime has been up: `tests/integration/test_plan_facts.py` has them."""
 _COUNTS = re.compile(
-    r" \([\d,]+ samples? since [^()]*\)|: [\d,]+ samples? since [^;\n]*; (?:they are|it is) kept until `nexus purge`|: no samples[^;\n]*"
+    r" \([\d,]+ samples? since [^()]*\)|: [\d,]+ samples? since [^;\n]*; they go when their retention ends, or by `nexus purge`|: no samples[^;\n]*"
 )
 """How many samples a series has at the moment."""
 

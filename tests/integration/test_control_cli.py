@@ -127,6 +127,7 @@ def test_saved_plans_and_the_two_facts_that_make_them_stale(world: World, shell:
         shell.edit("holding:2", "holding:4")
         stale = shell("apply", "one.plan", "--yes")
         assert stale.returncode == 5 and "files" in stale.stderr and "NX5002" in stale.stderr
+        assert f"= hint: plan again: nexus plan {shell.site.name} --out one.plan" in stale.stderr
         shell.site.write_text(original)
         assert shell("apply", "one.plan", "--yes").returncode == 0
         stale = shell("apply", "one.plan", "--yes")

@@ -103,9 +103,13 @@ async def test_nothing_changes_when_the_sequence_before_it_fails(world: World) -
         assert found.outcome == "failed" and (await control.state()).deployment == 1
         assert lines(found, "before", "notify", "after") == [("before", "begun", "stop"), ("before", "failed", "stop")]
         assert all("Sequence 'stop' has to run before the change" in row.detail for row in found.table)
-        await control.resume(2)
-        again = await ended(control, 2)
-        assert again.outcome == "failed" and await runs_by_name(control) == {"stop": ["refused"]}
+        with pytest.raises(NexusError) as error:
+            await control.resume(2)
+        assert (error.value.code, error.value.exit_code) == ("NX4014", 1)
+        assert "sequence 'stop' before its change did not end well: it was refused" in error.value.message
+        assert "`nexus apply` makes a new deployment" in error.value.hint
+        assert (await control.deployment(2)).outcome == "failed"
+        assert await runs_by_name(control) == {"stop": ["refused"]}
 
 
 async def test_a_failure_after_the_change_is_the_outcome_of_its_devices(world: World) -> None:
@@ -168,8 +172,9 @@ async def test_a_sequence_that_was_cut_is_said_and_not_repeated(world: World) ->
                 found = await ended(control, 2)
                 assert found.outcome == "failed" and (await control.state()).deployment == 1
                 assert "not known how far it came" in found.table[0].detail
-                await control.resume(2)
-                assert (await ended(control, 2)).outcome == "failed"
+                with pytest.raises(NexusError, match="not known how far it came") as error:
+                    await control.resume(2)
+                assert error.value.code == "NX4014"
                 assert await runs_by_name(control) == {"stop": ["interrupted"]}
     finally:
         process.kill()

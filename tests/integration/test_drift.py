@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import jsonschema
 import orjson
 import pytest
 
+from nexus_cli.access.grants_file import mark_altered, mark_applied, read_wanted
+from nexus_cli.apply import rights
 from nexus_cli.apply.run import gateway_digest
 from nexus_cli.database import drift as stored
 from nexus_cli.database.connect import Pool, open_pool
@@ -25,7 +28,7 @@ from nexus_cli.project.drift import drift_site, revert_drift
 from nexus_cli.project.drift_adopt import adoption, carry_out
 from nexus_cli.project.plan import plan_site
 from nexus_cli.project.text import load
-from nexus_cli.runtime.control import drift_watch
+from nexus_cli.runtime.control import drift_watch, rights_keeper
 from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
@@ -196,6 +199,27 @@ async def test_the_schedule_records_raises_and_survives_control(world: World, tm
         assert again["drift"]["looked"] == found.time, "the next control continues: it does not look again"
 
 
+async def test_an_alarm_of_drift_stays_while_the_device_is_away(world: World, tmp_path: Path) -> None:
+    async with plant(world, tmp_path) as here:
+        await here.newest()
+        here.server.forbid("a/l/meter", "level")
+        assert [one.kind for one in (await here.again()).findings] == ["address-gone"]
+        await here.server.close()
+        one = here.gateways[0].links.devices()[0]
+        await until(lambda: not one.reachable)
+        async with here.pool.acquire() as conn:
+            await conn.execute("DELETE FROM nexus.drift_report WHERE time_us = 1")
+            await conn.execute("UPDATE nexus.drift_report SET time_us = 1, report = jsonb_set(report, '{time}', '1')")
+
+        async def reports() -> list[DriftReport]:
+            async with here.pool.acquire() as conn:
+                return await stored.newest(conn, "acme/chicago")
+
+        after, *_ = await until_found(reports, lambda found: bool(found) and found[0].time > 1)
+        assert after.counts["critical"] == 1
+        assert "a/l/meter" in {each.path for each in after.unknown}
+
+
 async def test_what_a_deployment_in_flight_changes_is_no_drift(world: World, tmp_path: Path) -> None:
     async with plant(world, tmp_path) as here:
         await here.newest()
@@ -267,6 +291,50 @@ async def test_a_gateway_behind_is_notified_again(world: World, tmp_path: Path) 
         wanted = gateway_digest({"a/l/meter": "sha256:" + "0" * 64})
         await until(lambda: here.gateways[0].configuration.digest == wanted, "the gateway did not follow")
         await until(lambda: here.gateways[0].links.devices()[0].counters.cycles > 0)
+
+
+async def test_rights_that_somebody_changed_at_the_broker_are_drift_and_written_again(
+    world: World, tmp_path: Path
+) -> None:
+    async with plant(world, tmp_path) as here:
+        await here.newest()
+        home = world.settings.home
+
+        def digest() -> str:
+            wanted = read_wanted(home)
+            assert wanted is not None
+            return wanted.digest
+
+        mark_applied(home, digest())
+        assert (await here.look(devices=False)).findings == []
+        mark_altered(home, ["acl"])
+        (said,) = (await here.look(devices=False)).findings
+        assert (said.kind, said.severity) == ("rights-behind", "critical")
+        assert "somebody changed acl" in said.text
+        asked = (home / "access.json").stat().st_ino
+
+        async def supervisor() -> None:
+            await until(lambda: (home / "access.json").stat().st_ino != asked, "control did not ask again")
+            mark_applied(home, digest())
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervisor())
+            done = await asyncio.to_thread(revert_drift, here.cli, preview=False)
+        assert "the broker's rights are written again" in done.done
+        assert (await here.look(devices=False)).findings == []
+
+
+async def test_rights_that_the_broker_does_not_take_are_not_called_written(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rights_keeper, "PATIENCE_S", 2.0)
+    monkeypatch.setattr(rights, "wait_in_force", partial(rights.wait_in_force, timeout_s=0.1))
+    async with plant(world, tmp_path) as here:
+        await here.newest()
+        mark_altered(world.settings.home, ["acl"])
+        done = await asyncio.to_thread(revert_drift, here.cli, preview=False)
+        assert "the broker's rights are written again" not in done.done
+        assert "not as recorded yet" in done.left[0]
 
 
 async def test_an_edit_for_what_a_device_has_keeps_comments_and_shows_as_a_change(world: World, tmp_path: Path) -> None:

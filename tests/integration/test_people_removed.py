@@ -9,7 +9,7 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Snapshot
-from nexus_cli.wire.control import AuditEntry
+from nexus_cli.wire.control_audit import AuditEntry
 from nexus_cli.wire.http_access import AccessClient
 from tests.integration.control_world import FakeGateway, World, applied, device, snapshot, world
 from tests.waiting import until_found

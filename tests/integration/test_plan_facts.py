@@ -157,7 +157,7 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
     assert blocked(plan.hazards, ["data-loss=a/l/one/voltage"]) == (), "a consent does not depend on counts"
     text = plan_text(document, style=lambda each, _: each)
     assert "forgotten; its samples are kept: 40 samples since 2026-10-27" in text
-    assert "they are kept until `nexus purge`" in text
+    assert "they go when their retention ends, or by `nexus purge`" in text
     assert "tcp:10.0.0.9:502: a poll turn takes up to 12.5 ms for 2 requests" in text
     assert "live subscribers" in "\n".join(document["unknowns"])
     assert orjson.dumps(document)

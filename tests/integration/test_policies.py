@@ -130,6 +130,7 @@ def test_approvals_from_plan_to_apply(world: World, shell: Shell) -> None:
         assert signed.returncode == 0 and "signed by ann in one.plan.approval.json" in signed.stderr
         few = shell("apply", "one.plan", "--yes", "--approval", "one.plan.approval.json")
         assert few.returncode == 3 and "NX4034" in few.stderr and "needs 2 approvals, and has 1" in few.stderr
+        assert "with a key of bob; then" in few.stderr, "ann has signed"
         again = shell("approve", "one.plan", "--key", ann_key)
         assert again.returncode == 0, again.stderr
         twice = shell(

@@ -84,7 +84,9 @@ async def test_what_waits_holds_off_the_next_and_stays_when_it_is_confirmed(worl
         assert status["unconfirmed"]["number"] == 1
         assert await control.confirm() == 1
         assert (await refused(control.confirm(1))).message == "Deployment 1 was confirmed by nexus.cli."
-        assert (await refused(control.confirm())).code == "NX5012"
+        late = await refused(control.confirm())
+        assert late.message == "No deployment waits to be confirmed: deployment 1 was confirmed by nexus.cli."
+        assert late.code == "NX5012"
         assert (await refused(control.confirm(7))).code == "NX5006"
         assert (await ended(control, await control.deploy(second))).outcome == "applied"
         (first,) = [each for each in await control.deployments() if each.number == 1]
@@ -112,7 +114,64 @@ async def test_nobody_confirms_so_control_takes_it_back_and_says_why(
         assert undone.confirmation is not None
         assert (undone.confirmation.state, undone.confirmation.undone_by) == ("rolled-back", 3)
         assert "deployment rolled back" in caplog.text
-        assert (await refused(control.confirm(2))).message == "Deployment 2 was rolled back by deployment 3."
+        for late, subject in (
+            (control.confirm(2), "Deployment 2"),
+            (control.confirm(), "No deployment waits to be confirmed: deployment 2"),
+        ):
+            error = await refused(late)
+            assert error.message == f"{subject} was rolled back by deployment 3."
+            assert error.cause == "deployment 2 was not confirmed within 10m"
+            assert "nexus apply" in error.hint
+        assert "without --confirm-within" in (await refused(control.confirm(1))).message
+
+
+async def test_what_keeps_control_from_taking_it_back_is_said_where_it_waits(world: World) -> None:
+    async with world.control() as control, FakeGateway(world.settings).up():
+        until_high = {"do": "until", "subject": "{a/l/two/energy} > 5", "timeout_ms": 600_000}
+        watch = {"steps": [until_high], "on_change": "refuse"}
+        body = body_of(await plan_against(control, snapshot(ONE, TWO, sequence__watch=watch)))
+        assert (await ended(control, await control.deploy(body))).outcome == "applied"
+        moved = device("a/l/two", host="10.0.0.7")
+        plan = await plan_against(control, snapshot(ONE, moved, sequence__watch=watch))
+        body = msgspec.structs.replace(body_of(plan), confirm_within_s=600)
+        assert (await ended(control, await control.deploy(body))).outcome == "applied"
+        run = await control.start_sequence("watch", run="watching")
+        assert run.state == "running"
+        await rows(world, "UPDATE nexus.confirmation SET left_us = 1000")
+        status = await until_found(world.status, lambda said: bool((said.get("unconfirmed") or {}).get("problem")))
+        assert "watch" in status["unconfirmed"]["problem"]
+        (found,) = [each for each in await control.deployments() if each.number == 2]
+        assert found.confirmation is not None and found.confirmation.problem == status["unconfirmed"]["problem"]
+        assert (found.confirmation.state, found.confirmation.left_s) == ("waiting", 0.0)
+        assert await control.confirm(2) == 2, "late is better than never"
+        await until_found(world.status, lambda said: said.get("unconfirmed") is None)
+
+
+async def test_a_second_rollback_has_to_be_named_and_says_what_comes_back(world: World) -> None:
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        await applied(control, snapshot(ONE))
+        bad = device("a/l/one", host="10.0.0.66")
+        await applied(control, snapshot(bad))
+        spoilt = (await control.state()).digest
+        assert (await rolled_back(control)).undoes == 2
+        good = (await control.state()).digest
+        error = await refused(control.rollback_plan(0))
+        assert (error.code, error.exit_code) == ("NX4013", 1)
+        assert error.message == "Deployment 3 is a rollback itself: it took back from deployment 2 on."
+        assert (
+            "`nexus rollback 3` brings back" in error.hint
+            and "`nexus rollback 1` takes back deployment 1" in error.hint
+        )
+        assert (await control.state()).digest == good
+        plan = await control.rollback_plan(3)
+        assert (plan.base, plan.again, plan.desired_digest) == (2, [(3, 2)], spoilt)
+        further = await control.rollback_plan(1)
+        assert (further.base, further.again, further.undone) == (0, [], [3, 2, 1])
+        assert (await control.rollback_plan(2)).plan["resource_changes"] == []
+        await rolled_back(control, 3)
+        error = await refused(control.rollback_plan(0))
+        assert error.message.startswith("Deployment 4 is a rollback itself") and "`nexus rollback 2`" in error.hint
+        await until(lambda: len(gateway.notices) == 4, "the gateway's configuration")
 
 
 async def test_the_time_goes_on_while_control_is_killed_and_under_the_next_one(world: World) -> None:
@@ -179,7 +238,7 @@ async def test_a_rollback_of_several_is_the_state_before_the_first(world: World)
         assert (state.digest, state.digests) == (first.digest, first.digests)
         assert gateway.running == {"a/l/one": first.digests["device.a/l/one"]}
         # A rollback is a deployment: taken back, it brings back what it took.
-        again = await rolled_back(control)
+        again = await rolled_back(control, 4)
         assert again.undoes == 4 and sorted(gateway.running) == ["a/l/one", "a/l/two"]
 
 

@@ -74,6 +74,8 @@ def test_each_forwarded_route_needs_what_it_needs_at_control() -> None:
         "/purges/preview",
         "/purges",
         "/purges/{purge}",
+        "/series/undeclared",
+        "/series/settle",
     }
 
 

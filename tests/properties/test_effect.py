@@ -28,8 +28,8 @@ devices = st.dictionaries(
 )
 
 
-def snapshot(found: dict[str, Any]) -> Snapshot:
-    resources: dict[str, Any] = {"site": {"enterprise": "acme", "site": "chicago"}}
+def snapshot(found: dict[str, Any], **keys: Any) -> Snapshot:
+    resources: dict[str, Any] = {"site": {"enterprise": "acme", "site": "chicago", **keys}}
     for path, of in found.items():
         resources[f"device.{path}"] = {
             "path": path,
@@ -92,18 +92,24 @@ def test_another_base_of_what_changes_voids_it_and_of_anything_else_does_not(
         assert both.effect == made.effect
 
 
-@given(before=devices, after=devices)
+@given(before=devices, after=devices, limit=st.sampled_from([0.0, 0.3, {"tags": 0.5}, {"series": 0.2}, 1.0]))
 @settings(max_examples=examples(60), deadline=None)
-def test_control_computes_the_same_effect_from_what_it_gets(before: dict[str, Any], after: dict[str, Any]) -> None:
-    old, made = snapshot(before), plan(snapshot(before), snapshot(after))
+def test_control_computes_the_same_effect_from_what_it_gets(
+    before: dict[str, Any], after: dict[str, Any], limit: object
+) -> None:
+    old = snapshot(before, mass_change=limit)
+    made = plan(old, snapshot(after, mass_change=limit))
     request = DeploymentRequest(
         base_digest=made.base_digest, desired_digest=made.desired_digest, changed=made.desired, moved=made.moved
     )
-    recorded = Recorded(enterprise="acme", site="chicago", number=1, digests=dict(old.digests))
+    count = {"default": sum(len(of) for of in before.values())}
+    recorded = Recorded(enterprise="acme", site="chicago", number=1, digests=dict(old.digests), tags=count)
     was = {address: value for address, value in old.resources.items() if address in made.desired}
     checked = read_request(request, recorded, was)
-    hazards = request_hazards(request, recorded, was, checked, kept={})
+    hazards = request_hazards(request, recorded, was, checked, kept={"site": old.resources["site"]})
     assert effect_digest("acme/chicago", checked.changes, hazards) == made.effect
+    mass = [[each for each in found if each.name == "mass-change"] for found in (hazards, made.hazards)]
+    assert mass[0] == mass[1]
 
 
 SITE: dict[str, Any] = {

@@ -34,8 +34,14 @@ def test_a_new_file_has_the_permissions_that_are_asked_for(tmp_path: Path) -> No
 def test_what_fails_leaves_the_file_and_nothing_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "site.yaml"
     folder.mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError) as failed:
         replace_file(folder, b"new")
+    assert (failed.value.filename, failed.value.filename2) == (str(folder), None), "not the file beside it"
+    missing = tmp_path / "not-there" / "x.plan"
+    for write in (replace_file, create_file):
+        with pytest.raises(FileNotFoundError) as gone:
+            write(missing, b"new")
+        assert str(gone.value) == f"[Errno 2] No such file or directory: '{missing}'"
     assert [one.name for one in tmp_path.iterdir()] == ["site.yaml"]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from nexus_cli.cli.changing import agreed, styler
+from nexus_cli.cli.commands.adopt_series import series
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.discovering import seconds
 from nexus_cli.cli.exit_help import help_text
@@ -16,11 +17,12 @@ from nexus_cli.cli.options import color_option, format_option
 from nexus_cli.cli.views.adopt import adoption_document, adoption_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import adopt as project
+from nexus_cli.project import adopt_broker as broker
 
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("adopt", short_help="Take broker rights and topics into a site file.", epilog=EXITS)
+@click.group("adopt", short_help="Take broker rights, topics and series into a site file.", epilog=EXITS)
 def command() -> None:
     """Take what exists beside the devices into a site file. Each thing that is found is adopted, or listed with the reason.
 
@@ -28,24 +30,56 @@ def command() -> None:
     Example:
       nexus adopt access /etc/mosquitto/acl --into site.yaml
       nexus adopt topics --into site.yaml --listen 30s
+      nexus adopt series --into site.yaml
     """
 
 
 @command.command("access", epilog=EXITS)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="[FILE]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--from-broker",
+    metavar="ADDRESS",
+    default=None,
+    help="A running broker instead of a file: mqtt://HOST of Mosquitto, or emqx (NEXUS_EMQX_*).",
+)
+@click.option("--user", default=None, help="User at Mosquitto, an administrator of its dynamic security.")
+@click.option("--password", default=None, help="Its password, as a reference: ${env:NAME} or ${file:PATH}.")
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The site file that gets roles and users.")
 @click.option("--dry-run", is_flag=True, help="Show what would be adopted, and end.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @format_option("text", "json")
 @color_option
-def access(file: Path, into: Path, dry_run: bool, yes: bool, format_: str) -> int:
-    """Users and rules of FILE as roles and users: Mosquitto's acl_file or dynamic security, HiveMQ's credentials.xml.
+def access(
+    file: Path | None,
+    from_broker: str | None,
+    user: str | None,
+    password: str | None,
+    into: Path,
+    dry_run: bool,
+    yes: bool,
+    format_: str,
+) -> int:
+    """Users and rules of FILE, or of a running broker, as roles and users. The broker is only asked.
+
+    FILE is Mosquitto's acl_file or dynamic security, or HiveMQ's credentials.xml.
 
     \b
     Example:
       nexus adopt access dynamic-security.json --into site.yaml --dry-run
+      nexus adopt access --from-broker mqtt://broker.plant --user admin --password '${env:ADMIN}' --into site.yaml
+      nexus adopt access --from-broker emqx --into site.yaml --dry-run
     """
-    return _finished(project.access(file, into=into), dry_run=dry_run, yes=yes, format_=format_)
+    if (file is None) == (from_broker is None):
+        raise click.UsageError("Name a FILE, or a running broker with --from-broker.")
+    if from_broker is not None:
+        asked = broker.BrokerAsked(address=from_broker, user=user, password=password)
+        found = asyncio.run(broker.access_of_broker(asked, into=into))
+    elif user is not None or password is not None:
+        raise click.UsageError("--user and --password go with --from-broker.")
+    else:
+        assert file is not None, "one of the two is there"
+        found = project.access(file, into=into)
+    return _finished(found, dry_run=dry_run, yes=yes, format_=format_)
 
 
 @command.command("topics", epilog=EXITS)
@@ -96,3 +130,6 @@ def _finished(found: project.Adoption, *, dry_run: bool, yes: bool, format_: str
         for text in found.notes:
             note(text)
     return Exit.OK
+
+
+command.add_command(series)

@@ -110,7 +110,7 @@ def command(
                 "A saved plan is applied as it is: make one with `nexus plan --target … --out FILE`."
             )
         ready = saved_plan(path)
-        refuse_stale_plan(ready, settings=settings)
+        refuse_stale_plan(ready, path, settings=settings)
         complain(ready.useless_consents(allow))
     else:
         targets = Targets(target=target, exclude=exclude)
@@ -126,6 +126,8 @@ def command(
     if ready.empty:
         if format_ == "json":
             answer_json({"outcome": "nothing", "counts": {}, "table": []})
+        if effect:
+            note("nothing was applied: the effect of --effect is there already, or the files no longer ask for it")
         return Exit.OK
     refuse_other_effect(ready, effect)
     if _is_blocked(ready, allow):

@@ -42,5 +42,5 @@ def command(before: str, after: str, env: str | None, detailed_exitcode: bool, f
         sides["to"] = {"name": after, "deployment": found.after.deployment}
         answer_json({**sides, "plan": found.document})
     else:
-        show_plan(found.document)
+        show_plan(found.document, between=(found.before.shown, found.after.shown))
     return Exit.CHANGES if detailed_exitcode and found.document["resource_changes"] else Exit.OK

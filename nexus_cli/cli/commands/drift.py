@@ -9,7 +9,7 @@ import click
 from nexus_cli.cli.changing import complain, styler
 from nexus_cli.cli.commenting import drift_comment
 from nexus_cli.cli.console import answer, answer_json
-from nexus_cli.cli.drifting import Wanted, adopt, revert, wanted_ignored
+from nexus_cli.cli.drifting import Wanted, adopt, refuse_unused, revert, wanted_ignored
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import color_option, env_option, format_option, reads_runtime, site_argument, var_option
 from nexus_cli.cli.views.drift import drift_annotations, drift_text
@@ -63,11 +63,10 @@ def command(
 
     SITE is a site file or its folder. Default: ./site.yaml, or the only sites/*/site.yaml.
     """
-    if adopts and reverts:
-        raise click.UsageError("--adopt takes what the devices have, --revert what is recorded: one of them")
-    settings = load_settings()
+    refuse_unused(click.get_current_context(), adopts=adopts, reverts=reverts)
+    settings, wanted = load_settings(), Wanted(path=path, env=env, variables=variables, yes=yes)
     if reverts:
-        return revert(settings, yes=yes, format_=format_)
+        return revert(settings, wanted, format_=format_)
     left_out = wanted_ignored(ignore)
     found = drift_site(
         path,
@@ -83,7 +82,7 @@ def command(
         return Exit.FINDINGS
     report = found.value
     if adopts:
-        return adopt(report, Wanted(path=path, env=env, variables=variables, yes=yes), settings)
+        return adopt(report, wanted, settings)
     if format_ == "json":
         answer_json(report, default=as_object)
     elif format_ == "text":

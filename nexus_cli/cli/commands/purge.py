@@ -71,7 +71,7 @@ def start(
         raise click.UsageError(f"There is no terminal to ask on, and nothing was removed: --confirm '{wanted}'.")
     typed = confirm or click.prompt(f"This can't be undone. Type {wanted} to remove it", err=True)
     if typed != wanted:
-        note("that is not what was asked for; nothing was removed")
+        note(f"'{typed}' is not '{wanted}': nothing was removed")
         return Exit.FINDINGS
     found = asyncio.run(project.purge(selectors, shown, reason=reason))
     while wait and found.state in ("waiting", "running"):

@@ -46,7 +46,7 @@ def command(
 ) -> int:
     """Take deployments back: the state before DEPLOYMENT comes back, so every later one is taken back with it.
 
-    Without a number it is the newest that recorded something. The way back is a plan like any other, with its impact
+    Without a number it is the newest that recorded something, unless that is a rollback itself. The way back is a plan like any other, with its impact
     and its hazards; renames are reversed, and forgotten series continue. The site file is not changed.
     """
     if number is not None and to is not None:
@@ -89,4 +89,8 @@ def _says(back: Rollback) -> str:
     numbers = [str(each) for each in back.undone]
     which = f"deployment {numbers[0]}" if len(numbers) == 1 else f"deployments {', '.join(numbers)}"
     state = f"the state after deployment {back.base}" if back.base else "the empty state before the first deployment"
-    return f"takes back {which}: {state} comes back"
+    again = "".join(
+        f"; deployment {number} is a rollback itself: what it took back, from deployment {first} on, is there again"
+        for number, first in back.again
+    )
+    return f"takes back {which}: {state} comes back{again}"

@@ -11,7 +11,7 @@ from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.sequence import known, set_text
 from nexus_cli.cli.views.tail import value_text
 from nexus_cli.diagnostics.printable import plain
-from nexus_cli.wire.control import AuditEntry, AuditTrail
+from nexus_cli.wire.control_audit import AuditEntry, AuditTrail
 
 Style = Callable[[str, str], str]
 GOOD = (

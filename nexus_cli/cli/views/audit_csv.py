@@ -9,7 +9,8 @@ from datetime import UTC
 import orjson
 
 from nexus_cli.cli.views.clock import clock_text
-from nexus_cli.wire.control import AuditEntry, AuditTrail, as_object
+from nexus_cli.wire.control import as_object
+from nexus_cli.wire.control_audit import AuditEntry, AuditTrail
 
 FIRST = ("at", "kind", "what", "who", "subject")
 REST = tuple(name for name in AuditEntry.__struct_fields__ if name not in FIRST)

@@ -28,6 +28,7 @@ VERBS = {
     "sequences": "waiting for the run {subject} of a sequence to end",
     "resume": "continuing from the journal",
     "lock": "the lock was broken",
+    "before": "running sequence {subject} before the change",
     "record": "recording",
     "rights": "giving rights at the broker",
     "revoke": "taking old rights away",
@@ -35,6 +36,7 @@ VERBS = {
     "observe": "waiting for gateway {subject}",
     "clear": "clearing retained messages",
     "finalise": "finishing",
+    "after": "running sequence {subject} after the change",
     "verify": "looking for GOOD values",
 }
 

@@ -64,6 +64,11 @@ def confirmation_text(found: Confirmation) -> str:
     if found.state == "armed":
         return f"has to be confirmed within {duration(found.within_s * 1000)} of its end"
     if found.state == "waiting":
+        if found.problem:
+            return (
+                f"was not confirmed in time; control could not take it back yet: {found.problem} "
+                f"It tries again; nexus confirm {found.number}, or nexus rollback {found.number}"
+            )
         left = f"{found.left_s / 60:.0f} min" if found.left_s >= 120 else f"{found.left_s:.0f} s"
         return f"waits to be confirmed, {left} left: nexus confirm {found.number}, or nexus rollback {found.number}"
     if found.state == "confirmed":

@@ -10,7 +10,7 @@ from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.measured_document import OF_SERIES
-from nexus_cli.plan.policy_document import PolicyEntry, blocking_policies, effect_line
+from nexus_cli.plan.policy_document import EFFECT_IS, PolicyEntry, blocking_policies, effect_line
 from nexus_cli.plan.text import MOST_HAZARDS, RENAMED, consent, headline, moved_block, plan_text
 from nexus_cli.plan.text_groups import hazard_groups
 
@@ -39,7 +39,7 @@ def plan_markdown(plan: PlanDocument, *, page: str = "", most: int = MOST_CHARAC
     if facts:
         lines += ["", *(f"- {fact}" for fact in facts)]
     if plan.get("effect") and plan["resource_changes"]:
-        lines += ["", f"Effect: {code(plan['effect'])}"]
+        lines += ["", f"Effect: {code(plan['effect'])} ({EFFECT_IS})"]
     foot = f"[CI run](<{page}>)" if re.fullmatch(r"https?://[^\s<>\\]+", page) else ""
     return joined("\n".join(lines), list(_parts(plan)), foot=foot, most=most, elsewhere=ELSEWHERE)
 

@@ -1,4 +1,4 @@
-"""Codes of what is adopted into a site (NX4310 to NX4319)."""
+"""Codes of what is adopted into a site (NX4204 to NX4209, NX4310 to NX4319, NX5019 to NX5029)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,44 @@ from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.exit_codes import Exit
 
 CODES: tuple[Code, ...] = (
+    Code(
+        id="NX4204",
+        slug="broker-rights-unanswered",
+        exit=Exit.OUTSIDE,
+        hint="is the dynamic security plug-in loaded, and may this user publish to $CONTROL/dynamic-security/v1?",
+        summary="A broker does not answer questions about its dynamic security.",
+        why="Mosquitto drops a question of a user who may not ask, and one that no plug-in takes, without a word.",
+        bad=console("nexus adopt access --from-broker mqtt://broker.plant --user reader --into site.yaml"),
+        good=console("nexus adopt access --from-broker mqtt://broker.plant --user admin --into site.yaml"),
+    ),
+    Code(
+        id="NX4205",
+        slug="broker-rights-unreadable",
+        exit=Exit.OUTSIDE,
+        summary="The answer of a broker about its rights can't be read.",
+        why="Half an answer would be half of the rules: a denial could be missing. So nothing is adopted.",
+        bad=text("a version of the plug-in that answers in another form"),
+        good=console("nexus adopt access /var/lib/mosquitto/dynamic-security.json --into site.yaml"),
+    ),
+    Code(
+        id="NX4206",
+        slug="broker-rights-changed",
+        exit=Exit.OUTSIDE,
+        hint="run it again when nobody changes them",
+        summary="The rights of a broker were changed while they were read.",
+        why="They are read twice, list by list. Of two states together somebody could get the rights of both.",
+        bad=text("a script that adds clients all the time"),
+        good=text("the same command a moment later"),
+    ),
+    Code(
+        id="NX4207",
+        slug="broker-rights-address",
+        exit=Exit.FINDINGS,
+        summary="The address is no broker whose rights can be asked for.",
+        why="Mosquitto is asked over MQTT, EMQX over its REST API. Of other brokers their files are read.",
+        bad=console("nexus adopt access --from-broker https://broker.plant --into site.yaml"),
+        good=console("nexus adopt access --from-broker emqx --into site.yaml"),
+    ),
     Code(
         id="NX4310",
         slug="not-broker-rights",
@@ -32,5 +70,34 @@ CODES: tuple[Code, ...] = (
         why="The rights of the site were asked beside the rules of the broker, grant by grant.",
         bad=text("a user of the site has the same name and more rights"),
         good=text("give the user of the site another name, or take its other roles away"),
+    ),
+    Code(
+        id="NX5019",
+        slug="adopt-series-choice",
+        exit=Exit.FINDINGS,
+        summary="What is wanted for undeclared series can't be meant.",
+        why="A series has one end: declared, moved, forgotten. A choice that takes nothing is most likely a typing error.",
+        bad=console("nexus adopt series --forget 'a/**' --declare 'a/**' --into site.yaml"),
+        good=console("nexus adopt series --forget 'a/**' --declare 'b/**' --into site.yaml"),
+    ),
+    Code(
+        id="NX5020",
+        slug="undeclared-series-changed",
+        exit=Exit.CONFLICT,
+        hint="run it again: it shows what there is now",
+        summary="Undeclared series are not what was shown any more; nothing was changed.",
+        why="Between what was shown and the answer a deployment declared one of them, moved it, or a purge removed it.",
+        bad=text("an apply that declares the tag again, while somebody reads the list"),
+        good=text("the same command again"),
+    ),
+    Code(
+        id="NX5021",
+        slug="undeclared-series-lost",
+        exit=Exit.PARTLY,
+        hint="`nexus audit --kind history` has what removed them",
+        summary="After series were settled there are fewer of them, or fewer samples, than before.",
+        why="Settling removes nothing. So somebody else did: a purge, or upkeep whose time came in between.",
+        bad=text("a purge that was running meanwhile"),
+        good=text("the same number of series and samples before and after"),
     ),
 )

@@ -1,9 +1,29 @@
-"""Band 5, apply: confirming, rolling back, resuming, and comparing what was deployed."""
+"""Confirming, rolling back, resuming, and comparing what was deployed: NX5011 to NX5018, NX4013 and NX4014."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.exit_codes import Exit
 
 UNDO_CODES: tuple[Code, ...] = (
+    Code(
+        id="NX4013",
+        slug="rollback-of-rollback",
+        exit=Exit.FINDINGS,
+        hint="name the deployment",
+        summary="The newest deployment is a rollback itself.",
+        why="To take it back would bring back what was rolled back. Whoever types the command twice does not want that.",
+        bad=console("nexus rollback\nnexus rollback"),
+        good=console("nexus rollback 12"),
+    ),
+    Code(
+        id="NX4014",
+        slug="resume-repeats-nothing",
+        exit=Exit.FINDINGS,
+        hint="bring the machine to where it has to be; `nexus apply` makes a new deployment, which runs the sequence",
+        summary="The deployment can't be resumed: a sequence before its change did not end well, or it is not known whether it did.",
+        why="A deployment runs a sequence once. A person looks at the machine before it runs again.",
+        bad=console("nexus apply --resume"),
+        good=console("nexus sequence list\nnexus apply"),
+    ),
     Code(
         id="NX5011",
         slug="deployment-unconfirmed",

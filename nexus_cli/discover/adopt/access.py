@@ -11,9 +11,11 @@ from nexus_cli.access.grants import Grant
 from nexus_cli.access.request import Request, Rules, Wish
 from nexus_cli.accounts import is_user_name
 from nexus_cli.checks.names import slugify
+from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.discover.adopt.entries import ADOPTED, LEFT, PRESENT, Entry
 from nexus_cli.discover.adopt.foreign import Foreign, ForeignRule
 from nexus_cli.discover.adopt.rights import Adopted, Topic, rights_of
+from nexus_cli.discover.adopt.things import thing_entry
 from nexus_cli.model.access import Access, Role
 
 OTHER = "-adopted"
@@ -54,7 +56,7 @@ def adopt_access(
         for rule in foreign.rules
     ]
     wanted = _by_role(rights)
-    used = [role for roles in foreign.users.values() for role in roles]
+    used = [role for user, roles in foreign.users.items() if user not in foreign.odd_users for role in roles]
     names, fresh = _named_roles(
         {role: wanted[role] for role in dict.fromkeys(used) if role in wanted}, access, reserved
     )
@@ -62,8 +64,9 @@ def adopt_access(
     users: dict[str, Mapping[str, Any]] = {}
     principals: list[str] = []
     for user, roles in foreign.users.items():
-        mine = [names[role] for role in roles if role in names]
-        entry = _user_entry(user, mine, access)
+        odd = foreign.odd_users.get(user, "")
+        mine = [] if odd else [names[role] for role in roles if role in names]
+        entry = Entry(what=_user(user), state=LEFT, reason=odd) if odd else _user_entry(user, mine, access)
         if entry.state == ADOPTED:
             users[user] = {"role": mine[0]} if len(mine) == 1 else {"roles": mine}
         if entry.state != LEFT:
@@ -72,12 +75,13 @@ def adopt_access(
     given = {role for keys in users.values() for role in (keys.get("roles") or [keys["role"]])}
     kept = {name: keys for name, keys in fresh.items() if name in given}
     unused = {name for name in fresh if name not in given}
-    return AccessPlan(
-        roles=kept,
-        users=users,
-        principals=tuple(principals),
-        entries=tuple(_without(entry, unused) for entry in entries),
-    )
+    entries = [_without(entry, unused) for entry in entries]
+    held = {role: name for role, name in names.items() if name not in unused}
+    entries += [
+        thing_entry(one, names=held, fresh=fresh, wanted=wanted, users=users, present=principals)
+        for one in foreign.things
+    ]
+    return AccessPlan(roles=kept, users=users, principals=tuple(principals), entries=tuple(entries))
 
 
 def _without(entry: Entry, unused: set[str]) -> Entry:
@@ -94,7 +98,7 @@ def _denials(foreign: Foreign) -> dict[str, list[ForeignRule]]:
     for roles in foreign.users.values():
         for role in roles:
             together.setdefault(role, set()).update(roles)
-    denies = [rule for rule in foreign.rules if not rule.allow]
+    denies = [rule for rule in foreign.rules if not rule.allow and rule.cuts]
     return {
         role: [rule for rule in denies if rule.role == "" or rule.role in together.get(role, {role})]
         for role in dict.fromkeys(rule.role for rule in foreign.rules)
@@ -151,8 +155,12 @@ def _rule_entry(
     return Entry(what=rule.text, state=state, becomes=f"role {name}: {', '.join(rights)}", reason=made.reason)
 
 
+def _user(name: str) -> str:
+    return f"user {one_line(name)}"
+
+
 def _user_entry(user: str, roles: Sequence[str], access: Access) -> Entry:
-    what = f"user {user}"
+    what = _user(user)
     if not is_user_name(user):
         return Entry(what=what, state=LEFT, reason="its name can't be that of a user of a site")
     if not roles:

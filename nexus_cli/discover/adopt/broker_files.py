@@ -9,14 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nexus_cli.access.brokers.hivemq.rbac_reader import Permission, RoleFile, read_credentials, read_realm
 from nexus_cli.access.brokers.mosquitto.acl_reader import AclFile, Line, read_acl
-from nexus_cli.access.brokers.mosquitto.dynsec_reader import Acl, DynamicSecurity, read_dynsec
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.discover.adopt.foreign import Foreign, ForeignRule
+from nexus_cli.discover.adopt.dynsec import of_dynsec
+from nexus_cli.discover.adopt.foreign import EVERYBODY, PATTERN, Foreign, ForeignRule
 
-EVERYBODY = "for everybody, or for clients without a name: a right of a site belongs to a user"
-PATTERN = "a pattern with the name of the client: a site has no such right"
-_PUBLISH = "publishclientsend"
-_SUBSCRIBE = ("subscribeliteral", "subscribepattern")
 _LIMITED = "bound to a quality of service, to retained messages or to shared subscriptions, which a site's right is not"
 
 
@@ -28,7 +24,7 @@ def read_foreign(text: str) -> Foreign:
     """
     head = text.lstrip("\ufeff \t\r\n")
     if head.startswith("{"):
-        return _of_dynsec(read_dynsec(text))
+        return of_dynsec(text)
     if head.startswith("<"):
         return _of_hivemq(read_realm(text) if "<ese-file-realm" in head else read_credentials(text))
     try:
@@ -67,35 +63,6 @@ def _of_line(role: str, line: Line, odd: str) -> ForeignRule:
         subscribe=both or line.access == "read",
         allow=line.access != "deny",
         odd=odd,
-    )
-
-
-def _of_dynsec(file: DynamicSecurity) -> Foreign:
-    rules = [_of_acl(name, acl, file.roles[name]) for name in file.roles for acl in file.roles[name]]
-    return Foreign(
-        broker="Mosquitto dynamic security",
-        rules=tuple(rules),
-        users={user: tuple(dict.fromkeys(roles)) for user, roles in file.clients.items()},
-        decide=file,
-    )
-
-
-def _of_acl(role: str, acl: Acl, around: Sequence[Acl]) -> ForeignRule:
-    odd = ""
-    if acl.kind not in (_PUBLISH, *_SUBSCRIBE):
-        odd = f"{acl.kind} goes with the right to subscribe, and is none of its own"
-    elif acl.topic.startswith(("$share/", "$CONTROL")):
-        odd = "of shared subscriptions or of the broker itself"
-    elif "%u" in acl.topic or "%c" in acl.topic:
-        odd = PATTERN
-    return ForeignRule(
-        role=role,
-        text=f"role {role}: {'allow' if acl.allow else 'deny'} {acl.kind} {acl.topic}",
-        filter=acl.topic,
-        publish=acl.kind == _PUBLISH,
-        subscribe=acl.kind != _PUBLISH,
-        allow=acl.allow,
-        odd="" if not acl.allow else odd,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.access.role_grants import is_rule
+from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.discover.adopt.foreign import ForeignRule
 from nexus_cli.model.config import DeviceOutline
 from nexus_cli.wire.topic import PLATFORM, glob_to_filter, meet
@@ -78,6 +79,8 @@ def rights_of(
         same = (rule.publish and other.publish) or (rule.subscribe and other.subscribe)
         if same and meet(other.filter, rule.filter):
             return Adopted(reason=f"a denial cuts into it: {other.text}")
+    if not is_plain(rule.filter):
+        return Adopted(reason=f"'{one_line(rule.filter)[:100]}' has a level that no rule of a site can have")
     if rule.filter.startswith(("$", f"{PLATFORM}/")):
         return Adopted(reason="topics of the broker or of the platform")
     rest = below(rule.filter, prefix)
@@ -85,7 +88,7 @@ def rights_of(
         return Adopted(reason=f"not below {'/'.join(prefix)}, where this site's topics are")
     glob = _glob(rest)
     if not is_rule(glob):
-        return Adopted(reason=f"'{rest[:100]}' has a level that no rule of a site can have")
+        return Adopted(reason=f"'{one_line(rest)[:100]}' has a level that no rule of a site can have")
     return _fitted(rule, glob, rest, topics, cut=glob_to_filter("/".join((*prefix, glob))) != rule.filter)
 
 
@@ -108,6 +111,14 @@ def _fitted(rule: ForeignRule, glob: str, rest: str, topics: Sequence[Topic], *,
         else:
             publish = (glob,)
     return Adopted(read=read, publish=publish, reason="; ".join(left))
+
+
+def is_plain(filter_: str) -> bool:
+    """Whether a filter means the same as a glob: wildcards are whole levels, `#` is the last one, and nothing in it is a
+    wildcard of globs alone. A rule of `acme/*/x` is about a level that is called `*`."""
+    levels = filter_.split("/")
+    odd = any(character in level for level in levels if level not in ("+", "#") for character in "*+#")
+    return not odd and "#" not in levels[:-1]
 
 
 def below(filter_: str, prefix: tuple[str, str]) -> str | None:

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from nexus_cli.backoff import Backoff
 from nexus_cli.database import confirmations
 from nexus_cli.database.connect import Pool, plain_errors
@@ -58,6 +60,16 @@ class Confirming:
                     event(_log, error.message, level=logging.WARNING, cause=error.cause)
                 self.problem = error.message
             await wait_for(stop, timeout_s=EVERY_S)
+
+    def said(self) -> Confirmation | None:
+        """What waits, with what keeps it from being taken back."""
+        return None if self.waiting is None else self.with_problem(self.waiting)
+
+    def with_problem(self, found: Confirmation) -> Confirmation:
+        """A confirmation with what keeps it from being taken back; as it is, when it does not wait or nothing does."""
+        if self.waiting is None or self.waiting.left_s > 0 or found.state != "waiting":
+            return found
+        return msgspec.structs.replace(found, problem=self.problem) if found.number == self.waiting.number else found
 
     def left(self) -> dict[tuple[str, ...], float]:
         """Seconds left by the number of the deployment, for the metric; empty when none waits."""

@@ -38,6 +38,8 @@ from nexus_cli.wire.health import DriftHealth
 
 LOOK_S = 5.0
 """How often it is seen whether a look is due, in seconds."""
+TURNS = 3
+"""A look during which a deployment begins or ends is made again, so many times in all."""
 RETRY_S = 60.0
 """After a look that failed."""
 
@@ -54,6 +56,7 @@ class DriftWatch:
     Attributes:
         newest: The newest result; None before the first.
         problem: Why the last look failed; "" when it did not.
+        rights_problem: As given.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class DriftWatch:
             rights_problem: Why the broker's rights are not as recorded; "" when they are.
         """
         self._settings, self._pool, self._clock, self._seen = settings, pool, clock, seen
-        self._feed, self._changed, self._rights_problem = feed, changed, rights_problem
+        self._feed, self._changed, self.rights_problem = feed, changed, rights_problem
         self.newest: DriftReport | None = None
         self.problem = ""
         self._config: DriftConfig | None = None
@@ -116,21 +119,15 @@ class DriftWatch:
     async def look(self, config: DriftConfig) -> DriftReport:
         """Look once, and store the result. Raises NexusError."""
         site = self._settings.site
-        async with self._pool.acquire() as conn:
-            facts = await self._facts(conn)
-            devices = await recorded_devices(conn, site)
-            paused = {one.device: one.reason for one in await out_of_service.current(conn, site)}
-        look = Look(
-            planes=["observed", "device"],
-            findings=list(facts.findings),
-            unknown=list(facts.unknown),
-            notes=list(facts.notes),
-        )
-        asked, unknown = askable(devices.values(), changing=facts.changing, paused=paused)
-        look.unknown += unknown
-        paths = {gateway: [one.path for one in each] for gateway, each in asked.items()}
-        for examined in await check_gateways(paths, settings=self._settings):
-            look.take_device(devices[examined.path], examined, facts.identities)
+        for _ in range(TURNS):
+            facts, devices, paused = await self._begun()
+            look = await self._looked(facts, devices, paused)
+            after, changed, _ = await self._begun()
+            if (after.deployment, after.running, changed) == (facts.deployment, facts.running, devices):
+                break  # else a deployment began or ended meanwhile: devices may have been asked for what it changed
+        if self.newest is not None:
+            changing = {address.removeprefix("device.") for address in facts.changing}
+            look.keep(self.newest.findings, devices, leave={*paused, *changing})
         report = look.report(
             site=site,
             time_us=self._clock.wall_us(),
@@ -149,6 +146,29 @@ class DriftWatch:
         self._tell()
         self._changed()
         return report
+
+    async def _begun(self) -> tuple[DriftFacts, dict[str, DeviceConfig], dict[str, str]]:
+        """What is known without asking a device, the recorded devices, and why some are out of service."""
+        async with self._pool.acquire() as conn:
+            facts = await self._facts(conn)
+            devices = await recorded_devices(conn, self._settings.site)
+            paused = await out_of_service.current(conn, self._settings.site)
+        return facts, devices, {one.device: one.reason for one in paused}
+
+    async def _looked(self, facts: DriftFacts, devices: Mapping[str, DeviceConfig], paused: Mapping[str, str]) -> Look:
+        """Have the gateways look."""
+        look = Look(
+            planes=["observed", "device"],
+            findings=list(facts.findings),
+            unknown=list(facts.unknown),
+            notes=list(facts.notes),
+        )
+        asked, unknown = askable(devices.values(), changing=facts.changing, paused=paused)
+        look.unknown += unknown
+        paths = {gateway: [one.path for one in each] for gateway, each in asked.items()}
+        for examined in await check_gateways(paths, settings=self._settings):
+            look.take_device(devices[examined.path], examined, facts.identities)
+        return look
 
     async def facts(self) -> DriftFacts:
         """What is known without asking a device. Raises NexusError."""
@@ -176,7 +196,7 @@ class DriftWatch:
             if name not in busy
         ]
         findings, unknown = observed_drift(gateways)
-        problem = self._rights_problem()
+        problem = self.rights_problem()
         if problem and not number:
             findings.append(
                 found(

@@ -17,6 +17,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.policy_config import APPROVALS, POLICY, ApprovalsConfig
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.document import PlanDocument, plan_document
+from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
@@ -131,6 +132,7 @@ class RecordedPlans:
             changed=work.plan.changed,
             before=work.plan.before,
             moved=work.plan.moved,
+            reach=work.plan.reach,
             # Without the state before there is no telling which policies held; taking back is held up by none.
             at=None if row.undoes or kept is None else row.started,
             reason=row.reason,
@@ -141,7 +143,8 @@ class RecordedPlans:
         """What was recorded beside what a deployment changed; of devices the link alone where that is enough."""
         recorded = await db.recorded(conn, self._site)
         touched = {*work.plan.changed, *work.plan.before}
-        whole = may_change_rights(work.changes, {*recorded.digests, *touched})
+        place = (await db.attributes(conn, self._site, [SITE])).get(SITE)
+        whole = may_change_rights(work.changes, {*recorded.digests, *touched}) or counts_tags(place)
         whole = whole or any(address.startswith(POLICY) for address in touched)  # a new policy looks at every device
         kept = await past_state.state_now(conn, self._site, whole=whole)
         for later in since.later:

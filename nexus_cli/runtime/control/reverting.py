@@ -14,6 +14,8 @@ from nexus_cli.runtime.control.drift_watch import DriftWatch
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_drift import Reverted
 
+RIGHTS = "the broker's rights are written again"
+
 
 class Reverting:
     """Puts back what can be put back: gateways notified again, rights written again, retained messages looked at."""
@@ -44,7 +46,7 @@ class Reverting:
         behind = [one.path.removeprefix("gateway.") for one in facts.findings if one.kind == "gateway-behind"]
         done = [f"the gateway {name} is notified of the recorded configuration" for name in behind]
         done += [
-            "the broker's rights are written again",
+            RIGHTS,
             "retained messages of removed things are looked for and cleared",
         ]
         left = [
@@ -63,4 +65,7 @@ class Reverting:
                 await self._notify(name)
         await self._rights()
         self._retained()
+        if problem := self._watch.rights_problem():
+            done.remove(RIGHTS)
+            left.insert(0, f"the broker's rights are not as recorded yet: {problem}")
         return Reverted(done=done, left=left)

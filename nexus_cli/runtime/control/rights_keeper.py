@@ -62,8 +62,8 @@ class RightsKeeper:
 
     @property
     def problem(self) -> str:
-        """Why the rights could not be written at the last try; "" when they were."""
-        return self._problem
+        """Why the rights could not be written at the last try, or what the broker has in their place; "" when they are in force."""
+        return self._problem or self.rights.difference()
 
     async def changed(self) -> None:
         """A password or an elevation changed: the rights follow at once. Waits until they are in force, `PATIENCE_S` at most."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from nexus_cli.apply.request import DeploymentRequest, refuse_stale
+from nexus_cli.apply.resuming import refuse_repeating
 from nexus_cli.apply.run import Work
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -20,13 +21,19 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.covering import Within
+from nexus_cli.runtime.control.deployment_answers import locked
 from nexus_cli.runtime.control.gatekeeping import note_used, refuse_used
 from nexus_cli.runtime.control.rollouts import Rollouts
-from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service, locked
+from nexus_cli.runtime.control.service import LONGEST_WAIT_S, LeaderParts, Service
 from nexus_cli.wire.control import Accepted
 from nexus_cli.wire.control_rollouts import Rollout
 from nexus_cli.wire.control_rollouts import Rollouts as Listing
 from nexus_cli.wire.rollout import ACTIVE
+
+MOST_LINES = 100_000
+"""Lines of a journal that are read."""
+WHOLE = ("applied", "nothing", "stopped")
+"""Outcomes of a deployment that came to its end; `stopped` is one whose gates failed, or that a person stopped."""
 
 
 class RollingParts(LeaderParts, Protocol):
@@ -139,8 +146,12 @@ class RollingOut:
     async def resume(self, leader: RollingParts, number: int, *, who: str, reason: str, within: Within) -> Rollout:
         """Continue with the wave at which it stopped: it soaks once more, and its gates are measured again.
 
+        A wave whose deployment did not come to its end continues that from its journal, so that a sequence that it ran runs no
+        second time.
+
         Raises:
-            NexusError: NX5037, it did not stop, or something else was recorded since; NX5032, another one is in flight.
+            NexusError: NX5037, it did not stop, or something else was recorded since; NX4014, a sequence before the wave's change
+                did not end well; NX5032, another one is in flight.
         """
 
         async def change(conn: Connection, found: Stored) -> None:
@@ -150,14 +161,17 @@ class RollingOut:
             recorded = await db.recorded(conn, self._site)
             passed = [each.deployment for each in found.waves[: found.position] if each.deployment]
             own = found.wave.deployment
-            if own and recorded.number == own:
+            ended = await db.deployment(conn, self._site, own) if own else None
+            if own and recorded.number == own and ended is not None and ended.outcome in WHOLE:
                 state = "applying"
                 await rows.set_wave(
                     conn, found.id, found.position, state=state, left_ms=found.wave.soak_ms, verdicts=[]
                 )
-            elif recorded.number == (passed[-1] if passed else found.base):
+            elif recorded.number in (own, passed[-1] if passed else found.base):
                 state = "waiting"
-                await rows.set_wave(conn, found.id, found.position, state="pending", deployment=0, verdicts=[])
+                if ended is not None and recorded.number != own:
+                    refuse_repeating(own, await db.journal(conn, ended.id, limit=MOST_LINES))
+                await rows.set_wave(conn, found.id, found.position, state="pending", verdicts=[])
             else:
                 raise _wrong(found, f"deployment {recorded.number} recorded something else since")
             await rows.set_rollout(conn, found.id, state=state, why="", expects=recorded.digest)

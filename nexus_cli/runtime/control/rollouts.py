@@ -109,6 +109,10 @@ class Rollouts:
                 self.problem = error.message
             await first_of(stop, self.wanted, timeout_s=TICK_S if busy else IDLE_S)
 
+    def said(self) -> str:
+        """`words`, and what keeps it from going on."""
+        return f"{self.words} (it can't go on yet: {self.problem})" if self.words and self.problem else self.words
+
     async def turn(self) -> bool:
         """Do what is due; False when no rollout is in flight."""
         async with self._pool.acquire() as conn:
@@ -144,7 +148,9 @@ class Rollouts:
                         await rows.set_wave(conn, one.id, one.position, state="waiting", opens=held.opens)
                     self._stepped()
                 return
-        before = await self._meter.good(_devices(part.before), one.gates)
+        before = one.wave.measured.get("before") if one.wave.deployment else None  # one that continues keeps its own
+        if before is None:
+            before = msgspec.to_builtins(await self._meter.good(_devices(part.before), one.gates))
         async with self._pool.acquire() as conn:
             if not await self._still(conn, one):
                 return
@@ -152,11 +158,16 @@ class Rollouts:
             if recorded.digest != one.expects:
                 await self._stop(conn, one, f"the recorded state moved: it is now deployment {recorded.number}")
                 return
-            number = await self._deployed(conn, one, work, recorded, what=f"wave {one.wave.name}")
+            begun = await db.deployment(conn, self._site, one.wave.deployment) if one.wave.deployment else None
+            what = f"wave {one.wave.name}"
+            if begun is not None:
+                number = await self._reopened(conn, one, begun, what=what)
+            else:
+                number = await self._deployed(conn, one, work, recorded, what=what)
             if number is None:
                 return  # another deployment is running: its end is awaited
             columns = {"deployment": number, "begun": now, "opens": None, "left_ms": one.wave.soak_ms}
-            measured = {"before": msgspec.to_builtins(before)}
+            measured = {"before": before}
             await rows.set_wave(conn, one.id, one.position, state="applying", measured=measured, **columns)
             await rows.set_rollout(conn, one.id, state="applying", why="")
         self._deploy.set()
@@ -166,9 +177,7 @@ class Rollouts:
         self, conn: Connection, one: Stored, work: Work, recorded: db.Recorded, *, what: str, undoes: int = 0
     ) -> int | None:
         """Begin a deployment under the lock, in this transaction; None while another one has the lock."""
-        token, reason = secrets.token_hex(16), f"rollout {one.number}, {what}"
-        if one.reason:
-            reason += f": {one.reason}"
+        token, reason = secrets.token_hex(16), _reason(one, what)
         if await db.running_deployments(conn, self._site) or not await leases.acquire(
             conn, self._site, owner=one.who, reason=reason, token=token, ttl_s=self._lease_ttl_s
         ):
@@ -188,6 +197,24 @@ class Rollouts:
         self._engine.adopt(deployment_id, token=token, work=work)
         event(_log, "rollout begins a deployment", rollout=one.number, deployment=number, what=what)
         return number
+
+    async def _reopened(self, conn: Connection, one: Stored, found: db.Deployment, *, what: str) -> int | None:
+        """Continue the wave's deployment, which did not come to its end, from its journal; None while another has the lock."""
+        token, reason = secrets.token_hex(16), _reason(one, what)
+        if await db.running_deployments(conn, self._site) or not await leases.acquire(
+            conn,
+            self._site,
+            owner=one.who,
+            reason=reason,
+            token=token,
+            ttl_s=self._lease_ttl_s,
+            deployment_id=found.id,
+        ):
+            return None
+        await db.reopen(conn, found.id, detail={"who": one.who, "reason": reason})
+        self._engine.adopt(found.id, token=token)
+        event(_log, "rollout continues a deployment", rollout=one.number, deployment=found.number, what=what)
+        return found.number
 
     async def _applied(self, one: Stored) -> None:
         """When the deployment of the wave has ended: let it soak, or stop."""
@@ -350,6 +377,11 @@ class Rollouts:
 def _words(one: Stored | None) -> str:
     """What status says: of a rollout in flight, and of one that was stopped until another one begins."""
     return in_words(one.public()) if one is not None and one.state in (*ACTIVE, "stopped") else ""
+
+
+def _reason(one: Stored, what: str) -> str:
+    """Of a deployment of a rollout, for the lock and the history."""
+    return f"rollout {one.number}, {what}" + (f": {one.reason}" if one.reason else "")
 
 
 def _devices(resources: Mapping[str, Attributes | None]) -> dict[str, Attributes]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -23,12 +24,15 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.recorded_tags import tags_by_class
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
+from nexus_cli.runtime.control.deployment_answers import header, locked, progress
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.runtime.lifecycle import wait_for
@@ -36,21 +40,18 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire.approval import Verified
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import (
-    AuditTrail,
-    Deployment,
     DeploymentProgress,
     Deployments,
     Devices,
     GatewayIndex,
-    JournalLine,
     LockBroken,
     LockHeld,
     Resources,
     State,
 )
+from nexus_cli.wire.control_audit import AuditTrail
 from nexus_cli.wire.control_rollouts import in_words
 from nexus_cli.wire.control_steering import OutOfService
-from nexus_cli.wire.rollout import RolloutOf
 from nexus_cli.wire.signature import SignatureRules
 
 LONGEST_WAIT_S = 25.0
@@ -99,6 +100,7 @@ class Service:
     Attributes:
         settings: Of control.
         with_force: Adds to a device that is out of service what its gateway says; a control that leads replaces it.
+        with_problem: Adds to a confirmation why control can't take its deployment back; a control that leads replaces it.
         now: The time by which maintenance windows open; control sets its own clock here.
     """
 
@@ -107,6 +109,7 @@ class Service:
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
+        self.with_problem: Callable[[Confirmation], Confirmation] = lambda found: found
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._stopping = False
         self._stepped = asyncio.Event()
@@ -212,6 +215,8 @@ class Service:
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
+            if counts_tags((await db.attributes(conn, self.site, [SITE])).get(SITE)):
+                recorded = replace(recorded, tags=await tags_by_class(conn, self.site))
             running = await sequences_running(conn, self.site)
             gate = await read_gate(conn, request, recorded)
             windows = await rollout_intake.windows_of(conn, self.site)
@@ -298,13 +303,13 @@ class Service:
             async with self.connection() as conn:
                 found = await db.deployment(conn, self.site, number)
                 lines = [] if found is None else await db.journal(conn, found.id, after=after)
-                waits = await confirmations.of_deployments(conn, self.site, [number])
+                waits = await self._waits(conn, [number])
                 waves = await rollouts.of_deployments(conn, self.site, [number])
             if found is None:
                 raise NexusError(f"There is no deployment {number}.", code="NX5006")
             left = deadline - asyncio.get_running_loop().time()
             if lines or found.outcome != "running" or left <= 0 or self._stopping:
-                return _progress(found, lines, waits.get(number), waves.get(number))
+                return progress(found, lines, waits.get(number), waves.get(number))
             try:
                 async with asyncio.timeout(min(left, 1.0)):  # another control may have written a line
                     await stepped.wait()
@@ -316,10 +321,14 @@ class Service:
         async with self.connection() as conn:
             found = await db.deployments(conn, self.site, **wanted)
             numbers = [each.number for each in found]
-            waits = await confirmations.of_deployments(conn, self.site, numbers)
+            waits = await self._waits(conn, numbers)
             waves = await rollouts.of_deployments(conn, self.site, numbers)
-        headers = [_header(each, waits.get(each.number), waves.get(each.number)) for each in found]
+        headers = [header(each, waits.get(each.number), waves.get(each.number)) for each in found]
         return Deployments(deployments=headers)
+
+    async def _waits(self, conn: Connection, numbers: list[int]) -> dict[int, Confirmation]:
+        found = await confirmations.of_deployments(conn, self.site, numbers)
+        return {number: self.with_problem(each) for number, each in found.items()}
 
     async def gateway_index(self, gateway: str) -> GatewayIndex:
         """The digests of a gateway's devices, and how it sends the record."""
@@ -392,39 +401,3 @@ class Service:
                 await db.write_journal(conn, held.deployment_id, LOCK, "failed", detail=why)
         self.stepped()
         return LockBroken(broken=True, lock=held.public())
-
-
-def locked(held: leases.Lease | None) -> NexusError:
-    """What is refused while another deployment holds the lock."""
-    return NexusError(
-        "Another deployment is running."
-        if held is None
-        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
-        code="NX5001",
-    )
-
-
-def _header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:
-    return Deployment(
-        number=found.number,
-        who=found.who,
-        reason=found.reason,
-        state="running" if found.outcome == "running" else "ended",
-        outcome=found.outcome,
-        started=db.microseconds(found.started),
-        ended=None if found.ended is None else db.microseconds(found.ended),
-        counts=found.summary.counts,
-        left_out=found.summary.left_out,
-        allow=list(found.allow),
-        run_url=found.run_url,
-        undoes=found.undoes,
-        confirmation=confirmation,
-        rollout=rollout or msgspec.UNSET,
-    )
-
-
-def _progress(
-    found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None, rollout: RolloutOf | None
-) -> DeploymentProgress:
-    facts = msgspec.structs.asdict(_header(found, confirmation, rollout))
-    return DeploymentProgress(**facts, journal=lines, table=found.summary.table)

@@ -232,6 +232,7 @@ class Term:
         self.keeping = Keeping(settings=settings, pool=self.pool)
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
+        self._service.with_problem = self.confirming.with_problem
         self._join_drift()
 
     def _join_drift(self) -> None:
@@ -325,8 +326,8 @@ class Term:
             stalled=list(self.progress.stalled.values()),
             broker=BrokerLink(connected=self.broker.connected, reconnects=self.broker.reconnects),
             deployment_running=self.deployer.running,
-            unconfirmed=self.confirming.waiting,
-            rollout=self.rollouts.words,
+            unconfirmed=self.confirming.said(),
+            rollout=self.rollouts.said(),
             gateways_lost=sorted(self.liveness.lost),
             gateways_stopped=sorted(self.liveness.stopped),
             gateways_waiting={

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping, Sequence
 
 from nexus_cli.apply import former_state
 from nexus_cli.apply.former_state import Former
 from nexus_cli.apply.request import DeploymentRequest
+from nexus_cli.apply.resuming import refuse_repeating
 from nexus_cli.database import confirmations, past_state
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
@@ -22,12 +24,17 @@ from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.recorded import Made, plan_again
 from nexus_cli.plan.requests import request_count
+from nexus_cli.plan.rollbacks import brought_back, further_back
+from nexus_cli.runtime.control import became
 from nexus_cli.runtime.control.covering import Within
-from nexus_cli.runtime.control.service import LeaderParts, Service, locked
+from nexus_cli.runtime.control.deployment_answers import locked
+from nexus_cli.runtime.control.service import LeaderParts, Service
 from nexus_cli.runtime.control.unconfirmed import waits
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.control_undo import FormerState, RollbackPlan
 
+MOST_LINES = 100_000
+"""Lines of a journal that are read."""
 _log = logging.getLogger("nexus.apply")
 
 
@@ -48,10 +55,13 @@ class Undoing:
             to: See `number`.
 
         Raises:
-            NexusError: NX5006 there is no such deployment; NX5014 there is nothing to take back.
+            NexusError: NX5006 there is no such deployment; NX5014 there is nothing to take back; NX4013 the newest is a rollback
+                itself, so that a number has to say what is meant.
         """
         async with self._one:  # that of a large site takes seconds
             former, plan = await self._plan(number, to=to)
+            async with self._service.connection() as conn:
+                again = brought_back(former.undone, undoes=await past_state.rollbacks(conn, self._site))
             document = await asyncio.to_thread(plan_document, plan)
         return RollbackPlan(
             undoes=former.first,
@@ -62,6 +72,7 @@ class Undoing:
             plan=dict(document),
             changed=dict(former.changed),
             moved=list(former.moved),
+            again=again,
         )
 
     async def state_after(self, number: int) -> FormerState:
@@ -145,7 +156,7 @@ class Undoing:
 
         Raises:
             NexusError: NX5006 there is none; NX5015 there is nothing to resume; NX5016 another one recorded its state
-                since; NX5001 another deployment runs.
+                since; NX4014 a sequence before its change did not end well; NX5001 another deployment runs.
         """
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn:
@@ -210,6 +221,9 @@ class Undoing:
             raise _nothing("Nothing was deployed yet.")
         if number and number not in recorded:
             raise _nothing(f"Deployment {number} recorded nothing.")
+        undoes = {} if number else await past_state.rollbacks(conn, self._site)
+        if recorded[0] in undoes:
+            raise _back_and_forth(recorded[0], undoes=undoes, recorded=recorded)
         return number or recorded[0]
 
     async def _named(self, conn: Connection, number: int) -> db.Deployment:
@@ -228,6 +242,8 @@ class Undoing:
             raise _whole(found)
         recorded = await db.recorded(conn, self._site)
         own = await db.has_step(conn, found.id, step=db.RECORD_STEP, state="done")
+        if not own:
+            refuse_repeating(found.number, await db.journal(conn, found.id, limit=MOST_LINES))
         if own and recorded.number != found.number:
             raise NexusError(
                 f"Deployment {recorded.number} recorded its state since deployment {found.number}.", code="NX5016"
@@ -244,21 +260,13 @@ class Undoing:
     async def _waiting(self, conn: Connection) -> int:
         found = await confirmations.open_one(conn, self._site)
         if found is None:
-            raise NexusError("No deployment waits to be confirmed.", code="NX5012")
+            raise await became.nothing_waits(conn, self._site)
         return found.number
 
     async def _does_not_wait(self, conn: Connection, number: int) -> NexusError:
         if await db.deployment(conn, self._site, number) is None:
             return _unknown(number)
-        known = (await confirmations.of_deployments(conn, self._site, [number])).get(number)
-        became = {
-            "armed": "still runs",
-            "confirmed": f"was confirmed by {known.who}" if known else "",
-            "rolled-back": f"was rolled back by deployment {known.undone_by}" if known else "",
-            "dropped": "recorded nothing, so that there is nothing to confirm",
-        }
-        what = became.get(known.state, "") if known else ""
-        return NexusError(f"Deployment {number} {what or 'does not wait to be confirmed'}.", code="NX5012")
+        return await became.does_not_wait(conn, self._site, number)
 
 
 async def _see(conn: Connection, found: db.Deployment, within: Within) -> None:
@@ -273,6 +281,19 @@ def _unknown(number: int) -> NexusError:
 
 def _nothing(fact: str) -> NexusError:
     return NexusError(f"{fact} There is nothing to take back.", code="NX5014")
+
+
+def _back_and_forth(newest: int, *, undoes: Mapping[int, int], recorded: Sequence[int]) -> NexusError:
+    """Taking back the newest would bring back what was rolled back: who wants that says so."""
+    hints = [f"`nexus rollback {newest}` brings back what it took back"]
+    further = further_back(newest, undoes=undoes, recorded=recorded)
+    if further:
+        hints.append(f"`nexus rollback {further}` takes back deployment {further}, too")
+    return NexusError(
+        f"Deployment {newest} is a rollback itself: it took back from deployment {undoes[newest]} on.",
+        code="NX4013",
+        hint="; ".join(hints),
+    )
 
 
 def _whole(found: db.Deployment) -> NexusError:

@@ -45,7 +45,7 @@ MAY_LOAD: dict[str, set[str]] = {
     "schema": set(),
     "explain": set(),
     "discover": set(),
-    "adopt": set(),
+    "adopt": HTTP,
     "discoveries": HTTP,
     "drift": HTTP | {"nexus_cli.wire.mqtt", "psutil"},
     "probe": set(),

@@ -22,7 +22,8 @@ from nexus_cli.local.status_report import StatusReport
 from nexus_cli.project.live_value import Live
 from nexus_cli.runtime.logging import _JsonFormatter, _TextFormatter
 from nexus_cli.wire.command import Response, State
-from nexus_cli.wire.control import AuditTrail, JournalLine
+from nexus_cli.wire.control import JournalLine
+from nexus_cli.wire.control_audit import AuditTrail
 from nexus_cli.wire.control_sequences import RunProgress
 from tests.unit.local.reports import report
 

@@ -18,6 +18,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
 
 SETTINGS = Settings(home=Path("/nowhere"), database_url="postgresql://me:secret@db:5432/plant")
+EXHAUSTED = (asyncpg.DiskFullError, asyncpg.TooManyConnectionsError)
+"""A server that says so was reached."""
 FOREIGN: list[tuple[BaseException, str, bool]] = [
     (OSError("Connection refused"), "NX6200", True),
     (TimeoutError(), "NX6200", True),
@@ -57,6 +59,7 @@ def test_what_the_driver_raises_becomes_a_sentence(error: BaseException, code: s
     assert found.hint
     assert "secret" not in found.message + found.cause
     assert found.message.endswith(".")
+    assert ("can't be reached" in found.message) is (code == "NX6200" and not isinstance(error, EXHAUSTED))
 
 
 def _expired() -> ssl.SSLCertVerificationError:

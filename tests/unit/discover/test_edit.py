@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -244,6 +246,15 @@ def test_a_read_only_file_is_refused_before_the_device_is_asked(site: Path) -> N
     assert refused.code == "NX6603"
     assert "read-only" in refused.message
     assert refused.hint.startswith("chmod u+w")
+
+
+def test_chmod_is_no_advice_on_a_disk_that_is_mounted_read_only(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_cli.discover.edit.os.access", lambda *_: False)
+    mounted = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr("nexus_cli.discover.edit.os.statvfs", lambda _: mounted)
+    (refused,) = unwritable(site)
+    assert refused.message.endswith("lies on a file system that can't be written")
+    assert "chmod" not in refused.hint
 
 
 def test_a_read_only_file_is_not_replaced_though_its_folder_may_be_written(site: Path) -> None:

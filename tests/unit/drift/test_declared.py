@@ -63,6 +63,22 @@ def test_rights_are_critical_and_their_words_are_not() -> None:
     }
 
 
+def test_a_role_or_user_that_only_one_side_has_is_critical() -> None:
+    alone = site(TAGS, user__eve={"roles": ["admin"]})
+    assert drift(site(TAGS), alone) == {"user.eve": ("declared", "not-recorded", "critical")}
+    assert drift(alone, site(TAGS)) == {"user.eve": ("recorded", "not-declared", "critical")}
+
+
+def test_another_address_of_a_tag_that_may_be_written_is_critical() -> None:
+    tag = {"type": "float64", "address": "holding:0", "writable": True}
+    assert drift(site({"t": tag}), site({"t": {**tag, "address": "holding:1"}})) == {
+        "a/l/d/t": ("declared", "address-changed", "critical")
+    }
+    assert drift(site({"t": tag}), site({"t": {**tag, "deadband": 1.0}})) == {
+        "a/l/d/t": ("declared", "sampling-changed", "low")
+    }
+
+
 def test_what_a_deployment_in_flight_changes_is_no_drift() -> None:
     assert drift(site(TAGS), site({}), changing={"device.a/l/d"}) == {}
 

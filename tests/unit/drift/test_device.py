@@ -121,3 +121,78 @@ def test_whom_to_ask() -> None:
     )
     assert asked == {"gw-1": [DEVICE]}
     assert [(one.path, one.why) for one in unknown] == [("a/l/p", "it is out of service: cleaning")]
+
+
+def test_a_device_that_says_nothing_of_itself_any_more_may_be_another_one() -> None:
+    seen = DeviceExamined(path="a/l/d", addresses={"temp": there("temp"), "setpoint": there("setpoint", writable=True)})
+    (found,), unknown = device_drift(DEVICE, seen, known={"maker": "M"})
+    assert (found.kind, found.recorded, found.found, found.adoptable) == ("identity-changed", {"maker": "M"}, {}, True)
+    assert not unknown
+    look = Look()
+    look.take_device(DEVICE, seen, {"a/l/d": {"maker": "M"}})
+    assert look.identities == {"a/l/d": {}}, "--adopt forgets it"
+    other = Look()
+    other.take_device(DEVICE, seen, {})
+    assert other.identities == {}
+    silent, _ = device_drift(DEVICE, DeviceExamined(path="a/l/d", silent="no answer"), known={"maker": "M"})
+    assert [one.kind for one in silent] == ["device-silent"]
+
+
+def looked(*examined: DeviceExamined) -> Look:
+    look = Look(planes=["observed", "device"])
+    for one in examined:
+        look.take_device(DEVICE, one, {})
+    return look
+
+
+GONE = DeviceExamined(
+    path="a/l/d",
+    addresses={
+        "temp": there("temp", type="int32"),
+        "setpoint": there("setpoint", presence=Presence.GONE, writable=False),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        DeviceExamined(path="a/l/d", unseen="the gateway does not answer"),
+        DeviceExamined(path="a/l/d", silent="no answer"),
+        DeviceExamined(path="a/l/d"),
+    ],
+)
+def test_what_was_found_stays_while_nobody_can_look(away: DeviceExamined) -> None:
+    before = looked(GONE).findings
+    assert {one.kind for one in before} == {"type-changed", "address-gone", "read-only"}
+    look = looked(away)
+    look.keep(before, {"a/l/d": DEVICE}, leave=())
+    assert {one.kind for one in look.findings} - {"device-silent"} == {one.kind for one in before}
+    assert any("earlier look" in note for note in look.notes)
+    again = looked(away)
+    again.keep(look.findings, {"a/l/d": DEVICE}, leave=())
+    assert len(again.findings) == len(look.findings), "each once"
+
+
+def test_what_was_found_ends_with_a_look_another_record_or_a_person() -> None:
+    before = looked(GONE).findings
+    away = DeviceExamined(path="a/l/d", unseen="away")
+
+    def kept(seen: DeviceExamined, device: DeviceConfig | None, leave: tuple[str, ...] = ()) -> set[str]:
+        look = looked(seen)
+        look.keep(before, {} if device is None else {"a/l/d": device}, leave=leave)
+        return {one.kind for one in look.findings}
+
+    good = {"temp": there("temp"), "setpoint": there("setpoint", writable=True)}
+    assert kept(DeviceExamined(path="a/l/d", addresses=good), DEVICE) == set()
+    assert kept(away, None) == set(), "it is recorded no more"
+    assert kept(away, DEVICE, ("a/l/d",)) == set(), "it is out of service"
+    corrected = DeviceConfig(
+        path="a/l/d",
+        protocol="opcua",
+        tags={
+            "temp": TagConfig(type="int32", address="s=temp"),
+            "setpoint": TagConfig(type="float64", address="s=elsewhere"),
+        },
+    )
+    assert kept(away, corrected) == set(), "the record has what the device had"

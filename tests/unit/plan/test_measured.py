@@ -120,14 +120,14 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
     jsonschema.validate(document, plan_schema())
     jsonschema.validate(plain, plan_schema())
     keys = list(document)
-    assert keys[keys.index("templates") + 1 :][:3] == ["measured", "probe", "unknowns"]
+    assert keys[keys.index("templates") + 1 :][:4] == ["defaults", "measured", "probe", "unknowns"]
     file = tmp_path / "one.plan"
     source: PlanSource = {"path": "x", "env": None, "variables": {}}
     write_planfile(file, document=document, changed=plan.desired, source=source)
     assert read_planfile(file).document == document
     text = plan_text(document, style=lambda each, _: each)
     assert (
-        "1 forgotten; its samples are kept: 63,072,000 samples since 2024-11-30, about 1.2 GB; they are kept until `nexus purge`"
+        "1 forgotten; its samples are kept: 63,072,000 samples since 2024-11-30, about 1.2 GB; they go when their retention ends, or by `nexus purge`"
         in text
     )
     assert "no new ones are stored (63,072,000 samples since 2024-11-30, about 1.2 GB) [not allowed]" in text

@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nexus_cli.cli.views.deployment import deployment_text, progress_line
+from nexus_cli.cli.views.deployment import VERBS, deployment_text, progress_line
 from nexus_cli.cli.views.plan_markdown import MOST_CHARACTERS, plan_annotations, plan_markdown
+from nexus_cli.plan import stages
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.hazards import Hazard, blocked
 from nexus_cli.plan.text import consent, plan_text
@@ -97,6 +98,12 @@ def test_what_looks_renamed_is_offered_as_a_block_to_paste() -> None:
 def test_text_of_no_change_and_of_many() -> None:
     same = document(snapshot(device("a/l/one")), snapshot(device("a/l/one")))
     assert plan_text(same, style=plain).endswith("Nothing to do: what is recorded is what is declared.")
+    two = ("git:main:sites/a", "deployment 3")
+    assert plan_text(same, style=plain, between=two).splitlines() == [
+        "Difference of acme/chicago from git:main:sites/a to deployment 3",
+        "",
+        "No difference.",
+    ]
     many = document(snapshot(), snapshot(*(device(f"a/l{n // 50}/d{n}") for n in range(100))))
     text = plan_text(many, style=plain)
     assert "against an empty runtime" in text
@@ -157,6 +164,12 @@ def test_progress_tells_what_is_waited_for_and_what_failed() -> None:
     failed = replace(line, state="failed", detail={"message": "no answer within 20 s"})
     assert progress_line(failed) == "waiting for gateway gw: failed: no answer within 20 s"
     assert progress_line(replace(line, step="notify")) is None
+    stop = replace(line, step="before", subject="stop-filler")
+    assert progress_line(stop) == "running sequence stop-filler before the change …"
+    start = replace(stop, step="after", subject="start-filler")
+    assert progress_line(start) == "running sequence start-filler after the change …"
+    steps = {value for name, value in vars(stages).items() if name.isupper() and isinstance(value, str)}
+    assert {"before", "after", "record", "verify"} <= steps and steps <= VERBS.keys(), "each has its words"
     assert "control does not answer" in str(progress_line(replace(line, step="away", subject="60")))
 
 

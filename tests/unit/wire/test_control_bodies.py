@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from nexus_cli.diagnostics.printable import plain
-from nexus_cli.wire import control, control_sequences
+from nexus_cli.wire import control, control_audit, control_sequences
 from nexus_cli.wire.control import Body, Question, as_object, encode
 
 SHAPES = [
     shape
-    for module in (control, control_sequences)
+    for module in (control, control_audit, control_sequences)
     for _, shape in inspect.getmembers(module, inspect.isclass)
     if issubclass(shape, (Body, Question)) and shape.__module__ == module.__name__
 ]
@@ -79,7 +79,7 @@ ABORTED: dict[str, Any] = {
         (control.DeploymentProgress, PROGRESS),
         (control_sequences.RunAborted, ABORTED),
         (
-            control.AuditTrail,
+            control_audit.AuditTrail,
             {
                 "entries": [
                     {

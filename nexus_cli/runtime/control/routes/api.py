@@ -42,6 +42,7 @@ from nexus_cli.runtime.control.routes.rights import DECISIONS
 from nexus_cli.runtime.control.routes.rollouts import add_rollout_routes
 from nexus_cli.runtime.control.routes.sequences import add_sequence_routes
 from nexus_cli.runtime.control.routes.steering import Steering, add_steering_routes
+from nexus_cli.runtime.control.routes.undeclared import add_undeclared_routes
 from nexus_cli.runtime.control.routes.undoing import add_undo_routes
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
@@ -108,6 +109,7 @@ def make_api(
     add_job_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_discovery_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_purge_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
+    add_undeclared_routes(app, base=BASE, service=service, leader=lambda: acting().pool)
     add_login_routes(app, base=BASE, identity=identity, leader=lambda: acting().pool)
     add_access_routes(app, base=BASE, accounts=identity.accounts, leader=lambda: acting().pool)
     guard = RequestGuard(

@@ -43,6 +43,7 @@ async def read_deployment(body: bytes) -> tuple[apply.DeploymentRequest, dict[st
         undoes=read.undoes or 0,
         run_url=read.run_url or "",
         rollout=read.rollout or None,
+        reach=read.plan.reach or None,
     )
     return asked, read.plan.summary
 

@@ -79,6 +79,8 @@ DECISIONS = Decisions(
         route("POST", "/purges", "apply", limit=NAMES_BODY),
         route("GET", "/purges", "state:read"),
         route("GET", "/purges/{purge}", "state:read"),
+        route("POST", "/series/undeclared", "apply", limit=NAMES_BODY),
+        route("POST", "/series/settle", "apply", limit=NAMES_BODY),
         route("GET", "/sequences", "sequences:run", "state:read"),
         route("GET", "/sequences/{name}", "sequences:run", "state:read"),
         route("POST", "/sequences/{name}/runs", "sequences:run"),

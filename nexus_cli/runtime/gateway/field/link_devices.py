@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from nexus_cli.drivers.base import Driver, Point
+from nexus_cli.drivers.link_facts import SessionFacts, session_facts
 from nexus_cli.model.config import DeviceConfig
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.device import DeviceRuntime, device_runtime, poll_meanwhile, why_not
@@ -113,6 +114,5 @@ class LinkDevices:
             for interval_ms in [*device.jobs, *device.meanwhile]:
                 self.schedule.remove((path, interval_ms))
 
-    def _link_facts(self) -> list[tuple[str, str]]:
-        configs = [device.config for device in self.by_path.values()]
-        return sorted({(key, repr(config.connection.get(key))) for config in configs for key in self._link_keys})
+    def _link_facts(self) -> SessionFacts:
+        return session_facts((device.config.connection for device in self.by_path.values()), self._link_keys)

@@ -6,7 +6,7 @@ import csv
 import io
 
 from nexus_cli.cli.views.audit_csv import trail_csv
-from nexus_cli.wire.control import AuditEntry, AuditTrail
+from nexus_cli.wire.control_audit import AuditEntry, AuditTrail
 
 HEAD = {"at": 1_000_001, "kind": "deployment", "what": "apply", "who": "anna"}
 

@@ -17,7 +17,8 @@ from nexus_cli.cli.views.logs import Follower, on_clock
 from nexus_cli.cli.views.sequence import line_text, listing_text
 from nexus_cli.model.calendar import microseconds, moment_of, parse_moment
 from nexus_cli.project.show import RecordedState
-from nexus_cli.wire.control import AuditEntry, Deployment, Lock
+from nexus_cli.wire.control import Deployment, Lock
+from nexus_cli.wire.control_audit import AuditEntry
 from nexus_cli.wire.control_sequences import RunLine, SequenceRun, Sequences
 
 BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")

@@ -70,7 +70,7 @@ def test_a_denial_of_another_role_of_the_same_user_counts() -> None:
     role = {"acls": [{"acltype": "subscribePattern", "topic": "acme/chicago/packaging/#", "allow": True}]}
     refuse = {"acls": [{"acltype": "subscribePattern", "topic": "acme/chicago/#", "allow": False}]}
     both = {"username": "ann", "roles": [{"rolename": "see"}, {"rolename": "not"}]}
-    file = {"defaultACLAccess": {}, "groups": [], "clients": [both]}
+    file = {"defaultACLAccess": {"publishClientReceive": True}, "groups": [], "clients": [both]}
     file["roles"] = [{"rolename": "see", **role}, {"rolename": "not", **refuse}]
     plan = adopted(json.dumps(file))
     assert not plan.users and "a denial cuts into it" in next(iter(reasons(plan).values()))

@@ -12,7 +12,9 @@ const ENDED = {
   dropped: () => 'It recorded nothing, so there was nothing to confirm.',
 };
 
-const waitsText = (found) => `Waits to be confirmed, ${left(found.left_s)}; then it is rolled back.`;
+const waitsText = (found) => (found.problem
+  ? `Not confirmed in time. Control could not take it back yet: ${plain(found.problem)} It tries again.`
+  : `Waits to be confirmed, ${left(found.left_s)}; then it is rolled back.`);
 
 /** Shows a confirmation in `place`; `done(error)` is called after a button did its work, or could not. */
 export function showConfirmation(place, ctx, found, done) {

@@ -55,7 +55,7 @@ class DeploymentsPage {
       h('a', { href: `#/deployments/${each.number}`, 'aria-current': each.number === this.number ? 'true' : null }, `${each.number}`),
       ' ', h('span', { class: `badge ${OUTCOMES[each.outcome] ?? ''}` }, each.outcome),
       h('div', { class: 'quiet' }, `${time(each.started, true)} · ${plain(each.who)}`), each.reason ? h('div', { class: 'quiet' }, plain(each.reason)) : null,
-      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${left(each.confirmation.left_s)}`) : null))
+      each.confirmation?.state === 'waiting' ? h('div', { class: 'quiet' }, `waits to be confirmed, ${each.confirmation.problem ? 'its time is over' : left(each.confirmation.left_s)}`) : null))
       : h('li', { class: 'quiet' }, 'Nothing was deployed yet.'));
     if (focused) this.list.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   }

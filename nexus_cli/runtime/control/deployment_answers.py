@@ -1,0 +1,50 @@
+"""A deployment on record as control's API gives it, and the refusal while another one runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nexus_cli.database import deployments as db
+from nexus_cli.database import lease as leases
+from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.wire.confirmation import Confirmation
+from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine
+from nexus_cli.wire.rollout import RolloutOf
+
+
+def header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:
+    """A deployment as the API gives it in a list."""
+    return Deployment(
+        number=found.number,
+        who=found.who,
+        reason=found.reason,
+        state="running" if found.outcome == "running" else "ended",
+        outcome=found.outcome,
+        started=db.microseconds(found.started),
+        ended=None if found.ended is None else db.microseconds(found.ended),
+        counts=found.summary.counts,
+        left_out=found.summary.left_out,
+        allow=list(found.allow),
+        run_url=found.run_url,
+        undoes=found.undoes,
+        confirmation=confirmation,
+        rollout=rollout or msgspec.UNSET,
+    )
+
+
+def progress(
+    found: db.Deployment, lines: list[JournalLine], confirmation: Confirmation | None, rollout: RolloutOf | None
+) -> DeploymentProgress:
+    """A deployment with lines of its journal."""
+    facts = msgspec.structs.asdict(header(found, confirmation, rollout))
+    return DeploymentProgress(**facts, journal=lines, table=found.summary.table)
+
+
+def locked(held: leases.Lease | None) -> NexusError:
+    """What is refused while another deployment holds the lock."""
+    return NexusError(
+        "Another deployment is running."
+        if held is None
+        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
+        code="NX5001",
+    )

@@ -1,0 +1,20 @@
+"""What is said at the end of a deployment, beside its table."""
+
+from __future__ import annotations
+
+import pytest
+
+from nexus_cli.cli.changing import show_end
+from nexus_cli.wire.control import DeploymentProgress
+
+
+@pytest.mark.parametrize("format_", ["text", "json"])
+def test_a_deployment_that_ended_partly_says_how_to_continue_it(
+    format_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_end(DeploymentProgress(number=7, state="ended", outcome="partly"), not_good=(), format_=format_)
+    said = capsys.readouterr()
+    assert "`nexus apply --resume 7` continues it, `nexus rollback 7` takes it back" in said.err
+    assert "--resume" not in said.out, "a program reads it"
+    show_end(DeploymentProgress(number=8, state="ended", outcome="applied"), not_good=(), format_=format_)
+    assert capsys.readouterr().err == ""
