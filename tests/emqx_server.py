@@ -12,6 +12,7 @@ import copy
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.parser import BytesParser
@@ -46,6 +47,7 @@ class State:
     sources: list[dict[str, Any]] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    subscriptions: list[tuple[str, str]] = field(default_factory=list)
     file: str = "{allow, all}.\n"
 
 
@@ -83,6 +85,7 @@ class EmqxServer:
         busy: Statuses (and Retry-After) that the next requests get instead of an answer.
         watch: Called with the state after each request that changed something.
         page_limit: Largest page that it gives.
+        delay_s: How long each answer takes.
         lingering: How often a kicked session is still listed.
     """
 
@@ -97,6 +100,7 @@ class EmqxServer:
         self.busy: list[tuple[int, str]] = []
         self.watch: Callable[[State], None] = lambda _state: None
         self.page_limit = 10_000
+        self.delay_s = 0.0
         self.lingering = 0
         self.lingers: dict[str, tuple[Session, int]] = {}
         self._lock = threading.Lock()
@@ -125,6 +129,7 @@ class EmqxServer:
                 if found is None:
                     self.close_connection = True
                     return
+                time.sleep(api.delay_s)
                 status, answer, headers = found
                 data = b"" if answer is None else json.dumps(answer).encode()
                 self.send_response(status)
@@ -309,6 +314,13 @@ class EmqxServer:
         listed = [*self.state.sessions.values(), *(session for session, _ in self.lingers.values())]
         return self._page([vars(one) for one in listed if one.username == query.get("username", one.username)], query)
 
+    def _subscriptions(self, _names: list[str], query: dict[str, str], _data: Any) -> Answer:
+        rows = [
+            {"clientid": client, "topic": topic, "qos": 1, "node": "emqx@10.0.0.1", "nl": 0, "rap": 0, "rh": 0}
+            for client, topic in self.state.subscriptions
+        ]
+        return self._page(rows, query)
+
     def _kick_all(self, _names: list[str], query: dict[str, str], data: Any) -> Answer:
         for name in data:
             self._kick([name], query, None)
@@ -347,6 +359,7 @@ _ROUTES: list[tuple[str, str, _Call]] = [
     ("PUT", "/authorization/settings", EmqxServer._put_settings),
     ("DELETE", "/authorization/cache", EmqxServer._clear),
     ("GET", "/clients", EmqxServer._clients),
+    ("GET", "/subscriptions", EmqxServer._subscriptions),
     ("POST", "/clients/kickout/bulk", EmqxServer._kick_all),
     ("DELETE", "/clients/([^/]+)", EmqxServer._kick),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ async def before(conn: Connection, site: str, first: int) -> Former:
         recorded=recorded,
         changed=found,
         digests=_digests(recorded, found),
-        moved=tuple(reversed_renames(made)),
+        moved=tuple(await asyncio.to_thread(reversed_renames, made)),
     )
     if row is not None and former.digest != row.base_digest:
         exact = {**found, **await _as_written(conn, site, first, found)}

@@ -73,6 +73,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+MOST_OF_HELP = 1000
+"""Characters; more than any first sentence has."""
+
+
+def whole_sentences(command: click.Command) -> None:
+    """Have a group list its commands with their whole first sentence; click cuts it at the end of the line."""
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        each.short_help = each.short_help or each.get_short_help_str(limit=MOST_OF_HELP)
+        whole_sentences(each)
+
+
 class LazyGroup(click.Group):
     """Loads a command's module only when it is used, so that `nexus --help` imports click and nothing else."""
 
@@ -86,6 +97,7 @@ class LazyGroup(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         loaded: click.Command = getattr(import_module(module), name)
+        whole_sentences(loaded)
         return loaded
 
     def resolve_command(

@@ -80,7 +80,12 @@ def record_device(
     answer(f"wrote {found.file.as_posix()}: {held}, {counted(found.assertions, 'assertion')}")
     for line in found.left_out:
         answer(f"  left out: {line}")
-    answer(f"  run it: nexus test{f' {path}' if path else ''} --only '{found.file.stem}/*'")
+    if found.found:
+        answer(f"  run it: nexus test{f' {path}' if path else ''} --only '{found.file.stem}/*'")
+    else:
+        answer(
+            "  nexus test does not look there: move it into tests/ beside the site file, with a name that ends in .yaml"
+        )
     return Exit.OK
 
 

@@ -72,10 +72,13 @@ async def plan_of(conn: Connection, site: str, number: int) -> str | None:
 
 
 async def state_now(conn: Connection, site: str, *, whole: bool) -> dict[str, Attributes]:
-    """Attributes of everything recorded by address; of devices the link alone, unless `whole` is asked for."""
+    """Attributes of everything recorded by address; of devices what their session depends on alone, unless `whole` is asked
+    for."""
     rows = await conn.fetch(
         "SELECT address, CASE WHEN $2 OR NOT starts_with(address, 'device.') THEN attributes::text "
-        "ELSE jsonb_build_object('link', attributes->'link')::text END AS body FROM nexus.resource WHERE site = $1",
+        "ELSE jsonb_strip_nulls(jsonb_build_object('link', attributes->'link', 'gateway', attributes->'gateway', "
+        "'enabled', attributes->'enabled', 'protocol', attributes->'protocol', 'connection', attributes->'connection'))::text "
+        "END AS body FROM nexus.resource WHERE site = $1",
         *(site, whole),
     )
     return {row["address"]: from_jsonb(row["body"]) for row in rows}

@@ -21,6 +21,7 @@ from nexus_cli.local.expiring import of_files, of_servers
 from nexus_cli.local.instances import Part, original_of, parts_of
 from nexus_cli.local.layout import AMQTT, EXTERNAL, MOSQUITTO, SUPERVISOR, Home, Runtime
 from nexus_cli.local.lock import holder_of, lock_folder
+from nexus_cli.local.old_paths import old_paths
 from nexus_cli.local.ports import in_url
 from nexus_cli.local.probe import (
     PATIENT_S,
@@ -134,6 +135,7 @@ async def collect(home: Home, settings: Settings) -> StatusReport:
         environment=settings.environment,
         environment_detail=settings.environment_detail,
         simulator=simulator,
+        old_paths=await old_paths(settings, next((role for role in answers if role.name == "control"), None)),
     )
 
 

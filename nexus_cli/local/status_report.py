@@ -70,7 +70,7 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     restarts: int = 0
     since: float = 0.0
-    status: msgspec.Raw = msgspec.Raw(b"{}")
+    status: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"{}"))
     log: str | UnsetType = UNSET
 
     @property
@@ -131,6 +131,19 @@ class CertificateReport(msgspec.Struct, frozen=True, kw_only=True):
     doubt: str = ""
 
 
+class OldPathReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An old path under which values are published until a time, beside where they are now.
+
+    Attributes:
+        old, to: `area`, `area/line`, `area/line/device` or `area/line/device/tag`, both as deep.
+        until: When it ends by itself.
+    """
+
+    old: str
+    to: str
+    until: int
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole status.
 
@@ -153,6 +166,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         tags: Tags by the quality of their newest sample, over every gateway that answers.
         access: The broker's rules.
         certificates: Those that the runtime depends on.
+        old_paths: Old paths under which values are still published; left out where control does not say.
     """
 
     format_version: str = "1.0"
@@ -176,3 +190,4 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = "live"
     environment_detail: str = ""
     simulator: ServerReport | UnsetType = UNSET
+    old_paths: list[OldPathReport] | UnsetType = UNSET

@@ -93,6 +93,16 @@ def stays_retained(tag: Attributes | None) -> bool:
     return tag is not None and bool(tag.get("live_publish", True) and tag.get("live_retain", True))
 
 
+def retained_before(change: Change) -> frozenset[str]:
+    """Paths of a device's tags whose newest value the broker keeps before a change, those included that come from others."""
+    before = change.before or {}
+    ours: Mapping[str, Attributes] = {} if before.get("protocol") == "external" else before.get("tags") or {}
+    here = {f"{change.previous_name}/{name}" for name, tag in ours.items() if stays_retained(tag)}
+    return frozenset(
+        here.union(tag.previous_path for tag in change.tags if tag.previous_path and stays_retained(tag.before))
+    )
+
+
 def differing_keys(before: Attributes, after: Attributes, *, without: frozenset[str] = frozenset()) -> tuple[str, ...]:
     """Keys whose values differ, sorted."""
     return tuple(

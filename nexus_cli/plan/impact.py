@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted
-from nexus_cli.plan.change import Action, Attributes, Change, TagChange, series_type, series_unit
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange, retained_before, series_type, series_unit
 from nexus_cli.plan.impact_database import archive_lines, retention_lines
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
 from nexus_cli.plan.impact_sessions import session_lines
@@ -101,7 +101,8 @@ def _device(change: Change, around: Surroundings) -> Lines:
 
 def _topics(change: Change, around: Surroundings) -> Lines:
     counts = Counter(tag.action for tag in change.tags)
-    cleared = tuple(path for path in cleared_paths((change,)) if path in around.cleared)
+    kept = retained_before(change)
+    cleared = tuple(path for path in cleared_paths((change,)) if path in around.cleared and path in kept)
     updated = [tag for tag in change.tags if tag.action is Action.UPDATE]
     if counts[Action.CREATE] + counts[Action.MOVE]:
         yield "topics", f"{counted(counts[Action.CREATE] + counts[Action.MOVE], 'new topic')}"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.plan.live_clients import BrokerEntry, LiveClients, broker_entry, broker_lines
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
 
@@ -58,13 +59,6 @@ class DatabaseEntry(TypedDict):
     text: str
 
 
-class BrokerEntry(TypedDict):
-    """Retained messages that go, as far as the recorded state knows them; live subscribers where the broker reports them."""
-
-    retained: int
-    subscribers: int | None
-
-
 class MeasuredEntry(TypedDict):
     """What was measured; `database` where it is known."""
 
@@ -82,12 +76,18 @@ class Measured:
         facts: As control gave them; None when it gave none.
         unknowns: One line each, with the reason.
         retained: Retained messages that the plan clears.
+        ending: Topics that end.
+        live: Who is at the broker and concerned; None where it was not asked, or did not say.
+        silent: Why it did not say.
         arriving: Links of which nothing can be measured yet.
     """
 
     facts: Facts | None = None
     unknowns: tuple[str, ...] = ()
     retained: int = 0
+    ending: int = 0
+    live: LiveClients | None = None
+    silent: str = ""
     arriving: frozenset[str] = frozenset()
 
     def links(self) -> dict[str, LinkFacts]:
@@ -114,7 +114,7 @@ def measured_entry(found: Measured) -> MeasuredEntry:
     entry: MeasuredEntry = {
         "series": [_series(each) for each in facts.series],
         "links": [_link(each) for each in facts.links],
-        "broker": {"retained": found.retained, "subscribers": None},
+        "broker": broker_entry(found.retained, found.live),
     }
     if facts.database is not None:
         entry["database"] = _database(facts.database)
@@ -129,7 +129,9 @@ def unknowns_of(found: Measured) -> list[str]:
         lines += _together("samples", ((each.why, each.path) for each in found.facts.series if each.samples is None))
         links = [each for each in found.facts.links if each.gateway or each.link not in found.arriving]
         lines += _together("measures", ((each.why, each.link) for each in links if each.why))
-    if found.retained:
+    if found.silent:
+        lines.append(f"live subscribers and sessions: {found.silent}")
+    elif found.ending and (found.live is None or found.live.subscribers is None):
         lines.append(NO_SUBSCRIBERS)
     return list(dict.fromkeys(lines))
 
@@ -237,6 +239,7 @@ def measured_lines(entry: MeasuredEntry | None) -> Iterator[str]:
     for each in entry["links"]:
         if not each["text"].startswith("unknown"):
             yield f"{each['link']}: {each['text']}"
+    yield from broker_lines(entry["broker"])
     database = entry.get("database")
     if database and (database["pending"] or database["tables"]):
         yield f"database: {database['text']}"

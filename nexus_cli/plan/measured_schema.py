@@ -65,7 +65,20 @@ def measured_schemas() -> JsonObject:
             "text": _STRING,
         }
     )
-    broker = _object({"retained": _COUNT, "subscribers": _COUNT_OR_NONE})
+    clients = _list_of(_object({"user": _STRING, "clients": _COUNT, "connected": _COUNT}))
+    broker = _object(
+        {
+            "retained": {**_COUNT, "description": "Retained messages that go, by the recorded state."},
+            "subscribers": {
+                **_COUNT_OR_NONE,
+                "description": "Clients that subscribe to topics that end; null where the broker does not report them.",
+            },
+        },
+        {
+            "clients": {**clients, "description": "These clients by user."},
+            "stale": {**clients, "description": "Sessions of those who lose a right, by principal."},
+        },
+    )
     read = _object(
         {
             "path": _STRING,

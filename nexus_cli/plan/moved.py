@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 Rename = tuple[str, str]
 """(from, to): two paths of one depth: a tag, a device, a line or an area."""
@@ -23,10 +23,11 @@ def tag_moves(moved: Sequence[Rename], *, base: Collection[str], desired: Collec
         return {}
     found: dict[str, str] = {}
     taken: set[str] = set()
+    rename = Renamer(moved)
     for old in sorted(base):
         if old in desired:
             continue
-        new = renamed(old, moved)
+        new = rename(old)
         if new != old and new in desired and new not in base and new not in taken:
             found[old] = new
             taken.add(new)
@@ -35,12 +36,45 @@ def tag_moves(moved: Sequence[Rename], *, base: Collection[str], desired: Collec
 
 def renamed(path: str, moved: Sequence[Rename]) -> str:
     """Where the entries take a path, one after the other; the path itself when none is about it."""
-    for source, target in moved:
-        if path == source:
-            path = target
-        elif path.startswith(source + "/"):
+    return Renamer(moved)(path)
+
+
+class Renamer:
+    """Applies entries to many paths: each looks only at those about itself, of however many there are."""
+
+    def __init__(self, moved: Sequence[Rename]) -> None:
+        """Of entries in their order."""
+        self._moved = moved
+        self._at: dict[str, list[int]] = {}
+        for number, (source, _) in enumerate(moved):
+            self._at.setdefault(source, []).append(number)
+
+    def __call__(self, path: str) -> str:
+        """Where the entries take a path; the path itself when none is about it."""
+        found = path
+        for _, went in self.steps(path):
+            found = went
+        return found
+
+    def steps(self, path: str) -> Iterator[tuple[int, str]]:
+        """Number of each entry that applies, in their order, and where the path is then."""
+        following = 0
+        while (found := self._next(path, following)) is not None:
+            source, target = self._moved[found]
             path = target + path[len(source) :]
-    return path
+            yield found, path
+            following = found + 1
+
+    def _next(self, path: str, following: int) -> int | None:
+        """The first entry from a number on whose source is the path or above it."""
+        end, found = len(path), None
+        while end > 0:
+            numbers = self._at.get(path[:end], ())
+            number = next((each for each in numbers if each >= following), None)
+            if number is not None and (found is None or number < found):
+                found = number
+            end = path.rfind("/", 0, end)
+        return found
 
 
 def without_effect(
@@ -77,7 +111,8 @@ def onto_recorded(
         created: Those that it creates; a rename onto one of them is one that was taken by another old path.
         declared: Whether a tag path is declared.
     """
-    pairs = ((old, renamed(old, moved)) for old in forgotten) if moved else ()
+    rename = Renamer(moved)
+    pairs = ((old, rename(old)) for old in forgotten)
     return [(old, new) for old, new in pairs if new != old and new not in created and declared(new)]
 
 

@@ -11,6 +11,7 @@ import orjson
 from nexus_cli import __version__
 from nexus_cli.atomic import replace_file
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Changed
 from nexus_cli.plan.document import FORMAT_VERSION, PlanDocument
@@ -97,7 +98,11 @@ def read_planfile(path: Path) -> SavedPlan:
     """
     try:
         data = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
+        raise _damaged(path, str(error.strerror), hint=hint_of_missing(path)) from None
+    except OSError as error:
+        raise _damaged(path, str(error.strerror)) from None
+    except ValueError as error:
         raise _damaged(path, str(error)) from None
     if not isinstance(data, dict) or data.get("kind") != KIND:
         raise _damaged(path, "it is not a saved plan")
@@ -124,10 +129,10 @@ def read_planfile(path: Path) -> SavedPlan:
         raise _damaged(path, f"a field is missing: {error}") from None
 
 
-def _damaged(path: Path, cause: str) -> NexusError:
+def _damaged(path: Path, cause: str, *, hint: str = "") -> NexusError:
     return NexusError(
         f"The plan '{path}' can't be used.",
         code="NX4003",
         cause=cause,
-        hint=f"plan again: nexus plan SITE --out {path}",
+        hint=hint or f"plan again: nexus plan SITE --out {path}",
     )

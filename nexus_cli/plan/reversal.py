@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nexus_cli.plan.moved import Rename, renamed, tag_moves
+from nexus_cli.plan.moved import Rename, Renamer, tag_moves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +46,11 @@ def reversed_renames(made: Iterable[Made]) -> list[Rename]:
     firsts = {first for first in was.values() if first is not None}
     firsts.update(path for one in newest_first for path in one.before if path not in was)
     plain = [(new, old) for one in newest_first for old, new in reversed(_used(one))]
-    astray = {now: first for now, first in moved.items() if renamed(now, plain) != first}
+    back = Renamer(plain)
+    astray = {now: first for now, first in moved.items() if back(now) != first}
     mended = [*_exact(astray, was), *plain]
-    if all(_leads(now, first, mended, firsts) for now, first in was.items()):
+    back = Renamer(mended)
+    if all(_leads(now, first, back, firsts) for now, first in was.items()):
         return mended
     return list(_exact(moved, was))
 
@@ -68,21 +70,16 @@ def _origins(made: Iterable[Made]) -> dict[str, str | None]:
 
 def _used(made: Made) -> list[Rename]:
     """The entries that took some tag along: one that was applied before and stayed in the file did nothing."""
-    used = set()
-    for path in made.moves():
-        for number, entry in enumerate(made.moved):
-            went = renamed(path, (entry,))
-            if went != path:
-                used.add(number)
-                path = went
+    rename = Renamer(made.moved)
+    used = {number for path in made.moves() for number, _ in rename.steps(path)}
     return [entry for number, entry in enumerate(made.moved) if number in used]
 
 
-def _leads(now: str, first: str | None, entries: Sequence[Rename], firsts: Collection[str]) -> bool:
+def _leads(now: str, first: str | None, back: Renamer, firsts: Collection[str]) -> bool:
     """Whether the entries take a tag to where it was, and one that was nowhere to no place of another."""
     if first is None:
-        return now in firsts or renamed(now, entries) not in firsts
-    return first == now or renamed(now, entries) == first
+        return now in firsts or back(now) not in firsts
+    return first == now or back(now) == first
 
 
 def _exact(moved: Mapping[str, str], was: Mapping[str, str | None]) -> Iterator[Rename]:

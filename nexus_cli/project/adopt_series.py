@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nexus_cli.database.minting import facts_of
 from nexus_cli.diagnostics import Diagnostic, NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.adopt.series import Around, Choices, SeriesEntry, series_entries, targets_of
@@ -38,7 +37,8 @@ from nexus_cli.wire.http import ControlClient
 
 COUNTING_S = 120.0
 """Counting the samples of a page takes its time."""
-MOST_TARGETS = 10_000
+PART = 1_000
+"""Series, or paths, of one request."""
 MOST_TRIES = 10
 
 
@@ -88,7 +88,7 @@ async def series(choices: Choices, *, into: Path, settings: Settings | None = No
     site, reading, model = adopt.site_with(into)
     settings = settings or load_settings()
     name = f"{model.site.enterprise}/{model.site.site}"
-    if settings.site != name:
+    if settings.site and settings.site != name:
         raise NexusError(
             f"The runtime here is of the site {settings.site}, and '{shown(into)}' declares {name}.",
             code="NX5019",
@@ -115,15 +115,27 @@ async def carry_out(found: SeriesAdoption, *, reason: str, settings: Settings | 
         NexusError: NX5020 the series changed, NX5021 something is missing afterwards; NX6603, NX6523 the file; NX6400, NX6403.
     """
     adopt.write(adopt.Adoption(source="", entries=(), edit=found.edit))
-    wanted = found.settlements
-    async with ControlClient(settings or load_settings()) as control:
-        settled = Settled()
-        if wanted:
-            question = SettleQuestion(series=wanted, reason=reason)
-            settled = await control.call("POST", "/series/settle", Settled, body=question, timeout_s=COUNTING_S)
-        after, _ = await _undeclared(control)
+    try:
+        async with ControlClient(settings or load_settings()) as control:
+            settled = await _settled(control, found.settlements, reason)
+            after, _ = await _undeclared(control)
+    except NexusError as error:
+        if found.edit is not None:
+            error.message += " The site file is written already; the same command does the rest."
+        raise
     _compare([one.series for one in found.entries], after)
     return replace(found, settled=settled, after=tuple(after))
+
+
+async def _settled(control: ControlClient, wanted: list[Settlement], reason: str) -> Settled:
+    if not wanted:
+        return Settled()
+    done = Settled()
+    for start in range(0, len(wanted), PART):  # each part as a whole or not at all
+        question = SettleQuestion(series=wanted[start : start + PART], reason=reason)
+        part = await control.call("POST", "/series/settle", Settled, body=question, timeout_s=COUNTING_S)
+        done = Settled(forgotten=done.forgotten + part.forgotten, kept=done.kept + part.kept)
+    return done
 
 
 async def _undeclared(control: ControlClient) -> tuple[list[UndeclaredSeries], list[Elsewhere]]:
@@ -142,8 +154,8 @@ async def _undeclared(control: ControlClient) -> tuple[list[UndeclaredSeries], l
 async def _taken(control: ControlClient, targets: Sequence[str]) -> set[str]:
     """Those of the targets that have a series."""
     found: set[str] = set()
-    for start in range(0, len(targets), MOST_TARGETS):
-        question = UndeclaredQuestion(targets=list(targets[start : start + MOST_TARGETS]))
+    for start in range(0, len(targets), PART):
+        question = UndeclaredQuestion(targets=list(targets[start : start + PART]))
         page = await control.call("POST", "/series/undeclared", UndeclaredList, body=question, timeout_s=COUNTING_S)
         found |= set(page.taken)
     return found
@@ -240,8 +252,9 @@ def _differing(model: Model, tags: dict[str, UndeclaredSeries]) -> dict[str, str
             one = tags.get(f"{path}/{name}")
             if one is None:
                 continue
-            facts = facts_of(device, name, tag)
-            new, old = (facts.type, facts.unit, facts.retention), (one.type, one.unit, one.retention)
+            # As `database.minting.facts_of` has them, without the database's library.
+            new = (tag.published_type or tag.type, tag.publish_unit or tag.unit, tag.retention)
+            old = (one.type, one.unit, one.retention)
             if new != old:
                 found[one.path] = (
                     f"the site would give it {' '.join(filter(None, new))} instead of {' '.join(filter(None, old))}"

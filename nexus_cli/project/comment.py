@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.project.output_file import SUMMARY, append_summary
 from nexus_cli.wire.forge import put_comment, request_of
 
 _MARKER = re.compile(r"<!-- nexus [^\n]*? -->")
@@ -52,9 +52,8 @@ def comment(text: str, *, key: str = "", or_summary: bool = False, environment: 
             raise NexusError("There is no token to comment with.", code="NX5052")
         return "written" if put_comment(request, whole, marker=marker) else "updated"
     except NexusError as error:
-        summary = variables.get("GITHUB_STEP_SUMMARY", "")
+        summary = variables.get(SUMMARY, "")
         if error.code != "NX5052" or not or_summary or not summary:
             raise
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(whole + "\n")
+        append_summary(summary, whole + "\n")
         return "summary"

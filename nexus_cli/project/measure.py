@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.plan.change import Action, stays_retained
+from nexus_cli.plan.change import retained_before
 from nexus_cli.plan.facts_question import concerned
+from nexus_cli.plan.live_clients import ending_paths
 from nexus_cli.plan.measured import Measured
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.stages import cleared_paths
+from nexus_cli.plan.stale_sessions import LOCAL
+from nexus_cli.project.measure_emqx import ask_emqx
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_facts import MOST_CLASSES, MOST_LINKS, MOST_SERIES, Facts, FactsQuestion
 from nexus_cli.wire.http import ControlClient
@@ -14,8 +18,14 @@ from nexus_cli.wire.http import ControlClient
 TIMEOUT_S = 15.0
 
 
-async def measure(plan: Plan, settings: Settings) -> Measured:
-    """The facts about a plan's changes; nothing is asked for an empty plan. Never raises for a runtime that can't answer."""
+async def measure(plan: Plan, settings: Settings, *, broker: str = "") -> Measured:
+    """The facts about a plan's changes; nothing is asked for an empty plan. Never raises for a runtime that can't answer.
+
+    Args:
+        plan: What is to be done.
+        settings: Where control is.
+        broker: Kind of the site's broker, as of `stale_sessions`.
+    """
     if plan.empty:
         return Measured()
     asked = concerned(plan.changes)
@@ -40,14 +50,20 @@ async def measure(plan: Plan, settings: Settings) -> Measured:
     except NexusError as error:
         why = "control is of a version without these facts" if error.code in ("NX6404", "NX6406", "NX6403") else ""
         unknowns.append(f"what the runtime measured: {why or error.message.rstrip('.')}")
-    return Measured(facts=facts, unknowns=tuple(unknowns), retained=_cleared(plan), arriving=asked.arriving)
+    asked_broker = await ask_emqx(plan, settings, local=broker in LOCAL)
+    return Measured(
+        facts=facts,
+        unknowns=tuple(unknowns),
+        retained=_cleared(plan),
+        ending=len(ending_paths(plan.changes)),
+        live=asked_broker.live,
+        silent=asked_broker.why,
+        arriving=asked.arriving,
+    )
 
 
 def _cleared(plan: Plan) -> int:
-    """Retained messages that go, by the recorded state."""
-    return sum(
-        1
-        for change in plan.changes
-        for tag in change.tags
-        if stays_retained(tag.before) and (tag.action in (Action.FORGET, Action.MOVE) or not stays_retained(tag.after))
-    )
+    """Retained messages that go, by the recorded state: of what apply clears, those that were retained."""
+    cleared = set(cleared_paths(plan.changes))
+    kept = {path for change in plan.changes if change.type == "device" for path in retained_before(change)}
+    return len(cleared & kept)

@@ -81,7 +81,7 @@ def plan_site(
     compared = asyncio.run(_compare(loaded.value, settings, targets, reason=reason))
     planned = compared.plan({})
     plan = planned.unwrap()
-    measured = asyncio.run(measure(plan, settings))
+    measured = asyncio.run(measure(plan, settings, broker=_broker(settings)))
     if links := {name: each for name, each in measured.links().items() if each.is_measured}:
         planned = compared.plan(links)
         plan = planned.unwrap()

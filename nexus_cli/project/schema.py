@@ -10,8 +10,10 @@ from nexus_cli.diagnostics.codes.page import index_page, page
 from nexus_cli.discover.adopt.schema import adoption_schema
 from nexus_cli.discover.adopt.series_schema import series_adoption_schema
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.local.status_schema import status_schema
 from nexus_cli.model.json_schema import json_schema, overlay_schema
 from nexus_cli.plan.document_schema import plan_schema
+from nexus_cli.project.output_file import write_text
 from nexus_cli.project.testing.schema import file_schema, report_schema
 from nexus_cli.wire.approval_schema import approval_schema
 from nexus_cli.wire.history_schemas import history_schemas
@@ -33,6 +35,7 @@ def schema_files() -> dict[str, str]:
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
     schemas |= history_schemas(schemas["plan"])
+    schemas["status"] = status_schema()
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()
     }
@@ -44,6 +47,10 @@ def code_pages() -> dict[str, str]:
     return {**{f"{code.id}.md": page(code) for code in codes.values()}, "README.md": index_page(list(codes.values()))}
 
 
+CODE_PAGES = "NX[0-9][0-9][0-9][0-9].md"
+"""Names of generated pages."""
+
+
 def stale(folder: Path, files: dict[str, str]) -> list[str]:
     """Names of the files in a folder that are missing, differ, or should not be there."""
     wrong = []
@@ -52,17 +59,17 @@ def stale(folder: Path, files: dict[str, str]) -> list[str]:
         if not path.is_file() or path.read_text(encoding="utf-8") != content:
             wrong.append(name)
     suffix = next(iter(files)).partition(".")[2]
-    extra = [path.name for path in folder.glob(f"*.{suffix}") if path.name not in files] if folder.is_dir() else []
+    pattern = CODE_PAGES if suffix == "md" else f"*.{suffix}"  # a folder may hold a person's own Markdown
+    extra = [path.name for path in folder.glob(pattern) if path.name not in files] if folder.is_dir() else []
     return sorted(wrong + extra)
 
 
 def write(folder: Path, files: dict[str, str]) -> list[str]:
-    """Write stale files, remove superfluous ones, and give the names of both."""
+    """Write stale files, remove superfluous ones, and give the names of both. Raises NexusError NX6523."""
     changed = stale(folder, files)
-    folder.mkdir(parents=True, exist_ok=True)
     for name in changed:
         if name in files:
-            (folder / name).write_text(files[name], encoding="utf-8")
+            write_text(folder / name, files[name])
         else:
             (folder / name).unlink()
     return changed

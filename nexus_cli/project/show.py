@@ -104,9 +104,10 @@ async def _resource(settings: Settings, address: str) -> JsonObject:
             return dict(found)
         digests = (await control.state()).digests
 
-    hint = did_you_mean(name, near) if near else did_you_mean(wanted, digests)
-    if not hint and Path(address).suffix:  # it may be the path of a saved plan
-        hint = hint_of_missing(address)
+    hint = ""
+    if Path(address).suffix and kind not in {each.partition(".")[0] for each in digests}:
+        hint = hint_of_missing(address)  # it may be the path of a saved plan
+    hint = hint or (did_you_mean(name, near) if near else did_you_mean(wanted, digests))
     raise NexusError(
         f"'{address}' is not recorded.",
         code="NX6406",

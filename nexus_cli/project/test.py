@@ -106,6 +106,7 @@ def prepare(
     names = names_of(reading.model)
     folder = located.parent / FOLDER
     files = [read_tests(path, names) for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))]
+    _refuse_namesakes(files)
     every = [case for one in files for case in one.cases]
     broken = [name for one in files for name in _broken(one)]
     chosen = [case for case in every if _chosen(case.id, only)]
@@ -129,6 +130,20 @@ def prepare(
         coverage=shares,
     )
     return prepared, (*reading.files, *(one.source for one in files))
+
+
+def _refuse_namesakes(files: Sequence[TestFile]) -> None:
+    """Two tests of one name can't be told apart in a report: `1` and `"1"`, or those of `x.yaml` and `x.yml`. The first runs."""
+    seen: dict[str, Case] = {}
+    for file in files:
+        for case in tuple(file.cases):
+            first = seen.setdefault(case.id, case)
+            if first is case:
+                continue
+            file.cases.remove(case)
+            where = f"{first.file}:{first.place.line}" if first.place is not None else first.file
+            file.add("NX1100", f"there is a test '{case.id}' already, at {where}", place=case.place, hint="rename one")
+            file.of_test.setdefault(case.name, []).append(file.findings[-1])
 
 
 def names_of(model: Model) -> SiteNames:

@@ -43,6 +43,7 @@ class Recorded:
         values: How many values.
         assertions: How many it has.
         left_out: What it does not have, with the reason.
+        found: Whether `nexus test` looks where it is.
     """
 
     file: Path
@@ -50,6 +51,7 @@ class Recorded:
     values: int
     assertions: int
     left_out: tuple[str, ...]
+    found: bool = True
 
 
 async def record_test(
@@ -125,6 +127,7 @@ async def record_test(
         values=draft.values,
         assertions=draft.assertions,
         left_out=tuple(draft.left_out),
+        found=await asyncio.to_thread(_is_found, file, located.parent / FOLDER),
     )
 
 
@@ -170,6 +173,10 @@ def _keep_what_passes(names: SiteNames, draft: Draft, file: Path) -> None:
         if not result.passed:
             why = f"the runtime had {result.expected}, the chain alone gives {result.got}"
             draft.leave_out(result.expectation.kind, result.expectation.subject, why)
+
+
+def _is_found(file: Path, folder: Path) -> bool:
+    return file.resolve().parent == folder.resolve() and file.suffix in (".yaml", ".yml")
 
 
 def _write(file: Path, text: str) -> Diagnostic | None:

@@ -14,7 +14,9 @@ PAGE = 2_000
 MOST_SETTLED = 10_000
 """Of one request."""
 FORGET, KEEP = "forget", "keep"
-Text = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
+LONGEST_PATH = 10_000
+"""Of a row that somebody wrote by hand, in characters: a tag's is far shorter."""
+Path = Annotated[str, Meta(max_length=LONGEST_PATH, pattern=NO_NUL)]
 
 
 class UndeclaredQuestion(Question, frozen=True, kw_only=True):
@@ -25,8 +27,8 @@ class UndeclaredQuestion(Question, frozen=True, kw_only=True):
         targets: Instead of a page: paths of which control says whether they have a series.
     """
 
-    after: Text = ""
-    targets: Annotated[list[Name], Meta(max_length=MOST_SETTLED)] = []
+    after: Path = ""
+    targets: Annotated[list[Path], Meta(max_length=MOST_SETTLED)] = []
 
 
 class UndeclaredSeries(Body, frozen=True, kw_only=True):
@@ -97,7 +99,7 @@ class Settlement(Question, frozen=True, kw_only=True):
     """
 
     ulid: Name
-    path: Name
+    path: Path
     does: Annotated[str, one_of((FORGET, KEEP)), Meta(pattern=f"^({FORGET}|{KEEP})$")]
 
 
@@ -110,7 +112,7 @@ class SettleQuestion(Question, frozen=True, kw_only=True):
     """
 
     series: Annotated[list[Settlement], Meta(min_length=1, max_length=MOST_SETTLED)]
-    reason: Text = ""
+    reason: Annotated[str, Meta(max_length=500, pattern=NO_NUL)] = ""
 
 
 class Settled(Body, frozen=True, kw_only=True):

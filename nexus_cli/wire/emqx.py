@@ -2,7 +2,7 @@
 
 Every call may be done twice. Lists are read page by page; a name that occurs on two pages, because the table changed
 meanwhile, counts once. Source: EMQX 5.8.9 and 5.10.4, `emqx_authn_api`, `emqx_authz_api_sources`,
-`emqx_authz_api_mnesia`, `emqx_mgmt_api_clients`.
+`emqx_authz_api_mnesia`, `emqx_mgmt_api_clients`, `emqx_mgmt_api_subscriptions`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.emqx_request import EmqxRequests
+from nexus_cli.wire.emqx_rows import Session as Session
+from nexus_cli.wire.emqx_rows import Subscription as Subscription
 
 PAGE = 500
 MOST_PAGES = 10_000
@@ -26,6 +28,7 @@ _SOURCES = "/authorization/sources"
 _RULES = f"{_SOURCES}/built_in_database/rules/users"
 _OLDEST, _NEWEST = (5, 8), 6
 Plain = dict[str, Any]
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,22 +41,6 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"NewUser({self.user_id})"
-
-
-class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A session of a client: connected, or kept for it.
-
-    Attributes:
-        clientid: Its client id.
-        username: Its user.
-        connected: False for one that waits for its client.
-        connected_at: When it connected, as EMQX writes it: a client that came back has another one.
-    """
-
-    clientid: str
-    username: str | None = None
-    connected: bool = True
-    connected_at: str | int | None = None
 
 
 class Emqx:
@@ -205,11 +192,15 @@ class Emqx:
     async def sessions(self, name: str) -> list[Session]:
         """Sessions of a user, kept ones included."""
         rows = [row async for row in self._rows("/clients", {"username": name})]
-        try:
-            found = msgspec.convert(rows, list[Session])
-        except msgspec.MsgspecError as error:
-            raise _other_api(self.url, str(error)) from None
-        return [session for session in found if session.username == name]
+        return [session for session in self._read(rows, Session) if session.username == name]
+
+    async def clients(self, *, most: int) -> list[Session]:
+        """Every session, kept ones included. Raises NexusError NX7027 also when there are more than `most`."""
+        return self._read(await self._some("/clients", most), Session)
+
+    async def subscriptions(self, *, most: int) -> list[Subscription]:
+        """What every client subscribed to. Raises NexusError NX7027 also when there are more than `most`."""
+        return self._read(await self._some("/subscriptions", most), Subscription)
 
     async def kick(self, client_id: str) -> None:
         """End a session, with its subscriptions and what waits in it; one that is gone already is no failure."""
@@ -222,6 +213,20 @@ class Emqx:
 
     async def _list(self, method: str, path: str) -> list[Plain]:
         return _plain_list(await self._ask.call(method, path), self.url)
+
+    async def _some(self, path: str, most: int) -> list[Plain]:
+        rows = []
+        async for row in self._rows(path, {}):
+            rows.append(row)
+            if len(rows) > most:
+                raise NexusError(f"EMQX at {self.url} has more than {most:,} {path.strip('/')}.", code="NX7027")
+        return rows
+
+    def _read(self, rows: list[Plain], kind: type[Row]) -> list[Row]:
+        try:
+            return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+        except msgspec.MsgspecError as error:
+            raise _other_api(self.url, str(error)) from None
 
     async def _rows(self, path: str, params: Mapping[str, str]) -> AsyncIterator[Plain]:
         for page in range(1, MOST_PAGES + 1):

@@ -31,6 +31,12 @@ class EmqxSettings:
     ca: str = ""
 
 
+def names_emqx(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether NEXUS_EMQX_URL names an EMQX, rightly or not."""
+    env = os.environ if environ is None else environ
+    return bool(env.get("NEXUS_EMQX_URL") or env.get("NEXUS_EMQX_URL_FILE"))
+
+
 def load_emqx(*, broker_ca: str = "", environ: Mapping[str, str] | None = None) -> EmqxSettings:
     """Read NEXUS_EMQX_URL, NEXUS_EMQX_KEY, NEXUS_EMQX_SECRET and NEXUS_EMQX_CA; `NAME_FILE` names a file with the value.
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-LINK = r"((?:tcp|opc\.tcp|s7|ads):\S+?)"
-OPENS = re.compile(rf"(?:^|, ){LINK} opens|reads it over {LINK}(?:,|;|$)")
+LINK = r"((?:tcp|opc\.tcp|s7|ads):[^\s,;]+)"
+READ = re.compile(rf"reads it over {LINK}")
+OPENS = re.compile(rf"(?:^|, ){LINK} opens")
 CLOSES = re.compile(rf"{LINK} (?:closes|is closed)")
 RESTARTS = re.compile(rf"{LINK} is set up again|reads it over {LINK}[^;]*; its session is set up again")
 STAYS = re.compile(rf"{LINK} (?:stays|is open)\b")
@@ -19,9 +20,8 @@ class Predicted:
     """What a plan predicts.
 
     Attributes:
-        read: Links that devices are read over that were not there before.
+        read: Links that new devices are read over.
         opened, closed, restarted, kept: Links whose session does so.
-        waiting: How many devices wait for a session that is set up again, beside the changed ones.
         cleared: Paths whose retained message goes.
         begun, forgotten, renamed: Series.
         gained, lost: User, right and path.
@@ -47,8 +47,8 @@ def predicted(plan: dict[str, Any]) -> Predicted:
     for each in topics:
         assert int(each["text"].split()[0].replace(",", "")) == len(each["names"]), "a count and its names"
     return Predicted(
-        read=frozenset(_found(re.compile(rf"reads it over {LINK}(?:,|;|$)"), texts)),
-        opened=frozenset(_found(re.compile(rf"(?:^|, ){LINK} opens"), texts)),
+        read=frozenset(_found(READ, texts)),
+        opened=frozenset(_found(OPENS, texts)),
         closed=frozenset(_found(CLOSES, texts)),
         restarted=frozenset(_found(RESTARTS, texts)),
         kept=frozenset(_found(STAYS, texts)),

@@ -9,6 +9,7 @@ keep their history and are forgotten.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sys
@@ -69,16 +70,18 @@ def _there_and_back(plant: PairsPlant, here: Drawn, there: Drawn, context: str) 
     assert again["resource_changes"] == [], context
     assert again["base"]["digest"] == plan["desired"]["digest"], context
     told = predicted(plan)
-    _sessions(told, before, after, plant.field.clients(), context)
-    _topics(told, before, after, heard, context)
-    _series(plan, told, before, after, moved_tags(here, there), context)
-    _rights(told, before, after, here, there, context)
+    _as_told(plan, before, after, (here, there), context, heard, plant.field.clients())
+    shown = json.loads(plant.nexus("show", "--deployment", str(again["base"]["deployment"]), "--format", "json"))
+    assert predicted(shown) == told, "the plan on record predicts the same"
 
     # Back: a plan like any other.
-    plant.nexus("rollback", "--yes", *ALLOWED)
-    plant.wait_shows(here, f"back: {context}")
+    way = json.loads(plant.nexus("rollback", "--plan", "--format", "json"))
+    with plant.listening() as heard:
+        plant.nexus("rollback", "--yes", *ALLOWED)
+        plant.wait_shows(here, f"back: {context}")
     plant.welcome(here)
     back = plant.seen()
+    _as_told(way, after, back, (there, here), f"back: {context}", heard, plant.field.clients())
     assert {path: each for path, each in back.series.items() if each[1]} == {
         path: each for path, each in before.series.items() if each[1]
     }, f"back: {context}"
@@ -91,6 +94,23 @@ def _there_and_back(plant: PairsPlant, here: Drawn, there: Drawn, context: str) 
     plant.nexus("apply", "site.yaml", "--yes", *ALLOWED)
     plant.wait_shows(there, f"again: {context}")
     plant.welcome(there)
+
+
+def _as_told(
+    plan: dict[str, Any],
+    before: Seen,
+    after: Seen,
+    sites: tuple[Drawn, Drawn],
+    context: str,
+    heard: list[tuple[str, bytes]],
+    clients: set[str],
+) -> None:
+    """Everything that a plan predicts, and nothing else, has happened."""
+    told = predicted(plan)
+    _sessions(told, before, after, clients, context)
+    _topics(told, before, after, heard, context)
+    _series(plan, told, before, after, moved_tags(*sites), context)
+    _rights(told, before, after, *sites, context)
 
 
 def _sessions(told: Predicted, before: Seen, after: Seen, clients: set[str], context: str) -> None:

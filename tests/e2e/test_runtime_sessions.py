@@ -29,6 +29,7 @@ SCHEMAS = {
     "diff": "diff",
     "drift": "drift",
     "lock": "lock",
+    "adopt series": "series-adoption",
 }
 """The published schema of a command's JSON, by its words."""
 _FILE = re.compile(r"^-- (?P<name>\S+) --\n", re.MULTILINE)

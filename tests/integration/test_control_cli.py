@@ -123,6 +123,9 @@ def test_saved_plans_and_the_two_facts_that_make_them_stale(world: World, shell:
         saved = shell("plan", "--out", "one.plan")
         assert saved.returncode == 0 and "saved in one.plan: `nexus apply one.plan` does exactly this" in saved.stderr
         assert "+ device.packaging/line-1/meter" in shell("show", "one.plan").stdout
+        for command in (("show", "one.pln"), ("apply", "one.pln", "--yes"), ("approve", "one.pln", "--key", "ann.pem")):
+            misspelt = shell(*command)
+            assert misspelt.returncode == 1 and "= hint: did you mean 'one.plan'?" in misspelt.stderr
         original = shell.site.read_text()
         shell.edit("holding:2", "holding:4")
         stale = shell("apply", "one.plan", "--yes")

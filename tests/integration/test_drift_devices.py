@@ -23,6 +23,7 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.settings import Settings
 from tests.contract.driver_cases import ads_connection
 from tests.integration.test_discover_via import gateway
+from tests.recorded_requests import recorded
 from tests.servers import TestBroker, free_port
 from tests.waiting import until
 
@@ -158,13 +159,20 @@ async def test_ads(broker: TestBroker, tmp_path: Path) -> None:
     )
     server = await serve_ads([device], port=port)
     try:
-        async with gateway(broker, [device], tmp_path / "gateway"):
-            before = (await checked(broker, tmp_path, device.path))[device.path]
+        async with gateway(broker, [device], tmp_path / "gateway") as (running, _):
+            await until(lambda: all(one.reachable for one in running.links.devices()))
+            with recorded() as asked:
+                before = (await checked(broker, tmp_path, device.path))[device.path]
             assert kinds(device, before, before.identity) == {}
             assert "symbol version" in before.identity
+            assert (asked.changing, asked.reported) == ([], []), "nothing that changes a PLC, and no report of a value"
+            assert asked.asked["ads"]
             server.online_change(device.path, removed=["speed"], retyped={"count": "float32"})
             server.protect(device.path, "mode")
-            found = kinds(device, (await checked(broker, tmp_path, device.path))[device.path], before.identity)
+            with recorded() as asked:
+                after = (await checked(broker, tmp_path, device.path))[device.path]
+            assert (asked.changing, asked.reported) == ([], [])
+            found = kinds(device, after, before.identity)
             assert found.pop("plc")[0] == "identity-changed", "the version of the symbol table"
             assert found == {
                 "speed": ("address-gone", None),

@@ -150,7 +150,7 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
     (series,) = document["measured"]["series"]
     assert (series["path"], series["samples"], series["exact"]) == ("a/l/one/voltage", 40, True)
     assert document["measured"]["database"]["tables"] == ["long"]
-    assert list(document).index("measured") == list(document).index("templates") + 1
+    assert list(document).index("measured") == list(document).index("defaults") + 1
     (hazard,) = document["hazards"]
     assert hazard["measured"].startswith("40 samples since 2026-10-27, about ")
     assert {key: value for key, value in hazard.items() if key != "measured"} == plain["hazards"][0]

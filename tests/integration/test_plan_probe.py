@@ -25,7 +25,9 @@ from nexus_cli.runtime.gateway import gateway as gateway_role
 from nexus_cli.settings import Settings
 from nexus_cli.wire.schemas import message_schemas
 from tests.integration.test_discover_via import gateway
+from tests.recorded_requests import recorded
 from tests.servers import TestBroker, free_port
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.own_time]
 
@@ -195,12 +197,20 @@ async def test_every_protocol_answers_a_trial_over_an_open_and_over_a_new_link(
     modbus_server = await serve_modbus([anchor], port=int(anchor.connection["port"]))
     try:
         async with gateway(broker, [anchor], tmp_path / "apart"):
-            apart = await tried(broker, tmp_path, {"a/l/one": anchor}, {"a/l/one": anchor, "a/l/other": device})
-        async with gateway(broker, [device], tmp_path / "open"):
-            over = await tried(broker, tmp_path, {"a/l/other": device}, {"a/l/other": device, "a/l/renamed": renamed})
+            with recorded() as asked_apart:
+                apart = await tried(broker, tmp_path, {"a/l/one": anchor}, {"a/l/one": anchor, "a/l/other": device})
+        async with gateway(broker, [device], tmp_path / "open") as (running, _):
+            await until(lambda: all(one.reachable for one in running.links.devices()))
+            with recorded() as asked:
+                over = await tried(
+                    broker, tmp_path, {"a/l/other": device}, {"a/l/other": device, "a/l/renamed": renamed}
+                )
     finally:
         await server.close()
         await modbus_server.close()
+    for each in (asked_apart, asked):
+        assert (each.changing, each.reported) == ([], []), "nothing that changes a device, and no report of a value"
+        assert each.asked[protocol]
     for found in (apart, over):
         (entry,) = found.entries
         assert (entry["value"], entry["quality"]) == (42, "GOOD"), entry

@@ -17,7 +17,6 @@ from nexus_cli.cli.options import color_option, format_option
 from nexus_cli.cli.views.adopt import adoption_document, adoption_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import adopt as project
-from nexus_cli.project import adopt_broker as broker
 
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
@@ -72,6 +71,8 @@ def access(
     if (file is None) == (from_broker is None):
         raise click.UsageError("Name a FILE, or a running broker with --from-broker.")
     if from_broker is not None:
+        from nexus_cli.project import adopt_broker as broker  # noqa: PLC0415 - MQTT, which a file does not need
+
         asked = broker.BrokerAsked(address=from_broker, user=user, password=password)
         found = asyncio.run(broker.access_of_broker(asked, into=into))
     elif user is not None or password is not None:

@@ -22,10 +22,20 @@ from nexus_cli.wire.control import as_object
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("deployments", invoke_without_command=True, short_help="Show who applied what, when, and the outcome.")
+@click.group(
+    "deployments",
+    invoke_without_command=True,
+    short_help="Show who applied what, when, and the outcome.",
+    epilog=EXITS,
+)
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.option("--who", default="", metavar="NAME", help="Only of this principal.")
-@click.option("--outcome", default="", type=click.Choice(["", "applied", "partly", "failed", "running", "stopped"]))
+@click.option(
+    "--outcome",
+    default=None,
+    type=click.Choice(["applied", "partly", "failed", "running", "stopped"]),
+    help="Only those that ended so.",
+)
 @click.option("--since", default="", metavar="MOMENT", help="How long ago (8h, 7d), today, 06:00, or ISO 8601.")
 @utc_option
 @format_option("text", "json")
@@ -42,7 +52,7 @@ def command(context: click.Context, /, format_: str, zone: tzinfo | None, **want
     """
     if context.invoked_subcommand is not None:
         return Exit.OK
-    found = deployments(load_settings(), zone=zone, **wanted)
+    found = deployments(load_settings(), zone=zone, **{**wanted, "outcome": wanted["outcome"] or ""})
     if format_ == "json":
         answer_json(found, default=as_object)
     else:

@@ -20,9 +20,15 @@ from nexus_cli.wire.control import as_object
 CODES = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
-@click.group("keep", short_help="Show the series that are never dropped, and end it.")
+@click.group("keep", short_help="Show the series that are never dropped, and end it.", epilog=CODES)
 def command() -> None:
-    """Series that are never dropped: `keep: always` of a tag protects its series, also when the line or the tag is gone."""
+    """Series that are never dropped: `keep: always` of a tag protects its series, also when the line or the tag is gone.
+
+    \b
+    Example:
+      nexus keep list
+      nexus keep end packaging/line-2/filler/temperature
+    """
 
 
 @command.command("list", epilog="\b\nExample:\n  nexus keep list --utc\n\n" + CODES)

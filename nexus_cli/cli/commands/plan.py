@@ -25,6 +25,7 @@ from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
 from nexus_cli.plan.targets import Targets
 from nexus_cli.project.approve import approve, of_planfile, signer_from, write_approval
+from nexus_cli.project.output_file import SUMMARY, append_summary
 from nexus_cli.project.plan import plan_site
 from nexus_cli.project.ready import save_plan
 from nexus_cli.settings import load_settings
@@ -96,10 +97,9 @@ def command(
         show_plan(ready.document, steps=steps)
     else:
         answer(plan_comment(ready.document) if format_ == "markdown" else plan_annotations(ready.document))
-        summary = os.environ.get("GITHUB_STEP_SUMMARY") if format_ == "github" else None
+        summary = os.environ.get(SUMMARY) if format_ == "github" else None
         if summary:
-            with open(summary, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
-                file.write(plan_comment(ready.document) + "\n")
+            append_summary(summary, plan_comment(ready.document) + "\n")
     if ready.errored:
         return Exit.FINDINGS
     if out is not None:

@@ -11,6 +11,7 @@ import click
 from nexus_cli.cli.changing import agreed, styler
 from nexus_cli.cli.completing import sequences
 from nexus_cli.cli.console import answer, answer_json, note
+from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import changes_runtime, color_option, format_option, pairs, reads_runtime, utc_option
 from nexus_cli.cli.views.sequence import end_text, line_text, listing_text, rehearsal_text, status_text
 from nexus_cli.exit_codes import Exit
@@ -24,6 +25,8 @@ CODES = (
     "  4  it ended in the middle: a step failed, time ran out, or it was aborted or interrupted\n"
     "  5  another sequence on the same devices is running\n  6  control is unreachable"
 )
+
+ASKED = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 
 
 @click.group("sequence", short_help="Run a sequence of writes, or show its runs.")
@@ -70,7 +73,7 @@ def run(
     return EXITS.get(found.state, Exit.PARTLY)
 
 
-@command.command("list")
+@command.command("list", epilog="\b\nExample:\n  nexus sequence list --utc\n\n" + ASKED)
 @utc_option
 @format_option("text", "json")
 @color_option
@@ -82,7 +85,7 @@ def list_(zone: tzinfo | None, format_: str) -> int:
     return Exit.OK
 
 
-@command.command("status")
+@command.command("status", epilog="\b\nExample:\n  nexus sequence status 01M8XDKGAWM93ADV2162K5M96C\n\n" + ASKED)
 @click.argument("run_id", metavar="RUN")
 @utc_option
 @format_option("text", "json")
@@ -95,7 +98,7 @@ def status(run_id: str, zone: tzinfo | None, format_: str) -> int:
     return Exit.OK
 
 
-@command.command("abort")
+@command.command("abort", epilog="\b\nExample:\n  nexus sequence abort 01M8XDKGAWM93ADV2162K5M96C\n\n" + ASKED)
 @click.argument("run_id", metavar="RUN")
 @format_option("text", "json")
 @color_option

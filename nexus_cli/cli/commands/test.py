@@ -13,6 +13,7 @@ from nexus_cli.cli.options import color_option, env_option, format_option, site_
 from nexus_cli.cli.testing import duration, live_report, percent, record_device
 from nexus_cli.cli.views import site_tests as view
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.output_file import write_text
 from nexus_cli.project.test import run_tests
 from nexus_cli.project.testing.document import document
 
@@ -86,9 +87,6 @@ def command(
     else:
         report, _ = run_tests(path, only=only, env=env, variables=variables, coverage_min=coverage_min)
     result = document(report)
-    if junit_file is not None:
-        junit_file.parent.mkdir(parents=True, exist_ok=True)
-        junit_file.write_text(view.junit(result), encoding="utf-8")
     if format_ == "json":
         answer_json(result)
     elif format_ == "junit":
@@ -99,4 +97,6 @@ def command(
         colour = colour_wanted(sys.stdout)
         shown = view.text(result, style=lambda words, name: style(words, name, enabled=colour), coverage=coverage)
         answer(shown)
+    if junit_file is not None:
+        write_text(junit_file, view.junit(result))
     return Exit.OK if report.passed else Exit.FINDINGS

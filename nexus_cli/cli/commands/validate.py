@@ -18,6 +18,7 @@ from nexus_cli.cli.views.junit import junit
 from nexus_cli.cli.views.sarif import sarif
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.exit_codes import Exit
+from nexus_cli.project.output_file import SUMMARY, append_summary
 from nexus_cli.project.text import Reading, facts_of_all, read_all, sites_of
 
 EPILOG = (
@@ -102,7 +103,6 @@ def _github(result: dict[str, object]) -> None:
     lines = github.annotations(result)
     if lines:
         answer(lines)
-    target = os.environ.get("GITHUB_STEP_SUMMARY")
+    target = os.environ.get(SUMMARY)
     if target:
-        with open(target, "a", encoding="utf-8") as file:  # noqa: PTH123 - GitHub asks to append
-            file.write(github.summary(result))
+        append_summary(target, github.summary(result))

@@ -124,10 +124,16 @@ def _listed(found: SeriesDocument, state: str, title: str) -> Iterator[str]:
 
 
 def _sums(found: SeriesDocument) -> Iterator[str]:
-    for name in ("series", "samples"):
-        number: dict[str, int] = found["series"] if name == "series" else found["samples"]
-        ends = ", ".join(f"{number[state]:,} {TITLES[state].lower()}" for state in STATES)
-        yield f"{number['found']:,} {name}: {ends}."
+    series, samples = found["series"], found["samples"]
+    if not series["found"]:
+        yield "Every series is declared."
+        return
+    ends = [
+        f"{series[state]:,} {TITLES[state].lower()} ({counted(samples[state], 'sample')})"
+        for state in STATES
+        if series[state]
+    ]
+    yield f"{series['found']:,} series with {counted(samples['found'], 'sample')}: {', '.join(ends)}."
     if found["uncounted"]:
         yield f"Of {found['uncounted']:,} series the samples were not counted: it took too long."
     if found["after"] is not None:

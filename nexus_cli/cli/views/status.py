@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nexus_cli.cli.console import style
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.deployments import confirmation_text
 from nexus_cli.cli.views.drift_status import drift_lines
 from nexus_cli.cli.views.escaped import escaped
@@ -101,6 +102,7 @@ def render_status(found: StatusReport, *, colour: bool, now_s: float | None = No
         word = "in force" if access.in_force else "waiting for the broker"
         lines += ["", f"  access: {access.rules} rules, {word}"]
     lines += drift_lines(found, now)
+    lines += _old_paths(found)
     doubts = [one.doubt for one in found.certificates if one.doubt]
     lines += ["", *(f"  {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join([*lines, *_next(found, rows)])
@@ -122,6 +124,16 @@ def _rollout(found: StatusReport, colour: bool) -> list[str]:
             if isinstance(words, str) and words:
                 return ["", f"  {style(words, 'warning', enabled=colour)}"]
     return []
+
+
+def _old_paths(found: StatusReport) -> list[str]:
+    """Old paths under which values are still published, those that end first in front."""
+    if not found.old_paths:
+        return []
+    ending = sorted(found.old_paths, key=lambda one: (one.until, one.old))
+    lines = [f"  {one.to} also under {one.old} until {clock_text(one.until, zone=None)}" for one in ending[:SHOWN]]
+    more = len(ending) - SHOWN
+    return ["", *lines, *([f"  … and {more} old paths more; nexus show lists them"] if more > 0 else [])]
 
 
 def _unconfirmed(found: StatusReport, colour: bool) -> list[str]:

@@ -87,10 +87,12 @@ IMPACT: tuple[Code, ...] = (
     Code(
         id="NX4011",
         slug="mass-change",
-        summary="More devices change, move or go at once than the site allows.",
+        summary="More devices, tags, series or rights change at once than the site allows.",
         why="One edit of a template or a default reaches every device below it, and a half-read file looks like many "
-        "removals. `limits: {mass_change: 20%}` of the site says how large a share of the recorded devices is usual; "
-        "the limit that is recorded counts, so that a plan can't lift it for itself. New devices don't count.",
+        "removals. `limits: {mass_change: 20%}` of the site says how large a share of the recorded devices, tags, series "
+        "and principals is usual; `{mass_change: {devices: 20%, series: 1%}}` sets them apart. The limit that is "
+        "recorded counts, so that a plan can't lift it for itself. What is new does not count. The scopes are `site` "
+        "(devices), `site/tags`, `site/series` and `site/rights`.",
         good=console("nexus apply --allow mass-change"),
         severity=Severity.WARNING,
     ),

@@ -219,8 +219,12 @@ def _unclear(message: str) -> NexusError:
 
 def sums(entries: Sequence[SeriesEntry]) -> dict[str, dict[str, int]]:
     """Series and samples that came in, and their ends: `found` is the sum of the others; samples that were not counted are none."""
+    weights: dict[str, Callable[[SeriesEntry], int]] = {
+        "series": lambda _: 1,
+        "samples": lambda entry: entry.series.samples or 0,
+    }
     found: dict[str, dict[str, int]] = {}
-    for name, weigh in (("series", lambda _: 1), ("samples", lambda entry: entry.series.samples or 0)):
-        ends = {state: sum(weigh(entry) for entry in entries if entry.state == state) for state in STATES}
+    for name, weigh in weights.items():
+        ends: dict[str, int] = {state: sum(weigh(entry) for entry in entries if entry.state == state) for state in STATES}
         found[name] = {"found": sum(weigh(entry) for entry in entries), **ends}
     return found

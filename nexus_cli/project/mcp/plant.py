@@ -79,6 +79,27 @@ class Alarms(Answer):
     total: int
 
 
+AuditKind = Literal[
+    "",
+    "command",
+    "sequence",
+    "deployment",
+    "rollout",
+    "alert",
+    "message",
+    "device",
+    "retained",
+    "job",
+    "history",
+    "drift",
+    "export",
+    "signature",
+    "dead-letter",
+    "access",
+]
+"""Kinds of entries of the audit trail, as `nexus audit --kind`; "" is all."""
+
+
 class AuditLine(BaseModel):
     """One line of the audit trail."""
 
@@ -166,7 +187,7 @@ class PlantTools:
         ctx: Calling,
         path: Annotated[Text, Field(description="Of a tag or device.")] = "",
         who: Annotated[Text, Field(description="Principal.")] = "",
-        kind: Literal["", "command", "sequence", "deployment", "alert", "message", "device", "retained", "access"] = "",
+        kind: AuditKind = "",
         since: Annotated[
             str, Field(max_length=20, description="How long ago: 30m, 8h, 7d; empty: without limit.")
         ] = "",

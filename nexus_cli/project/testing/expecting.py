@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from nexus_cli.access.lines import RIGHTS
+from nexus_cli.diagnostics import Place
 from nexus_cli.diagnostics.codes import catalogue
 from nexus_cli.diagnostics.suggest import did_you_mean
 from nexus_cli.project.testing.declared import KINDS, STATES, Expectation
@@ -83,6 +85,7 @@ def _wanted(file: TestFile, holder: Any, key: Any, *, kind: str, subject: str, a
     if value == NONE and isinstance(value, str):
         return Expectation(kind=kind, subject=subject, absent=True, place=place)
     if not isinstance(value, Map):
+        _finite(file, value, place)
         return Expectation(kind=kind, subject=subject, wanted={"value": value}, place=place)
     if not file.only(value, allowed, f"an expected {kind}"):
         raise file.wrong("NX1100", f"'{key}' can't be compared", place=place, hint="see the finding before")
@@ -94,8 +97,16 @@ def _wanted(file: TestFile, holder: Any, key: Any, *, kind: str, subject: str, a
     return Expectation(kind=kind, subject=subject, wanted=wanted, at_ms=at_ms, place=place)
 
 
+def _finite(file: TestFile, value: object, place: Place | None) -> None:
+    """No sample is infinite or no number: that is BAD, and has no value."""
+    if isinstance(value, float) and not math.isfinite(value):
+        hint = f"{{quality: BAD, reason: {Reason.NOT_A_NUMBER.value}}}"
+        raise file.wrong("NX1106", f"a value is never '{value}'", place=place, hint=hint)
+
+
 def _closed(file: TestFile, value: Map) -> None:
-    """Words of a closed list, and the tolerance."""
+    """Words of a closed list, the value, and the tolerance."""
+    _finite(file, value.get("value"), file.place(value, "value"))
     for key, words in CLOSED.items():
         if key in value and value[key] not in words:
             message = f"`{key}` is never '{value[key]}'"
@@ -160,6 +171,7 @@ def _row(file: TestFile, holder: Any, key: Any) -> Expectation:
     rows = []
     for index, one in enumerate(value):
         if not isinstance(one, Map):
+            _finite(file, one, file.place(value, index))
             rows.append({"value": one})
             continue
         if not file.only(one, ROW_KEYS, "an expected row"):

@@ -133,7 +133,9 @@ def _real(tag: TagConfig, kind: DataType, raw: float) -> float:
 def _octets(form: Mapping[str, Any]) -> bytes:
     if "bytes" in form:
         try:
-            return bytes.fromhex(str(form["bytes"]))
+            if not isinstance(form["bytes"], str):  # 0x10ff is the number 4351, whose digits are other bytes
+                raise ValueError(form["bytes"])
+            return bytes.fromhex(form["bytes"])
         except ValueError:
             raise UnfitValue(f"'{form['bytes']}' is not bytes", hint='hexadecimal digits: "42 48 00 00"') from None
     words = form["registers"]

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nexus_cli.diagnostics import Diagnostic, Place
+from nexus_cli.diagnostics.diagnostic import Severity
 from nexus_cli.project.testing.declared import KINDS, Case, Expectation, Given
 from nexus_cli.project.testing.expecting import expectations
 from nexus_cli.project.testing.file_text import TestFile, Wrong, kind_of
@@ -56,16 +58,44 @@ def _tests(file: TestFile, root: Map) -> None:
             hint="write `tests: {a name: {given: …, expect: …}}`",
         )
     tests = file.map_of(root, "tests", "a map of tests by name")
+    misread = _misread(file, tests)
     for name in tests:
         file.named.append(str(name))
         before = len(file.findings)
         try:
             case = _case(file, tests, name)
-            if len(file.findings) == before:
+            if len(file.findings) == before and name not in misread:
                 file.cases.append(case)
         except Wrong:
             pass
-        file.of_test[str(name)] = file.findings[before:]
+        file.of_test[str(name)] = [*misread.get(name, ()), *file.findings[before:]]
+
+
+def _misread(file: TestFile, tests: Map) -> dict[Any, list[Diagnostic]]:
+    """The errors of the text itself by test, such as a key that is there twice: nobody knows which of both was meant.
+
+    One that is beside the tests, not in one, is of all of them.
+    """
+    keys = {name: place for name in tests if (place := file.place(tests, name, on_key=True)) is not None}
+    found: dict[Any, list[Diagnostic]] = {}
+    for one in file.findings:
+        if one.severity is not Severity.ERROR or one.place is None:
+            continue
+        first = {each.place.line for each in one.related if each.place is not None}
+        of = [name for name, place in keys.items() if place.line in first and place.column == one.place.column]
+        if not of:
+            above = [name for name, place in keys.items() if _within(place, one.place)]
+            of = above[-1:] or list(keys)
+        for name in of:
+            found.setdefault(name, []).append(one)
+    return found
+
+
+def _within(key: Place, place: Place) -> bool:
+    """Whether a place is behind a test's key and deeper than it, or on its line."""
+    return (key.line == place.line and key.column <= place.column) or (
+        key.line < place.line and key.column < place.column
+    )
 
 
 def _case(file: TestFile, tests: Map, name: Any) -> Case:
@@ -75,9 +105,13 @@ def _case(file: TestFile, tests: Map, name: Any) -> Case:
     if body.get("given"):
         for path in file.map_of(body, "given", "a map of values by path"):
             try:
-                given += _given(file, body["given"], path)
+                held_now = list(_given(file, body["given"], path))
             except Wrong:
                 continue
+            if any(one.path == held_now[0].path for one in given):
+                place = file.place(body["given"], path, on_key=True)
+                file.add("NX1100", f"'{held_now[0].path}' is given twice", place=place, hint="remove one of them")
+            given += held_now
     expected: list[Expectation] = []
     if body.get("expect"):
         what = file.map_of(body, "expect", f"a map of {', '.join(KINDS)}")

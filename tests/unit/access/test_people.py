@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_cli.access.people import Moment, next_change_us, people
+from nexus_cli.model.resources import every
 from nexus_cli.model.snapshot import Snapshot
 
 ZONE = "Europe/Berlin"
@@ -203,3 +204,16 @@ def test_rules_that_stay_for_days_know_periods_and_no_hours() -> None:
     )
     found = people(snapshot, Moment(at_us=at, any_hour=True))
     assert {one.name: [held.name for held in one.roles] for one in found} == {"past": [], "now": ["r"], "soon": []}
+
+
+def test_roles_and_groups_of_a_site_are_collected_once_for_all_its_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def every_of(snapshot: Snapshot, kind: str, config: Any) -> Any:
+        asked.append(kind)
+        return every(snapshot, kind, config)
+
+    monkeypatch.setattr("nexus_cli.access.people.every", every_of)
+    members = {f"user_u{number}": {"roles": ["operator"]} for number in range(20)}
+    assert len(people(site(**members))) == 20
+    assert sorted(asked) == ["group", "role", "user"]

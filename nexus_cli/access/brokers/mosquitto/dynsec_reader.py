@@ -112,6 +112,8 @@ def read_dynsec(text: str) -> DynamicSecurity:
     """
     try:
         data = json.loads(text)
+        if problem := _shape(data):
+            raise _unreadable(problem)
         roles = {role["rolename"]: _acls(role.get("acls", [])) for role in data.get("roles", [])}
         groups = {group["groupname"]: group for group in data.get("groups", [])}
         clients = {
@@ -129,10 +131,41 @@ def read_dynsec(text: str) -> DynamicSecurity:
             anonymous=_ranked(groups.get(data.get("anonymousGroup", ""), {}).get("roles", []), "rolename"),
             defaults={str(kind): allowed is True for kind, allowed in data.get("defaultACLAccess", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NexusError(
-            "Mosquitto's dynamic security plug-in can't read this file.", code="NX7036", cause=type(error).__name__
-        ) from None
+    except KeyError as error:
+        raise _unreadable(f"an entry has no {error}") from None
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(str(error)) from None
+
+
+LISTS = {"clients": "username", "groups": "groupname", "roles": "rolename"}
+"""The lists of a file, and the key that names an entry."""
+
+
+def _shape(data: Any) -> str:
+    """What is not as it has to be; "" when nothing is, as far as lists and names go."""
+    if not isinstance(data, dict):
+        return "the whole is not an object { … }"
+    for key, name in LISTS.items():
+        listed = data.get(key, [])
+        if not isinstance(listed, list):
+            return f"'{key}' is not a list"
+        for number, each in enumerate(listed, 1):
+            if not isinstance(each, dict) or not isinstance(each.get(name), str):
+                return f"entry {number} of '{key}' has no '{name}'"
+            for inner in ("acls", "roles", "clients", "groups"):
+                inside = each.get(inner, [])
+                if not isinstance(inside, list) or not all(isinstance(one, dict) for one in inside):
+                    return f"'{inner}' of '{each[name]}' in '{key}' is not a list of objects"
+    return "" if isinstance(data.get("defaultACLAccess", {}), dict) else "'defaultACLAccess' is not an object"
+
+
+def _unreadable(problem: str) -> NexusError:
+    return NexusError(
+        "Mosquitto's dynamic security plug-in can't read this file.",
+        code="NX7036",
+        cause=problem[:200],
+        hint="it is the file that `mosquitto_ctrl dynsec init` makes, with `clients`, `groups` and `roles`",
+    )
 
 
 def _acls(listed: Iterable[Mapping[str, Any]]) -> list[Acl]:

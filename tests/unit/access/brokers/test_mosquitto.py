@@ -159,3 +159,21 @@ def test_a_wildcard_at_the_beginning_hears_nothing_of_the_broker() -> None:
 def test_inclusion_is_the_plug_ins(pattern: str, wanted: str, expected: bool) -> None:
     """Cases of the plug-in's own test (`sub_matches_sub.c`)."""
     assert includes(pattern, wanted) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ('{"clients": 3}', "'clients' is not a list"),
+        ("[]", "the whole is not an object { … }"),
+        ('{"clients": [{}]}', "entry 1 of 'clients' has no 'username'"),
+        ('{"roles": [{"rolename": "a", "acls": 3}]}', "'acls' of 'a' in 'roles' is not a list of objects"),
+        ('{"roles": [{"rolename": "a", "acls": [{}]}]}', "an entry has no 'acltype'"),
+        ('{"defaultACLAccess": []}', "'defaultACLAccess' is not an object"),
+    ],
+)
+def test_a_dynamic_security_file_of_another_shape_names_the_key(text: str, cause: str) -> None:
+    with pytest.raises(NexusError) as caught:
+        read_dynsec(text)
+    assert (caught.value.code, caught.value.cause) == ("NX7036", cause)
+    assert "dynsec init" in caught.value.hint

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
+import msgspec
+import orjson
+import pytest
+
+from nexus_cli.cli.views.clock import clock_text
 from nexus_cli.cli.views.status import render_status
 from nexus_cli.local.status_report import StatusReport
+from nexus_cli.local.status_schema import status_schema
 from tests.unit.local.reports import report
 
 
@@ -45,3 +52,33 @@ def test_many_devices_are_counted_by_reason_the_most_frequent_first() -> None:
 def test_many_limited_links_are_counted() -> None:
     links = [{"link": f"l{at:02}", "gateway": "gw", "state": "connected", "detail": "few"} for at in range(25)]
     assert "and 5 more" in render_status(found(*links), colour=False)
+
+
+def test_old_paths_are_listed_with_their_end_the_first_to_end_in_front() -> None:
+    hour_us = 3_600_000_000
+    paths = [{"old": f"a/l/d{at}", "to": f"a/m/d{at}", "until": (30 - at) * hour_us} for at in range(3)]
+    text = render_status(found(old_paths=paths), colour=False)
+    ends = [clock_text((30 - at) * hour_us, zone=None) for at in range(3)]
+    assert [line for line in text.splitlines() if "also under" in line] == [
+        f"  a/m/d2 also under a/l/d2 until {ends[2]}",
+        f"  a/m/d1 also under a/l/d1 until {ends[1]}",
+        f"  a/m/d0 also under a/l/d0 until {ends[0]}",
+    ]
+    many = [{"old": f"a/l/d{at:02}", "to": "a/m/x", "until": hour_us} for at in range(23)]
+    text = render_status(found(old_paths=many), colour=False)
+    assert text.count("also under") == 20 and "  … and 3 old paths more; nexus show lists them" in text
+    assert "also under" not in render_status(found(), colour=False)
+
+
+def test_a_status_is_what_its_schema_says() -> None:
+    schema = status_schema()
+    whole = found(
+        {"link": "tcp:x", "gateway": "gw", "state": "connected"},
+        old_paths=[{"old": "a/l/d", "to": "a/m/d", "until": 1}],
+        roles=[{"name": "control", "state": "up", "detail": "", "port": 1, "status": msgspec.Raw(b'{"leads":true}')}],
+    )
+    jsonschema.validate(orjson.loads(msgspec.json.encode(whole)), schema)
+    assert "old_paths" in schema["properties"] and "old_paths" not in schema["required"]
+    assert "old_paths" not in orjson.loads(msgspec.json.encode(found())), "left out where control does not say"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**orjson.loads(msgspec.json.encode(whole)), "old_paths": [{"old": "a/l/d"}]}, schema)

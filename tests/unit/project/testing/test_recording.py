@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nexus_cli.access.people import ANY_TIME
 from nexus_cli.access.questions import Book
 from nexus_cli.project.test import names_of, offline_record
-from nexus_cli.project.test_record import record_test
+from nexus_cli.project.test_record import _is_found, record_test
 from nexus_cli.project.testing.judging import BEFORE_MS, Judge
 from nexus_cli.project.testing.live.watched import Watched
 from nexus_cli.project.testing.names import SiteNames
@@ -138,3 +138,12 @@ async def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     assert isinstance(found, tuple)
     assert [one.code for one in found] == ["NX1110"]
     assert (tmp_path / "mine.yaml").read_text(encoding="utf-8") == "mine"
+
+
+def test_only_a_yaml_file_in_the_tests_of_the_site_is_found_by_nexus_test(tmp_path: Path) -> None:
+    folder = tmp_path / "tests"
+    assert _is_found(folder / "new.yaml", folder)
+    assert _is_found(folder / ".." / "tests" / "new.yml", folder)
+    assert not _is_found(tmp_path / "new.yaml", folder)
+    assert not _is_found(folder / "deeper" / "new.yaml", folder)
+    assert not _is_found(folder / "new.txt", folder)
