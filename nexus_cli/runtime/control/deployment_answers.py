@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import NamedTuple
 
 import msgspec
@@ -52,9 +53,10 @@ def progress(
 
 def locked(held: leases.Lease | None) -> NexusError:
     """What is refused while another deployment holds the lock."""
+    if held is None:
+        return NexusError("Another deployment is running.", code="NX5001")
+    what = f" for deployment {held.deployment}" if held.deployment else ""
+    why = f" ({held.reason})" if held.reason else ""
     return NexusError(
-        "Another deployment is running."
-        if held is None
-        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
-        code="NX5001",
+        f"{held.owner} holds the lock{what}{why}, since {held.acquired.astimezone(UTC):%H:%M:%S} UTC.", code="NX5001"
     )
