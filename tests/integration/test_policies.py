@@ -128,6 +128,11 @@ def test_approvals_from_plan_to_apply(world: World, shell: Shell) -> None:
         shell.edit("unit: kWh", "unit: kWh, description: main")
         signed = shell("plan", "--out", "one.plan", "--sign", ann_key)
         assert signed.returncode == 0 and "signed by ann in one.plan.approval.json" in signed.stderr
+        assert "\nNeeds approval: 2 approvals, by ann, bob (`nexus approve`)\n" in signed.stdout
+        assert orjson.loads(shell("plan", "--format", "json").stdout)["approvals"] == {
+            "required": 2,
+            "keys": ["ann", "bob"],
+        }
         few = shell("apply", "one.plan", "--yes", "--approval", "one.plan.approval.json")
         assert few.returncode == 3 and "NX4034" in few.stderr and "needs 2 approvals, and has 1" in few.stderr
         assert "with a key of bob; then" in few.stderr, "ann has signed"
