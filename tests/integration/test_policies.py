@@ -152,6 +152,15 @@ def test_approvals_from_plan_to_apply(world: World, shell: Shell) -> None:
         both = ("--approval", "one.plan.approval.json", "--approval", "one.plan.bob.approval.json")
         done = shell("apply", "one.plan", "--yes", *both)
         assert done.returncode == 0, done.stderr
+        few = shell("rollback", "--yes")
+        assert few.returncode == 3 and "needs 2 approvals, and has 0" in few.stderr
+        effect = orjson.loads(shell("rollback", "--plan", "--format", "json").stdout)["effect"]
+        for key in (ann_key, bob_key):
+            of = ("approve", "--effect", effect, "--site", "acme/chicago", "--key", key, "--out", f"back.{key}.json")
+            assert shell(*of).returncode == 0
+        back = [part for key in (ann_key, bob_key) for part in ("--approval", f"back.{key}.json")]
+        taken = shell("rollback", "--yes", *back)
+        assert taken.returncode == 0, taken.stderr
         keyed = shell.site.read_text()
         shell.site.write_text(keyed.replace("required: 2", "required: 1"))
         weaker = shell("apply", "--yes", "--allow", "policy-change")

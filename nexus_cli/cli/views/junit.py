@@ -1,6 +1,7 @@
 """Findings as JUnit XML, which every CI server shows: a suite a file, a failed case a finding.
 
-Source: the JUnit 10 schema of Jenkins' xUnit plugin; GitLab and Azure read `testsuite/testcase/failure` of it.
+Source: the JUnit 10 schema of Jenkins' xUnit plugin, which refuses a report with any other attribute: a test case has no
+`file` and `line`, they are in the suite and in its text. GitLab and Azure read `testsuite/testcase/failure` of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def junit(answer: dict[str, Any], *, strict: bool = False) -> str:
     for name, items in suites.items():
         failed = sum(_fails(item, strict=strict) for item in items)
         count = max(1, len(items))
-        lines.append(f'  <testsuite name={attribute(name)} tests="{count}" failures="{failed}" errors="0">')
+        file = "" if name == NO_FILE or not items else f" file={attribute(name)}"
+        lines.append(f'  <testsuite name={attribute(name)}{file} tests="{count}" failures="{failed}" errors="0">')
         lines += [_case(name, item, strict=strict) for item in items]
         if not items:
             lines.append(f'    <testcase classname={attribute(name)} name="valid"/>')
@@ -51,9 +53,7 @@ def _case(suite: str, item: dict[str, Any], *, strict: bool) -> str:
         if _fails(item, strict=strict)
         else f"<system-out>{xml_text(item['severity'] + ': ' + words)}</system-out>"
     )
-    line = f' line="{place["start"]["line"]}"' if place else ""
-    file = f" file={attribute(suite)}{line}" if place else ""
-    return f"    <testcase classname={attribute(suite)} name={attribute(name)}{file}>{inner}</testcase>"
+    return f"    <testcase classname={attribute(suite)} name={attribute(name)}>{inner}</testcase>"
 
 
 def _hint(item: dict[str, Any]) -> str:

@@ -127,18 +127,20 @@ def junit(report: Document) -> str:
         suites[file].append(
             f'    <testcase classname={attribute(file)} name={attribute(name)} time="0">{inner}</testcase>'
         )
+    known = {test["file"] for test in report["tests"]} | {each.get("file") for each in report["diagnostics"]}
     total = sum(len(cases) for cases in suites.values())
     head = f'tests="{total}" failures="{sum(failures.values())}" errors="{sum(errors.values())}"'
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuites name="nexus test" {head}>']
     for file, cases in suites.items():
         counts = f'tests="{len(cases)}" failures="{failures[file]}" errors="{errors[file]}" skipped="{skipped[file]}" time="0"'
-        lines += [f"  <testsuite name={attribute(file)} {counts}>", *cases, "  </testsuite>"]
+        of = f" file={attribute(file)}" if file in known else ""
+        lines += [f"  <testsuite name={attribute(file)}{of} {counts}>", *cases, "  </testsuite>"]
     return "\n".join([*lines, "</testsuites>", ""])
 
 
 def _case(test: Document, failed: list[Document]) -> str:
     head = f"    <testcase classname={attribute(test['id'].partition('/')[0])} name={attribute(test['name'])}"
-    head += f' file={attribute(test["file"])} line="{test["line"]}" time="0"'
+    head += ' time="0"'
     if test["error"]:
         return f'{head}><error type="run" message={attribute(test["error"])}/></testcase>'
     if "skipped" in test:

@@ -12,6 +12,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.project.mcp.answers import TEXT_CHARACTERS, Answer, capped, reply, short
 from nexus_cli.project.mcp.asking import Asking, Caller, Calling
+from nexus_cli.project.mcp.drifted import Looked, newest_look
 from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.turns import Turns, refuse_stranger
 from nexus_cli.project.plan import plan_site
@@ -88,6 +89,7 @@ class Drift(Answer):
     not_running: list[NotRunning] = Field(description="Recorded, and not running as recorded.")
     topics_without_owner: int = Field(description="Retained topics that nothing recorded owns.")
     problems: list[str]
+    looked: Looked = Field(description="Gateways and devices against the record, as control looked last.")
 
 
 class FileTools:
@@ -139,7 +141,8 @@ class FileTools:
     @tool(
         "Drift",
         "Where the site's files, the recorded state and what runs differ: planned changes, roles and devices "
-        "that do not run as recorded, retained topics that nothing owns.",
+        "that do not run as recorded, retained topics that nothing owns, and what control found on devices at its "
+        "last look.",
     )
     async def drift(self, ctx: Calling) -> Annotated[CallToolResult, Drift]:
         caller = self._asking.caller(ctx)
@@ -147,6 +150,7 @@ class FileTools:
         health = await caller.web.get("/health")
         rows, total = await _not_running(caller.web, health)
         retained = await caller.web.get("/retained", limit=1)
+        looked = await newest_look(caller.web)
         files, counts = await _files(self._asking, caller, self._turns)
         kept, cut = capped(
             rows[:MOST_ROWS],
@@ -162,6 +166,7 @@ class FileTools:
             not_running=kept,
             topics_without_owner=retained["total"],
             problems=[short(each, most=300) for each in health["problems"][:20]],
+            looked=looked,
             cut=cut,
         )
         lines = [
@@ -169,6 +174,7 @@ class FileTools:
             f"{total:,} roles and devices do not run as recorded; {answer.topics_without_owner} retained topics have no owner.",
             *(f"{each.kind} {each.name}: {each.state}, {each.detail}" for each in kept),
             *answer.problems,
+            *looked.lines(),
         ]
         return reply(answer, lines)
 

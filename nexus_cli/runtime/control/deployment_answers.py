@@ -1,15 +1,25 @@
-"""A deployment on record as control's API gives it, and the refusal while another one runs."""
+"""What control's API gives of deployments and of devices on record, and the refusal while another deployment runs."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
+from nexus_cli.access.lines import TagFacts
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine
 from nexus_cli.wire.rollout import RolloutOf
+
+
+class DeviceFacts(NamedTuple):
+    """The gateway of a device, and what rights ask of its tags."""
+
+    gateway: str
+    tags: tuple[TagFacts, ...]
 
 
 def header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:

@@ -24,6 +24,7 @@ from nexus_cli.project.test import run_tests
 from nexus_cli.project.testing.document import Report, document
 from nexus_cli.project.testing.judging import agree
 from nexus_cli.project.testing.raw import UnfitValue, held
+from tests.junit_form import refused
 
 ROOT = Path(__file__).parents[4]
 SITE = """nexus: 1
@@ -250,6 +251,7 @@ def test_junit_counts_what_it_has_and_control_characters_do_not_break_it(tmp_pat
     text = json.dumps({"tests": {"a \u0007 <name>": {"expect": {"sample": {f"{OVEN}/flow": 1}}}, "empty": {}}})
     report = document(report_of(tmp_path, text))
     root = ElementTree.fromstring(junit(report))
+    assert refused(junit(report)) == []
     cases = root.findall("testsuite/testcase")
     assert root.get("tests") == str(len(cases)) == "2"
     assert (root.get("failures"), root.get("errors")) == ("1", "1")
