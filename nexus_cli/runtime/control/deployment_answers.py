@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import NamedTuple
 
 import msgspec
@@ -55,8 +54,6 @@ def locked(held: leases.Lease | None) -> NexusError:
     """What is refused while another deployment holds the lock."""
     if held is None:
         return NexusError("Another deployment is running.", code="NX5001")
-    what = f" for deployment {held.deployment}" if held.deployment else ""
-    why = f" ({held.reason})" if held.reason else ""
-    return NexusError(
-        f"{held.owner} holds the lock{what}{why}, since {held.acquired.astimezone(UTC):%H:%M:%S} UTC.", code="NX5001"
-    )
+    # Two people may have one token: with the owner alone each would read their own name.
+    whose = f"Deployment {held.deployment} of {held.owner}" if held.deployment else held.owner
+    return NexusError(f"{whose} holds the lock" + (f" ({held.reason})." if held.reason else "."), code="NX5001")
