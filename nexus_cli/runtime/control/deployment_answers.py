@@ -52,9 +52,8 @@ def progress(
 
 def locked(held: leases.Lease | None) -> NexusError:
     """What is refused while another deployment holds the lock."""
-    return NexusError(
-        "Another deployment is running."
-        if held is None
-        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
-        code="NX5001",
-    )
+    if held is None:
+        return NexusError("Another deployment is running.", code="NX5001")
+    # Two people may have one token: with the owner alone each would read their own name.
+    whose = f"Deployment {held.deployment} of {held.owner}" if held.deployment else held.owner
+    return NexusError(f"{whose} holds the lock" + (f" ({held.reason})." if held.reason else "."), code="NX5001")
