@@ -41,6 +41,7 @@ PROGRESS: dict[str, Any] = {
         "reason": "",
         "at": 3,
         "undone_by": 0,
+        "problem": "",
     },
     "journal": [{"id": 1, "step": "record", "subject": "", "state": "begun", "detail": {"b": [1.5], "a": {}}, "at": 2}],
     "table": [
