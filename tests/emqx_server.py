@@ -138,7 +138,8 @@ class EmqxServer:
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(data)))
                 self.end_headers()
-                self.wfile.write(data)
+                with contextlib.suppress(ConnectionError):  # the client did not wait
+                    self.wfile.write(data)
 
             do_GET = do_POST = do_PUT = do_DELETE = _serve
 

@@ -17,12 +17,13 @@ from nexus_cli.apply.request import Checked, DeploymentRequest, refuse_open, ref
 from nexus_cli.database.deployments import Recorded
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.collection import collection_paused
-from nexus_cli.model.policy_config import APPROVALS, POLICY, ApprovalsConfig, is_rule
+from nexus_cli.model.policy_config import APPROVALS, POLICY, ApprovalsConfig
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.approvals import needs_approval
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.diff import DEVICE
 from nexus_cli.plan.effect import effect_digest
-from nexus_cli.plan.hazards import Hazard, covers
+from nexus_cli.plan.hazards import Hazard
 from nexus_cli.plan.policies import (
     InForce,
     judge,
@@ -183,21 +184,6 @@ def policy_hazards(
     return override_hazards(violations)
 
 
-def needs_approval(rules: ApprovalsConfig | None, changes: Sequence[Change], hazards: Sequence[Hazard]) -> bool:
-    """Whether a plan has to be approved: every one where neither hazards nor paths are named, and always one that
-    changes who approves."""
-    if rules is None:
-        return False
-    if any(change.address == APPROVALS for change in changes):
-        return True
-    if not rules.hazards and not rules.paths:
-        return True
-    if any(hazard.name in rules.hazards for hazard in hazards):
-        return True
-    paths = {path for change in changes for path in _paths(change)}
-    return any(covers(glob, path) for glob in rules.paths for path in paths)
-
-
 def approved(
     gate: Gate, request: DeploymentRequest, changes: Sequence[Change], hazards: Sequence[Hazard], *, effect: str
 ) -> tuple[Verified, ...]:
@@ -230,12 +216,3 @@ def approved(
 def refused(sentence: str) -> NexusError:
     """NX4035 with its sentence."""
     return NexusError(f"{sentence[:1].upper()}{sentence[1:]}; nothing changed.", code="NX4035")
-
-
-def _paths(change: Change) -> Iterable[str]:
-    yield change.name if not is_rule(change.address) else change.address
-    yield change.previous_name
-    for tag in change.tags:
-        yield tag.path
-        if tag.previous_path is not None:
-            yield tag.previous_path

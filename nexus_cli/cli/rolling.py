@@ -57,4 +57,9 @@ def show_rollout(found: Rollout, *, format_: str) -> int:
         answer_json(as_object(found), default=as_object)
     else:
         answer(rollout_text(found))
+    if found.state == "stopped":
+        note(
+            "  = hint: `nexus apply --resume` has its wave soak and be measured again, "
+            "`nexus rollout rollback` puts back what its waves changed"
+        )
     return ROLLOUT_EXITS.get(found.state, Exit.PARTLY)

@@ -88,9 +88,8 @@ async def preview(conn: Connection, site: str, takes: Takes) -> PurgePreview:
 
 def _why_nothing(living: int, elsewhere: int) -> str:
     """What is at the paths of a purge that finds nothing forgotten there, and whether anything is forgotten elsewhere."""
-    there = (
-        f"{counted(living, 'declared tag')} there {'has its' if living == 1 else 'have their'} series" if living else ""
-    )
+    use = "is declared: its series is in use" if living == 1 else "are declared: their series are in use"
+    there = f"{counted(living, 'tag')} there {use}" if living else ""
     found = "1 series is" if elsewhere == 1 else f"{elsewhere:,} series are"
     others = f"{found} forgotten at other paths" if elsewhere else "the site has no forgotten series"
     return "; ".join(filter(None, (there, others)))

@@ -1,4 +1,4 @@
-"""Series that the recorded state of a site does not declare: rows that are forgotten, and rows that somebody wrote by hand.
+"""Series that the recorded state of a site does not declare: rows that are forgotten, and rows that were written by hand.
 
 Reading changes nothing. What is settled is settled in one transaction, and removes no sample: `nexus purge` does that.
 

@@ -36,7 +36,7 @@ OF_TAGS: Mapping[str, str] = {
 """Inherited keys as they are written, by their name in the normal form. `quality` has rules of its own below it."""
 OF_DEVICES = frozenset({"enabled", "owner", "pii", "classification", "on_change"})
 SEVERAL = 2
-"""A built-in value is worth a line when it reaches so many devices: otherwise somebody took out a line of one device."""
+"""A built-in value is worth a line when it reaches so many devices: one device alone lost a line of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from nexus_cli.diagnostics.diagnostic import Diagnostic, format_path
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.action_document import ActionEntry, action_entries
 from nexus_cli.plan.aliases import AliasEntry, alias_entries
+from nexus_cli.plan.approvals import NO_APPROVALS, ApprovalsEntry
 from nexus_cli.plan.change import Attributes, Change, TagChange
 from nexus_cli.plan.document_impact import (
     LoadEntry,
@@ -189,6 +190,7 @@ class PlanDocument(TypedDict):
     sessions: NotRequired[list[SessionsEntry]]
     hazards: list[HazardEntry]
     policies: NotRequired[list[PolicyEntry]]
+    approvals: NotRequired[ApprovalsEntry]
     diagnostics: list[DiagnosticEntry]
     steps: NotRequired[list[StepEntry]]
     rollout: NotRequired[RolloutEntry]
@@ -241,6 +243,7 @@ def plan_document(
         ],
         "hazards": [_hazard(hazard, allowed=hazard not in open_) for hazard in plan.hazards],
         "policies": policy_entries(plan.violations),
+        "approvals": plan.approvals or NO_APPROVALS,
         "diagnostics": [_diagnostic(each) for each in findings],
         "steps": [{"step": each.step, "subject": each.subject, "text": each.text} for each in stages_of(plan.changes)],
         "rollout": rollout or NO_ROLLOUT,
@@ -258,6 +261,8 @@ def plan_document(
         del document["rollout"]
     if part is None:
         del document["targets"]
+    if plan.approvals is None:
+        del document["approvals"]
     return document
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.action_document import actions_schema
 from nexus_cli.plan.aliases import alias_schema
+from nexus_cli.plan.approvals import approvals_schema
 from nexus_cli.plan.document_impact import impact_schemas
 from nexus_cli.plan.measured_schema import measured_schemas
 from nexus_cli.plan.policy_document import EFFECT_SCHEMA, policies_schema
@@ -82,6 +83,7 @@ def plan_schema() -> JsonObject:
                 "actions": actions_schema(),
                 "effect": EFFECT_SCHEMA,
                 "policies": policies_schema(),
+                "approvals": approvals_schema(),
                 **measured_schemas(),
                 "rights": {
                     "type": "array",

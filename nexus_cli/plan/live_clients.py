@@ -170,7 +170,7 @@ def stale_text(found: Sequence[ClientsEntry]) -> str:
     """`2 sessions keep what they lose until they end: anna (2)`."""
     count = sum(each["clients"] for each in found)
     if not count:
-        return "nobody who loses a right has a session"
+        return "no user who loses a right has a session"
     verb = "keeps what it loses until it ends" if count == 1 else "keep what they lose until they end"
     return f"{counted(count, 'session')} {verb}: {_named(found)}"
 

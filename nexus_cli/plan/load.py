@@ -15,6 +15,7 @@ from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.drivers.link_load import PollingLoad, polling_load, together
 from nexus_cli.model.config import device_from_json
 from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.link_sessions import Place, place_of
 from nexus_cli.plan.load_facts import LinkFacts
 
 DEVICE_KEYS = frozenset({"connection", "enabled", "gateway", "link", "protocol"})
@@ -77,7 +78,9 @@ def link_loads(
     facts: Mapping[str, LinkFacts] = NO_FACTS,
     memory: Memory | None = None,
 ) -> tuple[LinkLoad, ...]:
-    """The links whose load the changes touch, in order of their ids.
+    """The links whose load the changes touch, in order of their ids, then of their gateways.
+
+    Each gateway has a session of its own: `serial:/dev/ttyUSB0` of two gateways are two lines.
 
     Args:
         changes: Of a plan.
@@ -86,34 +89,34 @@ def link_loads(
         memory: Filled with what each device costs, for who needs it again.
     """
     memory = {} if memory is None else memory
-    touched = links_touched(changes)
+    touched = {place for place in _places_touched(changes) if place[1]}
     if not touched:
         return ()
     changed = {change.address for change in changes} | {change.previous_address for change in changes}
-    staying: dict[str, list[Attributes]] = {}
+    staying: dict[Place, list[Attributes]] = {}
     for address, device in unchanged.items():
-        if address.startswith("device.") and device.get("link") in touched and address not in changed:
-            staying.setdefault(str(device["link"]), []).append(device)
-    sides: dict[str, list[Change]] = {}
+        if address.startswith("device.") and address not in changed and (place := place_of(device)) in touched:
+            staying.setdefault(place, []).append(device)
+    sides: dict[Place, list[Change]] = {}
     for change in changes:
         if change.type == "device":
-            for link in {_link(change.before), _link(change.after)} & touched:
-                sides.setdefault(link, []).append(change)
+            for place in {_place(change.before), _place(change.after)} & touched:
+                sides.setdefault(place, []).append(change)
     return tuple(
-        _link_load(link, sides.get(link, ()), staying.get(link, ()), facts=facts.get(link), memory=memory)
-        for link in sorted(touched)
+        _link_load(place, sides.get(place, ()), staying.get(place, ()), facts=facts.get(place[1]), memory=memory)
+        for place in sorted(touched, key=lambda place: (place[1], place[0]))
     )
 
 
 def links_touched(changes: Iterable[Change]) -> frozenset[str]:
     """Ids of the links whose requests the changes may alter."""
-    return frozenset(
-        link
-        for change in changes
-        if change.type == "device" and weighs(change)
-        for link in (_link(change.before), _link(change.after))
-        if link
-    )
+    return frozenset(link for _, link in _places_touched(changes) if link)
+
+
+def _places_touched(changes: Iterable[Change]) -> Iterator[Place]:
+    for change in changes:
+        if change.type == "device" and weighs(change):
+            yield from (_place(change.before), _place(change.after))
 
 
 def weighs(change: Change) -> bool:
@@ -135,32 +138,32 @@ def _left(before: str | None, after: str) -> bool:
     return before is not None and before.rpartition("/")[0] != after.rpartition("/")[0]
 
 
-def _link(device: Attributes | None) -> str:
-    return str((device or {}).get("link") or "")
+def _place(device: Attributes | None) -> Place:
+    return place_of(device or {})
 
 
 def _link_load(
-    link: str, changes: Sequence[Change], staying: Sequence[Attributes], *, facts: LinkFacts | None, memory: Memory
+    place: Place, changes: Sequence[Change], staying: Sequence[Attributes], *, facts: LinkFacts | None, memory: Memory
 ) -> LinkLoad:
     same = [_load(device, facts, memory) for device in staying]
     before: list[PollingLoad | None] = [*same]
     after: list[PollingLoad | None] = [*same]
     grown = []
     for change in changes:
-        old = _load(change.before, facts, memory) if change.before and _link(change.before) == link else PollingLoad()
-        new = _load(change.after, facts, memory) if change.after and _link(change.after) == link else PollingLoad()
+        old = _load(change.before, facts, memory) if change.before and _place(change.before) == place else PollingLoad()
+        new = _load(change.after, facts, memory) if change.after and _place(change.after) == place else PollingLoad()
         before.append(old)
         after.append(new)
         if old is not None and new is not None and new.busy_ms > old.busy_ms:
             grown.append(change.name)
-    devices = [*staying, *(change.after for change in changes if change.after and _link(change.after) == link)]
+    devices = [*staying, *(change.after for change in changes if change.after and _place(change.after) == place)]
     one = devices[0] if devices else next(change.before for change in changes if change.before)
     both = _sum(before), _sum(after)
     known = None not in both
     measured = facts is not None and facts.request_ms() is not None
     return LinkLoad(
-        link=link,
-        gateway=str(one.get("gateway", "")),
+        link=place[1],
+        gateway=place[0],
         protocol=str(one.get("protocol", "")),
         devices=len(devices),
         before=both[0],
@@ -199,5 +202,5 @@ def over_budget(loads: Iterable[LinkLoad]) -> Iterator[tuple[str, str]]:
             for path in load.grown:
                 yield (
                     path,
-                    f"{path} asks more of {load.link} than it can carry: busy {load.before.share:.0%} -> {load.after.share:.0%} of the time",
+                    f"{path} asks more of {load.link} than it can carry: busy {load.before.share:.0%} -> {load.after.share:.0%} of the time ({load.basis})",
                 )

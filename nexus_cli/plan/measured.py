@@ -165,7 +165,7 @@ def size_words(size_bytes: int) -> str:
     """A size in powers of a thousand: `1.2 GB`, `900 B`."""
     size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+        if round(size) < 1000:  # what is written as 1000 is 1.0 of the next unit
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"

@@ -16,6 +16,7 @@ from nexus_cli.diagnostics.outcome import Outcome, has_errors
 from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
+from nexus_cli.plan.approvals import ApprovalsEntry, approvals_needed
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.defaults import DefaultsReach, GiverOf, defaults_reach
 from nexus_cli.plan.diff import DEVICE, diff, differing
@@ -85,6 +86,7 @@ class Plan:
         templates: What happens to the devices of each template.
         defaults: What happens to the devices that inherit what changes.
         violations: Policies that it violates.
+        approvals: Who has to sign it; None where no approval is needed.
         effect: What it does, as a digest (`plan.effect`).
         errored: True when a finding forbids applying it.
     """
@@ -107,6 +109,7 @@ class Plan:
     templates: tuple[TemplateReach, ...] = ()
     defaults: tuple[DefaultsReach, ...] = ()
     violations: tuple[Violation, ...] = ()
+    approvals: ApprovalsEntry | None = None
     effect: str = ""
     errored: bool = False
 
@@ -228,6 +231,7 @@ def make_plan(
         templates=template_reach(changes, template_of, sessions),
         defaults=_defaults(changes, giver_of, devices, sessions),
         violations=violations,
+        approvals=approvals_needed(base.resources, desired.resources, base.digests, changes, hazards) if at else None,
         effect=effect_digest(f"{desired.enterprise}/{desired.site}", changes, hazards),
         errored=has_errors(findings),
     )

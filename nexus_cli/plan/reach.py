@@ -76,5 +76,6 @@ def _restarted(changes: Iterable[Change], sessions: LinkSessions) -> Iterator[Pl
         before, after = change.before, change.after
         if before is None or after is None or not (in_service(before) and in_service(after)):
             continue
-        if sessions.effect(after) is Effect.RESTARTS or place_of(before) != place_of(after):
+        effect = sessions.effect(after)  # a link that is open already takes one more device without a new session
+        if effect is Effect.RESTARTS or (effect is Effect.OPENS and place_of(before) != place_of(after)):
             yield place_of(after)

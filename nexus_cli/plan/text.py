@@ -11,6 +11,7 @@ import orjson
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.model.config import TagConfig
 from nexus_cli.plan.action_document import action_lines
+from nexus_cli.plan.approvals import approvals_lines
 from nexus_cli.plan.change import Attributes
 from nexus_cli.plan.consents import consent_to
 from nexus_cli.plan.document import ChangeEntry, HazardEntry, ImpactEntry, PlanDocument, TagEntry
@@ -87,6 +88,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between:
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
     lines += policy_lines(plan, style)
+    lines += approvals_lines(plan, style)
     lines += _renames(plan, style)
     lines += targets_lines(plan.get("targets"), style)
     lines += rollout_lines(plan.get("rollout"), style)

@@ -32,10 +32,12 @@ def _load(loads: Sequence[LoadEntry], style: Callable[[str, str], str]) -> Itera
     if not loads:
         return
     yield from ("", style("Load of links:", "bold"))
-    ranked = sorted(loads, key=lambda one: (-(one["share_after"] or 0.0), one["link"]))
+    ranked = sorted(loads, key=lambda one: (-(one["share_after"] or 0.0), one["link"], one["gateway"]))
+    of_link = Counter(one["link"] for one in loads)
     for one in ranked[:MOST_LINKS]:
         late = (one["share_after"] or 0.0) > 1
-        line = f"{one['link']} ({counted(one['devices'], 'device')}): {one['text']}"
+        whose = f" of {one['gateway']}" if of_link[one["link"]] > 1 else ""
+        line = f"{one['link']}{whose} ({counted(one['devices'], 'device')}): {one['text']}"
         yield "  " + (style(line, "error") if late else line)
     if len(ranked) > MOST_LINKS:
         yield f"  … and {counted(len(ranked) - MOST_LINKS, 'link')} with less load (--format json shows all)"

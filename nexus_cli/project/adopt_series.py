@@ -66,11 +66,7 @@ class SeriesAdoption:
     @property
     def settlements(self) -> list[Settlement]:
         """What control has to do."""
-        return [
-            Settlement(ulid=one.series.ulid, path=one.series.path, does=one.settle)
-            for one in self.entries
-            if one.settle
-        ]
+        return [Settlement(ulid=one.series.ulid, path=one.series.path, does=one.act) for one in self.entries if one.act]
 
     @property
     def changes(self) -> bool:
@@ -109,7 +105,7 @@ async def series(choices: Choices, *, into: Path, settings: Settings | None = No
 
 
 async def carry_out(found: SeriesAdoption, *, reason: str, settings: Settings | None = None) -> SeriesAdoption:
-    """Write the file, have control settle the rest, and count again.
+    """Write the file, let control do the rest, and count again.
 
     Raises:
         NexusError: NX5020 the series changed, NX5021 something is missing afterwards; NX6603, NX6523 the file; NX6400, NX6403.
@@ -120,9 +116,15 @@ async def carry_out(found: SeriesAdoption, *, reason: str, settings: Settings | 
             settled = await _settled(control, found.settlements, reason)
             after, _ = await _undeclared(control)
     except NexusError as error:
-        if found.edit is not None:
-            error.message += " The site file is written already; the same command does the rest."
-        raise
+        if found.edit is None:
+            raise
+        raise NexusError(
+            f"{error.message} The site file is written already; the same command does the rest.",
+            code=error.code,
+            cause=error.cause,
+            hint=error.hint,
+            retriable=error.retriable,
+        ) from error
     _compare([one.series for one in found.entries], after)
     return replace(found, settled=settled, after=tuple(after))
 

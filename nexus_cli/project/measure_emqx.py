@@ -28,7 +28,7 @@ MOST_ROWS = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What came of it: the clients, or why they are not known; both empty where there was nothing to ask."""
+    """The answer: the clients, or why they are not known; both empty where there was nothing to ask."""
 
     live: LiveClients | None = None
     why: str = ""
@@ -38,7 +38,7 @@ async def ask_emqx(plan: Plan, settings: Settings, *, local: bool, budget_s: flo
     """Who is concerned by a plan. Never raises for an EMQX that can't answer.
 
     Args:
-        plan: It is asked only where topics end, or somebody loses a right.
+        plan: It is asked only where topics end, or a user loses a right.
         settings: For the CA of the broker.
         local: The broker is one of `nexus up`: no EMQX.
         budget_s: How long it may take.

@@ -16,6 +16,7 @@ from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.project.output_file import write_text
 from nexus_cli.project.testing.schema import file_schema, report_schema
 from nexus_cli.wire.approval_schema import approval_schema
+from nexus_cli.wire.change_schemas import change_schemas
 from nexus_cli.wire.history_schemas import history_schemas
 from nexus_cli.wire.schemas import message_schemas, report_schemas
 
@@ -34,7 +35,7 @@ def schema_files() -> dict[str, str]:
         **report_schemas(),
     }
     schemas |= {"test-file": file_schema(), "test-report": report_schema()}
-    schemas |= history_schemas(schemas["plan"])
+    schemas |= history_schemas(schemas["plan"]) | change_schemas()
     schemas["status"] = status_schema()
     return {
         f"{name}.schema.json": json.dumps(body, indent=2, ensure_ascii=False) + "\n" for name, body in schemas.items()

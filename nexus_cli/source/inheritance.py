@@ -1,4 +1,4 @@
-"""Who gives a device or a tag the value of a key: its own text, the `defaults` of its line, area or site, or nobody.
+"""Who gives a device or a tag the value of a key: its own text, the `defaults` of its line, area or site, or no text at all.
 
 What is inherited keeps the mark of a text that hands it down. Tags of several devices that inherit equal values may be one
 object, whose marks are those of the first of them: so a mark says whether a value is inherited, and the nearest of the

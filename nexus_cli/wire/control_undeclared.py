@@ -15,7 +15,7 @@ MOST_SETTLED = 10_000
 """Of one request."""
 FORGET, KEEP = "forget", "keep"
 LONGEST_PATH = 10_000
-"""Of a row that somebody wrote by hand, in characters: a tag's is far shorter."""
+"""Of a row that was written by hand, in characters: a tag's is far shorter."""
 Path = Annotated[str, Meta(max_length=LONGEST_PATH, pattern=NO_NUL)]
 
 
@@ -39,7 +39,7 @@ class UndeclaredSeries(Body, frozen=True, kw_only=True):
         path: Its path, the last one.
         type, unit: Of its newest segment.
         retention: Class that its samples belong to.
-        active: True of one that was never forgotten: a row that somebody wrote by hand.
+        active: True of one that was never forgotten: a row that was written by hand.
         protocol, address: Where its values came from, as far as it is known; "" otherwise.
         labels: Names of an enumeration's codes.
         samples: In the database, without the archive; null where counting took too long.

@@ -171,7 +171,7 @@ def _name(row: Plain, kind: str, url: str) -> str:
 
 
 def _unreadable(url: str, question: str, cause: str) -> NexusError:
-    """An answer is never repeated: it may hold what nobody may read."""
+    """An answer is never repeated: it may hold a secret."""
     return NexusError(f"The answer of the broker at {url} can't be read.", code="NX4205", cause=f"{question}: {cause}")
 
 

@@ -29,17 +29,19 @@ def history_schemas(plan: JsonObject) -> dict[str, JsonObject]:
     }
     inner = {name: value for name, value in plan.items() if name != "$schema"}
     return {
-        "deployments": _of(Deployments, "NEXUS deployments", "`nexus deployments --format json`, the newest first."),
-        "deployment": _of(DeploymentProgress, "NEXUS deployment", "`nexus deployments show N --format json`."),
-        "rollouts": _of(Rollouts, "NEXUS rollouts", "`nexus rollout list --format json`, the newest first."),
-        "rollout": _of(
+        "deployments": schema_of(
+            Deployments, "NEXUS deployments", "`nexus deployments --format json`, the newest first."
+        ),
+        "deployment": schema_of(DeploymentProgress, "NEXUS deployment", "`nexus deployments show N --format json`."),
+        "rollouts": schema_of(Rollouts, "NEXUS rollouts", "`nexus rollout list --format json`, the newest first."),
+        "rollout": schema_of(
             Rollout,
             "NEXUS rollout",
             "`nexus rollout show --format json`, and `nexus apply --format json` of a deployment in waves.",
         ),
-        "lock": _of(LockHeld, "NEXUS lock", "`nexus lock list --format json`; null when it is free."),
-        "audit": _of(AuditTrail, "NEXUS audit trail", "`nexus audit --format json`, the oldest first."),
-        "lock-broken": _of(LockBroken, "NEXUS broken lock", "`nexus lock break --format json`."),
+        "lock": schema_of(LockHeld, "NEXUS lock", "`nexus lock list --format json`; null when it is free."),
+        "audit": schema_of(AuditTrail, "NEXUS audit trail", "`nexus audit --format json`, the oldest first."),
+        "lock-broken": schema_of(LockBroken, "NEXUS broken lock", "`nexus lock break --format json`."),
         "diff": {
             "$schema": DRAFT,
             "title": "NEXUS comparison",
@@ -52,7 +54,8 @@ def history_schemas(plan: JsonObject) -> dict[str, JsonObject]:
     }
 
 
-def _of(kind: type[msgspec.Struct], title: str, text: str) -> JsonObject:
+def schema_of(kind: type[msgspec.Struct], title: str, text: str) -> JsonObject:
+    """The schema of a body that a command gives as JSON."""
     (_,), parts = msgspec.json.schema_components([kind], ref_template=_DEFINITIONS)
     own = {name: value for name, value in parts.pop(kind.__name__).items() if name not in ("title", "description")}
     return {"$schema": DRAFT, "title": title, "description": text, **own, "definitions": parts}

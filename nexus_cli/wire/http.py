@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Never, Self, TypeVar
 from urllib.parse import quote
@@ -13,17 +13,17 @@ import orjson
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.foreign import Door
-from nexus_cli.diagnostics.system import system_words
-from nexus_cli.json_value import JsonObject, JsonValue, read_fields
+from nexus_cli.json_value import JsonObject, JsonValue
 from nexus_cli.settings import Settings
 from nexus_cli.wire import control, control_audit, control_chain, control_rollouts, control_sequences, control_undo
-from nexus_cli.wire.http_tls import client_context, untrusted
+from nexus_cli.wire.http_answers import SENT, acceptance_unknown, read, unreachable
+from nexus_cli.wire.http_tls import client_context
 from nexus_cli.wire.relayed import relayed
 from nexus_cli.wire.renewed import with_kept_secrets
 from nexus_cli.wire.sample import Scalar, Value
 
 Answer = TypeVar("Answer", bound=msgspec.Struct)
-UNAUTHORIZED, SERVER_ERROR = 401, 500
+UNAUTHORIZED = 401
 LONGEST_WAIT_S = 25.0
 """Longest long-poll that control grants; the client waits a little longer than that for the answer."""
 
@@ -80,8 +80,14 @@ class ControlClient:
         return (await self.accept(request)).number
 
     async def accept(self, request: control.DeploymentRequest) -> control.Accepted:
-        """Start a deployment, or a rollout where it has waves or waits for a window. As `deploy` otherwise."""
-        return await self.call("POST", "/deployments", control.Accepted, body=request, timeout_s=120.0)
+        """Start a deployment, or a rollout where it has waves or waits for a window. As `deploy` otherwise.
+
+        Raises:
+            NexusError: NX4015, the answer was lost: it may have been accepted.
+        """
+        return await self.call(
+            "POST", "/deployments", control.Accepted, body=request, timeout_s=120.0, lost=acceptance_unknown
+        )
 
     async def rollouts(self, *, limit: int = 50) -> list[control_rollouts.Rollout]:
         """The newest rollouts first."""
@@ -267,8 +273,9 @@ class ControlClient:
         params: Mapping[str, str | Sequence[str]] | None = None,
         timeout_s: float | None = None,
         unreadable: str = "NX6404",
+        lost: Callable[[NexusError], NexusError] = lambda error: error,
     ) -> Answer:
-        """One request below the site. Raises NexusError as every method."""
+        """One request below the site. Raises NexusError as every method; `lost` gets that of a request which may have arrived."""
         url = self._settings.control_url
         if not url:
             raise NexusError(
@@ -293,13 +300,14 @@ class ControlClient:
             )
 
         try:
-            with Door(lambda error: _unreachable(url, error)):
+            with Door(lambda error: unreachable(url, error)):
                 answer = await ask()
                 if answer.status_code == UNAUTHORIZED and (renewed := with_kept_secrets(self._settings)) is not None:
                     self._settings = renewed
                     answer = await ask()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
-            raise _unreachable(url, error) from None
+            found = unreachable(url, error)
+            raise (lost(found) if isinstance(error, SENT) else found) from None
         except ValueError as error:  # UnicodeError: a token or a host that HTTP has no letters for
             raise NexusError(
                 "Control can't be asked with these settings.",
@@ -307,7 +315,7 @@ class ControlClient:
                 cause=type(error).__name__,
                 hint="NEXUS_CONTROL_URL and NEXUS_CONTROL_TOKEN hold plain letters, digits and signs",
             ) from None
-        return _read(answer, url, shape, unreadable=unreadable)
+        return read(answer, url, shape, unreadable=unreadable)
 
     def _headers(self) -> dict[str, str]:
         """Without a token none is shown: a login has none yet."""
@@ -316,81 +324,6 @@ class ControlClient:
         return {"content-type": "application/json", **shown, **relayed(self._relays, token=token)}
 
 
-def _unreachable(url: str, error: BaseException) -> NexusError:
-    slow = isinstance(error, httpx.TimeoutException)
-    if untrusted(error):
-        return NexusError(
-            f"The certificate of control at {url} is not trusted.",
-            code="NX6400",
-            cause=str(error),
-            hint="name the PEM file of its CA in NEXUS_HTTP_CA, and its host as the certificate does",
-            retriable=True,
-        )
-    return NexusError(
-        f"Control at {url} {'did not answer in time' if slow else 'does not answer'}.",
-        code="NX6400",
-        cause=system_words(error),
-        hint="is the runtime up? `nexus status` shows it, `nexus up SITE` starts it",
-        retriable=True,
-    )
-
-
-def _read(answer: httpx.Response, url: str, shape: type[Answer], *, unreadable: str = "NX6404") -> Answer:
-    """The body of an answer. Raises NexusError: what control refused, or why the answer can't be read."""
-    if answer.is_success:
-        try:
-            return msgspec.json.decode(answer.content or b"{}", type=shape)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if _is_object(answer.content):
-                raise _other_version(url, error, unreadable) from None
-    elif (failure := _failure(answer.content)) is not None:
-        raise _refused(answer.status_code, failure)
-    facts = f"HTTP {answer.status_code}, {answer.headers.get('content-type', 'no content type')}"
-    if answer.status_code >= SERVER_ERROR:
-        raise NexusError(
-            f"Control at {url} can't answer just now.",
-            code="NX6400",
-            cause=facts,
-            hint="it may be starting or stopping; `nexus status` shows it. A proxy in between answers like this, too",
-            retriable=True,
-        )
-    raise NexusError(f"The server at {url} is not a NEXUS control API.", code="NX6404", cause=facts)
-
-
-def _is_object(content: bytes) -> bool:
-    try:
-        return isinstance(orjson.loads(content), dict)
-    except ValueError:
-        return False
-
-
-def _failure(content: bytes) -> control.Failure | None:
-    """Control's refusal; None when the answer is not from control."""
-    try:
-        return read_fields(msgspec.json.decode(content), control.Failure)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _other_version(url: str, error: Exception, code: str) -> NexusError:
-    return NexusError(
-        f"Control at {url} gave an answer that this version of nexus can't read.",
-        code=code,
-        cause=str(error),
-        hint="use the same version of nexus on both sides",
-    )
-
-
 def level(text: str) -> str:
     """A user's input as one level of a path."""
     return quote(text, safe="")
-
-
-def _refused(status: int, failure: control.Failure) -> NexusError:
-    return NexusError(
-        failure.message,
-        code=failure.code,
-        hint=failure.hint,
-        cause=failure.cause,
-        retriable=status >= SERVER_ERROR,
-    )

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from nexus_cli.drivers.base import DriverError, Request, Scope, Session, points_of
-from nexus_cli.drivers.failure import FailureKind
 from nexus_cli.model.config import DeviceConfig
+from nexus_cli.model.failure_kind import FailureKind
 from tests.contract.driver_cases import DriverCase
 from tests.contract.driving import driver_of, fails, opened, patient, read_all, served
 from tests.contract.leftovers import Rounds, holding, nothing_left

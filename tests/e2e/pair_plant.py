@@ -72,10 +72,9 @@ class CountingField(Field):
     def _count(self, link: str, server: Any) -> None:
         opcua = getattr(server, "server", None)
         if opcua is not None:
-            found = self.counted[link] = opcua.bserver.clients = CountedList()
+            self.counted[link] = opcua.bserver.clients = CountedList()
         else:
-            found = self.counted[link] = server.connections = CountedSet()
-        assert not found
+            self.counted[link] = server.connections = CountedSet()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,15 +239,33 @@ class PairsPlant:
             rights=self.rights(set(retained)),
         )
 
+    def alerts(self) -> dict[str, str]:
+        """State of each alert that the broker has, by name."""
+        with self.asker("nexus.web", "alerts") as asker:
+            assert asker.subscribe(f"_nexus/{SITE}/alert/#", qos=0)
+            asker.fence()
+            return {topic.rpartition("/")[2]: json.loads(payload)["state"] for topic, payload in asker.heard if payload}
+
+    def kept_days(self) -> int:
+        """How long samples of the site's class are kept."""
+        (row,) = self.query("select keep_ms from nexus.retention_class where name = 'process' and site = $1", SITE)
+        return int(row["keep_ms"]) // 86_400_000
+
     def wait_shows(self, site: Drawn, context: str) -> None:
-        """Until the broker has exactly the values that the devices of a site hold."""
+        """Until the plant is as a site says: the broker has exactly the values that its devices hold, and the alert."""
         wanted = site.values()
+        watched = None if site.alert is None else wanted[site.tag(*site.alert)]
         try:
             wait_until(lambda: self.retained() == wanted, "the values")
         except AssertionError:
             shown = self.retained()
             assert shown == wanted, context
             raise
+        if site.alert is None:
+            wait_until(lambda: "watched" not in self.alerts(), f"no alert: {context}")
+        elif watched is not None:
+            wait_until(lambda: self.alerts().get("watched") == "active", f"the alert: {context}")
+        assert f"{self.kept_days()}d" == site.keep, context
 
 
 @contextmanager

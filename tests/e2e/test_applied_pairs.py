@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.skipif(mosquitto_program() is None, reason="mosquitto is not installed"),
     pytest.mark.skipif(sys.platform == "win32", reason="simulators on addresses of their own"),
 ]
-PAIRS = int(os.environ.get("NEXUS_PAIRS", "4"))
+PAIRS = int(os.environ.get("NEXUS_PAIRS", "3"))
 SEED = int(os.environ.get("NEXUS_PAIRS_SEED", "14"))
 ALLOWED = [
     word

@@ -97,3 +97,12 @@ return seen;
 
 async def test_what_is_asked_again_while_it_is_shown_is_shown(page: Browser) -> None:
     assert await run(page, "asking.js", ASKED) == [1, 2]
+
+
+async def test_gates_are_said_in_words(page: Browser) -> None:
+    given = [{}, {"good": 0.995, "missed_polls": None, "alarms": 0}, {"missed_polls": 0.01, "alarms": 2}]
+    assert await run(page, "rollout_view.js", "return given.map(lib.gatesText)", *given) == [
+        "none",
+        "at least 99.5% GOOD, no alarm",
+        "at most 1% of the polls missed, at most 2 alarms",
+    ]

@@ -264,6 +264,7 @@ async def test_a_rollout_says_why_it_stopped(database: Settings, tmp_path: Path,
         await page.cdp("Emulation.setTimezoneOverride", timezoneId="Europe/Berlin")
         await opened(page, world, "erik", f"rollouts/{number}")
         assert MARKUP in await page.wait_text(f"{CARD} .run-said", "stopped: wave canary: 97.5% GOOD")
+        assert "Gates: at least 99% GOOD, no alarm. When one fails: it stops." in await page.text(CARD)
         failed = await page.text(f"{CARD} .stopped-by")
         assert failed == "failed good: 97.5% GOOD, at least 99%\nwave canary"
         rows = await page.text(f"{CARD} tbody")

@@ -25,13 +25,25 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPTS = REPOSITORY / "tests" / "scripts" / "runtime"
 SCHEMAS = {
     "plan": "plan",
+    "apply": "applied",
+    "rollback --plan": "plan",
+    "rollback": "applied",
+    "confirm": "confirmed",
+    "deployments show": "deployment",
     "deployments": "deployments",
     "diff": "diff",
     "drift": "drift",
+    "lock break": "lock-broken",
     "lock": "lock",
+    "audit": "audit",
+    "purge start --dry-run": "purge-preview",
+    "purge list": "purges",
+    "purge": "purge",
+    "keep list": "kept-series",
+    "keep end": "keep-ended",
     "adopt series": "series-adoption",
 }
-"""The published schema of a command's JSON, by its words."""
+"""The published schema of a command's JSON: of the first entry whose words the command has."""
 _FILE = re.compile(r"^-- (?P<name>\S+) --\n", re.MULTILINE)
 _CHANGING = re.compile(
     r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -89,7 +101,7 @@ class Session(Plant):
         done = self.cli(*words[1:])
         said = (done.stdout + done.stderr).replace(f"{self.folder}/", "")
         if "json" in words and done.stdout.strip():
-            name = next(SCHEMAS[key] for key in (" ".join(words[1:3]), words[1]) if key in SCHEMAS)
+            name = next(schema for key, schema in SCHEMAS.items() if set(key.split()) <= set(words[1:]))
             schema = json.loads((REPOSITORY / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
             jsonschema.validate(json.loads(done.stdout), schema)
             said = f"valid against schemas/{name}.schema.json\n{done.stderr}"

@@ -29,6 +29,7 @@ from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary
+from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.http_access import AccessClient
 from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
@@ -71,7 +72,7 @@ def snapshot(*devices: Mapping[str, Any], **others: Mapping[str, Any]) -> Snapsh
     return Snapshot.of("acme", "chicago", resources)
 
 
-async def plan_against(control: AccessClient, desired: Snapshot, *, moved: Any = ()) -> Plan:
+async def plan_against(control: ControlClient, desired: Snapshot, *, moved: Any = ()) -> Plan:
     state = await control.state()
     resources = await control.resources(list(state.digests))
     base = Base(
@@ -95,14 +96,14 @@ def body_of(plan: Plan, *, allow: tuple[str, ...] = (), reason: str = "") -> Dep
     )
 
 
-async def ended(control: AccessClient, number: int) -> DeploymentProgress:
+async def ended(control: ControlClient, number: int) -> DeploymentProgress:
     """Follow a deployment to its end; its whole journal is in the answer."""
     await until_found(lambda: control.deployment(number, wait_s=1.0), lambda found: found.state == "ended")
     return await control.deployment(number)
 
 
 async def applied(
-    control: AccessClient, desired: Snapshot, *, allow: tuple[str, ...] = (), moved: Any = ()
+    control: ControlClient, desired: Snapshot, *, allow: tuple[str, ...] = (), moved: Any = ()
 ) -> DeploymentProgress:
     plan = await plan_against(control, desired, moved=moved)
     return await ended(control, await control.deploy(body_of(plan, allow=allow)))
@@ -355,7 +356,7 @@ async def rows(world: World, query: str, *arguments: object) -> list[dict[str, A
         await conn.close()
 
 
-async def journal_has(control: AccessClient, number: int, wanted: tuple[str, str]) -> None:
+async def journal_has(control: ControlClient, number: int, wanted: tuple[str, str]) -> None:
     """Wait until a step has come to a state."""
     await until_found(lambda: control.deployment(number), lambda found: wanted in steps(found))
 

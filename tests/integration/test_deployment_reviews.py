@@ -13,7 +13,7 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.plan import Base, make_plan
 from nexus_cli.runtime.control import recorded_plans
 from nexus_cli.wire.control_plans import DeploymentReview
-from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http_access import AccessClient
 from tests.integration.control_world import FakeGateway, World, applied, body_of, device, ended, snapshot, tag, world
 from tests.integration.test_policies import Person
 
@@ -28,12 +28,12 @@ UNITS = {
 SMALL = {"subject": "change", "deny": "action == 'forget'", "overridable": True, "message": "nothing is removed"}
 
 
-async def _review(control: ControlClient, number: int, **asked: int) -> DeploymentReview:
+async def _review(control: AccessClient, number: int, **asked: int) -> DeploymentReview:
     params = {name: str(value) for name, value in asked.items()}
     return await control.call("GET", f"/deployments/{number}/review", DeploymentReview, params=params, timeout_s=60)
 
 
-async def _signed(control: ControlClient, desired: Snapshot, by: Person, *, allow: tuple[str, ...] = ()) -> int:
+async def _signed(control: AccessClient, desired: Snapshot, by: Person, *, allow: tuple[str, ...] = ()) -> int:
     """Apply with the approval of one person; gives the number."""
     state = await control.state()
     resources = await control.resources(list(state.digests))

@@ -83,11 +83,12 @@ class Plant:
     async def ended(self, made: DeviceDiscovery) -> DeviceDiscovery:
         """Once it is done or has failed. A busy machine may take its time, as long as more is found: a walk goes below polls."""
         row = await self.row(made)
+
+        def further(one: DeviceDiscovery) -> bool:
+            return (one.state, one.found, one.waiting) != (row.state, row.found, row.waiting)
+
         while row.state not in ("done", "failed"):
-            seen = row.state, row.found, row.waiting
-            row = await until_found(
-                lambda: self.row(made), lambda one, seen=seen: (one.state, one.found, one.waiting) != seen
-            )
+            row = await until_found(lambda: self.row(made), further)
         return row
 
 

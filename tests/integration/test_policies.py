@@ -128,6 +128,11 @@ def test_approvals_from_plan_to_apply(world: World, shell: Shell) -> None:
         shell.edit("unit: kWh", "unit: kWh, description: main")
         signed = shell("plan", "--out", "one.plan", "--sign", ann_key)
         assert signed.returncode == 0 and "signed by ann in one.plan.approval.json" in signed.stderr
+        assert "\nNeeds approval: 2 approvals, by ann, bob (`nexus approve`)\n" in signed.stdout
+        assert orjson.loads(shell("plan", "--format", "json").stdout)["approvals"] == {
+            "required": 2,
+            "keys": ["ann", "bob"],
+        }
         few = shell("apply", "one.plan", "--yes", "--approval", "one.plan.approval.json")
         assert few.returncode == 3 and "NX4034" in few.stderr and "needs 2 approvals, and has 1" in few.stderr
         assert "with a key of bob; then" in few.stderr, "ann has signed"
@@ -147,6 +152,15 @@ def test_approvals_from_plan_to_apply(world: World, shell: Shell) -> None:
         both = ("--approval", "one.plan.approval.json", "--approval", "one.plan.bob.approval.json")
         done = shell("apply", "one.plan", "--yes", *both)
         assert done.returncode == 0, done.stderr
+        few = shell("rollback", "--yes")
+        assert few.returncode == 3 and "needs 2 approvals, and has 0" in few.stderr
+        effect = orjson.loads(shell("rollback", "--plan", "--format", "json").stdout)["effect"]
+        for key in (ann_key, bob_key):
+            of = ("approve", "--effect", effect, "--site", "acme/chicago", "--key", key, "--out", f"back.{key}.json")
+            assert shell(*of).returncode == 0
+        back = [part for key in (ann_key, bob_key) for part in ("--approval", f"back.{key}.json")]
+        taken = shell("rollback", "--yes", *back)
+        assert taken.returncode == 0, taken.stderr
         keyed = shell.site.read_text()
         shell.site.write_text(keyed.replace("required: 2", "required: 1"))
         weaker = shell("apply", "--yes", "--allow", "policy-change")

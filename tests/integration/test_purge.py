@@ -185,7 +185,7 @@ async def test_refusals(database: Settings) -> None:
             await purges.preview(conn, SITE, takes("a/l/d/one"))
         assert (declared.value.code, declared.value.cause) == (
             "NX4140",
-            "0 series are forgotten in all; 1 that it takes are declared",
+            "1 tag there is declared: its series is in use; the site has no forgotten series",
         )
         await forget(conn, one)
         with pytest.raises(NexusError) as changed:

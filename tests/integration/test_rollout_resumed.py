@@ -130,9 +130,10 @@ async def test_a_wave_whose_sequence_did_not_end_well_waits_for_a_person(world: 
 
 async def test_a_wave_that_ended_partly_is_finished_and_the_next_one_follows(world: World) -> None:
     async with world.control(BRIEFLY) as control, FakeGateway(world.settings).up() as gateway:
-        await applied(control, plant("10.0.0.7"))
+        keys = {"a-stop": SHORT, "b-stop": SHORT}
+        await applied(control, plant("10.0.0.7", **keys))
         gateway.silent = True
-        number = await begun(control, plant("10.0.0.8"))
+        number = await begun(control, plant("10.0.0.8", **keys))
         found = await over(control, number)
         assert (found.state, found.why) == ("stopped", "deployment 2 of wave canary ended partly")
         gateway.silent = False
@@ -144,4 +145,4 @@ async def test_a_wave_that_ended_partly_is_finished_and_the_next_one_follows(wor
             [("passed", 2), ("passed", 3)],
         )
         assert [each.outcome for each in await control.deployments()] == ["applied"] * 3
-        assert (await plan_against(control, plant("10.0.0.8"))).empty
+        assert (await plan_against(control, plant("10.0.0.8", **keys))).empty

@@ -13,6 +13,7 @@ from nexus_cli.database.connect import Connection, connection
 from nexus_cli.database.minting import SeriesFacts, create_series
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.discover.adopt.series import Choices
+from nexus_cli.discover.edit import Edit
 from nexus_cli.project import adopt_series
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_undeclared import Settlement, UndeclaredSeries
@@ -139,8 +140,10 @@ async def test_only_an_administrator_sees_and_settles(database: Settings, tmp_pa
         token = await people_.token("ada")
         answer = await people_.ask("POST", "/series/undeclared", token=token)
         assert answer.status_code == 200 and answer.json()["series"] == []
-        for body in ({"series": []}, {"series": [{"ulid": "x", "path": "y", "does": "drop"}]}, {"all": True}):
-            answer = await people_.ask("POST", "/series/settle", token=token, json=body)
+        odd = {"ulid": "x", "path": "y", "does": "drop"}
+        wrong: tuple[dict[str, Any], ...] = ({"series": []}, {"series": [odd]}, {"all": True})
+        for each in wrong:
+            answer = await people_.ask("POST", "/series/settle", token=token, json=each)
             assert answer.status_code == 422, answer.text
 
 
@@ -232,3 +235,19 @@ async def test_a_site_of_another_name_is_refused(database: Settings, tmp_path: P
     with pytest.raises(NexusError) as caught:
         await adopt_series.series(Choices(), into=site, settings=dataclasses.replace(database, site="acme/boston"))
     assert caught.value.code == "NX5019" and "acme/boston" in caught.value.message
+
+
+async def test_a_control_that_goes_away_is_said_together_with_what_was_done(database: Settings, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(YAML, encoding="utf-8")
+    away = dataclasses.replace(
+        database, site="acme/chicago", control_url="http://127.0.0.1:1", control_token="x", home=tmp_path / "home"
+    )
+    with pytest.raises(NexusError) as caught:
+        await adopt_series.series(Choices(), into=site, settings=away)
+    assert caught.value.code == "NX6401" or caught.value.retriable
+    edit = Edit(path=site, before=YAML, after=YAML + "# more\n")
+    found = adopt_series.SeriesAdoption(site="acme/chicago", entries=(), edit=edit)
+    with pytest.raises(NexusError, match="written already"):
+        await adopt_series.carry_out(found, reason="", settings=away)
+    assert site.read_text() == YAML + "# more\n"

@@ -29,7 +29,7 @@ from nexus_cli.settings import Settings
 from nexus_cli.wire import health
 from nexus_cli.wire.client import BrokerClient, Message
 from nexus_cli.wire.control import GatewayIndex
-from nexus_cli.wire.http import _read
+from nexus_cli.wire.http_answers import read
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
 from tests.frames import columns
@@ -137,7 +137,7 @@ class Damaged:
         """An index, read as the door to control reads it."""
         index = mutated_json(INDEX, self._chance) if self._chance.random() < 0.4 else INDEX
         answer = httpx.Response(200, content=orjson.dumps(index, option=orjson.OPT_NON_STR_KEYS))
-        return _read(answer, "http://control", GatewayIndex, unreadable="NX6013")
+        return read(answer, "http://control", GatewayIndex, unreadable="NX6013")
 
     async def gateway_devices(self, gateway: str, paths: Any) -> Any:
         """Devices."""

@@ -20,7 +20,7 @@ from nexus_cli.project import adopt_series as project
 EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.PARTLY, Exit.CONFLICT, Exit.OUTSIDE)
 
 
-@click.command("series", short_help="Settle series that no site declares.", epilog=EXITS)
+@click.command("series", short_help="Declare, move, forget or protect series that no site declares.", epilog=EXITS)
 @click.option("--into", required=True, type=click.Path(path_type=Path), help="The site file that gets tags and moves.")
 @click.option("--declare", metavar="GLOB", multiple=True, help="Make them tags of external devices. Repeatable.")
 @click.option(

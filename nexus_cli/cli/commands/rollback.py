@@ -11,6 +11,7 @@ from nexus_cli.cli.options import changes_runtime, color_option, format_option
 from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import OUTCOMES, Exit
 from nexus_cli.project.apply import ApplyOptions, apply_ready
+from nexus_cli.project.approve import read_approvals
 from nexus_cli.project.live import not_good_after
 from nexus_cli.project.undo import Rollback, rollback_plan, stop_running
 from nexus_cli.settings import load_settings
@@ -30,6 +31,7 @@ NUMBER = click.IntRange(1, 2**31 - 1)
 @click.option("--plan", "only_plan", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard. Repeatable.")
+@click.option("--approval", "approvals", multiple=True, metavar="FILE", help="A signed approval. Repeatable.")
 @click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
 @format_option("text", "json")
 @color_option
@@ -41,6 +43,7 @@ def command(
     only_plan: bool,
     yes: bool,
     allow: tuple[str, ...],
+    approvals: tuple[str, ...],
     reason: str,
     format_: str,
 ) -> int:
@@ -54,6 +57,7 @@ def command(
             "DEPLOYMENT is the first one that is taken back, --to the last one that is kept: name one."
         )
     check_consents(allow)
+    signed = read_approvals(approvals)
     settings = load_settings()
     if break_lock and not only_plan:
         stopped = stop_running(settings, reason=reason or "rollback")
@@ -73,10 +77,10 @@ def command(
     if not yes and not agreed():
         return Exit.FINDINGS
     with following() as show:
-        why = reason or _says(back)
+        why = reason or _says(back).partition(";")[0]
         found = apply_ready(
             back.ready,
-            ApplyOptions(allow=allow, reason=why, undoes=back.undoes),
+            ApplyOptions(allow=allow, reason=why, undoes=back.undoes, approvals=signed),
             settings=settings,
             on_event=show,
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from nexus_cli.cli.views.markdown import MOST_CHARACTERS, Part, code, fenced, joined, prose
 from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.plan.approvals import approvals_fact
 from nexus_cli.plan.document import HazardEntry, PlanDocument
 from nexus_cli.plan.measured_document import OF_SERIES
 from nexus_cli.plan.policy_document import EFFECT_IS, PolicyEntry, blocking_policies, effect_line
@@ -56,6 +57,8 @@ def _facts(plan: PlanDocument) -> Iterator[str]:
     if plan.get("policies"):
         blocks = len(blocking_policies(plan))
         yield f"Policies violated: {len(plan['policies']):,}" + (f", {blocks:,} can't be overridden" if blocks else "")
+    if needed := approvals_fact(plan):
+        yield f"Needs {prose(needed)}"
     rights = plan.get("rights", ())
     gained = sum(len(each["principals"]) * len(each["gained"]) for each in rights)
     lost = sum(len(each["principals"]) * len(each["lost"]) for each in rights)

@@ -1,4 +1,4 @@
-"""Confirming, rolling back, resuming, and comparing what was deployed: NX5011 to NX5018, NX4013 and NX4014."""
+"""Confirming, rolling back, resuming, and comparing what was deployed: NX5011 to NX5018, NX4013 to NX4015."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.exit_codes import Exit
@@ -10,7 +10,7 @@ UNDO_CODES: tuple[Code, ...] = (
         exit=Exit.FINDINGS,
         hint="name the deployment",
         summary="The newest deployment is a rollback itself.",
-        why="To take it back would bring back what was rolled back. Whoever types the command twice does not want that.",
+        why="To take it back would bring back what was rolled back. Who types the command twice does not want that.",
         bad=console("nexus rollback\nnexus rollback"),
         good=console("nexus rollback 12"),
     ),
@@ -23,6 +23,15 @@ UNDO_CODES: tuple[Code, ...] = (
         why="A deployment runs a sequence once. A person looks at the machine before it runs again.",
         bad=console("nexus apply --resume"),
         good=console("nexus sequence list\nnexus apply"),
+    ),
+    Code(
+        id="NX4015",
+        slug="acceptance-unknown",
+        exit=Exit.OUTSIDE,
+        hint="`nexus deployments` shows whether there is a new one, which goes on by itself; otherwise apply again",
+        summary="It is not known whether control accepted the deployment.",
+        why="The request was sent, and its answer did not come: control was killed, or the network failed in between. Nothing is applied twice: a second request finds another recorded state.",
+        good=console("nexus deployments"),
     ),
     Code(
         id="NX5011",

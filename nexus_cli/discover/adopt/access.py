@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nexus_cli.access.brokers.registry import sample
-from nexus_cli.access.grants import Grant
+from nexus_cli.access.grants import RESERVED, Grant
 from nexus_cli.access.request import Request, Rules, Wish
 from nexus_cli.accounts import is_user_name
 from nexus_cli.checks.names import slugify
@@ -76,10 +76,10 @@ def adopt_access(
     kept = {name: keys for name, keys in fresh.items() if name in given}
     unused = {name for name in fresh if name not in given}
     entries = [_without(entry, unused) for entry in entries]
+    present = frozenset(principals)
     held = {role: name for role, name in names.items() if name not in unused}
     entries += [
-        thing_entry(one, names=held, fresh=fresh, wanted=wanted, users=users, present=principals)
-        for one in foreign.things
+        thing_entry(one, names=held, fresh=fresh, wanted=wanted, users=users, present=present) for one in foreign.things
     ]
     return AccessPlan(roles=kept, users=users, principals=tuple(principals), entries=tuple(entries))
 
@@ -98,11 +98,16 @@ def _denials(foreign: Foreign) -> dict[str, list[ForeignRule]]:
     for roles in foreign.users.values():
         for role in roles:
             together.setdefault(role, set()).update(roles)
-    denies = [rule for rule in foreign.rules if not rule.allow and rule.cuts]
-    return {
-        role: [rule for rule in denies if rule.role == "" or rule.role in together.get(role, {role})]
-        for role in dict.fromkeys(rule.role for rule in foreign.rules)
-    }
+    denies: dict[str, list[ForeignRule]] = {}
+    for rule in foreign.rules:
+        if not rule.allow and rule.cuts:
+            denies.setdefault(rule.role, []).append(rule)
+    found: dict[str, list[ForeignRule]] = {}
+    for role in dict.fromkeys(rule.role for rule in foreign.rules):
+        mine = [rule for other in ("", *sorted(together.get(role, {role}))) for rule in denies.get(other, ())]
+        # Equal ones once: every rule is held against each of them.
+        found[role] = list({(rule.filter, rule.publish, rule.subscribe): rule for rule in reversed(mine)}.values())
+    return found
 
 
 def _by_role(rights: Sequence[tuple[ForeignRule, Adopted]]) -> dict[str, dict[str, list[str]]]:
@@ -161,7 +166,7 @@ def _user(name: str) -> str:
 
 def _user_entry(user: str, roles: Sequence[str], access: Access) -> Entry:
     what = _user(user)
-    if not is_user_name(user):
+    if not is_user_name(user) or user.lower().startswith(RESERVED) or user.lower() == RESERVED.rstrip("."):
         return Entry(what=what, state=LEFT, reason="its name can't be that of a user of a site")
     if not roles:
         return Entry(what=what, state=LEFT, reason="none of its rules could be adopted")

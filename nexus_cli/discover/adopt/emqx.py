@@ -198,7 +198,7 @@ def _denials(owner: str, rule: Rule) -> Iterator[_Denial]:
 
 
 def _denied(topic: str, *, exact: bool) -> str:
-    """The filter of a denial, rather too wide; "" for one that concerns nobody whose rights begin with a name.
+    """The filter of a denial, rather too wide; "" for one that concerns no right that begins with a name.
 
     An exact `#` refuses that one subscription: a site gives none that wide.
     """

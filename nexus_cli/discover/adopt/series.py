@@ -68,7 +68,7 @@ class SeriesEntry:
         state: Its end.
         becomes: What it is then; "" of what is left.
         reason: Why it is left.
-        settle: What control has to do: `forget`, `keep` or nothing.
+        act: The act of control: `forget`, `keep` or nothing.
         tag: Keys of a tag that is written; empty where nothing is.
         entry: The new `moved:` entry that takes it along; None without one.
     """
@@ -77,7 +77,7 @@ class SeriesEntry:
     state: State
     becomes: str = ""
     reason: str = ""
-    settle: str = ""
+    act: str = ""
     tag: Mapping[str, Any] = field(default_factory=dict)
     entry: Rename | None = None
 
@@ -120,30 +120,30 @@ def _entry(one: UndeclaredSeries, choices: Choices, around: Around, targets: set
     forget, declare = wanted(choices.forget), wanted(choices.declare)
     if (forget and (declare or moves or keep)) or (declare and moves):
         raise _unclear(f"'{one_line(one.path)[:200]}' is chosen for two ends.")
-    settle = KEEP if keep and not one.protected else ""
+    act = KEEP if keep and not one.protected else ""
     if one.path in around.declared:
         reason = "remove its line from the site file to forget it" if forget else ""
         becomes = f"tag {one.path}, which the files declare: the next apply resumes it"
-        return SeriesEntry(series=one, state="declared", becomes=becomes, reason=reason, settle=settle)
+        return SeriesEntry(series=one, state="declared", becomes=becomes, reason=reason, act=act)
     already = renamed(one.path, around.moved)
     if already != one.path and already in around.declared and already not in {*around.taken, *targets}:
         targets.add(already)
         becomes = f"tag {already}, by an entry of `moved:`: the next apply takes it along"
-        return SeriesEntry(series=one, state="bound", becomes=becomes, settle=settle)
+        return SeriesEntry(series=one, state="bound", becomes=becomes, act=act)
     if moves:
-        return _moved(one, target, choices, around, targets, settle)
+        return _moved(one, target, choices, around, targets, act)
     if declare:
-        return _declared(one, around, keep=keep, settle=settle)
+        return _declared(one, around, keep=keep, act=act)
     if forget:
         becomes = "forgotten; its samples stay as its class says, and `nexus purge` removes them"
-        return SeriesEntry(series=one, state="forgotten", becomes=becomes, settle=FORGET if one.active else "")
+        return SeriesEntry(series=one, state="forgotten", becomes=becomes, act=FORGET if one.active else "")
     if keep or one.protected:
-        return SeriesEntry(series=one, state="kept", becomes="never dropped", settle=settle)
+        return SeriesEntry(series=one, state="kept", becomes="never dropped", act=act)
     return SeriesEntry(series=one, state="left", reason=NO_CHOICE)
 
 
 def _moved(
-    one: UndeclaredSeries, target: str, choices: Choices, around: Around, targets: set[str], settle: str
+    one: UndeclaredSeries, target: str, choices: Choices, around: Around, targets: set[str], act: str
 ) -> SeriesEntry:
     reason = ""
     if not _is_tag(one.path):
@@ -158,10 +158,10 @@ def _moved(
         return SeriesEntry(series=one, state="left", reason=reason)
     targets.add(target)
     entry = next(move for move in choices.moves if one.path == move[0] or one.path.startswith(f"{move[0]}/"))
-    return SeriesEntry(series=one, state="bound", becomes=f"tag {target}", settle=settle, entry=entry)
+    return SeriesEntry(series=one, state="bound", becomes=f"tag {target}", act=act, entry=entry)
 
 
-def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, settle: str) -> SeriesEntry:
+def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, act: str) -> SeriesEntry:
     device = one.path.rpartition("/")[0]
     protocol = around.protocols.get(device)
     reason = around.refused.get(one.path, "")
@@ -169,7 +169,7 @@ def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, settle: str)
         reason = _no_tag(one.path)
     elif protocol not in (None, EXTERNAL):
         last = f"; it was {one_line(one.address)[:100]} of {one.protocol}" if one.address else ""
-        reason = f"its device speaks {protocol}: declare the tag with its address{last}"
+        reason = f"its device is read over {protocol}: declare the tag with its address{last}"
     elif protocol is not None and not around.editable(device):
         reason = "its device is declared in another file, or by a template"
     if reason:
@@ -179,7 +179,7 @@ def _declared(one: UndeclaredSeries, around: Around, *, keep: bool, settle: str)
         series=one,
         state="declared",
         becomes=f"tag {one.path} of an external device{was}{', keep: always' if keep else ''}",
-        settle=settle,
+        act=act,
         tag=_keys(one, keep=keep),
     )
 
@@ -225,6 +225,8 @@ def sums(entries: Sequence[SeriesEntry]) -> dict[str, dict[str, int]]:
     }
     found: dict[str, dict[str, int]] = {}
     for name, weigh in weights.items():
-        ends: dict[str, int] = {state: sum(weigh(entry) for entry in entries if entry.state == state) for state in STATES}
+        ends: dict[str, int] = {
+            state: sum(weigh(entry) for entry in entries if entry.state == state) for state in STATES
+        }
         found[name] = {"found": sum(weigh(entry) for entry in entries), **ends}
     return found

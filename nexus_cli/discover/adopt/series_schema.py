@@ -38,7 +38,7 @@ def _entry() -> JsonObject:
             "type": _text("Of its newest segment."),
             "unit": _text("Of its newest segment; empty without one."),
             "retention": _text("Class that its samples belong to."),
-            "active": {"type": "boolean", "description": "It was never forgotten: a row that somebody wrote by hand."},
+            "active": {"type": "boolean", "description": "It was never forgotten: a row that was written by hand."},
             "protected": {"type": "boolean", "description": "Its samples are never dropped."},
             "samples": {**_MAYBE, "minimum": 0, "description": "Null where counting took too long."},
             "first": {**_MAYBE, "description": "Microseconds since 1970 UTC; null where there is none."},

@@ -1,15 +1,25 @@
-"""A deployment on record as control's API gives it, and the refusal while another one runs."""
+"""What control's API gives of deployments and of devices on record, and the refusal while another deployment runs."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
+from nexus_cli.access.lines import TagFacts
 from nexus_cli.database import deployments as db
 from nexus_cli.database import lease as leases
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire.confirmation import Confirmation
 from nexus_cli.wire.control import Deployment, DeploymentProgress, JournalLine
 from nexus_cli.wire.rollout import RolloutOf
+
+
+class DeviceFacts(NamedTuple):
+    """The gateway of a device, and what rights ask of its tags."""
+
+    gateway: str
+    tags: tuple[TagFacts, ...]
 
 
 def header(found: db.Deployment, confirmation: Confirmation | None, rollout: RolloutOf | None) -> Deployment:
@@ -42,9 +52,8 @@ def progress(
 
 def locked(held: leases.Lease | None) -> NexusError:
     """What is refused while another deployment holds the lock."""
-    return NexusError(
-        "Another deployment is running."
-        if held is None
-        else f"{held.owner} holds the lock" + (f" ({held.reason})." if held.reason else "."),
-        code="NX5001",
-    )
+    if held is None:
+        return NexusError("Another deployment is running.", code="NX5001")
+    # Two people may have one token: with the owner alone each would read their own name.
+    whose = f"Deployment {held.deployment} of {held.owner}" if held.deployment else held.owner
+    return NexusError(f"{whose} holds the lock" + (f" ({held.reason})." if held.reason else "."), code="NX5001")

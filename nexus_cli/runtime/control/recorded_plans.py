@@ -8,7 +8,6 @@ from datetime import datetime
 
 import msgspec
 
-from nexus_cli.apply.consent import needs_approval
 from nexus_cli.apply.run import Work
 from nexus_cli.database import approvals, past_state, rollouts
 from nexus_cli.database import deployments as db
@@ -16,6 +15,7 @@ from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.policy_config import APPROVALS, POLICY, ApprovalsConfig
 from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.approvals import needs_approval
 from nexus_cli.plan.document import PlanDocument, plan_document
 from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.plan import Plan

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from nexus_cli.access.encrypted import refuse_open_broker
-from nexus_cli.access.lines import TagFacts, tag_facts
+from nexus_cli.access.lines import tag_facts
 from nexus_cli.apply.consent import weigh
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.request import Checked, DeploymentRequest, read_request, refuse_stale, weighs_rights
@@ -32,7 +32,7 @@ from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
-from nexus_cli.runtime.control.deployment_answers import header, locked, progress
+from nexus_cli.runtime.control.deployment_answers import DeviceFacts, header, locked, progress
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.runtime.lifecycle import wait_for
@@ -69,13 +69,6 @@ class LeaderParts(Protocol):
     pool: Pool
     engine: Engine
     wanted: asyncio.Event
-
-
-class DeviceFacts(NamedTuple):
-    """The gateway of a device, and what rights ask of its tags."""
-
-    gateway: str
-    tags: tuple[TagFacts, ...]
 
 
 class Admitted(NamedTuple):

@@ -7,7 +7,6 @@ messages through a fenced client; see `leadership.py`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 
@@ -16,9 +15,8 @@ import msgspec
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
 from nexus_cli.apply.timing import Timing
-from nexus_cli.database.connect import Pool, plain_errors
+from nexus_cli.database.connect import Pool
 from nexus_cli.database.leader import FencedPool
-from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control import stall_watch
@@ -46,14 +44,14 @@ from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.record import Runs
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.control.service import Service
+from nexus_cli.runtime.control.settling import Settling
 from nexus_cli.runtime.control.undoing import Undoing
 from nexus_cli.runtime.control.waiting import first_of
 from nexus_cli.runtime.control.wave_meter import WaveMeter
 from nexus_cli.runtime.control.wave_values import WaveValues
 from nexus_cli.runtime.health import HealthReporter, lost_payload
 from nexus_cli.runtime.latency import Latency
-from nexus_cli.runtime.lifecycle import tasks, wait_for
-from nexus_cli.runtime.logging import event
+from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.runtime.signed_values import SignedValues
 from nexus_cli.settings import Settings
@@ -62,10 +60,6 @@ from nexus_cli.wire.health import BrokerLink, ControlHealth
 from nexus_cli.wire.identity import client_id
 from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
-
-RETRY_S = 1.0
-
-_log = logging.getLogger("nexus.control")
 
 
 class Term:
@@ -111,10 +105,6 @@ class Term:
         )
         self._notices = Notices(pool=self.pool, site=settings.site, topics=topics, publish=self._publish)
         self._service, self._undoing, self._runs = service, undoing, runs
-        self._due = asyncio.Event()
-        self._connected = False
-        self._loaded = False
-        self._load_again = False
         self._join_alerts_and_sequences(runs)
         self._join_liveness()
         self._join_deployments(timing)
@@ -191,7 +181,7 @@ class Term:
             rights=self.rights_keeper.rights,
             timing=timing,
             on_step=self._stepped,
-            on_recorded=self._on_recorded,
+            on_recorded=self._recorded,
             may_act=self._leadership.assert_acting,
             make_way=self.sequencing.make_way,
             act=DeployedSequences(sequencing=self.sequencing, runs=self._runs).run,
@@ -230,6 +220,14 @@ class Term:
         self.maintenance = Maintenance(settings=settings, pool=self.pool, notice=self._notices.one, seen=self.seen)
         self.anchors = AnchorWriter(pool=self.pool, settings=settings)
         self.keeping = Keeping(settings=settings, pool=self.pool)
+        self._settling = Settling(
+            settings=settings,
+            loading=self._loading,
+            alerting=self.alerting,
+            record=self.record,
+            notices=self._notices,
+            retained=self.retained,
+        )
         self.clearing = Clearing(settings=settings, pool=self.pool, retained=self.retained)
         self._service.with_force = partial(with_force, self.seen)
         self._service.with_problem = self.confirming.with_problem
@@ -297,7 +295,7 @@ class Term:
 
     def _parts(self, over: asyncio.Event) -> Mapping[str, Coroutine[object, object, None]]:
         return {
-            "settling": self._do_due_work(over),
+            "settling": self._settling.run(over),
             "silent tags": self._loading.run(over),
             "deployer": self.deployer.run(over),
             "alerting": self.alerting.run(over),
@@ -348,7 +346,7 @@ class Term:
             return self.deployer.problem
         if not self.broker.connected:
             return self.broker.problem.message if self.broker.problem else "connecting to the broker"
-        return self.progress.ready()[1] if self._loaded else "reading what is recorded"
+        return self.progress.ready()[1] if self._settling.loaded else "reading what is recorded"
 
     def receive(self, message: Message) -> None:
         """Take a message of the broker."""
@@ -371,55 +369,15 @@ class Term:
         self._service.stepped()
 
     async def _on_connected(self) -> None:
-        """Only set flags: the work after a connect needs the database, which may be unreachable."""
-        self._connected = True
+        """Only what needs no database; `Settling` does the rest."""
         self.seen.connected()
         self._health.changed()
         self.alerting.publish_all()
         self._intake.connected()
-        self._due.set()
+        self._settling.connected()
 
-    async def _do_due_work(self, stop: asyncio.Event) -> None:
-        """Load the recorded state, and publish after each connect what the broker may have lost; retried until it
-        succeeds."""
-        self._due.set()
-        while not stop.is_set():
-            await first_of(stop, self._due)
-            if stop.is_set():
-                return
-            self._due.clear()
-            connected, self._connected = self._connected, False
-            try:
-                with plain_errors(self._settings):
-                    if not self._loaded:
-                        await self._first_load()
-                    elif self._load_again:
-                        await self._loading.load()
-                    self._load_again = False
-                    if connected:
-                        await self._notices.all()
-                        self.retained.connected()
-            except NexusError as error:
-                event(_log, error.message, level=logging.DEBUG, cause=error.cause)
-                self._connected = self._connected or connected
-                self._due.set()
-                await wait_for(stop, timeout_s=RETRY_S)
-
-    async def _first_load(self) -> None:
-        self.alerting.recover(self.record.recover())
-        await self._loading.load()
-        self.alerting.publish_all()
-        self._loaded = True
-
-    async def _on_recorded(self, changing: Collection[str]) -> None:
-        """A deployment recorded a new state: load it; gateways are about to change these devices."""
-        try:
-            with plain_errors(self._settings):
-                await self._loading.load(changing=changing)
-        except NexusError as error:  # the deployment continues; the load is retried
-            event(_log, error.message, level=logging.WARNING, cause=error.cause)
-            self._load_again = True
-            self._due.set()
+    async def _recorded(self, changing: Collection[str]) -> None:
+        await self._settling.recorded(changing)
 
     async def _ended(self) -> None:
         self.sequencing.way_is_free()

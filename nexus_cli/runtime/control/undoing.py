@@ -152,12 +152,15 @@ class Undoing:
     async def resume(self, leader: LeaderParts, number: int, *, who: str, reason: str, within: Within) -> int:
         """Let a deployment that did not come to its end continue from its journal; 0 is the newest. Gives its number.
 
-        `within` gets what the deployment changes: to resume it takes the rights that applying it takes.
+        `within` gets what the deployment changes: to resume it takes the rights that applying it takes. One that recorded nothing
+        is weighed again as it would be if it were applied now.
 
         Raises:
             NexusError: NX5006 there is none; NX5015 there is nothing to resume; NX5016 another one recorded its state
-                since; NX4014 a sequence before its change did not end well; NX5001 another deployment runs.
+                since; NX4014 a sequence before its change did not end well; NX5001 another deployment runs; what
+                `Service.admit` raises.
         """
+        await self._weigh_again(number)
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn:
                 deployment = await self._named(conn, number)
@@ -185,6 +188,26 @@ class Undoing:
         leader.engine.adopt(deployment.id, token=token)
         leader.wanted.set()
         return deployment.number
+
+    async def _weigh_again(self, number: int) -> None:
+        """Refuse to resume what recorded nothing, and could not be applied now: windows, policies, and approvals that ended or
+        that another deployment used in the meantime."""
+        async with self._service.connection() as conn:
+            found = await self._named(conn, number)
+            await self._refuse_to_resume(conn, found)
+            if await db.has_step(conn, found.id, step=db.RECORD_STEP, state="done"):
+                return
+            plan = from_jsonb(await db.stored_plan(conn, found.id))
+        request = DeploymentRequest(
+            base_digest=found.base_digest,
+            desired_digest=found.desired_digest,
+            changed=plan["changed"],
+            moved=[(old, new) for old, new in plan["moved"]],
+            allow=plan["allow"],
+            reason=found.reason,
+            undoes=found.undoes,
+        )
+        await self._service.admit(request)
 
     async def _plan(self, number: int, *, to: bool) -> tuple[Former, Plan]:
         async with self._service.connection() as conn:
@@ -248,9 +271,9 @@ class Undoing:
             raise NexusError(
                 f"Deployment {recorded.number} recorded its state since deployment {found.number}.", code="NX5016"
             )
-        if not own and recorded.digest != found.base_digest:
+        if not own and (recorded.digest != found.base_digest or recorded.number > found.number):
             raise NexusError(
-                f"Deployment {found.number} recorded nothing, and what it was planned against is not what is recorded now.",
+                f"Deployment {found.number} recorded nothing, and another deployment recorded its state since.",
                 code="NX5016",
             )
         waiting = await confirmations.open_one(conn, self._site)

@@ -214,6 +214,6 @@ def test_roles_and_groups_of_a_site_are_collected_once_for_all_its_users(monkeyp
         return every(snapshot, kind, config)
 
     monkeypatch.setattr("nexus_cli.access.people.every", every_of)
-    members = {f"user_u{number}": {"roles": ["operator"]} for number in range(20)}
+    members: dict[str, Any] = {f"user_u{number}": {"roles": ["operator"]} for number in range(20)}
     assert len(people(site(**members))) == 20
     assert sorted(asked) == ["group", "role", "user"]

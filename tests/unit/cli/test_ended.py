@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nexus_cli.cli.changing import show_end
+from nexus_cli.cli.rolling import show_rollout
+from nexus_cli.exit_codes import Exit
 from nexus_cli.wire.control import DeploymentProgress
+from nexus_cli.wire.control_rollouts import Rollout, RolloutWave
 
 
 @pytest.mark.parametrize("format_", ["text", "json"])
@@ -18,3 +21,12 @@ def test_a_deployment_that_ended_partly_says_how_to_continue_it(
     assert "--resume" not in said.out, "a program reads it"
     show_end(DeploymentProgress(number=8, state="ended", outcome="applied"), not_good=(), format_=format_)
     assert capsys.readouterr().err == ""
+
+
+def test_a_rollout_that_stopped_says_how_to_go_ahead_and_how_to_go_back(capsys: pytest.CaptureFixture[str]) -> None:
+    wave = RolloutWave(name="canary", state="failed")
+    stopped = Rollout(number=2, state="stopped", wave=1, waves=[wave], why="wave canary failed its gates")
+    assert show_rollout(stopped, format_="text") == Exit.PARTLY
+    said = capsys.readouterr()
+    assert "`nexus apply --resume`" in said.err and "`nexus rollout rollback`" in said.err
+    assert "--resume" not in said.out

@@ -105,6 +105,14 @@ def test_a_key_of_the_device_alone_restarts_no_session(tmp_path: Path) -> None:
     assert motor.reached.text == "1 of 3 devices: 1 updated; 0 tags changed; no session restarts"
 
 
+def test_a_device_that_goes_to_an_open_link_sets_up_no_session(tmp_path: Path) -> None:
+    to_the_others = ("{host: 10.0.0.7, timeout: 2s}", "{unit_id: 3}")
+    (motor,) = planned(tmp_path, to_the_others).templates
+    assert motor.reached.text == "1 of 3 devices: 1 updated; 0 tags changed; no session restarts"
+    (motor,) = planned(tmp_path, ("{host: 10.0.0.7, timeout: 2s}", "{host: 10.0.0.6, timeout: 2s}")).templates
+    assert motor.reached.text == "1 of 3 devices: 1 updated; 0 tags changed; 1 session restarts"
+
+
 def test_each_key_counts_for_the_place_that_gives_it(tmp_path: Path) -> None:
     plan = planned(
         tmp_path,

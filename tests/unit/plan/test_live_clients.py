@@ -138,7 +138,7 @@ def test_clients_are_counted_by_user_and_ours_are_left_out() -> None:
 def test_another_tenants_user_of_the_same_name_is_nobody() -> None:
     clients = [Session(clientid="c1", username="anna"), Session(clientid="c2", username="anna@acme.berlin")]
     found = live_clients(clients, [], topics=frozenset(), losing=frozenset({"anna"}), accounts=ACME)
-    assert found.stale == () and stale_text(()) == "nobody who loses a right has a session"
+    assert found.stale == () and stale_text(()) == "no user who loses a right has a session"
     plain = Accounts("acme", "chicago", shared=False)
     found = live_clients(clients, [], topics=frozenset(), losing=frozenset({"anna"}), accounts=plain)
     assert found.stale == ({"user": "anna", "clients": 1, "connected": 1},)

@@ -15,8 +15,10 @@ from nexus_cli.model.config import device_from_json
 from nexus_cli.model.limits import share_of
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.consents import consents_to, useless_consents
+from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.load_facts import LinkFacts
 from nexus_cli.plan.plan import Plan
+from nexus_cli.plan.text import plan_text
 from nexus_cli.plan.weighed import needed
 from nexus_cli.project.text import load as load_site
 from tests.unit.plan.test_plan import device, plan, snapshot, tag
@@ -60,6 +62,23 @@ def test_what_no_driver_reads_has_an_unknown_load() -> None:
     strange = device("a/l/two", protocol="unheard-of")
     (load,) = plan(snapshot(fast(1000), strange), snapshot(fast(500), strange)).loads
     assert (load.before, load.after, load.basis) == (None, None, "unknown")
+
+
+def test_a_line_of_the_same_name_at_another_gateway_is_another_line() -> None:
+    """Each gateway has its own /dev/ttyUSB0: what nine devices ask at `gw` is no load of the one at `north`."""
+    crowd = [device(f"a/l/d{n}", tags={"energy": tag(poll_ms=100)}) for n in range(9)]
+    found = plan(snapshot(fast(1000, gateway="north"), *crowd), snapshot(fast(50, gateway="north"), *crowd))
+    (load,) = found.loads
+    assert load.after is not None and (load.gateway, load.devices, load.after.share) == ("north", 1, 0.2)
+    assert names(found) == []
+    moved = plan(snapshot(fast(50, gateway="north"), *crowd), snapshot(fast(50), *crowd))
+    assert [(each.gateway, each.devices) for each in moved.loads] == [("gw", 10), ("north", 0)]
+    assert names(moved) == [("over-budget", "a/l/one")], "it comes to a link that is full"
+    text = plan_text(plan_document(moved), style=lambda text, _: text)
+    assert (
+        f"  {LINK} of gw (10 devices): " in text
+        and f"  {LINK} of north (0 devices): 1 request a cycle -> no polls" in text
+    )
 
 
 def test_reported_tags_cost_no_polls() -> None:

@@ -75,8 +75,8 @@ def test_samples_in_words(series: list[MeasuredSeries], text: str) -> None:
 
 
 def test_sizes_in_words() -> None:
-    assert [size_words(each) for each in (0, 999, 1_000, 123_456, 1_500_000_000, 2 * 10**15)] == [
-        *("0 B", "999 B", "1.0 kB", "123 kB", "1.5 GB", "2000.0 TB")
+    assert [size_words(each) for each in (0, 999, 1_000, 123_456, 999_600, 1_500_000_000, 2 * 10**15)] == [
+        *("0 B", "999 B", "1.0 kB", "123 kB", "1.0 MB", "1.5 GB", "2000.0 TB")
     ]
 
 

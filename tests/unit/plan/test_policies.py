@@ -130,7 +130,7 @@ def test_text_markdown_and_json_name_policy_owner_message_and_paths() -> None:
     document = plan_document(judged(site(METER, stop=rule), site(METER, many, stop=rule)))
     text = plan_text(document, style=lambda part, _: part)
     assert "  ! warning stop (ops): no new tags\n      a/l/other/t00\n" in text and "… and 55 more" in text
-    assert f"Effect: {document['effect']}\nPlan:" in text
+    assert f"Effect: {document['effect']}  (what an approval signs)\nPlan:" in text
     markdown = plan_markdown(document)
     assert "**warning: policy `stop`**, owner: ops: no new tags" in markdown
     assert "<details><summary>60 × change</summary>" in markdown and f"Effect: `{document['effect']}`" in markdown

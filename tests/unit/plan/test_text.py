@@ -64,7 +64,7 @@ Needs consent:
   ! data-loss: a/l/one/old is forgotten: its samples stay, no new ones are stored [not allowed]
     consent: --allow data-loss=a/l/one/old
 
-Effect: {found["effect"]}
+Effect: {found["effect"]}  (what an approval signs)
 Plan: 1 to create, 1 to update (tags: 1 to create, 1 to update, 1 to move, 1 to forget)."""
     )
 
@@ -317,7 +317,7 @@ Needs consent:
   ! acl-widen: eve may now use role contractor until 2027-06-30 (before: until 2026-12-31) [not allowed]
     consent for all of them: --allow acl-widen=ann --allow acl-widen=bob --allow acl-widen=eve
 
-Effect: {found["effect"]}
+Effect: {found["effect"]}  (what an approval signs)
 Plan: 2 to update."""
     )
 

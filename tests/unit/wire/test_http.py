@@ -12,8 +12,9 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control import State
-from nexus_cli.wire.http import ControlClient, _read
+from nexus_cli.wire.control import DeploymentRequest, State
+from nexus_cli.wire.http import ControlClient
+from nexus_cli.wire.http_answers import read
 from tests.unit.diagnostics.test_foreign import Abrupt, WithResult
 
 SETTINGS = Settings(site="a/b", control_url="http://127.0.0.1:9", control_token="secret")
@@ -66,6 +67,32 @@ async def test_what_the_library_raises_is_control_that_does_not_answer(error: Ba
     assert failed.cause == CAUSES[type(error).__name__]
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (httpx.ReadTimeout("slow"), "NX4015"),
+        (httpx.ReadError("reset"), "NX4015"),
+        (httpx.RemoteProtocolError("closed"), "NX4015"),
+        (httpx.ConnectError("refused"), "NX6400"),
+        (httpx.ConnectTimeout("slow"), "NX6400"),
+        (httpx.PoolTimeout("busy"), "NX6400"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+async def test_a_lost_answer_to_a_deployment_says_that_it_may_have_been_accepted(error: Exception, code: str) -> None:
+    async def handle(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)
+        raise error
+
+    control = ControlClient(SETTINGS)
+    control._http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    async with control:
+        with pytest.raises(NexusError) as failed:
+            await control.deploy(DeploymentRequest(base_digest="a", desired_digest="b", changed={"site": None}))
+    assert (failed.value.code, failed.value.exit_code) == (code, 6)
+    assert ("is not known" in failed.value.message) is (code == "NX4015")
+
+
 async def test_a_cancellation_that_was_asked_for_passes() -> None:
     reached = asyncio.Event()
 
@@ -108,14 +135,14 @@ async def test_a_token_that_http_can_t_carry_is_told_without_it(token: str) -> N
 )
 def test_answers(status: int, body: bytes, code: str, retriable: bool) -> None:
     with pytest.raises(NexusError) as error:
-        _read(httpx.Response(status, content=body), "http://control", State)
+        read(httpx.Response(status, content=body), "http://control", State)
     assert (error.value.code, error.value.retriable, error.value.exit_code) == (code, retriable, 6)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"1", b"{}", b'{"deployment": "1"}', b'{"deployment": null}'])
 def test_an_answer_of_another_shape_is_one_plain_sentence(body: bytes) -> None:
     with pytest.raises(NexusError) as error:
-        _read(httpx.Response(200, content=body), "http://control", State)
+        read(httpx.Response(200, content=body), "http://control", State)
     assert (error.value.code, error.value.retriable, error.value.exit_code) == ("NX6404", False, 6)
     assert error.value.cause and "\n" not in error.value.message
 
@@ -123,5 +150,5 @@ def test_an_answer_of_another_shape_is_one_plain_sentence(body: bytes) -> None:
 def test_unknown_fields_pass_and_those_of_a_later_version_may_be_missing() -> None:
     known = {"deployment": 3, "digest": "sha256:1", "digests": {"site": "sha256:2"}}
     for body in (known, {**known, "moon": {"phase": 1}}):
-        found = _read(httpx.Response(200, content=orjson.dumps(body)), "http://control", State)
+        found = read(httpx.Response(200, content=orjson.dumps(body)), "http://control", State)
         assert found == State(deployment=3, digest="sha256:1", digests={"site": "sha256:2"}, running=[])

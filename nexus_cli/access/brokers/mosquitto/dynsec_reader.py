@@ -116,10 +116,11 @@ def read_dynsec(text: str) -> DynamicSecurity:
             raise _unreadable(problem)
         roles = {role["rolename"]: _acls(role.get("acls", [])) for role in data.get("roles", [])}
         groups = {group["groupname"]: group for group in data.get("groups", [])}
+        of_groups = _of_groups(groups.values())
         clients = {
             each["username"]: [
                 *_ranked(each.get("roles", []), "rolename"),
-                *_of_groups(each["username"], groups.values()),
+                *of_groups.get(each["username"], ()),
             ]
             for each in data.get("clients", [])
             if not each.get("disabled", False)
@@ -173,16 +174,18 @@ def _acls(listed: Iterable[Mapping[str, Any]]) -> list[Acl]:
     return [Acl(str(each["acltype"]).lower(), each["topic"], each.get("allow") is True) for each in ranked]
 
 
-def _of_groups(user: str, groups: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Roles of the groups that a user is in; a group lists its users, not the other way round."""
-    mine = [
-        {"groupname": group["groupname"], "priority": member.get("priority", -1), "roles": group.get("roles", [])}
-        for group in groups
-        for member in group.get("clients", [])
-        if member["username"] == user
-    ]
-    by_name = {each["groupname"]: each["roles"] for each in mine}
-    return [role for name in _ranked(mine, "groupname") for role in _ranked(by_name[name], "rolename")]
+def _of_groups(groups: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Roles that each user has from its groups; a group lists its users, not the other way round."""
+    mine: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in groups:
+        roles = _ranked(group.get("roles", []), "rolename")
+        for member in group.get("clients", []):
+            place = {"groupname": group["groupname"], "priority": member.get("priority", -1), "roles": roles}
+            mine.setdefault(member["username"], {})[group["groupname"]] = place
+    return {
+        user: [role for name in _ranked(held.values(), "groupname") for role in held[name]["roles"]]
+        for user, held in mine.items()
+    }
 
 
 def _ranked(listed: Iterable[Mapping[str, Any]], key: str) -> list[str]:

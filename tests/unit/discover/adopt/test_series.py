@@ -37,7 +37,7 @@ def end(one: UndeclaredSeries, choices: Choices, where: Around | None = None) ->
 
 def test_without_a_choice_a_series_is_left() -> None:
     found = end(series("a/l/scale/x"), Choices())
-    assert (found.state, found.settle) == ("left", "") and "no choice" in found.reason
+    assert (found.state, found.act) == ("left", "") and "no choice" in found.reason
 
 
 def test_a_tag_has_the_type_unit_class_and_names_of_its_series() -> None:
@@ -51,7 +51,7 @@ def test_a_tag_has_the_type_unit_class_and_names_of_its_series() -> None:
         "retention": "long",
         "keep": "always",
     }
-    assert found.settle == "keep", "it is protected from now on, not from the next apply on"
+    assert found.act == "keep", "it is protected from now on, not from the next apply on"
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_what_can_not_be_declared_is_left_with_its_reason(one: UndeclaredSeries,
 
 def test_only_what_changes_is_settled() -> None:
     forget, keep = Choices(forget=("**",)), Choices(keep=("**",))
-    assert end(series("a/l/scale/x"), forget).settle == ""
-    assert end(series("a/l/scale/x", active=True), forget).settle == "forget"
-    assert end(series("a/l/scale/x"), keep).settle == "keep"
-    assert end(series("a/l/scale/x", protected=True), keep).settle == ""
+    assert end(series("a/l/scale/x"), forget).act == ""
+    assert end(series("a/l/scale/x", active=True), forget).act == "forget"
+    assert end(series("a/l/scale/x"), keep).act == "keep"
+    assert end(series("a/l/scale/x", protected=True), keep).act == ""
     assert end(series("a/l/scale/x", protected=True), Choices()).state == "kept"
 
 
@@ -101,7 +101,7 @@ def test_two_series_never_become_one() -> None:
 
 def test_what_the_files_say_already_changes_nothing() -> None:
     declared = end(series("a/l/scale/x"), Choices(declare=("**",)), around("a/l/scale/x"))
-    assert (declared.state, declared.tag, declared.settle) == ("declared", {}, "")
+    assert (declared.state, declared.tag, declared.act) == ("declared", {}, "")
     entry = (("a/l/old", "a/l/meter"),)
     moved = end(series("a/l/old/x"), Choices(moves=entry), around("a/l/meter/x", moved=entry))
     assert (moved.state, moved.entry) == ("bound", None)

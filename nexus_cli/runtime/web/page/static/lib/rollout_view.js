@@ -1,13 +1,14 @@
 // One rollout: where it is, its waves with what their gates measured, and the buttons that stop, continue or take it back.
 
 import { fill, h } from './elements.js';
-import { count, duration, left, plain, time, zone } from './format.js';
+import { count, duration, left, number, plain, time, zone } from './format.js';
 import { Notice, button, lacking } from './notices.js';
 import { confirm } from './widgets.js';
 
 export const LOOKS = { applied: 'good', stopped: 'bad', 'rolled-back': 'warn', 'rolling-back': 'warn' };
 const WAVES = { passed: 'good', failed: 'bad', stopped: 'bad', 'rolled-back': 'warn' };
 const VERDICTS = { passed: 'good', failed: 'bad' };
+const WINDOWS = { wait: ' Outside a maintenance window it waits.', ignore: ' Maintenance windows are ignored.' };
 const MAY_STOP = ['waiting', 'applying', 'soaking'];
 const MAY_TAKE_BACK = ['waiting', 'soaking', 'stopped', 'applied'];
 
@@ -27,6 +28,15 @@ export function stateText({ state, why, wave, waves }) {
   return plain(said[state]?.() ?? state);
 }
 
+const percent = (share) => `${number(share * 100)}%`;
+
+/** What has to hold when a wave has soaked, in words. */
+export function gatesText({ good = null, missed_polls: missed = null, alarms = null }) {
+  const words = [good === null ? '' : `at least ${percent(good)} GOOD`, missed === null ? '' : `at most ${percent(missed)} of the polls missed`,
+    alarms === null ? '' : alarms ? `at most ${count(alarms)} alarms` : 'no alarm'];
+  return words.filter(Boolean).join(', ') || 'none';
+}
+
 /** Shows a rollout; `show(found)` again with what is newer; `onChanged()` after a button did its work, or could not. */
 export class RolloutView {
   constructor(ctx, number, { onChanged }) {
@@ -41,10 +51,10 @@ export class RolloutView {
   }
 
   show(found) {
-    const { state, who, reason, started, ended, undone_by: by, on_failure: onFailure } = found;
+    const { state, who, reason, started, ended, undone_by: by, on_failure: onFailure, gates, window: use } = found;
     fill(this.head, h('div', { class: 'head' }, h('h2', {}, `Rollout ${this.number}`), h('span', { class: `badge ${LOOKS[state] ?? ''}` }, state)),
       h('p', { class: 'quiet' }, `by ${plain(who)} · ${time(started, true)}${ended ? ` · ended ${time(ended, true)}` : ''}${reason ? ` · ${plain(reason)}` : ''}`),
-      h('p', { class: 'quiet' }, `When a gate fails: ${onFailure === 'rollback' ? 'everything is taken back.' : 'it stops.'}`),
+      h('p', { class: 'quiet' }, `Gates: ${gatesText(gates ?? {})}. When one fails: ${onFailure === 'rollback' ? 'everything is taken back.' : 'it stops.'}${WINDOWS[use] ?? ''}`),
       by ? h('p', {}, 'Taken back by ', deploymentLink(by), '.') : null);
     const said = stateText(found);
     if (this.said.textContent !== said) this.said.textContent = said;

@@ -1,0 +1,106 @@
+"""Whether a plan has to be approved before it is applied, and by whom: as object, JSON and text. Pure.
+
+Control asks the same question at apply. See docs/decisions/0102.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+import msgspec
+
+from nexus_cli.diagnostics.wording import counted
+from nexus_cli.json_value import JsonObject
+from nexus_cli.model.policy_config import APPROVALS, ApprovalsConfig, is_rule
+from nexus_cli.model.snapshot import Attributes
+from nexus_cli.plan.change import Change
+from nexus_cli.plan.hazards import Hazard, covers
+
+if TYPE_CHECKING:
+    from nexus_cli.plan.document import PlanDocument
+
+
+class ApprovalsEntry(TypedDict):
+    """How many approvals a plan needs, and the names of the keys on record that may sign."""
+
+    required: int
+    keys: list[str]
+
+
+NO_APPROVALS: ApprovalsEntry = {"required": 0, "keys": []}
+
+
+def needs_approval(rules: ApprovalsConfig | None, changes: Sequence[Change], hazards: Sequence[Hazard]) -> bool:
+    """Whether a plan has to be approved: every one where neither hazards nor paths are named, and always one that
+    changes who approves."""
+    if rules is None:
+        return False
+    if any(change.address == APPROVALS for change in changes):
+        return True
+    if not rules.hazards and not rules.paths:
+        return True
+    if any(hazard.name in rules.hazards for hazard in hazards):
+        return True
+    paths = {path for change in changes for path in _paths(change)}
+    return any(covers(glob, path) for glob in rules.paths for path in paths)
+
+
+def approvals_needed(
+    recorded: Mapping[str, Attributes],
+    declared: Mapping[str, Attributes],
+    digests: Mapping[str, str],
+    changes: Sequence[Change],
+    hazards: Sequence[Hazard],
+) -> ApprovalsEntry | None:
+    """What a plan needs by the rules on record; None where it needs no approval, or nothing is on record.
+
+    Args:
+        recorded: Resources of the base, those that are the same on both sides may be missing.
+        declared: Resources of the desired state.
+        digests: Of the base, whole.
+        changes, hazards: Of the plan.
+    """
+    rules = (recorded.get(APPROVALS) or declared.get(APPROVALS)) if APPROVALS in digests else None
+    if not rules or not changes:
+        return None
+    config = msgspec.convert(rules, ApprovalsConfig)
+    if not needs_approval(config, changes, hazards):
+        return None
+    return {"required": config.required, "keys": sorted(config.keys)}
+
+
+def approvals_fact(plan: PlanDocument) -> str:
+    """`2 approvals, by ann, bob`; "" where none is needed."""
+    found = plan.get("approvals")
+    return f"{counted(found['required'], 'approval')}, by {', '.join(found['keys'])}" if found else ""
+
+
+def approvals_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
+    """A line for a terminal; nothing where no approval is needed."""
+    if fact := approvals_fact(plan):
+        yield ""
+        yield style("Needs approval:", "bold") + f" {fact} (`nexus approve`)"
+
+
+def approvals_schema() -> JsonObject:
+    """JSON Schema of the document's `approvals`."""
+    return {
+        "type": "object",
+        "properties": {
+            "required": {"type": "integer", "minimum": 1},
+            "keys": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["required", "keys"],
+        "additionalProperties": False,
+        "description": "How many approvals apply needs, and whose keys count. Absent where it needs none.",
+    }
+
+
+def _paths(change: Change) -> Iterable[str]:
+    yield change.name if not is_rule(change.address) else change.address
+    yield change.previous_name
+    for tag in change.tags:
+        yield tag.path
+        if tag.previous_path is not None:
+            yield tag.previous_path
