@@ -100,12 +100,12 @@ class Rights:
                 await self._write(states)
 
     def difference(self) -> str:
-        """What the local broker has in the place of what was asked for; "" when there is none, or no broker of ours."""
+        """What the local broker has in the place of what was asked for; "" when there is none, or no local broker obeys us."""
         applied = in_force(self._home)
         if not applied or not self.asked or applied == self.asked:
             return ""
         if files := altered_by_hand(applied):
-            return f"somebody changed {files.replace(' ', ' and ')} of the broker"
+            return f"{files.replace(' ', ' and ')} of the broker changed by hand"
         return "the broker took over others than control asked for"
 
     async def _write(self, states: Sequence[Resources]) -> None:

@@ -47,7 +47,7 @@ class Look:
     def keep(
         self, before: Sequence[DriftFinding], devices: Mapping[str, DeviceConfig], *, leave: Collection[str]
     ) -> None:
-        """Take over what an earlier look found on a part that is not known now: it has not gone because nobody can look.
+        """Take over what an earlier look found on a part that is not known now: what can't be seen has not gone.
 
         Args:
             before: Findings of the newest earlier look.

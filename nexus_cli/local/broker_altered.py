@@ -1,7 +1,9 @@
-"""Detects that somebody else changed the rules or passwords of the local Mosquitto: nobody of NEXUS asked for what it has then.
+"""Detects rules or passwords of the local Mosquitto that were changed by hand: control did not ask for them.
 
 Nothing is put back here. The word for it is in `.nexus/access.applied`: control reports it as drift, and writes the rights
 again when a person asks (`nexus drift --revert`), at the next deployment, or when it starts.
+
+See docs/decisions/0114.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class AlteredWatch:
             _log.error("the rights can't be compared: %s", error)
             return
         if names:
-            _log.warning("somebody changed %s of the broker: nexus drift --revert writes it again", " and ".join(names))
+            _log.warning("%s of the broker changed by hand: nexus drift --revert writes it again", " and ".join(names))
             mark_altered(self._home, names)
         elif altered_by_hand(in_force(self._home)):
             reload()

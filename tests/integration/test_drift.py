@@ -310,7 +310,7 @@ async def test_rights_that_somebody_changed_at_the_broker_are_drift_and_written_
         mark_altered(home, ["acl"])
         (said,) = (await here.look(devices=False)).findings
         assert (said.kind, said.severity) == ("rights-behind", "critical")
-        assert "somebody changed acl" in said.text
+        assert "acl of the broker changed by hand" in said.text
         asked = (home / "access.json").stat().st_ino
 
         async def supervisor() -> None:

@@ -99,6 +99,6 @@ async def test_control_names_what_is_altered(tmp_path: Path) -> None:
     mark_applied(tmp_path, WANTED.digest)
     assert rights.difference() == ""
     mark_applied(tmp_path, "altered acl passwords")
-    assert rights.difference() == "somebody changed acl and passwords of the broker"
+    assert rights.difference() == "acl and passwords of the broker changed by hand"
     mark_applied(tmp_path, "sha256:other")
     assert "others than control asked for" in rights.difference()
