@@ -202,5 +202,5 @@ def over_budget(loads: Iterable[LinkLoad]) -> Iterator[tuple[str, str]]:
             for path in load.grown:
                 yield (
                     path,
-                    f"{path} asks more of {load.link} than it can carry: busy {load.before.share:.0%} -> {load.after.share:.0%} of the time (predicted)",
+                    f"{path} asks more of {load.link} than it can carry: busy {load.before.share:.0%} -> {load.after.share:.0%} of the time ({load.basis})",
                 )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from nexus_cli.access.compile import compile_grants
 from nexus_cli.diagnostics import Diagnostic, NexusError
+from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.diagnostics.outcome import has_errors
+from nexus_cli.diagnostics.system import system_words
 from nexus_cli.discover import edit as edits
 from nexus_cli.discover.adopt.access import adopt_access, wider
 from nexus_cli.discover.adopt.broker_files import read_foreign
@@ -111,7 +113,9 @@ def _text(file: Path) -> str:
     try:
         return file.read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise NexusError(f"'{shown(file)}' can't be read.", code="NX4310", cause=str(error)) from None
+        raise NexusError(
+            f"'{shown(file)}' can't be read.", code="NX4310", cause=system_words(error), hint=hint_of_missing(file)
+        ) from None
 
 
 def site_with(into: Path) -> tuple[Path, Reading, Model]:

@@ -14,7 +14,7 @@ import jsonschema
 import orjson
 import pytest
 
-from nexus_cli.access.grants_file import mark_altered, mark_applied, read_wanted
+from nexus_cli.access.grants_file import mark_altered, mark_applied, read_wanted, wait_in_force
 from nexus_cli.apply import rights
 from nexus_cli.apply.run import gateway_digest
 from nexus_cli.database import drift as stored
@@ -328,7 +328,7 @@ async def test_rights_that_the_broker_does_not_take_are_not_called_written(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rights_keeper, "PATIENCE_S", 2.0)
-    monkeypatch.setattr(rights, "wait_in_force", partial(rights.wait_in_force, timeout_s=0.1))
+    monkeypatch.setattr(rights, "wait_in_force", partial(wait_in_force, timeout_s=0.1))
     async with plant(world, tmp_path) as here:
         await here.newest()
         mark_altered(world.settings.home, ["acl"])

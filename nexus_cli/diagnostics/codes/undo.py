@@ -10,7 +10,7 @@ UNDO_CODES: tuple[Code, ...] = (
         exit=Exit.FINDINGS,
         hint="name the deployment",
         summary="The newest deployment is a rollback itself.",
-        why="To take it back would bring back what was rolled back. Whoever types the command twice does not want that.",
+        why="To take it back would bring back what was rolled back. Who types the command twice does not want that.",
         bad=console("nexus rollback\nnexus rollback"),
         good=console("nexus rollback 12"),
     ),

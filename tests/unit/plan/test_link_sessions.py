@@ -87,7 +87,7 @@ def test_a_template_counts_sessions_and_not_devices(after: dict[str, Any], resta
     before = [on(A, f"a/l/d{n}") for n in range(3)]
     both = snapshot(*before), snapshot(*({**each, **after} for each in before))
     found = outcome(*both, template_of={f"a/l/d{n}": "motor" for n in range(3)}).unwrap()
-    assert [reach.restarts for reach in found.templates] == [restarts]
+    assert [reach.reached.restarts for reach in found.templates] == [restarts]
 
 
 def test_a_link_of_another_gateway_is_another_session() -> None:
