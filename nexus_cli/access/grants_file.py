@@ -113,12 +113,12 @@ def mark_applied(home: Path, applied: str) -> None:
 
 
 def mark_altered(home: Path, names: Sequence[str]) -> None:
-    """The supervisor's word: somebody else changed these files of the broker, so that what is in force is not known."""
+    """The supervisor's word: another hand changed these files of the broker, so that what is in force is not known."""
     mark_applied(home, f"{ALTERED}{' '.join(names)}")
 
 
 def altered_by_hand(applied: str) -> str:
-    """The names of the files that `in_force` says somebody else changed; "" for none."""
+    """The names of the files that `in_force` says another hand changed; "" for none."""
     return applied.removeprefix(ALTERED) if applied.startswith(ALTERED) else ""
 
 

@@ -100,7 +100,7 @@ class Rights:
                 await self._write(states)
 
     def difference(self) -> str:
-        """What the local broker has in the place of what was asked for; "" when there is none, or no broker of ours."""
+        """What the local broker has in the place of what was asked for; "" when there is none, or no local broker."""
         applied = in_force(self._home)
         if not applied or not self.asked or applied == self.asked:
             return ""

@@ -1,4 +1,7 @@
-"""The parts of a look joined into one report. Pure."""
+"""The parts of a look joined into one report; what an earlier look found stays while it is not known. Pure.
+
+See docs/decisions/0114.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class Look:
     def keep(
         self, before: Sequence[DriftFinding], devices: Mapping[str, DeviceConfig], *, leave: Collection[str]
     ) -> None:
-        """Take over what an earlier look found on a part that is not known now: it has not gone because nobody can look.
+        """Take over what an earlier look found on a part that is not known now: it has not gone only because a look is not possible.
 
         Args:
             before: Findings of the newest earlier look.

@@ -1,4 +1,4 @@
-"""Detects that somebody else changed the rules or passwords of the local Mosquitto: nobody of NEXUS asked for what it has then.
+"""Detects that another hand changed the rules or passwords of the local Mosquitto: no part of NEXUS asked for what it has then.
 
 Nothing is put back here. The word for it is in `.nexus/access.applied`: control reports it as drift, and writes the rights
 again when a person asks (`nexus drift --revert`), at the next deployment, or when it starts.

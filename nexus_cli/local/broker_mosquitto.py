@@ -145,7 +145,7 @@ class LocalMosquitto:
         return self._write("acl", acl) or changed
 
     def altered(self, wanted: Wanted, passwords: Mapping[str, str]) -> tuple[str, ...]:
-        """Which of the two files are not as `write_access` would write them now: somebody else changed them. Nothing is written.
+        """Which of the two files are not as `write_access` would write them now: another hand changed them. Nothing is written.
 
         Raises:
             NexusError, OSError: As `write_access`.
@@ -171,7 +171,7 @@ class LocalMosquitto:
         return acl, lines
 
     def _text(self, name: str) -> str:
-        """What a file has; "" without one. Somebody may have garbled it."""
+        """What a file has; "" without one. It may be garbled."""
         try:
             return (self.folder / name).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:

@@ -175,7 +175,7 @@ class Supervisor:
             mark_applied(self._home.path, wanted.digest)
 
     async def _look_for_altered(self) -> None:
-        """Note whether somebody else changed the rules or passwords of Mosquitto; not while one of ours is handed over."""
+        """Note whether another hand changed the rules or passwords of Mosquitto; not while its own are handed over."""
         process = self._services.get(BROKER)
         if process is None or not process.ready.is_set() or self._handover_until_s:
             return

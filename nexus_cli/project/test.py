@@ -133,7 +133,7 @@ def prepare(
 
 
 def _refuse_namesakes(files: Sequence[TestFile]) -> None:
-    """Two tests of one name can't be told apart in a report: `1` and `"1"`, or those of `x.yaml` and `x.yml`. The first runs."""
+    """Two tests of one name can't be kept apart in a report: `1` and `"1"`, or those of `x.yaml` and `x.yml`. The first runs."""
     seen: dict[str, Case] = {}
     for file in files:
         for case in tuple(file.cases):

@@ -72,7 +72,7 @@ def _tests(file: TestFile, root: Map) -> None:
 
 
 def _misread(file: TestFile, tests: Map) -> dict[Any, list[Diagnostic]]:
-    """The errors of the text itself by test, such as a key that is there twice: nobody knows which of both was meant.
+    """The errors of the text itself by test, such as a key that is there twice: it is not known which of both was meant.
 
     One that is beside the tests, not in one, is of all of them.
     """
