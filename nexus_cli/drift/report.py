@@ -1,4 +1,7 @@
-"""The parts of a look joined into one report. Pure."""
+"""The parts of a look joined into one report; what an earlier look found stays while it is not known. Pure.
+
+See docs/decisions/0114.
+"""
 
 from __future__ import annotations
 
