@@ -1,4 +1,4 @@
-"""What somebody looks at who signs a plan, cut to what a page can show; taken from the plan's JSON form. Pure."""
+"""What a person sees who signs a plan, cut to what a page can show; taken from the plan's JSON form. Pure."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class ReviewedChange(Body, frozen=True, kw_only=True):
 
 
 class DeploymentReview(Body, frozen=True, kw_only=True):
-    """What somebody looks at who signs a deployment: what it changes and what that does. Lists are bounded.
+    """What a person sees who signs a deployment: what it changes and what that does. Lists are bounded.
 
     Attributes:
         number: Of the deployment.
