@@ -60,7 +60,13 @@ def test_junit_has_a_case_a_finding_and_one_for_a_site_without(folder: Path) -> 
     root = ElementTree.fromstring(step.expected)
     suite = root.find("testsuite")
     assert step.code == 1 and suite is not None
-    assert suite.attrib == {"name": "bad/site.yaml", "tests": "1", "failures": "1", "errors": "0"}
+    assert suite.attrib == {
+        "name": "bad/site.yaml",
+        "file": "bad/site.yaml",
+        "tests": "1",
+        "failures": "1",
+        "errors": "0",
+    }
     case = suite.find("testcase")
     assert case is not None and case.attrib["line"] == "4" and case.attrib["file"] == "bad/site.yaml"
     failure = case.find("failure")
