@@ -68,8 +68,9 @@ def test_junit_has_a_case_a_finding_and_one_for_a_site_without(folder: Path) -> 
         "errors": "0",
     }
     case = suite.find("testcase")
-    assert case is not None and case.attrib["line"] == "4" and case.attrib["file"] == "bad/site.yaml"
+    assert case is not None and case.attrib["classname"] == "bad/site.yaml" and case.attrib["name"] == "NX1006 4:117"
     failure = case.find("failure")
+    assert failure is not None and str(failure.text).startswith("bad/site.yaml:4:117\n")
     assert failure is not None and "uint17 <&" in failure.attrib["message"] and "hint: " in str(failure.text)
     fine = ElementTree.fromstring(run_inside("nexus validate one --format junit", cwd=folder).expected)
     assert [case.attrib["name"] for case in fine.iter("testcase")] == ["valid"]
