@@ -30,7 +30,7 @@ def way_of(ready: Ready, *, window: WindowUse, at_once: bool) -> RolloutRequest 
     """
     found = ready.document.get("rollout")
     waves = found["waves"] if found is not None and not at_once else []
-    if not waves and window == "refuse":
+    if not waves and window == "refuse" and not at_once:
         return None
     gates, on_failure = Gates(), "stop"
     if found is not None:
@@ -40,6 +40,7 @@ def way_of(ready: Ready, *, window: WindowUse, at_once: bool) -> RolloutRequest 
         gates=gates,
         on_failure="rollback" if on_failure == "rollback" else "stop",
         window=window,
+        at_once=at_once,
     )
 
 

@@ -54,12 +54,14 @@ class RolloutRequest(msgspec.Struct, frozen=True, kw_only=True):
         gates: Of every wave that soaks.
         on_failure: `stop`, or `rollback` what was done.
         window: What is done outside a maintenance window.
+        at_once: A person wants no waves, also where a rollout that stopped has left some.
     """
 
     waves: Annotated[list[WaveRequest], msgspec.Meta(max_length=MOST_WAVES)] = []
     gates: Gates = Gates()
     on_failure: Literal["stop", "rollback"] = "stop"
     window: WindowUse = "refuse"
+    at_once: bool = False
 
 
 class RolloutOf(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,6 +42,8 @@ SCHEMAS = {
     "keep list": "kept-series",
     "keep end": "keep-ended",
     "adopt series": "series-adoption",
+    "rollout list": "rollouts",
+    "rollout show": "rollout",
 }
 """The published schema of a command's JSON: of the first entry whose words the command has."""
 _FILE = re.compile(r"^-- (?P<name>\S+) --\n", re.MULTILINE)
@@ -61,6 +63,8 @@ _COUNTS = re.compile(
     r" \([\d,]+ samples? since [^()]*\)|: [\d,]+ samples? since [^;\n]*; they go when their retention ends, or by `nexus purge`|: no samples[^;\n]*"
 )
 """How many samples a series has at the moment."""
+_WAVES = re.compile(r"^  rollout \d+: .*\n(?:  (?!= ).*\n)*", re.MULTILINE)
+"""Progress of a rollout: which states are seen depends on when control is asked. `tests/integration/test_rollout_cli.py` has them."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_broker, pytest.mark.needs_database]
 
@@ -105,7 +109,7 @@ class Session(Plant):
             schema = json.loads((REPOSITORY / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8"))
             jsonschema.validate(json.loads(done.stdout), schema)
             said = f"valid against schemas/{name}.schema.json\n{done.stderr}"
-        said = _COUNTS.sub("", _OF_THE_MOMENT.sub("", said))
+        said = _WAVES.sub("", _COUNTS.sub("", _OF_THE_MOMENT.sub("", said)))
         lines = [_CHANGING.sub("[..]", line).rstrip() for line in said.splitlines()]
         return Step(command, "\n".join(lines).strip("\n"), done.returncode)
 

@@ -144,6 +144,11 @@ async def test_a_canary_that_fails_leaves_the_rest_alone_and_says_why_then_it_go
         ]
         rest = await plan_against(control, plant(deadband=0.5))
         assert [change.name for change in rest.changes] == [TWO, THREE]
+        with pytest.raises(NexusError) as refused:
+            await control.deploy(body_of(rest))
+        assert (refused.value.code, refused.value.exit_code) == ("NX5039", 3)
+        assert refused.value.message.startswith(f"device.{TWO} and 1 more would change without the wave")
+        assert "wave canary failed its gates" in refused.value.cause
 
         await values(gateway, "GOOD", [ONE])
         assert (await control.change_rollout(number, "resume")).state == "applying"
@@ -151,6 +156,16 @@ async def test_a_canary_that_fails_leaves_the_rest_alone_and_says_why_then_it_go
         assert (await plan_against(control, plant(deadband=0.5))).empty
     audit = await rows(world, "SELECT what FROM nexus.audit WHERE what LIKE 'rollout%' ORDER BY id")
     assert [each["what"] for each in audit] == ["rollout", "rollout-stopped", "rollout-resume", "rollout-applied"]
+
+
+async def test_what_a_stopped_rollout_left_goes_out_when_a_person_wants_no_waves(world: World) -> None:
+    async with world.control() as control, running(control, world):
+        number = await begun(control, plant(deadband=0.5), gates=Gates(missed_polls=0.01))
+        assert (await over(control, number)).state == "stopped"
+        body = body_of(await plan_against(control, plant(deadband=0.5)))
+        at_once = msgspec.structs.replace(body, rollout=RolloutRequest(at_once=True))
+        assert (await ended(control, await control.deploy(at_once))).outcome == "applied"
+        assert await recorded_deadbands(control) == {ONE: 0.5, TWO: 0.5, THREE: 0.5}
 
 
 async def test_a_failure_in_the_second_wave_takes_the_first_one_back_too(world: World) -> None:

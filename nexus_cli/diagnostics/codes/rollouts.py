@@ -159,6 +159,16 @@ ROLLOUT_CODES: tuple[Code, ...] = (
         good=console("nexus rollout show"),
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX5039",
+        slug="left-by-stopped-rollout",
+        exit=Exit.BLOCKED,
+        hint="`nexus apply --resume` has the wave measured again and continues, `nexus rollout rollback` takes it back; `nexus apply --all-at-once` applies it all the same",
+        summary="A rollout stopped, and what its later waves had left would be applied without its gates.",
+        why="To apply the same files once more would take to the whole plant what a few devices had proven wrong.",
+        bad=text("nexus apply, after the canary failed its gates"),
+        good=console("nexus apply --resume"),
+    ),
 )
 
 CODES: tuple[Code, ...] = ROLLOUT_SHAPE + ROLLOUT_CODES

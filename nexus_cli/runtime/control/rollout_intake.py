@@ -37,6 +37,30 @@ async def refuse_in_flight(conn: Connection, site: str) -> None:
         )
 
 
+async def refuse_left(conn: Connection, site: str, request: DeploymentRequest, recorded: Recorded) -> None:
+    """Refuse what a rollout that stopped has left to its later waves, where its gates would not be measured again.
+
+    Raises:
+        NexusError: NX5039 (exit code 3). A plan that changes a device of the stopped wave, too, goes out in waves of its own.
+    """
+    if request.undoes or request.agreed or (request.rollout is not None and request.rollout.at_once):
+        return
+    found = await rows.newest(conn, site, limit=1)
+    if not found or found[0].state != "stopped" or recorded.number not in {wave.deployment for wave in found[0].waves}:
+        return
+    one = found[0]
+    left = {address for wave in one.waves[one.position + 1 :] for address in wave.addresses}
+    touched = sorted(left & {*request.changed})
+    if touched and not {*one.wave.addresses} & {*request.changed}:
+        words = in_words(one.public())
+        more = f" and {len(touched) - 1:,} more" if len(touched) > 1 else ""
+        raise NexusError(
+            f"{touched[0]}{more} would change without the wave that stopped before: nothing changed.",
+            code="NX5039",
+            cause=words,
+        )
+
+
 async def windows_of(conn: Connection, site: str) -> Windows:
     """The maintenance windows that are recorded."""
     return Windows.recorded((await db.attributes(conn, site, [SITE])).get(SITE, {}))

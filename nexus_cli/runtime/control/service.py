@@ -199,7 +199,7 @@ class Service:
 
         Raises:
             NexusError: NX5001 locked, NX5002 stale, NX5011 another one waits to be confirmed, NX5032 a rollout is in flight
-                (all exit code 5), NX5035 a maintenance window is shut (3), or what `apply.request` raises.
+                (all exit code 5), NX5035 a maintenance window is shut, NX5039 a rollout stopped before it (3), or what `apply.request` raises.
         """
         async with self.connection() as conn:
             await self._refuse_locked(conn)
@@ -207,6 +207,7 @@ class Service:
             await unconfirmed.refuse(conn, self.site, request)
             recorded = await db.recorded(conn, self.site)
             refuse_stale(request, recorded)
+            await rollout_intake.refuse_left(conn, self.site, request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
             if counts_tags((await db.attributes(conn, self.site, [SITE])).get(SITE)):
                 recorded = replace(recorded, tags=await tags_by_class(conn, self.site))
