@@ -31,10 +31,22 @@ def alone(lock: Path, *, wait: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Failures name the file that was asked for: the one beside it is gone when one looks for it."""
+def _beside(path: Path, data: bytes) -> Iterator[Path]:
+    """A file beside another one, with the new content on the disk; it is gone afterwards, unless it took the other's place.
+
+    Failures name the file that was asked for: the one beside it is gone when one looks for it.
+    """
     try:
-        yield
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        beside = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
         if error.errno is None:
             raise
@@ -58,21 +70,11 @@ def replace_file(path: Path, data: bytes, *, mode: int | None = None) -> None:
     old = path.stat() if path.exists() else None
     if mode is None:
         mode = old.st_mode & 0o7777 if old is not None else 0o644
-    with _named(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        beside = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if old is not None:
-                _keep_owner(beside, old)
-            beside.chmod(mode)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+    with _beside(path, data) as beside:
+        if old is not None:
+            _keep_owner(beside, old)
+        beside.chmod(mode)
+        beside.replace(path)
 
 
 def create_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -87,24 +89,15 @@ def create_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         FileExistsError: It is there; it stays as it was.
         OSError: It can't be written.
     """
-    with _named(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        beside = Path(name)
+    with _beside(path, data) as beside:
+        beside.chmod(mode)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            os.link(beside, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.chmod(mode)
-            try:
-                os.link(beside, path)
-            except FileExistsError:
-                raise
-            except OSError:
-                with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                    file.write(data)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def _keep_owner(file: Path, old: os.stat_result) -> None:

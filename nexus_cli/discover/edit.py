@@ -227,15 +227,20 @@ def odd_ones(edit: Edit, problems: Iterable[Diagnostic]) -> dict[str, dict[str, 
     """
     found: dict[str, dict[str, str]] = {}
     for problem in problems:
-        where = [str(key) for key in problem.where]
-        place = "/".join(where[1:6:2])
-        if where[:6:2] != ["areas", "lines", "devices"] or where[6:7] != ["tags"] or len(where) < 8:
+        path = tag_at(problem)
+        device, _, name = path.rpartition("/")
+        if name not in edit.merged.added.get(device, ()):
             return {}
-        if where[7] not in edit.merged.added.get(place, ()):
-            return {}
-        key = where[8] if len(where) > 8 and where[8] in DISPENSABLE else ""
-        found.setdefault(f"{place}/{where[7]}", {})[key] = problem.message
+        key = str(problem.where[8]) if len(problem.where) > 8 else ""
+        found.setdefault(path, {})[key if key in DISPENSABLE else ""] = problem.message
     return found
+
+
+def tag_at(problem: Diagnostic) -> str:
+    """Path of the tag that a finding is about, or about a key of; "" where it is about something else."""
+    where = [str(key) for key in problem.where]
+    is_tag = where[:7:2] == ["areas", "lines", "devices", "tags"] and len(where) > 7
+    return "/".join(where[1:8:2]) if is_tag else ""
 
 
 def unwritable(path: Path) -> tuple[Diagnostic, ...]:

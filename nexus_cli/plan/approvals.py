@@ -5,7 +5,7 @@ Control asks the same question at apply. See docs/decisions/0102.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
@@ -49,7 +49,7 @@ def needs_approval(rules: ApprovalsConfig | None, changes: Sequence[Change], haz
 def approvals_needed(
     recorded: Mapping[str, Attributes],
     declared: Mapping[str, Attributes],
-    digests: Mapping[str, str],
+    addresses: Container[str],
     changes: Sequence[Change],
     hazards: Sequence[Hazard],
 ) -> ApprovalsEntry | None:
@@ -58,10 +58,10 @@ def approvals_needed(
     Args:
         recorded: Resources of the base, those that are the same on both sides may be missing.
         declared: Resources of the desired state.
-        digests: Of the base, whole.
+        addresses: Of everything that is on record.
         changes, hazards: Of the plan.
     """
-    rules = (recorded.get(APPROVALS) or declared.get(APPROVALS)) if APPROVALS in digests else None
+    rules = (recorded.get(APPROVALS) or declared.get(APPROVALS)) if APPROVALS in addresses else None
     if not rules or not changes:
         return None
     config = msgspec.convert(rules, ApprovalsConfig)

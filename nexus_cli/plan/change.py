@@ -110,4 +110,10 @@ def differing_keys(before: Attributes, after: Attributes, *, without: frozenset[
     )
 
 
+def altered_keys(before: Attributes | None, after: Attributes | None) -> tuple[str, ...]:
+    """The same of two maps that a text wrote, where a key without a value is one that is not there."""
+    old, new = before or {}, after or {}
+    return tuple(sorted(key for key in {*old, *new} if old.get(key) != new.get(key)))
+
+
 _ABSENT = object()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.change import Action, Change, altered_keys
 from nexus_cli.plan.link_sessions import LinkSessions
 from nexus_cli.plan.reach import Reached, reached
 from nexus_cli.source.inheritance import AREA, BUILT_IN, LEVELS, LINE, OWN, SITE, Giver
@@ -114,7 +114,7 @@ def _keys(change: Change) -> Iterator[tuple[str, str, str]]:
     before, after = change.before or {}, change.after or {}
     for key in change.keys:
         if key == "connection":
-            yield from (("", key, inner) for inner in _differing(before.get(key), after.get(key)))
+            yield from (("", key, inner) for inner in altered_keys(before.get(key), after.get(key)))
         elif key in OF_DEVICES:
             yield "", key, ""
     for tag in change.tags:
@@ -124,13 +124,10 @@ def _keys(change: Change) -> Iterator[tuple[str, str, str]]:
         for key in dict.fromkeys(OF_TAGS[key] for key in tag.keys if key in OF_TAGS):
             yield name, key, ""
         if "quality" in tag.keys:
-            rules = {each.partition("_")[0] for each in _differing(tag.before.get("quality"), tag.after.get("quality"))}
+            rules = {
+                each.partition("_")[0] for each in altered_keys(tag.before.get("quality"), tag.after.get("quality"))
+            }
             yield from ((name, "quality", rule) for rule in sorted(rules))
-
-
-def _differing(before: Attributes | None, after: Attributes | None) -> list[str]:
-    old, new = before or {}, after or {}
-    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
 
 
 def _inside(devices: Sequence[str]) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.plan.document_reach import reach_schemas
+from nexus_cli.plan.document_reach import list_of, reach_schemas
 from nexus_cli.plan.load import LinkLoad
 from nexus_cli.plan.readers import WORST_FIRST, Reader
 
@@ -87,12 +87,7 @@ def impact_schemas() -> JsonObject:
     }
     reader = {**dict.fromkeys(("path", "kind", "name", "effect"), text), "change": {"enum": list(WORST_FIRST)}}
     return {
-        "load": _list(load, "Load of the links that the changes touch: a share above 1 can't keep its intervals."),
-        "readers": _list(reader, "Who reads what is removed, moved, or changes its type, unit or range; each once."),
+        "load": list_of(load, "Load of the links that the changes touch: a share above 1 can't keep its intervals."),
+        "readers": list_of(reader, "Who reads what is removed, moved, or changes its type, unit or range; each once."),
         **reach_schemas(),
     }
-
-
-def _list(keys: JsonObject, description: str) -> JsonObject:
-    one = {"type": "object", "properties": keys, "required": list(keys), "additionalProperties": False}
-    return {"type": "array", "items": one, "description": description}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 from nexus_cli.json_value import JsonObject
@@ -126,21 +125,21 @@ def reach_schemas() -> JsonObject:
         "keys": {**texts, "description": "Inherited keys whose value changes, as they are written."},
     }
     return {
-        "templates": _list(
+        "templates": list_of(
             {"template": text, **reach}, "What happens to the devices of each template that has changed ones."
         ),
-        "defaults": _list(
+        "defaults": list_of(
             {**place, **reach}, "What happens to the devices that inherit a value that changes, by who hands it down."
         ),
     }
 
 
-def _list(keys: JsonObject, description: str) -> JsonObject:
-    required: Sequence[str] = list(keys)
+def list_of(keys: JsonObject, description: str) -> JsonObject:
+    """JSON Schema of a list of objects that have all of these keys."""
     one: JsonObject = {
         "type": "object",
         "properties": keys,
-        "required": list(required),
+        "required": list(keys),
         "additionalProperties": False,
     }
     return {"type": "array", "items": one, "description": description}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nexus_cli.diagnostics.wording import counted
-from nexus_cli.plan.change import Action, Attributes, Change
+from nexus_cli.plan.change import Action, Attributes, Change, altered_keys
 from nexus_cli.plan.link_sessions import Effect, LinkSessions, in_service, place_of
 from nexus_cli.plan.load_facts import LinkFacts
-from nexus_cli.plan.session_gap import changed_keys, gap, needs_session
+from nexus_cli.plan.session_gap import gap, needs_session
 
 Lines = Iterator[tuple[str, str]]
 _NEW_WAYS: Mapping[Effect, str] = {
@@ -103,8 +103,10 @@ def _in_place(change: Change, sessions: LinkSessions, facts: Mapping[str, LinkFa
         yield "devices", f"{link} opens; {gap(after, facts)}"
     elif effect is Effect.CLOSES:
         yield "devices", f"{link} closes: nothing on it is in service any more"
-    elif (changed := changed_keys(before, after)) and not needs_session(after, changed):
-        yield "devices", f"it is asked with the new {', '.join(sorted(changed))}; the session on {link} stays"
+    elif (changed := altered_keys(before.get("connection"), after.get("connection"))) and not needs_session(
+        after, changed
+    ):
+        yield "devices", f"it is asked with the new {', '.join(changed)}; the session on {link} stays"
     elif effect is Effect.NONE and after.get("link"):
         yield "devices", f"out of service: {link} has no session"
     elif change.tags:

@@ -34,11 +34,6 @@ def tag_moves(moved: Sequence[Rename], *, base: Collection[str], desired: Collec
     return found
 
 
-def renamed(path: str, moved: Sequence[Rename]) -> str:
-    """Where the entries take a path, one after the other; the path itself when none is about it."""
-    return Renamer(moved)(path)
-
-
 class Renamer:
     """Applies entries to many paths: each looks only at those about itself, of however many there are."""
 
@@ -50,7 +45,7 @@ class Renamer:
             self._at.setdefault(source, []).append(number)
 
     def __call__(self, path: str) -> str:
-        """Where the entries take a path; the path itself when none is about it."""
+        """Where the entries take a path, one after the other; the path itself when none is about it."""
         found = path
         for _, went in self.steps(path):
             found = went
@@ -136,8 +131,9 @@ def forgotten_moves(
     """
     found: list[Rename] = []
     taken = set(present)
+    rename = Renamer(moved)
     for old in sorted(forgotten):
-        new = renamed(old, moved)
+        new = rename(old)
         if new != old and new in created and new not in taken:
             taken.add(new)
             found.append((old, new))

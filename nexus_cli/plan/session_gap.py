@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.drivers.link_load import SHORTEST_POLL_MS
@@ -30,16 +30,10 @@ def gap(device: Attributes, facts: Mapping[str, LinkFacts]) -> str:
     return f"gap of about one connect{_missed(device, longest_ms, at_most=True)}"
 
 
-def changed_keys(before: Attributes, after: Attributes) -> frozenset[str]:
-    """Keys of `connection` that differ."""
-    old, new = before.get("connection") or {}, after.get("connection") or {}
-    return frozenset(key for key in {*old, *new} if old.get(key) != new.get(key))
-
-
-def needs_session(device: Attributes, keys: frozenset[str]) -> bool:
+def needs_session(device: Attributes, keys: Iterable[str]) -> bool:
     """Whether one of these connection keys belongs to the link; where no driver says so, each does."""
     kind = kinds().get(str(device.get("protocol")))
-    return kind is None or bool(keys & kind.link_keys)
+    return kind is None or not kind.link_keys.isdisjoint(keys)
 
 
 def _missed(device: Attributes, gap_ms: float, *, at_most: bool = False) -> str:

@@ -13,7 +13,7 @@ from nexus_cli.diagnostics import Diagnostic, NexusError
 from nexus_cli.diagnostics.outcome import has_errors
 from nexus_cli.discover.adopt.series import Around, Choices, SeriesEntry, series_entries, targets_of
 from nexus_cli.discover.adopt.series_edit import written
-from nexus_cli.discover.edit import Edit, proved
+from nexus_cli.discover.edit import Edit, proved, tag_at
 from nexus_cli.discover.placement import device_path
 from nexus_cli.model.bound import Model
 from nexus_cli.model.config import DeviceConfig
@@ -238,9 +238,8 @@ def _refused(edit: Edit, tags: dict[str, UndeclaredSeries], *, site: Path, readi
 
     problems = proved(edit, site=site, files=[file.path for file in reading.files], check=check)
     for problem in problems:
-        where = [str(key) for key in problem.where]
-        path = "/".join(where[1:8:2])
-        if where[:7:2] != ["areas", "lines", "devices", "tags"] or path not in tags:
+        path = tag_at(problem)
+        if path not in tags:
             raise NexusError(f"The site would have an error: {problem.message}.", code="NX6604", hint=problem.hint)
         other[path] = problem.message
     return other

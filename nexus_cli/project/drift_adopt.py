@@ -103,10 +103,7 @@ def _of_one(problems: Sequence[Diagnostic], edited: Sequence[DriftFinding]) -> d
     """Why the site would have errors, by path and kind of what is edited; errors elsewhere are of no single one."""
     wrong: dict[tuple[str, str], str] = {}
     for problem in problems:
-        place = [str(key) for key in problem.where]
-        if place[:6:2] != ["areas", "lines", "devices"] or place[6:7] != ["tags"] or len(place) < 8:
-            continue
-        path = "/".join((*place[1:6:2], place[7]))
+        path = edits.tag_at(problem)
         wrong |= {
             (one.path, one.kind): f"the site would have an error: {problem.message}"
             for one in edited

@@ -43,10 +43,12 @@ async def ask_emqx(plan: Plan, settings: Settings, *, local: bool, budget_s: flo
         local: The broker is one of `nexus up`: no EMQX.
         budget_s: How long it may take.
     """
+    if local or not names_emqx():
+        return Asked()
     site = Topics(plan.enterprise, plan.site)
     topics = frozenset(site.tag(path) for path in ending_paths(plan.changes))
     losing = losers(plan.sessions)
-    if local or not names_emqx() or not (topics or losing):
+    if not (topics or losing):
         return Asked()
     try:
         async with asyncio.timeout(budget_s), Emqx(EmqxRequests(load_emqx(broker_ca=settings.broker_ca))) as emqx:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
@@ -13,13 +13,35 @@ if TYPE_CHECKING:
 else:
     Value = Any  # recursive, as in wire/frame.py
 
+AuditKind = Literal[
+    "",
+    "command",
+    "sequence",
+    "deployment",
+    "rollout",
+    "alert",
+    "message",
+    "device",
+    "retained",
+    "job",
+    "history",
+    "drift",
+    "dead-letter",
+    "export",
+    "signature",
+    "access",
+]
+"""The keys of `database.audit.KINDS`, and "" for all."""
+AUDIT_KINDS: tuple[str, ...] = tuple(filter(None, get_args(AuditKind)))
+"""Without "": those that a person chooses from."""
+
 
 class AuditEntry(Body, frozen=True, kw_only=True):
     """One line of the audit trail. Which of the facts after `subject` it has depends on its kind.
 
     Attributes:
         at: When.
-        kind: A key of `database.audit.KINDS`, such as `command` or `deployment`.
+        kind: One of `AUDIT_KINDS`, such as `command` or `deployment`.
         what: What was done, such as `apply` or `break-lock`.
         who: Principal.
         subject: Path, name, or deployment; "" of a command that could not be read.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nexus_cli.plan.moved import Rename, renamed, tag_moves
+from nexus_cli.plan.moved import Rename, Renamer, tag_moves
 from nexus_cli.plan.reversal import Made, reversed_renames
 from tests.examples import examples
 
@@ -60,7 +60,7 @@ def test_tags_that_meet_under_one_name_part_again(
             for levels, place, names in entries
         ]
         moved = [*(moved if stay else []), *new]
-        goals = {path: renamed(path, moved) for path in paths}
+        goals = {path: Renamer(moved)(path) for path in paths}
         wanted = {path: goal if list(goals.values()).count(goal) == 1 else path for path, goal in goals.items()}
         assume(len(set(wanted.values())) == len(wanted))
         went = tag_moves(moved, base=set(paths), desired=set(wanted.values()))

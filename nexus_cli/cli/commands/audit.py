@@ -20,6 +20,7 @@ from nexus_cli.cli.views.audit_csv import trail_csv
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.audit import MOST, audit
 from nexus_cli.wire.control import as_object
+from nexus_cli.wire.control_audit import AUDIT_KINDS
 
 EPILOG = (
     "\b\nExamples:\n  nexus audit 'packaging/**' --since 8h\n"
@@ -68,25 +69,7 @@ class _TrailOrVerify(click.Group):
 @click.option(
     "--kind",
     default=None,
-    type=click.Choice(
-        [
-            "command",
-            "sequence",
-            "deployment",
-            "rollout",
-            "alert",
-            "message",
-            "device",
-            "retained",
-            "job",
-            "history",
-            "drift",
-            "dead-letter",
-            "export",
-            "signature",
-            "access",
-        ]
-    ),
+    type=click.Choice(AUDIT_KINDS),
     help="Only entries of this kind.",
 )
 @click.option(

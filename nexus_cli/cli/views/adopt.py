@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypedDict
 
 from nexus_cli.diagnostics.wording import counted
@@ -59,7 +60,8 @@ def adoption_text(found: AdoptionDocument, style: Callable[[str, str], str]) -> 
     """The list, the diff and the counts."""
     lines: list[str] = []
     for state, title in TITLES.items():
-        lines += _listed(found, state, style(f"{title}:", STYLES[state]))
+        some = [one for one in found["entries"] if one["state"] == state]
+        lines += listed((_line(one) for one in some), len(some), style(f"{title}:", STYLES[state]))
     if found["diff"]:
         lines += ["", found["diff"].rstrip("\n")]
     number = found["counts"]
@@ -67,14 +69,22 @@ def adoption_text(found: AdoptionDocument, style: Callable[[str, str], str]) -> 
     return "\n".join([f"From {found['source']}", *lines, "", summary])
 
 
-def _listed(found: AdoptionDocument, state: str, title: str) -> Iterator[str]:
-    listed = [one for one in found["entries"] if one["state"] == state]
-    if not listed:
+def listed(lines: Iterable[str], count: int, title: str) -> Iterator[str]:
+    """The first lines of so many below a title; nothing of none."""
+    if not count:
         return
     yield from ("", title)
-    for one in listed[:MOST]:
-        becomes = f" -> {one['becomes']}" if one["becomes"] else ""
-        reason = f" ({one['reason']})" if one["reason"] and becomes else f": {one['reason']}" if one["reason"] else ""
-        yield f"  {one['what']}{becomes}{reason}"
-    if len(listed) > MOST:
-        yield f"  … and {len(listed) - MOST:,} more (--format json shows all)"
+    yield from islice(lines, MOST)
+    if count > MOST:
+        yield f"  … and {count - MOST:,} more (--format json shows all)"
+
+
+def outcome(becomes: str, reason: str) -> str:
+    """What a thing becomes, and why, as the end of its line; "" of neither."""
+    if not becomes:
+        return f": {reason}" if reason else ""
+    return f" -> {becomes}" + (f" ({reason})" if reason else "")
+
+
+def _line(one: EntryDocument) -> str:
+    return f"  {one['what']}{outcome(one['becomes'], one['reason'])}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-from nexus_cli.cli.views.adopt import MOST
+from nexus_cli.cli.views.adopt import listed, outcome
 from nexus_cli.diagnostics.printable import one_line
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.discover.adopt.series import STATES, SeriesEntry, sums
@@ -98,7 +98,8 @@ def series_text(found: SeriesDocument, style: Callable[[str, str], str]) -> str:
     """The list, the diff, and the sums."""
     lines = [f"Series of {found['site']} that nothing declares"]
     for state, title in TITLES.items():
-        lines += _listed(found, state, style(f"{title}:", STYLES[state]))
+        some = [one for one in found["entries"] if one["state"] == state]
+        lines += listed((_line(one) for one in some), len(some), style(f"{title}:", STYLES[state]))
     if found["elsewhere"]:
         lines += ["", style("Of sites that are not run here, in tables of their own:", "dim")]
         lines += [f"  {one_line(each['site'])}: {each['series']:,} series" for each in found["elsewhere"]]
@@ -107,20 +108,12 @@ def series_text(found: SeriesDocument, style: Callable[[str, str], str]) -> str:
     return "\n".join([*lines, "", *_sums(found)])
 
 
-def _listed(found: SeriesDocument, state: str, title: str) -> Iterator[str]:
-    listed = [one for one in found["entries"] if one["state"] == state]
-    if not listed:
-        return
-    yield from ("", title)
-    for one in listed[:MOST]:
-        unit = f" {one_line(one['unit'])}" if one["unit"] else ""
-        samples = "samples not counted" if one["samples"] is None else counted(one["samples"], "sample")
-        hand = ", written by hand" if one["active"] else ""
-        end = f" -> {one['becomes']}" if one["becomes"] else ""
-        reason = f" ({one['reason']})" if one["reason"] and end else f": {one['reason']}" if one["reason"] else ""
-        yield one_line(f"  {one['path']} ({one['type']}{unit}, {samples}{hand}){end}{reason}")
-    if len(listed) > MOST:
-        yield f"  … and {len(listed) - MOST:,} more (--format json shows all)"
+def _line(one: Mapping[str, Any]) -> str:
+    unit = f" {one_line(one['unit'])}" if one["unit"] else ""
+    samples = "samples not counted" if one["samples"] is None else counted(one["samples"], "sample")
+    hand = ", written by hand" if one["active"] else ""
+    end = outcome(one["becomes"], one["reason"])
+    return one_line(f"  {one['path']} ({one['type']}{unit}, {samples}{hand}){end}")
 
 
 def _sums(found: SeriesDocument) -> Iterator[str]:

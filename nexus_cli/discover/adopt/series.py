@@ -12,7 +12,7 @@ from typing import Any, Literal
 from nexus_cli.access.globs import matches_glob
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import one_line
-from nexus_cli.plan.moved import Rename, renamed
+from nexus_cli.plan.moved import Rename, Renamer
 from nexus_cli.wire.control_undeclared import FORGET, KEEP, UndeclaredSeries
 from nexus_cli.wire.topic import is_slug
 
@@ -90,12 +90,16 @@ def series_entries(series: Sequence[UndeclaredSeries], choices: Choices, around:
     """
     _see_that_each_takes(series, choices)
     targets: set[str] = set()
-    return tuple(_entry(one, choices, around, targets) for one in series)
+    chosen, declared = Renamer(choices.moves), Renamer(around.moved)
+    return tuple(
+        _entry(one, choices, around, targets, target=chosen(one.path), already=declared(one.path)) for one in series
+    )
 
 
 def targets_of(series: Iterable[UndeclaredSeries], choices: Choices, moved: Sequence[Rename]) -> list[str]:
     """Paths that a series could move to, each once."""
-    found = (renamed(one.path, moves) for one in series for moves in (moved, choices.moves))
+    renames = (Renamer(moved), Renamer(choices.moves))
+    found = (rename(one.path) for one in series for rename in renames)
     old = {one.path for one in series}
     return sorted({path for path in found if path not in old})
 
@@ -111,11 +115,14 @@ def _see_that_each_takes(series: Sequence[UndeclaredSeries], choices: Choices) -
             raise _unclear(f"--move '{one_line(old)[:200]}={one_line(new)[:200]}' takes no undeclared series.")
 
 
-def _entry(one: UndeclaredSeries, choices: Choices, around: Around, targets: set[str]) -> SeriesEntry:
+def _entry(
+    one: UndeclaredSeries, choices: Choices, around: Around, targets: set[str], *, target: str, already: str
+) -> SeriesEntry:
+    """`target` is where a choice takes it, `already` where the site's entries do; each is its own path without one."""
+
     def wanted(globs: Sequence[str]) -> bool:
         return any(matches_glob(glob, one.path) for glob in globs)
 
-    target = renamed(one.path, choices.moves)
     moves, keep = target != one.path, wanted(choices.keep)
     forget, declare = wanted(choices.forget), wanted(choices.declare)
     if (forget and (declare or moves or keep)) or (declare and moves):
@@ -125,8 +132,7 @@ def _entry(one: UndeclaredSeries, choices: Choices, around: Around, targets: set
         reason = "remove its line from the site file to forget it" if forget else ""
         becomes = f"tag {one.path}, which the files declare: the next apply resumes it"
         return SeriesEntry(series=one, state="declared", becomes=becomes, reason=reason, act=act)
-    already = renamed(one.path, around.moved)
-    if already != one.path and already in around.declared and already not in {*around.taken, *targets}:
+    if already != one.path and already in around.declared and already not in around.taken and already not in targets:
         targets.add(already)
         becomes = f"tag {already}, by an entry of `moved:`: the next apply takes it along"
         return SeriesEntry(series=one, state="bound", becomes=becomes, act=act)

@@ -17,6 +17,7 @@ from nexus_cli.project.mcp.newest import Value as NewestValue
 from nexus_cli.project.mcp.newest import line_of, newest
 from nexus_cli.project.mcp.tools import tool
 from nexus_cli.project.mcp.words import reason_words, time_text
+from nexus_cli.wire.control_audit import AuditKind
 from nexus_cli.wire.web_client import in_path
 
 MOST_DEVICES, MOST_LINES, MOST_ALARMS = 100, 200, 200
@@ -77,27 +78,6 @@ class Alarms(Answer):
 
     alarms: list[Alarm]
     total: int
-
-
-AuditKind = Literal[
-    "",
-    "command",
-    "sequence",
-    "deployment",
-    "rollout",
-    "alert",
-    "message",
-    "device",
-    "retained",
-    "job",
-    "history",
-    "drift",
-    "export",
-    "signature",
-    "dead-letter",
-    "access",
-]
-"""Kinds of entries of the audit trail, as `nexus audit --kind`; "" is all."""
 
 
 class AuditLine(BaseModel):

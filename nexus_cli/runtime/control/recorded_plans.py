@@ -13,9 +13,9 @@ from nexus_cli.database import approvals, past_state, rollouts
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.model.policy_config import APPROVALS, POLICY, ApprovalsConfig
+from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes
-from nexus_cli.plan.approvals import needs_approval
+from nexus_cli.plan.approvals import approvals_needed
 from nexus_cli.plan.document import PlanDocument, plan_document
 from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.plan import Plan
@@ -70,11 +70,11 @@ class _Past:
 
     def required(self, plan: Plan) -> int:
         """How many approvals it needed; 0 where that is not known any more."""
-        rules = self.made.before.get(APPROVALS) or (self.kept or {}).get(APPROVALS)
-        if not rules or self.made.at is None:  # what takes back what was agreed to needs none
+        if self.made.at is None:  # what takes back what was agreed to needs none
             return 0
-        config = msgspec.convert(rules, ApprovalsConfig)
-        return config.required if needs_approval(config, plan.changes, plan.hazards) else 0
+        before, kept = self.made.before, self.kept or {}
+        found = approvals_needed(before, kept, {*before, *kept}, plan.changes, plan.hazards)
+        return 0 if found is None else found["required"]
 
 
 class RecordedPlans:

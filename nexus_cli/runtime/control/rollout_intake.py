@@ -19,10 +19,9 @@ from nexus_cli.database.deployments import Recorded
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.model.window_config import Windows
+from nexus_cli.plan.mass_change import SITE
 from nexus_cli.wire.control_rollouts import in_words
 from nexus_cli.wire.rollout import RolloutRequest
-
-SITE = "site"
 
 
 async def refuse_in_flight(conn: Connection, site: str) -> None:

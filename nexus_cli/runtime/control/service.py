@@ -28,6 +28,7 @@ from nexus_cli.database.recorded_tags import tags_by_class
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
+from nexus_cli.model.window_config import Windows
 from nexus_cli.plan.mass_change import SITE, counts_tags
 from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
@@ -209,11 +210,12 @@ class Service:
             refuse_stale(request, recorded)
             await rollout_intake.refuse_left(conn, self.site, request, recorded)
             before = await db.attributes(conn, self.site, list(request.changed))
-            if counts_tags((await db.attributes(conn, self.site, [SITE])).get(SITE)):
+            place = (await db.attributes(conn, self.site, [SITE])).get(SITE, {})
+            if counts_tags(place):
                 recorded = replace(recorded, tags=await tags_by_class(conn, self.site))
             running = await sequences_running(conn, self.site)
             gate = await read_gate(conn, request, recorded)
-            windows = await rollout_intake.windows_of(conn, self.site)
+            windows = Windows.recorded(place)
         await asyncio.to_thread(within, before)
         refuse_open_broker(request.changed, self.settings.broker_url)
         checked = await asyncio.to_thread(read_request, request, recorded, before)

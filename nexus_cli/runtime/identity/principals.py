@@ -47,6 +47,12 @@ def refuse(caller: Caller, right: Named, name: str) -> NoReturn:
     )
 
 
+def require_admin(caller: Caller, what: str, *, why: str) -> None:
+    """Raise NexusError NX6403 for a caller who is no administrator; `why` no other right is enough."""
+    if not caller.held.admin:
+        raise NexusError(f"{caller.principal} may not {what}.", code="NX6403", hint=f"a role with `admin: true`: {why}")
+
+
 def named(caller: Caller, right: Named, names: Iterable[str]) -> set[str]:
     """The names on which a caller has a right; the right to acknowledge an alert includes the right to see it."""
     return caller.held.names(right, names)

@@ -175,10 +175,11 @@ class LiveCache:
         payload = message.payload
         if len(payload) > LARGEST_KEPT and not message.topic.startswith(OWN):
             payload = payload[:LARGEST_KEPT]
-        if message.retain and payload == self._payloads[slot]:
+        same = payload == self._payloads[slot]
+        if same and message.retain:
             self._retained[slot] = True
             return
-        is_news = payload != self._payloads[slot] or _own(payload) is None
+        is_news = not (same and _own(payload) is not None)
         self._payloads[slot] = payload
         self._parsed[slot] = None
         self._received[slot] = self._now_us()

@@ -12,7 +12,7 @@ import click
 import nexus_cli
 from nexus_cli.cli.commands.audit import command
 from nexus_cli.database.audit import KINDS
-from nexus_cli.runtime.control.routes.audit import Kind
+from nexus_cli.runtime.control.routes.audit import AuditKind
 
 PACKAGE = Path(nexus_cli.__file__).parent
 
@@ -21,7 +21,7 @@ def test_the_command_the_route_and_the_page_offer_every_kind() -> None:
     (option,) = (one for one in command.params if one.name == "kind")
     assert isinstance(option.type, click.Choice)
     assert set(option.type.choices) == set(KINDS)
-    assert set(get_args(Kind)) == {"", *KINDS}
+    assert set(get_args(AuditKind)) == {"", *KINDS}
     page = (PACKAGE / "runtime/web/page/static/pages/audit.js").read_text()
     (listed,) = re.findall(r"^const KINDS = \[(.*)\];$", page, re.MULTILINE)
     assert {one.strip(" '") for one in listed.split(",")} == set(KINDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -20,7 +21,9 @@ from tests.unit.diagnostics.test_foreign import Abrupt, WithResult
 SETTINGS = Settings(site="a/b", control_url="http://127.0.0.1:9", control_token="secret")
 
 
-async def asked(error: BaseException) -> NexusError:
+async def asked(
+    error: BaseException, call: Callable[[ControlClient], Awaitable[object]] = ControlClient.state
+) -> NexusError:
     """What a call raises when the library raises this."""
 
     async def handle(_: httpx.Request) -> httpx.Response:
@@ -31,7 +34,7 @@ async def asked(error: BaseException) -> NexusError:
     control._http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
     async with control:
         with pytest.raises(NexusError) as failed:
-            await control.state()
+            await call(control)
     return failed.value
 
 
@@ -80,17 +83,10 @@ async def test_what_the_library_raises_is_control_that_does_not_answer(error: Ba
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 async def test_a_lost_answer_to_a_deployment_says_that_it_may_have_been_accepted(error: Exception, code: str) -> None:
-    async def handle(_: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0)
-        raise error
-
-    control = ControlClient(SETTINGS)
-    control._http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-    async with control:
-        with pytest.raises(NexusError) as failed:
-            await control.deploy(DeploymentRequest(base_digest="a", desired_digest="b", changed={"site": None}))
-    assert (failed.value.code, failed.value.exit_code) == (code, 6)
-    assert ("is not known" in failed.value.message) is (code == "NX4015")
+    request = DeploymentRequest(base_digest="a", desired_digest="b", changed={"site": None})
+    failed = await asked(error, lambda control: control.deploy(request))
+    assert (failed.code, failed.exit_code) == (code, 6)
+    assert ("is not known" in failed.message) is (code == "NX4015")
 
 
 async def test_a_cancellation_that_was_asked_for_passes() -> None:

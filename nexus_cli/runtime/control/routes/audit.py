@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Response
 
@@ -10,27 +10,9 @@ from nexus_cli.database.audit import MOST
 from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.control.audit_chain import AuditChain
 from nexus_cli.runtime.control.service import Service
+from nexus_cli.wire.control_audit import AuditKind
 from nexus_cli.wire.control_chain import ChainQuestion
 
-Kind = Literal[
-    "",
-    "command",
-    "sequence",
-    "deployment",
-    "rollout",
-    "alert",
-    "message",
-    "device",
-    "retained",
-    "job",
-    "history",
-    "drift",
-    "dead-letter",
-    "export",
-    "signature",
-    "access",
-]
-"""The keys of `database.audit.KINDS`, and "" for all."""
 Text = Annotated[str, Query(max_length=200, pattern=r"^[^\x00]*$")]
 
 
@@ -42,7 +24,7 @@ def add_audit_routes(app: FastAPI, *, base: str, service: Service, chain: AuditC
     async def audit(
         path: Text = "",
         who: Text = "",
-        kind: Kind = "",
+        kind: AuditKind = "",
         what: Text = "",
         since: Annotated[int, Query(ge=0, lt=2**53)] = 0,
         until: Annotated[int | None, Query(ge=0, lt=2**53)] = None,

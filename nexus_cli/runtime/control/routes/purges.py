@@ -16,6 +16,7 @@ from nexus_cli.runtime.api.bodies import answer, documented, reader
 from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.control.service import Service
 from nexus_cli.runtime.identity.auth import Caller
+from nexus_cli.runtime.identity.principals import require_admin
 from nexus_cli.wire.control_purges import PurgeQuestion, Purges, PurgeSelection
 
 PurgeId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9]+$")]
@@ -26,12 +27,7 @@ def add_purge_routes(app: FastAPI, *, base: str, service: Service, leader: Calla
     selection, question, site = Depends(reader(PurgeSelection)), Depends(reader(PurgeQuestion)), service.site
 
     def require(caller: Caller) -> None:
-        if not caller.held.admin:
-            raise NexusError(
-                f"{caller.principal} may not remove history.",
-                code="NX6403",
-                hint="a role with `admin: true`: what is removed does not come back",
-            )
+        require_admin(caller, "remove history", why="what is removed does not come back")
 
     @app.post(base + "/purges/preview", openapi_extra=documented(PurgeSelection))
     async def preview(caller: Caller = CALLING, body: PurgeSelection = selection) -> Response:
