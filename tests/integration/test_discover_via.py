@@ -40,9 +40,9 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway_role, "DRAIN_S", 0.1)
 
 
-def plc(port: int, path: str, count: int) -> DeviceConfig:
+def plc(port: int, path: str, count: int, *, poll_ms: int = 200) -> DeviceConfig:
     tags = {
-        f"v{place}": TagConfig(type="float64", address=f"nsu={URI};s={path}.{place}", poll_ms=200)
+        f"v{place}": TagConfig(type="float64", address=f"nsu={URI};s={path}.{place}", poll_ms=poll_ms)
         for place in range(count)
     }
     endpoint = f"opc.tcp://127.0.0.1:{port}"
@@ -67,9 +67,9 @@ def count_looks(server: SimulatorServer) -> Counter[str]:
 
 @contextlib.asynccontextmanager
 async def gateway(
-    broker: TestBroker, devices: Sequence[DeviceConfig], home: Path
+    broker: TestBroker, devices: Sequence[DeviceConfig], home: Path, *, polls: int = 3
 ) -> AsyncIterator[tuple[Gateway, asyncio.Event]]:
-    """A running gateway whose devices have been polled, and what ends it."""
+    """A running gateway whose devices have been polled so often, and what ends it."""
     stop, gateways = asyncio.Event(), list[Gateway]()
     own = replace(broker.settings(principal="nexus.gateway.gw-1", home=home), site="acme/chicago")
     async with asyncio.TaskGroup() as group:
@@ -77,7 +77,7 @@ async def gateway(
         group.create_task(run_gateway(own, name="gw-1", source=source, stop=stop, started=gateways.append))
         try:
             await until(lambda: gateways and hasattr(gateways[0], "links") and gateways[0].links.devices())
-            await until(lambda: all(device.counters.cycles > 2 for device in gateways[0].links.devices()))
+            await until(lambda: all(device.counters.cycles >= polls for device in gateways[0].links.devices()))
             yield gateways[0], stop
         finally:
             stop.set()
