@@ -13,6 +13,7 @@ from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.document import HazardEntry, ImpactEntry, PlanDocument
 from nexus_cli.plan.measured import KEPT, Measured, measured_entry, samples_text, unknowns_of
 from nexus_cli.plan.probed import ProbeEntry
+from nexus_cli.plan.unreachable import unreachable_entries
 from nexus_cli.wire.control_facts import MeasuredSeries
 
 BEFORE = ("impact", "load", "readers", "templates", "defaults")
@@ -28,7 +29,7 @@ def with_measures(
     probe: Sequence[ProbeEntry] | None = None,
     unknown: Sequence[str] = (),
 ) -> PlanDocument:
-    """The document with `measured`, `probe` and `unknowns`, and with the counts at impacts and hazards.
+    """The document with `measured`, `probe`, `unreachable` and `unknowns`, and with the counts at impacts and hazards.
 
     Args:
         document: As `plan_document` gave it.
@@ -41,6 +42,8 @@ def with_measures(
     added: dict[str, object] = {"measured": measured_entry(measured)}
     if probe is not None:
         added["probe"] = list(probe)
+    if measured.unreachable:
+        added["unreachable"] = unreachable_entries(measured.unreachable)
     added["unknowns"] = [*unknowns_of(measured), *unknown]
     after = [key for key in document if key in BEFORE][-1]
     found: dict[str, object] = {}

@@ -76,6 +76,7 @@ class RollingOut:
             rollout_intake.becomes_rollout, windows, request, admitted.checked, now=self._service.now()
         ):
             return Accepted(number=await self._service.begin(leader, request, admitted, who=who, summary=summary))
+        await leader.engine.assert_reached(admitted.checked.changes, undoes=False)
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn, conn.transaction():
                 await self._refuse_busy(conn)

@@ -242,8 +242,9 @@ class Service:
         """Take the lock for a deployment that was checked, and record it as running. Returns its number.
 
         Raises:
-            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile; NX4035, an approval was used meanwhile.
+            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile; NX4035, an approval was used meanwhile; NX5040.
         """
+        await leader.engine.assert_reached(admitted.checked.changes, undoes=bool(request.undoes))
         work = Work.accepted(request, admitted.checked, before=admitted.before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self.settings):
@@ -267,10 +268,8 @@ class Service:
                 await note_used(conn, self.site, admitted.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
-                subject, windows = f"deployment {number}", admitted.outside
-                await rollout_intake.note_outside(
-                    conn, self.site, who=who, subject=subject, reason=request.reason, windows=windows
-                )
+                about = {"subject": f"deployment {number}", "reason": request.reason, "windows": admitted.outside}
+                await rollout_intake.note_outside(conn, self.site, who=who, **about)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
