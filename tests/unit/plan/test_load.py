@@ -46,9 +46,9 @@ def test_the_load_of_a_link_counts_every_device_on_it() -> None:
 def test_measured_time_replaces_the_typical_one_and_the_pause_comes_on_top() -> None:
     connection = {"host": "10.0.0.9", "port": 502, "pause": 5}
     before, after = (snapshot(fast(poll_ms, connection=connection)) for poll_ms in (1000, 500))
-    (load,) = plan(before, after, facts={LINK: LinkFacts(link=LINK, cycle_ms=45.0, requests=1)}).loads
+    (load,) = plan(before, after, facts={("gw", LINK): LinkFacts(link=LINK, cycle_ms=45.0, requests=1)}).loads
     assert load.after is not None and (load.after.cycle_ms, load.basis) == (45.0, "measured")
-    (load,) = plan(before, after, facts={LINK: LinkFacts(link=LINK, time_per_request_ms=2.0)}).loads
+    (load,) = plan(before, after, facts={("gw", LINK): LinkFacts(link=LINK, time_per_request_ms=2.0)}).loads
     assert load.after is not None and load.after.cycle_ms == 7.0
 
 

@@ -11,8 +11,7 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.plan.facts_question import concerned
-from nexus_cli.plan.load_facts import LinkFacts
-from nexus_cli.plan.measured import Measured, measured_entry, samples_text, size_words, unknowns_of
+from nexus_cli.plan.measured import Measured, measured_entry, measured_lines, samples_text, size_words, unknowns_of
 from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, read_planfile, write_planfile
@@ -85,8 +84,9 @@ def test_a_plan_asks_for_what_its_changes_concern_alone() -> None:
     after = [device("a/l/one", "a", "c"), device("a/l/two", "a", link="tcp:z:502")]
     found = concerned(plan_of(before, after, retention__long={"keep_ms": 1}).changes)
     assert found.series == ("a/l/one/b",), "what is forgotten; what is new has no samples"
-    assert set(found.links) == {"tcp:x:502", "tcp:y:502", "tcp:z:502"}
-    assert found.arriving == {"tcp:z:502"}
+    assert set(found.links) == {("gw-1", "tcp:x:502"), ("gw-1", "tcp:y:502"), ("gw-1", "tcp:z:502")}
+    assert found.arriving == {("gw-1", "tcp:z:502")}
+    assert found.gateways == ("gw-1",)
     assert found.classes == ("long",)
     assert not concerned(plan_of(before, before).changes).links
 
@@ -149,7 +149,7 @@ def test_counts_are_no_part_of_what_a_hazard_is() -> None:
 def test_each_unknown_is_named_once_with_its_reason() -> None:
     facts = Facts(
         series=[MeasuredSeries(path=f"a/l/one/t{place}", why="counting took too long") for place in range(3)],
-        links=[MeasuredLink(link="tcp:x:502", why="no running gateway reports it")],
+        links=[MeasuredLink(link="tcp:x:502", gateway="gw-1", why="no running gateway reports it")],
         unknown=["database: away"],
     )
     assert unknowns_of(Measured(facts=facts, unknowns=("stored samples: 5 more",))) == [
@@ -159,13 +159,21 @@ def test_each_unknown_is_named_once_with_its_reason() -> None:
         "measures of tcp:x:502: no running gateway reports it",
     ]
     assert not [
-        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({"tcp:x:502"}))) if "tcp:x" in each
+        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({("gw-1", "tcp:x:502")}))) if "tcp:x" in each
     ]
     assert unknowns_of(Measured()) == []
     assert measured_entry(Measured())["series"] == []
 
 
 def test_links_are_given_to_who_predicts() -> None:
-    facts = Facts(links=[MeasuredLink(link="l", cycle_ms=2.0, requests=3)])
-    assert Measured(facts=facts).links() == {"l": LinkFacts(link="l", cycle_ms=2.0, requests=3)}
+    one = MeasuredLink(link="serial:/dev/ttyUSB0", gateway="gw-1", cycle_ms=2.0, requests=3, state="connected")
+    two = MeasuredLink(link="serial:/dev/ttyUSB0", gateway="gw-2", cycle_ms=9.0, requests=1, state="connected")
+    found = Measured(facts=Facts(links=[one, two]))
+    assert {place: (each.cycle_ms, each.requests) for place, each in found.links().items()} == {
+        ("gw-1", "serial:/dev/ttyUSB0"): (2.0, 3),
+        ("gw-2", "serial:/dev/ttyUSB0"): (9.0, 1),
+    }
+    first, second, *_ = measured_lines(measured_entry(found))
+    assert first.startswith("serial:/dev/ttyUSB0 of gw-1: a poll turn takes up to 2 ms"), "the same name is two lines"
+    assert second.startswith("serial:/dev/ttyUSB0 of gw-2: a poll turn takes up to 9 ms")
     assert Measured().links() == {}
