@@ -74,6 +74,6 @@ async def test_no_machine_is_stopped_for_a_gateway_that_is_lost(world: World) ->
 
         text = await until_found(is_away, lambda found: "Can't be applied now:" in found)
         assert "sequence 'stop' would run for a change that it can't make" in text
-        assert "gateway gw-1" in (await refused(control, plan)).message
+        assert "Gateway gw-1 is lost" in (await refused(control, plan)).message
         await nothing_began(control)
 
