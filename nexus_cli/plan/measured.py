@@ -22,6 +22,7 @@ from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, 
 
 NO_SUBSCRIBERS = "live subscribers of topics: the broker does not report them"
 KEPT = "they go when their retention ends, or by `nexus purge`"
+PROTECTED = "`keep: always` protects them until `nexus keep end`; no retention and no `nexus purge` removes them before"
 
 
 class SeriesEntry(TypedDict):

@@ -24,6 +24,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.former_paths import renamed
 from nexus_cli.database.recorded_tags import tags_by_class
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
@@ -148,7 +149,8 @@ class Service:
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
         async with self.connection() as conn:
-            return Resources(resources=await db.attributes(conn, self.site, addresses))
+            found = await db.attributes(conn, self.site, addresses)
+            return Resources(resources=found, renamed=await renamed(conn, site=self.site, asked=addresses, found=found))
 
     async def deploy(
         self,
