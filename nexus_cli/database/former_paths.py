@@ -8,7 +8,6 @@ from nexus_cli.database.connect import Connection
 from nexus_cli.database.former_names import with_levels
 from nexus_cli.database.names import SCHEMA
 
-
 _NAMED = ("device.", "tag.")
 
 
