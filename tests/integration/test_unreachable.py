@@ -76,4 +76,3 @@ async def test_no_machine_is_stopped_for_a_gateway_that_is_lost(world: World) ->
         assert "sequence 'stop' would run for a change that it can't make" in text
         assert "Gateway gw-1 is lost" in (await refused(control, plan)).message
         await nothing_began(control)
-

@@ -16,8 +16,15 @@ from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, read_planfile, write_planfile
 from nexus_cli.plan.text import plan_text
+from nexus_cli.plan.unreachable import Unreachable
 from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
 
+AWAY = (
+    Unreachable(gateways=("gw-1",), refused=True, text="gateway gw-1 is lost: sequence 'stop' would run"),
+    Unreachable(
+        gateways=("gw-2",), refused=False, text="gateway gw-2 is lost: it takes the change up when it runs again"
+    ),
+)
 YEARS = MeasuredSeries(
     path="a/l/one/b",
     samples=63_072_000,
@@ -116,11 +123,13 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
         ],
         database=MeasuredDatabase(revision="0022", head="0023", pending=["0023"], tables=["long"]),
     )
-    document = with_measures(plain, plan.changes, Measured(facts=facts, retained=1), probe=[], unknown=["x: y"])
+    document = with_measures(
+        plain, plan.changes, Measured(facts=facts, retained=1, unreachable=AWAY), probe=[], unknown=["x: y"]
+    )
     jsonschema.validate(document, plan_schema())
     jsonschema.validate(plain, plan_schema())
     keys = list(document)
-    assert keys[keys.index("templates") + 1 :][:4] == ["defaults", "measured", "probe", "unknowns"]
+    assert keys[keys.index("templates") + 1 :][:5] == ["defaults", "measured", "probe", "unreachable", "unknowns"]
     file = tmp_path / "one.plan"
     source: PlanSource = {"path": "x", "env": None, "variables": {}}
     write_planfile(file, document=document, changed=plan.desired, source=source)
@@ -130,6 +139,8 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
         "1 forgotten; its samples are kept: 63,072,000 samples since 2024-11-30, about 1.2 GB; they go when their retention ends, or by `nexus purge`"
         in text
     )
+    assert "Can't be applied now:\n  gateway gw-1 is lost: sequence 'stop' would run\n" in text
+    assert "Not reached now:\n  gateway gw-2 is lost: it takes the change up" in text
     assert "no new ones are stored (63,072,000 samples since 2024-11-30, about 1.2 GB) [not allowed]" in text
     assert (
         "database: 1 migration pending (0022 -> 0023); new tables for long; the historian drops what is too old" in text
@@ -159,7 +170,9 @@ def test_each_unknown_is_named_once_with_its_reason() -> None:
         "measures of tcp:x:502: no running gateway reports it",
     ]
     assert not [
-        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({("gw-1", "tcp:x:502")}))) if "tcp:x" in each
+        each
+        for each in unknowns_of(Measured(facts=facts, arriving=frozenset({("gw-1", "tcp:x:502")})))
+        if "tcp:x" in each
     ]
     assert unknowns_of(Measured()) == []
     assert measured_entry(Measured())["series"] == []
@@ -177,3 +190,33 @@ def test_links_are_given_to_who_predicts() -> None:
     assert first.startswith("serial:/dev/ttyUSB0 of gw-1: a poll turn takes up to 2 ms"), "the same name is two lines"
     assert second.startswith("serial:/dev/ttyUSB0 of gw-2: a poll turn takes up to 9 ms")
     assert Measured().links() == {}
+
+
+def test_what_is_protected_is_said_to_stay() -> None:
+    kept = device("a/l/one", "a", "b")
+    kept["tags"]["b"]["keep_always"] = True
+    for after, words in (
+        (
+            ["a"],
+            "; `keep: always` protects them until `nexus keep end`; no retention and no `nexus purge` removes them before",
+        ),
+        (["b"], "; they go when their retention ends, or by `nexus purge`"),
+    ):
+        plan = plan_of(
+            [kept], [device("a/l/one", *after)] if after == ["a"] else [kept | {"tags": {"b": kept["tags"]["b"]}}]
+        )
+        (gone,) = [tag.path for change in plan.changes for tag in change.tags if tag.after is None]
+        facts = Facts(series=[MeasuredSeries(path=gone, samples=5, exact=True, first=0, bytes=0)])
+        document = with_measures(plan_document(plan), plan.changes, Measured(facts=facts))
+        (said,) = [each["measured"] for each in document["impact"] if "measured" in each]
+        assert said == f"5 samples since 1970-01-01{words}"
+    both = plan_of([kept], [device("a/l/one", "c")])
+    facts = Facts(
+        series=[MeasuredSeries(path=f"a/l/one/{one}", samples=5, exact=True, first=0, bytes=0) for one in "ab"]
+    )
+    (said,) = [
+        each["measured"]
+        for each in with_measures(plan_document(both), both.changes, Measured(facts=facts))["impact"]
+        if "measured" in each
+    ]
+    assert "they go when their retention ends, or by `nexus purge`; of 1 tag: `keep: always` protects them" in said

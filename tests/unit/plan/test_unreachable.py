@@ -46,9 +46,9 @@ def test_what_needs_no_broker_begins_without_it() -> None:
 def test_no_sequence_stops_a_machine_for_a_gateway_that_does_not_run(state: str, words: str) -> None:
     (found,) = unreachable(changes(bound=True), broker="", states={"gw-1": state})
     assert found.refused and words in found.text and "sequence 'stop' would run" in found.text
-    assert [each.refused for each in unreachable(changes(bound=True), broker="", states={"gw-1": state}, undoes=True)] == [
-        False
-    ] * bool(state), "what takes something back is not held"
+    assert [
+        each.refused for each in unreachable(changes(bound=True), broker="", states={"gw-1": state}, undoes=True)
+    ] == [False] * bool(state), "what takes something back is not held"
     assert unreachable(changes(bound=True), broker="", states={"gw-1": "running"}) == ()
 
 
