@@ -43,7 +43,7 @@ class Reaching:
         while words := refusal_words(self._found(changes, undoes)):
             left_s = until_s - asyncio.get_running_loop().time()
             if left_s <= 0:
-                raise NexusError(words, code="NX5040", cause=self._cut_off(), retriable=True)
+                raise NexusError(words, code="NX5040", retriable=True)
             await asyncio.sleep(min(EACH_S, left_s))
 
     def _found(self, changes: Sequence[Change], undoes: bool) -> tuple[Unreachable, ...]:
