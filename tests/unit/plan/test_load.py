@@ -116,7 +116,9 @@ def mass(limit: float, **keys: Any) -> list[tuple[str, str]]:
 def test_mass_change_is_beyond_the_recorded_share() -> None:
     assert mass(0.3) == [] and mass(0.2) == [("mass-change", "site")]
     assert mass(0.299) == [("mass-change", "site")]
-    assert mass(0.2, mass_change=1.0) == [("mass-change", "site"), ("policy-change", "limits")], "a plan can't lift its own limit"
+    assert mass(0.2, mass_change=1.0) == [("mass-change", "site"), ("policy-change", "limits")], (
+        "a plan can't lift its own limit"
+    )
 
 
 def test_a_class_that_keeps_less_is_a_loss() -> None:
