@@ -47,7 +47,7 @@ def test_waves_pass_and_each_deployment_links_the_ci_run(world: World, plant: Sh
         _ok(plant("apply", "--yes"))
         assert "no rollouts" in _ok(plant("rollout", "list"))
         missing = plant("rollout", "show")
-        assert missing.returncode == 1 and "NX5037" in missing.stderr
+        assert missing.returncode == 1 and "NX5041" in missing.stderr
         _change(plant)
         allow = ("--allow", "series-break")
         done = _checked(plant("apply", "--yes", *allow, "--reason", "megawatts", "--format", "json", **RUN), "rollout")

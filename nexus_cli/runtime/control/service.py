@@ -100,7 +100,7 @@ class Service:
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
+        """Join the parts. `pool` is for reading; writing needs a `LeaderParts`."""
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
@@ -270,8 +270,8 @@ class Service:
                 await note_used(conn, self.site, admitted.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
-                about = {"subject": f"deployment {number}", "reason": request.reason, "windows": admitted.outside}
-                await rollout_intake.note_outside(conn, self.site, who=who, **about)
+                about = {"subject": f"deployment {number}", "reason": request.reason}
+                await rollout_intake.note_outside(conn, self.site, who=who, windows=admitted.outside, **about)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
@@ -320,8 +320,7 @@ class Service:
             numbers = [each.number for each in found]
             waits = await self._waits(conn, numbers)
             waves = await rollouts.of_deployments(conn, self.site, numbers)
-        headers = [header(each, waits.get(each.number), waves.get(each.number)) for each in found]
-        return Deployments(deployments=headers)
+        return Deployments(deployments=[header(each, waits.get(each.number), waves.get(each.number)) for each in found])
 
     async def _waits(self, conn: Connection, numbers: list[int]) -> dict[int, Confirmation]:
         found = await confirmations.of_deployments(conn, self.site, numbers)
