@@ -162,7 +162,7 @@ async def _follow(
         number: Of the rollout.
         on_event: Gets each line of the journals.
         on_rollout: Gets each state of the rollout.
-        said: Last line by deployment of what was followed when it happened: only what comes after it is new.
+        said: Last line by deployment of what was followed when it happened: only later lines are new.
 
     Raises:
         NexusError: Control did not answer for `LOST_S`.
@@ -183,7 +183,7 @@ async def _follow(
         known = state
         for deployment in (found.waves[found.wave - 1].deployment, found.undone_by):
             if deployment in said and found.state == "waiting":
-                continue  # it ended before, and goes on when the wave begins again
+                continue  # it ended before, and continues when the wave begins again
             if deployment and deployment not in followed:
                 followed.add(deployment)
                 await follow(control, deployment, after=said.get(deployment, 0), on_event=on_event)
