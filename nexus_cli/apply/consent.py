@@ -179,7 +179,7 @@ def policy_hazards(
         raise NexusError(
             f"Blocked by {violation_text(blocking[0])}. Nothing changed.{more}",
             code="NX4032",
-            hint=f"its owner is {blocking[0].owner}" if blocking[0].owner else "",
+            hint=blocking[0].hint,
         )
     return override_hazards(violations)
 

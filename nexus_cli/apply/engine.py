@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from nexus_cli.apply import table
 from nexus_cli.apply.acting import Act, no_sequences
 from nexus_cli.apply.heartbeat import kept
 from nexus_cli.apply.observation import Observations
+from nexus_cli.apply.reaching import Reach, anything
 from nexus_cli.apply.rights import Rights
 from nexus_cli.apply.run import Run, Work
 from nexus_cli.apply.steps import Publish, Steps
@@ -63,6 +64,7 @@ class Engine:
         may_act: Callable[[], None] = lambda: None,
         make_way: MakeWay = _clear_way,
         act: Act = no_sequences,
+        reach: Reach = anything,
     ) -> None:
         """Join the parts.
 
@@ -79,11 +81,13 @@ class Engine:
                 change, and again with none of them when the gateways have answered.
             make_way: See `MakeWay`.
             act: Runs the sequences of deployments.
+            reach: Asked before anything of a deployment begins, see `Reach`.
             may_act: Raises NexusError when this control does not lead (any more): asked before what no database
                 and no broker sees, which is the file with the grants.
         """
         self._pool, self._site, self._timing = pool, site, timing
         self._on_step, self._on_recorded, self._make_way = on_step, on_recorded, make_way
+        self._reach = reach
         self._steps = Steps(
             pool=pool,
             site=site,
@@ -104,6 +108,10 @@ class Engine:
         self._tokens[deployment_id] = token
         if work is not None:
             self._accepted[deployment_id] = work
+
+    async def assert_reached(self, changes: Sequence[Change], *, undoes: bool) -> None:
+        """For the door of deployments. Raises NexusError NX5040: what these changes need can't be reached."""
+        await self._reach(changes, undoes, self._timing.connect_s)
 
     async def carry_out(self, deployment: db.Deployment) -> str:
         """Bring a running deployment to its end and give its outcome.
@@ -202,6 +210,9 @@ class Engine:
         return token
 
     async def _under_lease(self, run: Run, token: str, over: asyncio.Event) -> None:
+        if not run.has_begun:
+            # A control that has just started may not be connected yet.
+            await self._reach(run.changes, bool(run.deployment.undoes), self._timing.settle_s)
         await self._make_way(run.changes, run.deployment.number, lambda each: self._steps.waits(run, each))
         if not run.is_done(step.RECORD):
             for stage in run.stages_named(BEFORE):

@@ -14,13 +14,13 @@ from nexus_cli.database.deployments import Deployment
 from nexus_cli.database.ordered import from_jsonb
 from nexus_cli.database.recording import Returning
 from nexus_cli.json_value import JsonObject
-from nexus_cli.model.actions import AFTER
+from nexus_cli.model.actions import AFTER, BEFORE
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.config import digest
 from nexus_cli.model.snapshot import Attributes, Changed
 from nexus_cli.plan.change import Action, Change
 from nexus_cli.plan.moved import Rename, forgotten_moves
-from nexus_cli.plan.stages import LOCK, RESUME, Stage, stages_of
+from nexus_cli.plan.stages import LOCK, RECORD, RESUME, Stage, stages_of
 from nexus_cli.wire.configuration import Notice, Observed, encode
 from nexus_cli.wire.control import JournalLine
 from nexus_cli.wire.reach import Reach
@@ -136,6 +136,11 @@ class Run:
     def resumed(self) -> bool:
         """True when the deployment had ended and continues because it was asked to."""
         return any(line.step == RESUME for line in self.journal)
+
+    @property
+    def has_begun(self) -> bool:
+        """True when it did something outside of control already: a sequence that stops something began, or it recorded."""
+        return self.is_done(RECORD) or any(line.step == BEFORE for line in self.journal)
 
     @property
     def broken(self) -> bool:

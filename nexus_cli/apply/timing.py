@@ -12,6 +12,7 @@ class Timing:
     Attributes:
         lease_ttl_s: The lock is prolonged by this much with each heartbeat.
         leader_ttl_s: A control that leads and was not confirmed for so long acts no more.
+        connect_s: Longest wait for the broker, and for a gateway that has to run, before a deployment is refused for it.
         observe_s: Longest wait for the answer of a gateway that has reported before.
         absent_s: Longest wait for the first report of any other.
         settle_s: A control that has been connected for so long has a report of every gateway that runs; until then it
@@ -22,6 +23,7 @@ class Timing:
 
     lease_ttl_s: float = 10.0
     leader_ttl_s: float = 6.0
+    connect_s: float = 5.0
     observe_s: float = 20.0
     absent_s: float = 1.0
     settle_s: float = 30.0

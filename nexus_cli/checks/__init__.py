@@ -36,7 +36,7 @@ from nexus_cli.checks import (
 )
 from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.diagnostic import Diagnostic
-from nexus_cli.model.bound import Model
+from nexus_cli.model.bound import Model, Place
 
 Check = Callable[[View], Iterator[Diagnostic]]
 
@@ -86,7 +86,7 @@ OF_ONE_TAG: frozenset[Check] = frozenset(
 there is nothing to find."""
 
 
-def check(model: Model, *, sound_links: Container[str] = ()) -> tuple[Diagnostic, ...]:
+def check(model: Model, *, sound_links: Container[Place] = ()) -> tuple[Diagnostic, ...]:
     """Everything that is wrong, doubtful or worth knowing about a bound model, in the order of the checks.
 
     Args:

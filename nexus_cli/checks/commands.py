@@ -32,7 +32,7 @@ def read_back_tag(view: View) -> Iterator[Diagnostic]:
             hint = did_you_mean(text, [*tag.device.tags, NONE]) or "a tag of the same link, or none"
         elif not isinstance(other.tag, Tag):
             message, hint = f"'{text}' is not read from a device", "name the tag that the device answers"
-        elif other.device.link != tag.device.link:
+        elif (other.device.gateway, other.device.link) != (tag.device.gateway, tag.device.link):
             message = f"'{text}' is on another link"
             hint = f"only tags of {tag.device.link or 'the same link'} can be read right after the write"
         else:

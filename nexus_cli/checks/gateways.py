@@ -1,4 +1,4 @@
-"""Gateways: every link belongs to exactly one."""
+"""Gateways: every link belongs to exactly one; a serial port is a link of its machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nexus_cli.checks.view import View
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.suggest import did_you_mean
-from nexus_cli.model.gateways import SELECTORS, labels_of, parse_selector, selects, takers
+from nexus_cli.model.gateways import SELECTORS, labels_of, parse_selector, selects, taken
 
 
 def selector(view: View) -> Iterator[Diagnostic]:
@@ -55,15 +55,14 @@ def selects_nothing(view: View) -> Iterator[Diagnostic]:
 
 def gateway_overlap(view: View) -> Iterator[Diagnostic]:
     """NX2503."""
-    links = view.model.links()
-    for link, names in takers(view.model.site, links).items():
-        if len(names) > 1:
-            both = " and ".join(f"'{name}'" for name in names)
-            where = ("gateways", names[-1], "select")
-            paths = ", ".join(device.path for device in links[link][:3])
+    for each in taken(view.model.site, view.model.devices.values()):
+        if len(each.gateways) > 1:
+            both = " and ".join(f"'{name}'" for name in each.gateways)
+            where = ("gateways", each.gateways[-1], "select")
+            paths = ", ".join(device.path for device in each.devices[:3])
             yield finding(
                 "NX2503",
-                f"{both} take the link {link} ({paths})",
+                f"{both} take the link {each.link} ({paths})",
                 where=where,
                 hint="narrow one; an empty select takes the rest",
             )
@@ -73,10 +72,9 @@ def gateway_gap(view: View) -> Iterator[Diagnostic]:
     """NX2504. A gateway that was left out for its errors may be the one that takes it."""
     if view.model.faulty.get("gateways"):
         return
-    links = view.model.links()
-    for link, names in takers(view.model.site, links).items():
-        if not names:
-            first = links[link][0]
+    for each in taken(view.model.site, view.model.devices.values()):
+        if not each.gateways:
+            link, first = each.link, each.devices[0]
             hint = f"add 'link:{link}' to a gateway, or a gateway with an empty select, which takes the rest"
             yield finding("NX2504", f"no gateway takes the link {link}", where=first.where, on_key=True, hint=hint)
 

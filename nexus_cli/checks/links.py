@@ -29,7 +29,7 @@ def mode_not_supported(view: View) -> Iterator[Diagnostic]:
 
 def link_settings_differ(view: View) -> Iterator[Diagnostic]:
     """NX3003."""
-    for link, devices in view.links.items():
+    for (_, link), devices in view.links.items():
         first = devices[0]
         for other in devices[1:]:
             if first.kind is None or other.kind is not first.kind:
@@ -48,7 +48,7 @@ def link_settings_differ(view: View) -> Iterator[Diagnostic]:
 
 def protocols_own(view: View) -> Iterator[Diagnostic]:
     """The drivers' own checks of their links."""
-    for link, devices in view.links.items():
+    for (_, link), devices in view.links.items():
         kind = devices[0].kind
         if kind is not None:
             yield from kind.check_link(link, devices)

@@ -20,7 +20,7 @@ def busy_share(devices: Sequence[BoundDevice]) -> float:
 
 def link_overloaded(view: View) -> Iterator[Diagnostic]:
     """NX3004."""
-    for link, devices in view.links.items():
+    for (_, link), devices in view.links.items():
         if devices[0].kind is None or _least_trouble(devices) <= 1000:
             continue
         share = busy_share(devices)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from nexus_cli.diagnostics.diagnostic import ModelPath
-from nexus_cli.model.bound import BoundDevice, Model
+from nexus_cli.model.bound import BoundDevice, Model, Place
 from nexus_cli.model.datatype import DataType, parse_type
 from nexus_cli.model.driver_kind import Address
 from nexus_cli.model.external import ExternalTag
@@ -78,10 +78,10 @@ class View:
     tags: tuple[TagView, ...]
     read: tuple[TagView, ...]
     by_path: Mapping[str, TagView]
-    links: Mapping[str, list[BoundDevice]]
+    links: Mapping[Place, list[BoundDevice]]
 
     @classmethod
-    def of(cls, model: Model, *, sound_links: Container[str] = ()) -> View:
+    def of(cls, model: Model, *, sound_links: Container[Place] = ()) -> View:
         """Walk the model once.
 
         Args:
@@ -94,7 +94,7 @@ class View:
         by_path: Mapping[str, TagView] = {tag.path: tag for tag in tags}
         if len(devices) < len(model.devices):
             by_path = EveryTag(model, by_path)
-        links = {link: inside for link, inside in model.links().items() if link not in sound_links}
+        links = {place: inside for place, inside in model.links().items() if place not in sound_links}
         return cls(model, devices, tags, read, by_path, links)
 
     def writable(self) -> Iterator[str]:

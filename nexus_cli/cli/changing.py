@@ -102,8 +102,9 @@ def refuse_policies(policies: Sequence[PolicyEntry]) -> None:
         paths = one["paths"]
         more = f" and {len(paths) - MOST_OF_A_CODE:,} more" if len(paths) > MOST_OF_A_CODE else ""
         note(f"  {', '.join(paths[:MOST_OF_A_CODE])}{more}")
-        if one["owner"]:
-            note(f"  = hint: its owner is {one['owner']}")
+        hint = one.get("hint") or (f"its owner is {one['owner']}" if one["owner"] else "")
+        if hint:
+            note(f"  = hint: {hint}")
 
 
 def show_end(found: DeploymentProgress, *, not_good: Sequence[NotGood], format_: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, tzinfo
 from functools import wraps
@@ -17,7 +18,20 @@ from nexus_cli.model.spelling import SpellingError, parse_duration
 from nexus_cli.project.copied import notice_of_copy, notice_of_other_folder, refuse_copy
 from nexus_cli.settings import look_from
 
+EFFECT = re.compile(r"sha256:[0-9a-f]{64}")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class WholeNumber(click.IntRange):
+    """A whole number within bounds; what is none is refused in words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Raises click.BadParameter."""
+        try:
+            int(value)
+        except (ValueError, TypeError):
+            self.fail(f"{value!r} is not a whole number.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def site_argument(function: F) -> F:
@@ -177,6 +191,15 @@ def seconds(lowest: str, highest: str) -> Callable[[click.Context, click.Paramet
         return milliseconds // 1000
 
     return parsed
+
+
+def effect_digest(_context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The digest of a plan's effect, or "" for none; what can be none is refused before anything is asked."""
+    if value and not EFFECT.fullmatch(value):
+        raise click.BadParameter(
+            f"'{value}' is no effect: sha256: and 64 hexadecimal digits, as `nexus plan` prints it", param=parameter
+        )
+    return value
 
 
 def at_option(function: F) -> F:

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nexus_cli.model.spelling import Duration, Strict, Wait
+from nexus_cli.model.spelling import Duration, Strict, Wait, within
 
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 Priority = Literal["low", "medium", "high", "critical"]
@@ -40,7 +40,9 @@ class Rate(Strict):
     below: float | None = Field(
         default=None, description="Active when it moves by less; -5 is a fall by more than 5, in the published unit."
     )
-    per: Duration = Field(default=DEFAULT_RATE_MS, description="Over this time (default 1m).")
+    per: Annotated[Duration, within("0s", "1d")] = Field(
+        default=DEFAULT_RATE_MS, description="Over this time, at most 1d (default 1m)."
+    )
 
 
 class Alert(Strict):
@@ -56,19 +58,23 @@ class Alert(Strict):
         default=None, strict=False, description="[low, high]: active below the one and above the other."
     )
     rate: Rate | None = Field(default=None, description="Active when the value moves faster, e.g. {above: 5, per: 1m}.")
-    unchanged_for: Duration | None = Field(
-        default=None, description="Active when the value did not change for so long."
+    unchanged_for: Annotated[Duration, within("0s", "400d")] | None = Field(
+        default=None, description="Active when the value did not change for so long, at most 400d."
     )
-    no_data_for: Duration | None = Field(
-        default=None, description="Active when no usable (GOOD or UNCERTAIN) value came for so long."
+    no_data_for: Annotated[Duration, within("0s", "400d")] | None = Field(
+        default=None, description="Active when no usable (GOOD or UNCERTAIN) value came for so long, at most 400d."
     )
     expr: str | None = Field(
         default=None, description="Active while this holds: an expression on tags, by full paths in braces."
     )
     clear_below: float | None = Field(default=None, description="Hysteresis for `above`.")
     clear_above: float | None = Field(default=None, description="Hysteresis for `below`.")
-    for_: Wait | None = Field(default=None, alias="for", description="On-delay: how long the condition must hold.")
-    clear_after: Wait | None = Field(default=None, description="Off-delay: how long it must be over.")
+    for_: Annotated[Wait, within("0s", "30d")] | None = Field(
+        default=None, alias="for", description="On-delay: how long the condition must hold, at most 30d."
+    )
+    clear_after: Annotated[Wait, within("0s", "30d")] | None = Field(
+        default=None, description="Off-delay: how long it must be over, at most 30d."
+    )
     on_bad: Literal["hold", "clear", "raise"] = Field(default="hold", description="What a BAD value does.")
     severity: Literal["info", "warning", "critical"] | None = Field(
         default=None, description="How much it matters, of an alert without `priority` (default warning)."

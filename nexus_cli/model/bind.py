@@ -23,7 +23,7 @@ from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.driver_kind import Address, AddressError, DriverKind
 from nexus_cli.model.external import EXTERNAL, ExternalDevice, ExternalTag
 from nexus_cli.model.foreign_keys import of_another_protocol
-from nexus_cli.model.gateways import takers
+from nexus_cli.model.gateways import taken
 from nexus_cli.model.kept import KeptDevice
 from nexus_cli.model.problems import findings_of, locations_of, unknown_key
 from nexus_cli.model.site import Connection, Device, Inherited, Site
@@ -145,11 +145,13 @@ def _faulty(root: Mapping[str, Any], site: Site) -> dict[str, frozenset[str]]:
 
 
 def _with_gateways(model: Model) -> Model:
-    taken = takers(model.site, model.links())
-    devices = {
-        path: device.at(taken[device.link][0]) if taken.get(device.link) else device
-        for path, device in model.devices.items()
+    home = {
+        device.path: each.gateways[0]
+        for each in taken(model.site, model.devices.values())
+        if each.gateways
+        for device in each.devices
     }
+    devices = {path: device.at(home[path]) if path in home else device for path, device in model.devices.items()}
     return replace(model, devices=devices)
 
 

@@ -85,6 +85,10 @@ class BoundDevice:
             yield name, tag, (*self.where, "calculated", name)
 
 
+Place = tuple[str, str]
+"""A gateway and the id of a link that it has: `serial:/dev/ttyUSB0` of two gateways are two lines."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A whole site, bound. Parts with errors are left out; `declared` still names them.
@@ -105,12 +109,12 @@ class Model:
         """Names that a reference may mean: the sound entries of a section and those that were left out for their errors."""
         return [*sound, *self.faulty.get(section, ())]
 
-    def links(self) -> dict[str, list[BoundDevice]]:
-        """Devices by link id, external ones left out."""
-        links: dict[str, list[BoundDevice]] = {}
+    def links(self) -> dict[Place, list[BoundDevice]]:
+        """Devices by gateway and link id, external ones left out."""
+        links: dict[Place, list[BoundDevice]] = {}
         for device in self.devices.values():
             if device.link:
-                links.setdefault(device.link, []).append(device)
+                links.setdefault((device.gateway, device.link), []).append(device)
         return links
 
     def tag(self, path: str) -> Tag | ExternalTag | Calculated | None:

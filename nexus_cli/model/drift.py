@@ -13,9 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import Field
 
-from nexus_cli.model.spelling import Age, Strict
+from nexus_cli.model.spelling import Age, Strict, within
 
-SHORTEST_MS = 60_000
 KIND_NAMES = (
     "writable-changed",
     "rights-changed",
@@ -43,8 +42,8 @@ KIND_NAMES = (
 class Drift(Strict):
     """How often control compares what is recorded with gateways and devices."""
 
-    every: Annotated[Age, Field(ge=SHORTEST_MS)] = Field(
-        description="Time from one look to the next, e.g. 6h; at least 1m."
+    every: Annotated[Age, within("1m", "30d")] = Field(
+        description="Time from one look to the next, e.g. 6h; from 1m to 30d."
     )
     ignore: list[str] = Field(
         default_factory=list,

@@ -74,7 +74,8 @@ class DriverKind:
         modes: What `mode:` may say; the first is the default.
         connection: Model of `connection:`.
         tag: Model of a tag, common keys included.
-        link_of: The link's id for a connection, e.g. `tcp:10.0.0.9:502`; devices with equal ids share it.
+        link_of: The link's id for a connection, e.g. `tcp:10.0.0.9:502`; devices of one gateway with equal ids share it. One that
+            begins with `serial:` is a port of the gateway's machine.
         address_of: Normal form of a tag's address within a connection. Raises AddressError.
         unwritable: Why an address (normal form, with its options) can never be written; "" where it can.
         link_keys: Connection keys that belong to the link: devices that share it must agree on them.

@@ -1,13 +1,20 @@
-"""Assignment of links to gateways: `select` is matched against links, because two gateways can't share a link."""
+"""Assignment of links to gateways: `select` is matched against links, because two gateways can't share a link.
+
+A serial port is a link of the machine that it is on: where two gateways select different devices of `serial:/dev/ttyUSB0`,
+each has a port of that name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nexus_cli.model.bound import BoundDevice
 from nexus_cli.model.site import Gateway, Site
 
 DEFAULT_GATEWAY = "gateway"
+SERIAL = "serial:"
+"""How the id of a link begins that is a port of the gateway's own machine."""
 SELECTORS = ("protocol", "area", "line", "device", "link", "label")
 
 
@@ -53,29 +60,68 @@ def labels_of(site: Site, device: BoundDevice) -> dict[str, str]:
     return merged
 
 
-def takers(site: Site, links: Mapping[str, Sequence[BoundDevice]]) -> dict[str, list[str]]:
-    """The gateways that take each link, in declared order: one is right, none is a gap, more overlap.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A link and who takes it.
 
-    A gateway with an empty `select` takes what no other takes. Without any gateway declared, one named
-    `gateway` takes all.
+    Attributes:
+        link: Its id.
+        devices: On it.
+        gateways: In declared order: one is right, none is a gap, more overlap.
     """
+
+    link: str
+    devices: tuple[BoundDevice, ...]
+    gateways: tuple[str, ...]
+
+
+def taken(site: Site, devices: Iterable[BoundDevice]) -> list[Taken]:
+    """Every link with the gateways that take it; a serial port of several machines once for each.
+
+    A gateway takes a link when it selects one of its devices. One with an empty `select` takes what no other takes. Without any
+    gateway declared, one named `gateway` takes all.
+    """
+    links: dict[str, list[BoundDevice]] = {}
+    for device in devices:
+        if device.link:
+            links.setdefault(device.link, []).append(device)
     if not site.gateways:
-        return {link: [DEFAULT_GATEWAY] for link in links}
-    taken: dict[str, list[str]] = {link: [] for link in links}
-    for name, gateway in site.gateways.items():
-        selectors = _selectors(gateway)
-        for link, devices in links.items():
-            if selectors and any(
-                selects(selector, device, labels=labels_of(site, device) if selector[0] == "label" else {})
-                for device in devices
-                for selector in selectors
-            ):
-                taken[link].append(name)
-    rest = [name for name, gateway in site.gateways.items() if not gateway.select]
-    for names in taken.values():
-        if not names:
-            names.extend(rest)
-    return taken
+        return [Taken(link=link, devices=tuple(on), gateways=(DEFAULT_GATEWAY,)) for link, on in links.items()]
+    selectors = {name: _selectors(gateway) for name, gateway in site.gateways.items()}
+    rest = tuple(name for name, gateway in site.gateways.items() if not gateway.select)
+    found: list[Taken] = []
+    for link, on in links.items():
+        by_device = [_selecting(site, selectors, device) for device in on]
+        names = tuple(name for name in selectors if any(name in each for each in by_device))
+        if len(names) > 1 and link.startswith(SERIAL):
+            found += _on_machines(link, on, by_device, rest)
+        else:
+            found.append(Taken(link=link, devices=tuple(on), gateways=names or rest))
+    return found
+
+
+def _on_machines(
+    link: str, devices: Sequence[BoundDevice], by_device: Sequence[tuple[str, ...]], rest: tuple[str, ...]
+) -> list[Taken]:
+    """A serial port by the gateways that take its devices: only a device that two of them select overlaps."""
+    groups: dict[tuple[str, ...], list[BoundDevice]] = {}
+    for device, names in zip(devices, by_device, strict=True):
+        groups.setdefault(names or rest, []).append(device)
+    return [Taken(link=link, devices=tuple(on), gateways=names) for names, on in groups.items()]
+
+
+def _selecting(site: Site, selectors: Mapping[str, list[tuple[str, str]]], device: BoundDevice) -> tuple[str, ...]:
+    """The gateways that select a device, in declared order."""
+    labels: Mapping[str, str] | None = None
+    found: list[str] = []
+    for name, each in selectors.items():
+        for selector in each:
+            if selector[0] == "label" and labels is None:
+                labels = labels_of(site, device)
+            if selects(selector, device, labels=labels or {}):
+                found.append(name)
+                break
+    return tuple(found)
 
 
 def _selectors(gateway: Gateway) -> list[tuple[str, str]]:

@@ -15,13 +15,13 @@ notifications:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from nexus_cli.model.access import Hours
 from nexus_cli.model.alarms import Priority
-from nexus_cli.model.spelling import Duration, Strict
+from nexus_cli.model.spelling import Duration, Strict, within
 
 
 class Mail(Strict):
@@ -61,7 +61,9 @@ class Channel(Strict):
 class Escalation(Strict):
     """What happens when no one acknowledged."""
 
-    after: Duration = Field(description="Since the alarm became active.")
+    after: Annotated[Duration, within("1s", "30d")] = Field(
+        description="Since the alarm became active, from 1s to 30d."
+    )
     to: list[str] = Field(min_length=1, description="Channels.")
 
 
@@ -84,7 +86,9 @@ class Digest(Strict):
 
     above: int = Field(default=10, ge=1, description="A flood begins above so many alarms in 10 minutes (default 10).")
     below: int = Field(default=5, ge=0, description="It ends below so many in 10 minutes (default 5).")
-    every: Duration = Field(default=300_000, description="A digest so often while it lasts (default 5m).")
+    every: Annotated[Duration, within("10s", "1d")] = Field(
+        default=300_000, description="A digest so often while it lasts, from 10s to 1d (default 5m)."
+    )
 
 
 class Notifications(Strict):

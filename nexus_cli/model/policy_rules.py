@@ -46,6 +46,10 @@ class Rule:
         """Whether its `where` covers a path."""
         return self.covered.match(f"/{path}") is not None
 
+    def reads(self, name: str) -> bool:
+        """Whether one of its expressions reads a name."""
+        return any(one is not None and name in one.names for one in (self.when, self.tested))
+
     def violated(self, fact: Any) -> bool:
         """Whether a fact of its subject violates it. An expression without a result counts as violated: a rule that
         can't be judged must not let anything pass."""

@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nexus_cli.json_value import JsonObject
-from nexus_cli.model.spelling import Strict, Wait
+from nexus_cli.model.spelling import Strict, Wait, within
 
 Code = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 Scalar = bool | Code | float | str
@@ -84,10 +84,12 @@ class Sequence(Strict):
     on_abort: list[Step] = Field(
         default_factory=list, description="Carried out when a step failed, time ran out or a person aborted it."
     )
-    timeout: Wait | None = Field(default=None, description="Longest time of all steps together (default 1h).")
-    max_age: Wait | None = Field(
+    timeout: Annotated[Wait, within("0s", "30d")] | None = Field(
+        default=None, description="Longest time of all steps together, at most 30d (default 1h)."
+    )
+    max_age: Annotated[Wait, within("0s", "1d")] | None = Field(
         default=None,
-        description="How old a value may be that `requires` and `until` go by (default 15s; 60s of external tags).",
+        description="How old a value may be that `requires` and `until` go by, at most 1d (default 15s; 60s of external tags).",
     )
     on_change: Literal["refuse", "wait", "abort"] = Field(
         default="refuse",

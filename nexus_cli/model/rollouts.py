@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from nexus_cli.model.spelling import SpellingError, Strict, Wait
+from nexus_cli.model.spelling import SpellingError, Strict, Wait, within
 
 REST = "rest"
 """The last wave, of what no other one names."""
@@ -51,8 +51,8 @@ class Wave(Strict):
     devices: list[str] = Field(
         min_length=1, description="Paths of devices, lines or areas, with * and **: packaging/line-1/*."
     )
-    soak: Wait = Field(
-        default=0, description="How long it runs before its gates are measured and the next wave begins."
+    soak: Annotated[Wait, within("0s", "30d")] = Field(
+        default=0, description="How long it runs before its gates are measured and the next wave begins, at most 30d."
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+from nexus_cli.diagnostics.wording import duration
 
 _DURATION = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|w)\Z", re.ASCII)
 _WORDED = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*([a-z]+)\.?\Z", re.ASCII | re.IGNORECASE)
@@ -91,6 +93,20 @@ Wait = Annotated[int, BeforeValidator(partial(parse_duration, usual=("s", "m")))
 """As `Duration`, for what takes seconds to minutes."""
 Age = Annotated[int, BeforeValidator(partial(parse_duration, usual=("d", "h"))), _SCHEMA]
 """As `Duration`, for what takes hours to years."""
+
+
+def within(lowest: str, highest: str) -> AfterValidator:
+    """Bounds of a duration, both included: beyond them it is NX1078. Write them in the field's description, too."""
+    low_ms, high_ms = parse_duration(lowest), parse_duration(highest)
+
+    def bounded(duration_ms: int) -> int:
+        if low_ms <= duration_ms <= high_ms:
+            return duration_ms
+        side = f"shorter than {lowest}" if duration_ms < low_ms else f"longer than {highest}"
+        hint = f"write a duration from {lowest} to {highest}"
+        raise SpellingError(f"'{duration(duration_ms)}' is {side}", code="NX1078", hint=hint)
+
+    return AfterValidator(bounded)
 
 
 class Strict(BaseModel):

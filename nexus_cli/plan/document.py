@@ -29,6 +29,7 @@ from nexus_cli.plan.probed import ProbeEntry
 from nexus_cli.plan.rollout_document import NO_ROLLOUT, RolloutEntry, TargetsEntry, Way, rollout_entry, targets_entry
 from nexus_cli.plan.stages import stages_of
 from nexus_cli.plan.targets import WHOLE, Part
+from nexus_cli.plan.unreachable import UnreachableEntry
 
 FORMAT_VERSION = "1.0"
 
@@ -185,6 +186,7 @@ class PlanDocument(TypedDict):
     defaults: NotRequired[list[DefaultsEntry]]
     measured: NotRequired[MeasuredEntry]
     probe: NotRequired[list[ProbeEntry]]
+    unreachable: NotRequired[list[UnreachableEntry]]
     unknowns: NotRequired[list[str]]
     rights: NotRequired[list[RightsEntry]]
     sessions: NotRequired[list[SessionsEntry]]

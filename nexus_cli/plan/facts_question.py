@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.change import Action, Change, TagChange, series_type, series_unit
+from nexus_cli.plan.link_sessions import place_of
+from nexus_cli.plan.unreachable import needed_gateways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,33 +17,36 @@ class Concerned:
 
     Attributes:
         series: Recorded paths of tags that are forgotten, moved, or whose series breaks.
-        links: Link ids that changed devices leave, keep or get.
+        links: Gateways and links that changed devices leave, keep or get.
         arriving: Those of the links that no changed device had before: nothing measured of them is no surprise.
         classes: Retention classes that are declared and new or changed.
+        gateways: Those that have to take something up.
     """
 
     series: tuple[str, ...] = ()
-    links: tuple[str, ...] = ()
-    arriving: frozenset[str] = frozenset()
+    links: tuple[Place, ...] = ()
+    arriving: frozenset[Place] = frozenset()
     classes: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
 
 
 def concerned(changes: Sequence[Change]) -> Concerned:
     """What the changes concern."""
-    left: list[str] = []
-    taken: list[str] = []
+    left: list[Place] = []
+    taken: list[Place] = []
     classes: list[str] = []
     for change in changes:
         if change.type == "device":
-            left.append(str((change.before or {}).get("link") or ""))
-            taken.append(str((change.after or {}).get("link") or ""))
+            left.append(place_of(change.before or {}))
+            taken.append(place_of(change.after or {}))
         elif change.type == "retention" and change.action is not Action.FORGET:
             classes.append(change.name)
     return Concerned(
         series=tuple(dict.fromkeys(path for change in changes for path in _series(change))),
-        links=tuple(dict.fromkeys(link for link in (*left, *taken) if link)),
+        links=tuple(dict.fromkeys(place for place in (*left, *taken) if place[1])),
         arriving=frozenset(taken) - frozenset(left),
         classes=tuple(classes),
+        gateways=needed_gateways(changes),
     )
 
 

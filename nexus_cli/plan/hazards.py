@@ -11,6 +11,7 @@ from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.wording import duration
 from nexus_cli.model.policy_config import is_rule
 from nexus_cli.plan.change import Action, Attributes, Change, series_type, series_unit
+from nexus_cli.plan.raised import raised_of_device
 from nexus_cli.plan.representatives import LOGIN, OIDC
 
 NAMES: dict[str, str] = {
@@ -68,6 +69,7 @@ def hazards_of(
     for change in changes:
         found += _of_device(change) if change.type == "device" else _of_other(change)
         found += _of_rule(change)
+        found += _raised(change)
     return (*found, *_widened(widened))
 
 
@@ -211,6 +213,12 @@ def _of_rule(change: Change) -> Iterator[Hazard]:
         what = f"policy {change.name}" if change.type == "policy" else "who has to approve a plan"
         end = "goes: what it forbids is allowed from then on" if change.after is None else "changes"
         yield Hazard(name="policy-change", scope=change.name, address=change.address, message=f"{what} {end}")
+
+
+def _raised(change: Change) -> Iterator[Hazard]:
+    """A protection of a device that is less strict afterwards."""
+    for path, message in raised_of_device(change):
+        yield Hazard(name="over-budget", scope=path, address=change.address, message=message)
 
 
 def _widened(gains: Sequence[Gain]) -> Iterator[Hazard]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.change import Action, Attributes, Change, TagChange, retained_before, series_type, series_unit
 from nexus_cli.plan.impact_database import archive_lines, retention_lines
 from nexus_cli.plan.impact_notices import channel_lines, digest_lines, route_lines
@@ -53,7 +54,7 @@ class Surroundings:
         listed: Addresses of roles, users and groups whose rights the plan lists by principal.
         written: Tags that sequences write which this change leaves alone, and that those it touches wrote before.
         cleared: Tags whose retained message apply clears.
-        facts: What a runtime measured, by link.
+        facts: What a runtime measured, by gateway and link.
     """
 
     sessions: LinkSessions = field(default_factory=LinkSessions)
@@ -62,7 +63,7 @@ class Surroundings:
     listed: frozenset[str] = frozenset()
     written: frozenset[str] = frozenset()
     cleared: frozenset[str] = frozenset()
-    facts: Mapping[str, LinkFacts] = field(default_factory=dict)
+    facts: Mapping[Place, LinkFacts] = field(default_factory=dict)
 
 
 def written_before(changes: Sequence[Change], desired: Mapping[str, Attributes]) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.change import Action, Attributes, Change, altered_keys
 from nexus_cli.plan.link_sessions import Effect, LinkSessions, in_service, place_of
 from nexus_cli.plan.load_facts import LinkFacts
@@ -19,13 +20,13 @@ _NEW_WAYS: Mapping[Effect, str] = {
 }
 
 
-def session_lines(change: Change, sessions: LinkSessions, facts: Mapping[str, LinkFacts]) -> Lines:
+def session_lines(change: Change, sessions: LinkSessions, facts: Mapping[Place, LinkFacts]) -> Lines:
     """Plane and text of what happens to the session of a device.
 
     Args:
         change: Of a device.
         sessions: What becomes of the sessions.
-        facts: What a runtime measured, by link.
+        facts: What a runtime measured, by gateway and link.
     """
     before, after = change.before or {}, change.after or {}
     if change.action is Action.CREATE:
@@ -70,7 +71,9 @@ def _forgotten(before: Attributes, sessions: LinkSessions) -> Lines:
         yield "devices", f"{place[1]} {_NEW_WAYS[effect]} for {counted(sessions.active[place], 'other device')}"
 
 
-def _elsewhere(before: Attributes, after: Attributes, sessions: LinkSessions, facts: Mapping[str, LinkFacts]) -> Lines:
+def _elsewhere(
+    before: Attributes, after: Attributes, sessions: LinkSessions, facts: Mapping[Place, LinkFacts]
+) -> Lines:
     """It has another link, or its link another gateway."""
     (old_gateway, old), (new_gateway, new) = place_of(before), place_of(after)
     closed, opened = sessions.effect(before), sessions.effect(after)
@@ -90,7 +93,7 @@ def _elsewhere(before: Attributes, after: Attributes, sessions: LinkSessions, fa
     yield "devices", f"goes to another session: {old} {left}, {new} {_NEW_WAYS.get(opened, 'closes')}{cost}"
 
 
-def _in_place(change: Change, sessions: LinkSessions, facts: Mapping[str, LinkFacts]) -> Lines:
+def _in_place(change: Change, sessions: LinkSessions, facts: Mapping[Place, LinkFacts]) -> Lines:
     """Gateway and link stay."""
     before, after = change.before or {}, change.after or {}
     link = after.get("link") or "its link"

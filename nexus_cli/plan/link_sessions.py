@@ -12,10 +12,8 @@ from enum import StrEnum
 
 from nexus_cli.drivers.link_facts import session_facts
 from nexus_cli.drivers.registry import kinds
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.change import Attributes, Change
-
-Place = tuple[str, str]
-"""Gateway and link of a session."""
 
 
 class Effect(StrEnum):

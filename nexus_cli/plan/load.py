@@ -13,16 +13,17 @@ import msgspec
 
 from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.drivers.link_load import PollingLoad, polling_load, together
+from nexus_cli.model.bound import Place
 from nexus_cli.model.config import device_from_json
 from nexus_cli.plan.change import Action, Attributes, Change
-from nexus_cli.plan.link_sessions import Place, place_of
+from nexus_cli.plan.link_sessions import place_of
 from nexus_cli.plan.load_facts import LinkFacts
 
 DEVICE_KEYS = frozenset({"connection", "enabled", "gateway", "link", "protocol"})
 TAG_KEYS = frozenset({"address", "enabled", "mode", "options", "poll_ms", "type"})
 Memory = dict[int, PollingLoad | None]
 """Load by the identity of a device's attributes, which outlive it: to group a large site's reads twice takes seconds."""
-NO_FACTS: Mapping[str, LinkFacts] = {}
+NO_FACTS: Mapping[Place, LinkFacts] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def link_loads(
     changes: Sequence[Change],
     unchanged: Mapping[str, Attributes],
     *,
-    facts: Mapping[str, LinkFacts] = NO_FACTS,
+    facts: Mapping[Place, LinkFacts] = NO_FACTS,
     memory: Memory | None = None,
 ) -> tuple[LinkLoad, ...]:
     """The links whose load the changes touch, in order of their ids, then of their gateways.
@@ -85,7 +86,7 @@ def link_loads(
     Args:
         changes: Of a plan.
         unchanged: Resources that stay as they are, by address; devices on other links may be left out.
-        facts: What was measured, by link.
+        facts: What was measured, by gateway and link.
         memory: Filled with what each device costs, for who needs it again.
     """
     memory = {} if memory is None else memory
@@ -103,7 +104,7 @@ def link_loads(
             for place in {_place(change.before), _place(change.after)} & touched:
                 sides.setdefault(place, []).append(change)
     return tuple(
-        _link_load(place, sides.get(place, ()), staying.get(place, ()), facts=facts.get(place[1]), memory=memory)
+        _link_load(place, sides.get(place, ()), staying.get(place, ()), facts=facts.get(place), memory=memory)
         for place in sorted(touched, key=lambda place: (place[1], place[0]))
     )
 

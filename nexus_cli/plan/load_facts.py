@@ -10,7 +10,7 @@ class LinkFacts:
     """Measurements of one link; None where there is none.
 
     Attributes:
-        link: Its id, as devices have it.
+        link: Its id, as devices have it; `gateway` says whose.
         cycle_ms: How long one read of everything polled took, in ms.
         requests: How many requests that were.
         time_per_request_ms: From sending a request to its answer, in ms, the pause of the connection left out; without
@@ -19,6 +19,7 @@ class LinkFacts:
     """
 
     link: str
+    gateway: str = ""
     cycle_ms: float | None = None
     requests: int | None = None
     time_per_request_ms: float | None = None

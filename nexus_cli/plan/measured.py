@@ -7,18 +7,22 @@ See docs/decisions/0101.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NotRequired, TypedDict
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.live_clients import BrokerEntry, LiveClients, broker_entry, broker_lines
 from nexus_cli.plan.load_facts import LinkFacts
+from nexus_cli.plan.unreachable import Unreachable
 from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
 
 NO_SUBSCRIBERS = "live subscribers of topics: the broker does not report them"
 KEPT = "they go when their retention ends, or by `nexus purge`"
+PROTECTED = "`keep: always` protects them until `nexus keep end`; no retention and no `nexus purge` removes them before"
 
 
 class SeriesEntry(TypedDict):
@@ -79,7 +83,8 @@ class Measured:
         ending: Topics that end.
         live: Who is at the broker and concerned; None where it was not asked, or did not say.
         silent: Why it did not say.
-        arriving: Links of which nothing can be measured yet.
+        arriving: Links of which nothing can be measured yet, with their gateways.
+        unreachable: What control can't reach of what the plan needs.
     """
 
     facts: Facts | None = None
@@ -88,13 +93,15 @@ class Measured:
     ending: int = 0
     live: LiveClients | None = None
     silent: str = ""
-    arriving: frozenset[str] = frozenset()
+    arriving: frozenset[Place] = frozenset()
+    unreachable: tuple[Unreachable, ...] = ()
 
-    def links(self) -> dict[str, LinkFacts]:
-        """What was measured of each link, by link id."""
+    def links(self) -> dict[Place, LinkFacts]:
+        """What was measured of each link, by gateway and link id."""
         return {
-            each.link: LinkFacts(
+            (each.gateway, each.link): LinkFacts(
                 link=each.link,
+                gateway=each.gateway,
                 cycle_ms=each.cycle_ms,
                 requests=each.requests,
                 time_per_request_ms=each.time_per_request_ms,
@@ -127,7 +134,7 @@ def unknowns_of(found: Measured) -> list[str]:
     if found.facts is not None:
         lines += found.facts.unknown
         lines += _together("samples", ((each.why, each.path) for each in found.facts.series if each.samples is None))
-        links = [each for each in found.facts.links if each.gateway or each.link not in found.arriving]
+        links = [each for each in found.facts.links if each.state or (each.gateway, each.link) not in found.arriving]
         lines += _together("measures", ((each.why, each.link) for each in links if each.why))
     if found.silent:
         lines.append(f"live subscribers and sessions: {found.silent}")
@@ -236,9 +243,11 @@ def measured_lines(entry: MeasuredEntry | None) -> Iterator[str]:
     """The measures of links and database as lines of a plan's text."""
     if entry is None:
         return
+    of_link = Counter(each["link"] for each in entry["links"])
     for each in entry["links"]:
         if not each["text"].startswith("unknown"):
-            yield f"{each['link']}: {each['text']}"
+            whose = f" of {each['gateway']}" if of_link[each["link"]] > 1 else ""
+            yield f"{each['link']}{whose}: {each['text']}"
     yield from broker_lines(entry["broker"])
     database = entry.get("database")
     if database and (database["pending"] or database["tables"]):

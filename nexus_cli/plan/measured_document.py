@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from nexus_cli.plan.change import Action, Change
+from nexus_cli.diagnostics.wording import counted
+from nexus_cli.plan.change import Action, Change, TagChange
 from nexus_cli.plan.document import HazardEntry, ImpactEntry, PlanDocument
-from nexus_cli.plan.measured import KEPT, Measured, measured_entry, samples_text, unknowns_of
+from nexus_cli.plan.measured import KEPT, PROTECTED, Measured, measured_entry, samples_text, unknowns_of
 from nexus_cli.plan.probed import ProbeEntry
+from nexus_cli.plan.unreachable import unreachable_entries
 from nexus_cli.wire.control_facts import MeasuredSeries
 
 BEFORE = ("impact", "load", "readers", "templates", "defaults")
@@ -28,7 +30,7 @@ def with_measures(
     probe: Sequence[ProbeEntry] | None = None,
     unknown: Sequence[str] = (),
 ) -> PlanDocument:
-    """The document with `measured`, `probe` and `unknowns`, and with the counts at impacts and hazards.
+    """The document with `measured`, `probe`, `unreachable` and `unknowns`, and with the counts at impacts and hazards.
 
     Args:
         document: As `plan_document` gave it.
@@ -41,6 +43,8 @@ def with_measures(
     added: dict[str, object] = {"measured": measured_entry(measured)}
     if probe is not None:
         added["probe"] = list(probe)
+    if measured.unreachable:
+        added["unreachable"] = unreachable_entries(measured.unreachable)
     added["unknowns"] = [*unknowns_of(measured), *unknown]
     after = [key for key in document if key in BEFORE][-1]
     found: dict[str, object] = {}
@@ -56,18 +60,24 @@ def with_measures(
 def _impacts(
     impacts: Sequence[ImpactEntry], changes: Sequence[Change], series: Mapping[str, MeasuredSeries]
 ) -> list[ImpactEntry]:
-    gone = {
-        change.address: [series[tag.path] for tag in change.tags if tag.action is Action.FORGET and tag.path in series]
-        for change in changes
-    }
+    gone = {change.address: [tag for tag in change.tags if tag.action is Action.FORGET] for change in changes}
     found: list[ImpactEntry] = []
     for each in impacts:
-        text = samples_text(gone.get(each["address"], ())) if each["plane"] == "series" else ""
+        tags = gone.get(each["address"], ()) if each["plane"] == "series" else ()
+        text = samples_text([series[tag.path] for tag in tags if tag.path in series])
         if text and "forgotten" in each["text"]:
-            found.append({**each, "measured": f"{text}; {KEPT}"})
+            found.append({**each, "measured": f"{text}; {_until(tags)}"})
         else:
             found.append(each)
     return found
+
+
+def _until(tags: Sequence[TagChange]) -> str:
+    """How long the samples of forgotten tags stay."""
+    protected = [tag.path for tag in tags if (tag.before or {}).get("keep_always")]
+    if not protected:
+        return KEPT
+    return PROTECTED if len(protected) == len(tags) else f"{KEPT}; of {counted(len(protected), 'tag')}: {PROTECTED}"
 
 
 def _hazard(hazard: HazardEntry, series: Mapping[str, MeasuredSeries]) -> HazardEntry:

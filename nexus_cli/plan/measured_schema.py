@@ -29,7 +29,7 @@ def _list_of(item: JsonObject, description: str = "") -> JsonObject:
 
 
 def measured_schemas() -> JsonObject:
-    """The schemas of `measured`, `probe` and `unknowns`, by key."""
+    """The schemas of `measured`, `probe`, `unreachable` and `unknowns`, by key."""
     series = _object(
         {
             "path": _STRING,
@@ -100,5 +100,15 @@ def measured_schemas() -> JsonObject:
             description="What the runtime counted of the things that change.",
         ),
         "probe": _list_of(read, "Trial reads of new and changed addresses (`--probe`)."),
+        "unreachable": _list_of(
+            _object(
+                {
+                    "gateways": _STRINGS,
+                    "refused": {"type": "boolean", "description": "True where apply refuses (NX5040)."},
+                    "text": _STRING,
+                }
+            ),
+            "What control can't reach of what the plan needs, when it was asked.",
+        ),
         "unknowns": {**_STRINGS, "description": "What is not known, and why."},
     }

@@ -13,6 +13,7 @@ from nexus_cli.access.gains import Gain
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.diagnostics.outcome import Outcome, has_errors
+from nexus_cli.model.bound import Place
 from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
@@ -153,7 +154,7 @@ def make_plan(
     *,
     moved: Sequence[Rename] = (),
     cost: Cost = lambda _: None,
-    facts: Mapping[str, LinkFacts] = NO_FACTS,
+    facts: Mapping[Place, LinkFacts] = NO_FACTS,
     template_of: Mapping[str, str] = NO_TEMPLATES,
     giver_of: GiverOf | None = None,
     at: datetime | None = None,
@@ -166,7 +167,7 @@ def make_plan(
         desired: What the files declare.
         moved: The site's renames.
         cost: Requests per device, where a driver can compute them.
-        facts: What a runtime measured, by link.
+        facts: What a runtime measured, by gateway and link.
         template_of: Template by path of the declared devices that have one.
         giver_of: Who gives the declared devices their values; None where that is not known.
         at: When it is judged by the policies; None judges nothing.

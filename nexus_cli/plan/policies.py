@@ -39,6 +39,7 @@ class Violation:
         paths: What violates it, sorted; the site's plan itself is "plan".
         overridable: A consent applies all the same.
         recorded: It is the version on record.
+        wants_reason: It reads the reason, and none was given.
     """
 
     name: str
@@ -49,6 +50,14 @@ class Violation:
     paths: tuple[str, ...]
     overridable: bool
     recorded: bool
+    wants_reason: bool = False
+
+    @property
+    def hint(self) -> str:
+        """What helps, and who decides."""
+        reason = "say why with --reason TEXT" if self.wants_reason else ""
+        owner = f"its owner is {self.owner}" if self.owner else ""
+        return "; ".join(filter(None, (reason, owner)))
 
     @property
     def blocking(self) -> bool:
@@ -142,6 +151,7 @@ def judge(
                     paths=paths,
                     overridable=config.overridable,
                     recorded=one.recorded,
+                    wants_reason=not moment.reason and one.rule.reads("reason"),
                 )
             )
     return tuple(found)

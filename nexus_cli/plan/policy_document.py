@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.policies import Violation
@@ -25,24 +25,29 @@ class PolicyEntry(TypedDict):
     recorded: bool
     overridable: bool
     blocking: bool
+    hint: NotRequired[str]
 
 
 def policy_entries(violations: Sequence[Violation]) -> list[PolicyEntry]:
     """As JSON, in the order of the violations."""
-    return [
-        {
-            "name": one.name,
-            "severity": one.severity,
-            "owner": one.owner,
-            "message": one.message,
-            "subject": one.subject,
-            "paths": list(one.paths),
-            "recorded": one.recorded,
-            "overridable": one.overridable,
-            "blocking": one.blocking,
-        }
-        for one in violations
-    ]
+    return [_entry(one) for one in violations]
+
+
+def _entry(one: Violation) -> PolicyEntry:
+    entry: PolicyEntry = {
+        "name": one.name,
+        "severity": one.severity,
+        "owner": one.owner,
+        "message": one.message,
+        "subject": one.subject,
+        "paths": list(one.paths),
+        "recorded": one.recorded,
+        "overridable": one.overridable,
+        "blocking": one.blocking,
+    }
+    if one.hint:
+        entry["hint"] = one.hint
+    return entry
 
 
 def blocking_policies(violated: Iterable[PolicyEntry]) -> list[PolicyEntry]:
@@ -91,7 +96,7 @@ def policies_schema() -> JsonObject:
         "type": "array",
         "items": {
             "type": "object",
-            "properties": properties,
+            "properties": {**properties, "hint": {"type": "string", "description": "What helps, and who decides."}},
             "required": list(properties),
             "additionalProperties": False,
         },

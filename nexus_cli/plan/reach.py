@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nexus_cli.diagnostics.wording import counted
+from nexus_cli.model.bound import Place
 from nexus_cli.plan.change import Action, Change
-from nexus_cli.plan.link_sessions import Effect, LinkSessions, Place, in_service, place_of
+from nexus_cli.plan.link_sessions import Effect, LinkSessions, in_service, place_of
 
 DONE: Mapping[str, str] = {"create": "new", "update": "updated", "move": "moved", "forget": "forgotten"}
 

@@ -9,21 +9,23 @@ from nexus_cli.diagnostics.wording import counted, duration
 from nexus_cli.drivers.link_load import SHORTEST_POLL_MS
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.drivers.timeouts import connect_timeout_s
+from nexus_cli.model.bound import Place
 from nexus_cli.model.config import TagConfig
 from nexus_cli.plan.change import Attributes
+from nexus_cli.plan.link_sessions import place_of
 from nexus_cli.plan.load_facts import LinkFacts
 
 POLL_MS: int = TagConfig(type="bool").poll_ms
 
 
-def gap(device: Attributes, facts: Mapping[str, LinkFacts]) -> str:
+def gap(device: Attributes, facts: Mapping[Place, LinkFacts]) -> str:
     """Of a device that opens a new session, as a phrase: measured where its link was, else the longest.
 
     Args:
         device: After the change.
-        facts: What a runtime measured, by link. A link that is new has none.
+        facts: What a runtime measured, by gateway and link. A link that is new has none.
     """
-    known = facts.get(str(device.get("link", "")))
+    known = facts.get(place_of(device))
     if known is not None and known.connect_ms is not None:
         return f"gap of about {known.connect_ms:,.0f} ms, as its last connect took{_missed(device, known.connect_ms)}"
     longest_ms = connect_timeout_s(device.get("connection") or {}) * 1000

@@ -16,6 +16,10 @@ def measured_blocks(plan: PlanDocument, style: Callable[[str, str], str]) -> Ite
     yield from _block("Measured:", list(measured_lines(plan.get("measured"))), style)
     if "probe" in plan:
         yield from _block("Trial read:", list(probe_lines(plan["probe"])) or ["no address is new or changed"], style)
+    entries = plan.get("unreachable", [])
+    refused = [each["text"] for each in entries if each["refused"]]
+    yield from _block("Can't be applied now:", refused, style)
+    yield from _block("Not reached now:", [each["text"] for each in entries if not each["refused"]], style)
     yield from _block("Not known:", plan.get("unknowns", []), style)
 
 

@@ -14,7 +14,8 @@ from nexus_cli.diagnostics.wording import duration
 from nexus_cli.plan.change import Attributes, Change
 from nexus_cli.plan.hazards import Hazard
 from nexus_cli.plan.load import LinkLoad, links_touched, over_budget
-from nexus_cli.plan.mass_change import DEFAULT_CLASS, SITE, Standing, mass_hazards
+from nexus_cli.plan.mass_change import DEFAULT_CLASS, SITE, Standing, limits_of, mass_hazards
+from nexus_cli.plan.raised import LIMITS, raised_of_site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def weighed_hazards(
     standing: Standing,
     loads: Sequence[LinkLoad],
 ) -> tuple[Hazard, ...]:
-    """`mass-change`, `over-budget` and `data-loss` of tags that go to a class that keeps less; not for a first plan.
+    """`mass-change`, `policy-change` of limits, `over-budget` and `data-loss` of tags that go to a class that keeps less; not for a first plan.
 
     Args:
         changes: The plan's.
@@ -55,8 +56,17 @@ def weighed_hazards(
         standing: What was recorded before the change.
         loads: Of the links that the changes touch; of two of one link either is enough.
     """
-    mass = tuple(mass_hazards(changes, before.get(SITE), standing))
+    mass = (*mass_hazards(changes, before.get(SITE), standing), *_raised_limits(changes))
     return (*mass, *_over_budget(loads), *_shorter(changes, before, after)) if standing.devices else mass
+
+
+def _raised_limits(changes: Sequence[Change]) -> Iterator[Hazard]:
+    """Limits of the site that are higher or gone afterwards: the next plan would need no consent."""
+    for change in changes:
+        if change.before is not None:
+            message = raised_of_site(change, was=limits_of(change.before), now=limits_of(change.after))
+            if message:
+                yield Hazard(name="policy-change", scope=LIMITS, address=change.address, message=message)
 
 
 def _over_budget(loads: Sequence[LinkLoad]) -> Iterator[Hazard]:

@@ -20,7 +20,7 @@ import msgspec
 from nexus_cli.diagnostics import Diagnostic
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.bind import bind_device
-from nexus_cli.model.bound import BoundDevice, Model
+from nexus_cli.model.bound import BoundDevice, Model, Place
 from nexus_cli.model.kept import Facts, KeptDevice, facts_of
 from nexus_cli.model.resolve import KnownConfig
 from nexus_cli.model.snapshot import Attributes, Snapshot
@@ -104,14 +104,14 @@ class SiteCache:
             for path in tree.kept
         }
 
-    def sound_links(self, model: Model, tree: SourceTree) -> frozenset[str]:
+    def sound_links(self, model: Model, tree: SourceTree) -> frozenset[Place]:
         """Links on which nothing changed since nothing was found about them."""
         sound = set()
-        for link, devices in model.links().items():
+        for place, devices in model.links().items():
             if all(isinstance(device, KeptDevice) for device in devices):
-                group = _group(link, devices, tree.sound)
+                group = _group(place[1], devices, tree.sound)
                 if all(self.entries[device.path].group == group for device in devices):
-                    sound.add(link)
+                    sound.add(place)
         return frozenset(sound)
 
     def remember(self, tree: SourceTree, model: Model, findings: Iterable[Diagnostic]) -> None:
@@ -123,16 +123,17 @@ class SiteCache:
             findings: All of them, those that a comment suppresses included.
         """
         noisy = {path for item in findings if (path := device_of(item.where))}
-        groups: dict[str, bytes] = {}
-        for link, devices in model.links().items():
+        groups: dict[Place, bytes] = {}
+        for place, devices in model.links().items():
             if all(device.path in tree.sound and device.path not in noisy for device in devices):
-                groups[link] = _group(link, devices, tree.sound)
+                groups[place] = _group(place[1], devices, tree.sound)
         entries: dict[str, Entry] = {}
         for path, text in tree.sound.items():
             device = model.devices.get(path)
-            facts = None if device is None or path in noisy else facts_of(device)
-            if facts is not None:
-                entries[path] = Entry(*text, groups.get(facts.link, b""), facts)
+            if device is None or path in noisy:
+                continue
+            if (facts := facts_of(device)) is not None:
+                entries[path] = Entry(*text, groups.get((device.gateway, facts.link), b""), facts)
         if entries != self.entries:
             _write(self.file, entries)
 

@@ -10,9 +10,18 @@ from nexus_cli.plan.measured import Measured
 from nexus_cli.plan.plan import Plan
 from nexus_cli.plan.stages import cleared_paths
 from nexus_cli.plan.stale_sessions import LOCAL
+from nexus_cli.plan.unreachable import Unreachable, unreachable
 from nexus_cli.project.measure_emqx import ask_emqx
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control_facts import MOST_CLASSES, MOST_LINKS, MOST_SERIES, Facts, FactsQuestion
+from nexus_cli.wire.control_facts import (
+    MOST_CLASSES,
+    MOST_GATEWAYS,
+    MOST_LINKS,
+    MOST_SERIES,
+    AskedLink,
+    Facts,
+    FactsQuestion,
+)
 from nexus_cli.wire.http import ControlClient
 
 TIMEOUT_S = 15.0
@@ -31,8 +40,9 @@ async def measure(plan: Plan, settings: Settings, *, broker: str = "") -> Measur
     asked = concerned(plan.changes)
     question = FactsQuestion(
         series=list(asked.series[:MOST_SERIES]),
-        links=list(asked.links[:MOST_LINKS]),
+        links=[AskedLink(gateway=gateway, link=link) for gateway, link in asked.links[:MOST_LINKS]],
         classes=list(asked.classes[:MOST_CLASSES]),
+        gateways=list(asked.gateways[:MOST_GATEWAYS]),
     )
     unknowns = [
         f"{what}: {len(all_) - most:,} more than the {most:,} that one plan asks for"
@@ -40,6 +50,7 @@ async def measure(plan: Plan, settings: Settings, *, broker: str = "") -> Measur
             ("stored samples", asked.series, MOST_SERIES),
             ("links", asked.links, MOST_LINKS),
             ("retention classes", asked.classes, MOST_CLASSES),
+            ("gateways", asked.gateways, MOST_GATEWAYS),
         )
         if len(all_) > most
     ]
@@ -59,7 +70,15 @@ async def measure(plan: Plan, settings: Settings, *, broker: str = "") -> Measur
         live=asked_broker.live,
         silent=asked_broker.why,
         arriving=asked.arriving,
+        unreachable=_unreachable(plan, facts),
     )
+
+
+def _unreachable(plan: Plan, facts: Facts | None) -> tuple[Unreachable, ...]:
+    """What control can't reach of what the plan needs; nothing where this control does not know."""
+    if facts is None or facts.broker is None:
+        return ()
+    return unreachable(plan.changes, broker=facts.broker, states=facts.gateways)
 
 
 def _cleared(plan: Plan) -> int:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from nexus_cli.diagnostics import NexusError, Outcome
 from nexus_cli.local.layout import Home
+from nexus_cli.model.bound import Place
 from nexus_cli.model.collection import collection_paused
 from nexus_cli.model.window_config import Windows
 from nexus_cli.plan.consents import useless_consents
@@ -38,7 +39,7 @@ SITE = "site"
 class Compared:
     """Two states: their plan with what was measured of links, how it goes out, and which part it is; None is the whole."""
 
-    plan: Callable[[Mapping[str, LinkFacts]], Outcome[Plan]]
+    plan: Callable[[Mapping[Place, LinkFacts]], Outcome[Plan]]
     way: Way
     part: Part | None
 
@@ -137,7 +138,7 @@ async def _compare(loaded: LoadedSite, settings: Settings, targets: Targets, *, 
         first=not state.digests,
     )
 
-    def plan(facts: Mapping[str, LinkFacts]) -> Outcome[Plan]:
+    def plan(facts: Mapping[Place, LinkFacts]) -> Outcome[Plan]:
         planned = make_plan(
             base,
             desired,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.project.apply import ApplyOptions, request_of
@@ -138,12 +139,34 @@ async def _changed(
     settings: Settings, number: int, verb: str, reason: str, on_event: OnEvent, on_rollout: OnRollout
 ) -> Rollout:
     async with ControlClient(settings) as control:
+        before = await control.rollout(number)
+        deployment = before.waves[before.wave - 1].deployment if before.wave else 0
+        lines = (await control.deployment(deployment)).journal if deployment else []
+        said = {deployment: max((line.id for line in lines), default=0)} if deployment else {}
         found = await control.change_rollout(number, verb, reason=reason)
-        return await _follow(control, found.number, on_event=on_event, on_rollout=on_rollout)
+        return await _follow(control, found.number, on_event=on_event, on_rollout=on_rollout, said=said)
 
 
-async def _follow(control: ControlClient, number: int, *, on_event: OnEvent, on_rollout: OnRollout) -> Rollout:
-    """Follow a rollout to its end, and each deployment of it. Raises NexusError: control did not answer for `LOST_S`."""
+async def _follow(
+    control: ControlClient,
+    number: int,
+    *,
+    on_event: OnEvent,
+    on_rollout: OnRollout,
+    said: Mapping[int, int] = MappingProxyType({}),
+) -> Rollout:
+    """Follow a rollout to its end, and each deployment of it.
+
+    Args:
+        control: Where it is.
+        number: Of the rollout.
+        on_event: Gets each line of the journals.
+        on_rollout: Gets each state of the rollout.
+        said: Last line by deployment of what was followed when it happened: only later lines are new.
+
+    Raises:
+        NexusError: Control did not answer for `LOST_S`.
+    """
     loop = asyncio.get_running_loop()
     known, answered_s, followed = "", loop.time(), set[int]()
     while True:
@@ -159,8 +182,10 @@ async def _follow(control: ControlClient, number: int, *, on_event: OnEvent, on_
             on_rollout(found)
         known = state
         for deployment in (found.waves[found.wave - 1].deployment, found.undone_by):
+            if deployment in said and found.state == "waiting":
+                continue  # it ended before, and continues when the wave begins again
             if deployment and deployment not in followed:
                 followed.add(deployment)
-                await follow(control, deployment, on_event=on_event)
+                await follow(control, deployment, after=said.get(deployment, 0), on_event=on_event)
         if found.state not in ACTIVE:
             return found

@@ -51,7 +51,7 @@ def recorded_resource(settings: Settings, address: str) -> JsonObject:
     """Attributes of one resource; a device or tag may be named by its bare path.
 
     Raises:
-        NexusError: NX6406, it is not recorded, with the nearest that is; NX6400 and others of control.
+        NexusError: NX6406, it is not recorded, with what it is called now, or the nearest that is; NX6400 and others of control.
     """
     return asyncio.run(_resource(settings, address))
 
@@ -102,8 +102,13 @@ async def _resource(settings: Settings, address: str) -> JsonObject:
             found, near = tags.get(tag), [f"{device}/{each}" for each in tags]
         if found is not None:
             return dict(found)
+        full = f"{kind}.{name}" if name else kind
+        now = (await control.recorded([full])).renamed.get(full)
         digests = (await control.state()).digests
 
+    if now is not None:
+        path = now.partition(".")[2]
+        raise NexusError(f"'{address}' was renamed: it is {path} now.", code="NX6406", hint=f"nexus show {path}")
     hint = ""
     if Path(address).suffix and kind not in {each.partition(".")[0] for each in digests}:
         hint = hint_of_missing(address)  # it may be the path of a saved plan

@@ -125,9 +125,15 @@ class Addresses(Question, frozen=True, kw_only=True):
 
 
 class Resources(Body, frozen=True, kw_only=True):
-    """Recorded attributes by address; of what is not recorded, nothing."""
+    """Recorded attributes by address; of what is not recorded, nothing.
+
+    Attributes:
+        resources: By address.
+        renamed: Present address by the one asked for (`device.…` or `tag.…`) of what was renamed since.
+    """
 
     resources: dict[str, JsonObject]
+    renamed: dict[str, str] = {}
 
 
 class PlanSummary(msgspec.Struct, frozen=True, kw_only=True):

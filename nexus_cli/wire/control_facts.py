@@ -15,6 +15,14 @@ MOST_SERIES = 2_000
 """Series in one question; of more, the plan says how many were not asked for."""
 MOST_LINKS = 1_000
 MOST_CLASSES = 200
+MOST_GATEWAYS = 1_000
+
+
+class AskedLink(Body, frozen=True, kw_only=True):
+    """A link of a gateway: `serial:/dev/ttyUSB0` of two gateways are two lines."""
+
+    gateway: Name
+    link: Name
 
 
 class FactsQuestion(Question, frozen=True, kw_only=True):
@@ -22,13 +30,15 @@ class FactsQuestion(Question, frozen=True, kw_only=True):
 
     Attributes:
         series: Recorded paths of tags whose series ends or breaks.
-        links: Link ids of devices that change.
+        links: Of devices that change.
         classes: Retention classes that the plan declares.
+        gateways: Those that have to take something up.
     """
 
     series: Annotated[list[Name], msgspec.Meta(max_length=MOST_SERIES)] = []
-    links: Annotated[list[Name], msgspec.Meta(max_length=MOST_LINKS)] = []
+    links: Annotated[list[AskedLink], msgspec.Meta(max_length=MOST_LINKS)] = []
     classes: Annotated[list[Name], msgspec.Meta(max_length=MOST_CLASSES)] = []
+    gateways: Annotated[list[Name], msgspec.Meta(max_length=MOST_GATEWAYS)] = []
 
 
 class MeasuredSeries(Body, frozen=True, kw_only=True):
@@ -57,7 +67,7 @@ class MeasuredLink(Body, frozen=True, kw_only=True):
 
     Attributes:
         link: Link id.
-        gateway: Whose it is; "" when no gateway reports it.
+        gateway: Whose it is, as it was asked for.
         state: As in its health; "" when it is not reported.
         devices, answering: Devices on it that the gateway reads, and those of them that give values.
         cycle_ms, requests, time_per_request_ms, connect_ms: As in `plan.load_facts.LinkFacts`.
@@ -101,10 +111,15 @@ class Facts(Body, frozen=True, kw_only=True):
         series: In the order of the question.
         links: In the order of the question.
         database: None when it is not known.
+        broker: Why control is not connected to the broker; "" when it is, None when this control does not know.
+        gateways: The state that each of the gateways asked for reported last (`running`, `lost`, `stopping`); those that have
+            never reported are missing.
         unknown: What is missing as a whole, and why.
     """
 
     series: list[MeasuredSeries] = []
     links: list[MeasuredLink] = []
     database: MeasuredDatabase | None = None
+    broker: str | None = None
+    gateways: dict[str, str] = {}
     unknown: list[str] = []

@@ -70,10 +70,12 @@ class ControlClient:
 
     async def resources(self, addresses: Sequence[str]) -> dict[str, JsonObject]:
         """Recorded attributes by address; addresses that are not recorded are left out."""
-        if not addresses:
-            return {}
+        return (await self.recorded(addresses)).resources if addresses else {}
+
+    async def recorded(self, addresses: Sequence[str]) -> control.Resources:
+        """The same, with the present address of what was renamed since."""
         asked = control.Addresses(addresses=list(addresses))
-        return (await self.call("POST", "/resources", control.Resources, body=asked)).resources
+        return await self.call("POST", "/resources", control.Resources, body=asked)
 
     async def deploy(self, request: control.DeploymentRequest) -> int:
         """Start a deployment and give its number. Exit code 5 when the lock is held or the plan is stale."""

@@ -28,7 +28,7 @@ from tests.integration.control_world import (
     steps,
     world,
 )
-from tests.waiting import until
+from tests.waiting import until, until_found
 
 __all__ = ["world"]
 
@@ -195,15 +195,18 @@ async def test_a_gateway_that_stops_on_purpose_is_told_apart(world: World, caplo
 
 
 async def test_the_broker_away_during_an_apply_delays_it_and_loses_nothing(world: World) -> None:
-    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
-        await applied(control, snapshot(device("a/l/one")))
-        world.broker.kill()
+    async with world.control(dataclasses.replace(FAST, observe_s=90.0)) as control:
+        async with FakeGateway(world.settings).up():
+            await applied(control, snapshot(device("a/l/one")))
         number = await control.deploy(
             body_of(await plan_against(control, snapshot(device("a/l/one"), device("a/l/two"))))
         )
-        await journal_has(control, number, ("record", "done"))
+        await journal_has(control, number, ("observe", "begun"))
+        world.broker.kill()
+        await until_found(world.status, lambda found: not found.get("ready"))
         world.broker.start()
-        found = await ended(control, number)
+        async with FakeGateway(world.settings).up() as gateway:
+            found = await ended(control, number)
         assert found.outcome == "applied", found
         assert sorted(gateway.running) == ["a/l/one", "a/l/two"]
 

@@ -25,7 +25,7 @@ from nexus_cli.plan.text import plan_text
 from nexus_cli.project.measure import measure
 from nexus_cli.runtime.control.routes import api
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control_facts import Facts, FactsQuestion
+from nexus_cli.wire.control_facts import AskedLink, Facts, FactsQuestion
 from tests.integration.control_world import (
     PEOPLE,
     TOPICS,
@@ -120,7 +120,8 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
         link = {"state": "connected", "since": 0, "devices": 1, "answering": 1, "cycle_ms": 12.5, "requests": 2}
         links = {"tcp:10.0.0.9:502": {**link, "connect_ms": 3.5, "request_ms": 6.25}}
         await fake.client.publish(TOPICS.health("gateway", "gw-1"), fake.said("running", links=links), retain=True)
-        question = FactsQuestion(links=["tcp:10.0.0.9:502", "tcp:10.0.0.10:502"])
+        elsewhere = AskedLink(gateway="gw-2", link="tcp:10.0.0.9:502")
+        question = FactsQuestion(links=[asked("tcp:10.0.0.9:502"), asked("tcp:10.0.0.10:502"), elsewhere])
         facts = await until_found(
             lambda: control.call("POST", "/plan/facts", Facts, body=question),
             lambda found: found.links[0].cycle_ms == 12.5,
@@ -131,6 +132,7 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
             3.5,
         )
         assert facts.links[1].cycle_ms is None and facts.links[1].why == "no running gateway reports it"
+        assert facts.links[2].cycle_ms is None and facts.links[2].gateway == "gw-2", "a link is one of its gateway"
         assert facts.database is not None and facts.database.revision == facts.database.head
 
         async with connection(world.settings) as conn:
@@ -163,6 +165,10 @@ async def test_a_plan_shows_what_control_measured(world: World) -> None:
     assert orjson.dumps(document)
 
 
+def asked(link: str) -> AskedLink:
+    return AskedLink(gateway="gw-1", link=link)
+
+
 def as_cli(settings: Settings) -> Settings:
     return replace(settings, control_token="cli-token")
 
@@ -173,10 +179,10 @@ async def test_who_may_not_read_the_state_gets_no_facts_and_a_bad_question_is_re
     async with world.control(), world.client("anna") as anna, world.client() as cli:
         assert "anna" in PEOPLE
         with pytest.raises(NexusError) as caught:
-            await anna.call("POST", "/plan/facts", Facts, body=FactsQuestion(links=["x"]))
+            await anna.call("POST", "/plan/facts", Facts, body=FactsQuestion(links=[asked("x")]))
         assert caught.value.code in ("NX6401", "NX6403")
         with pytest.raises(NexusError):
-            await cli.call("POST", "/plan/facts", Facts, body=FactsQuestion(links=["x"] * 2_000))
+            await cli.call("POST", "/plan/facts", Facts, body=FactsQuestion(links=[asked("x")] * 2_000))
         assert (await cli.call("POST", "/plan/facts", Facts, body=FactsQuestion(series=["no/such/tag/here"]))).series[
             0
         ].samples == 0

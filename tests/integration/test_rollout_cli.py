@@ -47,7 +47,7 @@ def test_waves_pass_and_each_deployment_links_the_ci_run(world: World, plant: Sh
         _ok(plant("apply", "--yes"))
         assert "no rollouts" in _ok(plant("rollout", "list"))
         missing = plant("rollout", "show")
-        assert missing.returncode == 1 and "NX5037" in missing.stderr
+        assert missing.returncode == 1 and "NX5041" in missing.stderr
         _change(plant)
         allow = ("--allow", "series-break")
         done = _checked(plant("apply", "--yes", *allow, "--reason", "megawatts", "--format", "json", **RUN), "rollout")
@@ -76,7 +76,10 @@ def test_a_canary_whose_values_are_bad_stops_it_until_it_is_resumed_or_taken_bac
         again = plant("apply", "--resume")
         assert again.returncode == 4, again.stderr
         assert [each["state"] for each in _shown(plant)["waves"]] == ["failed", "pending"]
-        _ok(plant("rollout", "rollback", "--yes", "--reason", "no values"))
+        undone = plant("rollout", "rollback", "--yes", "--reason", "no values")
+        assert undone.returncode == 0, undone.stderr
+        assert "recording" in stopped.stderr and "recording" not in again.stderr, "what was followed is not said again"
+        assert undone.stderr.count("recording") == undone.stderr.count("waiting for gateway gw-1") == 1
         back = _shown(plant)
         assert (back["state"], back["undone_by"]) == ("rolled-back", 3)
         assert '"kWh"' in _ok(plant("show", "packaging/line-1/meter"))

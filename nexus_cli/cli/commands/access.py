@@ -18,6 +18,7 @@ from nexus_cli.cli.completing import access_actions, access_subjects, principals
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
 from nexus_cli.cli.options import (
+    WholeNumber,
     at_option,
     color_option,
     env_option,
@@ -149,9 +150,7 @@ def who_can(
 @click.argument("user", shell_complete=principals)
 @click.argument("action", shell_complete=access_actions)
 @click.argument("about", metavar="[TOPIC|PATH]", default="", shell_complete=access_subjects)
-@click.option(
-    "--qos", type=click.IntRange(0, 2), default=0, show_default=True, help="Quality of service of the message."
-)
+@click.option("--qos", type=WholeNumber(0, 2), default=0, show_default=True, help="Quality of service of the message.")
 @click.option("--retain", is_flag=True, help="The message is to be retained.")
 @site_option
 @env_option

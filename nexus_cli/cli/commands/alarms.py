@@ -12,7 +12,15 @@ from nexus_cli.cli.changing import styler
 from nexus_cli.cli.completing import alert_names
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, color_option, format_option, reads_runtime, seconds, utc_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    color_option,
+    format_option,
+    reads_runtime,
+    seconds,
+    utc_option,
+)
 from nexus_cli.cli.views.alarm_figures import figures_text
 from nexus_cli.cli.views.alarms import alarm_lines, journal_text, listing_text, why_text
 from nexus_cli.exit_codes import Exit
@@ -178,7 +186,7 @@ def why(name: str, zone: tzinfo | None, format_: str) -> int:
 @click.option("--since", default="30d", show_default=True, help=since_help)
 @click.option("--until", default="now", show_default=True, help="End of the span, in the same forms.")
 @click.option(
-    "--operators", default=1, show_default=True, type=click.IntRange(1, 1000), help="People who share the alarms."
+    "--operators", default=1, show_default=True, type=WholeNumber(1, 1000), help="People who share the alarms."
 )
 @utc_option
 @format_option("text", "json")
@@ -208,7 +216,7 @@ def kpi(since: str, until: str, operators: int, zone: tzinfo | None, format_: st
     "--limit",
     default=100,
     show_default=True,
-    type=click.IntRange(1, 5000),
+    type=WholeNumber(1, 5000),
     help="Maximum number of lines, the newest first.",
 )
 @utc_option

@@ -19,7 +19,16 @@ from nexus_cli.cli.changing import (
 )
 from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, color_option, env_option, format_option, site_argument, var_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    color_option,
+    effect_digest,
+    env_option,
+    format_option,
+    site_argument,
+    var_option,
+)
 from nexus_cli.cli.progress import following
 from nexus_cli.cli.rolling import show_rollout, show_step, target_options, way_options, window_use
 from nexus_cli.cli.views.deployments import confirmation_text
@@ -51,11 +60,17 @@ EPILOG = (
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--allow", multiple=True, metavar="NAME[=GLOB]", help="Consent to a hazard. Repeatable.")
 @click.option("--reason", default="", help="Reason, for the journal, the lock and the audit trail.")
-@click.option("--effect", default="", metavar="DIGEST", help="Apply only a plan with this effect (`nexus plan`).")
+@click.option(
+    "--effect",
+    default="",
+    metavar="DIGEST",
+    callback=effect_digest,
+    help="Apply only a plan with this effect (`nexus plan`).",
+)
 @click.option("--approval", "approvals", multiple=True, metavar="FILE", help="A signed approval. Repeatable.")
 @confirm_within_option
 @click.option(
-    "--resume", type=click.IntRange(0, 2**31 - 1), is_flag=False, flag_value=0, metavar="[DEPLOYMENT]", help=RESUME
+    "--resume", type=WholeNumber(0, 2**31 - 1), is_flag=False, flag_value=0, metavar="[DEPLOYMENT]", help=RESUME
 )
 @run_url_option
 @target_options

@@ -14,7 +14,7 @@ from nexus_cli.cli.commands.audit_verify import command as verify
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.audit import trail_text
 from nexus_cli.cli.views.audit_csv import trail_csv
 from nexus_cli.exit_codes import Exit
@@ -76,7 +76,7 @@ class _TrailOrVerify(click.Group):
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(1, MOST),
+    type=WholeNumber(1, MOST),
     help="Maximum number of rows, the newest first.",
 )
 @utc_option

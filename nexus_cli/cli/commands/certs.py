@@ -11,7 +11,7 @@ from nexus_cli.certificates.authority import CA_DAYS, LEAF_DAYS
 from nexus_cli.certificates.names import CertificateKind
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import format_option
+from nexus_cli.cli.options import WholeNumber, format_option
 from nexus_cli.cli.views.certs import (
     ca_document,
     ca_text,
@@ -28,7 +28,7 @@ from nexus_cli.model.spelling import parse_duration
 from nexus_cli.project import certs, certs_ca
 from nexus_cli.settings import load_settings
 
-DAYS = click.IntRange(1, 36_500)
+DAYS = WholeNumber(1, 36_500)
 
 
 @click.group("certs", short_help="Issue, renew, revoke and show certificates.")

@@ -6,7 +6,7 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option
+from nexus_cli.cli.options import WholeNumber, changes_runtime, format_option
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.undo import confirm
 from nexus_cli.settings import load_settings
@@ -15,7 +15,7 @@ EPILOG = "\b\nExamples:\n  nexus confirm\n  nexus confirm 12\n\n" + help_text(Ex
 
 
 @click.command("confirm", epilog=EPILOG)
-@click.argument("number", required=False, type=click.IntRange(1, 2**31 - 1), metavar="[DEPLOYMENT]")
+@click.argument("number", required=False, type=WholeNumber(1, 2**31 - 1), metavar="[DEPLOYMENT]")
 @format_option("text", "json")
 @changes_runtime("NEXUS_CONTROL_URL")
 def command(number: int | None, format_: str) -> int:

@@ -12,7 +12,14 @@ import click
 from nexus_cli.cli.changing import styler
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    color_option,
+    format_option,
+    reads_runtime,
+    utc_option,
+)
 from nexus_cli.cli.views.dead_letters import letters_text, retried_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.dead_letters import change_letters, dead_letters
@@ -46,7 +53,7 @@ def command() -> None:
     "--limit",
     default=50,
     show_default=True,
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     help="Maximum number of rows, the newest first.",
 )
 @utc_option
@@ -67,7 +74,7 @@ def list_(topic: str, reason: str, limit: int, zone: tzinfo | None, format_: str
 
 
 @command.command("retry", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
-@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=WholeNumber(1, 2**63 - 1))
 @click.option("--topic", default="", metavar="TOPIC", help="Of this topic, or below it.")
 @click.option("--reason", default="", metavar="REASON", help="Only of this reason.")
 @click.option("--all", "all_", is_flag=True, help="All of them.")
@@ -92,7 +99,7 @@ def retry(ids: tuple[int, ...], topic: str, reason: str, all_: bool, format_: st
 
 
 @command.command("discard", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
-@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=WholeNumber(1, 2**63 - 1))
 @click.option("--topic", default="", metavar="TOPIC", help="Of this topic, or below it.")
 @click.option("--reason", default="", metavar="REASON", help="Only of this reason.")
 @click.option("--all", "all_", is_flag=True, help="All of them.")

@@ -11,7 +11,7 @@ import click
 from nexus_cli.cli.changing import styler
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.deployment import deployment_text
 from nexus_cli.cli.views.deployments import deployment_head, deployments_text, journal_text
 from nexus_cli.exit_codes import Exit
@@ -28,7 +28,7 @@ EXITS = help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
     short_help="Show who applied what, when, and the outcome.",
     epilog=EXITS,
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
+@click.option("--limit", default=20, show_default=True, type=WholeNumber(1, 1000), help="At most so many.")
 @click.option("--who", default="", metavar="NAME", help="Only of this principal.")
 @click.option(
     "--outcome",
@@ -61,7 +61,7 @@ def command(context: click.Context, /, format_: str, zone: tzinfo | None, **want
 
 
 @command.command("show", epilog=EXITS)
-@click.argument("number", type=click.IntRange(1, 2**31 - 1), metavar="DEPLOYMENT")
+@click.argument("number", type=WholeNumber(1, 2**31 - 1), metavar="DEPLOYMENT")
 @utc_option
 @format_option("text", "json")
 @color_option

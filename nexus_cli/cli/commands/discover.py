@@ -15,7 +15,7 @@ from nexus_cli.cli.completing import device_paths, gateways
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.discovering import ask_of, look, removal_agreed, working
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import WholeNumber, color_option, format_option
 from nexus_cli.cli.views.discover import document, text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.copied import refuse_copy
@@ -51,8 +51,8 @@ EPILOG = (
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these: 'Filler/**', or a last name 'Temp*'.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Exclude these.")
 @click.option("--start", default="", metavar="ADDRESS", help="Start here (a node id, a symbol).")
-@click.option("--depth", type=click.IntRange(min=0), default=0, help="Maximum depth below the start.")
-@click.option("--max-nodes", type=click.IntRange(min=0), default=0, help="Maximum number of values.")
+@click.option("--depth", type=WholeNumber(min=0), default=0, help="Maximum depth below the start.")
+@click.option("--max-nodes", type=WholeNumber(min=0), default=0, help="Maximum number of values.")
 @click.option("--limit", type=click.FloatRange(min=0), default=0.0, help="Maximum number of values per second.")
 @click.option("--properties", is_flag=True, help="OPC UA: include properties such as serial numbers.")
 @click.option("--listen", default="3s", metavar="TIME", show_default=True, help="MQTT: how long to listen.")

@@ -9,7 +9,13 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    format_option,
+    reads_runtime,
+    utc_option,
+)
 from nexus_cli.cli.views.discoveries import discoveries_text, discovery_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.discover_later import delete_discovery, find_discovery, list_discoveries
@@ -30,7 +36,7 @@ def command() -> None:
 
 
 @command.command("list", epilog=EXITS)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200), help="Maximum number of rows.")
+@click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 200), help="Maximum number of rows.")
 @utc_option
 @format_option("text", "json")
 @reads_runtime("NEXUS_CONTROL_URL")

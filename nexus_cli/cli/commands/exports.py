@@ -10,7 +10,14 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option, web_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    format_option,
+    reads_runtime,
+    utc_option,
+    web_option,
+)
 from nexus_cli.cli.views.exports import export_text, exports_text
 from nexus_cli.cli.views.sizes import size_text
 from nexus_cli.exit_codes import Exit
@@ -32,7 +39,7 @@ def command() -> None:
 
 
 @command.command("list", epilog=EXITS)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 500), help="Maximum number of rows.")
+@click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 500), help="Maximum number of rows.")
 @web_option
 @utc_option
 @format_option("text", "json")

@@ -8,7 +8,14 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, no_cache_option, var_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    color_option,
+    env_option,
+    format_option,
+    no_cache_option,
+    var_option,
+)
 from nexus_cli.cli.views.find import found_document, found_text
 from nexus_cli.cli.views.findings import document, text
 from nexus_cli.exit_codes import Exit
@@ -24,7 +31,7 @@ EPILOG = (
 @click.command("find", short_help="Search areas, lines, devices and tags by words.", epilog=EPILOG)
 @click.argument("words", metavar="TEXT...", nargs=-1, required=True)
 @click.option("--site", type=click.Path(), help="The site file or its folder.")
-@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="Most finds.")
+@click.option("--limit", type=WholeNumber(1, MOST), default=50, show_default=True, help="Most finds.")
 @click.option("--no-values", "with_values", flag_value=False, default=True, help="Do not ask web for newest values.")
 @env_option
 @var_option

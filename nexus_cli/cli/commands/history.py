@@ -13,7 +13,7 @@ import orjson
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, answer_bytes, answer_data, answer_json, colour_wanted
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, reads_runtime, utc_option
 from nexus_cli.cli.views import history as view
 from nexus_cli.cli.views import statistics as stats_view
 from nexus_cli.exit_codes import Exit
@@ -41,7 +41,7 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str | No
     "--limit",
     default=1000,
     show_default=True,
-    type=click.IntRange(1, 1_000_000),
+    type=WholeNumber(1, 1_000_000),
     help="Maximum number of rows, the newest first.",
 )
 @click.option("--every", default=None, metavar="TIME", help="One line per bucket: 1m, 1h, 1d, 1w, 1mo.")

@@ -9,7 +9,13 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    format_option,
+    reads_runtime,
+    utc_option,
+)
 from nexus_cli.cli.views.jobs import jobs_text, stats_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.jobs import change_jobs, job_stats, jobs
@@ -32,7 +38,7 @@ def command() -> None:
 @command.command("list", epilog=EXITS)
 @click.option("--state", default=None, type=click.Choice(["queued", "running", "failed"]), help="Only in this state.")
 @click.option("--kind", default="", metavar="KIND", help="Only of this kind, e.g. deliver.")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="Maximum number of rows.")
+@click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 1000), help="Maximum number of rows.")
 @utc_option
 @format_option("text", "json")
 @reads_runtime("NEXUS_CONTROL_URL")
@@ -70,7 +76,7 @@ def stats(format_: str) -> int:
 
 
 @command.command("retry", epilog=EXITS)
-@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=WholeNumber(1, 2**63 - 1))
 @click.option("--all", "all_", is_flag=True, help="All that failed.")
 @click.option("--kind", default="", metavar="KIND", help="Only of this kind.")
 @format_option("text", "json")
@@ -86,7 +92,7 @@ def retry(ids: tuple[int, ...], all_: bool, kind: str, format_: str) -> int:
 
 
 @command.command("discard", epilog=EXITS)
-@click.argument("ids", metavar="[ID…]", nargs=-1, type=click.IntRange(1, 2**63 - 1))
+@click.argument("ids", metavar="[ID…]", nargs=-1, type=WholeNumber(1, 2**63 - 1))
 @click.option("--all", "all_", is_flag=True, help="All that failed.")
 @click.option("--kind", default="", metavar="KIND", help="Only of this kind.")
 @format_option("text", "json")

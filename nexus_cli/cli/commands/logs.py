@@ -10,7 +10,7 @@ import click
 from nexus_cli.cli.completing import parts
 from nexus_cli.cli.console import answer
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, reads_runtime, utc_option
 from nexus_cli.cli.views.logs import Follower, last_lines, on_clock
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project.logs import log_files
@@ -22,7 +22,7 @@ LOOK_S = 0.2
     "logs", short_help="Show the logs of the runtime.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE)
 )
 @click.argument("part", required=False, shell_complete=parts)
-@click.option("-n", "--lines", default=20, type=click.IntRange(min=0), help="Number of lines per log, the newest.")
+@click.option("-n", "--lines", default=20, type=WholeNumber(min=0), help="Number of lines per log, the newest.")
 @click.option("-f", "--follow", is_flag=True, help="Follow until Ctrl-C.")
 @utc_option
 @reads_runtime("")

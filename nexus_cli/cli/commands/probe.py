@@ -9,7 +9,7 @@ import click
 from nexus_cli.cli.changing import complain
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option
+from nexus_cli.cli.options import WholeNumber, color_option, format_option
 from nexus_cli.cli.views.probe import compared, document, text
 from nexus_cli.drivers.modbus.kind import KIND
 from nexus_cli.drivers.opinion import LIBRARY, named
@@ -31,9 +31,9 @@ EPILOG = (
 @click.option("--expect", required=True, type=float, help="Value that the device's display shows.")
 @click.option("--tolerance", default="", help="Tolerance, such as 0.5 or 2%. [default: half the last digit]")
 @click.option(
-    "--around", type=click.IntRange(0, 60), default=5, show_default=True, help="Number of registers on either side."
+    "--around", type=WholeNumber(0, 60), default=5, show_default=True, help="Number of registers on either side."
 )
-@click.option("--most", type=click.IntRange(min=1), default=10, show_default=True, help="Number of candidates to show.")
+@click.option("--most", type=WholeNumber(min=1), default=10, show_default=True, help="Number of candidates to show.")
 @click.option(
     "--client",
     type=click.Choice(["nexus", "library"]),

@@ -11,7 +11,13 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    changes_runtime,
+    format_option,
+    reads_runtime,
+    utc_option,
+)
 from nexus_cli.cli.views.purges import preview_text, purge_text, purges_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.project import purge as project
@@ -87,7 +93,7 @@ def start(
 
 
 @command.command("list", epilog=EXITS)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 200), help="Maximum number of rows.")
+@click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 200), help="Maximum number of rows.")
 @utc_option
 @format_option("text", "json")
 @reads_runtime("NEXUS_CONTROL_URL")

@@ -13,7 +13,7 @@ import click
 
 from nexus_cli.cli.console import answer, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, reads_runtime, utc_option
 from nexus_cli.cli.views.replay import damage_text, noted_text, played_text, progress_text
 from nexus_cli.exit_codes import Exit
 from nexus_cli.local.layout import AMQTT, MOSQUITTO, Home
@@ -55,7 +55,7 @@ def _speed(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 @click.option("--page", is_flag=True, help="Start a broker and a page of its own; stay until Ctrl-C.")
 @click.option("--broker", default="", metavar="KIND|URL", help="With --page mosquitto or amqtt; else where to publish.")
 @click.option("--site", "site_path", default=None, metavar="PATH", help="Files of the site, where nothing is recorded.")
-@click.option("--qos", type=click.IntRange(0, 2), default=1, show_default=True, help="To publish with.")
+@click.option("--qos", type=WholeNumber(0, 2), default=1, show_default=True, help="To publish with.")
 @click.option("--no-retain", is_flag=True, help="Leave nothing at the broker.")
 @utc_option
 @reads_runtime("NEXUS_DATABASE_URL")

@@ -7,7 +7,7 @@ import click
 from nexus_cli.cli.changing import agreed, check_consents, refuse_open_hazards, show_end, show_plan
 from nexus_cli.cli.console import answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, color_option, format_option
+from nexus_cli.cli.options import WholeNumber, changes_runtime, color_option, format_option
 from nexus_cli.cli.progress import following
 from nexus_cli.exit_codes import OUTCOMES, Exit
 from nexus_cli.project.apply import ApplyOptions, apply_ready
@@ -21,12 +21,12 @@ EPILOG = (
     "  nexus rollback --break-lock\n\n"
     + help_text(Exit.OK, Exit.FINDINGS, Exit.BLOCKED, Exit.PARTLY, Exit.CONFLICT, Exit.OUTSIDE)
 )
-NUMBER = click.IntRange(1, 2**31 - 1)
+NUMBER = WholeNumber(1, 2**31 - 1)
 
 
 @click.command("rollback", epilog=EPILOG)
 @click.argument("number", required=False, type=NUMBER, metavar="[DEPLOYMENT]")
-@click.option("--to", type=click.IntRange(0, 2**31 - 1), metavar="DEPLOYMENT", help="Back to the state after this one.")
+@click.option("--to", type=WholeNumber(0, 2**31 - 1), metavar="DEPLOYMENT", help="Back to the state after this one.")
 @click.option("--break-lock", is_flag=True, help="Stop the deployment that runs first.")
 @click.option("--plan", "only_plan", is_flag=True, help="Show the plan and change nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")

@@ -7,7 +7,7 @@ import click
 from nexus_cli.cli.changing import agreed
 from nexus_cli.cli.console import answer, answer_json
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import changes_runtime, format_option, reads_runtime
+from nexus_cli.cli.options import WholeNumber, changes_runtime, format_option, reads_runtime
 from nexus_cli.cli.progress import following
 from nexus_cli.cli.rolling import show_rollout, show_step
 from nexus_cli.cli.views.rollout import rollout_text, rollouts_text
@@ -19,7 +19,7 @@ from nexus_cli.wire.control import as_object
 EPILOG = "\b\nExamples:\n  nexus rollout show\n  nexus rollout stop --reason 'line 2 is running'\n\n" + help_text(
     Exit.OK, Exit.FINDINGS, Exit.PARTLY, Exit.CONFLICT, Exit.OUTSIDE
 )
-number_argument = click.argument("number", type=click.IntRange(0, 2**31 - 1), default=0, metavar="[ROLLOUT]")
+number_argument = click.argument("number", type=WholeNumber(0, 2**31 - 1), default=0, metavar="[ROLLOUT]")
 reason_option = click.option("--reason", default="", help="Reason, for the audit trail.")
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 

@@ -11,7 +11,7 @@ from nexus_cli.cli.changing import show_plan, styler
 from nexus_cli.cli.commenting import plan_comment
 from nexus_cli.cli.console import answer, answer_json, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, format_option, reads_runtime, utc_option
+from nexus_cli.cli.options import WholeNumber, color_option, format_option, reads_runtime, utc_option
 from nexus_cli.cli.views.deployment import state_text
 from nexus_cli.cli.views.plan_annotations import plan_annotations
 from nexus_cli.exit_codes import Exit
@@ -29,7 +29,7 @@ EPILOG = (
 
 @click.command("show", epilog=EPILOG)
 @click.argument("address", required=False, metavar="[ADDRESS|PLANFILE|DEPLOYMENT]")
-@click.option("--deployment", type=click.IntRange(1), metavar="NUMBER", help="The plan of a deployment that was made.")
+@click.option("--deployment", type=WholeNumber(1), metavar="NUMBER", help="The plan of a deployment that was made.")
 @click.option("--steps", is_flag=True, help="Of a plan: also show what apply does, step by step.")
 @utc_option
 @format_option("text", "json", "markdown", "github")

@@ -15,7 +15,7 @@ import orjson
 from nexus_cli.cli.completing import tag_paths
 from nexus_cli.cli.console import answer, colour_wanted, note
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import reads_runtime
+from nexus_cli.cli.options import WholeNumber, reads_runtime
 from nexus_cli.cli.recording import parse_size, run_recording
 from nexus_cli.cli.showing import Showing
 from nexus_cli.cli.views.tail import BehindView, TailView, nothing_text, waiting_text
@@ -38,7 +38,7 @@ STILL_S = 10.0
 @click.command("tail", short_help="Follow topics live.", epilog=help_text(Exit.OK, Exit.FINDINGS, Exit.OUTSIDE))
 @click.argument("filters", nargs=-1, metavar="[FILTER]...", shell_complete=tag_paths)
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
-@click.option("--count", default=0, type=click.IntRange(min=0), help="Stop after this number of messages.")
+@click.option("--count", default=0, type=WholeNumber(min=0), help="Stop after this number of messages.")
 @click.option("--for", "duration", default=None, metavar="TIME", help="Stop after this time, such as 10s or 5m.")
 @click.option(
     "--where", "conditions", multiple=True, metavar="CONDITION", help="Condition, e.g. quality!=GOOD, 'value>=10'."
@@ -49,7 +49,7 @@ STILL_S = 10.0
 )
 @click.option("--max-size", default=None, metavar="SIZE", help="End the recording at this size, such as 500MB.")
 @click.option("--compress", is_flag=True, help="Compress the recording (zlib).")
-@click.option("--qos", type=click.IntRange(0, 1), default=0, show_default=True, help="Record with this QoS.")
+@click.option("--qos", type=WholeNumber(0, 1), default=0, show_default=True, help="Record with this QoS.")
 @reads_runtime("NEXUS_BROKER_URL")
 def command(
     filters: tuple[str, ...],

@@ -11,7 +11,14 @@ import click
 
 from nexus_cli.cli.console import answer, answer_json, colour_wanted, note, style
 from nexus_cli.cli.exit_help import help_text
-from nexus_cli.cli.options import color_option, env_option, format_option, no_cache_option, var_option
+from nexus_cli.cli.options import (
+    WholeNumber,
+    color_option,
+    env_option,
+    format_option,
+    no_cache_option,
+    var_option,
+)
 from nexus_cli.cli.views import github
 from nexus_cli.cli.views.findings import document, text
 from nexus_cli.cli.views.junit import junit
@@ -45,7 +52,7 @@ EPILOG = (
     "--operators",
     default=1,
     show_default=True,
-    type=click.IntRange(1, 1000),
+    type=WholeNumber(1, 1000),
     help="With --with-history: people who share the alarms.",
 )
 @no_cache_option

@@ -102,5 +102,15 @@ CODES: tuple[Code, ...] = (
         good=text("nexus status shows the broker; nexus apply tries again"),
         severity=Severity.WARNING,
     ),
+    Code(
+        id="NX5040",
+        slug="gateway-unreachable",
+        exit=Exit.OUTSIDE,
+        hint="`nexus status` shows the broker and the gateways; apply again when they run: nothing was begun",
+        summary="Control can't reach what the deployment needs: the broker, or a gateway for whose change a sequence would run.",
+        why="No gateway would take the change up, or a machine would be stopped for a change that can't be made. So nothing begins: no sequence runs, and nothing is recorded.",
+        bad=text("nexus apply, while the broker is down"),
+        good=console("nexus status\nnexus apply"),
+    ),
     *UNDO_CODES,
 )

@@ -76,10 +76,12 @@ IMPACT: tuple[Code, ...] = (
     Code(
         id="NX4010",
         slug="over-budget",
-        summary="A link could not keep its poll intervals after the change, and could before or was nearer to it.",
+        summary="A link could not keep its poll intervals after the change, or what protects a device is raised.",
         why="Polls that come late are missed, on every device of the link and not only on the one that changes. The "
         "load is counted from the requests that the gateway would send, with the time that one took where a runtime "
-        "measured it, else with a typical one. The scope is the path of each device that asks more of the link.",
+        "measured it, else with a typical one. The scope is the path of each device that asks more of the link. A device whose connection allows larger requests "
+        "than before (`max_read`, `max_write`, `max_gap`, `max_subscribe`, `max_items`) or a shorter `pause` needs the same "
+        "consent: one that is asked more than it can answer may refuse everyone.",
         bad=yaml("defaults: {poll: 10ms}     # of 40 devices on one serial line"),
         good=console("nexus apply --allow over-budget=packaging/line-1/filler"),
         severity=Severity.WARNING,

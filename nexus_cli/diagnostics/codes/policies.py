@@ -54,8 +54,9 @@ PLAN: tuple[Code, ...] = (
     Code(
         id="NX4030",
         slug="policy-change",
-        summary="A policy on record changes or goes, or the rules of approvals do.",
-        why="What a policy forbids would be allowed from then on. The plan that takes it away still has to keep to it.",
+        summary="A policy on record changes or goes, the rules of approvals do, or the site's limits are raised.",
+        why="What a policy forbids would be allowed from then on. The plan that takes it away still has to keep to it. So with `limits: {mass_change: …}`: a higher one, or none, "
+        "frees the next plan; the scope is `limits`.",
         good=console("nexus apply --allow policy-change=NAME"),
         severity=Severity.WARNING,
     ),

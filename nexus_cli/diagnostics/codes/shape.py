@@ -109,6 +109,14 @@ CODES: tuple[Code, ...] = (
         good=yaml("range: [0, null]"),
     ),
     Code(
+        id="NX1078",
+        slug="duration-out-of-bounds",
+        summary="A duration is shorter or longer than its key takes.",
+        why="A digest every millisecond is a flood of its own, and an escalation after a year reaches no one: what was written is a mistake, nearly always of the unit.",
+        bad=yaml("notifications: {digest: {every: 1ms}}"),
+        good=yaml("notifications: {digest: {every: 5m}}"),
+    ),
+    Code(
         id="NX1014",
         slug="value-refused",
         summary="A value is not valid for its key.",

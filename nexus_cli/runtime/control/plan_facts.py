@@ -17,7 +17,7 @@ from nexus_cli.database.sample_counts import stored_samples
 from nexus_cli.database.timescale import can_aggregate
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control_facts import Facts, FactsQuestion, MeasuredDatabase, MeasuredLink, MeasuredSeries
+from nexus_cli.wire.control_facts import AskedLink, Facts, FactsQuestion, MeasuredDatabase, MeasuredLink, MeasuredSeries
 from nexus_cli.wire.gateway_health import GatewayHealth
 
 
@@ -35,12 +35,13 @@ class PlanFacts:
     def __init__(self, *, pool: Pool, settings: Settings) -> None:
         self._pool, self._settings = pool, settings
 
-    async def answer(self, asked: FactsQuestion, *, reports: Reports | None) -> Facts:
+    async def answer(self, asked: FactsQuestion, *, reports: Reports | None, broker: str | None = None) -> Facts:
         """What is known.
 
         Args:
             asked: What the plan changes.
             reports: Of the gateways; None in a control that does not lead: they report to the leader.
+            broker: Why there is no connection to the broker, "" while there is one; None in a control that does not lead.
         """
         unknown: list[str] = []
         series: list[MeasuredSeries] = []
@@ -55,12 +56,14 @@ class PlanFacts:
         except NexusError as error:
             unknown.append(f"database: {error.message}")
         links: list[MeasuredLink] = []
+        gateways: dict[str, str] = {}
         if asked.links and reports is None:
             unknown.append("links: this control does not lead, and gateways report to the leader")
         elif reports is not None:
             healths = reports.healths()
-            links = [_link(link, healths) for link in asked.links]
-        return Facts(series=series, links=links, database=database, unknown=unknown)
+            links = [_link(each, healths.get(each.gateway)) for each in asked.links]
+            gateways = {name: healths[name].state or "" for name in asked.gateways if name in healths}
+        return Facts(series=series, links=links, database=database, broker=broker, gateways=gateways, unknown=unknown)
 
     async def _series(self, paths: Sequence[str]) -> list[MeasuredSeries]:
         with plain_errors(self._settings):
@@ -96,21 +99,19 @@ class PlanFacts:
         )
 
 
-def _link(link: str, healths: Mapping[str, GatewayHealth]) -> MeasuredLink:
-    """A link as the gateway that has it says."""
-    for gateway, health in healths.items():
-        if health.state != "running" or (found := health.links.get(link)) is None:
-            continue
-        return MeasuredLink(
-            link=link,
-            gateway=gateway,
-            state=found.state,
-            devices=found.devices,
-            answering=found.answering,
-            cycle_ms=found.cycle_ms or None,
-            requests=found.requests or None,
-            time_per_request_ms=found.request_ms or None,
-            connect_ms=found.connect_ms or None,
-            why="" if found.cycle_ms else f"gateway {gateway} has measured no poll of it yet",
-        )
-    return MeasuredLink(link=link, why="no running gateway reports it")
+def _link(asked: AskedLink, health: GatewayHealth | None) -> MeasuredLink:
+    """A link as its gateway says."""
+    if health is None or health.state != "running" or (found := health.links.get(asked.link)) is None:
+        return MeasuredLink(link=asked.link, gateway=asked.gateway, why="no running gateway reports it")
+    return MeasuredLink(
+        link=asked.link,
+        gateway=asked.gateway,
+        state=found.state,
+        devices=found.devices,
+        answering=found.answering,
+        cycle_ms=found.cycle_ms or None,
+        requests=found.requests or None,
+        time_per_request_ms=found.request_ms or None,
+        connect_ms=found.connect_ms or None,
+        why="" if found.cycle_ms else f"gateway {asked.gateway} has measured no poll of it yet",
+    )

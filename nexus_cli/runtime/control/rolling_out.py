@@ -76,6 +76,7 @@ class RollingOut:
             rollout_intake.becomes_rollout, windows, request, admitted.checked, now=self._service.now()
         ):
             return Accepted(number=await self._service.begin(leader, request, admitted, who=who, summary=summary))
+        await leader.engine.assert_reached(admitted.checked.changes, undoes=False)
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn, conn.transaction():
                 await self._refuse_busy(conn)
@@ -114,7 +115,7 @@ class RollingOut:
         """One rollout; with the state that the caller knows (`Rollout.state` and wave, as `soaking/2`), it waits for another one.
 
         Raises:
-            NexusError: NX5037, there is none with this number.
+            NexusError: NX5041, there is none with this number.
         """
         deadline = asyncio.get_running_loop().time() + min(max(wait_s, 0.0), LONGEST_WAIT_S)
         while True:
@@ -247,8 +248,8 @@ class RollingOut:
 def _no_such(number: int) -> NexusError:
     if not number:
         hint = "`rollout:` in the site file makes an apply one; `nexus deployments` shows what was applied"
-        return NexusError("There was no rollout yet.", code="NX5037", hint=hint)
-    return NexusError(f"There is no rollout {number}.", code="NX5037", hint="`nexus rollout list` names them")
+        return NexusError("There was no rollout yet.", code="NX5041", hint=hint)
+    return NexusError(f"There is no rollout {number}.", code="NX5041", hint="`nexus rollout list` names them")
 
 
 def _wrong(found: Stored, why: str) -> NexusError:

@@ -24,6 +24,7 @@ from nexus_cli.database import lease as leases
 from nexus_cli.database.aliases import aliases
 from nexus_cli.database.audit import trail
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.former_paths import renamed
 from nexus_cli.database.recorded_tags import tags_by_class
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.resources import GatewayResource, decode
@@ -99,7 +100,7 @@ class Service:
     """
 
     def __init__(self, *, pool: Pool, settings: Settings, lease_ttl_s: float) -> None:
-        """Join the parts, for the site of the settings. `pool` is for reading; writing needs a `LeaderParts`."""
+        """Join the parts. `pool` is for reading; writing needs a `LeaderParts`."""
         self._pool, self.settings, self.site = pool, settings, settings.site
         self._lease_ttl_s = lease_ttl_s
         self.with_force: Callable[[OutOfService], OutOfService] = lambda found: found
@@ -148,7 +149,8 @@ class Service:
     async def resources(self, addresses: Sequence[str]) -> Resources:
         """The attributes of those that are recorded."""
         async with self.connection() as conn:
-            return Resources(resources=await db.attributes(conn, self.site, addresses))
+            found = await db.attributes(conn, self.site, addresses)
+            return Resources(resources=found, renamed=await renamed(conn, site=self.site, asked=addresses, found=found))
 
     async def deploy(
         self,
@@ -242,8 +244,9 @@ class Service:
         """Take the lock for a deployment that was checked, and record it as running. Returns its number.
 
         Raises:
-            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile; NX4035, an approval was used meanwhile.
+            NexusError: NX5001, NX5002, NX5011, NX5032: that came meanwhile; NX4035, an approval was used meanwhile; NX5040.
         """
+        await leader.engine.assert_reached(admitted.checked.changes, undoes=bool(request.undoes))
         work = Work.accepted(request, admitted.checked, before=admitted.before, summary=summary)
         token = secrets.token_hex(16)
         with plain_errors(self.settings):
@@ -267,10 +270,8 @@ class Service:
                 await note_used(conn, self.site, admitted.approvals, deployment=number, who=who)
                 await leases.assign(conn, self.site, token=token, deployment_id=deployment_id)
                 await unconfirmed.follow(conn, self.site, request, deployment_id=deployment_id, who=who)
-                subject, windows = f"deployment {number}", admitted.outside
-                await rollout_intake.note_outside(
-                    conn, self.site, who=who, subject=subject, reason=request.reason, windows=windows
-                )
+                about = {"subject": f"deployment {number}", "reason": request.reason}
+                await rollout_intake.note_outside(conn, self.site, who=who, windows=admitted.outside, **about)
         leader.engine.adopt(deployment_id, token=token, work=work)
         leader.wanted.set()
         return number
@@ -319,8 +320,7 @@ class Service:
             numbers = [each.number for each in found]
             waits = await self._waits(conn, numbers)
             waves = await rollouts.of_deployments(conn, self.site, numbers)
-        headers = [header(each, waits.get(each.number), waves.get(each.number)) for each in found]
-        return Deployments(deployments=headers)
+        return Deployments(deployments=[header(each, waits.get(each.number), waves.get(each.number)) for each in found])
 
     async def _waits(self, conn: Connection, numbers: list[int]) -> dict[int, Confirmation]:
         found = await confirmations.of_deployments(conn, self.site, numbers)

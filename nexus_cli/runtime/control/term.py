@@ -14,6 +14,7 @@ import msgspec
 
 from nexus_cli.apply.engine import Engine
 from nexus_cli.apply.observation import Observations
+from nexus_cli.apply.reaching import Reaching
 from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import Pool
 from nexus_cli.database.leader import FencedPool
@@ -184,6 +185,7 @@ class Term:
             on_recorded=self._recorded,
             may_act=self._leadership.assert_acting,
             make_way=self.sequencing.make_way,
+            reach=Reaching(cut_off=self.cut_off, seen=self.seen).assert_reached,
             act=DeployedSequences(sequencing=self.sequencing, runs=self._runs).run,
         )
         self.deployer = Deployer(
@@ -340,12 +342,18 @@ class Term:
             drift=self.drift.health(),
         )
 
+    def cut_off(self) -> str:
+        """Why there is no connection to the broker; "" while there is one."""
+        if self.broker.connected:
+            return ""
+        return self.broker.problem.message if self.broker.problem else "connecting to the broker"
+
     def problem(self) -> str:
         """Why it does not work; "" when it does."""
         if self.deployer.problem:
             return self.deployer.problem
-        if not self.broker.connected:
-            return self.broker.problem.message if self.broker.problem else "connecting to the broker"
+        if away := self.cut_off():
+            return away
         return self.progress.ready()[1] if self._settling.loaded else "reading what is recorded"
 
     def receive(self, message: Message) -> None:

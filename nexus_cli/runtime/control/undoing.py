@@ -160,7 +160,7 @@ class Undoing:
                 since; NX4014 a sequence before its change did not end well; NX5001 another deployment runs; what
                 `Service.admit` raises.
         """
-        await self._weigh_again(number)
+        await self._weigh_again(leader, number)
         with plain_errors(self._service.settings):
             async with leader.pool.acquire() as conn:
                 deployment = await self._named(conn, number)
@@ -189,9 +189,9 @@ class Undoing:
         leader.wanted.set()
         return deployment.number
 
-    async def _weigh_again(self, number: int) -> None:
-        """Refuse to resume what recorded nothing, and could not be applied now: windows, policies, and approvals that ended or
-        that another deployment used in the meantime."""
+    async def _weigh_again(self, leader: LeaderParts, number: int) -> None:
+        """Refuse to resume what recorded nothing, and could not be applied now: windows, policies, approvals that ended or
+        that another deployment used in the meantime, and gateways that can't be reached."""
         async with self._service.connection() as conn:
             found = await self._named(conn, number)
             await self._refuse_to_resume(conn, found)
@@ -207,7 +207,8 @@ class Undoing:
             reason=found.reason,
             undoes=found.undoes,
         )
-        await self._service.admit(request)
+        admitted = await self._service.admit(request)
+        await leader.engine.assert_reached(admitted.checked.changes, undoes=bool(found.undoes))
 
     async def _plan(self, number: int, *, to: bool) -> tuple[Former, Plan]:
         async with self._service.connection() as conn:

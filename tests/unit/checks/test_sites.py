@@ -44,7 +44,7 @@ def test_the_demo_shows_what_the_language_can() -> None:
     assert len(model.links()) == 4
     assert any(device.device.calculated for device in model.devices.values())
     assert model.site.alerts and model.site.access.users
-    assert all(link.split(":")[0] in ("tcp", "opc.tcp") and "127.0.0.1" in link for link in model.links())
+    assert all(link.split(":")[0] in ("tcp", "opc.tcp") and "127.0.0.1" in link for _, link in model.links())
     assert all(
         getattr(bound.tag, "simulate", None) for device in model.devices.values() for bound in device.tags.values()
     ), "a newcomer sees every value move"

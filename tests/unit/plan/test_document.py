@@ -27,4 +27,4 @@ def compare(entry: Any, schema: dict[str, Any], place: str) -> int:
 
 
 def test_types_and_schema_name_the_same_keys() -> None:
-    assert compare(PlanDocument, plan_schema(), "plan") == 35
+    assert compare(PlanDocument, plan_schema(), "plan") == 36

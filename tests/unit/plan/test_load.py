@@ -46,9 +46,9 @@ def test_the_load_of_a_link_counts_every_device_on_it() -> None:
 def test_measured_time_replaces_the_typical_one_and_the_pause_comes_on_top() -> None:
     connection = {"host": "10.0.0.9", "port": 502, "pause": 5}
     before, after = (snapshot(fast(poll_ms, connection=connection)) for poll_ms in (1000, 500))
-    (load,) = plan(before, after, facts={LINK: LinkFacts(link=LINK, cycle_ms=45.0, requests=1)}).loads
+    (load,) = plan(before, after, facts={("gw", LINK): LinkFacts(link=LINK, cycle_ms=45.0, requests=1)}).loads
     assert load.after is not None and (load.after.cycle_ms, load.basis) == (45.0, "measured")
-    (load,) = plan(before, after, facts={LINK: LinkFacts(link=LINK, time_per_request_ms=2.0)}).loads
+    (load,) = plan(before, after, facts={("gw", LINK): LinkFacts(link=LINK, time_per_request_ms=2.0)}).loads
     assert load.after is not None and load.after.cycle_ms == 7.0
 
 
@@ -116,7 +116,9 @@ def mass(limit: float, **keys: Any) -> list[tuple[str, str]]:
 def test_mass_change_is_beyond_the_recorded_share() -> None:
     assert mass(0.3) == [] and mass(0.2) == [("mass-change", "site")]
     assert mass(0.299) == [("mass-change", "site")]
-    assert mass(0.2, mass_change=1.0) == [("mass-change", "site")], "a plan can't lift its own limit"
+    assert mass(0.2, mass_change=1.0) == [("mass-change", "site"), ("policy-change", "limits")], (
+        "a plan can't lift its own limit"
+    )
 
 
 def test_a_class_that_keeps_less_is_a_loss() -> None:

@@ -11,14 +11,20 @@ from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.plan.document import plan_document
 from nexus_cli.plan.document_schema import plan_schema
 from nexus_cli.plan.facts_question import concerned
-from nexus_cli.plan.load_facts import LinkFacts
-from nexus_cli.plan.measured import Measured, measured_entry, samples_text, size_words, unknowns_of
+from nexus_cli.plan.measured import Measured, measured_entry, measured_lines, samples_text, size_words, unknowns_of
 from nexus_cli.plan.measured_document import with_measures
 from nexus_cli.plan.plan import Base, Plan, make_plan
 from nexus_cli.plan.planfile import PlanSource, read_planfile, write_planfile
 from nexus_cli.plan.text import plan_text
+from nexus_cli.plan.unreachable import Unreachable
 from nexus_cli.wire.control_facts import Facts, MeasuredDatabase, MeasuredLink, MeasuredSeries
 
+AWAY = (
+    Unreachable(gateways=("gw-1",), refused=True, text="gateway gw-1 is lost: sequence 'stop' would run"),
+    Unreachable(
+        gateways=("gw-2",), refused=False, text="gateway gw-2 is lost: it takes the change up when it runs again"
+    ),
+)
 YEARS = MeasuredSeries(
     path="a/l/one/b",
     samples=63_072_000,
@@ -85,8 +91,9 @@ def test_a_plan_asks_for_what_its_changes_concern_alone() -> None:
     after = [device("a/l/one", "a", "c"), device("a/l/two", "a", link="tcp:z:502")]
     found = concerned(plan_of(before, after, retention__long={"keep_ms": 1}).changes)
     assert found.series == ("a/l/one/b",), "what is forgotten; what is new has no samples"
-    assert set(found.links) == {"tcp:x:502", "tcp:y:502", "tcp:z:502"}
-    assert found.arriving == {"tcp:z:502"}
+    assert set(found.links) == {("gw-1", "tcp:x:502"), ("gw-1", "tcp:y:502"), ("gw-1", "tcp:z:502")}
+    assert found.arriving == {("gw-1", "tcp:z:502")}
+    assert found.gateways == ("gw-1",)
     assert found.classes == ("long",)
     assert not concerned(plan_of(before, before).changes).links
 
@@ -116,11 +123,13 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
         ],
         database=MeasuredDatabase(revision="0022", head="0023", pending=["0023"], tables=["long"]),
     )
-    document = with_measures(plain, plan.changes, Measured(facts=facts, retained=1), probe=[], unknown=["x: y"])
+    document = with_measures(
+        plain, plan.changes, Measured(facts=facts, retained=1, unreachable=AWAY), probe=[], unknown=["x: y"]
+    )
     jsonschema.validate(document, plan_schema())
     jsonschema.validate(plain, plan_schema())
     keys = list(document)
-    assert keys[keys.index("templates") + 1 :][:4] == ["defaults", "measured", "probe", "unknowns"]
+    assert keys[keys.index("templates") + 1 :][:5] == ["defaults", "measured", "probe", "unreachable", "unknowns"]
     file = tmp_path / "one.plan"
     source: PlanSource = {"path": "x", "env": None, "variables": {}}
     write_planfile(file, document=document, changed=plan.desired, source=source)
@@ -130,6 +139,8 @@ def test_the_document_is_what_its_schema_says_and_survives_a_file(tmp_path: Any)
         "1 forgotten; its samples are kept: 63,072,000 samples since 2024-11-30, about 1.2 GB; they go when their retention ends, or by `nexus purge`"
         in text
     )
+    assert "Can't be applied now:\n  gateway gw-1 is lost: sequence 'stop' would run\n" in text
+    assert "Not reached now:\n  gateway gw-2 is lost: it takes the change up" in text
     assert "no new ones are stored (63,072,000 samples since 2024-11-30, about 1.2 GB) [not allowed]" in text
     assert (
         "database: 1 migration pending (0022 -> 0023); new tables for long; the historian drops what is too old" in text
@@ -149,7 +160,7 @@ def test_counts_are_no_part_of_what_a_hazard_is() -> None:
 def test_each_unknown_is_named_once_with_its_reason() -> None:
     facts = Facts(
         series=[MeasuredSeries(path=f"a/l/one/t{place}", why="counting took too long") for place in range(3)],
-        links=[MeasuredLink(link="tcp:x:502", why="no running gateway reports it")],
+        links=[MeasuredLink(link="tcp:x:502", gateway="gw-1", why="no running gateway reports it")],
         unknown=["database: away"],
     )
     assert unknowns_of(Measured(facts=facts, unknowns=("stored samples: 5 more",))) == [
@@ -159,13 +170,53 @@ def test_each_unknown_is_named_once_with_its_reason() -> None:
         "measures of tcp:x:502: no running gateway reports it",
     ]
     assert not [
-        each for each in unknowns_of(Measured(facts=facts, arriving=frozenset({"tcp:x:502"}))) if "tcp:x" in each
+        each
+        for each in unknowns_of(Measured(facts=facts, arriving=frozenset({("gw-1", "tcp:x:502")})))
+        if "tcp:x" in each
     ]
     assert unknowns_of(Measured()) == []
     assert measured_entry(Measured())["series"] == []
 
 
 def test_links_are_given_to_who_predicts() -> None:
-    facts = Facts(links=[MeasuredLink(link="l", cycle_ms=2.0, requests=3)])
-    assert Measured(facts=facts).links() == {"l": LinkFacts(link="l", cycle_ms=2.0, requests=3)}
+    one = MeasuredLink(link="serial:/dev/ttyUSB0", gateway="gw-1", cycle_ms=2.0, requests=3, state="connected")
+    two = MeasuredLink(link="serial:/dev/ttyUSB0", gateway="gw-2", cycle_ms=9.0, requests=1, state="connected")
+    found = Measured(facts=Facts(links=[one, two]))
+    assert {place: (each.cycle_ms, each.requests) for place, each in found.links().items()} == {
+        ("gw-1", "serial:/dev/ttyUSB0"): (2.0, 3),
+        ("gw-2", "serial:/dev/ttyUSB0"): (9.0, 1),
+    }
+    first, second, *_ = measured_lines(measured_entry(found))
+    assert first.startswith("serial:/dev/ttyUSB0 of gw-1: a poll turn takes up to 2 ms"), "the same name is two lines"
+    assert second.startswith("serial:/dev/ttyUSB0 of gw-2: a poll turn takes up to 9 ms")
     assert Measured().links() == {}
+
+
+def test_what_is_protected_is_said_to_stay() -> None:
+    kept = device("a/l/one", "a", "b")
+    kept["tags"]["b"]["keep_always"] = True
+    for after, words in (
+        (
+            ["a"],
+            "; `keep: always` protects them until `nexus keep end`; no retention and no `nexus purge` removes them before",
+        ),
+        (["b"], "; they go when their retention ends, or by `nexus purge`"),
+    ):
+        plan = plan_of(
+            [kept], [device("a/l/one", *after)] if after == ["a"] else [kept | {"tags": {"b": kept["tags"]["b"]}}]
+        )
+        (gone,) = [tag.path for change in plan.changes for tag in change.tags if tag.after is None]
+        facts = Facts(series=[MeasuredSeries(path=gone, samples=5, exact=True, first=0, bytes=0)])
+        document = with_measures(plan_document(plan), plan.changes, Measured(facts=facts))
+        (said,) = [each["measured"] for each in document["impact"] if "measured" in each]
+        assert said == f"5 samples since 1970-01-01{words}"
+    both = plan_of([kept], [device("a/l/one", "c")])
+    facts = Facts(
+        series=[MeasuredSeries(path=f"a/l/one/{one}", samples=5, exact=True, first=0, bytes=0) for one in "ab"]
+    )
+    (said,) = [
+        each["measured"]
+        for each in with_measures(plan_document(both), both.changes, Measured(facts=facts))["impact"]
+        if "measured" in each
+    ]
+    assert "they go when their retention ends, or by `nexus purge`; of 1 tag: `keep: always` protects them" in said

@@ -143,3 +143,16 @@ def test_only_errors_without_an_override_block() -> None:
     kinds = [("error", False), ("error", True), ("warning", False), ("info", False)]
     blocking = [Violation(severity=severity, overridable=over, **one).blocking for severity, over in kinds]
     assert blocking == [True, False, False, False]
+
+
+def test_a_policy_that_asks_for_a_reason_says_how_to_give_one() -> None:
+    rule = {"subject": "plan", "require": "reason != ''", "owner": "quality"}
+    other = {"subject": "plan", "deny": "first == first", "owner": "safety"}
+    before, after = (
+        site(device("a/l/one"), why=rule, never=other),
+        site(device("a/l/one", power=TAG), why=rule, never=other),
+    )
+    hints = {one["name"]: one.get("hint") for one in plan_document(judged(before, after))["policies"]}
+    assert hints == {"why": "say why with --reason TEXT; its owner is quality", "never": "its owner is safety"}
+    given = {one["name"]: one.get("hint") for one in plan_document(judged(before, after, reason="shift"))["policies"]}
+    assert given == {"never": "its owner is safety"}

@@ -15,9 +15,13 @@ from nexus_cli.wire.control_facts import FactsQuestion
 
 
 class Leading(Protocol):
-    """The part of a control that leads which has the reports of the gateways."""
+    """The part of a control that leads which has the reports of the gateways, and the connection to the broker."""
 
     seen: Observations
+
+    def cut_off(self) -> str:
+        """Why there is no connection to the broker; "" while there is one."""
+        ...
 
 
 def add_facts_route(app: FastAPI, *, base: str, facts: PlanFacts, acting: Callable[[], Leading]) -> None:
@@ -27,7 +31,7 @@ def add_facts_route(app: FastAPI, *, base: str, facts: PlanFacts, acting: Callab
     @app.post(base + "/plan/facts", openapi_extra=documented(FactsQuestion))
     async def plan_facts(body: FactsQuestion = question) -> Response:
         try:
-            reports = acting().seen
+            leading = acting()
         except NexusError:  # a standby
-            reports = None
-        return answer(await facts.answer(body, reports=reports))
+            return answer(await facts.answer(body, reports=None))
+        return answer(await facts.answer(body, reports=leading.seen, broker=leading.cut_off()))

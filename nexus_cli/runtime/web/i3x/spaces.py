@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass, field
 
 from nexus_cli.database.connect import plain_errors
+from nexus_cli.database.former_names import with_levels
 from nexus_cli.database.former_paths import former_paths
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.compression import compressed
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import CallerRights
-from nexus_cli.runtime.web.former_names import with_levels
 from nexus_cli.runtime.web.i3x.address_space import AddressSpace
 from nexus_cli.runtime.web.i3x.skeleton import Skeleton
 from nexus_cli.runtime.web.parts import WebParts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Response
 
 from nexus_cli.database.connect import plain_errors
+from nexus_cli.database.former_names import with_levels
 from nexus_cli.database.former_paths import former_paths
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.api.bodies import answer
@@ -12,7 +13,6 @@ from nexus_cli.runtime.api.calling import CALLING
 from nexus_cli.runtime.api.decisions import route
 from nexus_cli.runtime.identity.auth import Caller
 from nexus_cli.runtime.web.caller_rights import CallerRights
-from nexus_cli.runtime.web.former_names import with_levels
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.rest.asking import PlantPath, described
 from nexus_cli.runtime.web.site_view import SiteView
