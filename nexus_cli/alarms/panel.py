@@ -1,6 +1,6 @@
 """All alerts of a site together: which of them a value concerns, what is due, who suppresses whom, cascades and floods. Pure.
 
-A value costs the alerts on its tag, a moment those that are due. See docs/decisions/0088.
+A value costs the alerts on its tag, a moment those that are due. See docs/decisions/0088 and 0118.
 """
 
 from __future__ import annotations

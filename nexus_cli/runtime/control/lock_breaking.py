@@ -1,4 +1,4 @@
-"""Taking the lock of a deployment away: the one that a person saw, and no later one."""
+"""Taking the lock of a deployment away: the one that a person saw, and no later one. See docs/decisions/0118."""
 
 from __future__ import annotations
 
