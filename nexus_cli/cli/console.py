@@ -102,7 +102,7 @@ def _to_stdout() -> Iterator[None]:
 
     Raises:
         NexusError: NX6000, the answer can't be written.
-        ReaderGone: Nobody reads it any more.
+        ReaderGone: Its reader has gone.
     """
     try:
         yield

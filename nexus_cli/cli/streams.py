@@ -8,7 +8,7 @@ import sys
 
 
 class ReaderGone(Exception):
-    """Nobody reads stdout any more. No OSError: click ends the process with 1 at one of a broken pipe."""
+    """The reader of stdout has gone. No OSError: click ends the process with 1 at one of a broken pipe."""
 
 
 _NAMES = ("stdin", "stdout", "stderr")
@@ -23,11 +23,7 @@ def open_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:  # pragma: no cover - a lower one is free as well only when it is looked at first
-                os.dup2(opened, number)
-                os.close(opened)
-            os.set_inheritable(number, True)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115 - for the whole process
 
