@@ -24,6 +24,8 @@ class Exit(IntEnum):
     USAGE = 64
     BUG = 70
     INTERRUPTED = 130
+    CUT = 141
+    """Who read the output has gone (128 + SIGPIPE)."""
 
 
 TEXT: dict[int, str] = {

@@ -1,13 +1,15 @@
 """All alerts of a site together: which of them a value concerns, what is due, who suppresses whom, cascades and floods. Pure.
 
-A value costs the alerts on its tag, a moment those that are due. See docs/decisions/0088.
+A value costs the alerts on its tag, a moment those that are due. See docs/decisions/0088 and 0118.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from nexus_cli.alarms.cascade import Cascades
 from nexus_cli.alarms.flood import Flood, FloodDetector
@@ -21,6 +23,18 @@ from nexus_cli.wire.alert import AlertEvent
 
 AGAIN_S = 0.001
 """What is due again at the same moment is due so much later, in seconds."""
+_ANNOUNCED: dict[str, Any] = {
+    "severity": "",
+    "description": None,
+    "for_ms": 0,
+    "clear_after_ms": 0,
+    "priority": "",
+    "group": "",
+    "suppressed_by": [],
+    "response": None,
+    "consequence": None,
+}
+"""Keys of an alert that say nothing about its condition."""
 
 
 class Now(NamedTuple):
@@ -61,12 +75,16 @@ class Panel:
         self._armed: dict[str, float] = {}
         self._readings: dict[str, Reading] = {}
         self._gateways: Mapping[str, str] = {}
+        self._units: dict[str, str] = {}
+        """Of tags, by path, in which the limits of the alerts on them are."""
         self._alive_s: dict[str, float] = {}
         self._by_gateway: dict[str, list[str]] = {}
         self._absent: set[str] = set()
         """Declared alerts whose state is not known yet: what they suppressed stays suppressed."""
         self._changing: set[str] = set()
         """Alerts whose devices are being changed."""
+        self._waiting: set[str] = set()
+        """Those of them whose condition changes, too: values are kept for it, and nothing is evaluated until then."""
         self._depths: dict[str, int] = {}
         """How many suppress each other above an alert."""
         self._unevaluated: set[str] = set()
@@ -79,6 +97,7 @@ class Panel:
         *,
         tags: Mapping[str, TagConfig] = NO_TAGS,
         gateways: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
         restored: Callable[[str, AlertConfig], Alert] | None = None,
         kept: Collection[str] = (),
     ) -> None:
@@ -89,14 +108,20 @@ class Panel:
             now: The moment.
             tags: What expressions read, by path.
             gateways: Of devices, by `area/line/device`.
+            units: In which gateways publish, by path of the tag. A value in another one says nothing about the limits: it
+                is one of before a deployment, or already one of after it.
             restored: Makes an alert that was not known before; a cleared one without it.
-            kept: Alerts that stay as they are for now: their devices are being changed.
+            kept: Alerts that stay as they are for now: their devices are being changed. One that gets another condition
+                is not evaluated either: a value may already be in the new unit, its limits are in the former one.
         """
         self._gateways = gateways if gateways is not None else {}
         alerts: dict[str, Alert] = {}
         fresh: list[str] = []
         self._absent = {name for name in kept if name not in self.alerts}
         changed, self._changing = self._changing - set(kept), set(kept)
+        before = {path: self._units[path] for path in self._paths_of(kept) if path in self._units}
+        self._units = {**(units or {}), **before}
+        self._waiting = {name for name in kept if name in configs and self._gets_another_condition(name, configs[name])}
         for name, config in configs.items():
             known = self.alerts.get(name)
             if name in kept:
@@ -140,9 +165,11 @@ class Panel:
             self._fill_condition(alert, now)
         if others:
             alert.value = None  # it was the value of another tag
-            silent = isinstance(alert.condition, NoData)  # of which no value is what it watches for
-            if not silent and not any(path in self._readings for path in config.paths()):
-                self._unevaluated.add(name)
+        silent = isinstance(alert.condition, NoData)  # of which no value is what it watches for
+        readings = {path: self._readings[path] for path in config.paths() if path in self._readings}
+        fits = not any(self._in_another_unit(path, one) for path, one in readings.items())
+        if not silent and not (fits and (readings or not others)):
+            self._unevaluated.add(name)
 
     def _fill(self, name: str, tags: Mapping[str, TagConfig], now: Now) -> None:
         alert = self.alerts[name]
@@ -153,7 +180,7 @@ class Panel:
     def _fill_condition(self, alert: Alert, now: Now) -> None:
         for path in alert.config.paths():
             reading = self._readings.get(path)
-            if reading is not None:
+            if reading is not None and not self._in_another_unit(path, reading):
                 alert.device_out = reading.out
                 alert.condition.take(reading, path=path, at_s=now.s, fresh=False)
 
@@ -190,7 +217,11 @@ class Panel:
         if path not in self._by_path:
             return
         self._readings[path] = reading
+        if self._in_another_unit(path, reading):
+            return
         for name in self._by_path[path]:
+            if name in self._waiting:
+                continue
             alert = self.alerts[name]
             self._unevaluated.discard(name)
             changed = alert.feed(
@@ -210,6 +241,8 @@ class Panel:
         self._alive_s[gateway] = now.s
         for name in self._by_gateway.get(gateway, ()):
             alert = self.alerts[name]
+            if name in self._waiting:
+                continue
             if alert.state in HOLDING or alert.pending is not None:  # silence that counted: is it over?
                 self._after(name, alert.tick(time_us=now.us, at_s=now.s, alive_s=now.s), now)
 
@@ -225,7 +258,7 @@ class Panel:
             alert = self.alerts.get(name)
             if alert is None:
                 continue
-            if name in self._unevaluated:
+            if self._rests(name):
                 self._after(name, alert.end_shelf(time_us=now.us, at_s=now.s), now)
                 continue
             alive_s = self._alive_s.get(self._gateway(alert))
@@ -288,7 +321,7 @@ class Panel:
 
     def _arm(self, name: str, at_s: float) -> None:
         alert = self.alerts[name]
-        if name in self._unevaluated:
+        if self._rests(name):
             due_s = alert.shelf.ends_s if alert.shelf else None
         else:
             due_s = alert.due_s()
@@ -299,6 +332,20 @@ class Panel:
         if self._armed.get(name) != due_s:
             self._armed[name] = due_s
             heapq.heappush(self._due, (due_s, name))
+
+    def _rests(self, name: str) -> bool:
+        """Whether neither a value nor time is to change its state now."""
+        return name in self._unevaluated or name in self._waiting
+
+    def _in_another_unit(self, path: str, reading: Reading) -> bool:
+        return reading.usable and reading.unit != "" and reading.unit != self._units.get(path, reading.unit)
+
+    def _paths_of(self, names: Collection[str]) -> set[str]:
+        return {path for name in names if name in self.alerts for path in self.alerts[name].config.paths()}
+
+    def _gets_another_condition(self, name: str, config: AlertConfig) -> bool:
+        known = self.alerts.get(name)
+        return known is not None and _of_condition(known.config) != _of_condition(config)
 
     def _depth(self, name: str) -> int:
         return self._depths.get(name, 0)
@@ -312,6 +359,11 @@ def _same_condition(one: AlertConfig, other: AlertConfig) -> bool:
     keys = ("tag", "rate_above", "rate_below", "rate_per_ms", "unchanged_for_ms", "no_data_for_ms", "on_bad")
     timed = one.unchanged_for_ms or one.no_data_for_ms or one.rate_above is not None or one.rate_below is not None
     return bool(timed) and all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def _of_condition(config: AlertConfig) -> AlertConfig:
+    """Without what is for people, how it is announced, and its delays."""
+    return replace(config, **_ANNOUNCED)
 
 
 def _depths(suppressed_by: Mapping[str, list[str]]) -> dict[str, int]:

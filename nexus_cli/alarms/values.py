@@ -14,12 +14,14 @@ UNUSABLE = {"raise": True, "clear": False}
 
 
 class Reading(NamedTuple):
-    """The newest value of a tag; `label`: the name of its code; `out`: its device is out of service."""
+    """The newest value of a tag; `label`: the name of its code; `out`: its device is out of service; `unit`: as the
+    message names it, "" where it names none."""
 
     value: Value
     quality: Quality
     label: object = None
     out: bool = False
+    unit: str = ""
 
     @property
     def usable(self) -> bool:

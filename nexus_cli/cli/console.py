@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
 
+from nexus_cli.cli.streams import ReaderGone
+from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.printable import json_text, lines
 
 if TYPE_CHECKING:
@@ -52,7 +55,8 @@ def style(text: str, name: str, *, enabled: bool) -> str:
 
 def answer(text: str, *, newline: bool = True) -> None:
     """Write text for people to stdout; control characters of foreign text are shown as escapes."""
-    click.echo(_shown(text), nl=newline, color=True)
+    with _to_stdout():
+        click.echo(_shown(text), nl=newline, color=True)
 
 
 def clear_screen() -> None:
@@ -63,13 +67,15 @@ def clear_screen() -> None:
 
 def answer_data(text: str) -> None:
     """Write text for programs (CSV) to stdout as it is; on a terminal as `answer` does."""
-    click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False, color=True)
+    with _to_stdout():
+        click.echo(_shown(text) if sys.stdout.isatty() else text, nl=False, color=True)
 
 
 def answer_bytes(data: bytes) -> None:
     """Write JSON to stdout; control characters that JSON leaves as they are become `\\uXXXX`."""
-    sys.stdout.buffer.write(json_text(data.decode()).encode())
-    sys.stdout.buffer.flush()
+    with _to_stdout():
+        sys.stdout.buffer.write(json_text(data.decode()).encode())
+        sys.stdout.buffer.flush()
 
 
 def answer_json(data: Any, *, number_keys: bool = False, default: Callable[[Any], Any] | None = None) -> None:
@@ -85,8 +91,30 @@ def answer_json(data: Any, *, number_keys: bool = False, default: Callable[[Any]
 
 
 def note(text: str) -> None:
-    """Write progress or a log line to stderr."""
-    click.echo(_shown(text), err=True, color=True)
+    """Write progress or a log line to stderr. What can't be written there is lost, and ends nothing."""
+    with contextlib.suppress(OSError):
+        click.echo(_shown(text), err=True, color=True)
+
+
+@contextlib.contextmanager
+def _to_stdout() -> Iterator[None]:
+    """A full disk is no bug.
+
+    Raises:
+        NexusError: NX6000, the answer can't be written.
+        ReaderGone: Its reader has gone.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
+    except OSError as error:
+        raise NexusError(
+            "The answer can't be written to stdout.",
+            code="NX6000",
+            cause=error.strerror or str(error),
+            hint="what the command had done by then stays done",
+        ) from None
 
 
 def _shown(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ import click
 
 from nexus_cli import __version__
 from nexus_cli.cli.arguments import not_text
+from nexus_cli.cli.streams import ReaderGone, let_go, open_closed
 from nexus_cli.exit_codes import Exit
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -193,8 +195,14 @@ def _names_of(argument: click.Argument) -> set[str]:
     return {*words, str(argument.name)}
 
 
+def _interrupted() -> None:
+    with contextlib.suppress(OSError):
+        click.echo("interrupted", err=True)
+
+
 def main() -> None:
     """Run a command and turn every way it can end into an exit code."""
+    open_closed()
     try:
         wrong = not_text(sys.argv[1:], os.environ)
         if wrong:
@@ -202,21 +210,22 @@ def main() -> None:
         result = cli.main(standalone_mode=False, prog_name="nexus")
         code = int(result) if isinstance(result, int) else 0
     except click.exceptions.Abort:
-        click.echo("interrupted", err=True)
+        _interrupted()
         code = Exit.INTERRUPTED
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
-        _clearer(error).show()
+        with contextlib.suppress(OSError):
+            _clearer(error).show()
         code = Exit.USAGE
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        _interrupted()
         code = Exit.INTERRUPTED
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - the reader of our pipe has gone
-        code = Exit.OK
+    except (BrokenPipeError, ReaderGone):  # how far the command came is not known
+        code = Exit.CUT
     except Exception as error:  # noqa: BLE001 - the one boundary: a bug, or a failure outside
         from nexus_cli.cli.failure import report  # noqa: PLC0415 - only for a failure
 
         code = report(error)
+    let_go()
     sys.exit(int(code))

@@ -105,7 +105,7 @@ def prepare(
         return Report(findings=reading.findings), reading.files
     names = names_of(reading.model)
     folder = located.parent / FOLDER
-    files = [read_tests(path, names) for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))]
+    files = [read_tests(path, names) for path in _files(folder)]
     _refuse_namesakes(files)
     every = [case for one in files for case in one.cases]
     broken = [name for one in files for name in _broken(one)]
@@ -130,6 +130,12 @@ def prepare(
         coverage=shares,
     )
     return prepared, (*reading.files, *(one.source for one in files))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The test files, by name. Hidden ones are an editor's: its locks and its copies."""
+    found = (*folder.glob("*.yaml"), *folder.glob("*.yml"))
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def _refuse_namesakes(files: Sequence[TestFile]) -> None:

@@ -10,7 +10,7 @@ from nexus_cli.plan.document import PlanDocument
 from nexus_cli.project.following import FOLLOW_WAIT_S, OnEvent, follow
 from nexus_cli.project.ready import Ready
 from nexus_cli.settings import Settings
-from nexus_cli.wire.control import DeploymentProgress, LockBroken, LockHeld
+from nexus_cli.wire.control import DeploymentProgress, Lock, LockBroken, LockHeld
 from nexus_cli.wire.http import ControlClient
 
 
@@ -80,7 +80,7 @@ def stop_running(settings: Settings, *, reason: str) -> int:
             held = await control.lock()
             if held is None or not held.deployment:
                 return 0
-            await control.break_lock(reason)
+            await control.break_lock(reason, acquired=held.acquired)
             while (await control.deployment(held.deployment, after=2**62, wait_s=FOLLOW_WAIT_S)).state != "ended":
                 pass  # each answer waited for an end
             return held.deployment
@@ -116,11 +116,17 @@ def lock(settings: Settings) -> LockHeld:
     return asyncio.run(ask())
 
 
-def break_lock(settings: Settings, *, reason: str) -> LockBroken:
-    """Take the lock away from its holder. Raises NexusError of control."""
+def break_lock(settings: Settings, held: Lock | None, *, reason: str) -> LockBroken:
+    """Take this lock away from its holder; none that was taken since it was looked at.
+
+    Raises:
+        NexusError: NX4313, another lock is held by now; others of control.
+    """
+    if held is None:
+        return LockBroken(broken=False)
 
     async def ask() -> LockBroken:
         async with ControlClient(settings) as control:
-            return await control.break_lock(reason)
+            return await control.break_lock(reason, acquired=held.acquired)
 
     return asyncio.run(ask())

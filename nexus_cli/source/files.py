@@ -39,21 +39,29 @@ def gather(path: Path, *, env: str | None, known: frozenset[bytes] | None = None
     return draft
 
 
-def _read(draft: Draft, path: Path, *, asked: Place | None = None) -> Part | None:
+def read_data(path: Path) -> tuple[bytes | None, str, str]:
+    """The bytes of a file of the user's; None with the code and the words of what is wrong with it (NX0001, NX0004).
+
+    Neither a folder nor a pipe is opened: one of its name would wait for a writer.
+    """
     name = shown(path)
     try:
         size = path.stat().st_size
         if not path.is_file():
             raise IsADirectoryError(f"'{name}' is not a file")
         if size > MAX_FILE_BYTES:
-            message = f"'{name}' has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-            draft.add("NX0004", message, place=asked)
-            draft.broken = True
-            return None
-        data = path.read_bytes()
+            return None, "NX0004", f"'{name}' has {size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+        return path.read_bytes(), "", ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a file"
-        draft.add("NX0001", f"'{name}' can't be read: {reason.lower()}", place=asked)
+        return None, "NX0001", f"'{name}' can't be read: {reason.lower()}"
+
+
+def _read(draft: Draft, path: Path, *, asked: Place | None = None) -> Part | None:
+    name = shown(path)
+    data, code, message = read_data(path)
+    if data is None:
+        draft.add(code, message, place=asked)
         draft.broken = True
         return None
     text, problems = decode(data, name)

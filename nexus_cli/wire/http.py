@@ -178,9 +178,13 @@ class ControlClient:
         """The holder of the site's lock; None when it is free."""
         return (await self.call("GET", "/lock", control.LockHeld)).lock
 
-    async def break_lock(self, reason: str) -> control.LockBroken:
-        """Take the lock away from its owner; gives who that was."""
-        return await self.call("DELETE", "/lock", control.LockBroken, params={"reason": reason})
+    async def break_lock(self, reason: str, *, acquired: int = 0) -> control.LockBroken:
+        """Take the lock away from its owner; gives who that was.
+
+        With `acquired` (of `lock`) only this one: until the request arrives, another deployment may hold the lock.
+        """
+        params = {"reason": reason, "acquired": str(acquired)}
+        return await self.call("DELETE", "/lock", control.LockBroken, params=params)
 
     async def alerts(self) -> list[control.Alert]:
         """Every declared alert that we may see, by name."""

@@ -22,10 +22,12 @@ from tests.integration.control_world import (
     applied,
     body_of,
     device,
+    ended,
     journal_has,
     plan_against,
     rows,
     snapshot,
+    tag,
     world,
 )
 from tests.waiting import until, until_found
@@ -54,8 +56,8 @@ async def until_states(control: Any, wanted: dict[str, str]) -> None:
     await until_found(lambda: states(control), lambda found: found == wanted)
 
 
-async def publish(gateway: FakeGateway, value: float, *, retain: bool = True) -> None:
-    payload = orjson.dumps({"value": value, "timestamp": 1, "quality": "GOOD"})
+async def publish(gateway: FakeGateway, value: float, *, retain: bool = True, **more: Any) -> None:
+    payload = orjson.dumps({"value": value, "timestamp": 1, "quality": "GOOD", **more})
     await gateway.client.publish(TOPICS.tag(TAG), payload, retain=retain)
 
 
@@ -99,6 +101,36 @@ async def test_new_limits_count_for_the_value_that_stands_still(world: World) ->
         await applied(control, snapshot(base, alert__first=alert(300.0), alert__second=alert(120.0)))
         await until_states(control, {"first": "cleared", "second": "active"})
         assert await changes(world, "first") == ["active", "cleared"]
+
+
+def in_unit(unit: str) -> dict[str, Any]:
+    return device("a/l/one", tags={"energy": tag(unit=unit, publish_unit=unit)})
+
+
+async def test_a_unit_that_changes_with_its_limit_changes_no_alarm(world: World) -> None:
+    """110 degC all the time, acknowledged; the gateway answers before it has a new value, or has one before it answers."""
+    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+        hot = {"priority": "high", "group": ""}
+        await publish(gateway, 110.0, unit="degC")
+        await applied(control, snapshot(in_unit("degC"), alert__hot=alert(100.0, **hot)))
+        await until_states(control, {"hot": "active"})
+        await control.acknowledge("hot")
+        await applied(control, snapshot(in_unit("degF"), alert__hot=alert(212.0, **hot)), allow=("series-break",))
+        assert await states(control) == {"hot": "acknowledged"}
+        await publish(gateway, 230.0, unit="degF")
+        gateway.silent = True
+        desired = snapshot(in_unit("degC"), alert__hot=alert(300.0, **hot))
+        plan = await plan_against(control, desired)
+        number = await control.deploy(body_of(plan, allow=("series-break",)))
+        await journal_has(control, number, ("observe", "begun"))
+        await publish(gateway, 310.0, unit="degC")
+        gateway.silent = False
+        assert (await ended(control, number)).outcome == "applied"
+        assert await states(control) == {"hot": "acknowledged"}
+        await publish(gateway, 20.0, unit="degC")
+        await until_states(control, {"hot": "cleared"})
+        await until_found(lambda: changes(world, "hot"), lambda found: len(found) >= 3)
+        assert await changes(world, "hot") == ["active", "acknowledged", "cleared"]
 
 
 async def test_a_silent_gateway_keeps_no_alert_of_another_device_back(world: World) -> None:

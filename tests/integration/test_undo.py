@@ -362,6 +362,29 @@ async def test_a_broken_lock_is_audited_and_its_deployment_finishes_nothing_unde
         first.wait()
 
 
+async def test_a_lock_that_was_taken_after_one_looked_at_it_is_not_broken(world: World) -> None:
+    """Two people look at the lock of a deployment; one breaks it and lets the deployment go on, the other one says yes only then."""
+    patient_one = dataclasses.replace(FAST, observe_s=600.0)
+    async with world.control(patient_one) as control, FakeGateway(world.settings, silent=True).up() as gateway:
+        number = await control.deploy(body_of(await plan_against(control, snapshot(ONE))))
+        await journal_has(control, number, ("observe", "begun"))
+        seen = await control.lock()
+        assert seen is not None and seen.deployment == number
+        assert (await control.break_lock("ann", acquired=seen.acquired)).broken
+        await ended(control, number)
+        assert not (await control.break_lock("bob", acquired=seen.acquired)).broken, "it is free"
+        await control.resume(number)
+        with pytest.raises(NexusError) as refused:
+            await control.break_lock("bob", acquired=seen.acquired)
+        assert refused.value.code == "NX4313"
+        now = await control.lock()
+        assert now is not None and now.deployment == number and now.acquired > seen.acquired, "it is still held"
+        gateway.silent = False
+        found = await ended(control, number)
+        assert found.outcome == "applied"
+        assert [line.detail["reason"] for line in found.journal if line.step == "lock"] == ["ann"]
+
+
 async def test_a_control_that_is_killed_after_the_break_does_not_go_on_either(world: World) -> None:
     process = world.control_process(observe_s=600.0, stop_at="before finalise failed")
     try:

@@ -70,7 +70,7 @@ def break_(reason: str, yes: bool, zone: tzinfo | None, format_: str) -> int:
         answer(lock_text(held, zone=zone))
         if not agreed("Break this lock?"):
             return Exit.FINDINGS
-    found = undo.break_lock(settings, reason=reason)
+    found = undo.break_lock(settings, held, reason=reason)
     if format_ == "json":
         answer_json(found, default=as_object)
     elif found.lock is None:

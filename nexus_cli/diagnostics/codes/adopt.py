@@ -1,4 +1,4 @@
-"""Codes of what is adopted into a site (NX4204 to NX4209, NX4310 to NX4319, NX5019 to NX5029)."""
+"""Codes of what is adopted into a site (NX4204 to NX4209, NX4310 to NX4312, NX5019 to NX5029)."""
 
 from __future__ import annotations
 

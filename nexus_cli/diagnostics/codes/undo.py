@@ -1,4 +1,4 @@
-"""Confirming, rolling back, resuming, and comparing what was deployed: NX5011 to NX5018, NX4013 to NX4015."""
+"""Confirming, rolling back, resuming, and comparing what was deployed: NX5011 to NX5018, NX4013 to NX4015, NX4313."""
 
 from nexus_cli.diagnostics.codes.code import Code, console, text
 from nexus_cli.exit_codes import Exit
@@ -32,6 +32,16 @@ UNDO_CODES: tuple[Code, ...] = (
         summary="It is not known whether control accepted the deployment.",
         why="The request was sent, and its answer did not come: control was killed, or the network failed in between. Nothing is applied twice: a second request finds another recorded state.",
         good=console("nexus deployments"),
+    ),
+    Code(
+        id="NX4313",
+        slug="lock-changed-hands",
+        exit=Exit.CONFLICT,
+        hint="`nexus lock list` shows who holds it now",
+        summary="The lock that was to be broken is gone, and another one is held.",
+        why="Between looking at a lock and breaking it, its deployment may end and another one begin, which nobody meant to stop.",
+        bad=text("nexus lock break, answered after a colleague's apply began"),
+        good=console("nexus lock list\nnexus lock break --reason 'gateway gw-2 hangs'"),
     ),
     Code(
         id="NX5011",

@@ -14,7 +14,7 @@ from nexus_cli.project.testing.file_text import TestFile, Wrong, kind_of
 from nexus_cli.project.testing.names import SiteNames
 from nexus_cli.project.testing.raw import FORMS, UnfitValue, held
 from nexus_cli.source.encoding import decode
-from nexus_cli.source.files import shown
+from nexus_cli.source.files import read_data, shown
 from nexus_cli.source.nodes import Map, Seq, SourceFile
 from nexus_cli.source.reader import Reader
 
@@ -25,7 +25,13 @@ GIVEN_KEYS = (*FORMS, "uncertain", "code", "at")
 def read_tests(path: Path, names: SiteNames, *, data: bytes | None = None) -> TestFile:
     """Read one file; with `data`, what is about to be written there."""
     name = shown(path)
-    text, findings = decode(path.read_bytes() if data is None else data, name)
+    if data is None:
+        data, code, wrong = read_data(path)
+        if data is None:
+            unread = TestFile(SourceFile(number=0, name=name, path=path, text=""), names, [])
+            unread.add(code, wrong, place=None, hint="make it readable, or move it away")
+            return unread
+    text, findings = decode(data, name)
     source = SourceFile(number=0, name=name, path=path, text=text or "")
     file = TestFile(source, names, list(findings))
     if text is None:

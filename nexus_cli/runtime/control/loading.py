@@ -12,12 +12,13 @@ from nexus_cli.database.connect import Connection, Pool, plain_errors
 from nexus_cli.database.queries import load_signature_rules
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.model.config import TagConfig, readable_device
+from nexus_cli.model.resources import paths_of
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.runtime.command_sender import CommandSender
 from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.drift_alarm import drift_alarms
 from nexus_cli.runtime.control.drift_watch import schedule
-from nexus_cli.runtime.control.sequences.live_values import LiveValues, paths_in
+from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.control.sequences.sequencing import Sequencing
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.signed_values import SignedValues
@@ -73,7 +74,7 @@ class Loading:
         async with self._pool.acquire() as conn:
             configs = {**drift_alarms(await schedule(conn, site)), **await db.attributes_of_kind(conn, site, "alert")}
             stored = await alert_states.load(conn, site)
-            inputs = await self._inputs(conn, configs.values())
+            watched = await self._watched(conn, configs.values())
             flood = [] if self.loaded else await alert_journal.flood_lines(conn, site)
             sequences = await db.attributes_of_kind(conn, site, "sequence")
             recorded = await db.recorded(conn, site)
@@ -86,7 +87,18 @@ class Loading:
         self._sender.sign_messages = MESSAGE in signatures.require
         if not self.loaded:
             self._alerting.recover_flood(flood)
-        gone = self._alerting.load(configs, stored, held=changing, tags=inputs, gateways=self._values.gateways)
+        gone = self._alerting.load(
+            configs,
+            stored,
+            held=changing,
+            tags=watched,
+            gateways=self._values.gateways,
+            units={
+                path: tag.publish_unit or tag.unit
+                for path, tag in watched.items()
+                if path.rpartition("/")[0] in self._values.gateways  # what others publish may name its unit as it likes
+            },
+        )
         self._sequencing.load(sequences)
         self.loaded = True
         fresh = self._want()
@@ -98,9 +110,9 @@ class Loading:
             with contextlib.suppress(NexusError):  # not connected: the next connect subscribes all of them
                 await self._broker.subscribe(fresh)
 
-    async def _inputs(self, conn: Connection, alerts: Collection[Attributes]) -> dict[str, TagConfig]:
-        """The tags that expressions of alerts read, by path."""
-        paths = paths_in(str(one["expr"]) for one in alerts if one.get("expr"))
+    async def _watched(self, conn: Connection, alerts: Collection[Attributes]) -> dict[str, TagConfig]:
+        """The tags that alerts watch, by path."""
+        paths = {path for one in alerts for path in paths_of(one)}
         devices = {path.rpartition("/")[0] for path in paths}
         found = await db.attributes(conn, self._settings.site, [f"device.{path}" for path in sorted(devices)])
         tags: dict[str, TagConfig] = {}

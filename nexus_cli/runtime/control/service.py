@@ -31,11 +31,11 @@ from nexus_cli.model.resources import GatewayResource, decode
 from nexus_cli.model.snapshot import Attributes, Snapshot
 from nexus_cli.model.window_config import Windows
 from nexus_cli.plan.mass_change import SITE, counts_tags
-from nexus_cli.plan.stages import LOCK
 from nexus_cli.plan.weighed import needed
 from nexus_cli.runtime.control import rollout_intake, unconfirmed
 from nexus_cli.runtime.control.deployment_answers import DeviceFacts, header, locked, progress
 from nexus_cli.runtime.control.gatekeeping import note_refusal, note_used, read_gate, refuse_used
+from nexus_cli.runtime.control.lock_breaking import break_lock
 from nexus_cli.runtime.control.sequences.running_sequences import sequences_running
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.settings import Settings
@@ -379,21 +379,14 @@ class Service:
         async with self.connection() as conn:
             return await trail(conn, self.site, **wanted)
 
-    async def break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
-        """Break the lock; its deployment stops before the next step, also under another control."""
-        with plain_errors(self.settings):
-            return await self._break_lock(leader, who=who, reason=reason)
+    async def break_lock(self, leader: LeaderParts, *, who: str, reason: str, acquired: int = 0) -> LockBroken:
+        """Break the lock; its deployment stops before the next step, also under another control.
 
-    async def _break_lock(self, leader: LeaderParts, *, who: str, reason: str) -> LockBroken:
-        async with leader.pool.acquire() as conn:
-            held = await leases.break_(conn, self.site)
-            if held is None:
-                return LockBroken(broken=False)
-            detail = {"owner": held.owner, "reason": reason, "held_for": held.reason, "deployment": held.deployment}
-            subject = f"deployment {held.deployment}" if held.deployment else ""
-            await db.write_audit(conn, self.site, who=who, what="break-lock", subject=subject, detail=detail)
-            if held.deployment_id is not None:
-                why = {"message": f"{who} broke the lock: {reason}", "code": "NX5005", "who": who, "reason": reason}
-                await db.write_journal(conn, held.deployment_id, LOCK, "failed", detail=why)
+        Raises:
+            NexusError: NX4313, the lock that was taken at `acquired` (µs since 1970 UTC) is another's by now.
+        """
+        with plain_errors(self.settings):
+            async with leader.pool.acquire() as conn, conn.transaction():
+                found = await break_lock(conn, self.site, who=who, reason=reason, acquired=acquired)
         self.stepped()
-        return LockBroken(broken=True, lock=held.public())
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -288,3 +289,92 @@ def test_a_rate_begins_anew_when_its_device_was_changed() -> None:
     assert site.state("flow") == "cleared"
     site.value("flow", 5051.0, 3)
     assert site.state("flow") == "active"
+
+
+def in_unit(site: Site, unit: str, kept: Collection[str] = (), **keys: Any) -> None:
+    """Load `hot` with these keys, its tag published in this unit."""
+    config = AlertConfig(tag="a/l/d/hot", priority="high", **keys)
+    site.panel.load({"hot": config}, site.now, units={"a/l/d/hot": unit}, kept=kept)
+
+
+def give(site: Site, value: float, unit: str) -> None:
+    site.panel.feed("a/l/d/hot", Reading(value, Quality.GOOD, unit=unit), site.now)
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_value_in_the_unit_of_before_says_nothing_about_the_limits_of_now(answered_first: bool) -> None:
+    """The same 110 degC all the time: the alarm that a person has acknowledged stays as it is."""
+    site = Site()
+    in_unit(site, "degC", above=100.0)
+    give(site, 110.0, "degC")
+    assert site.act("hot", "acknowledge", who="ann")
+    site.take()
+    in_unit(site, "degF", kept=["hot"], above=212.0)
+    give(site, 110.0, "degC")
+    if not answered_first:
+        give(site, 230.0, "degF")
+    in_unit(site, "degF", above=212.0)
+    give(site, 110.0, "degC") if answered_first else None  # a late one
+    give(site, 230.0, "degF")
+    assert site.state("hot") == "acknowledged" and site.take() == []
+    give(site, 194.0, "degF")
+    assert site.state("hot") == "cleared"
+
+
+@pytest.mark.parametrize("for_ms", [0, 5_000])
+def test_no_alarm_of_a_unit_that_changes(for_ms: int) -> None:
+    """90 degC all the time, 194 degF: neither is beyond its limit."""
+    site = Site()
+    in_unit(site, "degF", above=212.0, for_ms=for_ms)
+    give(site, 194.0, "degF")
+    in_unit(site, "degC", kept=["hot"], above=100.0, for_ms=for_ms)
+    give(site, 90.0, "degC")
+    give(site, 194.0, "degF")
+    in_unit(site, "degC", above=100.0, for_ms=for_ms)
+    site.until(60.0)
+    give(site, 90.0, "degC")
+    site.until(120.0)
+    assert site.state("hot") == "cleared" and site.take() == []
+
+
+def test_a_delay_does_not_end_on_a_value_in_another_unit() -> None:
+    site = Site()
+    in_unit(site, "degC", above=100.0, for_ms=5_000)
+    give(site, 110.0, "degC")
+    in_unit(site, "degF", above=300.0, for_ms=5_000)
+    site.until(60.0)
+    assert site.state("hot") == "cleared"
+    give(site, 230.0, "degF")
+    site.until(120.0)
+    assert site.state("hot") == "cleared", "230 is not above 300"
+
+
+def test_a_scale_that_is_mended_with_its_limit_raises_nothing_while_the_gateway_changes() -> None:
+    site = Site()
+    in_unit(site, "bar", above=10.0)
+    give(site, 9.5, "bar")
+    in_unit(site, "bar", kept=["hot"], above=100.0)
+    give(site, 95.0, "bar")
+    assert site.state("hot") == "cleared"
+    in_unit(site, "bar", above=100.0)
+    assert site.state("hot") == "cleared"
+    give(site, 101.0, "bar")
+    assert site.state("hot") == "active"
+
+
+def test_what_changes_nothing_of_a_condition_is_watched_all_the_time() -> None:
+    site = Site()
+    in_unit(site, "bar", above=10.0)
+    in_unit(site, "bar", kept=["hot"], above=10.0, group="other")
+    give(site, 11.0, "bar")
+    assert site.state("hot") == "active"
+
+
+def test_values_without_a_unit_and_bad_ones_count_whatever_the_unit_is() -> None:
+    site = Site()
+    in_unit(site, "bar", above=10.0, on_bad="raise")
+    give(site, 11.0, "")
+    assert site.state("hot") == "active"
+    give(site, 9.0, "bar")
+    site.panel.feed("a/l/d/hot", Reading(None, Quality.BAD, unit="psi"), site.now)
+    assert site.state("hot") == "active"

@@ -101,6 +101,7 @@ class Alerting:
         held: Collection[str] = (),
         tags: Mapping[str, TagConfig] = NO_TAGS,
         gateways: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Set the recorded alerts, and evaluate each with the present value of its tag.
 
@@ -111,6 +112,7 @@ class Alerting:
                 since the known values may have the former unit or meaning.
             tags: What expressions read, by path.
             gateways: Of devices, by path.
+            units: In which gateways publish the tags, by path; see `Panel.load`.
 
         Returns:
             Names of alerts that are no longer declared, sorted.
@@ -136,6 +138,7 @@ class Alerting:
             self.now(),
             tags=tags,
             gateways=gateways,
+            units=units,
             kept=kept,
             restored=lambda name, config: self._restored(name, config, stored.get(name)),
         )
@@ -190,7 +193,7 @@ class Alerting:
             self._unreadable.discard(topic)
             event(_log, "an alert's tag can be read again", topic=topic)
         out = found.reason == Reason.OUT_OF_SERVICE.value
-        reading = Reading(found.value, found.state, found.label or None, out)
+        reading = Reading(found.value, found.state, found.label or None, out, found.unit)
         self.panel.feed(self._topics.path(topic) or "", reading, self.now(), fresh=not retained)
 
     def feed_own(self, path: str, value: float) -> None:

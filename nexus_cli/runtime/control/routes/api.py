@@ -168,9 +168,11 @@ class _Routes:
         @app.delete(base + "/lock")
         async def break_lock(
             reason: Annotated[str, Query(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")],
+            acquired: Annotated[int, Query(ge=0, lt=2**63)] = 0,
             caller: Caller = CALLING,
         ) -> Response:
-            return answer(await service.break_lock(self._acting(), who=caller.principal, reason=reason))
+            office = self._acting()
+            return answer(await service.break_lock(office, who=caller.principal, reason=reason, acquired=acquired))
 
     def _deployment_routes(self, app: FastAPI) -> None:
         service, base = self._service, BASE

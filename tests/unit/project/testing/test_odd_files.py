@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,20 @@ def test_a_value_that_no_sample_has_is_a_finding_not_a_failure(tmp_path: Path, k
     good = f"{{given: {{hall/line-1/oven/flow: .nan}}, expect: {{{kind}: {{hall/line-1/oven/flow: {right}}}}}}}"
     (tmp_path / "tests" / "x.yaml").write_text(f"tests:\n  a: {good}\n")
     assert run_tests(tmp_path)[0].passed
+
+
+def test_what_can_not_be_read_is_a_finding_and_the_other_files_run(tmp_path: Path) -> None:
+    folder = tmp_path / "tests"
+    (folder / "folder.yaml").mkdir(parents=True)
+    (folder / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    (folder / ".#good.yaml").symlink_to("editor@host.4711")  # the lock of an editor that has good.yaml open
+    os.mkfifo(folder / "pipe.yaml")
+    (tmp_path / "site.yaml").write_text(SITE)
+    (folder / "good.yaml").write_text("tests:\n  a: {expect: {finding: []}}\n")
+    found, _ = run_tests(tmp_path)
+    assert sorted((one.code, Path(one.message.split("'")[1]).name) for one in found.findings) == [
+        ("NX0001", "folder.yaml"),
+        ("NX0001", "gone.yaml"),
+        ("NX0001", "pipe.yaml"),
+    ]
+    assert [one.case.id for one in found.tried] == ["good/a"] and not found.passed
