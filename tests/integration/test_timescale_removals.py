@@ -1,0 +1,82 @@
+"""What goes from a TimescaleDB: purges, protected series and rollups over compressed chunks of a usual size."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from nexus_cli.database import kept_series, purges
+from nexus_cli.database.class_table import DAY_MS, SampleClass
+from nexus_cli.database.connect import Connection, connection, open_pool
+from nexus_cli.database.sample_class import ensure_class
+from nexus_cli.settings import Settings
+from tests.integration.test_kept_series import deployed, left, series
+from tests.integration.test_purge import FIRST, forget, job, wanted, worker
+from tests.integration.test_retention import NOW, round_of
+from tests.postgres import SITE
+
+pytestmark = [pytest.mark.needs_database]
+
+
+@pytest.fixture
+def server_kind() -> str:
+    """These need a TimescaleDB."""
+    return "timescale"
+
+
+async def compressed(conn: Connection, made: SampleClass, ids: list[int], *, days: int, step_s: float) -> int:
+    """Rows of each series over the last days, value = its number, all compressed. Gives how many each has."""
+    count = round(days * 86400 / step_s)
+    await conn.execute(
+        f'INSERT INTO nexus."{made.table}" (time, series_id, value, quality)'
+        " SELECT $1::timestamptz - make_interval(secs => n * $2::float8), s, n, 192"
+        " FROM generate_series(1, $3::int) n, unnest($4::int[]) s",
+        *(NOW, step_s, count, ids),
+    )
+    await conn.execute("SELECT compress_chunk(c, true) FROM show_chunks($1::text::regclass) c", f"nexus.{made.table}")
+    return count
+
+
+async def rolled(conn: Connection, made: SampleClass, series_id: int) -> int:
+    relation = await conn.fetchval(
+        "SELECT relation FROM nexus.rollup WHERE table_name = $1 AND width = '1h'", made.table
+    )
+    return int(await conn.fetchval(f'SELECT count(*) FROM nexus."{relation}" WHERE series_id = $1', series_id))
+
+
+async def test_a_purge_of_a_fast_tag_in_compressed_chunks(database: Settings) -> None:
+    """More rows within one of its batches than TimescaleDB decompresses for one transaction."""
+    pool = await open_pool(database)
+    try:
+        async with connection(database) as conn:
+            made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
+            gone, other = await series(conn, "gone", "other")
+            rows = await compressed(conn, made, [gone, other], days=1, step_s=0.1)
+            await round_of(database, NOW)
+            assert await rolled(conn, made, gone) >= 24
+            await forget(conn, gone)
+            await wanted(conn, "a/l/d/gone")
+            await worker(database, pool).purge(job())
+            found = await purges.find_purge(conn, SITE, FIRST)
+            assert found is not None
+            assert (found.state, found.removed, found.samples) == ("done", 1, rows)
+            assert (await left(conn, gone), await left(conn, other)) == (0, rows)
+            assert (await rolled(conn, made, gone), await rolled(conn, made, other) >= 24) == (0, True)
+    finally:
+        pool.terminate()
+
+
+async def test_a_compressed_chunk_goes_but_for_its_protected_rows(database: Settings) -> None:
+    async with connection(database) as conn:
+        made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
+        kept, other = await series(conn, "kept", "other")
+        rows = await compressed(conn, made, [kept, other], days=2, step_s=0.5)
+        await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=await deployed(conn))
+        before = await conn.fetch("SELECT * FROM nexus.sample WHERE series_id = $1 ORDER BY time", kept)
+        done = await round_of(database, NOW + timedelta(days=400))
+        assert done.postponed == ()
+        assert (await left(conn, kept), await left(conn, other)) == (rows, 0)
+        assert await conn.fetch("SELECT * FROM nexus.sample WHERE series_id = $1 ORDER BY time", kept) == before
+        again = await round_of(database, NOW + timedelta(days=400))
+        assert (again.dropped, again.deleted_rows, await left(conn, kept)) == ((), 0, rows)
