@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,10 @@ from nexus_cli.database import kept_series, purges
 from nexus_cli.database.class_table import DAY_MS, SampleClass
 from nexus_cli.database.connect import Connection, connection, open_pool
 from nexus_cli.database.sample_class import ensure_class
+from nexus_cli.database.sample_counts import stored_samples
 from nexus_cli.settings import Settings
+from tests.integration.archive_child import CHUNKS
+from tests.integration.test_archive_killed import LATER, killed_at
 from tests.integration.test_kept_series import deployed, left, series
 from tests.integration.test_purge import FIRST, forget, job, wanted, worker
 from tests.integration.test_retention import NOW, round_of
@@ -80,3 +84,54 @@ async def test_a_compressed_chunk_goes_but_for_its_protected_rows(database: Sett
         assert await conn.fetch("SELECT * FROM nexus.sample WHERE series_id = $1 ORDER BY time", kept) == before
         again = await round_of(database, NOW + timedelta(days=400))
         assert (again.dropped, again.deleted_rows, await left(conn, kept)) == ((), 0, rows)
+
+
+@pytest.mark.parametrize("step", CHUNKS)
+async def test_killed_while_a_chunk_with_protected_rows_is_dropped(
+    database: Settings, tmp_path: Path, step: str
+) -> None:
+    async with connection(database) as conn:
+        made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
+        kept, other = await series(conn, "kept", "other")
+        for back in range(3):  # a chunk a day
+            for each in (kept, other):
+                await conn.execute(
+                    f'INSERT INTO nexus."{made.table}" (time, series_id, value, quality) VALUES ($1, $2, $3, 192)',
+                    *(LATER - timedelta(days=20 + back), each, float(back)),
+                )
+        await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=await deployed(conn))
+        await killed_at(step, database, tmp_path)
+        assert (await left(conn, kept), await left(conn, other)) == (3, 3), "all of it, or nothing"
+        assert len((await round_of(database, LATER)).dropped) == 3
+        assert (await left(conn, kept), await left(conn, other)) == (3, 0)
+
+
+async def test_old_rollups_go_but_for_those_of_protected_series(database: Settings) -> None:
+    async with connection(database) as conn:
+        made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
+        kept, other = await series(conn, "kept", "other")
+        await compressed(conn, made, [kept, other], days=4, step_s=600.0)
+        await round_of(database, NOW)
+        before = [await rolled(conn, made, each) for each in (kept, other)]
+        assert min(before) >= 95
+        await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=await deployed(conn))
+        await round_of(database, NOW + timedelta(days=400))
+        assert await rolled(conn, made, kept) >= before[0]
+        assert await rolled(conn, made, other) == 0
+
+
+async def test_the_size_of_rows_that_were_just_compressed(database: Settings) -> None:
+    """The server has no statistics of them yet: their series take no more than what is there."""
+    async with connection(database) as conn:
+        made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
+        ids = await series(conn, "one", "two")
+        rows = await compressed(conn, made, ids, days=4, step_s=2.0)
+        size = int(await conn.fetchval("SELECT hypertable_size($1::text::regclass)", f"nexus.{made.table}"))
+        assert await conn.fetchval("SELECT approximate_row_count($1::text::regclass)", f"nexus.{made.table}") == 0
+        found = await stored_samples(conn, site=SITE, paths=["a/l/d/one", "a/l/d/two"])
+        assert [(each.samples, each.exact) for each in found.values()] == [(rows, True)] * 2
+        together = sum(each.size_bytes or 0 for each in found.values())
+        assert size / 2 < together < 2 * size
+        await conn.execute(f'ANALYZE nexus."{made.table}"')
+        found = await stored_samples(conn, site=SITE, paths=["a/l/d/one"])
+        assert found["a/l/d/one"].size_bytes == pytest.approx(size / 2, rel=0.2)
