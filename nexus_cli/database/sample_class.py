@@ -25,6 +25,8 @@ from nexus_cli.database.timescale import has_timescale, keep_policies, make_hype
 LOCK_KEY = 0x6E6578_75730002
 """Advisory lock of a session that adds a class: the names of tables and the view are shared by all sites."""
 VIEW_LOCK_S = 1.0
+PROTECT_LOCK_S = 10.0
+"""How long a deployment waits for the locks of the policies that it has to end."""
 
 _COLUMNS = """
   "time" timestamptz NOT NULL,
@@ -111,22 +113,32 @@ async def forget_archive(conn: Connection, *, site: str) -> None:
 
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
     """Set a hypertable's policies as its class declares; False when another session's lock prevents it now."""
-    if not made.hypertable or not await has_timescale(conn):
-        return True
     try:
-        async with short_locks(conn, lock_s=VIEW_LOCK_S):
-            own = await drops_chunks(conn, made)
-            keep_ms = None if own else made.keep_ms
-            await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
+        await _set_policies(conn, made, lock_s=VIEW_LOCK_S)
     except asyncpg.LockNotAvailableError:
         return False
     return True
 
 
 async def bring_all_policies(conn: Connection, *, site: str) -> None:
-    """Those of every class of a site: from now on upkeep may have to look at each row before a chunk goes."""
+    """Those of every class of a site, with the protection that the caller's transaction writes: from now on upkeep looks at
+    each row before a chunk goes.
+
+    Raises:
+        LockNotAvailableError: Another session's lock prevents it. A policy that went on would drop protected rows, so
+            that nothing may be recorded as protected then.
+    """
     for made in (await load_classes(conn, site=site)).values():
-        await bring_policies(conn, made)
+        await _set_policies(conn, made, lock_s=PROTECT_LOCK_S)
+
+
+async def _set_policies(conn: Connection, made: SampleClass, *, lock_s: float) -> None:
+    if not made.hypertable or not await has_timescale(conn):
+        return
+    async with short_locks(conn, lock_s=lock_s):
+        own = await drops_chunks(conn, made)
+        keep_ms = None if own else made.keep_ms
+        await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
 
 
 async def _create(conn: Connection, name: str, *, site: str, keep_ms: int) -> SampleClass:

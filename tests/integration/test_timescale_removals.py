@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from nexus_cli.database import kept_series, purges
+from nexus_cli.database import kept_series, purges, sample_class
 from nexus_cli.database.class_table import DAY_MS, SampleClass
 from nexus_cli.database.connect import Connection, connection, open_pool
-from nexus_cli.database.sample_class import ensure_class
+from nexus_cli.database.sample_class import bring_all_policies, ensure_class
 from nexus_cli.database.sample_counts import stored_samples
 from nexus_cli.settings import Settings
 from tests.integration.archive_child import CHUNKS
 from tests.integration.test_archive_killed import LATER, killed_at
-from tests.integration.test_kept_series import deployed, left, series
+from tests.integration.test_kept_series import deployed, left, policies, series
 from tests.integration.test_purge import FIRST, forget, job, wanted, worker
 from tests.integration.test_retention import NOW, round_of
 from tests.postgres import SITE
@@ -93,17 +94,42 @@ async def test_killed_while_a_chunk_with_protected_rows_is_dropped(
     async with connection(database) as conn:
         made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, compress_after_ms=DAY_MS)
         kept, other = await series(conn, "kept", "other")
+        # Before the rows are there: the server's own policy would drop them, as soon as it looks.
+        await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=await deployed(conn))
+        await bring_all_policies(conn, site=SITE)
         for back in range(3):  # a chunk a day
             for each in (kept, other):
                 await conn.execute(
                     f'INSERT INTO nexus."{made.table}" (time, series_id, value, quality) VALUES ($1, $2, $3, 192)',
                     *(LATER - timedelta(days=20 + back), each, float(back)),
                 )
-        await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=await deployed(conn))
         await killed_at(step, database, tmp_path)
         assert (await left(conn, kept), await left(conn, other)) == (3, 3), "all of it, or nothing"
         assert len((await round_of(database, LATER)).dropped) == 3
         assert (await left(conn, kept), await left(conn, other)) == (3, 0)
+
+
+async def test_nothing_is_protected_while_a_policy_cannot_be_ended(
+    database: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample_class, "PROTECT_LOCK_S", 0.5)
+    async with connection(database) as conn, connection(database) as other:
+        made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS)
+        await series(conn, "kept")
+        number = await deployed(conn)
+        jobs = await conn.fetchval("SELECT oid::regclass::text FROM pg_class WHERE relname = 'bgw_job'")
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE {jobs} IN SHARE ROW EXCLUSIVE MODE")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                async with conn.transaction():
+                    await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=number)
+                    await bring_all_policies(conn, site=SITE)
+        assert await kept_series.kept_series(conn, site=SITE) == []
+        assert await policies(conn, made) == 1
+        async with conn.transaction():
+            await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=number)
+            await bring_all_policies(conn, site=SITE)
+        assert await policies(conn, made) == 0
 
 
 async def test_old_rollups_go_but_for_those_of_protected_series(database: Settings) -> None:
