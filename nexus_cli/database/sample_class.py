@@ -55,7 +55,8 @@ async def ensure_class(
     """Make the table of a retention class, or bring what is known of it up to date. Safe to repeat.
 
     Runs inside the caller's transaction or in one of its own. Waits for no reader: what a long query excludes (the
-    view, a policy) is left to the next round of upkeep.
+    view) is left to the next round of upkeep. The policies of what is declared are in force with it: an older one would
+    drop what is to be kept longer, or archived first.
 
     Args:
         conn: An open connection.
@@ -67,6 +68,9 @@ async def ensure_class(
         rollups: Rollups to keep beside hours: `1m`, `5m`, `15m`, `1h`, `1d`; see `rollup_tables`.
         archive_after_ms: Age at which a day goes to the archive; None never.
         archive_keep_ms: Age at which it is removed from there; None never.
+
+    Raises:
+        LockNotAvailableError: Something is declared, and another session's lock keeps the policy of before in force.
     """
     async with conn.transaction():
         made = await find_class(conn, name, site=site)
@@ -100,7 +104,10 @@ async def ensure_class(
             archive_after_ms=archive_after_ms,
             archive_keep_ms=archive_keep_ms,
         )
-        await bring_policies(conn, made)
+        if keep_ms is None:
+            await bring_policies(conn, made)
+        else:
+            await _set_policies(conn, made, lock_s=PROTECT_LOCK_S)
     return made
 
 

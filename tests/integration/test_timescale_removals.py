@@ -11,7 +11,7 @@ import pytest
 from nexus_cli.database import kept_series, purges, sample_class
 from nexus_cli.database.class_table import DAY_MS, SampleClass
 from nexus_cli.database.connect import Connection, connection, open_pool
-from nexus_cli.database.sample_class import bring_all_policies, ensure_class
+from nexus_cli.database.sample_class import bring_all_policies, ensure_class, find_class
 from nexus_cli.database.sample_counts import stored_samples
 from nexus_cli.settings import Settings
 from tests.integration.archive_child import CHUNKS
@@ -109,7 +109,7 @@ async def test_killed_while_a_chunk_with_protected_rows_is_dropped(
         assert (await left(conn, kept), await left(conn, other)) == (3, 0)
 
 
-async def test_nothing_is_protected_while_a_policy_cannot_be_ended(
+async def test_nothing_is_recorded_as_kept_while_the_policy_of_before_is_in_force(
     database: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample_class, "PROTECT_LOCK_S", 0.5)
@@ -124,6 +124,10 @@ async def test_nothing_is_protected_while_a_policy_cannot_be_ended(
                 async with conn.transaction():
                     await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=number)
                     await bring_all_policies(conn, site=SITE)
+            for declared in ({"keep_ms": 50 * DAY_MS}, {"keep_ms": 5 * DAY_MS, "archive_after_ms": DAY_MS}):
+                with pytest.raises(asyncpg.LockNotAvailableError):
+                    await ensure_class(conn, "short", site=SITE, **declared)
+            assert await find_class(conn, "short", site=SITE) == made, "what is recorded is what the policy does"
         assert await kept_series.kept_series(conn, site=SITE) == []
         assert await policies(conn, made) == 1
         async with conn.transaction():
