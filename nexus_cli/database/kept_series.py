@@ -4,7 +4,7 @@ A protected series is found by its id, so that it stays protected under another 
 not declared any more. What upkeep drops it drops without these rows: those of a partition move to the class's table of
 rows that no partition holds, which every query and export reads; those of a chunk of TimescaleDB go into a new one.
 
-See docs/decisions/0105.
+See docs/decisions/0105 and 0117.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ the browser that began has. Any web of the site can end what another one began.
 The provider has a session of its own, which goes on when the page's ends. A browser where somebody logged out therefore asks the
 provider to ask (`prompt=login`): at a screen that several people use, the next one must not become the one before.
 
+See docs/decisions/0117.
+
 Source: OpenID Connect Core 1.0 §3.1, §3.1.2.1 (prompt); RFC 7636 (PKCE); RFC 9700 (security of OAuth 2.0).
 """
 
