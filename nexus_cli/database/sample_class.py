@@ -132,7 +132,7 @@ async def bring_all_policies(conn: Connection, *, site: str) -> None:
     each row before a chunk goes.
 
     Raises:
-        LockNotAvailableError: Another session's lock prevents it. A policy that went on would drop protected rows, so
+        LockNotAvailableError: Another session's lock prevents it. A policy that stays would drop protected rows, so
             that nothing may be recorded as protected then.
     """
     for made in (await load_classes(conn, site=site)).values():

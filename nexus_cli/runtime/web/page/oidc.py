@@ -3,8 +3,8 @@
 No token is ever in an address: the provider gives a code that is worth nothing without the verifier, which only the cookie of
 the browser that began has. Any web of the site can end what another one began.
 
-The provider has a session of its own, which goes on when the page's ends. A browser where somebody logged out therefore asks the
-provider to ask (`prompt=login`): at a screen that several people use, the next one must not become the one before.
+The provider has a session of its own, which outlives the page's. A browser that was logged out therefore asks the provider
+to ask (`prompt=login`): at a screen that several people use, the next one must not become the one before.
 
 See docs/decisions/0117.
 
@@ -34,7 +34,7 @@ from nexus_cli.wire.oidc import exchange_code
 
 COOKIE = "nexus-login"
 LEFT = "nexus-left"
-"""Of a browser where somebody logged out; it goes with the next login at the provider, or with the browser."""
+"""Of a browser that was logged out; it goes with the next login at the provider, or with the browser."""
 LASTS_S = 600
 """How long a person may take at the provider, in seconds."""
 DECISIONS: tuple[Decision, ...] = (
@@ -138,7 +138,7 @@ def add_oidc_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
 
 
 def remember_left(answer: Response, scope: Scope, *, site: str) -> None:
-    """Somebody logged out in this browser: the provider has to ask who comes next."""
+    """This browser was logged out: the provider has to ask who is next."""
     secure = scope.get("scheme") == "https"
     answer.set_cookie(LEFT, "1", path=path_of(site) + "/session/oidc", secure=secure, httponly=True, samesite="lax")
 
