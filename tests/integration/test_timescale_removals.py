@@ -124,9 +124,11 @@ async def test_nothing_is_recorded_as_kept_while_the_policy_of_before_is_in_forc
                 async with conn.transaction():
                     await kept_series.protect(conn, site=SITE, paths=["a/l/d/kept"], deployment_id=number)
                     await bring_all_policies(conn, site=SITE)
-            for declared in ({"keep_ms": 50 * DAY_MS}, {"keep_ms": 5 * DAY_MS, "archive_after_ms": DAY_MS}):
+            for keep_days, archive_after_ms in ((50, None), (5, DAY_MS)):
                 with pytest.raises(asyncpg.LockNotAvailableError):
-                    await ensure_class(conn, "short", site=SITE, **declared)
+                    await ensure_class(
+                        conn, "short", site=SITE, keep_ms=keep_days * DAY_MS, archive_after_ms=archive_after_ms
+                    )
             assert await find_class(conn, "short", site=SITE) == made, "what is recorded is what the policy does"
         assert await kept_series.kept_series(conn, site=SITE) == []
         assert await policies(conn, made) == 1
