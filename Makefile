@@ -2,7 +2,7 @@
 # make test            every check and every test
 # make check           format, lint, types, layers, generated files, migrations against the tables
 # make bench           the figures of docs/benchmarks.md, with their ratio to the limit measured in the same run
-# make peers           what some tests speak with: npm packages (needs Node.js; one needs a compiler), actionlint (Go), HiveMQ CE (mvn, javac)
+# make peers           what some tests speak with: npm packages (needs Node.js; one needs a compiler), actionlint (Go), HiveMQ CE (mvn, javac), Keycloak (mvn)
 # make chaos           a plant under faults from a seed (make chaos ARGS="--seed 7 --minutes 60 --site thousand")
 
 # Commands and tests start hundreds of interpreters: without bytecode each compiles the package again, for half a second.
@@ -51,6 +51,7 @@ peers:
 	npm rebuild --prefix tests/peers node-snap7 --foreground-scripts --loglevel=error >/dev/null 2>&1 || echo "node-snap7 could not be compiled; its tests will say so" >&2
 	GOBIN="$(CURDIR)/tests/peers/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 || echo "actionlint could not be had (it needs Go); its test will say so" >&2
 	$(PYTHON) -m tests.hivemq || echo "HiveMQ CE could not be prepared (it needs mvn and javac); its tests will say so" >&2
+	$(PYTHON) -m tests.keycloak || echo "Keycloak could not be had (it needs mvn); its tests will say so" >&2
 
 install: $(STAMP)
 

@@ -2,9 +2,9 @@
 
 A protected series is found by its id, so that it stays protected under another name, in another class, and when its tag is
 not declared any more. What upkeep drops it drops without these rows: those of a partition move to the class's table of
-rows that no partition holds, which every query and export reads.
+rows that no partition holds, which every query and export reads; those of a chunk of TimescaleDB go into a new one.
 
-See docs/decisions/0105.
+See docs/decisions/0105 and 0117.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.deployments import microseconds
 from nexus_cli.database.names import SAMPLE_COLUMNS, SCHEMA
+from nexus_cli.database.timescale import Chunk, drop_chunk
 from nexus_cli.wire.control_kept import KeptSeries
 
 KEPT = f"SELECT k.series_id FROM {SCHEMA}.kept_series k WHERE k.site = "
@@ -94,6 +95,40 @@ async def save_rows(conn: Connection, made: SampleClass, partition: str) -> int:
         f'INSERT INTO {SCHEMA}."{made.rest}" ({_COLUMNS}) SELECT {_COLUMNS} FROM {SCHEMA}."{partition}"'
         f' WHERE series_id IN ({KEPT} $1) ON CONFLICT ("time", series_id) DO NOTHING',
         made.site,
+    )
+    return int(done.split()[-1])
+
+
+async def holds_only_protected(conn: Connection, made: SampleClass, chunk: Chunk) -> bool:
+    """True for a chunk that has protected rows and no others: it was emptied before."""
+    found: bool = await conn.fetchval(
+        f"SELECT EXISTS (SELECT FROM {chunk.name} WHERE series_id IN ({KEPT} $1))"
+        f" AND NOT EXISTS (SELECT FROM {chunk.name} WHERE series_id NOT IN ({KEPT} $1))",
+        made.site,
+    )
+    return found
+
+
+async def drop_but_protected(conn: Connection, made: SampleClass, chunk: Chunk) -> int:
+    """Drop a chunk, and store its protected rows again; in the transaction that locks it. Gives how many those are.
+
+    To delete the others would decompress them, row by row and up to a limit of the server; to drop the chunk takes none of
+    it, and gives the disk back.
+    """
+    protected = f"FROM {chunk.name} WHERE series_id IN ({KEPT} $1)"
+    if not await conn.fetchval(f"SELECT EXISTS (SELECT {protected})", made.site):
+        await drop_chunk(conn, made.table, chunk)
+        return 0
+    await conn.execute(
+        f"CREATE TEMPORARY TABLE protected_rows ON COMMIT DROP AS SELECT {_COLUMNS} FROM {chunk.name} WITH NO DATA"
+    )
+    done: str = await conn.execute(
+        f"INSERT INTO pg_temp.protected_rows SELECT {_COLUMNS} {protected}",
+        made.site,
+    )
+    await drop_chunk(conn, made.table, chunk)
+    await conn.execute(
+        f'INSERT INTO {SCHEMA}."{made.table}" ({_COLUMNS}) SELECT {_COLUMNS} FROM pg_temp.protected_rows'
     )
     return int(done.split()[-1])
 

@@ -21,6 +21,7 @@ from nexus_cli.database.corrections import relations_of_site
 from nexus_cli.database.deployments import microseconds, write_audit
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.nul import storable
+from nexus_cli.database.timescale import behind_aggregate, decompress_any
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.diagnostics.wording import counted
 from nexus_cli.wire.control_purges import MOST_SERIES, ForgottenSeries, Purge, PurgePreview
@@ -237,6 +238,7 @@ async def remove_some(
             why = "it is gone" if series is None else "it is protected" if protected else "it was declared again"
             await _settle_series(conn, site, purge, series_id, state="left", reason=why)
             return True
+        await decompress_any(conn)
         for _, relation in relations:
             oldest: datetime | None = await conn.fetchval(
                 f'SELECT min("time") FROM {SCHEMA}."{relation}" WHERE series_id = $1', series_id
@@ -269,14 +271,18 @@ async def _has(conn: Connection, site: str, purge: str, *, token: str) -> bool:
 
 
 async def _remove_series(conn: Connection, site: str, series_id: int) -> None:
-    """Rollups of a class that TimescaleDB does not keep, and the series: its name may be taken by a new one."""
+    """Its rollups, and the series: its name may be taken by a new one."""
     rows = await conn.fetch(
-        f"""SELECT r.relation FROM {SCHEMA}.rollup r JOIN {SCHEMA}.retention_class c ON c.table_name = r.table_name
-            WHERE c.site = $1 AND NOT r.continuous""",
+        f"""SELECT r.relation, r.continuous FROM {SCHEMA}.rollup r
+            JOIN {SCHEMA}.retention_class c ON c.table_name = r.table_name WHERE c.site = $1""",
         site,
     )
     for row in rows:
-        await conn.execute(f'DELETE FROM {SCHEMA}."{row["relation"]}" WHERE series_id = $1', series_id)
+        relation: str | None = f'{SCHEMA}."{row["relation"]}"'
+        if row["continuous"]:
+            relation = await behind_aggregate(conn, row["relation"])
+        if relation is not None:
+            await conn.execute(f"DELETE FROM {relation} WHERE series_id = $1", series_id)
     await conn.execute(f"DELETE FROM {SCHEMA}.series WHERE site = $1 AND id = $2", site, series_id)
 
 

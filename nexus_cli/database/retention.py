@@ -23,7 +23,14 @@ from nexus_cli.database.archive_rows import days_with_rows, span_of
 from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.errors import Trouble, trouble_of
-from nexus_cli.database.kept_series import KEPT, drops_chunks, has_others, save_rows
+from nexus_cli.database.kept_series import (
+    KEPT,
+    drop_but_protected,
+    drops_chunks,
+    has_others,
+    holds_only_protected,
+    save_rows,
+)
 from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.partitions import (
     Partition,
@@ -35,7 +42,7 @@ from nexus_cli.database.partitions import (
 )
 from nexus_cli.database.rollup_tables import roll_up
 from nexus_cli.database.sample_class import bring_policies, load_classes, refresh_view
-from nexus_cli.database.timescale import drop_chunk, old_chunks
+from nexus_cli.database.timescale import old_chunks
 
 LOCK_KEY = 0x6E6578_75730003
 """Advisory lock, with the site, of the historian that does the upkeep."""
@@ -140,27 +147,16 @@ class _Round:
         for chunk in await old_chunks(self._conn, made.table, until=oldest):
             if not await self._may_drop(made, (made.table,), start=chunk.start, end=chunk.end):
                 continue
+            if await holds_only_protected(self._conn, made, chunk):
+                continue
             async with self._conn.transaction():
                 await self._conn.execute(f"SET LOCAL lock_timeout = '{round(PATIENT_S * 1000)}ms'")
                 await self._conn.execute(f"LOCK TABLE {chunk.name} IN SHARE MODE")  # no row is added from here on
                 verdict = await may_drop(self._conn, made, (made.table,), start=chunk.start, end=chunk.end)
                 if not verdict.why:
                     await mark_dropped(self._conn, site=made.site, class_=made.name, days=verdict.days)
-                    if await self._conn.fetchval(
-                        f"SELECT EXISTS (SELECT FROM {chunk.name} WHERE series_id IN ({KEPT} $1))", made.site
-                    ):
-                        self.deleted += await self._delete_others(made, start=chunk.start, end=chunk.end)
-                        continue
-                    await drop_chunk(self._conn, made.table, chunk)
+                    await drop_but_protected(self._conn, made, chunk)
                     self.dropped.append(chunk.name)
-
-    async def _delete_others(self, made: SampleClass, *, start: datetime, end: datetime) -> int:
-        """Empty a chunk but for its protected rows: a chunk is dropped whole or not at all."""
-        done: str = await self._conn.execute(
-            f'DELETE FROM {SCHEMA}."{made.table}" WHERE "time" >= $1 AND "time" < $2 AND series_id NOT IN ({KEPT} $3)',
-            *(start, end, made.site),
-        )
-        return int(done.split()[-1])
 
     async def _may_drop(
         self,

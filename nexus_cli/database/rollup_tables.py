@@ -19,7 +19,7 @@ from nexus_cli.database.class_table import SampleClass
 from nexus_cli.database.connect import Connection
 from nexus_cli.database.kept_series import KEPT
 from nexus_cli.database.names import SCHEMA
-from nexus_cli.database.timescale import can_aggregate
+from nexus_cli.database.timescale import behind_aggregate, can_aggregate
 from nexus_cli.model.calendar import HOUR_US, microseconds, moment_of
 
 WIDTHS_US = {"1m": 60_000_000, "5m": 300_000_000, "15m": 900_000_000, "1h": HOUR_US, "1d": 24 * HOUR_US}
@@ -324,21 +324,21 @@ class _Work:
         return True
 
     async def expire(self, oldest: datetime) -> None:
-        """Delete rollups that are older than the samples; those of protected series stay, as their samples do.
-
-        TimescaleDB drops the rollups of all series together, so that it drops none while any series is protected.
-        """
-        name = f'{SCHEMA}."{self._kept.relation}"'
-        if self._kept.continuous:
+        """Delete rollups that are older than the samples; those of protected series stay, as their samples do."""
+        name: str | None = f'{SCHEMA}."{self._kept.relation}"'
+        if self._kept.continuous:  # whole chunks as far as they go; where a series is protected its rows are looked at
             await self._conn.execute(
                 f"SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz) WHERE NOT EXISTS ({KEPT} $3)",
                 *(name, oldest, self._made.site),
             )
-        else:
-            await self._conn.execute(
-                f"DELETE FROM {name} WHERE bucket < $1 AND series_id NOT IN ({KEPT} $2)",
-                *(oldest - timedelta(microseconds=self._width_us), self._made.site),
-            )
+            protects = await self._conn.fetchval(f"SELECT EXISTS ({KEPT} $1)", self._made.site)
+            name = await behind_aggregate(self._conn, self._kept.relation) if protects else None
+        if name is None:
+            return
+        await self._conn.execute(
+            f"DELETE FROM {name} WHERE bucket < $1 AND series_id NOT IN ({KEPT} $2)",
+            *(oldest - timedelta(microseconds=self._width_us), self._made.site),
+        )
 
     async def _roll(self, start_us: int, end_us: int) -> None:
         """Roll up whole buckets again, and say how far it reaches now."""

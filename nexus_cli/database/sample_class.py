@@ -25,6 +25,8 @@ from nexus_cli.database.timescale import has_timescale, keep_policies, make_hype
 LOCK_KEY = 0x6E6578_75730002
 """Advisory lock of a session that adds a class: the names of tables and the view are shared by all sites."""
 VIEW_LOCK_S = 1.0
+PROTECT_LOCK_S = 10.0
+"""How long a deployment waits for the locks of the policies that it has to end."""
 
 _COLUMNS = """
   "time" timestamptz NOT NULL,
@@ -53,7 +55,8 @@ async def ensure_class(
     """Make the table of a retention class, or bring what is known of it up to date. Safe to repeat.
 
     Runs inside the caller's transaction or in one of its own. Waits for no reader: what a long query excludes (the
-    view, a policy) is left to the next round of upkeep.
+    view) is left to the next round of upkeep. The policies of what is declared are in force with it: an older one would
+    drop what is to be kept longer, or archived first.
 
     Args:
         conn: An open connection.
@@ -65,6 +68,9 @@ async def ensure_class(
         rollups: Rollups to keep beside hours: `1m`, `5m`, `15m`, `1h`, `1d`; see `rollup_tables`.
         archive_after_ms: Age at which a day goes to the archive; None never.
         archive_keep_ms: Age at which it is removed from there; None never.
+
+    Raises:
+        LockNotAvailableError: Something is declared, and another session's lock keeps the policy of before in force.
     """
     async with conn.transaction():
         made = await find_class(conn, name, site=site)
@@ -98,7 +104,10 @@ async def ensure_class(
             archive_after_ms=archive_after_ms,
             archive_keep_ms=archive_keep_ms,
         )
-        await bring_policies(conn, made)
+        if keep_ms is None:
+            await bring_policies(conn, made)
+        else:
+            await _set_policies(conn, made, lock_s=PROTECT_LOCK_S)
     return made
 
 
@@ -111,22 +120,32 @@ async def forget_archive(conn: Connection, *, site: str) -> None:
 
 async def bring_policies(conn: Connection, made: SampleClass) -> bool:
     """Set a hypertable's policies as its class declares; False when another session's lock prevents it now."""
-    if not made.hypertable or not await has_timescale(conn):
-        return True
     try:
-        async with short_locks(conn, lock_s=VIEW_LOCK_S):
-            own = await drops_chunks(conn, made)
-            keep_ms = None if own else made.keep_ms
-            await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
+        await _set_policies(conn, made, lock_s=VIEW_LOCK_S)
     except asyncpg.LockNotAvailableError:
         return False
     return True
 
 
 async def bring_all_policies(conn: Connection, *, site: str) -> None:
-    """Those of every class of a site: from now on upkeep may have to look at each row before a chunk goes."""
+    """Those of every class of a site, with the protection that the caller's transaction writes: from now on upkeep looks at
+    each row before a chunk goes.
+
+    Raises:
+        LockNotAvailableError: Another session's lock prevents it. A policy that stays would drop protected rows, so
+            that nothing may be recorded as protected then.
+    """
     for made in (await load_classes(conn, site=site)).values():
-        await bring_policies(conn, made)
+        await _set_policies(conn, made, lock_s=PROTECT_LOCK_S)
+
+
+async def _set_policies(conn: Connection, made: SampleClass, *, lock_s: float) -> None:
+    if not made.hypertable or not await has_timescale(conn):
+        return
+    async with short_locks(conn, lock_s=lock_s):
+        own = await drops_chunks(conn, made)
+        keep_ms = None if own else made.keep_ms
+        await keep_policies(conn, made.table, keep_ms=keep_ms, compress_after_ms=made.compress_after_ms)
 
 
 async def _create(conn: Connection, name: str, *, site: str, keep_ms: int) -> SampleClass:

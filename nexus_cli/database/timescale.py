@@ -143,3 +143,22 @@ async def drop_chunk(conn: Connection, table: str, chunk: Chunk) -> None:
         "SELECT drop_chunks($1::text::regclass, older_than => $2::timestamptz, newer_than => $3::timestamptz)",
         *(f'{SCHEMA}."{table}"', chunk.end, chunk.start),
     )
+
+
+async def behind_aggregate(conn: Connection, relation: str) -> str | None:
+    """The hypertable, quoted, that holds the rows of a continuous aggregate of the schema; None when there is no such one.
+
+    Its rows can be deleted by series; the aggregate itself is a view, and `drop_chunks` takes those of all series.
+    """
+    found: str | None = await conn.fetchval(
+        """SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name)
+           FROM timescaledb_information.continuous_aggregates WHERE view_schema = $1 AND view_name = $2""",
+        *(SCHEMA, relation),
+    )
+    return found
+
+
+async def decompress_any(conn: Connection) -> None:
+    """Let the open transaction decompress as many rows as it deletes: TimescaleDB's limit (100,000) is for statements that
+    reach further than meant. Without TimescaleDB it says nothing."""
+    await conn.execute("SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0")

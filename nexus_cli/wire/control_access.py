@@ -35,6 +35,8 @@ ALL = "*"
 """The scope of a token that may do all that its principal may."""
 LONGEST_TOKEN = 8 * 1024
 """Characters of a token; a longer one is refused unread."""
+LONGEST_ID_TOKEN = 32 * 1024
+"""Characters of a token of an OpenID provider, which lists its user's groups: 200 object ids of Entra are 10,400."""
 LONGEST_TTL_S = 366 * 86_400
 LONGEST_ELEVATION_S = 8 * 3600
 KEEP_OLD_S = 24 * 3600
@@ -45,6 +47,7 @@ Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=NO_N
 Note = Annotated[str, msgspec.Meta(max_length=200, pattern=NO_NUL)]
 Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=NO_NUL)]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_TOKEN, pattern=NO_NUL)]
+IdToken = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID_TOKEN, pattern=NO_NUL)]
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=NO_NUL)]
 
 
@@ -58,7 +61,7 @@ class LoginRequest(Question, frozen=True, kw_only=True):
 class OidcLoginRequest(Question, frozen=True, kw_only=True):
     """An id token (or an access token that is a JWT) of the configured OpenID provider."""
 
-    token: Token
+    token: IdToken
 
 
 class Session(Body, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_cli.archive import days, parquet
-from nexus_cli.database import archive_days, retention
+from nexus_cli.database import archive_days, kept_series, retention
 from nexus_cli.database.connect import UPKEEP, close, open_connection
 from nexus_cli.database.retention import keep_up
 from nexus_cli.database.sample_class import find_class
@@ -46,6 +46,12 @@ UPKEEPING: dict[str, tuple[Any, str, str]] = {
     "marked": (retention, "mark_dropped", AFTER),
     "dropped": (retention._Round, "_drop", AFTER),
 }
+CHUNKS: dict[str, tuple[Any, str, str]] = {
+    "chunk marked": (retention, "mark_dropped", AFTER),
+    "chunk dropped": (kept_series, "drop_chunk", AFTER),
+    "chunk refilled": (retention, "drop_but_protected", AFTER),
+}
+"""Upkeep with TimescaleDB."""
 
 
 def die(*_: Any) -> None:
@@ -73,14 +79,14 @@ def patched(real: Callable[..., Any], when: str) -> Callable[..., Any]:
 
 
 async def main(settings: Settings, root: str, day: str, step: str, now: str) -> None:
-    where, name, when = (ARCHIVING | UPKEEPING)[step]
+    where, name, when = (ARCHIVING | UPKEEPING | CHUNKS)[step]
     setattr(where, name, patched(getattr(where, name), when))
     if day == "worker":
         await run_worker(replace(settings, broker_url=f"mqtt://127.0.0.1:{free_port()}"))
         return
     conn = await open_connection(settings, limits=UPKEEP)
     try:
-        if step in UPKEEPING:
+        if step in UPKEEPING | CHUNKS:
             await keep_up(conn, site=SITE, now=datetime.fromisoformat(now))
             return
         made = await find_class(conn, "fast", site=SITE)

@@ -33,7 +33,7 @@ from tests.integration.test_archive import (
 )
 from tests.integration.test_notifications import declare
 
-pytestmark = [pytest.mark.needs_database]
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = (NOW - timedelta(days=5)).date()
 

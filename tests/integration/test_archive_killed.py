@@ -78,6 +78,7 @@ async def the_state(conn: object, root: Path) -> list[str]:
     return (await keeping.verify_day(conn, Folder(root), found, site=SITE)).problems
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("step", ARCHIVING)
 async def test_killed_while_late_rows_are_added(database: Settings, tmp_path: Path, step: str) -> None:
     root = tmp_path / "a"
@@ -125,6 +126,7 @@ async def test_killed_while_dropping(database: Settings, tmp_path: Path, step: s
         assert of_archive(root) == expected
 
 
+@pytest.mark.every_database
 @pytest.mark.parametrize("step", ["begun", "file there", "manifest there"])
 async def test_another_worker_archives_what_a_killed_one_had_begun(
     database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -21,7 +21,7 @@ from tests.integration.test_archive_stores import moto
 from tests.integration.web_world import WebWorld, web_world
 
 __all__ = ["moto"]
-pytestmark = [pytest.mark.needs_database]
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 OTHER = {"role__narrow": {"read": ["a/l/one/energy"]}, "user__nora": {"roles": ["narrow"]}}
 
 

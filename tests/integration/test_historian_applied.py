@@ -18,7 +18,7 @@ from tests.waiting import until
 
 __all__ = ["world"]
 
-pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
+pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 SCALE = "a/l/scale"
 
 

@@ -50,10 +50,23 @@ async def fill(conn: Connection, made: SampleClass, ids: list[int], *, days: int
             await copy_staged(conn, made, [packed(moments, series=each)], PLAIN_COLUMNS)
 
 
+async def policies(conn: Connection, made: SampleClass) -> int:
+    """How many policies of TimescaleDB drop chunks of a class."""
+    if not made.hypertable:
+        return 0
+    return int(
+        await conn.fetchval(
+            "SELECT count(*) FROM timescaledb_information.jobs WHERE hypertable_name = $1 AND proc_name = $2",
+            *(made.table, "policy_retention"),
+        )
+    )
+
+
 async def left(conn: Connection, series_id: int) -> int:
     return int(await conn.fetchval("SELECT count(*) FROM nexus.sample WHERE series_id = $1", series_id))
 
 
+@pytest.mark.every_database
 async def test_a_protected_series_outlives_its_partitions_and_no_other_does(database: Settings) -> None:
     async with connection(database) as conn:
         made = await fresh(conn)
@@ -68,7 +81,12 @@ async def test_a_protected_series_outlives_its_partitions_and_no_other_does(data
         # what is there stays there, and further rounds have nothing to do
         again = await round_of(database, LATER)
         assert (again.dropped, again.deleted_rows, await left(conn, kept)) == ((), 0, len(before))
+        assert await policies(conn, made) == 0
         assert await kept_series.end(conn, site=SITE, path="a/l/d/kept")
+        if made.hypertable:  # from now on the server drops old chunks, in its own time
+            assert (await round_of(database, LATER)).dropped == ()
+            assert await policies(conn, made) == 1
+            return
         assert (await round_of(database, LATER)).deleted_rows == len(before)
         assert await left(conn, kept) == 0
 
@@ -136,6 +154,7 @@ async def test_a_held_class_deletes_by_days_and_leaves_protected_rows(database: 
         assert (await left(conn, kept), await left(conn, other)) == (2, 0)
 
 
+@pytest.mark.every_database
 async def test_the_rollups_of_a_protected_series_stay(database: Settings) -> None:
     async with connection(database) as conn:
         made = await ensure_class(conn, "short", site=SITE, keep_ms=5 * DAY_MS, rollups=["1h"])
@@ -154,6 +173,7 @@ async def test_the_rollups_of_a_protected_series_stay(database: Settings) -> Non
         assert counts[kept] >= rolled and counts[other] == 0
 
 
+@pytest.mark.every_database
 async def test_the_key_refuses_that_a_protected_series_is_deleted(database: Settings) -> None:
     async with connection(database) as conn:
         await fresh(conn)

@@ -44,7 +44,7 @@ from tests.mosquittos import running_mosquitto
 from tests.servers import free_port, mosquitto_program
 from tests.waiting import until, until_found
 
-pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker]
+pytestmark = [pytest.mark.needs_database, pytest.mark.needs_broker, pytest.mark.every_database]
 OLD, NEW = "a/l/drive", "a/l/mixer"
 MOVED = [(OLD, NEW)]
 WRITE = ("write-enable",)

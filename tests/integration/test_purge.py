@@ -18,7 +18,7 @@ from tests.integration.test_kept_series import deployed, fill, left, series
 from tests.integration.test_retention import NOW, fresh
 from tests.postgres import SITE
 
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 FIRST = "01JZ3V5T8Q2M4N6P8R0S2T4V6W"
 
 

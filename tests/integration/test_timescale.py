@@ -7,6 +7,7 @@ import random
 import re
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import msgspec
 import numpy as np
 import pytest
@@ -115,7 +116,10 @@ async def test_new_rows_touch_no_compressed_chunk_however_long_the_history(datab
     async with connection(database) as conn:
         made, ident = await one_class(conn, keep_days=30)  # a chunk a day
         await fill(conn, made, series_id=ident, days=29, step_s=60.0)
-        await conn.execute("LOAD 'auto_explain'")
+        try:
+            await conn.execute("LOAD 'auto_explain'")
+        except asyncpg.UndefinedFileError:
+            pytest.skip("this TimescaleDB server has no auto_explain")
         await conn.execute("SET auto_explain.log_min_duration = 0")
         await conn.execute("SET auto_explain.log_analyze = true")
         await conn.execute("SET client_min_messages = 'log'")

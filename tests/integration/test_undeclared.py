@@ -24,7 +24,7 @@ from tests.integration.test_retention import fresh
 from tests.postgres import SITE
 
 __all__ = ["world"]
-pytestmark = pytest.mark.needs_database
+pytestmark = [pytest.mark.needs_database, pytest.mark.every_database]
 
 
 async def resource(conn: Connection, address: str, attributes: str) -> None:

@@ -107,6 +107,25 @@ async def test_a_login_with_the_provider_of_the_site(database: Settings, tmp_pat
             assert twice.headers["location"] == "/#login=NX6951", "the browser has forgotten what it began"
 
 
+async def test_after_a_log_out_the_provider_has_to_ask_who_is_there(database: Settings, tmp_path: Path) -> None:
+    with issuer() as provider:
+        async with page_world(database, tmp_path) as world:
+            config = {"issuer": provider.url, "audience": "nexus", "groups": {"operators": "operator"}}
+            await world.record({"login.api": {"oidc": config}})
+            for prompt in ("", "login", "login"):
+                asked = await _begin(world, provider.url)
+                assert asked.get("prompt", "") == prompt
+                given = {"code": provider.allow(asked), "state": asked["state"]}
+                assert (await world.http.get(asked["redirect_uri"], params=given)).headers["location"] == "/"
+                assert "prompt" not in await _begin(world, provider.url), "it was asked"
+                ended = await world.http.delete(PREFIX + "/session", headers=own(world))
+                assert ended.json() == {"revoked": True}
+            asked = await _begin(world, provider.url)
+            refused = {"error": "access_denied", "state": asked["state"]}
+            await world.http.get(asked["redirect_uri"], params=refused)
+            assert (await _begin(world, provider.url))["prompt"] == "login", "nobody logged in since"
+
+
 async def test_an_answer_of_the_provider_that_does_not_fit_logs_nobody_in(database: Settings, tmp_path: Path) -> None:
     with issuer() as provider:
         async with page_world(database, tmp_path) as world:

@@ -19,6 +19,8 @@ NAMES_BODY = 2 * MIB
 """Limit of a list of names, in bytes: 20,000 of them."""
 LOGIN_BODY = 16 * 1024
 """Limit of a login, in bytes: it is read for anybody."""
+OIDC_BODY = 40 * 1024
+"""Limit of a login with a token of an OpenID provider (`LONGEST_ID_TOKEN`), in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

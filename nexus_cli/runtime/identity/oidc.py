@@ -17,7 +17,7 @@ from nexus_cli.access.grants import RESERVED
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.json_value import JsonObject
 from nexus_cli.model.access_config import OidcConfig
-from nexus_cli.wire.control_access import LONGEST_TOKEN
+from nexus_cli.wire.control_access import LONGEST_ID_TOKEN
 
 KEY_TYPE = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
@@ -55,8 +55,8 @@ class Person:
 
 def header_of(token: str) -> Header:
     """Raises NexusError NX6419 when it is no token, or one of an algorithm that is not taken."""
-    if len(token) > LONGEST_TOKEN:
-        raise refused(f"longer than {LONGEST_TOKEN} characters")
+    if len(token) > LONGEST_ID_TOKEN:
+        raise refused(f"longer than {LONGEST_ID_TOKEN} characters")
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, RecursionError):

@@ -5,7 +5,7 @@ See docs/decisions/0072.
 
 from __future__ import annotations
 
-from nexus_cli.runtime.api.decisions import LARGE_BODY, LOGIN_BODY, NAMES_BODY, Decisions, open_route, route
+from nexus_cli.runtime.api.decisions import LARGE_BODY, LOGIN_BODY, NAMES_BODY, OIDC_BODY, Decisions, open_route, route
 
 DECISIONS = Decisions(
     (
@@ -16,7 +16,7 @@ DECISIONS = Decisions(
         open_route("GET", "/openapi.json", base=""),
         open_route("POST", "/login", limit=LOGIN_BODY),
         open_route("GET", "/login/oidc"),
-        open_route("POST", "/login/oidc", limit=LOGIN_BODY),
+        open_route("POST", "/login/oidc", limit=OIDC_BODY),
         route("POST", "/logout"),
         route("GET", "/identity"),
         route("GET", "/state", "state:read"),

@@ -67,6 +67,7 @@ def add_session_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
             parts.callers.forget(shown)
         found = answer(SessionEnded(revoked=revoked))
         end_session(found, request.scope, site=site)
+        oidc.remember_left(found, request.scope, site=site)
         return found
 
 

@@ -3,7 +3,12 @@
 No token is ever in an address: the provider gives a code that is worth nothing without the verifier, which only the cookie of
 the browser that began has. Any web of the site can end what another one began.
 
-Source: OpenID Connect Core 1.0 §3.1; RFC 7636 (PKCE); RFC 9700 (security of OAuth 2.0).
+The provider has a session of its own, which outlives the page's. A browser that was logged out therefore asks the provider
+to ask (`prompt=login`): at a screen that several people use, the next one must not become the one before.
+
+See docs/decisions/0117.
+
+Source: OpenID Connect Core 1.0 §3.1, §3.1.2.1 (prompt); RFC 7636 (PKCE); RFC 9700 (security of OAuth 2.0).
 """
 
 from __future__ import annotations
@@ -28,6 +33,8 @@ from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.wire.oidc import exchange_code
 
 COOKIE = "nexus-login"
+LEFT = "nexus-left"
+"""Of a browser that was logged out; it goes with the next login at the provider, or with the browser."""
 LASTS_S = 600
 """How long a person may take at the provider, in seconds."""
 DECISIONS: tuple[Decision, ...] = (
@@ -86,6 +93,8 @@ def add_oidc_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
             "code_challenge": begun.challenge,
             "code_challenge_method": "S256",
         }
+        if named_cookie(request.scope, LEFT):
+            asked["prompt"] = "login"
         joint = "&" if "?" in provider.authorization_endpoint else "?"
         answer = RedirectResponse(provider.authorization_endpoint + joint + urlencode(asked), 303)
         # Lax: the provider's redirect is another site's, and the cookie has to come back with it.
@@ -123,8 +132,15 @@ def add_oidc_routes(app: FastAPI, *, base: str, parts: WebParts) -> None:
             seconds = (session.expires - parts.clock.wall_us()) // 1_000_000
             scope = _as_of(request.scope, begun.scheme)
             start_session(answer, scope, site=site, token=session.token, seconds=seconds)
+            answer.delete_cookie(LEFT, path=place)
         answer.delete_cookie(COOKIE, path=place)
         return answer
+
+
+def remember_left(answer: Response, scope: Scope, *, site: str) -> None:
+    """This browser was logged out: the provider has to ask who is next."""
+    secure = scope.get("scheme") == "https"
+    answer.set_cookie(LEFT, "1", path=path_of(site) + "/session/oidc", secure=secure, httponly=True, samesite="lax")
 
 
 def _return_address(request: Request, begun: _Begun, place: str) -> str:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI, Request, Response
 
-from nexus_cli.runtime.api.decisions import LOGIN_BODY, NAMES_BODY, Decision, open_route, route
+from nexus_cli.runtime.api.decisions import LOGIN_BODY, NAMES_BODY, OIDC_BODY, Decision, open_route, route
 from nexus_cli.runtime.web.parts import WebParts
 from nexus_cli.runtime.web.steering.forwarding import Handover
 
 FORWARDED: tuple[Decision, ...] = (
     open_route("POST", "/login", limit=LOGIN_BODY),
     open_route("GET", "/login/oidc"),
-    open_route("POST", "/login/oidc", limit=LOGIN_BODY),
+    open_route("POST", "/login/oidc", limit=OIDC_BODY),
     route("POST", "/logout"),
     route("GET", "/identity"),
     route("GET", "/state", "state:read"),
