@@ -40,31 +40,42 @@ class Gaps:
 async def missing_in(conn: Connection, *, site: str, now: datetime | None = None) -> Gaps:
     """Compare the database with what this version and the site's retention classes need.
 
+    What is missing is looked at twice, and counts when it is missing both times: the historian may make or drop a table between
+    two questions. Control's connections are in a transaction already, so that no snapshot can be asked for here.
+
     Args:
-        conn: An open connection; all is read in one transaction, so that a change in between is seen whole or not at all.
+        conn: An open connection.
         site: `enterprise/site`: of other sites' classes nothing is said.
         now: What is older than a class keeps is about to go anyway; the present time without it.
     """
-    async with conn.transaction(isolation="repeatable_read", readonly=True):
-        usage = await conn.fetchval(
-            "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1", SCHEMA
-        )
-        if usage is False:
-            return Gaps(found=(_usage(),))
-        if usage is None or not await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{SCHEMA}.{VERSION_TABLE}"):
-            return Gaps(unknown="the table with its revision is not there")
-        if not await conn.fetchval("SELECT has_table_privilege($1, 'SELECT')", f"{SCHEMA}.{VERSION_TABLE}"):
-            return Gaps(found=tuple(await _rights(conn)))
-        at, head = await conn.fetchval(f"SELECT version_num FROM {SCHEMA}.{VERSION_TABLE}"), revisions()[-1]
-        if at != head:
-            return Gaps(unknown=f"its schema is revision {at}, this version compares {head}")
-        found = list(compared(expected_objects(), await read_objects(conn)))
-        rights = await _rights(conn)
-        gone = {gap.table for gap in found if gap.kind in ("table", "column")}
-        unreadable = {gap.table for gap in rights if gap.name == "SELECT"}
-        needed = {"retention_class", "rollup", "kept_series", "archived_day"}
-        if not needed & (gone | unreadable):
-            found += await class_gaps(conn, site=site, now=now or datetime.now(UTC))
+    moment = now or datetime.now(UTC)
+    first = await _look(conn, site=site, now=moment)
+    if not first.found:
+        return first
+    again = await _look(conn, site=site, now=moment)
+    return Gaps(found=tuple(gap for gap in first.found if gap in again.found), unknown=again.unknown)
+
+
+async def _look(conn: Connection, *, site: str, now: datetime) -> Gaps:
+    usage = await conn.fetchval(
+        "SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1", SCHEMA
+    )
+    if usage is False:
+        return Gaps(found=(_usage(),))
+    if usage is None or not await conn.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{SCHEMA}.{VERSION_TABLE}"):
+        return Gaps(unknown="the table with its revision is not there")
+    if not await conn.fetchval("SELECT has_table_privilege($1, 'SELECT')", f"{SCHEMA}.{VERSION_TABLE}"):
+        return Gaps(found=tuple(await _rights(conn)))
+    at, head = await conn.fetchval(f"SELECT version_num FROM {SCHEMA}.{VERSION_TABLE}"), revisions()[-1]
+    if at != head:
+        return Gaps(unknown=f"its schema is revision {at}, this version compares {head}")
+    found = list(compared(expected_objects(), await read_objects(conn)))
+    rights = await _rights(conn)
+    gone = {gap.table for gap in found if gap.kind in ("table", "column")}
+    unreadable = {gap.table for gap in rights if gap.name == "SELECT"}
+    needed = {"retention_class", "rollup", "kept_series", "archive_day", "resource"}
+    if not needed & (gone | unreadable):
+        found += await class_gaps(conn, site=site, now=now)
     return Gaps(found=(*found, *rights))
 
 
