@@ -16,8 +16,9 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.model.datatype import parse_type
 from nexus_cli.runtime.gateway.gateway import Gateway, run_gateway
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Report, decode_report
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.field import FakeHistorian, FakeSource
 from tests.servers import TestBroker

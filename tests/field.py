@@ -25,10 +25,11 @@ from nexus_cli.drivers.base import (
 from nexus_cli.model.config import DeviceConfig, TagConfig, digest, to_json
 from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.control import GatewayIndex, ServicePause
 from nexus_cli.wire.frame import Committed, Frame, Gap, decode_gap, encode
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.sample import Reason, Value
 from nexus_cli.wire.signature import SignatureRules
 from nexus_cli.wire.topic import Topics

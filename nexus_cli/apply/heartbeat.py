@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from nexus_cli.database import lease
 from nexus_cli.database.connect import Pool
 from nexus_cli.database.recording import LeaseLost
-from nexus_cli.diagnostics.groups import Group, first_of_group
+from nexus_cli.diagnostics.groups import Group, first_of_group, wait_for
 
 
 @contextlib.asynccontextmanager
@@ -38,6 +38,4 @@ async def _beat(pool: Pool, site: str, *, token: str, ttl_s: float, over: asynci
             ours = await lease.beat(conn, site, token=token, ttl_s=ttl_s)
         if not ours and not over.is_set():
             raise LeaseLost
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ttl_s / 3):
-                await over.wait()
+        await wait_for(over, timeout_s=ttl_s / 3)

@@ -59,6 +59,16 @@ async def _seen(coro: Generator[Any, None, T] | Coroutine[Any, Any, T], name: st
         raise
 
 
+async def wait_for(event: asyncio.Event, *, timeout_s: float | None) -> bool:
+    """Wait until an event is set, at most `timeout_s` (None is as long as it takes); True when it is set."""
+    if event.is_set():
+        return True
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    return event.is_set()
+
+
 class Cut:
     """A block that a call ends: `async with Cut() as cut:` is left quietly once `cut.end()` was called, at its next await.
 

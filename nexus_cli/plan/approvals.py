@@ -6,7 +6,7 @@ Control asks the same question at apply. See docs/decisions/0102.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import msgspec
 
@@ -16,9 +16,6 @@ from nexus_cli.model.policy_config import APPROVALS, ApprovalsConfig, is_rule
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.change import Change
 from nexus_cli.plan.hazards import Hazard, covers
-
-if TYPE_CHECKING:
-    from nexus_cli.plan.document import PlanDocument
 
 
 class ApprovalsEntry(TypedDict):
@@ -70,15 +67,14 @@ def approvals_needed(
     return {"required": config.required, "keys": sorted(config.keys)}
 
 
-def approvals_fact(plan: PlanDocument) -> str:
+def approvals_fact(found: ApprovalsEntry | None) -> str:
     """`2 approvals, by ann, bob`; "" where none is needed."""
-    found = plan.get("approvals")
     return f"{counted(found['required'], 'approval')}, by {', '.join(found['keys'])}" if found else ""
 
 
-def approvals_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
+def approvals_lines(found: ApprovalsEntry | None, style: Callable[[str, str], str]) -> Iterator[str]:
     """A line for a terminal; nothing where no approval is needed."""
-    if fact := approvals_fact(plan):
+    if fact := approvals_fact(found):
         yield ""
         yield style("Needs approval:", "bold") + f" {fact} (`nexus approve`)"
 

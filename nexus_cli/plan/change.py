@@ -78,6 +78,12 @@ class Change:
         return self.previous_address.partition(".")[2] if self.previous_address else self.name
 
 
+def where_of(address: str) -> tuple[str, ...]:
+    """The place of a device's address in the model."""
+    area, line, device = address.partition(".")[2].split("/")
+    return ("areas", area, "lines", line, "devices", device)
+
+
 def series_type(tag: Attributes) -> str:
     """Type of the stored value."""
     return str(tag.get("published_type") or tag.get("type") or "")

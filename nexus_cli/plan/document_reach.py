@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Sequence
+from typing import TypedDict
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.defaults import LEVELS, DefaultsReach
 from nexus_cli.plan.reach import Reached
 from nexus_cli.plan.templates import TemplateReach
 from nexus_cli.wire.reach import MOST_PLACES, Reach, SentDefaults, SentReach, SentTemplate
-
-if TYPE_CHECKING:
-    from nexus_cli.plan.document import PlanDocument
 
 
 class ReachEntry(TypedDict):
@@ -60,10 +58,8 @@ def defaults_entry(each: DefaultsReach) -> DefaultsEntry:
     return {"level": each.level, "path": each.path, "keys": list(each.keys), **_entry(each.reached)}
 
 
-def reach_of(document: PlanDocument) -> Reach | None:
+def reach_of(templates: Sequence[TemplateEntry], defaults: Sequence[DefaultsEntry]) -> Reach | None:
     """What is sent with a deployment; None when there is nothing of it."""
-    templates = document.get("templates") or []
-    defaults = document.get("defaults") or []
     if not templates and not defaults:
         return None
     return Reach(

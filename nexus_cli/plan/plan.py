@@ -17,7 +17,7 @@ from nexus_cli.model.policy_config import POLICY
 from nexus_cli.model.snapshot import Attributes, Changed, Snapshot
 from nexus_cli.plan.actions import PlannedAction, hazards_of_actions, planned_actions
 from nexus_cli.plan.approvals import ApprovalsEntry, approvals_needed
-from nexus_cli.plan.change import Action, Change
+from nexus_cli.plan.change import Action, Change, where_of
 from nexus_cli.plan.defaults import DefaultsReach, GiverOf, defaults_reach
 from nexus_cli.plan.diff import DEVICE, diff, differing
 from nexus_cli.plan.effect import effect_digest
@@ -340,9 +340,3 @@ def _secrets(devices: Mapping[str, Attributes]) -> list[Diagnostic]:
         for address, device in devices.items()
         for place in plain_secrets(device)
     ]
-
-
-def where_of(address: str) -> tuple[str, ...]:
-    """The place of a device's address in the model."""
-    area, line, device = address.removeprefix(DEVICE).split("/")
-    return ("areas", area, "lines", line, "devices", device)

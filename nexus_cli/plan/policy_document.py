@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypedDict
 
 from nexus_cli.json_value import JsonObject
 from nexus_cli.plan.policies import Violation
-
-if TYPE_CHECKING:
-    from nexus_cli.plan.document import PlanDocument
 
 MOST_PATHS = 5
 EFFECT_IS = "what an approval signs"
@@ -48,17 +45,17 @@ def policy_entries(violations: Sequence[Violation]) -> list[PolicyEntry]:
     ]
 
 
-def blocking_policies(plan: PlanDocument) -> list[PolicyEntry]:
+def blocking_policies(violated: Iterable[PolicyEntry]) -> list[PolicyEntry]:
     """The violated policies that no consent overrides."""
-    return [one for one in plan.get("policies", ()) if one["blocking"]]
+    return [one for one in violated if one["blocking"]]
 
 
-def policy_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterator[str]:
+def policy_lines(violated: Sequence[PolicyEntry], style: Callable[[str, str], str]) -> Iterator[str]:
     """A block for a terminal; nothing where no policy is violated."""
-    if plan.get("policies"):
+    if violated:
         yield ""
         yield style("Violates policies:", "bold")
-    for one in plan.get("policies", ()):
+    for one in violated:
         end = "can't be overridden" if one["blocking"] else "needs consent" if one["severity"] == "error" else ""
         kept = ", on record" if one["recorded"] else ""
         owner = f" ({one['owner']})" if one["owner"] else ""
@@ -70,9 +67,9 @@ def policy_lines(plan: PlanDocument, style: Callable[[str, str], str]) -> Iterat
             yield f"      … and {len(one['paths']) - MOST_PATHS:,} more (--format json shows all)"
 
 
-def effect_line(plan: PlanDocument) -> str:
+def effect_line(effect: str) -> str:
     """`Effect: sha256:…`, and what it is for; "" for a plan of an older version."""
-    return f"Effect: {plan['effect']}  ({EFFECT_IS})" if plan.get("effect") else ""
+    return f"Effect: {effect}  ({EFFECT_IS})" if effect else ""
 
 
 def policies_schema() -> JsonObject:

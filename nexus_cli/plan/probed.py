@@ -9,8 +9,7 @@ from typing import TypedDict
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.diagnostic import Diagnostic
 from nexus_cli.json_value import JsonValue
-from nexus_cli.plan.change import Action, Attributes, Change, TagChange
-from nexus_cli.plan.plan import where_of
+from nexus_cli.plan.change import Action, Attributes, Change, TagChange, where_of
 
 MOST_PROBED = 200
 """Addresses that one plan tries; the rest is named as unknown."""

@@ -87,8 +87,8 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between:
     lines += action_lines(plan.get("actions") or [], style)
     lines += rights_lines(plan, style)
     lines += _hazards(plan["hazards"], style)
-    lines += policy_lines(plan, style)
-    lines += approvals_lines(plan, style)
+    lines += policy_lines(plan.get("policies", ()), style)
+    lines += approvals_lines(plan.get("approvals"), style)
     lines += _renames(plan, style)
     lines += targets_lines(plan.get("targets"), style)
     lines += rollout_lines(plan.get("rollout"), style)
@@ -98,7 +98,7 @@ def plan_text(plan: PlanDocument, *, style: Style, steps: bool = False, between:
     if plan["resource_changes"]:
         if len(lines) > LONG or len(plan["resource_changes"]) > FOLD_ABOVE:
             lines[1:1] = [headline(plan), *_reach(plan)]
-        lines += ["", *filter(None, [effect_line(plan)]), headline(plan)]
+        lines += ["", *filter(None, [effect_line(plan.get("effect", ""))]), headline(plan)]
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from nexus_cli.discover.adopt.entries import Entry
 from nexus_cli.discover.adopt.foreign import Foreign
 from nexus_cli.discover.adopt.rights import topics_of
 from nexus_cli.discover.adopt.topics import topic_entries
+from nexus_cli.discover.ask import Ask
 from nexus_cli.discover.edit import Edit, proved
 from nexus_cli.discover.filters import Wanted
 from nexus_cli.discover.placement import site_of
@@ -28,7 +29,6 @@ from nexus_cli.model.resources import every
 from nexus_cli.model.shipped_roles import SHIPPED
 from nexus_cli.project.discover import discover
 from nexus_cli.project.discover import edit as discovery_edit
-from nexus_cli.project.discover_online import Ask
 from nexus_cli.project.text import Reading, read
 from nexus_cli.settings import load_settings
 from nexus_cli.source.document import Document, DocumentError

@@ -114,7 +114,7 @@ def request_of(ready: Ready, options: ApplyOptions, *, rollout: RolloutRequest |
         plan=PlanSummary(
             moved=[(old, new) for old, new in document["moved"]],
             summary=document["summary"],
-            reach=reach_of(document) or msgspec.UNSET,
+            reach=reach_of(document.get("templates", ()), document.get("defaults", ())) or msgspec.UNSET,
         ),
         reason=options.reason,
         allow=list(options.allow),

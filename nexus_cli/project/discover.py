@@ -16,6 +16,7 @@ from nexus_cli.diagnostics import Diagnostic, NexusError, Outcome
 from nexus_cli.diagnostics.codes import finding
 from nexus_cli.diagnostics.missing import hint_of_missing
 from nexus_cli.discover import edit as edits
+from nexus_cli.discover.ask import Ask
 from nexus_cli.discover.edit import Edit, edited, odd_ones, proved
 from nexus_cli.discover.filters import Wanted, left_out, why_nothing
 from nexus_cli.discover.found import Discovery, Skipped
@@ -31,7 +32,7 @@ from nexus_cli.drivers.modbus.url import SERIAL
 from nexus_cli.drivers.registry import kinds
 from nexus_cli.model.driver_kind import AddressError
 from nexus_cli.model.resolve import device_config
-from nexus_cli.project.discover_online import Ask, driver_of
+from nexus_cli.project.discover_online import driver_of
 from nexus_cli.project.discover_online import online as look_online
 from nexus_cli.project.text import Reading, locate, read
 from nexus_cli.settings import Settings

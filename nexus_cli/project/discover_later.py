@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.discover.ask import Ask
 from nexus_cli.discover.filters import wanted_of
 from nexus_cli.discover.journal import UNREADABLE, browsed_of
 from nexus_cli.drivers.base import Browsed
-from nexus_cli.project.discover_online import Ask
 from nexus_cli.settings import Settings, load_settings
 from nexus_cli.wire.control_discoveries import (
     DeviceDiscoveries,

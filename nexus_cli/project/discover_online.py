@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from msgspec.structs import replace
 
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.ask import Ask
 from nexus_cli.discover.connection_hints import unreachable
-from nexus_cli.discover.filters import Wanted
 from nexus_cli.discover.found import Discovery
 from nexus_cli.discover.frontier import Frontier
-from nexus_cli.discover.importers.options import ImportOptions
 from nexus_cli.discover.journal import Journal
 from nexus_cli.discover.online import Collector, OnProgress, collect
 from nexus_cli.discover.target import Target
@@ -30,33 +27,6 @@ PATIENCE_MS = 15_000
 """Longest wait for an answer while walking on a link of our own, unless the connection says one."""
 PARALLEL = 8
 """Calls under way at once on a link of our own; beside a gateway's polls it is one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What a person asked for.
-
-    Attributes:
-        target: An address, a file, or "" for the device at `at`.
-        into: File to edit, None only shows.
-        at: `area/line/device`.
-        wanted: Filters and limits.
-        connection: Further connection keys (user, password reference, security, trust).
-        via: Gateway that browses for us, "" for ourselves.
-        fresh: Do not continue an earlier run.
-        importing: How a file is read.
-        stored: Id of a discovery of the worker, whose result is taken instead of looking; "" looks.
-    """
-
-    target: str = ""
-    into: Path | None = None
-    at: str = ""
-    wanted: Wanted = field(default_factory=Wanted)
-    connection: Mapping[str, Any] = field(default_factory=dict)
-    via: str = ""
-    fresh: bool = False
-    importing: ImportOptions = field(default_factory=ImportOptions)
-    stored: str = ""
 
 
 async def online(

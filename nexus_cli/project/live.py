@@ -18,9 +18,10 @@ from nexus_cli.project.live_value import Live
 from nexus_cli.project.near import near_path
 from nexus_cli.project.recorded import RecordedTypes, as_recorded
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control import DeploymentProgress
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.signature import unsealed_value
 from nexus_cli.wire.topic import PLATFORM, Topics

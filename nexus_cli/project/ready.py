@@ -46,7 +46,7 @@ class Ready:
 
     def blocking_policies(self) -> list[PolicyEntry]:
         """Violated policies that no consent overrides."""
-        return [] if self.saved else blocking_policies(self.document)
+        return [] if self.saved else blocking_policies(self.document.get("policies", ()))
 
     def open_hazards(self, allow: Sequence[str]) -> list[HazardEntry]:
         """Hazards that no consent covers."""

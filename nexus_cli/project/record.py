@@ -14,8 +14,9 @@ from nexus_cli.diagnostics.groups import tasks
 from nexus_cli.project.live import site_topics, wanted
 from nexus_cli.project.recording_file import RecordingWriter
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.recording import VERSION, Compression, Header, Record
 
 WRITE_S = 0.25

@@ -21,7 +21,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime import http_tls
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.http_guard import BACKLOG, MOST_CONNECTIONS, GuardedProtocol, allow_files, limited
-from nexus_cli.runtime.lifecycle import tasks
+from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.socket_guard import LARGEST_MESSAGE, PING_S, GuardedSocket
 from nexus_cli.settings import Settings
@@ -215,15 +215,11 @@ class HealthReporter:
 
     async def _pause(self, stop: asyncio.Event) -> None:
         """Wait for a change, the stop or the period, but at least a quarter of a second unless stopped."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0.25):
-                await stop.wait()
+        await wait_for(stop, timeout_s=0.25)
         loop = asyncio.get_running_loop()
         until = loop.time() + self._period_s
         while not stop.is_set() and not self._changed.is_set() and loop.time() < until:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.25):
-                    await self._changed.wait()
+            await wait_for(self._changed, timeout_s=0.25)
 
     async def _publish(self, state: str) -> None:
         with contextlib.suppress(NexusError, TimeoutError):

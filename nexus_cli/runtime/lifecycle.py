@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from nexus_cli.diagnostics.groups import Cut, Group, first_failure, tasks
+from nexus_cli.diagnostics.groups import Cut, Group, first_failure, tasks, wait_for
 
 
 @contextlib.contextmanager
@@ -46,16 +46,6 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
         yield stop
 
 
-async def wait_for(event: asyncio.Event, *, timeout_s: float) -> bool:
-    """Wait until an event is set, at most `timeout_s`; True when it is set."""
-    if event.is_set():
-        return True
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    return event.is_set()
-
-
 async def first_of(one: asyncio.Event, other: asyncio.Event, *, timeout_s: float) -> None:
     """Wait until either event is set, at most `timeout_s`."""
     async with Cut() as cut, Group() as group:
@@ -66,9 +56,7 @@ async def first_of(one: asyncio.Event, other: asyncio.Event, *, timeout_s: float
 
         for event in (one, other):
             group.create_task(watch(event), name="first of two")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await cut.ended.wait()
+        await wait_for(cut.ended, timeout_s=timeout_s)
         cut.end()
 
 

@@ -14,18 +14,19 @@ from typing import Any
 
 from nexus_cli.backoff import Backoff
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.diagnostics.groups import Cut, tasks
+from nexus_cli.diagnostics.groups import Cut, tasks, wait_for
 from nexus_cli.settings import Settings
-from nexus_cli.wire.abilities import explain
-from nexus_cli.wire.connection import Connection, OnAcknowledged
+from nexus_cli.wire.acknowledging import OnAcknowledged
+from nexus_cli.wire.connection import Connection
 from nexus_cli.wire.handover import another_id, leave, listen
 from nexus_cli.wire.inbox import Inbox
-from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.message import Message, OnMessage
-from nexus_cli.wire.refusals import not_subscribed, refused, unreachable
+from nexus_cli.wire.opening import open_as, open_once
+from nexus_cli.wire.refusals import lost_as_unreachable, not_subscribed, unreachable
 from nexus_cli.wire.renewed import next_account, with_kept_secrets
 from nexus_cli.wire.tls import tls_context
 from nexus_cli.wire.url import BrokerUrl, parse_broker_url
+from nexus_cli.wire.why_closed import WhyClosed
 
 KEEPALIVE_S = 15
 """A broker that is silent for one and a half of these is taken for lost (MQTT 3.1.1 §3.1.2.10)."""
@@ -33,8 +34,6 @@ CONNECT_TIMEOUT_S = 8.0
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 10.0
 LOOK_S = 0.25
-ASK_AGAIN_S = 60.0
-"""How long the reason holds for which a broker closes connections."""
 
 _log = logging.getLogger("nexus.broker")
 Subscriptions = Sequence[tuple[str, int]]
@@ -94,8 +93,7 @@ class BrokerClient:
         self._inbox = Inbox()
         self._cut = Cut()
         self._backoff = Backoff(first_s=FIRST_WAIT_S, cap_s=LONGEST_WAIT_S, rng=rng)
-        self._asked, self._ask_again_s = "", 0.0
-        self._reason: NexusError | None = None
+        self._why_closed = WhyClosed()
         self._on_acknowledged: OnAcknowledged | None = None
 
     @property
@@ -179,7 +177,7 @@ class BrokerClient:
                     await self._note(error, stop)
                     if self.connects > before and on_lost is not None:
                         on_lost()
-                await self._pause(stop)
+                await wait_for(stop, timeout_s=self._backoff.next_s())
             relaying.cancel()
 
     async def _live_once(
@@ -211,14 +209,11 @@ class BrokerClient:
             return
         if opened.bug is not None:
             raise opened.bug
-        raise self._unreachable(opened.why_lost)
+        raise unreachable(opened.why_lost, self.url)
 
     async def _ends(self, cut: Cut) -> bool:
         """Wait for the end of the connection; False when it is time to look whether to change the account."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if self._may_move is never else LOOK_S):
-                await cut.ended.wait()
-        return cut.ended.is_set()
+        return await wait_for(cut.ended, timeout_s=None if self._may_move is never else LOOK_S)
 
     def _end_with(self, connection: Connection, cut: Cut) -> None:
         """End the block with the connection, unless another one has taken its place."""
@@ -245,24 +240,13 @@ class BrokerClient:
         await leave(old, subscribed)
 
     async def _note(self, error: NexusError, stop: asyncio.Event) -> None:
-        """Say a change of state once. A broker that closes connections is asked for its reason, now and then."""
+        """Say a change of state once."""
         before, self.problem = self.problem, error
-        now_s = asyncio.get_running_loop().time()
         if error.code == "NX6010" and not stop.is_set():
-            if error.cause != self._asked or now_s > self._ask_again_s:
-                self._asked, self._ask_again_s = error.cause, now_s + ASK_AGAIN_S
-                self._reason = None
-                self._cut = Cut()
-                async with self._cut:  # a stop does not wait for it
-                    self._reason = await explain(self._settings, error)
-            self.problem = self._reason or error
+            self._cut = Cut()  # a stop does not wait for the reason
+            self.problem = await self._why_closed.of(error, self._settings, self._cut)
         if before is None or (before.code, before.message) != (self.problem.code, self.problem.message):
             _log.warning("%s %s", self.problem.message, self.problem.cause)
-
-    async def _pause(self, stop: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._backoff.next_s()):
-                await stop.wait()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Publish and wait for the broker's acknowledgement (QoS 0: until it is handed to the socket).
@@ -277,9 +261,10 @@ class BrokerClient:
 
         The caller bounds how many it has open (`inflight`); the window is its own, the broker's is 65,535.
         """
-        if self._connection is None or self._connection.lost:
-            raise self._unreachable(self.problem.cause if self.problem else "not connected")
-        return self._connection.post(topic, payload, qos=qos, retain=retain)
+        connection = self._open_connection
+        if connection.lost:
+            raise unreachable(connection.why_lost, self.url)
+        return connection.post(topic, payload, qos=qos, retain=retain)
 
     def send(self, topic: str, payload: bytes, token: Any, *, qos: int = 1, retain: bool = False) -> None:
         """Publish without waiting and without a future per message: `on_acknowledged` of `run` gets the token.
@@ -289,9 +274,7 @@ class BrokerClient:
         Raises:
             NexusError: NX6010 retriable, not connected, or too much waits for the broker.
         """
-        if self._connection is None:
-            raise self._unreachable(self.problem.cause if self.problem else "not connected")
-        self._connection.send(topic, payload, token, qos=qos, retain=retain)
+        self._open_connection.send(topic, payload, token, qos=qos, retain=retain)
 
     def send_many(
         self, heads: Sequence[bytes], payloads: Sequence[bytes], tokens: Sequence[Any], *, qos: int, retain: bool
@@ -301,9 +284,7 @@ class BrokerClient:
         Raises:
             NexusError: As `send`.
         """
-        if self._connection is None:
-            raise self._unreachable(self.problem.cause if self.problem else "not connected")
-        self._connection.send_many(heads, payloads, tokens, qos=qos, retain=retain)
+        self._open_connection.send_many(heads, payloads, tokens, qos=qos, retain=retain)
 
     def fence(self, token: Any) -> None:
         """`on_acknowledged` gets the token once the broker has taken what was sent before, QoS 0 included.
@@ -311,9 +292,7 @@ class BrokerClient:
         Raises:
             NexusError: As `send`.
         """
-        if self._connection is None:
-            raise self._unreachable(self.problem.cause if self.problem else "not connected")
-        self._connection.fence(token)
+        self._open_connection.fence(token)
 
     @contextlib.asynccontextmanager
     async def session(self, *, newest: bool = False) -> AsyncIterator[AsyncIterator[Message]]:
@@ -341,7 +320,7 @@ class BrokerClient:
     async def _read(self, inbox: Inbox, connection: Connection) -> AsyncGenerator[Message, None]:
         while (message := await inbox.get()) is not None:
             yield message
-        raise self._unreachable(connection.why_lost)
+        raise unreachable(connection.why_lost, self.url)
 
     async def subscribe(self, subscriptions: Subscriptions) -> None:
         """Add subscriptions to the open connection.
@@ -349,9 +328,7 @@ class BrokerClient:
         Raises:
             NexusError: NX6012 when the broker refuses a filter, NX6010 when it is gone.
         """
-        if self._connection is None:
-            raise self._unreachable("not connected")
-        await self._subscribe(self._connection, subscriptions)
+        await self._subscribe(self._open_connection, subscriptions)
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
         """End subscriptions that `subscribe` added.
@@ -359,22 +336,17 @@ class BrokerClient:
         Raises:
             NexusError: NX6010, the broker is gone, and they with it.
         """
-        if self._connection is None:
-            raise self._unreachable("not connected")
+        connection = self._open_connection
         for each in filters:
             self._subscribed.pop(each, None)
-        try:
-            await self._connection.unsubscribe_all(filters)
-        except LostError as error:
-            raise self._unreachable(str(error)) from None
+        with lost_as_unreachable(self.url):
+            await connection.unsubscribe_all(filters)
 
     async def _subscribe(self, connection: Connection, subscriptions: Subscriptions) -> None:
         if not subscriptions:
             return
-        try:
+        with lost_as_unreachable(self.url):
             refused_filters = await connection.subscribe_all(subscriptions)
-        except LostError as error:
-            raise self._unreachable(str(error)) from None
         self.refused = refused_filters
         self._subscribed.update(each for each in subscriptions if each[0] not in refused_filters)
         if refused_filters:
@@ -387,7 +359,7 @@ class BrokerClient:
         connection, self._subscribed = self._new_connection(on_message), {}
         try:
             try:
-                await (self._explained(connection) if once else self._connect(connection))
+                await (open_once if once else open_as)(connection, self._settings, self.url)
             except NexusError as error:
                 renewed = with_kept_secrets(self._settings) if error.code == "NX6011" else None
                 if renewed is None:
@@ -395,7 +367,7 @@ class BrokerClient:
                 await connection.close()
                 self._settings = renewed
                 connection = self._new_connection(on_message)
-                await self._connect(connection)
+                await open_as(connection, self._settings, self.url)
             await self._subscribe(connection, subscriptions)
             self._connection = connection
             yield connection
@@ -419,25 +391,9 @@ class BrokerClient:
             on_acknowledged=self._on_acknowledged,
         )
 
-    async def _connect(self, connection: Connection) -> None:
-        try:
-            await connection.open()
-        except RefusedError as error:
-            raise refused(error, self.url, user=self._settings.broker_user) from None
-        except LostError as error:
-            raise self._unreachable(str(error)) from None
-
-    async def _explained(self, connection: Connection) -> None:
-        """For a command, which tries once: the reason, as well as it can be had."""
-        try:
-            await self._connect(connection)
-        except NexusError as error:
-            if error.code != "NX6010":
-                raise
-            raise (await explain(self._settings, error) or error) from None
-
-    def _unreachable(self, cause: str) -> NexusError:
-        return unreachable(cause, self.url)
-
-
-__all__ = ["BrokerClient", "Message", "OnMessage"]
+    @property
+    def _open_connection(self) -> Connection:
+        """Raises NexusError NX6010 where there is none."""
+        if self._connection is None:
+            raise unreachable(self.problem.cause if self.problem else "not connected", self.url)
+        return self._connection

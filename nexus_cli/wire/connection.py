@@ -9,13 +9,14 @@ See docs/decisions/0057, which replaced docs/decisions/0051.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.diagnostics.groups import wait_for
+from nexus_cli.wire.acknowledging import Acknowledging, OnAcknowledged
 from nexus_cli.wire.lost import LostError, RefusedError, fail, lost_error
 from nexus_cli.wire.message import Message, OnMessage
 from nexus_cli.wire.mqtt.events import (
@@ -47,8 +48,6 @@ UNANSWERED_S = 15.0
 """A broker that acknowledges nothing for this long, while something waits for it, is taken for lost."""
 CLOSE_S = 2.0
 """Longest wait for what is queued to leave, and for the DISCONNECT."""
-OnAcknowledged = Callable[[list[Any]], None]
-"""Called with the tokens of `Connection.send` that the broker has acknowledged, in its order, once per read of the socket."""
 _log = logging.getLogger("nexus.broker")
 
 
@@ -58,6 +57,7 @@ class Connection:
     Attributes:
         left: True when we ended it.
         received: Messages that came.
+        bug: What the handler of messages raised: our own fault, which ended the connection.
     """
 
     def __init__(
@@ -88,21 +88,20 @@ class Connection:
             will=None if will is None else Will(topic=will[0], payload=will[1]),
             maximum_packet=LARGEST_MESSAGE,
         )
-        self._sink, self._on_acknowledged = on_message, on_acknowledged
+        self._sink = on_message
         self._loop = asyncio.get_running_loop()
         self._accepted: Waiting[None] = self._loop.create_future()
-        self._publishes: set[Waiting[None]] = set()
+        self._publishes = Acknowledging(on_acknowledged)
         self._subscribes = Subscribing(self._loop)
         self._moved_s = 0.0
         self._why = ""
-        self._bug: Exception | None = None
+        self.bug: Exception | None = None
         self._watchers: list[Callable[[], None]] = []
         self._look: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
         self._session: Session | None = None
         self._flushing = False
         self._unsent_bytes = 0
-        self._tokens: list[Any] = []
 
     @property
     def inflight(self) -> int:
@@ -115,11 +114,6 @@ class Connection:
         return self._unsent_bytes + (0 if self._stream is None else self._stream.unsent_bytes)
 
     @property
-    def undecodable(self) -> int:
-        """Received messages that were dropped because their topic is not UTF-8."""
-        return 0 if self._session is None else self._session.undecodable
-
-    @property
     def lost(self) -> bool:
         """True once the connection has ended."""
         return bool(self._why)
@@ -128,11 +122,6 @@ class Connection:
     def why_lost(self) -> str:
         """The technical cause of the end, one line."""
         return self._why or "disconnected"
-
-    @property
-    def bug(self) -> Exception | None:
-        """What the handler of messages raised: our own fault, which ended the connection."""
-        return self._bug
 
     def when_lost(self, call: Callable[[], None]) -> None:
         """Call once the connection has ended: at once when it has."""
@@ -145,8 +134,6 @@ class Connection:
         """See `BrokerClient.hold`."""
         if self._stream is not None:
             self._stream.hold(held)
-
-    # --- opening and closing -----------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Connect and wait for the broker's acceptance.
@@ -192,9 +179,7 @@ class Connection:
                 self._session.disconnect()
                 self._flush()
                 self._stream.close()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(CLOSE_S):
-                        await gone.wait()
+                await wait_for(gone, timeout_s=CLOSE_S)
         finally:
             self._end("disconnected")
 
@@ -202,20 +187,17 @@ class Connection:
         """The one end of a connection: closes the socket and ends everything that waits."""
         if self.lost:
             return
-        self._why, self._bug = " ".join(why.split()) or "disconnected", bug
+        self._why, self.bug = " ".join(why.split()) or "disconnected", bug
         if self._look is not None:
             self._look.cancel()
         if self._stream is not None:
             self._stream.abort()
         fail([self._accepted], LostError(self._why))
         self._subscribes.lost(LostError(self._why))
-        fail(self._publishes, lost_error(self._why))
-        self._publishes.clear()
+        self._publishes.lost(lost_error(self._why))
         watchers, self._watchers = self._watchers, []
         for call in watchers:
             call()
-
-    # --- talking -----------------------------------------------------------------------------------------------
 
     def post(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> Waiting[None]:
         """Publish; the future ends with the acknowledgement, or a retriable NexusError when the connection does."""
@@ -226,7 +208,7 @@ class Connection:
             fail([future], error)
             return future
         if qos:
-            self._publishes.add(future)
+            self._publishes.wait(future)
         else:
             future.set_result(None)
         return future
@@ -309,15 +291,10 @@ class Connection:
         future: Waiting[None] = self._loop.create_future()
         try:
             self.fence(future)
-        except NexusError as error:
-            raise LostError(error.cause) from None
-        self._publishes.add(future)
-        try:
+            self._publishes.wait(future)
             await future
         except NexusError as error:
             raise LostError(error.cause) from None
-
-    # --- the stream ---------------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
         if self.lost:  # given up while it was opened
@@ -369,16 +346,7 @@ class Connection:
                 self._end(f"a message could not be handled ({type(error).__name__})", bug=error)
         elif isinstance(event, Acknowledged):
             self._moved_s = self._loop.time()
-            if not self._publishes:  # no future waits: `send` and `send_many` alone
-                self._tokens += event.tokens
-                return
-            for token in event.tokens:
-                if not isinstance(token, asyncio.Future):
-                    self._tokens.append(token)
-                    continue
-                self._publishes.discard(token)
-                if not token.done():
-                    token.set_result(None)
+            self._publishes.acknowledged(event)
         elif isinstance(event, Subscribed):
             self._subscribes.answered(event)
         elif isinstance(event, Closed):
@@ -397,19 +365,15 @@ class Connection:
         elif isinstance(event, Oversized):
             _log.warning("a message of %s bytes on %s is larger than is accepted, and dropped", event.size, event.topic)
         elif isinstance(event, Rejected) and isinstance(event.token, asyncio.Future):
-            self._publishes.discard(event.token)
-            fail([event.token], lost_error(event.why))
+            self._publishes.rejected(event.token, lost_error(event.why))
         elif isinstance(event, Rejected | Forgotten):  # of MQTT 5, or of a state that we do not keep over connections
             self._end("the broker rejects a message")
 
     def _hand_over(self) -> None:
-        """The tokens that were acknowledged since the last call."""
-        tokens, self._tokens = self._tokens, []
-        if tokens and self._on_acknowledged is not None:
-            try:
-                self._on_acknowledged(tokens)
-            except Exception as error:  # noqa: BLE001 - as in `_happened`
-                self._end(f"an acknowledgement could not be handled ({type(error).__name__})", bug=error)
+        try:
+            self._publishes.hand_over()
+        except Exception as error:  # noqa: BLE001 - as in `_happened`
+            self._end(f"an acknowledgement could not be handled ({type(error).__name__})", bug=error)
 
     def _closed(self, error: Exception | None) -> None:
         if error is None or isinstance(error, ConnectionError):

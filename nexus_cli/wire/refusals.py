@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from nexus_cli.diagnostics.errors import NexusError
-from nexus_cli.wire.lost import RefusedError
+from nexus_cli.wire.lost import LostError, RefusedError
 from nexus_cli.wire.mqtt import reasons
 from nexus_cli.wire.url import BrokerUrl
 
@@ -19,6 +20,15 @@ def refused(error: RefusedError, url: BrokerUrl, *, user: str) -> NexusError:
             f"The broker at {url} refused the user '{user}'.", code="NX6011", cause=str(error), retriable=True
         )
     return unreachable(str(error), url)
+
+
+@contextlib.contextmanager
+def lost_as_unreachable(url: BrokerUrl) -> Iterator[None]:
+    """Where the connection may end: as NX6010."""
+    try:
+        yield
+    except LostError as error:
+        raise unreachable(str(error), url) from None
 
 
 def unreachable(cause: str, url: BrokerUrl) -> NexusError:

@@ -23,9 +23,10 @@ from nexus_cli.runtime.gateway.outbox.intervals import Intervals
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import Committed, encode
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, decode_batch
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.figures import Figure, machine
 from tests.servers import new_broker

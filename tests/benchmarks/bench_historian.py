@@ -25,9 +25,9 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.packing import Packer
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, encode
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, decode_batch, encode_batch
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.external_messages import close, loaded, measure_others, store
 from tests.benchmarks.figures import Figure

@@ -15,7 +15,7 @@ from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig, to_json
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.benchmarks.figures import Figure
 

@@ -23,7 +23,8 @@ from nexus_cli.local.ports import free_port, listens
 from nexus_cli.local.processes import identify, spawn, stop
 from nexus_cli.model.snapshot import Snapshot
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.waiting import PATIENCE_S, wait_until
 
 ALL = "nexus.tester"

@@ -27,10 +27,11 @@ from nexus_cli.runtime.api.request_guard import PAUSE_S
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control import DeploymentProgress, DeploymentRequest, PlanSummary
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.http_access import AccessClient
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.forks import Fork
 from tests.integration.control_process import control_process

@@ -16,10 +16,11 @@ from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian.historian import Historian
 from nexus_cli.runtime.historian.lanes import Lane
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import Frame, Gap, decode_committed, encode
 from nexus_cli.wire.frame_batch import encode_batch, from_frame
 from nexus_cli.wire.frame_compression import compressed
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.postgres import SITE
 from tests.servers import TestBroker

@@ -14,7 +14,8 @@ import trustme
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.servers import TestBroker, free_port, mosquitto_program, new_broker
 from tests.waiting import PATIENCE_S, until, wait_until
 

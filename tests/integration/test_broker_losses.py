@@ -11,7 +11,8 @@ import pytest
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.scripted_broker import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, Fate, Moment, ScriptedBroker
 from tests.waiting import PATIENCE_S, until
 

@@ -10,9 +10,9 @@ import pytest
 from nexus_cli.database.connect import connection
 from nexus_cli.database.discoveries import StoredDiscovery, load_discoveries, load_discovery
 from nexus_cli.diagnostics import NexusError
+from nexus_cli.discover.ask import Ask
 from nexus_cli.discover.found import Discovery, Found, Skipped
 from nexus_cli.project import discover_online
-from nexus_cli.project.discover_online import Ask
 from nexus_cli.project.discover_record import MOST_VALUES, recorded
 from nexus_cli.settings import Settings
 from tests.postgres import SITE

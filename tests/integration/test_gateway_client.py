@@ -10,7 +10,8 @@ import pytest
 
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.servers import TestBroker, free_port, new_broker
 from tests.waiting import until
 

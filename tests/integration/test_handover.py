@@ -16,7 +16,8 @@ from nexus_cli.local.broker_mosquitto import LocalMosquitto
 from nexus_cli.local.credentials import ensure_own, read_credentials, replace_own
 from nexus_cli.local.processes import identify, spawn, stop
 from nexus_cli.settings import Settings, load_settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.servers import answers, free_port, mosquitto_program
 from tests.waiting import until, wait_until
 

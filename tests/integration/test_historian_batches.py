@@ -14,10 +14,10 @@ from nexus_cli.database.series import sync_series
 from nexus_cli.model.config import DeviceConfig, TagConfig
 from nexus_cli.runtime.historian import writer
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
 from nexus_cli.wire.frame_compression import MAGIC
+from nexus_cli.wire.message import Message
 from tests.integration.historian_rig import (
     DEVICE,
     START_US,

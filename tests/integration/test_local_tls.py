@@ -30,7 +30,8 @@ from nexus_cli.local.listening import listener_files, serial_of
 from nexus_cli.local.postgres import EmbeddedPostgres, Launch, has_tls, installed_programs
 from nexus_cli.local.processes import spawn
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from tests.integration.test_database_tls import _binaries
 from tests.papers import client, expired_client, made_ca
 from tests.servers import answers, free_port, mosquitto_program

@@ -15,7 +15,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.discover.via import read_via
 from nexus_cli.project.live import read
 from nexus_cli.wire.browse import AddressRead, BrowsePage, decode_request
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.topic import Topics
 from tests.servers import TestBroker

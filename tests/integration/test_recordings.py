@@ -19,9 +19,10 @@ from nexus_cli.project.recording_file import Recording
 from nexus_cli.project.replay import ReplaySpan, check_into, other_broker, play, refuse_led, source_of
 from nexus_cli.project.replay_player import PlayRequest
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame_batch import Shape, columns_of, decode_batch, encode_batch
 from nexus_cli.wire.frame_compression import MAGIC, compressed
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.recording import Compression
 from nexus_cli.wire.topic import Topics
 from tests.children import bare_environment

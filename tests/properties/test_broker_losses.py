@@ -27,7 +27,8 @@ from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.wire import client as client_module
 from nexus_cli.wire import connection as connection_module
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.examples import examples
 from tests.frames import columns, frames_in

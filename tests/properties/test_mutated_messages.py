@@ -27,9 +27,10 @@ from nexus_cli.runtime.gateway.outbox.publisher import Publisher
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.settings import Settings
 from nexus_cli.wire import health
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control import GatewayIndex
 from nexus_cli.wire.http_answers import read
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.topic import Topics
 from tests.frames import columns

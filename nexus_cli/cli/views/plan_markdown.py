@@ -55,9 +55,9 @@ def _facts(plan: PlanDocument) -> Iterator[str]:
         said = [f"{open_:,} without consent"] * (open_ > 0) + [f"{allowed:,} allowed"] * (allowed > 0)
         yield f"Hazards: {', '.join(said)}"
     if plan.get("policies"):
-        blocks = len(blocking_policies(plan))
+        blocks = len(blocking_policies(plan.get("policies", ())))
         yield f"Policies violated: {len(plan['policies']):,}" + (f", {blocks:,} can't be overridden" if blocks else "")
-    if needed := approvals_fact(plan):
+    if needed := approvals_fact(plan.get("approvals")):
         yield f"Needs {prose(needed)}"
     rights = plan.get("rights", ())
     gained = sum(len(each["principals"]) * len(each["gained"]) for each in rights)
@@ -167,7 +167,7 @@ def _blocks(plan: PlanDocument) -> Iterator[Part]:
     text = plan_text(shown, style=lambda part, style: f"\0{part}" if style == "bold" else part)  # type: ignore[arg-type]
     title, block = "Changes", list[list[str]]()
     lines = text.split("\n")
-    end = {headline(plan), effect_line(plan)}
+    end = {headline(plan), effect_line(plan.get("effect", ""))}
     for line in lines[lines.index("") :]:  # what is before it is in the head already
         if line.startswith("\0"):
             yield from _in_parts(title, block, info="diff")

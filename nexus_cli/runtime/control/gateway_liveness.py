@@ -27,6 +27,7 @@ from nexus_cli.model.alias_config import covered, under
 from nexus_cli.model.snapshot import Attributes
 from nexus_cli.plan.change import stays_retained
 from nexus_cli.runtime.clock import Clock
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_aliases import Alias
@@ -130,9 +131,7 @@ class GatewayLiveness:
                 finally:
                     self._settling = 0
             await self._review()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1 if self._due else 1.0):
-                    await self._wake.wait()
+            await wait_for(self._wake, timeout_s=0.1 if self._due else 1.0)
             self._wake.clear()
 
     async def _handle(self, gateway: str) -> None:

@@ -8,8 +8,8 @@ from nexus_cli.apply.observation import Observations
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.control.gateway_liveness import GatewayLiveness
 from nexus_cli.runtime.control.leadership import Leadership
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.health import ControlHealth, decode_status
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 NAME = "control"

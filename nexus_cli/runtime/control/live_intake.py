@@ -8,7 +8,7 @@ from nexus_cli.runtime.control.alerts.alerting import Alerting
 from nexus_cli.runtime.control.sequences.live_values import LiveValues
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.signed_values import Refused, SignedValues
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.alerts")

@@ -55,9 +55,9 @@ from nexus_cli.runtime.lifecycle import tasks
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.runtime.signed_values import SignedValues
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.health import BrokerLink, ControlHealth
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 

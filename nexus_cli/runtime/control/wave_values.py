@@ -12,7 +12,8 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.lifecycle import tasks, wait_for
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import PayloadError, parse_payload
 from nexus_cli.wire.sample import Quality
 from nexus_cli.wire.signature import unsealed_value

@@ -10,7 +10,6 @@ See docs/decisions/0105.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.devices.tag_table import Positions, TagTable
 from nexus_cli.runtime.gateway.live import LiveView
 from nexus_cli.runtime.gateway.live_table import payload
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.control_aliases import Alias
@@ -138,9 +138,7 @@ class Aliases:
                 except NexusError:  # what was lost is published again after the connect
                     await self._clock.sleep(RETRY_S)
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_S):
-                    await self._wake.wait()
+            await wait_for(self._wake, timeout_s=IDLE_S)
 
     async def _slice(self) -> None:
         """Hand some messages to the broker, and wait until it took them. Raises NexusError."""

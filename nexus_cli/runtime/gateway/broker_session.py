@@ -12,9 +12,11 @@ from nexus_cli.diagnostics.groups import Group
 from nexus_cli.runtime.clock import Clock
 from nexus_cli.runtime.gateway.instance import InstanceElection
 from nexus_cli.runtime.health import HealthReporter
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.client import BrokerClient, Message, OnMessage
-from nexus_cli.wire.connection import OnAcknowledged
+from nexus_cli.wire.acknowledging import OnAcknowledged
+from nexus_cli.wire.client import BrokerClient
+from nexus_cli.wire.message import Message, OnMessage
 
 _log = logging.getLogger("nexus.gateway")
 GREET_S = 10.0
@@ -104,9 +106,7 @@ class BrokerSession:
                     on_acknowledged=self._acknowledged,
                 )
                 relaying.cancel()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._duty.pause_s):
-                    await stop.wait()
+            await wait_for(stop, timeout_s=self._duty.pause_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run the election until stopped."""

@@ -26,8 +26,8 @@ from nexus_cli.runtime.gateway.field.links import Links
 from nexus_cli.runtime.gateway.field.supervisor import Supervisor
 from nexus_cli.runtime.gateway.trial import Trial, device_of, read_apart, runs_link
 from nexus_cli.wire.browse import AddressRead, BrowsePage, BrowseRequest, TrialRead, decode_request
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import is_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.browse")

@@ -43,10 +43,11 @@ from nexus_cli.runtime.lifecycle import stop_on_signals, tasks
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.runtime.progress import Progress
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.gateway_health import GatewayHealth
 from nexus_cli.wire.http import ControlClient
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.gateway")

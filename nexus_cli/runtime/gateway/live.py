@@ -23,6 +23,7 @@ from nexus_cli.runtime.gateway.live_sender import RESERVED, SLOT_BITS, LiveSende
 from nexus_cli.runtime.gateway.live_table import LiveTable, payload
 from nexus_cli.runtime.gateway.outbox.gate import Gate
 from nexus_cli.runtime.latency import Latencies
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.live_health import LiveHealth
 
@@ -172,9 +173,7 @@ class LiveView:
             elif self.gate.connected and self._slice():
                 await asyncio.sleep(0)  # the rest of the gateway first
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause_s(now_s)):
-                    await self._wake.wait()
+            await wait_for(self._wake, timeout_s=self._pause_s(now_s))
 
     async def finish(self, *, deadline_s: float) -> None:
         """Publish what is queued, for at most `deadline_s` seconds (at a stop, while the client is still connected)."""

@@ -24,6 +24,7 @@ from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.records import edges
 from nexus_cli.runtime.gateway.outbox.recovery import Opened
 from nexus_cli.runtime.gateway.worker import WorkerThread
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import FrameError, GapReason, decode_gap
 from nexus_cli.wire.topic import Topics
@@ -161,9 +162,7 @@ class Marking:
             await self._write()
             if self._taken is None:
                 self._taken = self._take()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(WRITE_S):
-                    await stop.wait()
+            await wait_for(stop, timeout_s=WRITE_S)
 
     async def close(self) -> None:
         """Write the last mark: after `run` has ended, no device is read any more and everything is durable."""

@@ -4,12 +4,12 @@ connect and must come back. MQTT 3.1.1 has no negative PUBACK, so a broker may d
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Callable
 
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 
@@ -54,9 +54,9 @@ class PublishCheck:
         loop = asyncio.get_running_loop()
         again_s = 0.0
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await (self._wanted if self._client.connected and not self._wanted.is_set() else stop).wait()
+            await wait_for(
+                self._wanted if self._client.connected and not self._wanted.is_set() else stop, timeout_s=0.5
+            )
             due = self._wanted.is_set() or (self.silent and loop.time() >= again_s)
             if due and self._client.connected and not stop.is_set():
                 self._wanted.clear()

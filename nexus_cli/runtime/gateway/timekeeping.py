@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.gateway.pipeline import Pipeline
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.metrics import Metrics
 from nexus_cli.wire.clock_health import ClockHealth
@@ -64,9 +65,7 @@ class Timekeeping:
             event(_log, "the operating system does not call its clock synchronised; no sample is marked for that alone")
         while not stop.is_set():
             self.look()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PERIOD_S):
-                    await stop.wait()
+            await wait_for(stop, timeout_s=PERIOD_S)
 
     def look(self) -> None:
         """Check the clock now, and do what is due."""

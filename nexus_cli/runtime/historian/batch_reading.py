@@ -25,9 +25,9 @@ from nexus_cli.runtime.historian.mapping import NO_PLAN, SeriesMap
 from nexus_cli.runtime.historian.pending import ArrayFrame, PendingFrame
 from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, LATEST_US, TimeBounds
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, FrameError, OtherFormatError
 from nexus_cli.wire.frame_batch import MOST_FRAMES
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import MOST_AHEAD_US
 from nexus_cli.wire.topic import is_slug
 

@@ -22,7 +22,7 @@ from nexus_cli.runtime.historian.mapping import SeriesMap
 from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.packing import Packer
 from nexus_cli.runtime.historian.reading import Reader
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 
 BATCH_POINTS = 5_000
 MOST_POINTS = 20_000

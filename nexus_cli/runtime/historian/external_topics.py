@@ -18,7 +18,7 @@ from nexus_cli.runtime.historian.pending import PendingSample
 from nexus_cli.runtime.historian.plain_payloads import read_plain
 from nexus_cli.runtime.historian.rows import BadValueError, Column, full_row
 from nexus_cli.runtime.historian.signed_intake import SignedIntake
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import PayloadError, Reading, parse_payload
 from nexus_cli.wire.sample import Quality, Value
 from nexus_cli.wire.topic import Topics

@@ -6,13 +6,13 @@ It has one queue for each lane of writing, so that messages whose writer waits h
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable
 
 from nexus_cli.runtime.historian.counters import Counters
-from nexus_cli.wire.client import Message
+from nexus_cli.runtime.lifecycle import wait_for
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -146,9 +146,7 @@ class InboundQueue:
             return True
         # While a change is pending the caller returns soon, but other tasks must run in between.
         longest_s = min(timeout_s, CHANGED_S) if self.config_changed.is_set() else timeout_s
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(longest_s):
-                await self._arrived.wait()
+        await wait_for(self._arrived, timeout_s=longest_s)
         self._arrived.clear()
         return self._has(some)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from nexus_cli.database.letter_retries import AskedLetter
 from nexus_cli.runtime.historian.dead_letters import PAYLOAD_BYTES, SHORT_BYTES
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 
 _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 _NO_EPOCH = "retry"

@@ -36,7 +36,7 @@ from nexus_cli.runtime.historian.writer import REFUSED
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.runtime.signed_values import REASONS
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.letters")

@@ -17,7 +17,7 @@ from nexus_cli.runtime.historian.database_link import DatabaseLink, StoppedError
 from nexus_cli.runtime.historian.external_topics import ExternalTopics, Wanted
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
 from nexus_cli.runtime.lifecycle import wait_for
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 
 MOST_WAITING = 10_000
 MOST_BYTES = 16 * 1024 * 1024

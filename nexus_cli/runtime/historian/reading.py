@@ -27,9 +27,9 @@ from nexus_cli.runtime.historian.mapping import NO_PLAN, SeriesMap
 from nexus_cli.runtime.historian.pending import PendingFrame, PendingGap, PendingReport
 from nexus_cli.runtime.historian.time_bounds import EARLIEST_US, TimeBounds, Verdict
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.command import Report, decode_report
 from nexus_cli.wire.frame import Frame, FrameError, Letter, decode_frame, decode_gap
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics, is_slug
 
 _log = logging.getLogger("nexus.historian.reading")

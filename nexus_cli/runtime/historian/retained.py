@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 
 QUIET_S = 1.0
 """Brokers send retained messages right after the subscription: this long without one is the end, in seconds."""

@@ -17,8 +17,9 @@ from nexus_cli.runtime.historian.shared_subscriptions import broker_shares
 from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.identity import share_group
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.historian.subscriber")

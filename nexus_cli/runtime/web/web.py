@@ -29,10 +29,11 @@ from nexus_cli.runtime.web.signed_topics import SignedTopics
 from nexus_cli.runtime.web.site_keeper import SiteKeeper
 from nexus_cli.runtime.web.socket.sockets import Sockets
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.forwarding import Forwarder
 from nexus_cli.wire.health import WebHealth
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.signature import signer_of
 from nexus_cli.wire.topic import Topics
 

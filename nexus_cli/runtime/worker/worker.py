@@ -25,9 +25,10 @@ from nexus_cli.runtime.worker.notifying.kinds import notification_kinds
 from nexus_cli.runtime.worker.purging import Purging
 from nexus_cli.runtime.worker.working import Working
 from nexus_cli.settings import Settings
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.health import WorkerHealth
 from nexus_cli.wire.identity import client_id
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 NAME = "worker"

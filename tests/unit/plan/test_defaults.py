@@ -194,7 +194,7 @@ def test_a_deployment_on_record_shows_what_its_plan_showed(tmp_path: Path) -> No
 def test_what_has_no_reach_sends_and_keeps_none(tmp_path: Path) -> None:
     plan = planned(tmp_path, ("  l:\n", "  l:\n        description: packing\n"))
     document = plan_document(plan)
-    assert reach_of(document) is None
+    assert reach_of(document.get("templates", ()), document.get("defaults", ())) is None
     request = DeploymentRequest(base_digest="", desired_digest="", changed={})
     work = Work.accepted(request, Checked(digests={}, changes=()), before={}, summary={})
     assert (

@@ -15,7 +15,7 @@ from nexus_cli.local.status_report import LinkReport
 from nexus_cli.project.live import parse_live, parse_where, wanted
 from nexus_cli.project.live_value import Live
 from nexus_cli.project.recorded import as_recorded
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.payload import encode_live
 from nexus_cli.wire.sample import Quality, Reason
 from nexus_cli.wire.topic import Topics, matches

@@ -31,8 +31,9 @@ from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.pipeline import Pipeline
 from nexus_cli.runtime.latency import Latency
 from nexus_cli.runtime.logging import event
-from nexus_cli.wire.client import BrokerClient, Message
+from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import Command, CommandError, Report, Response, State, decode_command
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 _log = logging.getLogger("nexus.commands")

@@ -4,7 +4,6 @@ device."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 
 import msgspec
@@ -13,6 +12,7 @@ from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.runtime.gateway.commands.journal import Journal, Key
 from nexus_cli.runtime.gateway.outbox.outbox import Outbox
 from nexus_cli.runtime.gateway.outbox.splitting import SMALLEST_BYTES
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.command import LARGEST_REPORT_BYTES, Report, decode_response, encode, shortened, without_values
 from nexus_cli.wire.topic import Topics
@@ -66,9 +66,7 @@ class Replies:
             await self._send()
             if stop.is_set():
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await self._wake.wait()
+            await wait_for(self._wake, timeout_s=0.5)
 
     async def _send(self) -> None:
         while self._waiting and self._client.connected:

@@ -9,7 +9,6 @@ it, never reuses a number that the historian knows.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +35,7 @@ from nexus_cli.runtime.gateway.outbox.splitting import (
     split,
 )
 from nexus_cli.runtime.gateway.worker import WorkerThread
-from nexus_cli.runtime.lifecycle import first_of
+from nexus_cli.runtime.lifecycle import first_of, wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.frame import GapReason
 from nexus_cli.wire.frame_batch import FrameColumns
@@ -341,9 +340,7 @@ class Outbox:
             self._thread.close()
 
     async def _pause(self, delay_s: float, stop: asyncio.Event) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await stop.wait()
+        await wait_for(stop, timeout_s=delay_s)
 
     async def _flush(self) -> bool:
         """One group commit; False when the disk refused it (its frames are counted as refused)."""

@@ -29,6 +29,7 @@ from nexus_cli.runtime.gateway.outbox.passed_over import PassedOver
 from nexus_cli.runtime.gateway.outbox.records import Record
 from nexus_cli.runtime.gateway.outbox.splitting import FRAME_BYTES, MESSAGE_BYTES, SMALLEST_BYTES
 from nexus_cli.runtime.gateway.outbox.window import Window
+from nexus_cli.runtime.lifecycle import wait_for
 from nexus_cli.runtime.logging import event
 from nexus_cli.wire.client import BrokerClient
 from nexus_cli.wire.frame import FrameError, decode_committed
@@ -168,9 +169,7 @@ class Publisher:
                 await self._send_passed_over()
                 continue
             # A condition may have changed since it was checked; the wait is short enough for that.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await self._wake.wait()
+            await wait_for(self._wake, timeout_s=0.5)
 
     def declare_overdue(self) -> None:
         """Declare damage for which no receipt came within `RECEIPT_S` after a connect; a new broker has none."""

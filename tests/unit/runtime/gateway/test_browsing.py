@@ -13,7 +13,7 @@ import pytest
 
 from nexus_cli.drivers.base import Browsed, BrowseOptions
 from nexus_cli.runtime.gateway.browsing import STARVED_S, Browsing
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 

@@ -16,9 +16,9 @@ from nexus_cli.runtime.historian.packing import Packed, Packer
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.runtime.historian.time_bounds import PROBATION_S, TimeBounds
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, encode
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch, from_frame
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.unit.database.test_copy_rows import fields

@@ -10,7 +10,7 @@ from nexus_cli.runtime.historian import back_pressure
 from nexus_cli.runtime.historian.back_pressure import BackPressure
 from nexus_cli.runtime.historian.counters import Counters
 from nexus_cli.runtime.historian.inbound_queue import InboundQueue
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 
 

@@ -17,8 +17,8 @@ from nexus_cli.runtime.historian.mapping import SeriesMap, Target
 from nexus_cli.runtime.historian.packing import Packed, Packer
 from nexus_cli.runtime.historian.pending import PendingFrame
 from nexus_cli.runtime.historian.rows import BadValueError, Column, column_of, full_row
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.unit.database.test_copy_rows import fields
 

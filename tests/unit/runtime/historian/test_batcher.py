@@ -21,9 +21,9 @@ from nexus_cli.runtime.historian.new_series import NewSeries
 from nexus_cli.runtime.historian.reading import Reader
 from nexus_cli.runtime.historian.rows import Column
 from nexus_cli.runtime.historian.time_bounds import TimeBounds
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame, Gap, Letter, encode
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.topic import Topics
 from tests.clock import FakeClock
 from tests.mutation import mutated_bytes, mutations

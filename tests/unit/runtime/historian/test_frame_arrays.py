@@ -16,9 +16,9 @@ from nexus_cli.runtime.historian.batch import Batch
 from nexus_cli.runtime.historian.frame_arrays import MOST_BYTES
 from nexus_cli.runtime.historian.packing import Packed, Packer
 from nexus_cli.runtime.historian.pending import ArrayFrame
-from nexus_cli.wire.client import Message
 from nexus_cli.wire.frame import Frame
 from nexus_cli.wire.frame_batch import FrameColumns, Shape, encode_batch, from_frame
+from nexus_cli.wire.message import Message
 from tests.examples import examples
 from tests.mutation import mutated_bytes, mutations
 from tests.unit.runtime.historian.batch_bench import (

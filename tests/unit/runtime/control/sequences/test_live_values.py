@@ -11,7 +11,7 @@ import pytest
 from nexus_cli.model.config import TagConfig
 from nexus_cli.project.live import parse_live
 from nexus_cli.runtime.control.sequences.live_values import OTHERS_AGE_S, READ_AGE_S, Condition, LiveValues, ValuePolicy
-from nexus_cli.wire.client import Message
+from nexus_cli.wire.message import Message
 from nexus_cli.wire.reading import parse_payload
 from nexus_cli.wire.sample import Quality
 from nexus_cli.wire.topic import Topics
