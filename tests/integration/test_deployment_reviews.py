@@ -118,9 +118,12 @@ async def test_a_plan_is_computed_once_until_more_is_recorded(world: World, monk
     """Every page of it, also for two who ask at once."""
     computed: list[int] = []
     review = recorded_plans._reviewed
-    monkeypatch.setattr(
-        recorded_plans, "_reviewed", lambda number, past: computed.append(number) or review(number, past)
-    )
+
+    def counted(number: int, past: Any) -> Any:
+        computed.append(number)
+        return review(number, past)
+
+    monkeypatch.setattr(recorded_plans, "_reviewed", counted)
     units = [f"a/l/unit-{number:03}" for number in range(120)]
     async with world.control() as control, FakeGateway(world.settings).up():
         await applied(control, snapshot(*map(device, units)))
