@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Browser, browser, needs_browser
-from tests.e2e.paged import Paged, go, logged_in, press_button, quiet
+from tests.e2e.paged import Paged, go, logged_in, press_button, press_link, quiet
 from tests.waiting import until_found
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database, needs_browser]
@@ -159,7 +159,7 @@ async def test_what_waits_is_rolled_back(plant: Paged, page: Browser) -> None:
     await until_found(lambda: described(plant), lambda found: found == before)
     await go(page, f"deployments/{number + 1}")
     await page.wait_text(CARD, f"Takes back from deployment {number} on.")
-    await page.click(f"{CARD} a[href='#/deployments/{number}']")
+    await press_link(page, f"{CARD} a[href='#/deployments/{number}']")
     await page.wait_text(f"{CARD} h2", f"Deployment {number}")
     await quiet(page)
 
@@ -194,7 +194,7 @@ async def test_a_rollout_is_stopped_resumed_and_taken_back(plant: Paged, page: B
     await until_found(lambda: described(plant), lambda found: found == before)
     wave = await page.wait_text(f"{CARD} tbody tr", "rolled-back")
     assert "canary" in wave
-    await page.click(f"{CARD} tbody a[href^='#/deployments/']")
+    await press_link(page, f"{CARD} tbody a[href^='#/deployments/']")
     await page.wait_text(CARD, "Wave canary (1 of 2) of rollout 1.")
     await quiet(page)
 
