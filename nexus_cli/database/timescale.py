@@ -104,6 +104,28 @@ async def _policy(
     return True
 
 
+async def policies_missing(
+    conn: Connection, table: str, *, keep_ms: int | None, compress_after_ms: int | None
+) -> dict[str, str]:
+    """Policies that are declared and that the server does not have: the statement that adds each, by what it does.
+
+    One with another age than is declared is there: `keep_policies` changes it in the next round of upkeep.
+    """
+    if not await _licensed(conn):
+        return {}
+    rows = await conn.fetch(
+        "SELECT proc_name FROM timescaledb_information.jobs WHERE hypertable_schema = $1 AND hypertable_name = $2",
+        *(SCHEMA, table),
+    )
+    there = {row["proc_name"] for row in rows}
+    wanted = {"retention": ("drop_after", keep_ms), "compression": ("compress_after", compress_after_ms)}
+    return {
+        name: f"SELECT add_{name}_policy('{SCHEMA}.\"{table}\"'::regclass, {age} => interval '{ms} milliseconds', if_not_exists => true)"
+        for name, (age, ms) in wanted.items()
+        if ms is not None and f"policy_{name}" not in there
+    }
+
+
 async def _enable_compression(conn: Connection, table: str) -> None:
     enabled: bool | None = await conn.fetchval(
         "SELECT compression_enabled FROM timescaledb_information.hypertables"

@@ -19,8 +19,16 @@ KINDS: Mapping[str, str] = {
     "rights-changed": CRITICAL,
     "rights-behind": CRITICAL,
     "read-only": CRITICAL,
+    "database-trigger": CRITICAL,
+    "database-function": CRITICAL,
     "type-changed": HIGH,
     "gateway-behind": HIGH,
+    "database-table": HIGH,
+    "database-column": HIGH,
+    "database-constraint": HIGH,
+    "database-view": HIGH,
+    "database-partition": HIGH,
+    "database-grant": HIGH,
     "address-changed": MEDIUM,
     "address-gone": MEDIUM,
     "address-moved": MEDIUM,
@@ -31,11 +39,15 @@ KINDS: Mapping[str, str] = {
     "not-recorded": MEDIUM,
     "not-declared": MEDIUM,
     "settings-changed": MEDIUM,
+    "database-index": MEDIUM,
+    "database-policy": MEDIUM,
+    "database-rollup": MEDIUM,
     "sampling-changed": LOW,
     "description-changed": LOW,
     "identity-changed": LOW,
 }
-"""Severity of each kind: what may write before types, types before addresses, addresses before descriptions."""
+"""Severity of each kind: what may write before types, types before addresses, addresses before descriptions. Of the database: what
+guards the audit trail, then what loses samples or takes wrong ones, then what makes it slow or full."""
 ON_WRITABLE = frozenset(
     {
         "type-changed",

@@ -100,7 +100,7 @@ async def _look(
         if devices:
             wanted |= {one for one in state.digests if one.startswith("device.")}
         resources = await _resources(control, sorted(wanted))
-    look = Look(planes=["declared", "recorded", "observed"])
+    look = Look(planes=["declared", "recorded", *facts.planes])
     look.findings += declared_drift(changes_of(loaded, state, resources), changing=facts.changing)
     look.findings += facts.findings
     look.unknown += facts.unknown
@@ -132,7 +132,7 @@ async def _ask(
     look: Look, resources: Mapping[str, Attributes], facts: DriftFacts, settings: Settings, *, site: str
 ) -> None:
     """Have the gateways check the recorded devices."""
-    look.planes.append("device")
+    look.planes.insert(3, "device")
     recorded: dict[str, DeviceConfig] = {}
     for address, attributes in resources.items():
         device = readable_device(attributes, address=address) if address.startswith("device.") else None

@@ -10,7 +10,7 @@ from msgspec import Meta
 from nexus_cli.wire.control import MOST_NAMES, NO_NUL, Body, Question
 from nexus_cli.wire.field_types import Count, DeploymentNumber, Microseconds, one_of
 
-PLANES = ("declared", "recorded", "observed", "device")
+PLANES = ("declared", "recorded", "observed", "device", "database")
 SEVERITIES = ("critical", "high", "medium", "low")
 """The worst first; they are the priorities of alarms."""
 Text = Annotated[str, Meta(max_length=500, pattern=NO_NUL)]
@@ -22,7 +22,7 @@ class DriftFinding(Body, frozen=True, kw_only=True):
     Attributes:
         path: Of the tag or device, else the address of the resource (`role.operator`, `gateway.gw-1`).
         plane: Where the difference shows: `declared` (in the files), `recorded` (in control alone), `observed` (a gateway runs
-            something else), `device`.
+            something else), `device`, `database` (an object of the schema is gone).
         kind: As in `drift/kinds.py`.
         severity: One of `SEVERITIES`.
         recorded: What control recorded; null is nothing.
@@ -95,6 +95,7 @@ class DriftFacts(Body, frozen=True, kw_only=True):
         identities: What the devices said of themselves when that was recorded, by path.
         every_ms: The schedule in ms; 0 is none.
         newest: The newest result of the schedule; null is none.
+        planes: What was looked at for the answer; a control of an earlier version looks at no database.
     """
 
     deployment: DeploymentNumber = 0
@@ -106,6 +107,7 @@ class DriftFacts(Body, frozen=True, kw_only=True):
     identities: dict[str, dict[str, str]] = {}
     every_ms: Count = 0
     newest: DriftReport | None = None
+    planes: list[Annotated[str, one_of(PLANES)]] = msgspec.field(default_factory=lambda: ["observed"])
 
 
 class DriftReports(Body, frozen=True, kw_only=True):

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from nexus_cli.wire import control_drift as wire
 from nexus_cli.wire.http import ControlClient
 
+REVERT_S = 600.0
+"""An index of a large table takes minutes; control goes on when nobody waits any more."""
+
 
 class DriftClient(ControlClient):
     """`ControlClient` with the calls about drift; errors as there."""
@@ -18,7 +21,7 @@ class DriftClient(ControlClient):
     async def revert_drift(self, *, preview: bool) -> wire.Reverted:
         """Put back what can be put back, or say what would be."""
         asked = wire.RevertRequest(preview=preview)
-        return await self.call("POST", "/drift/revert", wire.Reverted, body=asked, timeout_s=60.0)
+        return await self.call("POST", "/drift/revert", wire.Reverted, body=asked, timeout_s=REVERT_S)
 
     async def take_identities(self, identities: Mapping[str, Mapping[str, str]]) -> list[str]:
         """Record what devices say of themselves; gives the paths."""

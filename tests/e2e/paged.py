@@ -113,6 +113,14 @@ async def press_button(page: Browser, label: str) -> None:
     await page.wait(lambda: page.run(_BUTTON, label), f"a button {label!r}")
 
 
+_LINK = "const found = document.querySelector(arguments[0]); found?.click(); return Boolean(found);"
+
+
+async def press_link(page: Browser, css: str) -> None:
+    """Click the first link that a selector finds, once there is one: found and clicked at once, as lists are drawn again."""
+    await page.wait(lambda: page.run(_LINK, css), f"a link {css}")
+
+
 async def quiet(page: Browser, *, refused: Sequence[str] = ()) -> None:
     """Nothing stands in the console but the browser's own line about each request that was refused on purpose."""
     lines = await page.console()

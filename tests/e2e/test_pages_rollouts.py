@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.browser import Browser, browser, needs_browser
-from tests.e2e.paged import Paged, go, logged_in, press_button, quiet
+from tests.e2e.paged import Paged, go, logged_in, press_button, press_link, quiet
 from tests.waiting import until_found
 
 pytestmark = [pytest.mark.needs_broker, pytest.mark.needs_database, needs_browser]
@@ -84,6 +84,15 @@ async def labels(page: Browser) -> list[str]:
     return found
 
 
+async def labelled(page: Browser, wanted: list[str]) -> None:
+    """Wait until the card has these buttons: they are drawn by an answer of their own, after the text."""
+
+    async def look() -> bool:
+        return await labels(page) == wanted
+
+    await page.wait(look, f"buttons {wanted}")
+
+
 async def picture(page: Browser, name: str) -> None:
     """For the eye, where a folder is asked for: wide, and at the width of a phone in the dark."""
     if not PICTURES:
@@ -100,12 +109,13 @@ async def test_what_waits_is_confirmed_with_the_keyboard(plant: Paged, page: Bro
     number = await newest(plant)
     await logged_in(page, plant, "erik", f"deployments/{number}")
     first = await page.wait_text(f"{CARD} .confirmation", "min left")
-    assert "then it is rolled back" in first and await labels(page) == ["Confirm", "Roll back…"]
+    assert "then it is rolled back" in first
+    await labelled(page, ["Confirm", "Roll back…"])
     await picture(page, "confirmation")
     await page.run(f"document.querySelector('{CARD} .confirmation button').focus()")
     await page.press("Enter")
     await page.wait_text(f"{CARD} .confirmation", "Confirmed by erik.")
-    assert await labels(page) == []
+    await labelled(page, [])
     rows = await asked(plant, "SELECT state, who FROM nexus.confirmation ORDER BY deployment_id DESC LIMIT 1")
     assert [(row["state"], row["who"]) for row in rows] == [("confirmed", "erik")]
     assert (await newest(plant), await described(plant)) == (number, "first")
@@ -122,7 +132,7 @@ async def test_what_waits_is_confirmed_once_control_is_back(plant: Paged, page: 
     await page.wait_text(".page > .failure", "The list is from before")
     await press_button(page, "Confirm")
     await page.wait_text(f"{CARD} > .failure", "Control does not answer.")
-    assert await labels(page) == ["Confirm", "Roll back…"], "what was there stays"
+    await labelled(page, ["Confirm", "Roll back…"])
     await go(page, f"deployments/{number - 1}")
     await page.wait_text(f"{CARD} > .failure", "Control does not answer.")
     await page.wait_text(f"{CARD} .review", "Not read yet.")
@@ -141,7 +151,7 @@ async def test_what_waits_is_rolled_back(plant: Paged, page: Browser) -> None:
     changed(plant, "second")
     await asyncio.to_thread(plant.apply, "--confirm-within", "10m")
     number = await newest(plant)
-    assert await described(plant) == "second"
+    await until_found(lambda: described(plant), lambda found: found == "second")
     await logged_in(page, plant, "erik", f"deployments/{number}")
     await press_button(page, "Roll back…")
     await press_button(page, "Roll back")
@@ -149,7 +159,7 @@ async def test_what_waits_is_rolled_back(plant: Paged, page: Browser) -> None:
     await until_found(lambda: described(plant), lambda found: found == before)
     await go(page, f"deployments/{number + 1}")
     await page.wait_text(CARD, f"Takes back from deployment {number} on.")
-    await page.run(f"document.querySelector(\"{CARD} a[href='#/deployments/{number}']\").click()")
+    await press_link(page, f"{CARD} a[href='#/deployments/{number}']")
     await page.wait_text(f"{CARD} h2", f"Deployment {number}")
     await quiet(page)
 
@@ -163,26 +173,28 @@ async def test_a_rollout_is_stopped_resumed_and_taken_back(plant: Paged, page: B
     applying = asyncio.create_task(asyncio.to_thread(plant.cli, "apply", "site.yaml", "--yes"))
     await logged_in(page, plant, "erik", "rollouts")
     shown = await page.wait_text(f"{CARD} .run-said", "wave canary (1 of 2) soaks")
-    assert "min left" in shown and await labels(page) == ["Stop", "Take back…"]
-    assert await page.text(".twin-text") == "nexus rollout show 1"
-    assert await described(plant) == "third"
+    assert "min left" in shown
+    await labelled(page, ["Stop", "Take back…"])
+    await page.wait_text(".twin-text", "nexus rollout show 1")
+    await until_found(lambda: described(plant), lambda found: found == "third")
     await press_button(page, "Stop")
     await page.wait_text(f"{CARD} .run-said", "stopped: erik stopped it")
     assert (await applying).returncode == 4
-    assert await labels(page) == ["Resume", "Take back…"]
+    await labelled(page, ["Resume", "Take back…"])
     await picture(page, "rollout-stopped")
     await press_button(page, "Resume")
     await page.wait_text(f"{CARD} .run-said", "soaks")
-    assert await labels(page) == ["Stop", "Take back…"]
+    await labelled(page, ["Stop", "Take back…"])
     await picture(page, "rollout-soaking")
     await press_button(page, "Take back…")
     await press_button(page, "Take back")
     await page.wait_text(f"{CARD} .run-said", "taken back: erik took it back")
     await page.wait_text(CARD, "Taken back by deployment")
-    assert await labels(page) == [] and await described(plant) == before
-    wave = await page.text(f"{CARD} tbody tr")
-    assert "canary" in wave and "rolled-back" in wave
-    await page.run(f"document.querySelector(\"{CARD} tbody a[href^='#/deployments/']\").click()")
+    await labelled(page, [])
+    await until_found(lambda: described(plant), lambda found: found == before)
+    wave = await page.wait_text(f"{CARD} tbody tr", "rolled-back")
+    assert "canary" in wave
+    await press_link(page, f"{CARD} tbody a[href^='#/deployments/']")
     await page.wait_text(CARD, "Wave canary (1 of 2) of rollout 1.")
     await quiet(page)
 
@@ -193,7 +205,8 @@ async def test_a_reason_is_text_and_a_number_that_is_not_there_is_said(plant: Pa
     )
     await logged_in(page, plant, "erik", "rollouts/1")
     await page.wait_text(f"{CARD} .run-said", "stopped: <b>hot</b>")
-    assert await page.count(f"{CARD} .run-said b") == 0 and await labels(page) == ["Resume", "Take back…"]
+    assert await page.count(f"{CARD} .run-said b") == 0
+    await labelled(page, ["Resume", "Take back…"])
     await quiet(page)
     await go(page, "rollouts/77")
     await page.wait_text(".page > .failure", "There is no rollout 77.")

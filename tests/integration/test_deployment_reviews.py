@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from typing import Any
 
@@ -107,6 +108,33 @@ async def test_what_is_not_known_any_more_is_not_shown(world: World, monkeypatch
         whole = await _review(control, 1)
         assert whole.effect and whole.policies.total == 1
         monkeypatch.setattr(recorded_plans, "MOST_BYTES", 10)
+        await applied(control, snapshot(device("a/l/one", description="The meter."), policy__units=UNITS))
         found = await _review(control, 1)
         assert (found.effect, found.policies.total) == ("", 0) and "the effect" in found.note
         assert "Effect:" not in found.text
+
+
+async def test_a_plan_is_computed_once_until_more_is_recorded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every page of it, also for two who ask at once."""
+    computed: list[int] = []
+    review = recorded_plans._reviewed
+
+    def counted(number: int, past: Any) -> Any:
+        computed.append(number)
+        return review(number, past)
+
+    monkeypatch.setattr(recorded_plans, "_reviewed", counted)
+    units = [f"a/l/unit-{number:03}" for number in range(120)]
+    async with world.control() as control, FakeGateway(world.settings).up():
+        await applied(control, snapshot(*map(device, units)))
+        first, again = await asyncio.gather(_review(control, 1), _review(control, 1))
+        assert first == again and first.text and first.total >= len(units)
+        pages = [await _review(control, 1, offset=offset) for offset in range(50, first.total, 50)]
+        shown = [one.address for page in (first, *pages) for one in page.changes]
+        assert len(shown) == len(set(shown)) == first.total and {f"device.{unit}" for unit in units} <= set(shown)
+        assert computed == [1] and {page.effect for page in pages} == {first.effect}
+        await applied(control, snapshot(device(units[0], description="The first."), *map(device, units[1:])))
+        later = await _review(control, 1)
+        assert computed == [1, 1] and later.changes == first.changes
+        assert [one.address for one in (await _review(control, 2)).changes] == [f"device.{units[0]}"]
+        assert computed == [1, 1, 2]

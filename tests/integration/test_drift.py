@@ -352,3 +352,37 @@ async def test_an_edit_for_what_a_device_has_keeps_comments_and_shows_as_a_chang
         assert "# of the belt" in text
         planned = (await asyncio.to_thread(plan_site, str(here.file), settings=here.cli)).unwrap()
         assert [each["address"] for each in planned.document["resource_changes"]] == ["device.a/l/meter"]
+
+
+async def test_what_is_gone_from_the_database_is_drift_and_put_back(world: World, tmp_path: Path) -> None:
+    """In the command, in the schedule, and not while a deployment is in flight."""
+    async with plant(world, tmp_path) as here:
+        await here.newest()
+        first = await here.look(devices=False)
+        assert first.findings == [] and "database" in first.planes
+        await here.pool.execute("DROP INDEX nexus.ix_audit_site_at")
+        await here.pool.execute("DROP TRIGGER audit_no_truncate ON nexus.audit")
+        await here.pool.execute("ALTER TABLE nexus.gap DROP COLUMN reason")
+        found = {one.path: one for one in (await here.look(devices=False)).findings}
+        assert {path: (one.plane, one.kind, one.severity) for path, one in found.items()} == {
+            "database.audit/audit_no_truncate": ("database", "database-trigger", "critical"),
+            "database.gap/reason": ("database", "database-column", "high"),
+            "database.audit/ix_audit_site_at": ("database", "database-index", "medium"),
+        }
+        scheduled = await here.again()
+        assert scheduled.planes == ["observed", "device", "database"]
+        assert set(found) <= {one.path for one in scheduled.findings} and scheduled.counts["critical"] >= 1
+        await here.pool.execute(
+            "INSERT INTO nexus.deployment (site, number, who, reason, outcome, base_digest, desired_digest, plan) "
+            """VALUES ('acme/chicago', 9, 'x', '', 'running', '', '', '{"changed": {}}')"""
+        )
+        flying = await here.look(devices=False)
+        assert flying.findings == [] and "database" not in flying.planes
+        await here.pool.execute("DELETE FROM nexus.deployment WHERE number = 9")
+        shown = await asyncio.to_thread(revert_drift, here.cli, preview=True)
+        back = [f"database.audit/{name} is put back" for name in ("ix_audit_site_at", "audit_no_truncate")]
+        assert shown.done[-2:] == back and any("reason of gap is gone" in one for one in shown.left)
+        assert len((await here.look(devices=False)).findings) == 3, "a preview changes nothing"
+        done = await asyncio.to_thread(revert_drift, here.cli, preview=False)
+        assert done.done[-2:] == back
+        assert [one.path for one in (await here.look(devices=False)).findings] == ["database.gap/reason"]

@@ -20,8 +20,10 @@ from nexus_cli.database import deployments as db
 from nexus_cli.database import drift as stored
 from nexus_cli.database import out_of_service
 from nexus_cli.database.connect import Connection, Pool, plain_errors
+from nexus_cli.database.schema_gaps import missing_in
 from nexus_cli.diagnostics.errors import NexusError
 from nexus_cli.discover.check_via import check_gateways
+from nexus_cli.drift.database import database_drift
 from nexus_cli.drift.kinds import Ignored, found, ignored_of
 from nexus_cli.drift.observed import GatewaySeen, observed_drift
 from nexus_cli.drift.report import Look, askable
@@ -158,7 +160,7 @@ class DriftWatch:
     async def _looked(self, facts: DriftFacts, devices: Mapping[str, DeviceConfig], paused: Mapping[str, str]) -> Look:
         """Have the gateways look."""
         look = Look(
-            planes=["observed", "device"],
+            planes=[*facts.planes[:1], "device", *facts.planes[1:]],
             findings=list(facts.findings),
             unknown=list(facts.unknown),
             notes=list(facts.notes),
@@ -209,6 +211,11 @@ class DriftWatch:
                     hint="nexus drift --revert writes them again",
                 )
             )
+        planes = ["observed"]
+        if not number:
+            of_database, not_compared = database_drift(await missing_in(conn, site=site))
+            findings, unknown = [*findings, *of_database], [*unknown, *not_compared]
+            planes.append("database")
         paused = [
             f"{one.device} is out of service until it is taken in: {one.reason} ({one.who})"
             for one in await out_of_service.current(conn, site)
@@ -223,6 +230,7 @@ class DriftWatch:
             identities=known,
             every_ms=0 if config is None else config.every_ms,
             newest=self.newest,
+            planes=planes,
         )
 
     async def take_identities(self, wanted: Mapping[str, Mapping[str, str]], *, who: str) -> list[str]:

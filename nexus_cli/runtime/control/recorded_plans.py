@@ -24,6 +24,7 @@ from nexus_cli.plan.requests import request_count
 from nexus_cli.plan.review import review_of
 from nexus_cli.plan.rights import may_change_rights
 from nexus_cli.plan.text import plan_text
+from nexus_cli.runtime.control.kept_reviews import KeptReview, KeptReviews, ReviewKey, kept_review
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_plans import ApprovalUse, DeploymentPlan, DeploymentReview
 
@@ -43,15 +44,11 @@ class _Past:
         made: Its plan.
         allow: Consents that it had.
         kept: What was recorded beside what it changed; None when that is not computed again.
-        rollout: Number of the rollout of which it is a wave; 0 is none.
-        approvals: Those that it used; of a wave those of its rollout.
     """
 
     made: Made
     allow: list[str]
     kept: dict[str, Attributes] | None
-    rollout: int
-    approvals: list[ApprovalUse]
 
     @property
     def note(self) -> str:
@@ -84,6 +81,7 @@ class RecordedPlans:
         """For the site of the settings; the pool is for reading."""
         self._pool, self._settings, self._site = pool, settings, settings.site
         self._one = asyncio.Lock()
+        self._reviews = KeptReviews()
 
     async def plan(self, number: int, *, document: bool) -> DeploymentPlan:
         """The plan of a deployment as text, and as JSON where that is asked for.
@@ -98,14 +96,41 @@ class RecordedPlans:
         return DeploymentPlan(number=number, text=text, note=past.note, plan=dict(found) if document else None)
 
     async def review(self, number: int, *, offset: int, limit: int) -> DeploymentReview:
-        """What a deployment changes from `offset` on, and what all of it does.
+        """What a deployment changes from `offset` on, and what all of it does. Computed once, until more is recorded.
 
         Raises:
             NexusError: As `plan`.
         """
-        async with self._one:
-            past = await self._read(number)
-            return await asyncio.to_thread(_reviewed, number, past, offset, limit)
+        key = await self._key(number)
+        kept = self._reviews.find(key)
+        if kept is None:
+            async with self._one:
+                key = await self._key(number)
+                kept = self._reviews.find(key)  # by who asked before
+                if kept is None:
+                    past = await self._read(number)
+                    kept = await asyncio.to_thread(_reviewed, number, past)
+                    if key == await self._key(
+                        number
+                    ):  # else something was recorded meanwhile: it holds for this answer
+                        self._reviews.keep(key, kept)
+        page = await asyncio.to_thread(kept.page, offset, limit)
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                row = await db.deployment(conn, self._site, number)
+                if row is None:
+                    raise _not_there(number)
+                rollout, used = await self._approvals(conn, number, begun=row.started)
+        return msgspec.structs.replace(page, rollout=rollout, approvals=used)
+
+    async def _key(self, number: int) -> ReviewKey:
+        with plain_errors(self._settings):
+            async with self._pool.acquire() as conn:
+                row = await db.deployment(conn, self._site, number)
+                if row is None:
+                    raise _not_there(number)
+                recorded = await past_state.recorded_numbers(conn, self._site)
+        return ReviewKey(number=number, recorded=tuple(recorded), digest=row.desired_digest)
 
     async def _read(self, number: int) -> _Past:
         with plain_errors(self._settings):
@@ -113,7 +138,7 @@ class RecordedPlans:
                 row = await db.deployment(conn, self._site, number)
                 text = await past_state.plan_of(conn, self._site, number)
                 if row is None or text is None:
-                    raise NexusError(f"There is no deployment {number}.", code="NX5006")
+                    raise _not_there(number)
                 try:
                     work = await asyncio.to_thread(Work.stored, text)
                 except msgspec.ValidationError as error:
@@ -123,7 +148,6 @@ class RecordedPlans:
                     ) from None
                 since = await past_state.since(conn, self._site, number)
                 kept = await self._kept(conn, work, since) if since.size_bytes <= MOST_BYTES else None
-                rollout, used = await self._approvals(conn, number, begun=row.started)
         made = Made(
             site=self._site,
             base=since.base,
@@ -137,7 +161,7 @@ class RecordedPlans:
             at=None if row.undoes or kept is None else row.started,
             reason=row.reason,
         )
-        return _Past(made=made, allow=work.plan.allow, kept=kept, rollout=rollout, approvals=used)
+        return _Past(made=made, allow=work.plan.allow, kept=kept)
 
     async def _kept(self, conn: Connection, work: Work, since: past_state.Since) -> dict[str, Attributes]:
         """What was recorded beside what a deployment changed; of devices the link alone where that is enough."""
@@ -162,18 +186,20 @@ class RecordedPlans:
         return wave.number, await approvals.uses(conn, self._site, -wave.number, begun=begun)
 
 
-def _reviewed(number: int, past: _Past, offset: int, limit: int) -> DeploymentReview:
+def _reviewed(number: int, past: _Past) -> KeptReview:
     plan, document = past.weighed()
     review = DeploymentReview(
         number=number,
         base=past.made.base,
-        rollout=past.rollout,
-        text="" if offset else plan_text(document, style=_unstyled),
+        text=plan_text(document, style=_unstyled),
         note=past.note,
         required=past.required(plan),
-        approvals=past.approvals,
     )
-    return review_of(document, review, offset=offset, limit=limit)
+    return kept_review(review_of(document, review, limit=len(document["resource_changes"])))
+
+
+def _not_there(number: int) -> NexusError:
+    return NexusError(f"There is no deployment {number}.", code="NX5006")
 
 
 def _unstyled(text: str, _: str) -> str:

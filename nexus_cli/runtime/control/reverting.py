@@ -1,6 +1,6 @@
 """`nexus drift --revert`: what can be put back to what is recorded. Nothing is written to a device.
 
-See docs/decisions/0106.
+See docs/decisions/0106 and 0116.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from nexus_cli.database import deployments as db
 from nexus_cli.database.connect import Pool, plain_errors
 from nexus_cli.diagnostics.errors import NexusError
+from nexus_cli.drift.database import PUT_BACK
+from nexus_cli.runtime.control.database_drift import repair_database
 from nexus_cli.runtime.control.drift_watch import DriftWatch
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control_drift import Reverted
@@ -50,13 +52,16 @@ class Reverting:
             "retained messages of removed things are looked for and cleared",
         ]
         left = [
-            f"{one.text}: {one.hint}" for one in facts.findings if one.kind not in ("gateway-behind", "rights-behind")
+            f"{one.text}: {one.hint}"
+            for one in facts.findings
+            if one.kind not in ("gateway-behind", "rights-behind") and one.hint != PUT_BACK
         ]
         left += [f"{one.path}: not known ({one.why})" for one in facts.unknown]
         left += facts.notes
         left.append("what a device has is never written; --adopt takes it over, or change it on the device")
         if preview:
-            return Reverted(done=done, left=left, preview=True)
+            database = await repair_database(self._settings, self._pool, preview=True)
+            return Reverted(done=[*done, *database.done], left=left, preview=True)
         with plain_errors(self._settings):
             async with self._pool.acquire() as conn:
                 detail = {"detail": ", ".join(behind)}
@@ -68,4 +73,5 @@ class Reverting:
         if problem := self._watch.rights_problem():
             done.remove(RIGHTS)
             left.insert(0, f"the broker's rights are not as recorded yet: {problem}")
-        return Reverted(done=done, left=left)
+        database = await repair_database(self._settings, self._pool, preview=False)
+        return Reverted(done=[*done, *database.done], left=[*database.left, *left])

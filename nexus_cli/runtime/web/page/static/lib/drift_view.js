@@ -8,7 +8,7 @@ import { badge, facts } from './widgets.js';
 const PAGE = 50;
 const SEVERITIES = ['critical', 'high', 'medium', 'low'];
 export const LOOKS = { critical: 'bad', high: 'bad', medium: 'warn', low: 'quiet' };
-const PLANES = { declared: 'in the files', recorded: 'on record', observed: 'what gateways run', device: 'on the device' };
+const PLANES = { declared: 'in the files', recorded: 'on record', observed: 'what gateways run', device: 'on the device', database: 'in the database' };
 const DEVICE_LEVELS = 3;
 const TAG_LEVELS = 4;
 
