@@ -1,6 +1,6 @@
 """What is missing in the database: of the schema, of the tables of a site's retention classes, and of the rights of the own role.
 
-Only the catalogue is read. What is there beside the schema is nobody's fault: an administrator may add an index.
+Only the catalogue is read. What is there beside the schema is no fault: an administrator may add an index.
 
 See docs/decisions/0116.
 """

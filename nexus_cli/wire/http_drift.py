@@ -8,7 +8,7 @@ from nexus_cli.wire import control_drift as wire
 from nexus_cli.wire.http import ControlClient
 
 REVERT_S = 600.0
-"""An index of a large table takes minutes; control goes on when nobody waits any more."""
+"""An index of a large table takes minutes; control continues when the answer is not awaited any more."""
 
 
 class DriftClient(ControlClient):

@@ -21,7 +21,7 @@ class DatabaseRepair:
 
 
 async def repair_database(settings: Settings, pool: Pool, *, preview: bool) -> DatabaseRepair:
-    """Make again what is missing in the database, or say what would be. Compared anew: what is there by now is left alone.
+    """Make again what is missing in the database, or say what would be. Compared again: what is there by now is left alone.
 
     Raises:
         NexusError: NX62xx, the database is away.
