@@ -22,6 +22,7 @@ from nexus_cli.database.names import SCHEMA
 from nexus_cli.database.rollup_tables import OPEN_FROM, Kept, changed_hours, load_rollups
 from nexus_cli.database.sample_class import load_classes
 from nexus_cli.database.session import bound_transaction
+from nexus_cli.database.timescale import can_aggregate
 from nexus_cli.model.calendar import microseconds, moment_of
 
 BUDGET_S = 4.0
@@ -128,7 +129,7 @@ async def _add_class(conn: Connection, made: SampleClass, found: dict[int, Store
         rows, size = await _table_statistics(conn, made, budget)
         if rows >= LEAST_ROWS:
             row_bytes = size / rows
-        elif made.hypertable:
+        elif made.hypertable and await can_aggregate(conn):  # an Apache edition compresses nothing
             row_bytes *= await _compressed_to(conn, made, size, budget)
         for part, exact in await _counted(conn, made, list(found), rows, budget):
             for row in part:
