@@ -35,6 +35,17 @@ KIND_NAMES = (
     "sampling-changed",
     "description-changed",
     "identity-changed",
+    "database-table",
+    "database-column",
+    "database-constraint",
+    "database-index",
+    "database-trigger",
+    "database-function",
+    "database-view",
+    "database-partition",
+    "database-policy",
+    "database-rollup",
+    "database-grant",
 )
 """Kinds of drift; their severities are in `drift/kinds.py`."""
 

@@ -120,6 +120,7 @@ class FakeGateway:
         mute: Device paths that gave nothing from the beginning, as its health says.
         spoilt: Tag paths that are GOOD after the first configuration, and BAD after each later one.
         silent: True: hears everything and answers nothing.
+        held: True: answers when it is false again.
         instance: Of its process.
         epoch: Of its disk log.
         accounted_since: From when on it says what it did not read, µs since 1970 UTC; the default is a long past.
@@ -132,6 +133,7 @@ class FakeGateway:
     mute: tuple[str, ...] = ()
     spoilt: tuple[str, ...] = ()
     silent: bool = False
+    held: bool = False
     instance: str = dataclasses.field(default_factory=lambda: str(ULID()))
     accounted_since: int = 1
     epoch: str = "E1"
@@ -207,6 +209,7 @@ class FakeGateway:
             self.running = dict(index.devices)
             if self.silent:
                 continue
+            await until(lambda: not self.held, "the answer being let go")
             answer = {
                 "deployment": index.deployment,
                 "digest": index.digest,

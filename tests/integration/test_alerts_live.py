@@ -16,6 +16,7 @@ from nexus_cli.database import migrate
 from nexus_cli.runtime.control.leadership import boot_id
 from nexus_cli.wire.client import BrokerClient
 from tests.integration.control_world import (
+    FAST,
     TOPICS,
     FakeGateway,
     World,
@@ -30,7 +31,7 @@ from tests.integration.control_world import (
     tag,
     world,
 )
-from tests.waiting import until, until_found
+from tests.waiting import PATIENCE_S, until, until_found
 
 __all__ = ["world"]
 TAG = "a/l/one/energy"
@@ -109,7 +110,10 @@ def in_unit(unit: str) -> dict[str, Any]:
 
 async def test_a_unit_that_changes_with_its_limit_changes_no_alarm(world: World) -> None:
     """110 degC all the time, acknowledged; the gateway answers before it has a new value, or has one before it answers."""
-    async with world.control() as control, FakeGateway(world.settings).up() as gateway:
+    async with (
+        world.control(dataclasses.replace(FAST, observe_s=PATIENCE_S)) as control,
+        FakeGateway(world.settings).up() as gateway,
+    ):
         hot = {"priority": "high", "group": ""}
         await publish(gateway, 110.0, unit="degC")
         await applied(control, snapshot(in_unit("degC"), alert__hot=alert(100.0, **hot)))
@@ -118,13 +122,13 @@ async def test_a_unit_that_changes_with_its_limit_changes_no_alarm(world: World)
         await applied(control, snapshot(in_unit("degF"), alert__hot=alert(212.0, **hot)), allow=("series-break",))
         assert await states(control) == {"hot": "acknowledged"}
         await publish(gateway, 230.0, unit="degF")
-        gateway.silent = True
+        gateway.held = True
         desired = snapshot(in_unit("degC"), alert__hot=alert(300.0, **hot))
         plan = await plan_against(control, desired)
         number = await control.deploy(body_of(plan, allow=("series-break",)))
         await journal_has(control, number, ("observe", "begun"))
         await publish(gateway, 310.0, unit="degC")
-        gateway.silent = False
+        gateway.held = False
         assert (await ended(control, number)).outcome == "applied"
         assert await states(control) == {"hot": "acknowledged"}
         await publish(gateway, 20.0, unit="degC")

@@ -148,7 +148,7 @@ async def test_a_plant_as_it_is_recorded_and_then_not(world: World, tmp_path: Pa
         await here.newest()
         report = await here.look()
         assert (report.findings, report.unknown, exit_of(report)) == ([], [], Exit.OK)
-        assert report.planes == ["declared", "recorded", "observed", "device"]
+        assert report.planes == ["declared", "recorded", "observed", "device", "database"]
         rows = "SELECT (SELECT count(*) FROM nexus.audit), (SELECT count(*) FROM nexus.deployment)"
         before = await here.pool.fetchrow(rows)
         here.server.forbid("a/l/meter", "level")
@@ -171,7 +171,7 @@ async def test_a_plant_as_it_is_recorded_and_then_not(world: World, tmp_path: Pa
 async def test_the_schedule_records_raises_and_survives_control(world: World, tmp_path: Path) -> None:
     async with plant(world, tmp_path) as here:
         first = await here.newest()
-        assert first.planes == ["observed", "device"]
+        assert first.planes == ["observed", "device", "database"]
         here.server.forbid("a/l/meter", "level")
         found = await here.again()
         assert [one.kind for one in found.findings] == ["address-gone"]

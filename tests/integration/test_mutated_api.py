@@ -8,6 +8,7 @@ import dataclasses
 import random
 from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 
 import httpx
 import msgspec
@@ -17,6 +18,7 @@ from nexus_cli.apply.timing import Timing
 from nexus_cli.database.connect import open_pool
 from nexus_cli.runtime.clock import SystemClock
 from nexus_cli.runtime.control.control import Control
+from nexus_cli.runtime.control.term import Term
 from nexus_cli.settings import Settings
 from nexus_cli.wire.control import State, encode
 from tests.integration.control_world import API, body_of, device, plan_against, snapshot
@@ -57,7 +59,8 @@ async def api(database: Settings) -> AsyncIterator[httpx.AsyncClient]:
     pool = await open_pool(settings)
     control = Control(settings, pool=pool, timing=FAST_TIMING, clock=SystemClock())
     assert await control._leadership.campaign(asyncio.Event())
-    control.term = control.new_term()
+    with mock.patch.object(Term, "cut_off", lambda _: ""):  # without a broker, a deployment would be refused unread
+        control.term = control.new_term()
     transport = httpx.ASGITransport(app=control.app(), raise_app_exceptions=True)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://control", headers=HEADERS) as http:
