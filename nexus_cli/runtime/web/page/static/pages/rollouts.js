@@ -49,7 +49,7 @@ class RolloutsPage {
     try {
       if (asked <= MOST) return { rollouts: [...rollouts, await this.ctx.api(`/rollouts/${asked}`, { signal })] };
     } catch (error) {
-      if (error.code !== 'NX5037') throw error;
+      if (error.code !== 'NX5041') throw error;
     }
     return { rollouts, missing: { message: `There is no rollout ${asked}.` } };
   }
